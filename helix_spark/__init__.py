@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from helix_spark.plots import plot
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declared_metrics import metric
+    from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
     from helix_spark.workflow.operators import HashSplit
     from helix_spark.workflow.refs import NodeRef
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
-    from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
     from helix_spark.workflow.workflow import Workflow, fixed
 
 __version__ = "0.1.0"
@@ -71,7 +71,7 @@ _HOMES = {
     "helix_spark.plots": ("plot",),
     "helix_spark.workflow.refs": ("NodeRef",),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
-    "helix_spark.workflow.stages": ("Bucketizer", "Fields", "Interaction", "OneHot"),
+    "helix_spark.workflow.named_extractors": ("Bucketizer", "Fields", "Interaction", "OneHot"),
     "helix_spark.workflow.workflow": ("Workflow", "fixed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

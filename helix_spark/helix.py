@@ -44,7 +44,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.sizes import parse_size
 from helix_spark.views import notebook_views as _notebook_views  # noqa: F401 - what plans and comparisons show
-from helix_spark.workflow.place import caller
+from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from benchmarks.interleavings.disk import SimPath, disk, written
 from benchmarks.interleavings.world import DAY, Driver, KilledError, World
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError

@@ -19,7 +19,7 @@ from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
 from helix_spark.capture.recorded_call import UDF, Asks, Recording
 from helix_spark.capture.written_plan import Plan, PlanWriter, parts_of_plan, plan_id, relation_of
-from helix_spark.dag.reading import Reads
+from helix_spark.dag.columns_read import Reads
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.workflow.operators import Function
 
@@ -164,7 +164,7 @@ class BuiltFunction(Function):
     built: CapturedFunction = field(kw_only=True, compare=False)
 
     def reads_of(self, place: int) -> Reads:
-        """See `dag.reading.Planned`."""
+        """See `dag.columns_read.Planned`."""
         return columns_named(self.built.plan, place)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import messages, relations_in, sort_of
-from helix_spark.dag.reading import WHOLE, Reads, reads_by_name
+from helix_spark.dag.columns_read import WHOLE, Reads, reads_by_name
 
 _CHOOSES = frozenset({"project", "aggregate"})
 """Relations that have of their input no more than they name."""

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.places.layout import checked_id, checked_signature, listed_signatures
+from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature, listed_signatures
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.view import wished

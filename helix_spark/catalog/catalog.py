@@ -24,14 +24,14 @@ from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.journal import Mender, refuses
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
+from helix_spark.catalog.known_results import AnswerLedger, KnownResults, ResultLedger
 from helix_spark.catalog.leases.leases import GRACE_SECONDS, SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import Leftover, bytes_of_results, find_leftovers
 from helix_spark.catalog.merge import Merge, merge
+from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.places.folder_bytes import FolderBytes
-from helix_spark.catalog.places.layout import Layout, check_writable, explained, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import SamePlace
-from helix_spark.catalog.progress import Progress, read_progress, remove_progress, write_progress
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -42,7 +42,7 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 from helix_spark.catalog.repair import Repair, idle, mends, repair
-from helix_spark.catalog.results import AnswerLedger, KnownResults, ResultLedger
+from helix_spark.catalog.run_progress import Progress, read_progress, remove_progress, write_progress
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest

@@ -16,7 +16,7 @@ from helix_spark.catalog.journal.mending import Mending, examined, mending_of, r
 from helix_spark.catalog.journal.rows import Misfit, Row
 from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord

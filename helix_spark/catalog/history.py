@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import text_literal
 from helix_spark.catalog.journal.rows import Misfit
-from helix_spark.catalog.places.layout import checked_id, checked_signature
+from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest, physical_bytes
 

@@ -21,8 +21,8 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.held_records import HeldRecords, held_records
 from helix_spark.catalog.history import heaviest
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_folder
+from helix_spark.catalog.places.catalog_folder import Layout, explained, locate, marked_id
 from helix_spark.catalog.places.delta_log import DeltaLog
-from helix_spark.catalog.places.layout import Layout, explained, locate, marked_id
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all, write_checksums
 from helix_spark.catalog.record_journals import journals_in

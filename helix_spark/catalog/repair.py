@@ -21,7 +21,7 @@ from helix_spark.catalog.journal.mending import Mending, mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.layout import Layout, explained, marker_damage, write_marker
+from helix_spark.catalog.places.catalog_folder import Layout, explained, marker_damage, write_marker
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord

@@ -15,11 +15,11 @@ from helix_spark.cli.export import export
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
 from helix_spark.cli.process_start import process_start, waiting_since
-from helix_spark.cli.reading import reading_commands
+from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.storage_shown import storage
 from helix_spark.cli.terminal import say
 from helix_spark.cli.tracker_asked import tracker_of
-from helix_spark.cli.upkeep import upkeep_commands
+from helix_spark.cli.upkeep_commands import upkeep_commands
 from helix_spark.errors import ParameterError
 from helix_spark.project.being_loaded import is_loading
 
@@ -256,7 +256,7 @@ for _command in (*reading_commands, storage, *upkeep_commands, export):
 @told
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
-    from helix_spark.cli.pages import export_pages, show_pages
+    from helix_spark.cli.ui_command import export_pages, show_pages
 
     _check_pages(click.get_current_context(), exported=export is not None)
     catalog = asked(Path.cwd(), **given).catalog

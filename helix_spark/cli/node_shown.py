@@ -8,7 +8,7 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from helix_spark.cli.history import table_json
+from helix_spark.cli.history_text import table_json
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import console, print_code, print_lines, table
 from helix_spark.drawing.svg import shortened

@@ -41,7 +41,7 @@ class NotebookVerbs:
                                      "%helix plan, %helix explain NAME, %helix log")
 
     def _log(self) -> None:
-        from helix_spark.cli.history import print_log
+        from helix_spark.cli.history_text import print_log
 
         print_log(self._program.catalog.iterations(limit=_NEWEST))
 

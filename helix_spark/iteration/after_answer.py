@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from helix_spark.catalog.records import FileRecord, Status
-from helix_spark.engine.results.results import ModelResult
+from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.errors import CatalogError, HelixError, OvertakenError, SetupError
 from helix_spark.iteration import node_records, recording

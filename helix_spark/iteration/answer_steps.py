@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.errors import OvertakenError
 from helix_spark.iteration.holding import held_or_stored, hold
 from helix_spark.iteration.iteration import Iteration

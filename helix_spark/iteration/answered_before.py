@@ -15,8 +15,8 @@ from helix_spark.capture.plan_messages import messages
 from helix_spark.capture.plan_order import order_in
 from helix_spark.capture.recorded_call import Asks
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.records import AnswerRecord
-from helix_spark.catalog.results import AnswersRead
 from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action

@@ -15,7 +15,7 @@ from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.results import ModelResult, TableResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult
 from helix_spark.iteration.executing import registering
 from helix_spark.iteration.proven import auditable
 from helix_spark.iteration.run import Run

@@ -15,7 +15,7 @@ from dataclasses import replace
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Equal, Outcome
 from helix_spark.engine.lowering.calls import is_lazy
-from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.deciding import plan_again
 from helix_spark.iteration.run import Run
 from helix_spark.planner.known_node import KnownNode

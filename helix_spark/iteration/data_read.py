@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.units import collects
-from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.errors import SourceError
 from helix_spark.iteration.run import Run
 from helix_spark.planner.problem import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.randomness import found_random
+from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.cut_off import worth_comparing

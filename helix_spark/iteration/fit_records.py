@@ -14,7 +14,7 @@ from helix_spark.dag.leaving_out import asking, features_of, target
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.slots import sizes_of
 from helix_spark.engine.results.fitted_cards import card_of_model
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.workflow.operators import Assemble, FitStage, Kind
 

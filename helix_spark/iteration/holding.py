@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.results import NodeResult, TableResult
+from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.tools import Tools
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import lasting
-from helix_spark.engine.results.results import NodeResult
+from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.metrics import metrics_of

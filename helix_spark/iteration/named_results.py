@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import EndedError, HelixError, Location, UnknownNodeError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.plots import Plot, is_plot

@@ -12,7 +12,7 @@ from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.contents import content_here
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.run import Run

@@ -17,7 +17,7 @@ from helix_spark.planner.problem import State
 
 if TYPE_CHECKING:
     from helix_spark.dag.node import Node
-    from helix_spark.engine.results.results import NodeResult
+    from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.iteration.run import Run
 
 

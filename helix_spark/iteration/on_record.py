@@ -9,8 +9,8 @@ from operator import or_
 
 from helix_spark.capture.captured_function import AskingFunction
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.results import KnownResults
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, seen_from_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from helix_spark.engine.results.results import TableResult, collect
+from helix_spark.engine.results.node_results import TableResult, collect
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.run import Run

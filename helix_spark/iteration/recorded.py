@@ -9,7 +9,7 @@ from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.shown import result_text

@@ -10,7 +10,7 @@ from typing import Any
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.places.json_text import is_too_deep
 from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord
-from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, nearest
 from helix_spark.iteration.provenance import versions_json
 from helix_spark.iteration.run import Run

@@ -9,7 +9,7 @@ from functools import partial
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.contents import count
 from helix_spark.engine.results.model_contents import content_of_files
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.storable import Storable

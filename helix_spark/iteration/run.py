@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Outcome
-    from helix_spark.engine.lowering.randomness import Chance
+    from helix_spark.engine.lowering.chance_in_plans import Chance
     from helix_spark.iteration.answered_before import AnsweredBefore
     from helix_spark.iteration.leasing import Leased
     from helix_spark.iteration.node_run import NodeRun

@@ -8,7 +8,7 @@ from dataclasses import replace
 from helix_spark.costs.model import Estimate, NodeEstimate, Origin
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import replan_storage

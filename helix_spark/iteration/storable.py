@@ -8,7 +8,7 @@ from functools import cached_property
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.run import Run

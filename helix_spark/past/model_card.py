@@ -14,7 +14,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.records import FileRecord
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.results import KnownResults
+    from helix_spark.catalog.known_results import KnownResults
 
 MOST_WEIGHTS, MOST_COLUMNS, MOST_LABELS, MOST_STEPS, MOST_PARTS = 200, 12, 100, 500, 40
 """At most on record of each."""

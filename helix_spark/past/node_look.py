@@ -18,7 +18,7 @@ from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group, Part
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.results import KnownResults
+    from helix_spark.catalog.known_results import KnownResults
     from helix_spark.catalog.tables.table_reading import FirstRows
     from helix_spark.planner.plan import Proof
 

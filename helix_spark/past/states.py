@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.results import KnownResults
+    from helix_spark.catalog.known_results import KnownResults
     from helix_spark.planner.plan import Proof
 
 

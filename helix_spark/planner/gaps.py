@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.planner.known_node import Gap, Stored
 from helix_spark.visible_text import named
 

@@ -12,7 +12,7 @@ from functools import partial
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.forecast import Edit, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, WRITE, Throughput
-from helix_spark.engine.results.results import ModelResult
+from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
 from helix_spark.errors import CatalogError
 from helix_spark.planner.joint import Joint

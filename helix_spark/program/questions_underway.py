@@ -12,8 +12,8 @@ from typing import Protocol
 
 from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.history import in_order
-from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.catalog.records import NodeRecord
+from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.spark.connect_server import told_server
 from helix_spark.errors import HelixError
 from helix_spark.program.begun_run import begun_run, run_before

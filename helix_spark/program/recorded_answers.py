@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
-from helix_spark.catalog.results import AnswersRead
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked

@@ -17,8 +17,8 @@ from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.project.being_loaded import loading
 from helix_spark.project.factory_arguments import arguments_of
 from helix_spark.signature.objects.origin import is_project_file
+from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.functions import location_of
-from helix_spark.workflow.place import caller
 from helix_spark.workflow.workflow import Workflow
 
 Factory = Callable[..., Workflow]

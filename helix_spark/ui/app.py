@@ -17,13 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helix_spark.drawing import STYLE
 from helix_spark.errors import HelixError
-from helix_spark.ui.finding import NotHereError
+from helix_spark.ui.addressed import NotHereError
 from helix_spark.ui.folding import Folding
 from helix_spark.ui.hosts import host_allowed
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import Order
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.records import Records
+from helix_spark.ui.records_asked import Records
 
 LOCAL = "localhost"
 

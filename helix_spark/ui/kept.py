@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.ui.records import Records
+from helix_spark.ui.records_asked import Records
 
 Answer = TypeVar("Answer")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.past import metrics
@@ -21,16 +21,16 @@ from helix_spark.past.node_look import look_at
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
 from helix_spark.past.table_preview import tables_of
-from helix_spark.ui.finding import NotHereError, find_iteration, find_workflow
+from helix_spark.ui.addressed import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding, picture_of
-from helix_spark.ui.iteration import IterationPage, edited, iteration_page, newest_recorded
+from helix_spark.ui.iteration_page import IterationPage, edited, iteration_page, newest_recorded
 from helix_spark.ui.kept import KeptRecords, Snapshot
 from helix_spark.ui.links import Links, at_graph, folding_state
 from helix_spark.ui.listing import Order, Row, listing, rows_of
 from helix_spark.ui.output_plots import output_plots, plot_changes
 from helix_spark.ui.output_table import output_table, output_tables, table_changes
 from helix_spark.ui.preview import Preview, preview_of
-from helix_spark.ui.records import Records
+from helix_spark.ui.records_asked import Records
 from helix_spark.ui.rendering import Renderer
 from helix_spark.ui.running import noted_states, records_of, state_text, underway
 from helix_spark.ui.trends import trend_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 

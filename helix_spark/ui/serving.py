@@ -9,7 +9,7 @@ import uvicorn
 
 from helix_spark.errors import SetupError
 from helix_spark.ui.app import make_app
-from helix_spark.ui.records import Records
+from helix_spark.ui.records_asked import Records
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -13,7 +13,7 @@ from helix_spark.planner.lineage import Lineage, Made, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.results import KnownResults
+    from helix_spark.catalog.known_results import KnownResults
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from helix_spark.errors import OperatorError
 from helix_spark.since_python_311 import StrEnum
-from helix_spark.workflow.place import caller
+from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import Source
 

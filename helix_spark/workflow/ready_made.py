@@ -10,6 +10,7 @@ from typing import Any
 
 from helix_spark.errors import Location, OperatorError
 from helix_spark.workflow.declaration import Declaration, Wishes
+from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -35,7 +36,6 @@ from helix_spark.workflow.operators import (
 from helix_spark.workflow.parameters import check_stage
 from helix_spark.workflow.refs import NodeRef
 from helix_spark.workflow.several import several
-from helix_spark.workflow.stages import Bucketizer, Fields, Interaction, OneHot
 
 Naming = Callable[[NodeRef | str], str]
 """The name of a node of the workflow at hand; refuses others."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.errors import OperatorError
-from helix_spark.workflow.place import caller
+from helix_spark.workflow.declared_at import caller
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.errors import Location, OperatorError, nearest
+from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.operators import Kind
-from helix_spark.workflow.place import caller
 from helix_spark.workflow.refs import NodeRef, name_in
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from helix_spark.errors import DuplicateNodeError, Location, OperatorError, near
 from helix_spark.visible_text import is_name
 from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
+from helix_spark.workflow.declared_at import builder, caller, is_cell
 from helix_spark.workflow.declared_metrics import metrics_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
+from helix_spark.workflow.named_extractors import Fields
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,
@@ -29,11 +31,9 @@ from helix_spark.workflow.operators import (
     Stage,
 )
 from helix_spark.workflow.parameters import check_stage, separated
-from helix_spark.workflow.place import builder, caller, is_cell
 from helix_spark.workflow.refs import NodeRef, name_in
 from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
-from helix_spark.workflow.stages import Fields
 from helix_spark.workflow.ways import check_no_more, how_declared, is_ready_made, pointed_at
 
 if TYPE_CHECKING:

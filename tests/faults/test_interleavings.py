@@ -21,7 +21,7 @@ from benchmarks.interleavings.histories import history, simulated
 from benchmarks.interleavings.mutants import MUTANTS, planted
 from benchmarks.interleavings.world import Faults, World
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.layout import Layout
+from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import CatalogError

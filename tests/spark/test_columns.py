@@ -19,7 +19,7 @@ from helix_spark.capture.recorded_call import Asks
 from helix_spark.engine.execution import node_work
 from helix_spark.engine.lowering import lowering
 from helix_spark.engine.lowering.columns import _indexer, add_expressions, add_stage, with_columns
-from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
 from helix_spark.workflow.operators import Function
 

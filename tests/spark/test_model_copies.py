@@ -19,7 +19,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame, SparkSession
 
-from helix_spark.engine.results.results import ModelResult
+from helix_spark.engine.results.node_results import ModelResult
 
 pytestmark = pytest.mark.spark
 

@@ -21,7 +21,7 @@ import helix_spark as hx
 from helix_spark.capture import captured_function
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.reading import Reads
+from helix_spark.dag.columns_read import Reads
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.problem import State
 

@@ -15,7 +15,7 @@ from workflows import Census, Heard
 
 import helix_spark as hx
 from helix_spark.engine.lowering.partitions import in_few_partitions
-from helix_spark.engine.results.results import nullable
+from helix_spark.engine.results.node_results import nullable
 
 pytestmark = pytest.mark.spark
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from helix_spark.engine.lowering.plain_plans import class_names
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 
 pytestmark = pytest.mark.spark
 

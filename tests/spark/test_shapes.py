@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
-from helix_spark.engine.lowering.randomness import plan_randomness
+from helix_spark.engine.lowering.chance_in_plans import plan_randomness
 from helix_spark.errors import OperatorError
 
 pytestmark = pytest.mark.spark

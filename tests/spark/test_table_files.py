@@ -22,7 +22,7 @@ from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import storing
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.results import ModelResult, TableResult, nullable
+from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.engine.spark.table_files import can_be_files, frame_over_files
 

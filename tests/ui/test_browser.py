@@ -19,8 +19,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmarks.shown_catalogs import HOSTILE, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.progress import Progress, RunningNode
-from helix_spark.ui.export import exported
+from helix_spark.catalog.run_progress import Progress, RunningNode
+from helix_spark.ui.one_file import exported
 from tests.ui.conftest import serving
 
 pytestmark = pytest.mark.long

@@ -19,7 +19,7 @@ from project import Project
 import helix_spark as hx
 from benchmarks import audits
 from helix_spark.engine.results.agreement import NotComparedError, difference
-from helix_spark.engine.results.results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.iteration.audit import Audit
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -16,7 +16,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places import local_disk
-from helix_spark.catalog.places.layout import MARKER
+from helix_spark.catalog.places.catalog_folder import MARKER
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes

@@ -16,8 +16,8 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.randomness import Chance, found_random
-from helix_spark.engine.results.results import NodeResult, TableResult
+from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
+from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.iteration.storable import Storable
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan

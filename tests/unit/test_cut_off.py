@@ -21,7 +21,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.observer import Quiet
 from helix_spark.engine.results.contents import content_here
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.parts import digest

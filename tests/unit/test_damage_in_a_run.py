@@ -18,7 +18,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.randomness import Chance
+from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.hermetic.action import current
 from helix_spark.iteration import executing

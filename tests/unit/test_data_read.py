@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.randomness import Suspicion
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.lowering.chance_in_plans import Suspicion
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.iteration import data_read
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.planner.plan import Plan, PlannedNode

@@ -29,7 +29,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.lowering.calls import in_turns
 from helix_spark.engine.lowering.partitions import worthwhile
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 from helix_spark.iteration.executing import registering
 from helix_spark.planner.problem import State
 from helix_spark.signature.objects.edges import Said

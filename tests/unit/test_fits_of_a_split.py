@@ -15,10 +15,10 @@ from test_planning import situation
 from test_units import FakePlan
 
 import helix_spark as hx
+from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
-from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
 from helix_spark.planner.by_name import policy_named

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.layout import locate
-from helix_spark.catalog.progress import Progress, RunningNode, read_progress
+from helix_spark.catalog.places.catalog_folder import locate
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.run_progress import Progress, RunningNode, read_progress
 from helix_spark.engine.execution.notebook_bar import NotebookBar
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.iteration.following import Followed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,11 @@ def test_imports_go_one_way_within_a_room(path: Path) -> None:
             target = module.split(".")[2]
             if target not in for_all:
                 assert inner.index(target) <= inner.index(path.parent.name), f"{path}:{line} imports {target}"
+
+
+def test_a_files_name_occurs_once() -> None:
+    names = Counter(path.name for path in files() if path.name != "__init__.py")
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_each_library_has_its_room() -> None:

@@ -16,9 +16,9 @@ from test_planning import after, plan, situation, with_nodes
 
 import helix_spark as hx
 from helix_spark.catalog.journal.rows import from_columns
+from helix_spark.catalog.known_results import ResultLedger
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.results import ResultLedger
 from helix_spark.cli import main
 from helix_spark.cli.schema import plan_json
 from helix_spark.dag.compilation import compile_workflow

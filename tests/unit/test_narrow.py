@@ -29,9 +29,9 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.tables.table_reading import ColumnsLeftOutError
 from helix_spark.catalog.verification import verify
+from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.gaps import gaps

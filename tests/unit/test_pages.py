@@ -27,14 +27,14 @@ from starlette.testclient import TestClient
 from benchmarks.fuzz_pages import fuzz
 from benchmarks.shown_catalogs import HOSTILE, family_catalog, graph_catalog, hostile_catalog, run_id
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.progress import Progress, RunningNode
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.drawing import collapsed, folds_of
 from helix_spark.past.comparison import Comparison, node_differences
 from helix_spark.ui.app import asset, make_app
-from helix_spark.ui.export import exported
 from helix_spark.ui.links import FileLinks, ServerLinks
+from helix_spark.ui.one_file import exported
 from helix_spark.ui.pages import Pages
 from helix_spark.views.comparison_view import comparison_view
 
@@ -239,7 +239,7 @@ def test_an_export_does_not_ask_what_a_file_cannot_answer(tmp_path: Path) -> Non
 
 
 def test_an_empty_catalog_says_what_to_do(tmp_path: Path) -> None:
-    from helix_spark.catalog.places.layout import Layout, make_catalog
+    from helix_spark.catalog.places.catalog_folder import Layout, make_catalog
 
     make_catalog(Layout(tmp_path / "c"))
     client = asking(tmp_path / "c")
@@ -288,7 +288,7 @@ def test_the_export_is_one_file_whose_links_stay_inside(tmp_path: Path) -> None:
 
 
 def test_an_export_opens_as_many_nodes_as_a_file_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helix_spark.ui.export.MOST_PANELS", 4)
+    monkeypatch.setattr("helix_spark.ui.one_file.MOST_PANELS", 4)
     text = exported(Catalog.open(hostile_catalog(tmp_path / "c").root, create=False))
     assert 0 < text.count('<aside class="hx-panel"') <= 4
 
@@ -414,7 +414,7 @@ from hashlib import sha256
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.pages import Pages
-import helix_spark.cli.main, helix_spark.cli.pages, helix_spark.ui.serving
+import helix_spark.cli.main, helix_spark.cli.ui_command, helix_spark.ui.serving
 pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), ServerLinks())
 assert "Iterations" in pages.framed(pages.iterations())
 print(*sys.modules)

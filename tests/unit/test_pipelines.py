@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.lowering.columns import Again, NumberOrNan
 from helix_spark.engine.lowering.pipelines import pipeline
-from helix_spark.engine.results.results import ModelResult, NodeResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, ValueResult
 from helix_spark.errors import HelixError, OperatorError
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helix_spark.engine.results.results import plain
+from helix_spark.engine.results.node_results import plain
 from helix_spark.errors import ResultTypeError
 
 

@@ -12,8 +12,8 @@ from program_fakes import FakeServer
 
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import NodeRecord
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.cli.programs import end_program
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions_underway import Expected, Met, QuestionsUnderway, progress_of_program

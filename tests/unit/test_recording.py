@@ -14,8 +14,8 @@ from test_planning import plan, situation, with_nodes
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step, shares
-from helix_spark.engine.lowering.randomness import Chance
-from helix_spark.engine.results.results import ValueResult
+from helix_spark.engine.lowering.chance_in_plans import Chance
+from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.iteration.node_records import result_records
 from helix_spark.iteration.node_run import node_runs
 from helix_spark.planner.problem import State

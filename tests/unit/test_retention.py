@@ -22,8 +22,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.randomness import Chance
-from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult
+from helix_spark.engine.lowering.chance_in_plans import Chance
+from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import result_writer

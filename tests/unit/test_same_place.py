@@ -15,8 +15,8 @@ import helix_spark as hx
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import text_in
-from helix_spark.catalog.progress import Progress
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, ResultRecord
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError

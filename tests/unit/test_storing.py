@@ -16,7 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import VECTOR
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.results import TableResult, ValueResult
+from helix_spark.engine.results.node_results import TableResult, ValueResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, store
 from helix_spark.signature.parts import digest
 

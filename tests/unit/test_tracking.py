@@ -21,7 +21,7 @@ from remembering import Remembering
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.cli.history import show_json
+from helix_spark.cli.history_text import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.iteration.tracker import Finished
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from helix_spark.catalog.places.layout import Layout, explained, make_catalog, marked_id
+from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog, marked_id
 from helix_spark.catalog.places.place import Held
 from helix_spark.errors import CatalogError
 

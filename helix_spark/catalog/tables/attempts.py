@@ -17,8 +17,8 @@ from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.rows import Misfit, from_columns
+from helix_spark.catalog.places.catalog_folder import Layout, is_id, is_signature
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.layout import Layout, is_id, is_signature
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord

@@ -21,7 +21,7 @@ from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import lazy_names, left_to_do, of_unknown_cost, pins, units
 from helix_spark.engine.execution.workbench import Workbench
-from helix_spark.engine.lowering.randomness import Suspicion
+from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.connect import is_end_of_server

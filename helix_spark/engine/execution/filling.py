@@ -15,7 +15,7 @@ from threading import Lock
 from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.results.contents import count
-from helix_spark.engine.results.results import TableResult
+from helix_spark.engine.results.node_results import TableResult
 
 
 class Filling:

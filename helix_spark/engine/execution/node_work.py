@@ -40,7 +40,7 @@ from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.model_contents import content_of_model
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings

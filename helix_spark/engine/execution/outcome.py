@@ -16,8 +16,8 @@ from helix_spark.engine.execution.timing import (
     starts,
     warm_seconds,
 )
-from helix_spark.engine.lowering.randomness import Suspicion
-from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.lowering.chance_in_plans import Suspicion
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from threading import RLock
 
-from helix_spark.catalog.progress import Progress
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.engine.execution.observer import Observer, Quiet, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.views.progress_view import ProgressView, progress_of, progress_view

@@ -11,7 +11,7 @@ from helix_spark.capture.captured_function import CapturedFunction
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
-from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult, quoted
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, transport_of
 from helix_spark.errors import ColumnNotFoundError, Location
 

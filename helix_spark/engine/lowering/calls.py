@@ -13,7 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.results.results import (
+from helix_spark.engine.results.node_results import (
     ColumnResult,
     ModelResult,
     NodeResult,

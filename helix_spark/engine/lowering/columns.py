@@ -13,7 +13,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.results import ColumnResult, TableResult, quoted
+from helix_spark.engine.results.node_results import ColumnResult, TableResult, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

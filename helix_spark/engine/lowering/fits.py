@@ -12,7 +12,14 @@ from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.partitions import in_few_partitions
 from helix_spark.engine.lowering.sides import check_sides, training_rows
 from helix_spark.engine.lowering.stages import build_stage
-from helix_spark.engine.results.results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult, quoted
+from helix_spark.engine.results.node_results import (
+    ColumnResult,
+    ModelResult,
+    NodeResult,
+    TableResult,
+    ValueResult,
+    quoted,
+)
 from helix_spark.signature.functions.chance_in_code import stages_in
 from helix_spark.workflow.operators import (
     ColumnSource,

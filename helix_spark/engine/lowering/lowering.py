@@ -26,9 +26,9 @@ from helix_spark.engine.lowering.columns import (
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
 from helix_spark.engine.lowering.sides import check_sides, side_of
 from helix_spark.engine.lowering.slots import with_sizes
-from helix_spark.engine.lowering.sources import read_source
+from helix_spark.engine.lowering.source_reads import read_source
 from helix_spark.engine.lowering.stages import build_stage
-from helix_spark.engine.results.results import (
+from helix_spark.engine.results.node_results import (
     ColumnResult,
     ModelResult,
     NodeResult,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.connect_session import is_by_connect, optimised
-from helix_spark.engine.results.results import quoted
+from helix_spark.engine.results.node_results import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

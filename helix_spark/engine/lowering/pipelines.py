@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.columns import bucket_stages, category_stages, closure
 from helix_spark.engine.lowering.lowering import assembler, ready_made_column
-from helix_spark.engine.results.results import ColumnResult, ModelResult, NodeResult, TableResult, quoted
+from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import Assemble, FitStage, Function, Kept, Kind, Result
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.results.results import TableResult, quoted
+from helix_spark.engine.results.node_results import TableResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import HashSplit, Kind, Rows
 

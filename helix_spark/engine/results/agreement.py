@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.contents import hash_of_rows
-from helix_spark.engine.results.results import MODELS_INSIDE, ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import MODELS_INSIDE, ModelResult, NodeResult, TableResult, ValueResult
 
 if TYPE_CHECKING:
     import pyarrow as pa

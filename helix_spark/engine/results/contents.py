@@ -16,7 +16,7 @@ from hashlib import shake_256
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from helix_spark.engine.results.results import NodeResult, TableResult, ValueResult, quoted
+from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult, quoted
 from helix_spark.signature.parts import digest
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreach
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.model_copies import CheckedModel, checked_model
 from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult, collect
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.spark.gateway import how_ended
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.engine.spark.table_files import frame_over_files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from threading import RLock
 
-from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 
 KEPT_RUNS = 3
 """Runs for which a result is held after it was last part of a version: people go back one or two edits."""

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.results.results import quoted
+from helix_spark.engine.results.node_results import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.reading import declared_reads, taken
 from helix_spark.planner.gaps import whole_by_wish
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written, rows_written
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.contents import observed
-from helix_spark.engine.results.results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from helix_spark.capture.program_client import connect
-from helix_spark.catalog.places.layout import disk_told
+from helix_spark.catalog.places.catalog_folder import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
 from helix_spark.catalog.places.s3_access import access_from

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
 
-from helix_spark.engine.results.results import plain
+from helix_spark.engine.results.node_results import plain
 from helix_spark.errors import HelixError, Location, ResultTypeError
 from helix_spark.program.conversion.straight_text import ARGUMENTS, Statement
 from helix_spark.program.main_module import as_main

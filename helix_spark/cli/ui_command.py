@@ -46,7 +46,7 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
     """
     records = Catalog.open(catalog, create=False)
     try:
-        from helix_spark.ui.export import exported
+        from helix_spark.ui.one_file import exported
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     text = exported(records, workflow, limit)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from helix_spark.catalog.progress import Progress
+from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.results import KnownResults
+from helix_spark.catalog.run_progress import Progress
 
 if TYPE_CHECKING:
     from helix_spark.catalog.tables.table_reading import FirstRows

@@ -21,7 +21,7 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.lowering.undeclared import Undeclared, registered_functions, undeclared
-from helix_spark.engine.results.results import ColumnResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan

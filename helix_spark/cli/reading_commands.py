@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @told
 def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """List iterations, newest first."""
-    from helix_spark.cli.history import log_json, print_log
+    from helix_spark.cli.history_text import log_json, print_log
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import check_workflow
     from helix_spark.past.states import proofs_of_several
@@ -57,7 +57,7 @@ def show(
     number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
     """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
-    from helix_spark.cli.history import print_iteration, show_json
+    from helix_spark.cli.history_text import print_iteration, show_json
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import find_iteration
     from helix_spark.past.states import proofs_of

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.history import in_order
+from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.layout import Layout
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.signature.parts import digest
 

@@ -16,7 +16,7 @@ from helix_spark.past.comparison import unrecorded
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.records import Records
+from helix_spark.ui.records_asked import Records
 from helix_spark.ui.rendering import Renderer
 
 MOST_PANELS = 1_000

@@ -25,7 +25,7 @@ from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal, text_literal
 from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
-from helix_spark.catalog.places.layout import checked_signature, listed_signatures
+from helix_spark.catalog.places.catalog_folder import checked_signature, listed_signatures
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")

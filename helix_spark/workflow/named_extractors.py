@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.errors import OperatorError
-from helix_spark.workflow.place import caller
+from helix_spark.workflow.declared_at import caller
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -93,16 +93,26 @@ def node_view(look: NodeLook) -> NodeView:
         look.iteration, [node], {} if artifact is None else {node.signature: artifact}, {node.name: look.proof},
         {node.name: look.state},
     )
-    has_value = artifact is not None and look.is_stored and artifact.kind == "value"
+    value = _value(look)
     return NodeView(
         node.workflow, node.iteration, look.previous, row, look.readers, tuple(map(str, look.changes or ())),
         _unchanged(look), look.code, code_lines(look.code_before, look.code) if look.code_before else (),
-        _storing(look), f"{look.proof}: {PROOFS[look.proof]}" if look.is_stored else "", has_value,
-        parsed(artifact.value) if artifact is not None and has_value and artifact.value else None, look.table,
+        _storing(look), f"{look.proof}: {PROOFS[look.proof]}" if look.is_stored else "", bool(value),
+        next(iter(value), None), look.table,
         look.rows, look.columns, look.card,
         tuple((part.group.value, part.label, part.shown or "", part.digest[:12]) for part in look.fields),
         node.signature, node.declared,
     )
+
+
+def _value(look: NodeLook) -> tuple[Any, ...]:
+    """The value that is stored; nothing where none is, or its record is damaged."""
+    if look.artifact is None or not look.is_stored or look.artifact.kind != "value":
+        return ()
+    try:
+        return (parsed(look.artifact.value or "null"),)
+    except ValueError:
+        return ()
 
 
 def _unchanged(look: NodeLook) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
 from helix_spark.past.model_card import ModelCard, card_from
+from helix_spark.past.node_look import look_at
 from helix_spark.past.table_profile import profiled, vector_text
+from helix_spark.views.node_view import node_view
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,21 @@ def test_a_table_is_shown_by_what_its_columns_hold_and_a_value_as_it_is(catalog:
     assert "columns of the first 3 rows" in told
     assert "1 █     █    █ 3" in told
     assert json.loads(shown(catalog, f"auc {HOSTILE}", "--json"))["value"] == HOSTILE
+
+
+@pytest.mark.parametrize("text", ["[" * 101 + "]" * 101, "{"])
+def test_a_value_that_nobody_can_read_is_none(catalog: Path, text: str) -> None:
+    records = Catalog.open(catalog, create=False)
+    iteration = next(one for one in records.iterations(f"w {HOSTILE}") if one.number == 2)
+
+    def damaged(signature: str) -> ArtifactRecord | None:
+        artifact = records.last_event(signature)
+        return None if artifact is None else replace(artifact, value=text)
+
+    for artifact_of, is_shown in ((records.last_event, True), (damaged, False)):
+        look = look_at(records, iteration, f"auc {HOSTILE}", None, artifact_of)
+        assert look is not None
+        assert node_view(look).has_value is is_shown
 
 
 def test_what_is_stored_is_shown_with_what_it_saves(catalog: Path) -> None:

@@ -23,6 +23,9 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 LOCK = ".one-at-a-time"
 """The file in a folder that is locked. It stays: who removed it would take it from under those who wait for it."""
 
+TRIED = ".helix-try-"
+"""What the name of a folder begins with in which something is tried. It goes when that is done."""
+
 LONGEST_WAIT = 20.0
 """Seconds that are waited for who holds the lock of a folder. One commit takes some milliseconds; who has it longer was
 stopped, and may be for days. For a minute after, nobody waits again: a run stores many results."""
@@ -66,7 +69,7 @@ def has_links(folder: Path) -> bool:
     disk = disk_of(folder)
     if disk not in _HAVE_LINKS:
         try:
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".helix-try-") as tried:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=TRIED) as tried:
                 _HAVE_LINKS[disk] = _links(Path(tried))
         except OSError:
             return True
@@ -139,7 +142,7 @@ class Shortcoming:
 def shortcomings(folder: Path) -> tuple[Shortcoming, ...]:
     """What the disk of a folder, which is there, lacks of that on which a catalog rests. Raises OSError where no file
     can be made there."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".helix-try-") as made:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=TRIED) as made:
         tried = Path(made)
         found = [one for can, one in _TRIALS if not _can(can, tried)]
     without_links = [one for one in found if one is _NO_LINK]

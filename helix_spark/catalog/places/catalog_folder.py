@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.abilities import LOCK, shortcomings
+from helix_spark.catalog.places.abilities import LOCK, TRIED, shortcomings
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, OddFileError, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
@@ -281,12 +281,13 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be half-way through writing the marker. Earlier versions, when killed, left leases alone;
-        # Spark, which makes what is above a folder that it writes to, may have done so where a catalog was moved away.
+        # Another process may be trying the disk, or be half-way through writing the marker. Earlier versions, when
+        # killed, left leases alone; Spark, which makes what is above a folder that it writes to, may have done so
+        # where a catalog was moved away.
         bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
             p.name for p in layout.root.iterdir()
-            if not p.name.startswith(f".{MARKER}.") and p.name != LOCK and p != layout.leases
+            if not p.name.startswith((f".{MARKER}.", TRIED)) and p.name != LOCK and p != layout.leases
             and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
         )
     except OSError as error:

@@ -46,6 +46,12 @@ _OF_PYTHON_ALONE = frozenset({
 })
 """Names in `pyspark.sql.functions` that are no functions of Spark: a session may register some under these."""
 
+MAKES_VIEW = frozenset({
+    "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
+    "registerTempTable",
+})
+"""Methods of a table of pyspark by which SQL knows it under a name."""
+
 
 @cache
 def spark_functions() -> frozenset[str]:

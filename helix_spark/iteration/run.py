@@ -55,7 +55,6 @@ class Run:
         whole: the graph as it is declared; `described` its nodes, by name.
         answered: what Spark answered the functions of nodes, and what slow ones built.
         distrusted: names of the nodes whose functions built another plan in this run than was recalled.
-        reads: what the plans of functions told in this run of the columns they read.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         had: names of the nodes whose results this run had when it was last planned again.
         only_proven: whether nothing is reused that no audit has verified.
@@ -63,7 +62,6 @@ class Run:
         records: as they were read.
         dag: the graph to run: merged, without the features that are left out.
         situation: what the planner needs.
-        told: what functions read, by `reads` and on record.
         comparable: names of the nodes of which it is on record what an earlier version's result holds.
         plan: what is to happen.
         planning_seconds: from the begin of the run to a plan that nothing waits for.

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.capture.recorded_call import builds
 from helix_spark.capture.sql_reads import read_statement
+from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.hermetic.action import Action, current
 from helix_spark.hermetic.asking import Asker, Kind, asker, kind_of
 from helix_spark.hermetic.generators import found_and_then
@@ -156,10 +157,7 @@ _READER: Mapping[str, Told] = {
 _SESSION: Mapping[str, Told] = {"sql": _reads_in_sql, "table": _reads_table}
 _TABLE: Mapping[str, Told] = {
     **dict.fromkeys(("sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"), _draws),
-    **dict.fromkeys((
-        "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
-        "registerTempTable",
-    ), _registers),
+    **dict.fromkeys(MAKES_VIEW, _registers),
 }
 _CONTEXT: Mapping[str, Told] = dict.fromkeys((
     "binaryFiles", "binaryRecords", "hadoopFile", "newAPIHadoopFile", "newAPIHadoopRDD", "pickleFile", "sequenceFile",

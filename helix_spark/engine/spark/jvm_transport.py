@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.spark.gateway import exit_status
-from helix_spark.engine.spark.plan_reader import JvmPlanReader
+from helix_spark.engine.spark.plan_reader import JvmPlanReader, table_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,13 +81,7 @@ class JvmTransport:
     def over_rows(self, persisted: DataFrame) -> DataFrame:
         """Spark's own substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in
         each plan above it. Rows that were lost are computed again all the same: the relation knows how."""
-        from pyspark.sql import DataFrame
-
-        relation: Any = persisted._jdf.queryExecution().withCachedData()
-        gateway = self.spark.sparkContext._gateway
-        assert gateway is not None
-        datasets: Any = getattr(gateway.jvm.org.apache.spark.sql.classic, "Dataset$").__getattr__("MODULE$")
-        return DataFrame(datasets.ofRows(self.spark._jsparkSession, relation), self.spark)
+        return table_of(self.spark, persisted._jdf.queryExecution().withCachedData())
 
     def empty(self, schema: StructType) -> DataFrame:
         """What `createDataFrame([], schema)` of PySpark makes is an RDD to the optimiser, which stays in the plan and

@@ -39,6 +39,13 @@ def _java(gateway: Any) -> _Java:
     return _Java(gateway.jvm)
 
 
+def table_of(spark: SparkSession, logical: Any) -> DataFrame:
+    """The table of a plan of Catalyst's, analysed in a session."""
+    from pyspark.sql import DataFrame
+
+    return DataFrame(_java(spark.sparkContext._gateway).table(spark._jsparkSession, logical), spark)
+
+
 class JvmPlanReader:
     """See `transport.PlanReader`."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.program.conversion.lifted_sources import read_in
 from helix_spark.program.conversion.met_statements import Kind, Met, is_print, is_write
 from helix_spark.program.conversion.straight_text import Statement
@@ -131,7 +132,7 @@ class Flow:
     def names_view(self, one: Statement) -> bool:
         """Whether a statement's SQL may name a view."""
         return VIEW in self.binders and any(
-            isinstance(node, ast.Attribute) and node.attr in ("sql", "table", *_MAKES_VIEW)
+            isinstance(node, ast.Attribute) and node.attr in ("sql", "table", *_REGISTERS)
             for node in ast.walk(one.tree)
         )
 
@@ -152,16 +153,13 @@ class Flow:
         return name in self.reads(at) and self.before(at, name) == of
 
 
-_MAKES_VIEW = (
-    "createGlobalTempView", "createOrReplaceGlobalTempView", "createOrReplaceTempView", "createTempView",
-    "registerTempTable", "register",
-)
+_REGISTERS = MAKES_VIEW | {"register"}
 _SAYS_NOTHING = frozenset({"explain", "exit", "printSchema", "unpersist", "createOrReplaceTempView", "createTempView"})
 
 
 def _shows_view(tree: ast.stmt) -> bool:
     """Whether a statement names something for SQL."""
-    return any(isinstance(node, ast.Attribute) and node.attr in _MAKES_VIEW for node in ast.walk(tree))
+    return any(isinstance(node, ast.Attribute) and node.attr in _REGISTERS for node in ast.walk(tree))
 
 
 def _last(tree: ast.Expr) -> str:

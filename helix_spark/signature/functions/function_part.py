@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from types import FunctionType
 
+from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.signature.bytecode import nested
 from helix_spark.signature.functions.chance_in_code import random_uses
 from helix_spark.signature.functions.code_form import CodeForm, form_of
@@ -19,10 +20,6 @@ from helix_spark.since_python_311 import own_name
 
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
-_REGISTERS_VIEWS = frozenset({
-    "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
-    "registerTempTable",
-})
 _CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
 _MADE_NAMES = "has names looked up in a text that is made at run time"
 _DOCS, _READ_DOCS = "__doc__", ("getdoc", "render_doc")
@@ -77,7 +74,7 @@ def _said(form: CodeForm) -> Said:
     return Said(
         calls=functions_called(form.texts) | (words if form.mentioned & _CALLS_BY_NAME else frozenset()),
         registers=registers,
-        in_turns=bool(registers or form.mentioned & _REGISTERS_VIEWS) or any(map(_CREATES_VIEW.search, form.texts)),
+        in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(_CREATES_VIEW.search, form.texts)),
     )
 
 

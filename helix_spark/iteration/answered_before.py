@@ -20,8 +20,8 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
+from helix_spark.signature.node_description import declared_by_plan
 from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import declared_by_plan
 from helix_spark.workflow.operators import Form, Function, Result
 
 _KINDS: Mapping[Asks, str] = {"rows": "execute", "schema": "analyze"}

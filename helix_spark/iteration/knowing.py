@@ -15,7 +15,8 @@ from helix_spark.iteration.fit_records import told_of
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.known_node import Gap, KnownNode
 from helix_spark.signature.difference import parts_from_json
-from helix_spark.signature.signing import Description, Signed
+from helix_spark.signature.node_description import Description
+from helix_spark.signature.signing import Signed
 
 
 def known_nodes(

@@ -15,8 +15,9 @@ from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, seen_from_json
 from helix_spark.iteration.answered_before import AnsweredBefore
+from helix_spark.signature.node_description import Description
 from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import Description, Signed, resolve
+from helix_spark.signature.signing import Signed, resolve
 
 
 class OnRecord:

@@ -28,7 +28,7 @@ from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.planning import planning_problem
 from helix_spark.planner.situation import Situation
 from helix_spark.signature.data_version import pin_versions
-from helix_spark.signature.signing import describe
+from helix_spark.signature.node_description import describe
 
 
 def declare(run: Run) -> Run:

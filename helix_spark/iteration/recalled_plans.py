@@ -28,8 +28,8 @@ from helix_spark.hermetic.mentions import files_named
 from helix_spark.hermetic.seen import Seen
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.signature.functions.source import read_lines
+from helix_spark.signature.node_description import IdentityByCode, identity_by_code
 from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import IdentityByCode, identity_by_code
 from helix_spark.workflow.operators import Function
 
 _SLOW: Mapping[str, Any] = {"slow": str, "seconds": float}

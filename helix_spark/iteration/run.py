@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from helix_spark.iteration.tools import Tools
     from helix_spark.past.table_preview import TablePreview
     from helix_spark.planner.plan import Plan
-    from helix_spark.signature.signing import Description
+    from helix_spark.signature.node_description import Description
 
 
 class _NotYet:

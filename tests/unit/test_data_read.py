@@ -26,7 +26,7 @@ from helix_spark.planner.problem import Certificate, State
 from helix_spark.signature import data_version
 from helix_spark.signature.data_version import DataIdentity, Readable, identify
 from helix_spark.signature.file_states import FileState, states_of
-from helix_spark.signature.signing import describe
+from helix_spark.signature.node_description import describe
 
 
 class Run:

@@ -8,8 +8,9 @@ from pyspark.ml.classification import LogisticRegression
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
+from helix_spark.signature.node_description import describe
 from helix_spark.signature.parts import Group, Part, digest
-from helix_spark.signature.signing import describe, resolve
+from helix_spark.signature.signing import resolve
 
 
 def part(group: Group, label: str, value: str) -> Part:

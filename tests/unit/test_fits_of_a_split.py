@@ -23,8 +23,9 @@ from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan
+from helix_spark.signature.node_description import describe
 from helix_spark.signature.parts import Group
-from helix_spark.signature.signing import describe, resolve
+from helix_spark.signature.signing import resolve
 from helix_spark.workflow.operators import (
     FitCategories,
     FitCategoriesOfTraining,

@@ -27,7 +27,8 @@ from helix_spark.planner.planning import make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem
-from helix_spark.signature.signing import describe, resolve
+from helix_spark.signature.node_description import describe
+from helix_spark.signature.signing import resolve
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html
 

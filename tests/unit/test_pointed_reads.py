@@ -17,7 +17,8 @@ from helix_spark.errors import Location, OperatorError, UnknownNodeError
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.signing import Signed, describe, resolve
+from helix_spark.signature.node_description import describe
+from helix_spark.signature.signing import Signed, resolve
 from helix_spark.workflow.declaration import WISHES, Declaration, FunctionOptions, NodeOptions
 from helix_spark.workflow.operators import Form, Function
 

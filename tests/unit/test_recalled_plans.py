@@ -21,7 +21,7 @@ from helix_spark.iteration import recalled_plans
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.planner.plan import PlannedNode
-from helix_spark.signature.signing import Description, describe
+from helix_spark.signature.node_description import Description, describe
 from helix_spark.views.plan_view import plan_view
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}

@@ -30,7 +30,7 @@ from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
-from helix_spark.signature import data_version, signing
+from helix_spark.signature import data_version, node_description
 from helix_spark.signature.data_version import (
     HASHED_BYTES,
     SAMPLED_BYTES,
@@ -40,10 +40,11 @@ from helix_spark.signature.data_version import (
     identify,
     sample_places,
 )
+from helix_spark.signature.node_description import describe
 from helix_spark.signature.objects.edges import Said
 from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import Signed, describe, resolve
+from helix_spark.signature.signing import Signed, resolve
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
 NOBODY = pd.DataFrame()
@@ -499,7 +500,8 @@ def test_what_uses_a_package_that_was_replaced_under_the_process_is_this_runs_al
 
     wf = extracted(logged)
     before = sign(wf)
-    monkeypatch.setattr(signing, "replaced", lambda: {("numpy", np.__version__): "99.0", ("numpy", "0.1"): "98.0"})
+    others = {("numpy", np.__version__): "99.0", ("numpy", "0.1"): "98.0"}
+    monkeypatch.setattr(node_description, "replaced", lambda: others)
     (why,) = describe(compile_workflow(wf), SETTINGS)["column"].random
     assert why.startswith(f"numpy {np.__version__} was replaced by 99.0 under this process")
     after, again = sign(wf, run="1"), sign(wf, run="2")

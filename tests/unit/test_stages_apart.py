@@ -5,7 +5,8 @@ from __future__ import annotations
 from project import Project
 
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.signature.signing import describe, resolve
+from helix_spark.signature.node_description import describe
+from helix_spark.signature.signing import resolve
 
 GRID = """
     from pyspark.ml import Pipeline, Transformer

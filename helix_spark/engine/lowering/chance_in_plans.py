@@ -26,8 +26,8 @@ from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import HelixError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.signature.node_description import Description
 from helix_spark.signature.parts import Group
-from helix_spark.signature.signing import Description
 from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:

@@ -140,6 +140,7 @@ def session(checkout: Path, catalog: Path) -> dict[str, list[float]]:
 def ran(checkout: Path, arguments: list[str], environment: dict[str, str]) -> str:
     """What a command of a checkout's Python says."""
     around: dict[str, Any] = {**os.environ, **environment, "PYTHONPATH": str(checkout)}
+    around.pop("PYTHONDONTWRITEBYTECODE", None)  # modules that each process compiles anew are not what people wait for
     done = subprocess.run(
         [str(checkout / ".venv/bin/python"), *arguments], cwd=checkout, env=around, capture_output=True, text=True,
         check=False,

@@ -44,6 +44,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.sizes import parse_size
 from helix_spark.views import notebook_views as _notebook_views  # noqa: F401 - what plans and comparisons show
+from helix_spark.waits import result_of
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.workflow import Workflow
 
@@ -316,7 +317,7 @@ class Helix:
         except RuntimeError:  # another thread has closed it meanwhile
             self._admission.check()
             raise
-        done.result()
+        result_of(done)
 
     def _run(self, workflow: Workflow, message: str = "") -> Run:
         """A run that begins now, on what the last one recorded."""
@@ -337,7 +338,7 @@ class Helix:
         try:
             self.catalog.check()
         except CatalogError as error:
-            self._behind.submit(lambda: None).result()  # what is still to be stored fails, and says so
+            self._waited_for(self._behind)  # what is still to be stored fails, and says so
             if self.catalog.reopen():
                 self.observer.warning(f"{error.what}; this run goes by what is there now")
                 self._memory.clear()

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.generators import default_seed
+from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
@@ -83,7 +84,7 @@ def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
             session.stop()
 
     with ThreadPoolExecutor(1, "helix-beside") as pool:
-        return pool.submit(working).result()
+        return result_of(pool.submit(working))
 
 
 Found = TypeVar("Found")

@@ -13,6 +13,7 @@ from helix_spark.errors import HelixError, Location, NotStoredError
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.metrics import metrics_of
 from helix_spark.sizes import seconds_text
+from helix_spark.waits import result_of
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Iteration(NamedResults):
             HelixError: this is a forked child, which has nothing that stores.
         """
         self._home.check(f"what stores behind iteration {self.number} of {self.workflow}")
-        return self._behind.result()
+        return result_of(self._behind)
 
     @property
     def stored(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from doubled import workflow
 
@@ -64,6 +68,53 @@ def test_all_leases_are_given_back(
     catalog = Catalog.open(tmp_path, create=False)
     assert list(catalog.leases.names()) == []
     assert [one.status for one in catalog.iterations()] in ([], ["died"])
+
+
+def interrupts_soon() -> None:
+    """As a signal does that comes just when the main thread begins to wait: it is noted, and wakes nobody."""
+    threading.Timer(0.1, _thread.interrupt_main).start()
+
+
+def test_an_interrupt_that_wakes_nobody_is_heard_in_a_run(tmp_path: Path) -> None:
+    over = tmp_path / "over"
+    wf = hx.Workflow("slow")
+    wf.source("one", hx.table(pd.DataFrame({"a": [1]})))
+
+    @wf.reducer(output=True)
+    def total(one: pd.DataFrame) -> int:
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not over.exists():
+            time.sleep(0.01)
+        return len(one)
+
+    begun: list[float] = []
+
+    def started(name: str) -> None:
+        if name == "total":
+            begun.append(time.monotonic())
+            interrupts_soon()
+
+    observer = Silent()
+    observer.node_started = started  # type: ignore[method-assign]
+    with hx.Helix(tmp_path / "catalog", policy="never", observer=observer) as helix:
+        with pytest.raises(KeyboardInterrupt):
+            helix.run(wf)
+        over.touch()
+    assert time.monotonic() - begun[0] < 15
+
+
+def test_an_interrupt_that_wakes_nobody_is_heard_behind_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(Catalog, "append_iteration", lambda *given: over.wait(20))
+    with hx.Helix(tmp_path, policy="never", observer=Silent()) as helix:
+        iteration = helix.run(workflow())
+        interrupts_soon()
+        with pytest.raises(KeyboardInterrupt):
+            iteration.wait()
+        assert not iteration.stored
+        over.set()
 
 
 def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from helix_spark.engine.execution.node_work import NodeWork
@@ -12,6 +12,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.planner.problem import State
+from helix_spark.waits import first_done
 
 _CANCEL_AGAIN = 0.2
 """Seconds after which the jobs are cancelled that a function has begun since the last time."""
@@ -81,7 +82,7 @@ class Dispatch:
             EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
         """
         if self.running or any(end.done() for end in self.ends):
-            done, _ = wait({*self.running, *self.ends}, return_when=FIRST_COMPLETED)
+            done = first_done({*self.running, *self.ends})
             for end in self.ends & done:
                 end.result()
             for future in done:

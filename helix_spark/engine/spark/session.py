@@ -32,6 +32,7 @@ from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_set
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import EndedError
+from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -105,7 +106,7 @@ class SessionProvider:
             if theirs is not None:
                 return self._prepared(theirs)
             starting = self._begun()
-        own = starting.result()  # not under the lock: `started` and `close` stay answerable meanwhile
+        own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
             gateway.keep_from_children()
             if self._starting is starting and not self.start_seconds:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
 from helix_spark.catalog.places.object_store import ObjectStatus
@@ -132,6 +132,7 @@ class HeldPrefix:
         return True
 
 
+_NOT_SIMULATED = "no driver of the simulation does that"
 _NOTHING: Mapping[SimPath, bytes] = MappingProxyType({})
 
 
@@ -194,16 +195,8 @@ class SimPath:
 
     lstat = stat
 
-    def read_bytes(self) -> bytes:
+    def read_at_most(self, most: int) -> bytes:
         return self.read_stamped()[0].encode()
-
-    def read_text(self, encoding: str = "utf-8") -> str:
-        return self.read_bytes().decode(encoding)
-
-    def read(self, most: int) -> bytes:
-        return self.read_bytes()
-
-    read_at_most = read
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
@@ -330,6 +323,27 @@ class SimPath:
 
     def room(self) -> str:
         return ""
+
+    # What no driver does: it neither reads results nor repairs records -----------------------------------------------
+
+    def open_binary(self) -> BinaryIO:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    def readable(self) -> Any:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    def writable(self) -> AbstractContextManager[Any]:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    def keep_as(self, other: SimPath, /) -> None:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    def move_to(self, other: SimPath, /) -> None:
+        raise NotImplementedError(_NOT_SIMULATED)
+
+    @property
+    def spark_uri(self) -> str:
+        raise NotImplementedError(_NOT_SIMULATED)
 
     def _listed(self, path: str) -> SimPath:
         file = disk().find(path)

@@ -158,7 +158,7 @@ class Script:
         size, whole = self.world.random.randrange(200, 1500), 0
         for name in ("data", "metadata"):
             path = f"{attempt.path}/{name}"
-            written(path, lambda path=path: disk().put(path, "", size))  # type: ignore[misc]
+            written(path, lambda path=path: disk().put(path, "", size))  # type: ignore[misc]  # mypy infers no default
             whole += size
             self.world.sleep(self.world.random.choice((0.0, 0.0, 0.5, 12.0)))
         return ArtifactRecord(
@@ -233,7 +233,7 @@ class Script:
                 break
             chosen = live[0]
             self._ends(
-                lambda chosen=chosen, seen=seen: self.catalog.evict_all(  # type: ignore[misc]
+                lambda chosen=chosen, seen=seen: self.catalog.evict_all(  # type: ignore[misc]  # as above
                     {chosen.signature: "too much"}, attempts=[chosen.attempt], seen=seen
                 ),
                 {chosen.attempt},

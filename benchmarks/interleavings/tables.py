@@ -353,10 +353,8 @@ def in_place_of_deltalake() -> Iterator[None]:
         setattr(delta, name, _Properties)
     for made in (DeltaTable, QueryBuilder, write_deltalake):
         setattr(delta, made.__name__, made)
-    delta.exceptions = exceptions  # type: ignore[attr-defined]
-    arrow.Array, arrow.DataType, arrow.Table, arrow.list_array = (  # type: ignore[attr-defined]
-        _Array, _DataType, _Table, _list_array
-    )
+    vars(delta)["exceptions"] = exceptions
+    vars(arrow).update(Array=_Array, DataType=_DataType, Table=_Table, list_array=_list_array)
     before = {name: sys.modules.get(name) for name in ("deltalake", "arro3.core")}
     sys.modules.update({"deltalake": delta, "arro3.core": arrow})
     try:

@@ -66,9 +66,8 @@ def test_so_are_those_that_take_longer(name: str) -> None:
 
 
 def test_the_simulated_place_can_do_what_a_place_can() -> None:
-    of_spark_and_arrow = {"spark_uri", "readable", "writable", "open_binary", "keep_as", "move_to", "rglob"}
     asked = {name for name in vars(Place) if not name.startswith("_")}
-    assert {name for name in asked - of_spark_and_arrow if not hasattr(SimPath, name)} == set()
+    assert {name for name in asked if not hasattr(SimPath, name)} == set()
 
 
 # What is simulated does as deltalake does ----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def _workflow(kind: int) -> hx.Workflow:
             case 5:
                 raise SystemExit(3)
             case 6:
-                return int({}["a"])
+                return int(dict[str, int]()["a"])
         return object()  # type: ignore[return-value]  # what an author may return by mistake
 
     return wf

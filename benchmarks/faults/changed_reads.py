@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 
 import helix_spark as hx
 from benchmarks.faults import spark_job
@@ -190,6 +190,12 @@ def _declaring(file: Path, edit: int) -> hx.Workflow:
     return wf
 
 
+def _only(row: Row | None) -> int:
+    """The number of a table of one row and one column."""
+    assert row is not None
+    return int(row[0])
+
+
 def _sourcing(file: Path, edit: int) -> hx.Workflow:
     """data -> first -> second -> total: two functions that read a source of Spark's, one after the other."""
     wf = hx.Workflow("sourcing")
@@ -197,11 +203,11 @@ def _sourcing(file: Path, edit: int) -> hx.Workflow:
 
     @wf.reducer
     def first(data: DataFrame) -> int:
-        return int(data.selectExpr("sum(n)").first()[0])
+        return _only(data.selectExpr("sum(n)").first())
 
     @wf.reducer
     def second(data: DataFrame, first: int) -> int:
-        return int(data.where("n > 0").selectExpr("sum(n)").first()[0])
+        return _only(data.where("n > 0").selectExpr("sum(n)").first())
 
     @wf.reducer(output=True)
     def total(first: int, second: int) -> int:
@@ -288,7 +294,7 @@ def _written_again(file: Path, edit: int) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def total(rows: DataFrame) -> int:
-        return int(rows.selectExpr("sum(n)").first()[0]) + edit
+        return _only(rows.selectExpr("sum(n)").first()) + edit
 
     return wf
 
@@ -335,11 +341,11 @@ APART: tuple[tuple[str, Callable[[Path, int], object]], ...] = (
 """What is done to each of two copies of a Delta table, in as many commits: given the copy and its number."""
 
 
-def _deltas(table: Path, mode: str, numbers: list[int]) -> None:
+def _deltas(table: Path, mode: Literal["append", "overwrite"], numbers: list[int]) -> None:
     import pyarrow as pa
     from deltalake import write_deltalake
 
-    write_deltalake(str(table), pa.table({"n": pa.array(numbers, pa.int64())}), mode=mode)  # type: ignore[call-overload]
+    write_deltalake(str(table), pa.table({"n": pa.array(numbers, pa.int64())}), mode=mode)
 
 
 def _delta_table(table: Path) -> DeltaTable:
@@ -368,13 +374,14 @@ def _sum_of(table: Path, edit: int = 0) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def total(doubled: DataFrame) -> int:
-        return int(doubled.selectExpr("sum(n)").first()[0]) + edit
+        return _only(doubled.selectExpr("sum(n)").first()) + edit
 
     return wf
 
 
 def _held_by(table: Path) -> int:
-    return 2 * sum(_delta_table(table).to_pyarrow_table()["n"].to_pylist())
+    numbers: list[int] = _delta_table(table).to_pyarrow_table()["n"].to_pylist()
+    return 2 * sum(numbers)
 
 
 @fault("two copies of a Delta table that went apart, read one after the other", "each gives its own answer",

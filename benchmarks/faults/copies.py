@@ -137,6 +137,11 @@ def _led_away(table: Path) -> None:
     table.symlink_to(away)
 
 
+def _records_led_away(other: Path) -> None:
+    (other / "records").rename(other.with_name("away"))
+    (other / "records").symlink_to(other.with_name("away"))
+
+
 def _outside(table: Path, name: str) -> None:
     text = _log(table).read_text()
     _log(table).write_text(text.replace(next(table.glob("part-*")).name, name))
@@ -167,9 +172,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "a link for a table's folder": lambda other: _led_away(_table(other)),
     "a pipe for an entry of the records": lambda other: _replaced(
         max((_records_of(other) / "_delta_log").glob("*.json")), os.mkfifo),
-    "a link for the records": lambda other: (
-        (other / "records").rename(other.with_name("away")),
-        (other / "records").symlink_to(other.with_name("away"))),
+    "a link for the records": _records_led_away,
     "a device for a head": lambda other: _replaced(
         other / "records" / "artifacts.head", lambda path: path.symlink_to("/dev/zero")),
     "a head beyond all numbers": lambda other: (other / "records" / "artifacts.head").write_text("9" * 18),

@@ -15,6 +15,7 @@ from benchmarks.faults.hostile_models import CLASS, HOSTILE_MODELS, TRAP, Change
 from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, hostile, try_all
+from helix_spark.catalog.places.place import LocalPath
 
 GROUP = "models"
 SHORT = ("a second file of metadata", "a class of ours", "metadata that lie elsewhere", "metadata that are a pipe")
@@ -77,5 +78,5 @@ for _name, _change in HOSTILE_MODELS.items():
 
 @fault("a shared catalog with hostile models", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
-def hostile_models_given(folder: Path, count: int, tally: Tally) -> None:
+def hostile_models_given(folder: LocalPath, count: int, tally: Tally) -> None:
     try_all(folder, GROUP, count, tally)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
@@ -24,6 +24,9 @@ from helix_spark.engine.results.loading import load
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 TRAP = """
 from pathlib import Path
@@ -60,13 +63,13 @@ class Sound(Outside):
     """A fitted pipeline of an indexer and a regression, as Spark ML writes it, and what is outside of the catalog."""
 
     def __init__(self, folder: Path, spark: Any) -> None:
-        from pyspark.ml import Pipeline
+        from pyspark.ml import Estimator, Pipeline, Transformer
         from pyspark.ml.classification import LogisticRegression
         from pyspark.ml.feature import StringIndexer, VectorAssembler
 
         super().__init__(folder)
         self.frame = spark.createDataFrame([("a", 0.0), ("b", 1.0)] * 10, ["s", "label"])
-        stages = [
+        stages: list[Estimator[Any] | Transformer] = [
             StringIndexer(inputCol="s", outputCol="i"), VectorAssembler(inputCols=["i"], outputCol="features"),
             LogisticRegression(maxIter=1),
         ]
@@ -234,10 +237,21 @@ class _Sessions:
         self._sessions, self._then = sessions, then
         self.asked = False
 
-    def get(self) -> Any:
+    @property
+    def started(self) -> bool:
+        return self._sessions.started
+
+    @property
+    def ended(self) -> bool:
+        return self._sessions.ended
+
+    def get(self) -> SparkSession:
         self.asked = True
         self._then()
         return self._sessions.get()
+
+    def note_work(self) -> None:
+        self._sessions.note_work()
 
 
 def _tried(record: ArtifactRecord, catalog: Catalog, sessions: _Sessions, sound: Sound) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, edited_log, hostile, try_all
+from helix_spark.catalog.places.place import LocalPath
 
 LOGS, LINKS = "logs of records", "places and links"
 _HUGE = 64 << 30
@@ -308,11 +309,11 @@ def marker_of_escapes(shared: Shared) -> None:
 
 @fault("a shared catalog with hostile logs", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
-def hostile_logs(folder: Path, count: int, tally: Tally) -> None:
+def hostile_logs(folder: LocalPath, count: int, tally: Tally) -> None:
     try_all(folder, LOGS, count, tally)
 
 
 @fault("a shared catalog with hostile links, pipes and devices",
        "nothing executed, written outside, hung, obeyed or raised", short=0, full=99)
-def hostile_links(folder: Path, count: int, tally: Tally) -> None:
+def hostile_links(folder: LocalPath, count: int, tally: Tally) -> None:
     try_all(folder, LINKS, count, tally)

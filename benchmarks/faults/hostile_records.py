@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, hostile, try_all
+from helix_spark.catalog.places.place import LocalPath
 
 GROUP = "records"
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b]8;;http://evil\x1b\\click\x9b31m\u202egnp.exe\u2066"
@@ -319,5 +319,5 @@ def progress_is_a_pipe(shared: Shared) -> None:
 
 @fault("a shared catalog with hostile records", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
-def hostile_records(folder: Path, count: int, tally: Tally) -> None:
+def hostile_records(folder: LocalPath, count: int, tally: Tally) -> None:
     try_all(folder, GROUP, count, tally)

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.shared_catalogs import Shared, edited_log, hostile, try_all
+from helix_spark.catalog.places.place import LocalPath
 
 GROUP = "tables"
 
@@ -252,5 +253,5 @@ def long_footer(shared: Shared) -> None:
 
 @fault("a shared catalog with hostile tables", "nothing executed, written outside, hung, obeyed or raised",
        short=0, full=99)
-def hostile_tables(folder: Path, count: int, tally: Tally) -> None:
+def hostile_tables(folder: LocalPath, count: int, tally: Tally) -> None:
     try_all(folder, GROUP, count, tally)

@@ -20,6 +20,7 @@ from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import stored_table
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -50,7 +51,7 @@ def trapped_table(folder: Path, count: int, tally: Tally) -> None:
     catalog, mark = Catalog.open(folder / "catalog", create=True), folder / "sprung"
     record = stored_table(catalog)
     path = catalog.path_of(record)
-    assert path is not None
+    assert isinstance(path, Path)
     log = path / "_delta_log" / f"{0:020}.json"
     clean, payload = log.read_text(), base64.b64encode(pickle.dumps(Trap(mark))).decode()
     columns = [
@@ -84,7 +85,7 @@ def trapped_model(folder: Path, count: int, tally: Tally) -> None:
     with SessionProvider(on_start=lambda: starts.append("Spark")) as sessions:
         for index in range(count):
             attempt = catalog.begin_attempt(digest("model", str(index)), "model")
-            assert attempt.path is not None
+            assert isinstance(attempt.path, LocalPath)
             (attempt.path / "metadata").mkdir(parents=True)
             (attempt.path / "metadata" / "part-00000").write_text(json.dumps({"class": names[index % len(names)]}))
             if index % 2:

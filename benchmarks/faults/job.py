@@ -135,7 +135,7 @@ def main() -> None:
     print("ready", flush=True)
     made = workflow(given.key, given.weight, seconds=given.seconds, mark=given.mark, name=given.name)
     if given.command:
-        from helix_spark.cli.main import told
+        from helix_spark.cli.options import told
 
         told(lambda: print(run(given.catalog, made, Heard(loud=True), given.policy)))()
         return

@@ -20,6 +20,7 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import HelixError
@@ -94,7 +95,7 @@ def unsound(catalog: Path, key: int, printed: Sequence[str]) -> str:
     return "" if outputs == answers(key) else f"answered {outputs}, not {answers(key)}"
 
 
-def _collected(catalog: Path) -> str:
+def _collected(catalog: LocalPath) -> str:
     """Collects what the dead left, and says how much it was."""
     opened = Catalog.open(catalog, create=False)
     before = physical_bytes(catalog)
@@ -105,7 +106,7 @@ def _collected(catalog: Path) -> str:
 
 
 @fault("killed at a failpoint", SOUND, short=2, full=30)
-def killed_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
+def killed_at_failpoints(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog, key = folder / "catalog", 0
     # Enough runs for the records to be merged, and a stored result to evict.
     for _ in range(3):
@@ -171,7 +172,7 @@ def raised_at_failpoints(folder: Path, count: int, tally: Tally) -> None:
 
 
 @fault("SIGKILL of the driver at a random time, mostly while it stores", SOUND, short=1, full=50)
-def killed_at_random(folder: Path, count: int, tally: Tally) -> None:
+def killed_at_random(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog, chosen, phases = folder / "catalog", random.Random(5), {"computing": 0, "storing": 0, "done": 0}
     for key in tally.rounds(count):
         process = start(catalog, key)
@@ -279,7 +280,7 @@ def holder_gone(folder: Path, count: int, tally: Tally) -> None:
 
 
 @fault("no room on the disk, from a random file on", "the run answers, or says in a sentence why not", short=1, full=30)
-def no_room(folder: Path, count: int, tally: Tally) -> None:
+def no_room(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog, chosen, told_full = folder / "catalog", random.Random(8), 0
     for key in tally.rounds(count):
         process = start(catalog, key, largest=chosen.randrange(500, 40_000))

@@ -170,7 +170,8 @@ class _Calls(Heard):
 
     def __init__(self, moment: str) -> None:
         super().__init__()
-        self.said, self.call = "", lambda: None
+        self.said = ""
+        self.call: Callable[[], object] = lambda: None
 
         def told(*given: Any) -> None:
             if not self.said:

@@ -10,12 +10,15 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
 from helix_spark.engine.spark.session import SessionProvider
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HISTORIES_A_PROCESS = 25
@@ -69,12 +72,13 @@ def _threads(jvm: Any) -> int:
     return sum(_POOLS.match(name) is None for name in names)
 
 
-def _measured(spark: object, catalog: Path) -> dict[str, int]:
+def _measured(spark: SparkSession, catalog: Path) -> dict[str, int]:
     from deltalake import DeltaTable
 
     gc.collect()
-    context = spark.sparkContext  # type: ignore[attr-defined]
+    context = spark.sparkContext
     jvm = context._jvm
+    assert jvm is not None
     for _ in range(2):
         jvm.java.lang.System.gc()
     runtime = jvm.java.lang.Runtime.getRuntime()

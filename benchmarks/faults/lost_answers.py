@@ -7,8 +7,9 @@ import os
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.kills import ended, start, unsound
@@ -17,13 +18,13 @@ from benchmarks.faults.row import NotHereError, Tally, fault
 from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.s3_access import StoreError
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import HelixError
 
 ONCE = "all is recorded once, the run answers"
-_JOURNALS = {
+_JOURNALS: Mapping[str, type[Any]] = {
     "iterations": IterationRecord, "nodes": NodeRecord, "results": ResultRecord, "artifacts": ArtifactRecord,
 }
 
@@ -60,13 +61,17 @@ def object_store() -> Iterator[str]:
             os.environ.update(before)
 
 
+def _client(store: str) -> Any:
+    import boto3  # type: ignore[import-untyped]  # its stubs are a package of their own
+
+    return boto3.client("s3", endpoint_url=store, region_name="us-east-1")
+
+
 @fault("a store's answer is lost after it wrote an object", ONCE, short=1, full=40)
 def store_answers(folder: Path, count: int, tally: Tally) -> None:
     chosen, lost_answers = random.Random(24), 0
     with object_store() as store:
-        import boto3
-
-        client = boto3.client("s3", endpoint_url=store, region_name="us-east-1")
+        client = _client(store)
         for index in tally.rounds(count):
             bucket = f"bucket-{index}"
             client.create_bucket(Bucket=bucket)
@@ -101,9 +106,7 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
     from helix_spark.catalog.places.object_store import object_path
 
     with object_store() as store:
-        import boto3
-
-        boto3.client("s3", endpoint_url=store, region_name="us-east-1").create_bucket(Bucket="bucket")
+        _client(store).create_bucket(Bucket="bucket")
         for how in HOW:
             with lossy_front(store, how, ".", 1) as (front, _):
                 os.environ["AWS_ENDPOINT_URL"] = front
@@ -114,6 +117,7 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
                         single.write_new_text(mine)
                         _refused(lambda single=single: single.write_new_text("another's"), FileExistsError)
                         old = single.stamp()
+                        assert old is not None, "what was written has no stamp"
                         single.freshen(f"{mine}!", old)
                         _refused(lambda single=single, old=old: single.freshen("another's", old), BlockingIOError)
                         held, _ = single.read_stamped()
@@ -130,7 +134,7 @@ def _refused(write: object, error: type[OSError]) -> None:
 
 
 @fault("an error of the disk behind a commit that was carried out", ONCE, short=1, full=24)
-def disk_answers(folder: Path, count: int, tally: Tally) -> None:
+def disk_answers(folder: LocalPath, count: int, tally: Tally) -> None:
     catalog = folder / "catalog"
     for key in tally.rounds(count):
         nth = 1 + key % 11  # a run of the job commits some ten times

@@ -23,8 +23,8 @@ import helix_spark as hx
 from benchmarks.faults import job, spark_job
 from benchmarks.faults.job import Heard, LoadsGladly
 from benchmarks.faults.logged_disk import OPTIONS, Recording, logged_disk, powered_on, why_not_here
-from benchmarks.faults.records import all_of
 from benchmarks.faults.row import NotHereError, Tally, fault
+from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
@@ -222,7 +222,7 @@ def main() -> None:
     arguments.add_argument("--spark", action="store_true", help="the job with Spark")
     given = arguments.parse_args()
     if given.unsynced:
-        os.fsync = lambda handle: None
+        os.fsync = lambda fd: None
     if given.merging:
         upkeep.MOST_FILES, upkeep.SHORTEST = 0, 0.0
     done = spark_job if given.spark else job

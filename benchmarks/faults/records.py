@@ -25,13 +25,14 @@ from benchmarks.faults.usable import USABLE, all_of, goes_on, next_number, read_
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.journal.survey import survey
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def used(root: Path, runs: int = 2) -> Path:
+def used(root: LocalPath, runs: int = 2) -> LocalPath:
     """A catalog with a few iterations behind it."""
     return shutil.copytree(Path(_made(runs).name) / "catalog", root)
 
@@ -47,7 +48,7 @@ def _made(runs: int) -> tempfile.TemporaryDirectory[str]:
     return folder
 
 
-def _probe(sound: Path, copy: Path, damage: Callable[[Path], Path], tally: Tally, before: Any) -> str:
+def _probe(sound: LocalPath, copy: LocalPath, damage: Callable[[LocalPath], Path], tally: Tally, before: Any) -> str:
     """Damages a copy and reads all of it; then it must be usable. Returns how it was read."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(sound, copy)
@@ -61,15 +62,15 @@ def _probe(sound: Path, copy: Path, damage: Callable[[Path], Path], tally: Tally
     return how
 
 
-def _record_files(root: Path, pattern: str) -> list[Path]:
+def _record_files(root: LocalPath, pattern: str) -> list[Path]:
     return sorted(path for path in (root / "records").rglob(pattern) if path.is_file())
 
 
-def _flips(folder: Path, count: int, tally: Tally, *patterns: str, runs: int = 2) -> None:
+def _flips(folder: LocalPath, count: int, tally: Tally, *patterns: str, runs: int = 2) -> None:
     sound = used(folder / "catalog", runs)
     before, chosen = all_of(sound), random.Random(4)
 
-    def damage(root: Path) -> Path:
+    def damage(root: LocalPath) -> Path:
         file = chosen.choice(_record_files(root, patterns[tally.injected % len(patterns)]))
         flip(file, file.read_bytes(), chosen)
         return file
@@ -82,17 +83,17 @@ def _note(tally: Tally, ways: Mapping[str, int]) -> None:
 
 
 @fault("a bit flipped in a file of records", USABLE, short=2, full=200)
-def flipped(folder: Path, count: int, tally: Tally) -> None:
+def flipped(folder: LocalPath, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.parquet")
 
 
 @fault("a bit flipped in the log of the records", USABLE, short=3, full=600)
-def flipped_log(folder: Path, count: int, tally: Tally) -> None:
+def flipped_log(folder: LocalPath, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.json")
 
 
 @fault("a bit flipped in a checkpoint of the records, or in checksums of their log", USABLE, short=1, full=150)
-def flipped_checkpoint(folder: Path, count: int, tally: Tally) -> None:
+def flipped_checkpoint(folder: LocalPath, count: int, tally: Tally) -> None:
     _flips(folder, count, tally, "*.checkpoint.parquet", ".*.checkpoint.parquet.crc", ".*.json.crc", runs=7)
 
 
@@ -108,7 +109,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "of zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
 }
 
-KINDS: dict[str, Callable[[Path], list[Path]]] = {
+KINDS: dict[str, Callable[[LocalPath], list[LocalPath]]] = {
     "newest entry": lambda journal: _entries(journal)[-1:],
     "entry that is read": lambda journal: _entries(journal)[:-1],
     "checkpoint": lambda journal: sorted((journal / "_delta_log").glob("*.checkpoint.parquet")),
@@ -120,24 +121,24 @@ KINDS: dict[str, Callable[[Path], list[Path]]] = {
 """By name, the files of a journal that matter to who reads it now."""
 
 
-def _entries(journal: Path) -> list[Path]:
+def _entries(journal: LocalPath) -> list[LocalPath]:
     seen = survey(journal)
     return [journal / "_delta_log" / f"{version:020}.json" for version in range(seen.base + 1, seen.newest + 1)]
 
 
-def _journals(root: Path) -> list[Path]:
+def _journals(root: LocalPath) -> list[LocalPath]:
     return sorted(path.parent for path in (root / "records").glob("*/_delta_log"))
 
 
-def _add_damage(kind: str, files: Callable[[Path], list[Path]]) -> None:
+def _add_damage(kind: str, files: Callable[[LocalPath], list[LocalPath]]) -> None:
     @fault(f"the records, a {kind}: lost, empty, cut, of garbage, of zeros", USABLE, short=2, full=60)
-    def inject(folder: Path, count: int, tally: Tally) -> None:
+    def inject(folder: LocalPath, count: int, tally: Tally) -> None:
         sound = used(folder / "catalog", runs=7)  # enough for a checkpoint, and entries after it
         before, chosen = all_of(sound), random.Random(f"{kind} {count}")
         relative = [file.relative_to(sound) for journal in _journals(sound) for file in files(journal)]
         ways = list(DAMAGE.values())
 
-        def hit(root: Path) -> Path:
+        def hit(root: LocalPath) -> Path:
             file = root / chosen.choice(relative)
             ways[tally.injected % len(ways)](file)
             return file
@@ -149,42 +150,42 @@ for _kind, _files in KINDS.items():
     _add_damage(_kind, _files)
 
 
-def _whole_journal(root: Path, chosen: random.Random) -> None:
+def _whole_journal(root: LocalPath, chosen: random.Random) -> None:
     shutil.rmtree(chosen.choice(_journals(root)))
 
 
-def _whole_log(root: Path, chosen: random.Random) -> None:
+def _whole_log(root: LocalPath, chosen: random.Random) -> None:
     shutil.rmtree(chosen.choice(_journals(root)) / "_delta_log")
 
 
-def _file_for_folder(root: Path, chosen: random.Random) -> None:
+def _file_for_folder(root: LocalPath, chosen: random.Random) -> None:
     journal = chosen.choice(_journals(root))
     shutil.rmtree(journal)
     journal.write_text("a file, and no folder")
 
 
-def _all_ends(root: Path, chosen: random.Random) -> None:
+def _all_ends(root: LocalPath, chosen: random.Random) -> None:
     """As after a loss of power on a disk that wrote names before it wrote what is in the files."""
     for journal in _journals(root):
         _entries(journal)[-1].write_bytes(b"")
 
 
-def _all_records(root: Path, chosen: random.Random) -> None:
+def _all_records(root: LocalPath, chosen: random.Random) -> None:
     shutil.rmtree(root / "records")
 
 
-def _all_heads(root: Path, chosen: random.Random) -> None:
+def _all_heads(root: LocalPath, chosen: random.Random) -> None:
     for head in (root / "records").glob("*.head"):
         head.unlink()
 
 
-def _folder_of_results(root: Path, chosen: random.Random) -> None:
+def _folder_of_results(root: LocalPath, chosen: random.Random) -> None:
     shutil.rmtree(root / "tables")
 
 
 @fault("several files of the records at once: a journal, a log, the ends of all, all records, all stored tables",
        "usable once repaired; what is stored is taken up again, what is lost is said", short=3, full=70)
-def several(folder: Path, count: int, tally: Tally) -> None:
+def several(folder: LocalPath, count: int, tally: Tally) -> None:
     sound, chosen = used(folder / "catalog", runs=5), random.Random(21)
     before, number, ways = all_of(sound), next_number(sound), Counter[str]()
     damages = (
@@ -223,7 +224,7 @@ def _as_no_values(column: Any) -> Any:
     return pa.array([{"none": place} for place in range(len(column))])
 
 
-def _retype(journal: Path, chosen: random.Random, made: Callable[[Any], Any]) -> str:
+def _retype(journal: LocalPath, chosen: random.Random, made: Callable[[Any], Any]) -> str:
     """Gives a column of a journal another type; returns its name."""
     import pyarrow as pa
     from deltalake import DeltaTable, QueryBuilder, write_deltalake
@@ -240,7 +241,7 @@ def _retype(journal: Path, chosen: random.Random, made: Callable[[Any], Any]) ->
 
 @fault("a column of the records has another type", "repaired by the run itself, or refused in one sentence that names "
        "`helix repair`, and usable then; what is lost is said", short=1, full=60)
-def other_types(folder: Path, count: int, tally: Tally) -> None:
+def other_types(folder: LocalPath, count: int, tally: Tally) -> None:
     sound, chosen, ways = used(folder / "catalog", runs=4), random.Random(24), Counter[str]()
     before, number = all_of(sound), next_number(sound)
     for index in tally.rounds(count):
@@ -278,7 +279,7 @@ Catalog.open(sys.argv[1], create=False).repair()
 
 
 @fault("a repair that is killed at a failpoint, then done again", USABLE, short=1, full=30)
-def killed_repairs(folder: Path, count: int, tally: Tally) -> None:
+def killed_repairs(folder: LocalPath, count: int, tally: Tally) -> None:
     sound, chosen = used(folder / "catalog", runs=7), random.Random(22)
     before, number = all_of(sound), next_number(sound)
     points, reached = [name for name in POINTS if name.startswith(("repair", "journal"))], 0
@@ -302,7 +303,7 @@ def killed_repairs(folder: Path, count: int, tally: Tally) -> None:
 
 @fault("an entry of the records is emptied while two drivers run", "answers right; each iteration is on record, or its "
        "driver said what to do", short=1, full=12)
-def damaged_meanwhile(folder: Path, count: int, tally: Tally) -> None:
+def damaged_meanwhile(folder: LocalPath, count: int, tally: Tally) -> None:
     chosen, repaired = random.Random(23), 0
     for index in tally.rounds(count):
         root = folder / str(index)
@@ -334,7 +335,7 @@ MARKERS: dict[str, Callable[[Path], object]] = {
 
 
 @fault("a marker of the catalog that is gone, empty, garbage, a folder or a pipe", "usable by itself", short=2, full=12)
-def marker(folder: Path, count: int, tally: Tally) -> None:
+def marker(folder: LocalPath, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
     before, number = all_of(root), next_number(root)
     for index in range(count):
@@ -349,7 +350,7 @@ def marker(folder: Path, count: int, tally: Tally) -> None:
 
 
 @fault("a catalog of a newer layout", "refused in a sentence that says what to do; nothing is written", short=1, full=4)
-def newer(folder: Path, count: int, tally: Tally) -> None:
+def newer(folder: LocalPath, count: int, tally: Tally) -> None:
     root = used(folder / "catalog", runs=1)
     for layout in range(99, 99 + count):
         (root / "helix.json").write_text(json.dumps({"layout": layout, "created_by": "helix_spark 9"}))

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from helix_spark.catalog.places.place import LocalPath
 
 
 class NotHereError(Exception):
@@ -52,6 +53,9 @@ class Tally:
             self.wrong.append(otherwise)
 
 
+Inject = Callable[[LocalPath, int, Tally], None]
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault.
@@ -66,12 +70,12 @@ class Fault:
 
     name: str
     expected: str
-    inject: Callable[[Path, int, Tally], None]
+    inject: Inject
     short: int
     full: int
     spark: bool = False
 
-    def run(self, folder: Path, *, short: bool, seconds: float = math.inf) -> Tally:
+    def run(self, folder: LocalPath, *, short: bool, seconds: float = math.inf) -> Tally:
         """Injects it into an empty folder, for so many seconds at most where each injection takes long.
 
         An error of the injection itself counts as one that is not right.
@@ -89,7 +93,6 @@ class Fault:
         return tally
 
 
-Inject = Callable[[Path, int, Tally], None]
 FAULTS: list[Fault] = []
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.denied import can_deny
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
@@ -16,6 +17,7 @@ from benchmarks.faults.kills import ended, start, unsound
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.abilities import LOCK
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
@@ -80,7 +82,7 @@ class _Misjudges:
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
         def wrong() -> float:
-            return 10.0 ** self._chosen.uniform(-1.0, 1.0)
+            return float(10.0 ** self._chosen.uniform(-1.0, 1.0))
 
         return self._decides.decide(replace(problem, nodes=tuple(
             node if node.stored else replace(
@@ -92,7 +94,7 @@ class _Misjudges:
 
 @fault("estimates of time and size that are wrong by a factor of a tenth to ten, within a budget",
        "kept after each run, but for its own records; answers right", short=1, full=30)
-def estimates(folder: Path, count: int, tally: Tally) -> None:
+def estimates(folder: LocalPath, count: int, tally: Tally) -> None:
     chosen = random.Random(32)
     for index in range(count):
         catalog, before, what = folder / str(index), 0, ""
@@ -110,10 +112,10 @@ def estimates(folder: Path, count: int, tally: Tally) -> None:
         tally.expect(not what, f"history {index}: {what}")
 
 
-def _answered(catalog: Path, key: int, options: dict[str, object]) -> dict[str, object]:
+def _answered(catalog: Path, key: int, options: dict[str, Any]) -> dict[str, object]:
     import helix_spark as hx
 
-    with hx.Helix(catalog, observer=Heard(), **options) as helix:  # type: ignore[arg-type]
+    with hx.Helix(catalog, observer=Heard(), **options) as helix:
         iteration = helix.run(workflow(key))
         iteration.wait()
         return dict(iteration.outputs)

@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks.faults.row import Tally
 from benchmarks.faults.verbs import Outcome, Verbs
+from helix_spark.catalog.places.place import LocalPath
 
 SECRET = "the-text-of-a-file-outside-7c1f"
 JOB = '''
@@ -119,15 +120,15 @@ class Shared:
         port: of a server on this machine that counts who connects.
     """
 
-    home: Path
+    home: LocalPath
     port: int
 
     @property
-    def project(self) -> Path:
+    def project(self) -> LocalPath:
         return self.home / "project"
 
     @property
-    def catalog(self) -> Path:
+    def catalog(self) -> LocalPath:
         return self.project / "catalog"
 
     @property
@@ -174,15 +175,15 @@ class Shared:
         """Writes a journal anew with some cells of some rows changed."""
         self.rewrite(journal, lambda rows: [{**row, **cells} if which(row) else row for row in rows])
 
-    def stored(self, node: str) -> Path:
+    def stored(self, node: str) -> LocalPath:
         """The folder of a stored result."""
         row = next(row for row in self.rows("artifacts") if row["node"] == node and row["event"] == "published")
-        return self.catalog / f"{row['kind']}s" / row["signature"] / row["attempt"]
+        return self.catalog / f"{row['kind']}s" / str(row["signature"]) / str(row["attempt"])
 
     def log_of(self, node: str) -> Path:
         return self.stored(node) / "_delta_log" / f"{0:020}.json"
 
-    def data_of(self, node: str) -> Path:
+    def data_of(self, node: str) -> LocalPath:
         return next(self.stored(node).glob("part-*"))
 
 
@@ -196,7 +197,7 @@ def edited_log(log: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 class Home:
     """Somebody's home with a sound catalog in a project, which can be had again and again under the same path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: LocalPath) -> None:
         self.folder, self._sound = folder / "home", folder / "sound"
         self.connections = 0
 
@@ -327,7 +328,7 @@ def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
         yield f"it prints what a terminal obeys: {_OBEYED.search(said)}"
 
 
-def try_all(folder: Path, group: str, count: int, tally: Tally) -> None:
+def try_all(folder: LocalPath, group: str, count: int, tally: Tally) -> None:
     """Tries the hostile catalogs of a group, a row of the table."""
     home, answered = Home(folder), 0
     with home.opened() as verbs:

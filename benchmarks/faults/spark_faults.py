@@ -34,7 +34,7 @@ def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: 
             opened = Catalog.open(catalog, create=False)
             record = next(each for each in opened.live() if each.node == node)
             path = opened.path_of(record)
-            assert path is not None
+            assert isinstance(path, Path)
             if not side_files:
                 for beside in path.rglob(".*.crc"):
                     beside.unlink()

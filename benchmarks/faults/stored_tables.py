@@ -52,7 +52,7 @@ def _flips(folder: Path, count: int, tally: Tally, *, side_files: bool, only_foo
     catalog = Catalog.open(folder / "catalog", create=True)
     record = stored_table(catalog)
     path = catalog.path_of(record)
-    assert path is not None
+    assert isinstance(path, Path)
     if not side_files:
         for beside in path.glob(".*.crc"):
             beside.unlink()
@@ -140,7 +140,7 @@ def _damaged(folder: Path, count: int, tally: Tally, damage: Callable[[Path], ob
         records = Catalog.open(catalog, create=False).snapshot("job").artifacts.values()
         hit = max((r for r in records if r.node == "doubled"), key=lambda record: record.at)
         path = Catalog.open(catalog, create=False).path_of(hit)
-        assert path is not None
+        assert isinstance(path, Path)
         damage(path)
         heard = Heard()
         outputs = run(catalog, workflow(2, weight=index + 2), heard)
@@ -167,7 +167,7 @@ def leftover_files(folder: Path, count: int, tally: Tally) -> None:
     catalog = Catalog.open(folder / "catalog", create=True)
     record = stored_table(catalog)
     path = catalog.path_of(record)
-    assert path is not None
+    assert isinstance(path, Path)
     sound = catalog.read_arrow(record)
     for index in range(count):
         shutil.copy(data_file(path), path / f"part-{index + 1:05}-leftover.c000.parquet")

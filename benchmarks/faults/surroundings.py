@@ -19,6 +19,7 @@ from benchmarks.faults.job import PEOPLE, Heard, LoadsGladly, answers, run, work
 from benchmarks.faults.kills import ended, start
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
 from helix_spark.planner.by_name import policy_named
@@ -90,7 +91,7 @@ def _results_bytes(catalog: Catalog) -> int:
 
 @fault("a budget of nothing, of a byte, smaller from run to run, or negative", "kept after each run, but for its "
        "own records, or refused; answers right", short=2, full=36)
-def budgets(folder: Path, count: int, tally: Tally) -> None:
+def budgets(folder: LocalPath, count: int, tally: Tally) -> None:
     chosen, most = random.Random(13), 0
     for index in range(count):
         catalog, sizes = folder / str(index), [1 << 40, 400_000, 150_000, 60_000, 1, 0]

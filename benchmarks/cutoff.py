@@ -62,7 +62,8 @@ class Saved:
 
 def measured(edit: Edit, folder: Path, spark: SparkSession | None) -> Saved:
     """Runs the unedited program and the edited one with cut-off, and again without."""
-    seconds, answers, ran = {}, list[Any](), ()
+    seconds, answers = dict[bool, float](), list[Any]()
+    ran: tuple[str, ...] = ()
     for cut_off in (True, False):
         text = folder / f"{cut_off}.txt"
         # By default nothing is compared where what lies below takes no longer than planning, as on a busy machine.
@@ -127,7 +128,7 @@ def main() -> int:
 
     kinds: list[Kind] = ["pandas"] if given.skip_spark else ["pandas", "spark"]
     chosen = [one for one in EDITS if given.only in one.name and one.kind in kinds and not given.costs]
-    saved, spent = [], {}
+    saved, spent = list[Saved](), dict[str, Mapping[str, float]]()
     with session("spark" in kinds) as spark:
         for edit in chosen:
             with tempfile.TemporaryDirectory(prefix="helix-cutoff-") as folder:

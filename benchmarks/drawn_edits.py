@@ -16,7 +16,7 @@ import helix_spark as hx
 Scan = Callable[[pd.DataFrame], pd.DataFrame]
 Reduce = Callable[[pd.DataFrame], Any]
 
-SOURCES: Sequence[Sequence[float | None]] = (
+SOURCES: Sequence[tuple[float | None, ...]] = (
     (0.0, 1.0, -2.0, 1.0), (0.0, 1.0, -2.0, 1.0, None), (-0.0, 1.0, -2.0, 1.0), (1.0, 1.0, 0.0, -2.0), (),
 )
 SCANS: Sequence[Scan] = (

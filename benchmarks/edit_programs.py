@@ -64,7 +64,7 @@ def _of_pandas(text: Path, parts: Mapping[str, Callable[..., Any]]) -> hx.Workfl
     wf = hx.Workflow("pandas")
     wf.source("data", hx.table(pd.DataFrame({"a": [1]})))
     path = str(text)
-    parsing = parts.get("rows", parse)
+    parsing: Callable[[Table, str], Table] = parts.get("rows", parse)
 
     @wf.scanner(depends_on=[text, parsing])
     def rows(data: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +147,7 @@ def clean_without_doubles(rows: Table) -> Table:
 
 
 def clean_without_gaps(rows: Table) -> Table:
-    return rows.dropna()[lambda kept: kept.age > 17]
+    return rows.dropna().loc[lambda kept: kept.age > 17]
 
 
 def clean_with_a_bound(rows: Table) -> Table:
@@ -183,7 +183,8 @@ def tokens_with_a_rule(clean: Table) -> Table:
 def tokens_by_pattern(clean: Table) -> Table:
     patterns = {word: re.compile(word) for word in WORDS}
     return pd.DataFrame({"age": clean.age, **{
-        f"is_{word}": clean.text.map(lambda text, one=one: len(one.findall(text))) for word, one in patterns.items()
+        f"is_{word}": clean.text.map(lambda text, one=one: len(one.findall(text)))  # type: ignore[misc]  # mypy infers no default
+        for word, one in patterns.items()
     }})
 
 

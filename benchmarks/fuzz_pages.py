@@ -37,10 +37,11 @@ _MARKUP = ("<img src=x", "<script>alert", "<b>hostile", "<svg onload")
 
 def fuzz(folder: Path, requests: int, seed: int) -> dict[str, Any]:
     """Sends requests in-process; returns how many answers had which status, and what was wrong with which."""
-    catalog = hostile_catalog(folder / "catalog")
+    root = folder / "catalog"
+    catalog = hostile_catalog(root)
     (folder / "secret.txt").write_text(SECRET)
     client = TestClient(
-        make_app(Catalog.open(catalog.root, create=False)), base_url="http://localhost", raise_server_exceptions=False
+        make_app(Catalog.open(root, create=False)), base_url="http://localhost", raise_server_exceptions=False
     )
     (workflow,) = (name for name in catalog.workflows() if name != "other")
     second = next(one for one in catalog.iterations(workflow) if one.number == 2)

@@ -50,11 +50,11 @@ def _serve(port: str) -> None:
 
     put_object, lock = S3Response.put_object, Lock()
 
-    def one_at_a_time(request: S3Response) -> Any:
+    def one_at_a_time(request: S3Response) -> tuple[int, dict[str, Any], str | bytes]:
         with lock:
             return put_object(request)
 
-    S3Response.put_object = one_at_a_time
+    S3Response.put_object = one_at_a_time  # type: ignore[method-assign,assignment]  # moto takes no other class for it
     main(["-H", "127.0.0.1", "-p", port])
 
 

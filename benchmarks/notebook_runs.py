@@ -44,7 +44,8 @@ def run_all(cells: Sequence[str], folder: Path, more: Mapping[str, str]) -> Note
     Args:
         more: environment variables.
     """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    new_cell, new_notebook = nbformat.v4.new_code_cell, nbformat.v4.new_notebook
+    notebook = new_notebook(cells=[new_cell(cell) for cell in cells])  # type: ignore[no-untyped-call]  # nbformat types few
     before = dict(os.environ)
     os.environ.update({**fixed(), **more})
     try:

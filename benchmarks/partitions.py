@@ -66,7 +66,8 @@ def iteration_seconds(frame: DataFrame, reg: float) -> float:
 
     start = time.perf_counter()
     model = LogisticRegression(regParam=reg, maxIter=30, tol=0.0).fit(frame)
-    return (time.perf_counter() - start) / max(1, model.summary.totalIterations)
+    iterations: int = model.summary.totalIterations
+    return (time.perf_counter() - start) / max(1, iterations)
 
 
 def main() -> None:

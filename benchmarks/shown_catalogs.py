@@ -112,7 +112,7 @@ def _store(catalog: Catalog, workflow: str, names: tuple[str, ...]) -> None:
     for name, kind, value in ((names[2], "value", json.dumps(HOSTILE)), (names[1], "model", None)):
         attempt = catalog.begin_attempt(signature_of_node(name, 2), kind)  # type: ignore[arg-type]  # the words are kinds
         if attempt.path is not None:
-            attempt.path.mkdir(parents=True, exist_ok=True)
+            attempt.path.make_folder()
         catalog.publish(ArtifactRecord(
             attempt.signature, attempt.attempt, kind, "published", workflow, name, 2, 1.7e9,  # type: ignore[arg-type]  # as above
             bytes=5 if kind == "model" else 0, value=value,

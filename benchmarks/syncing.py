@@ -69,11 +69,11 @@ class Disk:
             finally:
                 self.waited += time.perf_counter() - begun
 
-        os.fsync, LocalPath.sync = fsync, sync  # type: ignore[assignment,method-assign]
+        os.fsync, LocalPath.sync = fsync, sync  # type: ignore[assignment,method-assign]  # put back below
         try:
             yield
         finally:
-            os.fsync, LocalPath.sync = _FSYNC, _SYNC  # type: ignore[method-assign]
+            os.fsync, LocalPath.sync = _FSYNC, _SYNC  # type: ignore[method-assign]  # as they were
 
 
 @dataclass

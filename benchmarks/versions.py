@@ -17,6 +17,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helix_spark.versions import PAIRS, PYTHONS
 
@@ -127,12 +128,12 @@ def _census(python: Path) -> Cell:
     return Cell(same and not again and "predictions" in stored, told)
 
 
-def _run(python: Path, catalog: Path) -> dict[str, object] | str:
+def _run(python: Path, catalog: Path) -> dict[str, Any] | str:
     command = [str(python), "-m", "helix_spark", "run", "jobs/census.py", "--json", "--catalog", str(catalog)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

@@ -57,8 +57,8 @@ def examples(rows: DataFrame) -> DataFrame:
 
 def predictions(assembled: DataFrame) -> DataFrame:
     model = LogisticRegression(regParam=REG, maxIter=50).fit(assembled.where(~F.col("test")))
-    scored = model.transform(assembled.where("test"))
-    return scored.select("label", "prediction", vector_to_array("probability").alias("probability"))
+    scored: DataFrame = model.transform(assembled.where("test"))
+    return scored.select("label", "prediction", vector_to_array(F.col("probability")).alias("probability"))
 
 
 def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:

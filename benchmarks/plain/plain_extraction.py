@@ -148,9 +148,10 @@ def examples(rows: DataFrame) -> DataFrame:
 
 def judged(examples: DataFrame) -> DataFrame:
     model = LogisticRegression(weightCol="weight", regParam=REG, maxIter=50).fit(examples.where("NOT test"))
-    return model.transform(examples.where("test AND truth IS NOT NULL")).select(
+    scored: DataFrame = model.transform(examples.where("test AND truth IS NOT NULL"))
+    return scored.select(
         "doc", "left_name", "right_name", "truth", F.col("prediction").alias("guess"),
-        F.element_at(vector_to_array("probability"), 2).alias("chance"),
+        F.element_at(vector_to_array(F.col("probability")), 2).alias("chance"),
     )
 
 

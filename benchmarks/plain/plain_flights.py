@@ -72,8 +72,8 @@ def examples(rows: DataFrame) -> DataFrame:
 
 def predictions(assembled: DataFrame) -> DataFrame:
     model = LogisticRegression(regParam=REG, maxIter=30).fit(assembled.where("NOT test"))
-    scored = model.transform(assembled.where("test"))
-    return scored.select("label", "prediction", vector_to_array("probability").alias("probability"), "carrier")
+    scored: DataFrame = model.transform(assembled.where("test"))
+    return scored.select("label", "prediction", vector_to_array(F.col("probability")).alias("probability"), "carrier")
 
 
 def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:

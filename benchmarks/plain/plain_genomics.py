@@ -71,7 +71,7 @@ def gene_vectors(texts: DataFrame) -> DataFrame:
 
 def assigned(placed: DataFrame) -> DataFrame:
     groups = KMeans(k=CLUSTERS, seed=SEED, distanceMeasure="cosine").fit(placed)
-    return groups.transform(placed).withColumn("features", vector_to_array("features"))
+    return groups.transform(placed).withColumn("features", vector_to_array(F.col("features")))
 
 
 def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:

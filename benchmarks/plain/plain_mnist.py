@@ -45,14 +45,14 @@ def waves(images: DataFrame) -> DataFrame:
             yield batch[["number", "part", "label"]].assign(wave=list(cosines(batch.pixels, directions, begins)))
 
     made = images.mapInPandas(to_waves, "number int, part string, label double, wave array<double>")
-    vectors = made.withColumn("wave", array_to_vector("wave"))
+    vectors = made.withColumn("wave", array_to_vector(F.col("wave")))
     return VectorAssembler(inputCols=["wave"], outputCol="features").transform(vectors).drop("wave")
 
 
 def predictions(digits: DataFrame) -> DataFrame:
     model = LogisticRegression(regParam=REG, maxIter=30).fit(digits.where("part = 'train'"))
-    scored = model.transform(digits.where("part = 't10k'"))
-    return scored.select("label", "prediction", vector_to_array("probability").alias("probability"))
+    scored: DataFrame = model.transform(digits.where("part = 't10k'"))
+    return scored.select("label", "prediction", vector_to_array(F.col("probability")).alias("probability"))
 
 
 def answer(spark: SparkSession, keep: Keep) -> dict[str, object]:

@@ -112,7 +112,7 @@ def study(path: str) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def weights(model: LogisticRegressionModel) -> list[float]:
-        return [float(weight) for weight in model.coefficients]
+        return [float(weight) for weight in model.coefficients.toArray()]
 
     @wf.reducer(output=True)
     def profile(grown: pd.DataFrame) -> dict[str, float]:
@@ -121,7 +121,7 @@ def study(path: str) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def accuracy(predictions: pd.DataFrame, threshold: float = 0.5) -> float:
-        chance = predictions.probability.str[1]
+        chance: pd.Series = predictions.probability.str[1]
         return share((chance > threshold) == (predictions.label == 1))
 
     @wf.reducer(output=True)
@@ -131,6 +131,7 @@ def study(path: str) -> hx.Workflow:
 
     @wf.reducer(output=True)
     def spread(predictions: pd.DataFrame) -> float:
-        return bands.spread(predictions.probability.str[1].tolist())
+        width: float = bands.spread(predictions.probability.str[1].tolist())
+        return width
 
     return wf

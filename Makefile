@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
 
-# Types are checked meanwhile, which takes a core half a minute; what is wrong with them is told when tests have run.
+# Types are checked meanwhile, which takes a core most of a minute; what is wrong with them is told when tests have run.
 test: $(VENV)/.dev lint
 	@$(BIN)/mypy > $(VENV)/types.log & types=$$!; \
 	$(BIN)/python -m pytest -n 2 --dist loadscope; tests=$$?; \

@@ -103,7 +103,7 @@ def _run_on_store(catalog: str, store: str, front: str) -> str:
 
 @fault("a store's answer is lost after it wrote an object on a condition", "whoever wrote it knows", short=2, full=40)
 def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
-    from helix_spark.catalog.places.object_store import object_path
+    from helix_spark.catalog.places.store_address import object_path
 
     with object_store() as store:
         _client(store).create_bucket(Bucket="bucket")

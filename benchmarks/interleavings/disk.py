@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.object_store import ObjectStatus
+from helix_spark.catalog.places.single_object import ObjectStatus
 
 
 @dataclass(slots=True)

@@ -24,9 +24,10 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import object_store, s3_access
-from helix_spark.catalog.places.object_store import ObjectPath, object_path
+from helix_spark.catalog.places import object_listing, s3_access
+from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.s3_access import access_from
+from helix_spark.catalog.places.store_address import object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -85,7 +86,7 @@ def running(number: int) -> IterationRecord:
 
 def try_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a store that does not answer asked once; how long it takes as people have it, another test sees."""
-    for module in (s3_access, object_store):
+    for module in (s3_access, object_listing):
         monkeypatch.setattr(module, "TRIES", 1)
 
 
@@ -124,7 +125,7 @@ class TestStoring:
         file.replace_text("short")
         with pytest.raises(DamagedArtifactError, match="bytes, not"):
             catalog.read_arrow(record)
-        file._write(bytes(content))  # type: ignore[attr-defined]
+        file._object.write(bytes(content))  # type: ignore[attr-defined]
         with pytest.raises(DamagedArtifactError):
             catalog.read_arrow(record)
         file.unlink()

@@ -17,8 +17,8 @@ from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
+from helix_spark.catalog.places.store_address import object_path
 
 
 @pytest.fixture(params=["disk", "store"])

@@ -239,4 +239,4 @@ def is_remote(root: Any) -> bool:
 
 def spark_options(place: Place) -> Mapping[str, str]:
     """What Spark must know of the store, as Hadoop's settings, secrets left out: see `S3Access.hadoop`."""
-    return place.store.access.hadoop(place.bucket) if isinstance(place, ObjectPath) else {}
+    return place.access.hadoop(place.bucket) if isinstance(place, ObjectPath) else {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.catalog.artifacts import by_signature, live_among_all
 from helix_spark.catalog.history import heaviest
-from helix_spark.catalog.journal.mending import Mending, examined, mending_of, rows_of
+from helix_spark.catalog.journal.examination import Mending, examined, mending_of, rows_of
 from helix_spark.catalog.journal.rows import Misfit, Row
 from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases

@@ -22,8 +22,9 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.journal.examination import Mending, examined
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.mending import Mending, examined, mend
+from helix_spark.catalog.journal.mending import mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.local_disk import LocalPath

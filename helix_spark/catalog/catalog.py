@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.artifacts import ArtifactLedger, End
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.history import History
-from helix_spark.catalog.journal.journal import Mender, refuses
+from helix_spark.catalog.journal.open_table import Mender, refuses
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
 from helix_spark.catalog.known_results import AnswerLedger, KnownResults, ResultLedger

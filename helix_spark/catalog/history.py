@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import text_literal
+from helix_spark.catalog.journal.queries import text_literal
 from helix_spark.catalog.journal.rows import Misfit
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.record_journals import Journals

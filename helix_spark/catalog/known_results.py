@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-from helix_spark.catalog.journal.journal import Journal, text_literal
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.queries import text_literal
 from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
 from helix_spark.catalog.places.catalog_folder import checked_signature, listed_signatures
 from helix_spark.catalog.records import AnswerRecord, ResultRecord

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.open_table import Mender, refuses
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, unchecked

@@ -17,8 +17,8 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.held_records import HeldRecords, held_records, missing_iterations, unrecorded
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.examination import Mending
-from helix_spark.catalog.journal.journal import Mender
 from helix_spark.catalog.journal.mending import mend
+from helix_spark.catalog.journal.open_table import Mender
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases

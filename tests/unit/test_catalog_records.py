@@ -18,6 +18,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal, OutrunError
+from helix_spark.catalog.journal.open_table import OpenTable
 from helix_spark.catalog.journal.own_files import SealedFiles
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
@@ -242,7 +243,7 @@ for i in range(20):
         one.append([Seen("one")])
         for index in range(2):
             other.append([Seen(f"other {index}")])
-        deltalake_table = other._refreshed()
+        deltalake_table = other._open.newest()
         assert deltalake_table is not None
         deltalake_table.create_checkpoint()
         entry(tmp_path, 2).unlink()
@@ -386,7 +387,7 @@ class TestUpkeep:
         stopped, seen = of(tmp_path), of(tmp_path)
         stopped.append([Seen("first")])
         version = seen.version()
-        refreshed, commit, then = Journal._refreshed, Journal._commit, stopped._refreshed()
+        newest, commit, then = OpenTable.newest, Journal._commit, stopped._open.newest()
         for _ in range(3):
             for i in range(6):
                 of(tmp_path).append([Seen(str(i))])
@@ -401,7 +402,7 @@ class TestUpkeep:
             return None
 
         looks = iter([then])
-        monkeypatch.setattr(Journal, "_refreshed", lambda self: next(looks, None) or refreshed(self))
+        monkeypatch.setattr(OpenTable, "newest", lambda self: next(looks, None) or newest(self))
         monkeypatch.setattr(Journal, "_commit", committed_below)
         assert stopped.append([Seen("last")]) > 18
         assert names(of(tmp_path))[-2:] == ["5", "last"]

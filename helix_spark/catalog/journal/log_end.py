@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from helix_spark.catalog.journal.own_files import StrangeFilesError, check_sums, name_in
+from helix_spark.catalog.journal.own_files import StrangeFilesError, check_sums, missing_sums, name_in
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place, text_in
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -30,6 +31,23 @@ COMMIT = "helixCommit"
 
 _FEW = 20
 """Entries that are asked for one by one; of more a listing is quicker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsynced:
+    """What of a journal might be lost with the power.
+
+    Attributes:
+        head: the file that is to name the version once the rest is safe.
+        version: the newest that is committed.
+        files: entries of the log, and files of rows.
+        seals: checksums that are missing beside them, by where they belong.
+    """
+
+    head: Place
+    version: int
+    files: tuple[Place, ...] = ()
+    seals: Mapping[Place, bytes] = field(default_factory=dict)
 
 
 class LogEnd:
@@ -66,22 +84,25 @@ class LogEnd:
             with contextlib.suppress(FileExistsError):
                 self._head_file.write_new_text("-1\n", synced=True)
 
-    def unsynced(self) -> list[int]:
-        """The versions that were committed after the head, oldest first. Raises OSError."""
-        entries, head = self._log.entries(), self.head()
-        return [version for version in entries if version > head]
-
-    def entries(self, versions: Iterable[int]) -> list[Place]:
-        """The log entries of versions."""
-        return [self._log.entry(version) for version in versions]
-
-    def files_added(self, versions: Iterable[int]) -> list[Place]:
-        """The files of rows that versions, oldest first, added and none of them replaced.
+    def unsynced(self) -> Unsynced | None:
+        """What has to be synced for all that is committed by now; None if nothing.
 
         Raises OSError; CatalogError for a damaged entry.
         """
+        listed, head = self._log.entries(), self.head()
+        versions = [version for version in listed if version > head]
+        if not versions:
+            return None
+        if not self._folder.needs_syncs:
+            return Unsynced(self._head_file, versions[-1])
+        entries = [self._log.entry(version) for version in versions]
+        files = (*self._files_added(entries), *entries)
+        return Unsynced(self._head_file, versions[-1], files, missing_sums(files))
+
+    def _files_added(self, entries: Iterable[Place]) -> list[Place]:
+        """The files of rows that entries, oldest first, added and none of them replaced."""
         names: dict[str, None] = {}
-        for entry in self.entries(versions):
+        for entry in entries:
             try:
                 for action in actions_in(entry):
                     if "add" in action:

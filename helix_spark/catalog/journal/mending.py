@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.examination import Mending, examined
-from helix_spark.catalog.journal.journal import Journal, journal_settings
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.log_end import head_file
 from helix_spark.catalog.journal.own_files import missing_sums, odd_files, remove_sums
 from helix_spark.catalog.journal.retyping import in_columns
 from helix_spark.catalog.journal.rows import SEQUENCE, Row, table_schema
 from helix_spark.catalog.journal.survey import GONE, Content, RowFile, Survey
 from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.journal.table_settings import journal_settings
 from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, now, protocol
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import beside, checksums_of, write_checksums

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import LOOKS, Journal
+from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.open_table import LOOKS
 from helix_spark.catalog.places.place import Place
 from helix_spark.errors import CatalogError
 

@@ -23,22 +23,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import SETTINGS, Journal
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_stale_seals
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.journal.table_settings import SETTINGS, written_as
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.place import OddFileError, Place
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable, WriterProperties
+    from deltalake import DeltaTable
 
 
 MOST_FILES = 300
@@ -54,8 +55,8 @@ SHORTEST = 600.0
 Why not days in any case: each row is rewritten twice, so at a run a minute three days would keep some 20,000 files and
 600 MB, which count for the budget and are looked at before each answer. At a run each quarter of an hour, which
 leaves one file a journal as most do, nothing goes before three days. What goes sooner costs nobody a record, however
-long they were stopped: who reads looks again (`journal.LOOKS`), who appends finds the number taken, or cleaned up. It
-costs only how far back a log that lost its end can be cut."""
+long they were stopped: who reads looks again (`open_table.LOOKS`), who appends finds the number taken, or cleaned up.
+It costs only how far back a log that lost its end can be cut."""
 
 UNKNOWN_SECONDS = 10 * GRACE_SECONDS
 """After so long a file that no log entry names goes: what a process left that died before it committed."""
@@ -104,7 +105,7 @@ def maintain(
         lying, table = files_lying(journal.folder), _opened(journal)
         journal.check()
         with journal.committing(table.version()):
-            merged = _merge(table, journal.written_as())
+            merged = _merge(table, journal.pruned_by)
         if not merged:
             return Upkept()
         reach("upkeep.merged")
@@ -168,7 +169,7 @@ def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
     journal.folder.sync([checkpoint, log.pointer], missing_sums([checkpoint]))
 
 
-def _merge(table: DeltaTable, written_as: WriterProperties) -> int:
+def _merge(table: DeltaTable, pruned_by: Sequence[str]) -> int:
     from deltalake import PostCommitHookProperties
 
     sizes = table.get_add_actions().column("size_bytes").to_pylist()
@@ -180,7 +181,7 @@ def _merge(table: DeltaTable, written_as: WriterProperties) -> int:
     metrics = table.optimize.compact(
         target_size=limit,
         max_concurrent_tasks=1,
-        writer_properties=written_as,
+        writer_properties=written_as(pruned_by),
         post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
     )
     return int(metrics["numFilesRemoved"])

@@ -1,0 +1,184 @@
+"""The table of a journal as this process has it open: brought up to date and checked, then read.
+
+Upkeep of other processes may delete at any time what it replaced, so who meets that looks again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from helix_spark.catalog.journal.delta_errors import cause, is_deltas
+from helix_spark.catalog.journal.log_end import LogEnd
+from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
+from helix_spark.catalog.journal.queries import answer
+from helix_spark.catalog.journal.rows import RowType, other_types
+from helix_spark.catalog.places.delta_log import DeltaLog
+from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.side_checksums import ChecksumError
+from helix_spark.errors import CatalogError, DamagedRecordsError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+LOOKS = 3
+"""Tries to read a table whose files or log entries vanish meanwhile."""
+
+Mender = Callable[[DamagedRecordsError], bool]
+"""Told of damage that was met; says whether it was mended, so that what met it is done again."""
+
+
+def refuses(error: DamagedRecordsError) -> bool:
+    """Mends nothing: who only looks at records changes nothing of them."""
+    return False
+
+
+class OpenTable:
+    """The Delta table in a folder. Several threads may share it: each holds it while it uses it (`held`).
+
+    Args:
+        log: the end of its log.
+        mender: is asked where columns have other types than records have.
+    """
+
+    def __init__(self, folder: Place, row_type: type[RowType], log: LogEnd, mender: Mender) -> None:
+        self._folder, self._row_type, self._log, self._mender = folder, row_type, log, mender
+        self._sealed = SealedFiles(folder)
+        self._lock = threading.RLock()
+        self._table: DeltaTable | None = None
+        self._options: dict[str, str] | None = None
+
+    @contextmanager
+    def held(self, done: Literal["read", "written"]) -> Iterator[None]:
+        """While no other thread uses it, with its errors as `explained` has them."""
+        with self._lock, self.explained(done):
+            yield
+
+    @contextmanager
+    def explained(self, done: Literal["read", "written"]) -> Iterator[None]:
+        """Raises what is wrong with the table as CatalogError, and has it opened anew by whoever asks next."""
+        try:
+            yield
+        except CatalogError:
+            self.forget()
+            raise
+        except BaseException as error:
+            if not is_deltas(error):
+                raise
+            self.forget()
+            raise self._failed(done, error) from error
+
+    def forget(self) -> None:
+        """Have it opened anew by whoever asks next."""
+        with self._lock:
+            self._table = None
+
+    def columns(self, sql: str) -> dict[str, list[Any]]:
+        """The columns that a query gives, of files that were checked; none where there is no table.
+
+        Raises CatalogError.
+        """
+        from deltalake.exceptions import DeltaError
+
+        with self.held("read"):
+            for look in range(LOOKS):
+                try:
+                    table = self.newest()
+                    return {} if table is None else self._checked(table, sql)
+                except (FileNotFoundError, DeltaError):
+                    # Upkeep elsewhere deleted what was replaced between looking and reading.
+                    self._table = None
+                    if look + 1 == LOOKS:
+                        raise
+        raise AssertionError("the last look returns or raises")
+
+    def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
+        try:
+            self._sealed.check(table)
+            return answer(table, sql)
+        except (ChecksumError, StrangeFilesError) as error:
+            self._table = None
+            raise self._log.damaged(str(error)) from error
+
+    def newest(self) -> DeltaTable | None:
+        """The table at its newest version; None where there is none. To be asked while it is `held`."""
+        from deltalake.exceptions import DeltaError
+
+        for _ in range(LOOKS - 1):
+            # Upkeep elsewhere may delete a checkpoint or an entry between listing and reading it.
+            with suppress(FileNotFoundError, DeltaError):
+                return self._looked_at()
+            self._table = None
+        return self._looked_at()
+
+    def _looked_at(self) -> DeltaTable | None:
+        # The head is read first: read later, it could name a commit that came after the table was read.
+        from deltalake.exceptions import DeltaError
+
+        head, options = self._log.head(), self._folder.table_options
+        if self._options != options:  # what the place can do may be found out once it is written to
+            self._table, self._options = None, options
+        if self._table is not None and not self._log.ends_at(self._table.version(), head):
+            self._check_folder()
+            try:
+                self._table.update_incremental()
+            except DeltaError:
+                # The entries that lead from our version to the newest were cleaned up; the checkpoint has them.
+                self._table = None
+        if self._table is None:
+            self._table = self._opened(head)
+            if self._table is not None and (odd := self.odd_columns(self._table)) and self._mender(odd):
+                self._table = self._opened(self._log.head())
+        if self._table is not None:
+            self._log.check(self._table.version(), head)
+        return self._table
+
+    def _opened(self, head: int) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        if head < 0 and not DeltaLog(self._folder).folder.exists():
+            return None
+        self._check_folder()
+        try:
+            return DeltaTable(self._folder.table_uri, storage_options=self._options)
+        except TableNotFoundError as error:
+            if head < 0:
+                # Being made by another process, which will have it whole in a moment.
+                return None
+            raise self._log.damaged("its log is gone") from error
+
+    def _check_folder(self) -> None:
+        try:
+            check_folder(self._folder)
+        except StrangeFilesError as error:
+            raise self._log.damaged(str(error)) from error
+
+    def odd_columns(self, table: DeltaTable) -> DamagedRecordsError | None:
+        """What is wrong with the types of its columns: what is in them can be read as far as it fits, but no row can be
+        appended."""
+        try:
+            odd = other_types(table.schema().to_json(), self._row_type)
+        except (ValueError, KeyError, TypeError):
+            return self._log.damaged("its schema is none")
+        return self._log.damaged(_told_types(odd)) if odd else None
+
+    def _failed(self, done: Literal["read", "written"], error: BaseException) -> CatalogError:
+        from deltalake.exceptions import DeltaError
+
+        odd = (DeltaError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
+        if done == "read" and isinstance(error, odd):
+            return self._log.damaged(f"they cannot be read ({cause(error)})")
+        what = f"the records {self._folder} cannot be {done}: {cause(error)}"
+        return CatalogError(what, exists=self._folder.room() or None)
+
+
+def _told_types(odd: Mapping[str, Any]) -> str:
+    """Columns of other types in words.
+
+    Args:
+        odd: see `other_types`.
+    """
+    return f"{', '.join(sorted(odd))}: records have {'another type there' if len(odd) == 1 else 'other types there'}"

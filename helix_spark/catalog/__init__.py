@@ -1,11 +1,14 @@
 """Prior results: records of what ran, and the tables, models and values that are stored.
 
     catalog      the front door: everything below, kept in agreement
+      catalog_reader        as much of it as changes nothing
       records, cells        the rows, and what each field may hold
-      view, results, history, artifacts, progress    what is known, as it is asked for
-      leftovers, verification, repair, held_records, merge    when something is left, damaged, or went apart
+      view, known_results, history, artifacts, run_progress    what is known, as it is asked for
+      leftovers             what was left
+      verification, held_records, repair, merge    when something is damaged, or went apart
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
-    journal/     one Delta table of rows: appended to, synced, kept short (`upkeep`), made whole again (`mending`)
+    journal/     one Delta table of rows: appended to, read (`open_table`), synced, kept short (`upkeep`); where it is
+                 damaged, looked into (`survey`, `examination`) and made whole again (`mending`)
     leases/      who is at work on what, so that nobody deletes what another writes
     places/      the folder itself, on a disk or in an object store: `Place` is all that the others ask of it
 
@@ -16,7 +19,7 @@ The way of a result and its record:
 3. `Catalog.publish` syncs the folder, then `ArtifactLedger.publish` looks whether the signature is live already and
    appends the record; `Journal.append` makes that one Delta commit, which fails where another took the version.
 4. `Catalog.sync` has all records survive a loss of power. Only then is anybody told that it is stored.
-5. `Catalog.snapshot` reads what is live, and plans load it; files are compared with the record first.
+5. `CatalogReader.snapshot` reads what is live, and plans load it; files are compared with the record first.
 6. `evict` and `quarantine` append an end, sync it, then delete the folder. An end is final.
 7. `gc` finds folders that no live record names; `maintain` merges the journal's small files.
 

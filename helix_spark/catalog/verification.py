@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
@@ -14,9 +15,6 @@ from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
 from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.errors import CatalogError
-
-if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
 
 Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 
@@ -68,7 +66,7 @@ class Verification:
         return not self.left_out and not any(finding.verdict in ("damaged", "not reached") for finding in self.findings)
 
 
-def verify(catalog: Catalog, *, deep: bool) -> Verification:
+def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     """Compares all live results with their records.
 
     Args:
@@ -83,14 +81,14 @@ def verify(catalog: Catalog, *, deep: bool) -> Verification:
     return Verification(findings, len(iterations), nodes, deep, catalog.left_out)
 
 
-def _finding(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
+def _finding(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
     try:
         return examine(catalog, record, deep=deep)
     except CatalogError as error:
         return Finding(record, "not reached", error.what)
 
 
-def examine(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
+def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
     """Compares one live result with its record. Raises CatalogError if it cannot be reached."""
     try:
         remarks = _remarks(catalog, record, deep=deep)
@@ -101,7 +99,7 @@ def examine(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> Finding:
     return Finding(record, "partly checked" if remarks else "sound", "; ".join(remarks))
 
 
-def _remarks(catalog: Catalog, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
+def _remarks(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
     """What could not be checked. Raises for what is wrong."""
     path = catalog.path_of(record)
     if path is None:

@@ -19,7 +19,7 @@ from helix_spark.errors import CatalogError, HelixError, NotStoredError, Paramet
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.places.place import Place
     from helix_spark.catalog.records import ArtifactRecord
     from helix_spark.past.table_preview import TablePreview
@@ -122,7 +122,7 @@ def _write_value(value: Any, node: str, path: Path) -> None:
         partial.write_text(to_text(value) + "\n", encoding="utf-8")
 
 
-def _write_table(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
+def _write_table(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
     from helix_spark.catalog.places.json_text import parsed
     from helix_spark.catalog.tables.table_check import held_schema
@@ -188,7 +188,7 @@ def _check_flat(table: pa.Table, node: str) -> None:
         )
 
 
-def _write_model(stored: ArtifactRecord, catalog: Catalog, node: str, path: Path) -> None:
+def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
     """As it is stored, and compared with its record: it may be evicted meanwhile."""
     _check_ending(path, node, "model", MODEL_ENDINGS)
     folder = catalog.path_of(stored)

@@ -20,7 +20,7 @@ from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterErr
 from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.iteration.auditor import When
 
 RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
@@ -185,7 +185,7 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def told_of_misfits(catalog: Catalog) -> None:
+def told_of_misfits(catalog: CatalogReader) -> None:
     """Says that records were left out that do not fit."""
     if left_out := catalog.left_out:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
@@ -193,11 +193,11 @@ def told_of_misfits(catalog: Catalog) -> None:
             to_stderr=True)
 
 
-def records(start: Path | None = None, **given: Any) -> Catalog:
+def records(start: Path | None = None, **given: Any) -> CatalogReader:
     """The catalog that a reading command was told to read."""
-    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
-    return Catalog.open(asked(start or Path.cwd(), **given).catalog, create=False)
+    return CatalogReader.open(asked(start or Path.cwd(), **given).catalog, create=False)
 
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]

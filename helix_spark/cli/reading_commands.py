@@ -14,7 +14,7 @@ from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import without_password
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.records import IterationRecord
 
 
@@ -80,7 +80,7 @@ def show(
     told_of_misfits(known)
 
 
-def _show_node(known: Catalog, iteration: IterationRecord, name: str, as_json: bool) -> None:
+def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
     from helix_spark.cli.node_shown import node_look_json, print_node_view
     from helix_spark.cli.schema import to_text
     from helix_spark.past.comparison import unrecorded

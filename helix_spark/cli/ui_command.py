@@ -6,7 +6,7 @@ import contextlib
 import socket
 from pathlib import Path
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, HelixError, SetupError, install
 from helix_spark.sizes import format_size
@@ -19,7 +19,7 @@ def show_pages(catalog: str, host: str, port: int) -> None:
         SetupError: what serves pages is not installed, or the address is taken.
         CatalogError: there is no catalog.
     """
-    records = Catalog.open(catalog, create=False)
+    records = CatalogReader.open(catalog, create=False)
     try:
         from helix_spark.ui.serving import bound, serve
     except ModuleNotFoundError as error:
@@ -44,7 +44,7 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
         SetupError: what renders pages is not installed.
         CatalogError: there is no catalog, or the file cannot be written.
     """
-    records = Catalog.open(catalog, create=False)
+    records = CatalogReader.open(catalog, create=False)
     try:
         from helix_spark.ui.one_file import exported
     except ModuleNotFoundError as error:

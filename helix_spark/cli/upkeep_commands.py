@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from helix_spark.cli import options
 from helix_spark.cli.options import BAD_PLACE, asked, records, told
 from helix_spark.cli.terminal import say
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Catalog
 
 
 @click.command()
@@ -43,7 +46,7 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
     from helix_spark.cli.schema import to_text
 
-    leftovers = records(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
+    leftovers = _opened(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
     say(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
 
 
@@ -62,7 +65,7 @@ def repair(dry_run: bool, other: str | None, as_json: bool, **given: Any) -> Non
     from helix_spark.cli.keeping import merge_json, merge_text, repair_json, repair_text
     from helix_spark.cli.schema import to_text
 
-    catalog = records(**given)
+    catalog = _opened(**given)
     found = catalog.repair(dry_run=dry_run)
     merged = catalog.merge(other, dry_run=dry_run) if other is not None else None
     if as_json:
@@ -91,6 +94,13 @@ def doctor(as_json: bool, **given: Any) -> None:
             if not check.ok:
                 say(f"     {'':16} {check.remedy}")
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
+
+
+def _opened(**given: Any) -> Catalog:
+    """The catalog that is to be changed, which is there."""
+    from helix_spark.catalog.catalog import Catalog
+
+    return Catalog.open(asked(Path.cwd(), **given).catalog, create=False)
 
 
 upkeep_commands: tuple[click.Command, ...] = (verify, gc, repair, doctor)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names
 from helix_spark.dag.influence import Absent, Influence, by_feature, from_json, to_json
@@ -89,7 +89,7 @@ def absolute_weights(model: Any) -> list[float] | None:
     return None
 
 
-def newest_fits(dag: Dag, catalog: Catalog) -> dict[str, Influence]:
+def newest_fits(dag: Dag, catalog: CatalogReader) -> dict[str, Influence]:
     """What the newest fit of each learner that asks to prune features gave them; nothing is read if none asks."""
     learners = asking(dag)
     if not learners:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
@@ -21,7 +21,7 @@ from helix_spark.signature.signing import Signed
 
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
-    missing: Mapping[str, Gap], held: frozenset[str], fits: Mapping[str, Influence], catalog: Catalog,
+    missing: Mapping[str, Gap], held: frozenset[str], fits: Mapping[str, Influence], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
     """The rows, in the order of the graph.
 
@@ -76,7 +76,7 @@ def _estimates(
 
 
 def _previous_versions(
-    signatures: Mapping[str, str], records: RecordsRead, catalog: Catalog
+    signatures: Mapping[str, str], records: RecordsRead, catalog: CatalogReader
 ) -> dict[str, ResultRecord]:
     """By name, of nodes that were not measured yet: their newest earlier version that was."""
     view = records.view

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import or_
 
 from helix_spark.capture.captured_function import AskingFunction
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView
@@ -37,7 +37,7 @@ class OnRecord:
     """
 
     def __init__(
-        self, catalog: Catalog, view: CatalogView, described: Mapping[str, Description], run: str,
+        self, catalog: CatalogReader, view: CatalogView, described: Mapping[str, Description], run: str,
         also: Collection[str], held: Collection[str], equal: Mapping[str, str], answered: AnsweredBefore,
     ) -> None:
         self.known, self.known_random = dict(equal), dict[str, str]()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
@@ -36,7 +36,7 @@ class RecordedIteration(NamedResults):
     """
 
     def __init__(
-        self, record: IterationRecord, catalog: Catalog, elsewhere: Callable[[str], NodeResult | None]
+        self, record: IterationRecord, catalog: CatalogReader, elsewhere: Callable[[str], NodeResult | None]
     ) -> None:
         super().__init__(record.workflow, record.number, json.loads(record.outputs), {})
         self.record, self.nodes = record, catalog.nodes(record)
@@ -85,7 +85,7 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
 
 
 def stored_result(
-    catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
+    catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
 ) -> ArtifactRecord:
     """What is stored of a node's result.
 
@@ -100,7 +100,7 @@ def stored_result(
     return found
 
 
-def is_stored(catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> bool:
+def is_stored(catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> bool:
     """Whether a node's result is stored now. Raises UnknownNodeError."""
     return catalog.artifact(node_named(record, nodes, name).signature) is not None
 
@@ -123,7 +123,7 @@ def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) 
 
 
 def not_stored(
-    catalog: Catalog, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
+    catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
 ) -> NotStoredError:
     """The error of a result that is not there any more: why, what is, and how to have it again."""
     last = catalog.last_event(node.signature)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
@@ -35,7 +35,7 @@ class Finished:
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
 
 
-def finished_on_record(catalog: Catalog, iteration: IterationRecord) -> Finished:
+def finished_on_record(catalog: CatalogReader, iteration: IterationRecord) -> Finished:
     """An iteration of a plain program, as the catalog has it."""
     nodes = catalog.nodes(iteration)
     live = catalog.live_among({node.signature for node in nodes})

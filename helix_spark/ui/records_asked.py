@@ -1,4 +1,4 @@
-"""What the pages ask of a catalog; a `Catalog` answers, and tests may. Nothing of it writes, so no page can."""
+"""What the pages ask of a catalog; a `CatalogReader` answers, and tests may. Nothing of it writes, so no page can."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Records(Protocol):
-    """See `Catalog` for what each returns."""
+    """See `CatalogReader` for what each returns."""
 
     def version(self) -> str: ...
     def workflows(self) -> tuple[str, ...]: ...

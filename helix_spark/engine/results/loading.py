@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
@@ -44,7 +44,7 @@ class DamagedResultError(CatalogError):
         super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
 
 
-def load(record: ArtifactRecord, catalog: Catalog, sessions: Sessions, *, as_stored: bool = False) -> NodeResult:
+def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions, *, as_stored: bool = False) -> NodeResult:
     """A stored result. A table is read when its rows are asked for.
 
     Args:
@@ -115,7 +115,7 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
     return damage
 
 
-def looked_into(damage: DamagedResultError, catalog: Catalog) -> CatalogError:
+def looked_into(damage: DamagedResultError, catalog: CatalogReader) -> CatalogError:
     """What is to be said of a stored result that is said to be damaged: that it is, or, where only a Spark job said so
     and all of it can be read here, that Spark's workers do not see it. A worker that does not see the catalog's folder,
     or has too many files open, says nothing of what is stored; to put it aside would be to delete it.
@@ -147,7 +147,7 @@ _STORE_FAILED = re.compile(
 """How S3A says that the store refused or did not answer. What is gone is a FileNotFoundException, as on a disk."""
 
 
-def _with_schema(record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
+def _with_schema(record: ArtifactRecord, catalog: CatalogReader) -> ArtifactRecord:
     """A table's record as a whole: plans are made on records without schemas, but for those of late iterations."""
     whole = catalog.artifact(record.signature)
     if whole is None or whole.attempt != record.attempt:
@@ -155,7 +155,7 @@ def _with_schema(record: ArtifactRecord, catalog: Catalog) -> ArtifactRecord:
     return whole
 
 
-def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> DataFrame:
+def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> DataFrame:
     with _damage(record):
         checked = catalog.check_table(record)
         spark = sessions.get()
@@ -169,7 +169,7 @@ def _frame(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> Data
         return with_left_out(frame, record) if record.left_out else frame
 
 
-def _model(record: ArtifactRecord, catalog: Catalog, sessions: Sessions) -> ModelResult:
+def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> ModelResult:
     """Checked before Spark is asked for anything; the start of a session is not taken for the reading."""
     path = catalog.path_of(record)
     assert path is not None

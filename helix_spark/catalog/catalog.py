@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,6 @@ from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.merge import Merge, merge
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
-from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
     ArtifactKind,
     ArtifactRecord,
@@ -36,6 +35,7 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
+from helix_spark.catalog.removal import Removal
 from helix_spark.catalog.repair import Repair, idle, mends, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.tables import attempts as folders
@@ -58,6 +58,7 @@ class Catalog(CatalogReader):
         super()._begin(layout)
         self.answers = AnswerLedger(self._journals.answers)
         self.leases = self._leases
+        self._removal = Removal(layout, self._place.check, self._journals.artifacts, self._artifacts)
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
@@ -176,13 +177,13 @@ class Catalog(CatalogReader):
         try:
             self._leave_no_folder_elsewhere(attempt)
             if attempt.attempt in self._in_doubt:
-                published = not self._ended_unpublished({attempt: "publishing it failed"})
+                published = not self._removal.end_unpublished({attempt: "publishing it failed"})
             else:
                 live = self._artifacts.live_of(attempt.signature)
                 published = live is not None and live.attempt == attempt.attempt
             if published:
                 raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
-            self._delete([attempt])
+            self._removal.delete([attempt])
         finally:
             self.leases.release(attempt.attempt)
 
@@ -224,7 +225,7 @@ class Catalog(CatalogReader):
                 with contextlib.suppress(CatalogError):
                     if surplus is replaced:
                         sync([self._journals.artifacts])
-                    self._delete([_attempt_of(surplus, self.path_of(surplus))])
+                    self._removal.delete([folders.attempt_of(self._layout, surplus)])
         finally:
             self.leases.release(record.attempt)
         return live
@@ -249,7 +250,7 @@ class Catalog(CatalogReader):
 
         Raises CatalogError as `evict` does; for data that cannot be deleted once all other data is.
         """
-        return self._end_all(why, "evicted", attempts, seen)
+        return self._removal.end_all(why, "evicted", attempts, seen)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """The same as `evict` for a damaged artifact."""
@@ -263,7 +264,7 @@ class Catalog(CatalogReader):
         with explained(self._layout, "read"):
             gone, _ = folders.looked_for(self._layout, records, lambda signature: False)
         why = dict.fromkeys((record.signature for record in gone), "its folder is gone")
-        return self._end_all(why, "quarantined", {record.attempt for record in gone})
+        return self._removal.end_all(why, "quarantined", {record.attempt for record in gone})
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
@@ -300,10 +301,10 @@ class Catalog(CatalogReader):
             reach("gc.found")
             if leftovers:
                 sync([self._journals.artifacts])  # an end may be another process's, which is about to delete the same
-            self._delete(leftover.attempt for leftover in leftovers if leftover.certain)
+            self._removal.delete(leftover.attempt for leftover in leftovers if leftover.certain)
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
-            ended = self._ended_unpublished(silent)
-            self._delete(ended)
+            ended = self._removal.end_unpublished(silent)
+            self._removal.delete(ended)
             self.leases.clear(dead, untouched=grace_seconds)
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
@@ -330,28 +331,8 @@ class Catalog(CatalogReader):
         with explained(self._layout, "read"):
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
-    def _ended_unpublished(self, why: Mapping[Attempt, str]) -> list[Attempt]:
-        """Those of some attempts that are not live, and cannot be published any more: their ends are on record."""
-        if not why:
-            return []
-        ended = self._artifacts.end_unpublished(why)
-        sync([self._journals.artifacts])
-        reach("gc.recorded")
-        return [attempt for attempt in why if attempt.attempt in ended]
-
     def _end_one(self, signature: str, why: str, event: End, attempt: str | None) -> ArtifactRecord | None:
-        return next(iter(self._end_all({signature: why}, event, None if attempt is None else {attempt})), None)
-
-    def _end_all(
-        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
-    ) -> tuple[ArtifactRecord, ...]:
-        ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
-        if ended:
-            reach("end.recorded")
-            if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
-                sync([self._journals.artifacts])
-            self._delete(_attempt_of(record, self.path_of(record)) for record in ended)
-        return ended
+        return next(iter(self._removal.end_all({signature: why}, event, None if attempt is None else {attempt})), None)
 
     def _leave_no_folder_elsewhere(self, attempt: Attempt) -> None:
         """Raises CatalogError if something else is in the catalog's place, without what was written of an attempt."""
@@ -360,15 +341,6 @@ class Catalog(CatalogReader):
         except CatalogError:
             folders.delete(self._layout, attempt)
             raise
-
-    def _delete(self, attempts: Iterable[Attempt]) -> None:
-        """Deletes what nobody can use any more. A copy of this catalog in its place may still use it."""
-        def checked() -> Iterator[Attempt]:
-            for attempt in attempts:
-                self._place.check()
-                yield attempt
-
-        folders.delete_all(self._layout, checked())
 
     def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
         """A record whose folder survives a loss of power. That takes time as well: it is part of the writing."""
@@ -385,7 +357,3 @@ class Catalog(CatalogReader):
         if not record.write_seconds:
             return record
         return replace(record, write_seconds=record.write_seconds + time.perf_counter() - begun)
-
-
-def _attempt_of(record: ArtifactRecord, path: Place | None) -> Attempt:
-    return Attempt(record.signature, record.attempt, record.kind, path)

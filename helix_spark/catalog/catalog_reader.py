@@ -214,9 +214,7 @@ class CatalogReader:
 
     def path_of(self, record: ArtifactRecord) -> Place | None:
         """The folder of an artifact; None for a value."""
-        if record.kind == "value":
-            return None
-        return self._layout.attempt(record.kind, record.signature, record.attempt)
+        return folders.attempt_of(self._layout, record).path
 
     def check_table(self, record: ArtifactRecord) -> CheckedTable:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""

@@ -48,8 +48,18 @@ class Attempt:
 def new_attempt(layout: Layout, signature: str, kind: ArtifactKind, check: Check) -> Attempt:
     """A fresh attempt; nothing is written. Raises CatalogError for a signature that is not plain hex."""
     attempt = uuid.uuid4().hex
-    path = None if kind == "value" else layout.attempt(kind, signature, attempt)
-    return Attempt(signature, attempt, kind, path, check)
+    return Attempt(signature, attempt, kind, _folder(layout, signature, attempt, kind), check)
+
+
+def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
+    """The attempt by which an artifact was stored. Raises CatalogError for a signature or an id that is not plain hex.
+    """
+    path = _folder(layout, record.signature, record.attempt, record.kind)
+    return Attempt(record.signature, record.attempt, record.kind, path)
+
+
+def _folder(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Place | None:
+    return None if kind == "value" else layout.attempt(kind, signature, attempt)
 
 
 def physical_bytes(path: Place) -> int:

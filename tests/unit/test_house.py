@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -110,6 +111,12 @@ def test_each_library_has_its_room() -> None:
             owner = owners.get(module.split(".")[0])
             if owner is not None and not only_checked:
                 assert room_of(path) in owner, f"{path}:{line} imports {module}"
+
+
+def test_the_readme_names_the_rooms_in_their_order() -> None:
+    told = (PACKAGE.parent / "README.md").read_text().partition("a room imports only from")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)(?:\.py)?`(?: \([^)]*\))?\s*(?:←|\.)", told)
+    assert named == ROOMS
 
 
 def test_nothing_is_called_a_drawer_for_everything() -> None:

@@ -128,9 +128,9 @@ def _take_views_along() -> None:
         return read(self, tableName) if found is None else self._df(plan.SubqueryAlias(found, tableName))
 
     plan.SQL.__init__ = made  # type: ignore[method-assign]  # only while this thread records
-    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]
-    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]
-    DataFrameReader.table = table  # type: ignore[method-assign]
+    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]  # replaced on purpose
+    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]  # replaced on purpose
+    DataFrameReader.table = table  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _take_functions_along() -> None:
@@ -173,8 +173,8 @@ def _take_functions_along() -> None:
         text_made(self, expr if into is None else calling(expr, into.functions))
 
     SparkConnectClient.register_udf = send  # type: ignore[method-assign]  # only while this thread records
-    udf.UDFRegistration.register = register  # type: ignore[method-assign]
-    expressions.SQLExpression.__init__ = made  # type: ignore[method-assign]
+    udf.UDFRegistration.register = register  # type: ignore[method-assign]  # replaced on purpose
+    expressions.SQLExpression.__init__ = made  # type: ignore[method-assign]  # replaced on purpose
     for name in ("call_udf", "call_function"):
         call = by_name(vars(builtin)[name])
         for module in (builtin, sys.modules["pyspark.sql.connect.functions"]):
@@ -214,8 +214,8 @@ def _note_places() -> None:
         return relation
 
     expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
-    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]
-    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]
+    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]  # replaced on purpose
+    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _note_what_is_asked() -> None:
@@ -266,7 +266,7 @@ def _replace_columns() -> None:
         try:
             found = columns_of(relation_of(self), into.columns, case_sensitive=sensitive)
         except UnknownColumnsError:
-            return asked(self)  # type: ignore[no-any-return]
+            return asked(self)  # type: ignore[no-any-return]  # pyspark says Any
         finally:
             del into.code[written:]  # of this plan, which is not the one that is signed
         if all(plan_id(frame) != plan_id(self) for frame, _ in into.told):

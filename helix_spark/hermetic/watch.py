@@ -200,7 +200,7 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
 def _open(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
     path, _, flags = given
     if isinstance(path, str | bytes | os.PathLike) and (who := asker(frame)) is not None:
-        watch.opened(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0, who)  # noqa: PTH100
+        watch.opened(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0, who)  # noqa: PTH100  # a path's own `absolute` keeps `..`
 
 
 def _list(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:

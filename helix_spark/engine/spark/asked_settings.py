@@ -44,8 +44,8 @@ def watch_settings() -> None:
 
         note_sets(RuntimeConf)
         RuntimeConf.get = _method(RuntimeConf.get, "get")  # type: ignore[method-assign]  # as above
-        RuntimeConf.getAll = _property(vars(RuntimeConf)["getAll"], "getAll")  # type: ignore[assignment, method-assign]
-        ConnectSession.sql = _sql(ConnectSession.sql)  # type: ignore[method-assign]
+        RuntimeConf.getAll = _property(vars(RuntimeConf)["getAll"], "getAll")  # type: ignore[assignment, method-assign]  # replaced on purpose
+        ConnectSession.sql = _sql(ConnectSession.sql)  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _asked(conf: type, context: type, runtime: type) -> Iterator[tuple[type, str]]:

@@ -63,7 +63,7 @@ def declares_itself(value: object) -> bool:
 
 def _slot_names(kind: type) -> list[str]:
     # Private to the standard library and older than most of it: names mangled, `__dict__` and `__weakref__` left out.
-    return list(copyreg._slotnames(kind))  # type: ignore[attr-defined]
+    return list(copyreg._slotnames(kind))  # type: ignore[attr-defined]  # in no stub
 
 
 _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})

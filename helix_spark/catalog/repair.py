@@ -102,8 +102,13 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
                 error.what, exists=f"lost would be {'; '.join(found.lost)}",
                 remedy=f"{error.remedy}; another copy of the catalog may have it: `helix repair --merge COPY`",
             ) from error
-        with _alone(layout, leases):
-            tell(_told(_repaired(layout, leases, _new_aside(layout))))
+        with leases.alone(LEASE) as alone:
+            if alone is not None:
+                done = _repaired(layout, leases, _new_aside(layout))
+                if done.damage:  # another process may have repaired it since it was looked into
+                    tell(_told(done))
+        if alone is None:  # another one has begun to since then
+            leases.wait(LEASE)
         return True
 
     return mender

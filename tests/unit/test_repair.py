@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,9 +28,11 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.mending import mend
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import beside
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.repair import LEASE
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.cli.main import helix as command
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -306,6 +309,30 @@ class TestRuns:
         (told,) = heard.warnings
         assert "nothing is lost" in told
         assert "damaged" in told
+
+    def test_a_run_goes_by_the_repair_that_another_process_began_just_before_its_own(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        has_run(tmp_path, 1, 2)
+        newest(tmp_path, "iterations").write_text("")
+        alone, others = Leases.alone, list[str]()
+
+        @contextmanager
+        def taken_first(self: Leases, name: str) -> Iterator[Callable[[], bool] | None]:
+            if name != LEASE or others:
+                with alone(self, name) as own:
+                    yield own
+                return
+            others.append(name)
+            assert Catalog.open(tmp_path, create=False).repair().damage
+            yield None
+
+        monkeypatch.setattr(Leases, "alone", taken_first)
+        heard = Warned()
+        has_run(tmp_path, 3, heard=heard)
+        assert others
+        assert numbers(tmp_path) == [1, 2, 3]
+        assert heard.warnings == []
 
     def test_nothing_is_repaired_by_who_only_looks(self, tmp_path: Path) -> None:
         has_run(tmp_path, 1)

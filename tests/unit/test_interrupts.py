@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import _thread
 import logging
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,20 @@ def test_all_leases_are_given_back(
     assert [one.status for one in catalog.iterations()] in ([], ["died"])
 
 
+@pytest.fixture
+def heard_by_python() -> Iterator[None]:
+    """What a shell starts with & ignores SIGINT, and so do its tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupts_soon() -> None:
     """As a signal does that comes just when the main thread begins to wait: it is noted, and wakes nobody."""
     threading.Timer(0.1, _thread.interrupt_main).start()
 
 
+@pytest.mark.usefixtures("heard_by_python")
 def test_an_interrupt_that_wakes_nobody_is_heard_in_a_run(tmp_path: Path) -> None:
     over = tmp_path / "over"
     wf = hx.Workflow("slow")
@@ -103,6 +113,7 @@ def test_an_interrupt_that_wakes_nobody_is_heard_in_a_run(tmp_path: Path) -> Non
     assert time.monotonic() - begun[0] < 15
 
 
+@pytest.mark.usefixtures("heard_by_python")
 def test_an_interrupt_that_wakes_nobody_is_heard_behind_an_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,8 +190,8 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    random = (*traced.random, *_undeclared(node, traced))
-    return Description((*parts, shape, *kept), traced.warnings, random, _read(node, further), traced.said)
+    noticed = _noticed(node, [traced])
+    return Description((*parts, shape, *kept), noticed.warnings, noticed.random, _read(node, further), noticed.said)
 
 
 def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:

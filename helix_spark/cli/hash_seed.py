@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-_RUN_CODE = frozenset({"audit", "convert", "explain", "plan", "run", "watch"})
+_RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds."""
 
 _COMMANDS = frozenset({"helix", "helix.exe"})

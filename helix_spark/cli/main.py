@@ -206,21 +206,6 @@ def _plan_options(settings: Sequence[str], **given: Any) -> list[str]:
     ]
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@options.target
-@options.arguments
-@options.place
-@options.spark
-@told
-def convert(target: str, arguments: Sequence[str], **given: Any) -> None:
-    """Write the workflow that a plain PySpark program with its ARGUMENTS amounts to, beside it, to be edited."""
-    from helix_spark.cli.programs import convert_program
-
-    path = Path(target)
-    place = asked(path, **given)
-    convert_program(path, arguments, place.catalog, place.spark)
-
-
 def _targeted(target: str, arguments: Sequence[str]) -> tuple[Path, str | None, bool]:
     """The file and the function of a target, and whether it is a plain program.
 
@@ -343,7 +328,7 @@ def workflow_of(
     if factory is None and function is None and is_plain_program(path):
         raise ParameterError(
             f"{path} is a plain PySpark program, and declares no workflow",
-            remedy="helix run, watch, plan, explain and convert take it; show, diff, log and ui tell of its runs",
+            remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
         )
 
     def made() -> Workflow:

@@ -13,7 +13,7 @@ from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.program_text import is_plain_program, needs_classic
+from helix_spark.program.program_text import needs_classic
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -113,28 +113,6 @@ def audit_program(
 
     _check_reuses(path)
     return run_audited(PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit"))
-
-
-def convert_program(path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]) -> None:
-    """Writes a workflow's file beside a program's, as a start; see `converted`.
-
-    Raises:
-        ParameterError: there is no such program, it needs a classic session, or the workflow's file is there already.
-    """
-    from helix_spark.catalog.catalog import Catalog
-    from helix_spark.program.conversion.converted_file import converted, workflow_file
-    from helix_spark.program.plain_program import PlainProgram
-
-    check_file(path)
-    if not is_plain_program(path):
-        raise ParameterError(f"{path} is no plain PySpark program", remedy="a workflow needs no conversion")
-    if (reason := needs_classic(path)) is not None:
-        raise ParameterError(f"{reason}: no workflow can be told from it")
-    file = workflow_file(path)
-    made = converted(PlainProgram(path, arguments, Catalog.open(catalog, create=True), settings, tell), file)
-    say(f"{file}: {made.nodes} nodes; helix run {file}")
-    for note in made.notes:
-        say(note)
 
 
 def _planned(

@@ -165,56 +165,6 @@ def test_a_program_ends_as_by_itself(tmp_path: Path, way: str) -> None:
     assert ended(HELIX, "run", "train.py", "an argument") == ended(sys.executable, "train.py", "an argument")
 
 
-CONVERTED = '''
-import json
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.evaluation import BinaryClassificationEvaluator
-from pyspark.ml.feature import StringIndexer, VectorAssembler
-from pyspark.sql import SparkSession, functions as F
-
-STEPS = [0.01, 0.1]
-
-
-def scored(model, table):
-    return BinaryClassificationEvaluator().evaluate(model.transform(table))
-
-
-def main():
-    spark = SparkSession.builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
-    rows = spark.read.csv("rows.csv", header=True, inferSchema=True)
-    n = rows.count()
-    indexer = StringIndexer(inputCol="town", outputCol="place").fit(rows)
-    rows = indexer.transform(rows).withColumn("age2", F.col("age") * 2)
-    rows = VectorAssembler(inputCols=["age2", "place"], outputCol="features").transform(rows)
-    train, test = rows.randomSplit([0.7, 0.3], seed=5)
-    found = {}
-    for step in STEPS:
-        found[str(step)] = scored(LogisticRegression(regParam=step, maxIter=3).fit(train), test)
-    model = LogisticRegression(maxIter=4).fit(train)
-    predicted = model.transform(test)
-    auc = BinaryClassificationEvaluator().evaluate(predicted)
-    weights = model.coefficients
-    towns = rows.groupBy("town").count().orderBy("town").collect()
-    print(json.dumps({"n": n, "found": found, "auc": auc, "weights": list(weights), "towns": [list(t) for t in towns]}))
-    spark.stop()
-
-
-if __name__ == "__main__":
-    main()
-'''
-
-
-@pytest.mark.long
-def test_a_converted_program_gives_what_the_program_prints(folder: Path) -> None:
-    (folder / "plain.py").write_text(CONVERTED)
-    printed = json.loads(run(folder, sys.executable, "plain.py")[0])
-    run(folder, HELIX, "convert", "plain.py")
-    given, _ = run(folder, HELIX, "run", "plain_workflow.py", "--json", "--conf", "spark.sql.shuffle.partitions=2")
-    found = json.loads(json.loads(given)["outputs"]["dumps"])
-    assert found.pop("weights") == pytest.approx(printed.pop("weights"))  # sums come in another order
-    assert found == printed
-
-
 READING = """
 from pathlib import Path
 from pyspark.sql import SparkSession, functions as F

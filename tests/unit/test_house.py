@@ -20,7 +20,7 @@ ROOMS = [
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {
     "signature": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
-    "engine": ["spark", "results", "lowering", "execution"], "program": ["conversion"],
+    "engine": ["spark", "results", "lowering", "execution"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""

@@ -19,15 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 import helix_spark as hx
 from benchmarks.faults import job, spark_job
 from benchmarks.faults.job import Heard, LoadsGladly
-from benchmarks.faults.logged_disk import OPTIONS, Recording, logged_disk, powered_on, why_not_here
+from benchmarks.faults.logged_disk import OPTIONS, LoggedDisk, Recording, logged_disk, powered_on, why_not_here
 from benchmarks.faults.row import NotHereError, Tally, fault
 from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
+from helix_spark.cli.main import helix
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError
 from helix_spark.planner.by_name import policy_named
@@ -195,6 +198,43 @@ def power_cut_with_spark(folder: Path, count: int, tally: Tally) -> None:
             recording = recorded(work, Drivers("Spark", ((1, 2),), ("--spark",)), options)
             for what in _cut(work, recording, chosen, count // len(OPTIONS), with_spark):
                 tally.expect(not what, what)
+
+
+_OUTPUTS = {
+    "rows.parquet": "export 1 rows {}/rows.parquet", "rows.csv": "export 1 rows {}/rows.csv",
+    "total.json": "export 1 total {}/total.json", "page.html": "ui --export {}/page.html",
+    "job.iteration-1.py": "checkout 1 {}/job.py",
+}
+
+
+@fault("the power is cut after a command said that it wrote a file", "the file is whole", short=2, full=60)
+def power_cut_behind_outputs(folder: Path, count: int, tally: Tally) -> None:
+    _check_here()
+    chosen, catalog = random.Random(26), folder / "catalog"
+    job.run(catalog, job.workflow(1))
+    for index in tally.rounds(-(-count // _CUTS)):
+        work = folder / str(index)
+        with logged_disk(work, OPTIONS[index % len(OPTIONS)]) as disk:
+            whole = dict(_outputs(catalog, disk))
+            recording = disk.recorded()
+        for number, moment in enumerate(recording.moments(chosen, min(_CUTS, count - tally.injected))):
+            cut = recording.cut(moment, chosen, work / f"cut-{number}")
+            with powered_on(cut) as left:
+                broken = [
+                    name for name in cut.marks
+                    if not (left / name).is_file() or (left / name).read_bytes() != whole[name]
+                ]
+            tally.expect(not broken, f"cut {number} at {moment}: {', '.join(broken)}")
+
+
+def _outputs(catalog: Path, disk: LoggedDisk) -> Iterator[tuple[str, bytes]]:
+    """Have commands write files, and yield each with its bytes once it is said to be written."""
+    for name, command in _OUTPUTS.items():
+        done = CliRunner().invoke(helix, [*command.format(disk.folder).split(), "--catalog", str(catalog)])
+        if not done.output.startswith(f"wrote {disk.folder / name}"):
+            raise OSError(done.output)
+        disk.marks.write_text(name)
+        yield name, (disk.folder / name).read_bytes()
 
 
 class _Acknowledges(Heard):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 
+from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
@@ -57,17 +59,12 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
     if not beside.parent.is_dir():
         raise ParameterError(f"there is no folder {beside.parent}", remedy="name a file in one that is there")
     path = as_of(beside, record.number)
-    try:
-        with path.open("x", encoding="utf-8", newline="") as opened:
-            opened.write(text)
-    except FileExistsError:
+    if os.path.lexists(path):
         if _holds(path, text):
             return path, False
-        raise ParameterError(
-            f"{path} exists and has another text", remedy="rename or remove it; nothing was written"
-        ) from None
-    except OSError as error:
-        raise HelixError(f"{path} cannot be written: {error.strerror}") from error
+        raise ParameterError(f"{path} exists and has another text", remedy="rename or remove it; nothing was written")
+    with output_at(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as opened:
+        opened.write(text)
     return path, True
 
 

@@ -4,17 +4,17 @@ is loaded."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from helix_spark.catalog.places.output_files import already_there, output_at
 from helix_spark.cli import options
 from helix_spark.cli.options import records, told
 from helix_spark.cli.terminal import say
-from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
+from helix_spark.errors import CatalogError, NotStoredError, ParameterError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,7 +76,7 @@ def _value(stored: ArtifactRecord, node: str) -> Any:
 
 def _check_free(path: Path) -> None:
     if os.path.lexists(path):
-        raise ParameterError(f"{path} exists", remedy="name another, or remove it; nothing was written")
+        raise already_there(path)
     if not path.absolute().parent.is_dir():
         raise ParameterError(f"there is no folder {path.parent}", remedy="make it, or name another")
 
@@ -91,34 +91,11 @@ def _check_ending(path: Path, node: str, kind: str, endings: Sequence[str]) -> N
         )
 
 
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Where to write what gets its name once all of it is there.
-
-    Raises:
-        HelixError: it cannot be written.
-    """
-    import shutil
-
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        _check_free(path)
-        partial.rename(path)
-    except OSError as error:
-        raise HelixError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
-
-
 def _write_value(value: Any, node: str, path: Path) -> None:
     from helix_spark.cli.schema import to_text
 
     _check_ending(path, node, "value", VALUE_ENDINGS)
-    with _beside(path) as partial:
+    with output_at(path) as partial:
         partial.write_text(to_text(value) + "\n", encoding="utf-8")
 
 
@@ -136,7 +113,7 @@ def _write_table(stored: ArtifactRecord, catalog: CatalogReader, node: str, path
     as_text = path.suffix.lower() == ".csv"
     if as_text:
         _check_flat(table, node)
-    with _beside(path) as partial:
+    with output_at(path) as partial:
         _write_arrow(table, partial, as_text=as_text)
     if stored.left_out:
         say(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", to_stderr=True)
@@ -155,7 +132,7 @@ def _write_preview(table: TablePreview, node: str, path: Path) -> None:
             remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first rows',
         )
     _check_ending(path, node, "table", TABLE_ENDINGS)
-    with _beside(path) as partial:
+    with output_at(path) as partial:
         _write_arrow(table.arrow(), partial, as_text=path.suffix.lower() == ".csv")
 
 
@@ -193,7 +170,7 @@ def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path
     _check_ending(path, node, "model", MODEL_ENDINGS)
     folder = catalog.path_of(stored)
     assert folder is not None
-    with _beside(path) as partial:
+    with output_at(path) as partial:
         if stored.digest not in (None, _copied(folder, partial, node)):
             raise _damaged(node, "its files are not those that were written")
 

@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.places.output_files import output_at
 from helix_spark.cli.terminal import say
-from helix_spark.errors import CatalogError, HelixError, SetupError, install
+from helix_spark.errors import HelixError, SetupError, install
 from helix_spark.sizes import format_size
 
 
@@ -42,7 +43,8 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
 
     Raises:
         SetupError: what renders pages is not installed.
-        CatalogError: there is no catalog, or the file cannot be written.
+        CatalogError: there is no catalog.
+        HelixError: the file cannot be written.
     """
     records = CatalogReader.open(catalog, create=False)
     try:
@@ -50,10 +52,8 @@ def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     text = exported(records, workflow, limit)
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CatalogError(f"{file} cannot be written: {error.strerror}") from error
+    with output_at(file, replaces=True) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
     say(f"wrote {file} ({format_size(len(text.encode()))})")
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.places.local_disk import what_is_there
+from helix_spark.catalog.places.local_disk import sync_path, what_is_there
 from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm
 from helix_spark.engine.spark.jars import cache_folder, installed_pair, kept_jars, spark_home
 from helix_spark.engine.spark.java import Java, find_java
@@ -112,6 +112,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Path | None:
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".building-") as scratch:
                 made = Path(scratch) / "archive.jsa"
                 train(made, Path(scratch))
+                sync_path(made)  # the JVM maps it as it is: one that a power cut emptied would crash each start
                 made.rename(path)
             _attempt(path).unlink()
         _discard_others(path)

@@ -35,11 +35,14 @@ class Program(Protocol):
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
 
-    def note_code(self, pickle: bytes, function: Any) -> None:
-        """A Python function is written into a plan."""
+    def code_of(self, function: Any) -> Any:
+        """What identifies the code of a Python function, as it is now."""
 
-    def purpose_of(self, function: Any) -> Purpose:
-        """What a Python function is sent to workers for."""
+    def purpose_of(self, code: Any) -> Purpose:
+        """What a Python function of that code is sent to workers for."""
+
+    def note_code(self, pickle: bytes, code: Any) -> None:
+        """A Python function of that code is written into a plan."""
 
 
 class QuestionError(Exception):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from helix_spark.capture.captured_sql import BINDING, defining
 from helix_spark.capture.named_functions import calling, registered
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, UDF, Program, builds, program_here
+from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, program_here
+from helix_spark.capture.written_functions import pickle_at_first_call
 from helix_spark.capture.written_plan import plan_id, relation_of, write_relations_apart
-from helix_spark.hermetic.task import guarded, written_for
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
@@ -40,7 +40,6 @@ def replace_in_pyspark() -> None:
     import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
     import pyspark.sql.session as classic
     import pyspark.sql.utils as utils
-    from pyspark.sql.connect import expressions, plan
 
     asked = utils.is_remote
 
@@ -67,8 +66,7 @@ def replace_in_pyspark() -> None:
     captured: Any = errors._capture_call_site
     errors.is_debugging_enabled = lambda: builds() or debugs()
     errors._capture_call_site = lambda depth: call_site() if builds() else captured(depth)
-    for module in (expressions, plan):
-        module.CloudPickleSerializer = _CodeNoted  # type: ignore[attr-defined]  # what it writes is no pickle here
+    pickle_at_first_call()
     _replace_functions_of_classic_sessions()
     _replace_columns()
     _replace_attributes()
@@ -343,32 +341,6 @@ def _replace_functions_of_classic_sessions() -> None:
 
     replace(UserDefinedFunction, udf.UserDefinedFunction)
     replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
-
-
-class _CodeNoted:
-    """Writes a function into a plan: its place among all of them where the plan is signed, else its pickle."""
-
-    def dumps(self, value: Any) -> bytes:
-        into, function = RECORDING.get(), value[0] if isinstance(value, tuple) else value
-        if into is None:
-            program = program_here()
-            if program is None:
-                return _pickled(value)
-            with written_for(program.purpose_of(function)):
-                pickled = _pickled(value)
-            program.note_code(pickled, function)
-            return pickled
-        into.code.append(function)
-        return f"{UDF}{len(into.code) - 1}".encode()
-
-
-def _pickled(value: Any) -> bytes:
-    from pyspark.serializers import CloudPickleSerializer
-
-    # A function, and what it returns; or the class of a table function.
-    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
-    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
-    return written
 
 
 _HERE = str(Path(__file__).parent)

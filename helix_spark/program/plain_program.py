@@ -27,7 +27,7 @@ from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
-from helix_spark.program.questions import Signer, code_of
+from helix_spark.program.questions import FunctionCode, Signer, code_of
 from helix_spark.program.recorded_answers import RecordedAnswers, Unread
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.program.session_state import SessionState
@@ -76,7 +76,7 @@ class PlainProgram:
     _session: Any = None
     _master: str = ""
     _launched_with: dict[str, str] | None = None
-    _functions: dict[bytes, Any] = field(default_factory=dict)
+    _functions: dict[bytes, FunctionCode] = field(default_factory=dict)
     _data: DataVersions = field(default_factory=DataVersions)
 
     def session(self, options: dict[str, str]) -> Any:
@@ -89,11 +89,14 @@ class PlainProgram:
             )
         return self._session
 
-    def note_code(self, pickle: bytes, function: Any) -> None:
-        self._functions[pickle] = function
+    def code_of(self, function: Any) -> FunctionCode:
+        return code_of(function)
 
-    def purpose_of(self, function: Any) -> Purpose:
-        return Purpose("") if self.watched is None else self.watched.purpose(code_of(function))
+    def purpose_of(self, code: FunctionCode) -> Purpose:
+        return Purpose("") if self.watched is None else self.watched.purpose(code.digest)
+
+    def note_code(self, pickle: bytes, code: FunctionCode) -> None:
+        self._functions[pickle] = code
 
     def fits_at_a_time(self, dataset: Any) -> int:
         """How many fits on a table there may be at a time."""

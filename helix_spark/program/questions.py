@@ -71,7 +71,7 @@ class Signer:
         around: identity of versions and settings around the program.
         state: of its session.
         data: versions of what it reads.
-        functions: by its pickle, each Python function that was written into a plan.
+        functions: by its pickle, the code of each Python function that was written into a plan, as it was then.
         watched: what these functions read in workers.
         user: who runs what is asked; empty where nobody knows.
         doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
@@ -81,11 +81,10 @@ class Signer:
     around: str
     state: SessionState
     data: DataVersions
-    functions: dict[bytes, Any] = field(default_factory=dict)
+    functions: dict[bytes, FunctionCode] = field(default_factory=dict)
     watched: WatchedFunctions = field(default_factory=lambda: WatchedFunctions(lambda _: ""))
     user: str = ""
     doubtful: set[str] = field(default_factory=set)
-    _code: dict[bytes, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
         """A question.
@@ -147,11 +146,10 @@ class Signer:
             case "MlCommand.Evaluate":
                 one.evaluator.ClearField("uid")
             case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
-                code, chance = self._code_of(one.command)
-                reads = self.watched.identity(code) if code else ""
-                found.code[one.command] = code
-                found.sent += [(code, reads)] if code else []
-                found.chance += chance
+                code = self.functions.get(one.command, _UNSEEN)
+                found.code[one.command] = code.digest
+                found.sent += [(code.digest, self.watched.identity(code.digest))] if code.digest else []
+                found.chance += code.chance
             case "Catalog" | "google.protobuf.Any":
                 found.chance.append("asks the session's catalog")
             case "JavaUDF" | "ScalarScalaUDF":
@@ -185,12 +183,6 @@ class Signer:
         if view not in found.views:
             yield self.data.of_table(name)
 
-    def _code_of(self, pickle: bytes) -> tuple[str, tuple[str, ...]]:
-        """The identity of a Python function, and why what it gives may be another each time."""
-        if pickle not in self._code:
-            self._code[pickle] = _signed_code(self.functions.get(pickle))
-        return self._code[pickle]
-
 
 @dataclass(slots=True)
 class _Found:
@@ -207,19 +199,29 @@ HELPER = "______ML_CONNECT_HELPER______"
 """By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
 
 
-def code_of(function: Any) -> str:
-    """The identity of a Python function's code; empty where nobody can tell it."""
-    return _signed_code(function)[0]
+@dataclass(frozen=True, slots=True)
+class FunctionCode:
+    """The code of a Python function with all that it reached at a time.
+
+    Attributes:
+        digest: its identity; empty where it has none.
+        chance: why what the function gives may differ each time, as phrases.
+    """
+
+    digest: str
+    chance: tuple[str, ...] = ()
 
 
-def _signed_code(function: Any) -> tuple[str, tuple[str, ...]]:
-    if function is None:
-        return "", ("has Python code in it that nobody saw",)
+_UNSEEN = FunctionCode("", ("has Python code in it that nobody saw",))
+
+
+def code_of(function: Any) -> FunctionCode:
+    """Trace the code of a Python function."""
     try:
         traced = trace(function, node=getattr(function, "__name__", "function"))
     except SignatureError as error:
-        return "", (f"has Python code in it that cannot be identified ({error.what})",)
-    return traced.digest, (*traced.random, *traced.unfollowed)
+        return FunctionCode("", (f"has Python code in it that cannot be identified ({error.what})",))
+    return FunctionCode(traced.digest, (*traced.random, *traced.unfollowed))
 
 
 def _names_column_by_uid(estimator: Any, params: Any) -> bool:

@@ -19,7 +19,7 @@ from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.plan_data import DataVersions
-from helix_spark.program.questions import HELPER, Signer, code_of
+from helix_spark.program.questions import HELPER, FunctionCode, Signer, code_of
 from helix_spark.program.session_state import SessionState
 from helix_spark.program.stored_tables import StoredTable
 
@@ -176,11 +176,14 @@ class Runs:
             def session(self, options: dict[str, str]) -> Any:
                 return session
 
-            def note_code(self, pickle: bytes, function: Any) -> None:
-                answerer.signer.functions[pickle] = function
+            def code_of(self, function: Any) -> FunctionCode:
+                return code_of(function)
 
-            def purpose_of(self, function: Any) -> Purpose:
-                return answerer.signer.watched.purpose(code_of(function))
+            def purpose_of(self, code: FunctionCode) -> Purpose:
+                return answerer.signer.watched.purpose(code.digest)
+
+            def note_code(self, pickle: bytes, code: FunctionCode) -> None:
+                answerer.signer.functions[pickle] = code
 
         take_over(Taken())
         try:

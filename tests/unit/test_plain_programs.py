@@ -509,3 +509,24 @@ def test_names_that_pyspark_draws_are_the_same_in_each_run() -> None:
         drawn.append([str(vars(classification)["uuid"].uuid4()) for _ in range(3)])
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
+
+
+def test_a_function_is_pickled_once_as_in_a_classic_session(runs: Runs) -> None:
+    step = [1]
+
+    def added(later: int) -> Program:
+        def program(spark: Any) -> Any:
+            from pyspark.sql import functions as F
+
+            step[0] = 1
+            plus = F.udf(lambda number: number + step[0], "int")
+            first = rows(spark).select(plus("a"))
+            step[0] = later
+            return first.collect(), rows(spark).select(plus("a")).collect(), first.collect()
+
+        return program
+
+    server = runs.run(added(2))
+    assert len({one.project.expressions[0].common_inline_user_defined_function.python_udf.command
+                for one in server.asked if hasattr(one, "project")}) == 1
+    assert not runs.run(added(3)).started

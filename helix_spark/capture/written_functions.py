@@ -1,0 +1,89 @@
+"""Python functions as they are written into plans: where a plan is signed, by their place among all of them; else by
+pickles, made when classic PySpark makes them.
+
+A classic session pickles a function when it is first called with columns, and keeps the pickle: what the author's
+globals say later does not count. PySpark's Connect client pickles it each time a plan is sent.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from helix_spark.capture.recorded_call import RECORDING, UDF, program_here
+from helix_spark.hermetic.task import guarded, written_for
+
+
+class FunctionSerializer:
+    """Takes the place of pyspark's pickler where the client writes functions into plans."""
+
+    def dumps(self, value: Any) -> bytes:
+        into, function = RECORDING.get(), value[0] if isinstance(value, tuple) else value
+        if into is None:
+            program = program_here()
+            if program is None:
+                return _pickled(value)
+            code = program.code_of(function)
+            with written_for(program.purpose_of(code)):
+                pickled = _pickled(value)
+            program.note_code(pickled, code)
+            return pickled
+        into.code.append(function)
+        return f"{UDF}{len(into.code) - 1}".encode()
+
+
+def _pickled(value: Any) -> bytes:
+    from pyspark.serializers import CloudPickleSerializer
+
+    # A function, and what it returns; or the class of a table function.
+    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
+    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
+    return written
+
+
+def pickle_at_first_call() -> None:
+    """Have a program's functions pickled once, at their first call, and at registration if they are registered."""
+    from pyspark.sql.connect import expressions, plan, udf, udtf
+
+    for module in (expressions, plan):
+        vars(module)["CloudPickleSerializer"] = FunctionSerializer
+    _keep_pickles(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
+    _keep_pickles(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")
+    registered: Any = udf.UDFRegistration.register
+
+    def register(self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
+        made = registered(self, name, f, *types, **named)
+        if made is not f and RECORDING.get() is None and program_here() is not None:
+            made._build_common_inline_user_defined_function()  # a classic session returns what it has pickled
+        return made
+
+    udf.UDFRegistration.register = register  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _keep_pickles(kind: Any, builder: str) -> None:
+    """Have a class of functions keep what it first writes into a plan."""
+    build = vars(kind)[builder]
+
+    def build_once(self: Any, *columns: Any, **named: Any) -> Any:
+        made = build(self, *columns, **named)
+        client = None if RECORDING.get() is not None or program_here() is None else _active_client()
+        if client is None:
+            return made
+        # What is declared nondeterministic afterwards is pickled again.
+        before, written = vars(self).get(_WRITTEN, (None, None))
+        if before != self.deterministic:
+            written = made._function.to_plan(client)
+            vars(self)[_WRITTEN] = self.deterministic, written
+        made._function.to_plan = lambda session: written
+        return made
+
+    setattr(kind, builder, build_once)
+
+
+_WRITTEN = "_helix_written"
+
+
+def _active_client() -> Any:
+    """The client of the active session, which reads the types that functions return; None where there is none."""
+    session = sys.modules["pyspark.sql.connect.session"].SparkSession.getActiveSession()
+    return None if session is None else session.client

@@ -132,9 +132,9 @@ _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
 _BY_OTHER_MEANS = {
     *_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "repair.committed", "repair.pointed",
-    "repair.aside", "merge.begun", "merge.copied",
+    "repair.aside",
 }
-"""Reached when something is evicted, once something is old (see `pauses`), or by repairs and merges."""
+"""Reached when something is evicted, once something is old (see `pauses`), or by repairs."""
 
 
 @fault("killed while a result is evicted", "the bytes are found and collected", short=1, full=8)

@@ -4,7 +4,6 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     authors,
     changed_reads,
     companions,
-    copies,
     disks,
     given_models,
     hostile_models,

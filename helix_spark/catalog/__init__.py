@@ -5,7 +5,7 @@
       records, cells        the rows, and what each field may hold
       view, known_results, history, artifacts, run_progress    what is known, as it is asked for
       removal, leftovers    what goes, and what was left
-      verification, held_records, repair, merge    when something is damaged, or went apart
+      verification, held_records, repair           when something is damaged
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     journal/     one Delta table of rows: appended to, read (`open_table`), synced, kept short (`upkeep`); where it is
                  damaged, looked into (`survey`, `examination`) and made whole again (`mending`)

@@ -11,7 +11,6 @@ are many and small, and one sync serves all of a run.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,6 @@ from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
 from helix_spark.catalog.known_results import AnswerLedger
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.leftovers import Leftover, find_leftovers
-from helix_spark.catalog.merge import Merge, merge
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -36,7 +34,7 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 from helix_spark.catalog.removal import Removal
-from helix_spark.catalog.repair import Repair, idle, mends, repair
+from helix_spark.catalog.repair import Repair, mends, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, write_manifest
@@ -95,27 +93,12 @@ class Catalog(CatalogReader):
         """
         return repair(self._layout, self.leases, dry_run=dry_run)
 
-    def merge(self, other: str | os.PathLike[str], *, dry_run: bool = False) -> Merge:
-        """Take over what another copy of this catalog has, or say what that would be; see `merge`. Repair it first.
-
-        Raises CatalogError if others work on this one, for what is no other copy of it, or if either cannot be read.
-        """
-        if dry_run:
-            return merge(self, self._layout, other, dry_run=True)
-        with idle(self._layout, self.leases):
-            return merge(self, self._layout, other, dry_run=False)
-
     # What ran ------------------------------------------------------------------------------------------------------
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
         """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
         self._place.make()
         return self._history.start(record)
-
-    def take_over_iteration(self, record: IterationRecord) -> IterationRecord:
-        """Record the start of an iteration of another copy; see `History.take_over`."""
-        self._place.make()
-        return self._history.take_over(record)
 
     def make(self) -> None:
         """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog.

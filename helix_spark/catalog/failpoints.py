@@ -37,8 +37,6 @@ POINTS: Mapping[str, str] = {
     "repair.committed": "an entry says all that is sound of damaged records, no checkpoint says it",
     "repair.pointed": "a checkpoint says all that is sound of damaged records, what is unsound is still there",
     "repair.aside": "something unsound is about to be put aside",
-    "merge.begun": "an iteration of another copy has its number, nothing else of it is there",
-    "merge.copied": "a result of another copy is there, its record is not",
     "lease.taken": "a lease was taken, the work has not begun",
 }
 """All failpoints, in the order of a result's life, and what is so when each is reached."""

@@ -12,9 +12,8 @@ from typing import Any
 
 from helix_spark.catalog.artifacts import by_signature, live_among_all
 from helix_spark.catalog.history import heaviest
-from helix_spark.catalog.journal.examination import Mending, examined, mending_of, rows_of
+from helix_spark.catalog.journal.examination import Mending, examined, rows_of
 from helix_spark.catalog.journal.rows import Misfit, Row
-from helix_spark.catalog.journal.survey import survey
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.place import Place, is_out_of_reach
@@ -49,16 +48,14 @@ class HeldRecords:
         return by_signature(live_among_all(self.artifacts))
 
 
-def held_records(records: Place, *, sound: bool = True) -> HeldRecords:
+def held_records(records: Place) -> HeldRecords:
     """Reads all journals. Raises OSError where they cannot be reached.
 
     Args:
         records: the folder of all journals.
-        sound: whether it matters that others can read them, too.
     """
     mendings = {
-        journal.row_type: examined(journal) if sound else mending_of(survey(journal.folder))
-        for journal in journals_in(records)
+        journal.row_type: examined(journal) for journal in journals_in(records)
     }
     artifacts = rows_of(mendings[ArtifactRecord], ArtifactRecord)
     return HeldRecords(

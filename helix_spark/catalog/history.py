@@ -41,30 +41,6 @@ class History:
         )
         return numbered
 
-    def take_over(self, record: IterationRecord) -> IterationRecord:
-        """Append the start of an iteration of another copy of the catalog, under its own number unless another run has
-        that, else under the next free one; return it with the number that it has. Nothing is appended of a run that is
-        on record."""
-        known = record
-
-        def decide() -> Sequence[IterationRecord]:
-            nonlocal known
-            run, workflow = checked_id(record.run), text_literal(record.workflow)
-            there = self._iterations.query(f"SELECT * FROM journal WHERE run = '{run}' LIMIT 1")
-            if there:
-                known = there[0]
-                return ()
-            sql = f"SELECT run FROM journal WHERE workflow = {workflow} AND number = {record.number:d} LIMIT 1"
-            free = not self._iterations.columns(sql).get("run")
-            known = dataclasses.replace(
-                record, number=record.number if free else self.next_number(record.workflow), status="running",
-                seconds=None, outputs="{}", error="",
-            )
-            return [known]
-
-        self._iterations.decide_and_append(decide)
-        return known
-
     def append(self, record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
         """Append an iteration and its nodes; nodes first, so that an iteration that has ended has them all."""
         checked_id(record.run)

@@ -43,7 +43,7 @@ class Repair:
         damage: what is wrong.
         saved: what is taken up again.
         lost: what is not to be had again.
-        lost_history: whether some of that is what ran: nothing brings it back but another copy.
+        lost_history: whether some of that is what ran: nothing brings it back.
         aside: the folder of what was put aside; empty if nothing was.
         done: False where it was only looked at.
     """
@@ -99,8 +99,7 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
             return False
         if found.lost_history:
             raise DamagedRecordsError(
-                error.what, exists=f"lost would be {'; '.join(found.lost)}",
-                remedy=f"{error.remedy}; another copy of the catalog may have it: `helix repair --merge COPY`",
+                error.what, exists=f"lost would be {'; '.join(found.lost)}", remedy=error.remedy,
             ) from error
         with leases.alone(LEASE) as alone:
             if alone is not None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.leftovers import Leftover
-from helix_spark.catalog.merge import Merge
 from helix_spark.catalog.repair import Repair
 from helix_spark.catalog.verification import Verification
 from helix_spark.errors import ParameterError
@@ -105,8 +104,6 @@ def repair_text(found: Repair) -> str:
             lines += [title, *(f"  {sentence}" for sentence in sentences)]
     if not found.lost:
         lines.append("nothing is lost")
-    if found.lost_history:
-        lines.append("another copy of the catalog may have what is lost: `helix repair --merge COPY` takes it over")
     if found.aside:
         lines.append(f"what was unsound lies in {found.aside}")
     lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
@@ -118,40 +115,6 @@ def repair_json(found: Repair) -> dict[str, Any]:
     return {
         "needed": found.is_needed, "repaired": found.done, "damage": list(found.damage), "saved": list(found.saved),
         "lost": list(found.lost), "lost_history": found.lost_history, "aside": found.aside or None,
-    }
-
-
-def merge_text(found: Merge) -> str:
-    """What is taken over of another copy, and what is not."""
-    would = "" if found.done else "would be "
-    lines = [
-        f"iterations of {workflow} {would}taken over: {', '.join(map(str, numbers))}"
-        for workflow, numbers in found.iterations.items()
-    ]
-    if found.renumbered:
-        lines += ["other runs have their numbers here:", *(f"  {sentence}" for sentence in found.renumbered)]
-    if found.results:
-        results = "1 stored result" if len(found.results) == 1 else f"{len(found.results)} stored results"
-        lines.append(f"{results} {would}taken over, {format_size(found.bytes)}")
-    if found.left:
-        lines += ["not taken over:", *(f"  {sentence}" for sentence in found.left)]
-    if not (found.iterations or found.results):
-        lines.append("the other copy has nothing that this one lacks")
-    return "\n".join(lines)
-
-
-def merge_json(found: Merge) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "merged": found.done, "iterations": {name: list(numbers) for name, numbers in found.iterations.items()},
-        "renumbered": list(found.renumbered), "bytes": found.bytes, "left": list(found.left),
-        "results": [
-            {
-                "workflow": each.workflow, "iteration": each.iteration, "node": each.node, "kind": each.kind,
-                "signature": each.signature, "bytes": each.bytes,
-            }
-            for each in found.results
-        ],
     }
 
 

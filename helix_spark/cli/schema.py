@@ -90,9 +90,7 @@ audit     sound (nothing came out different), seconds, verified (names that were
           not reused any more either)
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
-          says what ran), aside (the folder of what was put aside, or null), merge (null without --merge): merged
-          (false of a dry run), iterations (workflow -> numbers here), renumbered and left (sentences), bytes,
-          results: list of workflow, iteration (there), node, kind, signature, bytes
+          says what ran), aside (the folder of what was put aside, or null)
 doctor    list of name, ok, found, remedy
 storage   bytes (physical, all of the catalog), result_bytes (of it stored results), budget (null: no limit),
           results: list of workflow, iteration, node (who made it), kind, signature, bytes, again_seconds (to have it

@@ -52,28 +52,20 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing.")
-@click.option("--merge", "other", metavar="COPY", help="Take over what another copy of the catalog has.")
 @options.place
 @options.json_wanted
 @told
-def repair(dry_run: bool, other: str | None, as_json: bool, **given: Any) -> None:
+def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make a damaged catalog usable again: save what can be saved, put aside what is unsound, say what is lost.
 
-    Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again. With --merge,
-    iterations and stored results that another copy of the catalog has are taken over once it is repaired.
+    Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
     """
-    from helix_spark.cli.keeping import merge_json, merge_text, repair_json, repair_text
+    from helix_spark.cli.keeping import repair_json, repair_text
     from helix_spark.cli.schema import to_text
 
     catalog = _opened(**given)
     found = catalog.repair(dry_run=dry_run)
-    merged = catalog.merge(other, dry_run=dry_run) if other is not None else None
-    if as_json:
-        say(to_text(repair_json(found) | {"merge": merge_json(merged) if merged is not None else None}))
-        return
-    say(repair_text(found))
-    if merged is not None:
-        say(merge_text(merged))
+    say(to_text(repair_json(found)) if as_json else repair_text(found))
 
 
 @click.command()

@@ -286,6 +286,8 @@ class Answerer:
         if place.may_be_left_out and not question.chance and not self.rerun_effects and is_left(place, before):
             self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
             return []
+        if self.mode == "run":
+            self.served.models.make_before(lambda one: any(read.overlaps(place.path) for read in one.reads))
         return self._asked_live(question, request, left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ class Answerer:
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
         )
-        if why and question.sort == "fit":
+        if why:
             self.signer.doubtful.add(handle_of(question))
         if not why and not is_kept(found):
             why = "its answer has a type of its author's own"

@@ -51,7 +51,7 @@ class ModelReferences:
         with self._lock:
             while self._let_go:
                 handle = self._let_go.popleft()
-                self._held[handle] -= 1
+                self._held[handle] = max(0, self._held[handle] - 1)  # a tree of a forest is released, but never taken
                 if not self._held[handle]:
                     self._unheld[handle] = None
             unheld = [one for one in self._unheld if one in live and not self._held[one]]

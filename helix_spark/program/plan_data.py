@@ -38,6 +38,17 @@ class DataRead:
         """Where it is."""
         return _shown(self.source)
 
+    def overlaps(self, place: Path) -> bool:
+        """Whether a write to a place may change it."""
+        match self.source:
+            case FileSource(paths=paths):
+                at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
+            case DeltaSource(path=path):
+                at = [Path(path)]
+            case _:
+                at = [self.source]
+        return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
+
     def changed(self) -> str | None:
         """What was done to it since, in words."""
         # Of a Delta table the version is what is known, and that is in its log alone.

@@ -22,7 +22,7 @@ from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 
-PROGRAM_FORMAT = 3
+PROGRAM_FORMAT = 4
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 
@@ -136,7 +136,7 @@ class Signer:
             found.chance.append(str(error))
         if (handle := handle_in(one)) is not None:
             found.handles.append(handle)
-            if handle in self.doubtful:
+            if maker_of(handle) in self.doubtful:
                 found.chance.append("uses a model or a checkpoint that may be another one each time")
             elif not handle.startswith(HANDLE) and handle != HELPER:
                 found.chance.append("refers to something that Helix did not make")
@@ -285,6 +285,22 @@ def handle_in(message: Any) -> str | None:
 def handle_of(question: Question) -> str:
     """The id that a program is given for the model or the checkpoint that answers a question."""
     return f"{HANDLE}{question.identity}"
+
+
+def maker_of(handle: str) -> str:
+    """The id of all that a question made, by the id of one of several objects.
+
+    >>> maker_of("helix-2f_1"), maker_of("helix-2f")
+    ('helix-2f', 'helix-2f')
+    """
+    return handle.partition("_")[0]
+
+
+def ref_to(handle: str) -> Any:
+    """A message that refers to an object."""
+    import pyspark.sql.connect.proto as pb
+
+    return pb.ObjectRef(id=handle)
 
 
 def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:

@@ -1,4 +1,6 @@
-"""The models and checkpoints that a program knows: which of them its server holds, and how it gets the others."""
+"""The objects of a server that a program refers to: models, what models return that stays on the server (summaries,
+evaluations, trees), and checkpoints. The program knows each by the identity of the question that made it. Where the
+server does not hold it, because an earlier run's server made it, or it was evicted, the question is asked again."""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from typing import Any, Protocol
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
 from helix_spark.program.model_references import MOST_UNSTORED, ModelReferences
-from helix_spark.program.questions import Question, asked_of, fitted_class, handle_in, handle_of, with_handles
+from helix_spark.program.questions import (
+    Question,
+    asked_of,
+    fitted_class,
+    handle_in,
+    handle_of,
+    maker_of,
+    ref_to,
+    with_handles,
+)
 from helix_spark.program.sent_requests import rpc_error, said_of
 from helix_spark.program.stored_tables import StoredTable
 
@@ -40,6 +51,9 @@ class Session(Protocol):
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question."""
 
+    def changed_data(self, question: Question) -> str:
+        """What was done to the data of a question since it was signed, in words; empty if nothing was."""
+
     def run_ml(self, command: Any, like: Any) -> list[Any]:
         """Runs a command of Spark ML of our own, in the session of a request of the program's."""
 
@@ -54,12 +68,15 @@ class ServedModels:
 
     session: Session
     stored: StoredResults
+    # By the ids that the program knows: the server's own ids of what it holds, what made each, and which of the models
+    # were read from where they are stored, and so have no summary.
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
+    _read: set[str] = field(default_factory=set)
     _references: ModelReferences = field(default_factory=ModelReferences)
 
     def know(self, question: Question, request: Any) -> None:
-        """The program is given the model or the checkpoint that answers a question, which can be had by asking it."""
+        """Remember the question that makes an object, as the program is given the object."""
         self._made_by.setdefault(handle_of(question), (question, request))
         if question.sort == "fit":
             self._references.take(handle_of(question))
@@ -67,6 +84,33 @@ class ServedModels:
     def let_go(self, handles: Iterable[str]) -> None:
         """The program holds models no more. See `ModelReferences.let_go`."""
         self._references.let_go(handles)
+
+    def lose_all(self) -> None:
+        """Expect nothing of a server that has just been started: what is needed of it is made again."""
+        self._live.clear()
+        self._read.clear()
+
+    def lose(self, what: Any) -> bool:
+        """Expect a server to hold nothing that a message refers to, nor what that was made of; return whether it was
+        expected to hold any of it."""
+        handles, waiting = set[str](), [*_handles_in(what)]
+        while waiting:
+            handle = waiting.pop()
+            if handle not in handles:
+                handles.add(handle)
+                made = self._made_by.get(maker_of(handle))
+                waiting += () if made is None else made[0].handles
+        return [self._live.pop(handle, None) for handle in handles] != [None] * len(handles)
+
+    def make_before(self, reads: Callable[[Question], bool]) -> None:
+        """Have the server hold what is made of data that is about to be overwritten.
+
+        Args:
+            reads: whether a question reads that data.
+        """
+        for handle, (question, _) in list(self._made_by.items()):
+            if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
+                self._make_all_live(ref_to(handle))
 
     def forget(self, request: Any) -> None:
         """Has the server hold no longer what the program does not, before it makes more.
@@ -87,19 +131,29 @@ class ServedModels:
         return with_handles(request, self._live.items())
 
     def name(self, responses: Sequence[Any], handle: str) -> None:
-        """Gives a model or a checkpoint in a server's answers the id by which the program is to know it."""
+        """Give each object in a server's answers the id by which the program is to know it."""
         for one in responses:
             if type(one).__name__ == "ExecutePlanResponse":
                 self._name(one, handle)
 
     def _name(self, response: Any, handle: str) -> None:
-        if response.HasField("ml_command_result") and response.ml_command_result.HasField("operator_info"):
-            made = response.ml_command_result.operator_info
-            if made.HasField("obj_ref"):
-                self._live[handle], made.obj_ref.id = made.obj_ref.id, handle
+        if response.HasField("ml_command_result"):
+            result = response.ml_command_result
+            if result.HasField("summary"):
+                result.summary = self._named(result.summary, handle)
+            elif result.HasField("operator_info") and result.operator_info.HasField("obj_ref"):
+                result.operator_info.obj_ref.id = self._named(result.operator_info.obj_ref.id, handle)
         if response.HasField("checkpoint_command_result"):
             relation = response.checkpoint_command_result.relation
-            self._live[handle], relation.relation_id = relation.relation_id, handle
+            relation.relation_id = self._named(relation.relation_id, handle)
+
+    def _named(self, ids: str, handle: str) -> str:
+        """The program's ids of objects, by the server's: one, or several divided by commas, such as trees."""
+        given = ids.split(",")
+        handles = [handle] if len(given) == 1 else [f"{handle}_{number}" for number in range(len(given))]
+        self._live.update(zip(handles, given, strict=True))
+        self._read.discard(handle)
+        return ",".join(handles)
 
     def stage(self, handle: str) -> str:
         """The class of Spark ML whose fit made a model, in the JVM's words; empty where it is unknown."""
@@ -125,9 +179,13 @@ class ServedModels:
             raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
 
     def _make_all_live(self, what: Any) -> None:
-        """Has the server hold the models and checkpoints in a message, side by side."""
-        make = partial(self._make_live, summary=_asks_summary(what))
-        handles = [one for one in dict.fromkeys(_handles_in(what)) if one in self._made_by and one not in self._live]
+        """Have the server hold the objects that a message refers to, side by side."""
+        summary = _asks_summary(what)
+        make = partial(self._make_live, summary=summary)
+        handles = [
+            one for one in dict.fromkeys(_handles_in(what))
+            if maker_of(one) in self._made_by and not self._is_live(one, summary=summary)
+        ]
         if len(handles) < 2:
             for handle in handles:
                 make(handle)
@@ -135,15 +193,27 @@ class ServedModels:
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             list(pool.map(make, handles))
 
+    def _is_live(self, handle: str, *, summary: bool) -> bool:
+        return handle in self._live and not (summary and handle in self._read)
+
     def _make_live(self, handle: str, *, summary: bool) -> None:
-        """Has the server hold a model or a checkpoint that the program knows."""
-        question, request = self._made_by[handle]
+        """Have the server hold an object that the program knows: by reading it from where it is stored, else by asking
+        again what made it, which in turn makes what that refers to."""
+        question, request = self._made_by[maker_of(handle)]
         with self.session.turn(question.identity):
-            if handle in self._live:
+            if self._is_live(handle, summary=summary):
                 return
             stored = None if summary else self.stored.model(question.identity)
-            if stored is None or not self._read_model(handle, request, *stored):
-                self.session.ask(question, request)
+            if stored is not None and self._read_model(handle, request, *stored):
+                return
+            if changed := self.session.changed_data(question):
+                self.session.tell(f"a model or a table is made again of other data than before: {changed}")
+            self.session.ask(question, request)
+
+    def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
+        """Whether a question, or what made an object that it refers to, reads some data."""
+        made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
+        return reads(question) or any(self._rests_on(one, reads) for one, _ in made)
 
     def _read_model(self, handle: str, request: Any, name: str, folder: str) -> bool:
         """Whether the server could read a stored model."""
@@ -156,6 +226,7 @@ class ServedModels:
             self.session.tell(f"a stored model could not be read, and is fitted again: {said_of(error)}")
             return False
         self.name(found, handle)
+        self._read.add(handle)
         self._references.is_stored(handle)
         return True
 
@@ -165,8 +236,13 @@ def _handles_in(what: Any) -> Iterator[str]:
 
 
 def _asks_summary(what: Any) -> bool:
-    """Whether it asks for the summary of a fit, which a model that was read has none of."""
+    """Whether a message asks for the summary of a fit, which a model that was read has none of."""
     return any(
-        sort_of(one) == "Fetch" and any(method.method == "summary" for method in one.methods)
+        sort_of(one) == "Fetch" and any(method.method in ("summary", "hasSummary") for method in one.methods)
         for one in messages(what)
     )
+
+
+def _makes_object(what: Any) -> bool:
+    """Whether the answer to a question may be an object that stays on the server."""
+    return sort_of(what) == "Command" and what.WhichOneof("command_type") in ("ml_command", "checkpoint_command")

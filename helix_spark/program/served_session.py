@@ -33,6 +33,9 @@ class NeedsSparkError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
 
 
+_EVICTED = "[CONNECT_ML.CACHE_INVALID]"
+"""Begins what a server says of an object that it does not hold: after some idle minutes it evicts summaries."""
+
 _METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
 
 
@@ -89,8 +92,8 @@ class ServedSession:
         return stub
 
     def ask(self, question: Question, request: Any) -> list[Any]:
-        """The server's answers to a question, in which a model or a checkpoint has the id by which the program is to
-        know it."""
+        """The server's answers to a question, in which each object that stays on the server has the id by which the
+        program is to know it."""
         found = self._sent_sharing(question, request)
         self.models.name(found, handle_of(question))
         return found
@@ -147,10 +150,17 @@ class ServedSession:
 
     def _call(self, stub: Any, request: Any) -> list[Any]:
         what = asked_of(request)
+        try:
+            return self._sent(stub, request)
+        except rpc_error() as error:
+            if _EVICTED not in said_of(error) or not self.models.lose(what):
+                raise
+            return self._sent(stub, request)  # which makes again what the server has evicted
+
+    def _sent(self, stub: Any, request: Any) -> list[Any]:
         live = self.models.with_live(request)
-        self._resolve_reads(what, request)
-        sent = as_new(live)
-        found = getattr(stub, _METHODS[type(request).__name__])(sent)
+        self._resolve_reads(asked_of(request), request)
+        found = getattr(stub, _METHODS[type(request).__name__])(as_new(live))
         return list(found) if is_run(request) else [found]
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:

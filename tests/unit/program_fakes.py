@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
+from grpc import RpcError
 
 from helix_spark.capture import recorded_call
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
@@ -24,17 +25,26 @@ from helix_spark.program.session_state import SessionState
 from helix_spark.program.stored_tables import StoredTable
 
 
+class EvictedError(RpcError):
+    """What Spark says of an object that it does not hold any more."""
+
+    def details(self) -> str:
+        return "[CONNECT_ML.CACHE_INVALID] Generic Spark Connect ML error. Cannot retrieve Summary object"
+
+
 @dataclass
 class FakeServer:
     """Answers each query with one row that says how many it has answered, and each fit with a model of its own.
 
     Attributes:
         asked: the messages that it was sent, without what a session holds.
-        models: ids of the models that it has.
+        models: ids of the models, and of what they returned that stays on the server, that it was ever asked for.
+        evicted: those that it does not hold any more.
     """
 
     asked: list[Any] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
+    evicted: set[str] = field(default_factory=set)
     started: bool = False
     start_seconds: float = 0.0
     address: str = ""
@@ -59,13 +69,24 @@ class FakeServer:
             self.asked.append(plan.command)
             kind = plan.command.ml_command.WhichOneof("command")
             if kind == "fetch":
-                answer.ml_command_result.param.integer = 2
+                self._fetch(plan.command.ml_command.fetch, answer.ml_command_result)
             if kind == "evaluate":
                 answer.ml_command_result.param.double = 0.5
             if kind in ("fit", "read"):
                 self.models.append(str(uuid.uuid4()))
                 answer.ml_command_result.operator_info.obj_ref.id = self.models[-1]
         return iter([answer])
+
+    def _fetch(self, fetch: Any, result: Any) -> None:
+        method = fetch.methods[-1].method
+        made = [str(uuid.uuid4()) for _ in range({"evaluate": 1, "toLocal": 1, "trees": 3}.get(method, 0))]
+        self.models += made
+        if method == "evaluate":
+            result.summary = made[0]
+        elif made:
+            result.operator_info.obj_ref.id = ",".join(made)
+        else:
+            result.param.integer = 2
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         self._check_models(request)
@@ -91,6 +112,8 @@ class FakeServer:
     def _check_models(self, request: Any) -> None:
         for one in messages(request):
             part: Any = one
+            if sort_of(one) == "ObjectRef" and part.id in self.evicted:
+                raise EvictedError
             assert sort_of(one) != "ObjectRef" or part.id in (HELPER, *self.models), f"no model {part.id}"
 
 

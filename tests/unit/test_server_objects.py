@@ -1,0 +1,161 @@
+"""What stays on a server (models, what they return, checkpoints) is made again by what made it, where an answer comes
+from the record and the server of that run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyspark.sql.connect.proto as pb
+import pytest
+
+from helix_spark.capture.plan_messages import messages
+from tests.unit.program_fakes import FakeServer, Program, Runs, rows
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return Runs(tmp_path)
+
+
+def commands(server: FakeServer) -> list[str]:
+    """The commands of Spark ML that a server was sent, what is fetched by its method; `evaluate` asks `numClasses` by
+    itself."""
+    sent = [one.ml_command for one in server.asked if isinstance(one, pb.Command) and one.HasField("ml_command")]
+    kinds = [one.WhichOneof("command") for one in sent]
+    named = [one.fetch.methods[-1].method if kind == "fetch" else kind for one, kind in zip(sent, kinds, strict=True)]
+    return [one for one in named if one != "numClasses"]
+
+
+def evaluation(model: Any, spark: Any) -> Any:
+    return model.evaluate(rows(spark))
+
+
+def then_more(make: Callable[[Any, Any], Any], *, more: bool) -> Program:
+    """A program that has an object made by a model and asks something of it, and by an edit something else."""
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        made = make(LogisticRegression(regParam=0.1).fit(rows(spark)), spark)
+        made._call_java("first")
+        return made._call_java("second") if more else None
+
+    return program
+
+
+def test_an_evaluation_on_record_is_made_again_where_more_is_asked_of_it(runs: Runs) -> None:
+    runs.run(then_more(evaluation, more=False))
+    assert not runs.run(then_more(evaluation, more=False)).started
+    assert commands(runs.run(then_more(evaluation, more=True))) == ["fit", "evaluate", "second"]
+    assert not runs.run(then_more(evaluation, more=True)).started
+
+
+def test_rows_of_an_evaluation_can_be_asked_for_in_another_run(runs: Runs) -> None:
+    def program(function: str) -> Program:
+        def run(spark: Any) -> Any:
+            from pyspark.ml.classification import LogisticRegression
+
+            predictions = evaluation(LogisticRegression().fit(rows(spark)), spark).predictions
+            return getattr(predictions, function)()
+
+        return run
+
+    runs.run(program("count"))
+    assert not runs.run(program("count")).started
+    assert commands(runs.run(program("collect"))) == ["fit", "evaluate"]
+
+
+def test_an_evaluation_of_a_stored_model_reads_it(runs: Runs) -> None:
+    runs.run(then_more(evaluation, more=False))
+    (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]
+    runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
+    assert commands(runs.run(then_more(evaluation, more=True))) == ["read", "evaluate", "second"]
+
+
+def test_a_summary_is_of_a_fit_where_the_model_was_read(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        model = LogisticRegression().fit(rows(spark))
+        model.transform(rows(spark)).collect()
+        return model.hasSummary
+
+    def edited(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        model = LogisticRegression().fit(rows(spark))
+        model.transform(rows(spark).limit(1)).collect()
+        return model._call_java("hasSummary"), model._call_java("numFeatures")
+
+    runs.run(program)
+    (fit,) = [one.question for one in runs.answerer.asked if one.question.sort == "fit"]
+    runs.record.models[fit.identity] = ("org.apache.spark.ml.classification.LogisticRegressionModel", "/somewhere")
+    runs.record.answers = {one: text for one, text in runs.record.answers.items() if one == fit.identity}
+    assert commands(runs.run(edited)) == ["read", "fit", "hasSummary", "numFeatures"]
+
+
+def test_each_of_several_objects_of_one_answer_can_be_asked(runs: Runs) -> None:
+    def program(number: int) -> Program:
+        def run(spark: Any) -> Any:
+            from pyspark.ml.classification import RandomForestClassifier
+
+            trees = RandomForestClassifier(seed=1).fit(rows(spark)).trees
+            return len(trees), trees[number].depth
+
+        return run
+
+    runs.run(program(0))
+    assert runs.returned == (3, 2)
+    assert not runs.run(program(0)).started
+    assert commands(runs.run(program(2))) == ["fit", "trees", "depth"]
+
+
+def test_what_a_server_evicted_is_made_again(runs: Runs) -> None:
+    server = FakeServer()
+
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import LogisticRegression
+
+        found = evaluation(LogisticRegression().fit(rows(spark)), spark)
+        found._call_java("first")
+        server.evicted |= {*server.models}
+        return found._call_java("second")
+
+    runs.run(program, server=server)
+    assert commands(server) == ["fit", "evaluate", "first", "fit", "evaluate", "second"]
+
+
+def test_a_model_is_read_before_its_files_are_overwritten(runs: Runs) -> None:
+    place = runs.folder / "model"
+    place.mkdir()
+    (place / "data").write_text("first")
+
+    def program(*, more: bool) -> Program:
+        def run(spark: Any) -> Any:
+            from pyspark.ml.classification import LogisticRegressionModel
+
+            model = LogisticRegressionModel.load("model")
+            rows(spark).limit(1 + more).write.mode("overwrite").parquet("model")
+            return model._call_java("second") if more else None
+
+        return run
+
+    runs.run(program(more=False))
+    sent = [one.WhichOneof("command_type") for one in runs.run(program(more=True)).asked if isinstance(one, pb.Command)]
+    assert sent == ["ml_command", "write_operation", "ml_command"]
+
+
+def test_a_program_is_never_given_an_id_of_a_server(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.ml.classification import RandomForestClassifier
+
+        model = RandomForestClassifier(seed=1).fit(rows(spark))
+        trees = model._call_java("trees").split(",")
+        return [model._java_obj.ref_id, model._call_java("evaluate", rows(spark)), *trees]
+
+    server = runs.run(program)
+    assert all(one.startswith("helix-") for one in runs.returned)
+    assert not {*server.models} & {*runs.returned}
+    assert all(one.id in server.models for sent in server.asked for one in messages(sent) if hasattr(one, "id"))

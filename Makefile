@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-long versions docs setup constraints figures faults histories lint types clean
+.PHONY: run test test-long versions docs doctests setup constraints figures faults histories lint types clean
 
 run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
@@ -51,6 +51,10 @@ faults: $(VENV)/.dev
 # 50,000 short histories of two to five drivers on a simulated catalog, about an hour on two cores.
 histories: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.interleavings --save benchmarks/results
+
+# The examples in pyspark's own docstrings, by plain PySpark and twice under Helix: some hours on two cores.
+doctests: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.doctests --save benchmarks/results/doctests.json
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -241,9 +241,13 @@ class AnswerLedger:
         return {row.question: row for row in rows}
 
 
+_MOST_MISSES = 4
+"""Questions of a workflow without answers that are looked up one by one, at 10 ms each, before it counts as new."""
+
+
 class AnswersRead:
-    """Answers as one run reads them: the newest of its workflow when it first asks, others one by one, at some 10 ms
-    each. What is not there is not looked for once more.
+    """Answers as one run reads them: the newest of its workflow at the first question, others one by one. A workflow
+    without any, such as a copy of a script, takes those of the workflow that asked one of its first questions.
 
     Args:
         ahead: how many are read at first.
@@ -254,19 +258,19 @@ class AnswersRead:
         self._others = dict[str, AnswerRecord | None]()
 
     @cached_property
-    def newest(self) -> Mapping[str, AnswerRecord]:
-        """The newest of the workflow's, by question."""
+    def newest(self) -> dict[str, AnswerRecord]:
+        """The newest answers of the workflow, by question."""
         return self._ledger.newest_of(self._workflow, self._ahead)
 
-    @property
-    def is_new(self) -> bool:
-        """Whether there was none of the workflow's."""
-        return not self.newest
-
     def of(self, question: str) -> AnswerRecord | None:
-        """The answer to a question, whichever workflow asked it; None if there is none."""
+        """Return the answer to a question, whichever workflow asked it; None if there is none."""
         if question in self.newest:
             return self.newest[question]
         if question not in self._others:
-            self._others[question] = self._ledger.among([question]).get(question)
+            if not self.newest and len(self._others) >= _MOST_MISSES:
+                return None
+            found = self._ledger.among([question]).get(question)
+            if found is not None and not self.newest:
+                self.newest.update(self._ledger.newest_of(found.workflow, self._ahead))
+            self._others[question] = found
         return self._others[question]

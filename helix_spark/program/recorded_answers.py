@@ -107,7 +107,7 @@ class RecordedAnswers:
     def _of(self, identity: str) -> AnswerRecord | None:
         if self._read is None:
             self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
-        return None if self._read.is_new else self._read.of(identity)
+        return self._read.of(identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from helix_spark.catalog.journal.open_table import OpenTable
 from helix_spark.catalog.journal.own_files import SealedFiles
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
+from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
-from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.records import AnswerRecord, IterationRecord
 from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
@@ -482,3 +483,34 @@ class TestSeals:
         for seal in (tmp_path / "seen").glob(".*.crc"):
             seal.unlink()
         assert Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal") == [Seen("a")]
+
+
+@dataclass
+class OneWorkflow:
+    """A ledger of answers that counts queries."""
+
+    rows: dict[str, AnswerRecord]
+    queries: int = 0
+
+    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
+        self.queries += 1
+        return {key: row for key, row in self.rows.items() if row.workflow == workflow}
+
+    def among(self, questions: Collection[str]) -> dict[str, AnswerRecord]:
+        self.queries += 1
+        return {one: self.rows[one] for one in questions if one in self.rows}
+
+
+def test_a_copy_of_a_script_reads_the_answers_of_the_script_at_once() -> None:
+    asked = [digest(str(number)) for number in range(50)]
+    ledger: Any = OneWorkflow({one: AnswerRecord(one, "script", 1, 0.0, answer="a") for one in asked})
+    copy = AnswersRead(ledger, "copy", 100)
+    assert [copy.of(digest("new")), *map(copy.of, asked)] == [None, *ledger.rows.values()]
+    assert ledger.queries == 4
+
+
+def test_a_new_script_looks_few_questions_up() -> None:
+    ledger: Any = OneWorkflow({})
+    new = AnswersRead(ledger, "new", 100)
+    assert {new.of(digest(str(number))) for number in range(50)} == {None}
+    assert ledger.queries < 6

@@ -3,14 +3,23 @@ Helix its parent had can be used there no more than once by mistake, so it says 
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from typing import NoReturn
 
 from helix_spark.errors import HelixError
 
 _REMEDY = (
-    'begin such processes by "spawn", as multiprocessing.get_context("spawn") does, and make a Helix in each; or hand '
-    "them plain values"
+    'begin such processes by "spawn", as multiprocessing.get_context("spawn") does, and make a Helix or a session in '
+    "each; or hand them plain values"
 )
 
 
@@ -42,6 +51,53 @@ class Birthplace:
         """
         if not self.is_here:
             raise HelixError(f"{what} is of process {self.pid}, from which this one was forked", remedy=_REMEDY)
+
+
+def _print_error(error: BaseException) -> None:
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(type(error), error, error.__traceback__)
+
+
+@contextmanager
+def ending_children(print_error: Callable[[BaseException], None] = _print_error) -> Iterator[None]:
+    """Run the author's code. A child that it forks ends where that code ends, as Python ends a process.
+
+    Otherwise the child would go on as its parent: record the parent's run, stop its server, release its leases.
+
+    Args:
+        print_error: prints what ends a child, unless that is a SystemExit.
+    """
+    home, error = Birthplace(), None
+    try:
+        yield
+    except BaseException as raised:
+        if home.is_here:
+            raise
+        error = raised
+    if not home.is_here:
+        if error is not None:
+            print_error(error)
+        _end_process(error)
+
+
+def _end_process(error: BaseException | None) -> NoReturn:
+    """End this process as Python does when its main module has ended."""
+    code = 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads and pools; there is no public name
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF)
+
+
+def remove_own(folder: Path, home: Birthplace) -> None:
+    """Remove a temporary folder, unless a forked child ends or releases what it took over from its parent."""
+    if home.is_here:
+        rmtree(folder, ignore_errors=True)
 
 
 _first_catalog: list[Birthplace] = []

@@ -18,12 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.forks import Birthplace
 from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.waits import result_of
@@ -57,7 +58,7 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
     session = SparkSession(channel_to_nowhere(address))
     client: Any = session.client
-    client._internal_stub = client._artifact_manager._stub = service
+    client._internal_stub = client._artifact_manager._stub = _AtHome(service)
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
     say_no_goodbye(client)
@@ -66,6 +67,18 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     SparkSession._set_default_and_active_session(session)
     be_active_in_all_threads()
     return session
+
+
+@dataclass(frozen=True, slots=True)
+class _AtHome:
+    """A service that refuses children of its process: they share its connections, and have none of its threads."""
+
+    service: Any
+    home: Birthplace = field(default_factory=Birthplace)
+
+    def __getattr__(self, name: str) -> Any:
+        self.home.check("this program's Spark session")
+        return getattr(self.service, name)
 
 
 def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:

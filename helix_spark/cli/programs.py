@@ -169,12 +169,14 @@ def _overtaken(program: PlainProgram) -> str:
 def end_program(
     program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
 ) -> None:
-    """Puts a program that has ended on record, says so, and stops its server.
+    """Record a program that has ended, say so, and stop its server. No-op in a forked child.
 
     Args:
         error: what ended it, if something did.
         tracker: is told of it, too, and closed.
     """
+    if not program.home.is_here:
+        return
     from helix_spark.iteration.tracker import finished_on_record
     from helix_spark.iteration.tracker import tell as tell_tracker
     from helix_spark.program.program_record import record_run

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from weakref import WeakKeyDictionary
 
+from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import Kind, direct, is_for_spark
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
@@ -126,7 +127,7 @@ def in_action(action: Action) -> Iterator[None]:
     before = _working.get(thread)
     _working[thread], action.under_way = action, True
     try:
-        with _intercepted(action):
+        with _intercepted(action), ending_children():
             yield
     finally:
         turn.action, action.under_way = outer, False

@@ -21,6 +21,7 @@ from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
+from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Following, Mode, Unfollowed
 from helix_spark.program.live_answers import LiveAnswers
@@ -53,6 +54,7 @@ class PlainProgram:
         following: is told how far it is.
         message: what its author says of the run.
         begun: its iteration; see `begun_run`.
+        home: the process that it runs in; a child that it forks ends as a process of its own.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class PlainProgram:
     answerer: Answerer | None = None
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None
+    home: Birthplace = field(default_factory=Birthplace)
     watched: WatchedFunctions | None = None
     _session: Any = None
     _master: str = ""
@@ -81,6 +84,7 @@ class PlainProgram:
 
     def session(self, options: dict[str, str]) -> Any:
         """The session that it gets from ``SparkSession.builder...getOrCreate()``; made when it is first asked for."""
+        self.home.check("this program's Spark session")
         if self._session is None or self._session.is_stopped:
             self._session = self._open({name: str(value) for name, value in options.items()})
         elif options:
@@ -184,7 +188,8 @@ class PlainProgram:
             try:
                 with io.open_code(str(self.path.absolute())) as opened:
                     code = compile(opened.read(), names["__file__"], "exec", dont_inherit=True)
-                exec(code, names)
+                with ending_children(ended_by):
+                    exec(code, names)
             except BaseException as error:
                 ended_by(error)
                 raise

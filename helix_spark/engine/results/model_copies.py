@@ -8,7 +8,6 @@ machines, which do not see such a folder, and of a very large model, it reads th
 from __future__ import annotations
 
 import atexit
-import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.engine.spark.transport import transport_of
+from helix_spark.forks import Birthplace, remove_own
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,5 +58,5 @@ def checked_model(folder: Place, record: ArtifactRecord) -> CheckedModel:
 def _private() -> LocalPath:
     """A folder that nobody else writes to, for as long as this process lives."""
     folder = LocalPath(tempfile.mkdtemp(prefix="helix-models-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(remove_own, folder, Birthplace())
     return folder

@@ -16,6 +16,7 @@ from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark import archive, gateway
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.own import OwnSession, start
+from helix_spark.forks import Birthplace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,7 +43,7 @@ class ConnectServer:
         Raises:
             SetupError: Java, Spark or the jars are not there or do not fit together.
         """
-        self.token = secrets.token_hex(16)
+        self.token, self._home = secrets.token_hex(16), Birthplace()
         with classic(), gateway.environment(**_for_workers()):
             self._own: OwnSession = start(
                 {**_SERVING, **settings, "spark.connect.authenticate.token": self.token}, defaults=as_spark_has_it()
@@ -55,7 +56,9 @@ class ConnectServer:
         return {PORT: str(self.port), TOKEN: self.token}
 
     def stop(self) -> None:
-        """Stops it, and its JVM's session."""
+        """Stop it and its JVM's session. No-op in a forked child."""
+        if not self._home.is_here:
+            return
         with classic():
             _end_service(self._own.spark)
             self._own.stop()

@@ -141,7 +141,9 @@ def launch(conf: SparkConf) -> Any:
     said.start()
     try:
         with environment(SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}"):
-            return launch_gateway(conf, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
+            made = launch_gateway(conf, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
+            keep_from_children()
+            return made
     except PySparkRuntimeError as error:
         raise SetupError(
             "the JVM of Spark's driver did not start",

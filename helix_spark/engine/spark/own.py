@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from shutil import rmtree
 from sysconfig import get_paths
 from threading import Lock
 from types import MappingProxyType
@@ -35,7 +34,7 @@ from helix_spark.engine.spark.settings import (
     machine_memory,
     own_settings,
 )
-from helix_spark.forks import Birthplace
+from helix_spark.forks import Birthplace, remove_own
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,18 +54,14 @@ class OwnSession:
 
     def __init__(self, spark: SparkSession, start_seconds: float, launched: bool, warehouse: str) -> None:
         self.spark, self.start_seconds, self.launched = spark, start_seconds, launched
-        self._discard = weakref.finalize(self, _remove, warehouse, Birthplace())
+        self._home = Birthplace()
+        self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
 
     def stop(self) -> None:
-        """Stops it; tables saved in its throw-away warehouse go with it."""
-        self.spark.stop()
-        self._discard()
-
-
-def _remove(folder: str, home: Birthplace) -> None:
-    """Not where a forked child ends, or lets go of what it took over."""
-    if home.is_here:
-        rmtree(folder, ignore_errors=True)
+        """Stop it; tables saved in its throw-away warehouse go with it. No-op in a forked child."""
+        if self._home.is_here:
+            self.spark.stop()
+            self._discard()
 
 
 def planned_settings(

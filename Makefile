@@ -65,24 +65,29 @@ types: $(VENV)/.dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# A marker says that all is installed, until pyproject.toml is edited; so the second time costs nothing.
-$(VENV)/.run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# A marker says that all is installed, until one of its files is edited; so the second time costs nothing.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/.docs: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[docs]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[jobs,ui,mlflow,s3,dev]'
+	$(INSTALL) -e '.[jobs,ui,mlflow,s3,dev]'
 	touch $@ $(VENV)/.run $(VENV)/.docs
 
-# Writes anew with which versions people develop: the newest that pyproject.toml allows.
-constraints: | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
-	    -e '.[jobs,ui,mlflow,s3,dev]'
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+# Writes anew with which versions people develop, on any supported Python: the newest that pyproject.toml allows. And the
+# digests of the jars that go with them.
+constraints: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --no-header \
+	    --extra jobs --extra ui --extra mlflow --extra s3 --extra bench --extra dev \
+	    --output-file constraints.txt pyproject.toml
+	$(BIN)/python -m benchmarks.jar_digests
 
 clean:
 	rm -rf site $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

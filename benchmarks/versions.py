@@ -91,9 +91,12 @@ def environment(python: str, name: str, pyspark: str, delta: str) -> Path:
     if not marker.exists():
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
         wanted = [f"pyspark[connect]=={pyspark}", f"delta-spark=={delta}"]
+        others = folder / "constraints.txt"
+        pinned = (PROJECT / "constraints.txt").read_text().splitlines(keepends=True)
+        others.write_text("".join(one for one in pinned if not one.startswith(("pyspark==", "delta-spark=="))))
         subprocess.run(
-            [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted, "-e",
-             f"{PROJECT}[{EXTRAS}]"], check=True,
+            [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(others),
+             *wanted, "-e", f"{PROJECT}[{EXTRAS}]"], check=True,
         )
         marker.touch()
     return own

@@ -18,7 +18,7 @@ from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.connect_server import as_spark_has_it, told_server
+from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
@@ -135,13 +135,13 @@ class PlainProgram:
         session = open_session(self.answerer, initial, address)
         if address:
             signer.state.requests.append(settings_request(session, {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **given}))
-        elif told_server() is not None or self._launched_with is not None:
+        elif inherited_server() is not None or self._launched_with is not None:
             # It was started before anybody knew what this session would be given.
             names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()
             signer.state.requests.append(settings_request(session, {name: initial[name] for name in sorted(names)}))
         if self._launched_with is None:
             self._launched_with = dict(given)
-        if told_server() is not None and not address:
+        if inherited_server() is not None and not address:
             signer.state.requests.append(forgetting_request(session))
         if modules := _modules_given(initial):
             self.answerer.served.at_first = lambda: session.addArtifacts(*modules, pyfile=True)
@@ -172,6 +172,7 @@ class PlainProgram:
 
     def begin(self) -> None:
         """Takes over the sessions that this process makes from now on."""
+        inherited_server()  # before the program sees its environment
         take_over(self)
         control_draws()
         spread_searches(self.fits_at_a_time)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
-from helix_spark.engine.spark.connect_server import ConnectServer, told_server
+from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
 from helix_spark.engine.spark.connect_transport import is_this_machine
 
 
@@ -47,7 +47,7 @@ class ProgramServer:
             if self._stub is None:
                 address = self.address
                 if not address:
-                    told = told_server()
+                    told = inherited_server()
                     if told is None:
                         self._own = ConnectServer(self.settings)
                         told = self._own.port, self._own.token

@@ -14,7 +14,7 @@ from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
-from helix_spark.engine.spark.connect_server import told_server
+from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.plain_program import PlainProgram
@@ -261,7 +261,7 @@ class QuestionsUnderway:
     def _starts(self) -> bool:
         """Whether Spark is started for this run."""
         server = self._program.server
-        return server is not None and not server.address and told_server() is None
+        return server is not None and not server.address and inherited_server() is None
 
     def _run_before(self) -> tuple[int, float, tuple[Expected, ...]]:
         """The number of this run, which is put on record; 0 where that fails, and who records its end says why. What

@@ -108,11 +108,11 @@ def test_the_image_has_a_python_that_the_project_works_with() -> None:
 
 
 def test_an_edit_of_the_code_does_not_install_again_what_it_needs() -> None:
-    extras = re.findall(r"pip install --no-cache-dir '\.\[(.+)\]'", DOCKERFILE)
+    extras = re.findall(r"pip install --no-cache-dir --constraint constraints.txt '\.\[(.+)\]'", DOCKERFILE)
     assert len(extras) == 1
     assert set(extras[0].split(",")) <= set(PROJECT["optional-dependencies"])
     before, after = DOCKERFILE.split(extras[0])
-    assert re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", before, re.MULTILINE) == ["pyproject.toml"]
+    assert re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", before, re.MULTILINE) == ["pyproject.toml constraints.txt"]
     # The build's leftovers go: newer than the code that is copied later, they would be taken for it.
     assert after.index("rm -r build helix_spark*") < after.index("helix_spark ./helix_spark")
     assert after.index("helix_spark ./helix_spark") < after.index("pip install --no-cache-dir --no-deps .")

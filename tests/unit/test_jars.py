@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from helix_spark.engine.spark import resolving
 from helix_spark.engine.spark.archive import archive_key, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
-from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch_settings
-from helix_spark.engine.spark.jars import DeltaPair, delta_packages, installed_pair, kept_jars
+from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch, launch_settings
+from helix_spark.engine.spark.jars import DeltaPair, delta_jars, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.spark.java import Java, find_java
 from helix_spark.engine.spark.resolving import resolution_error, resolve
-from helix_spark.engine.spark.s3_jars import hadoop_version, kept_s3_jars
+from helix_spark.engine.spark.s3_jars import SDK_OF, hadoop_version, kept_s3_jars
 from helix_spark.engine.spark.s3_jars import packages as s3_packages
 from helix_spark.engine.spark.settings import (
     CHANGES_RESULTS,
@@ -26,7 +28,7 @@ from helix_spark.engine.spark.settings import (
     results_settings,
 )
 from helix_spark.errors import SetupError
-from helix_spark.versions import PYTHONS, check_pair, refused_pair, refused_python
+from helix_spark.versions import PAIRS, PYTHONS, check_pair, refused_pair, refused_python
 
 PAIR = DeltaPair("4.2.0", "4.4.0")
 
@@ -117,17 +119,26 @@ def test_jars_are_kept_by_pair_and_only_deltas_are_taken(tmp_path: Path) -> None
     assert kept_jars(DeltaPair("4.1.1", "4.3.1"), environ) is None
 
 
-def test_jars_are_synced_before_they_are_where_they_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept, synced = tmp_path / "kept", list[str]()
-    submit = tmp_path / "spark" / "bin" / "spark-submit"
+NO_ENVIRON = {"PATH": os.environ["PATH"]}
+
+
+def spark_of_one_jar(folder: Path) -> Path:
+    """The folder of a Spark whose resolver fetches io.delta_some.jar, whatever it is asked for."""
+    submit = folder / "spark" / "bin" / "spark-submit"
     submit.parent.mkdir(parents=True)
     submit.write_text(
         '#!/bin/sh\nfor option; do case $option in spark.jars.ivy=*) ivy=${option#*=}; esac; done\n'
         'mkdir -p "$ivy/jars"; echo jar > "$ivy/jars/io.delta_some.jar"\n'
     )
     submit.chmod(0o755)
+    return folder / "spark"
+
+
+def test_jars_are_synced_before_they_are_where_they_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, synced = tmp_path / "kept", list[str]()
+    home = spark_of_one_jar(tmp_path)
     fsync = os.fsync
 
     def noted(handle: int) -> None:
@@ -136,9 +147,46 @@ def test_jars_are_synced_before_they_are_where_they_are_found(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
-    resolve(delta_packages(PAIR), kept, kept.exists, tmp_path / "spark", {"PATH": os.environ["PATH"]})
+    monkeypatch.setattr(resolving, "known_digests", lambda: {"io.delta_some.jar": sha256(b"jar\n").hexdigest()})
+    resolve(delta_packages(PAIR), kept, kept.exists, home, NO_ENVIRON)
     assert [jar.name for jar in kept.iterdir()] == ["io.delta_some.jar"]
     assert "io.delta_some.jar" in synced
+
+
+@pytest.mark.parametrize("digests", [{}, {"io.delta_some.jar": "0" * 64}])
+def test_a_jar_with_other_bytes_is_refused_before_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digests: dict[str, str]
+) -> None:
+    monkeypatch.setattr(resolving, "known_digests", lambda: digests)
+    with pytest.raises(SetupError, match="is not the jar that Helix was tested with"):
+        resolve(delta_packages(PAIR), tmp_path / "kept", lambda: False, spark_of_one_jar(tmp_path), NO_ENVIRON)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_jars_are_checked_each_time_before_a_jvm_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = installed_pair()
+    name = f"io.delta_{pair.artifact}-{pair.delta}.jar"
+    folder = jars_folder(tmp_path / "jars" / f"{pair.artifact}-{pair.delta}", name)
+    digest = sha256((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(resolving, "known_digests", lambda: {name: digest})
+    environ = {"HELIX_CACHE": str(tmp_path)}
+    assert delta_jars(environ) == (folder / name,)
+    (folder / name).rename(folder / name.removeprefix("io.delta_"))
+    assert len(delta_jars({"HELIX_JARS": str(folder)})) == 1
+    monkeypatch.undo()
+    with pytest.raises(SetupError, match="is not the jar that Helix was tested with") as error:
+        delta_jars({"HELIX_JARS": str(folder)})
+    assert "fill" in str(error.value.remedy)
+
+
+def test_all_jars_of_all_pairs_have_a_digest() -> None:
+    names = resolving.known_digests()
+    assert {len(digest) for digest in names.values()} == {64}
+    for pair in (DeltaPair(*versions) for versions in PAIRS.items()):
+        assert f"io.delta_{pair.artifact}-{pair.delta}.jar" in names
+    for hadoop, sdk in SDK_OF.items():
+        assert f"org.apache.hadoop_hadoop-aws-{hadoop}.jar" in names
+        assert f"software.amazon.awssdk_s3-{sdk}.jar" in names
 
 
 def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
@@ -302,3 +350,42 @@ def test_doctor_gives_each_failure_its_cure_and_none_to_what_is_well(tmp_path: P
     assert checks["python"].ok
     assert checks["catalog"].ok
     assert all(bool(check.remedy) != check.ok for check in checks.values())
+
+
+@pytest.fixture
+def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Spark whose spark-submit only writes down what it is given, in this folder."""
+    (tmp_path / "bin").mkdir()
+    submit = tmp_path / "bin" / "spark-submit"
+    submit.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/words\nstat -c %a "$2" > {tmp_path}/mode\ncat "$2" > {tmp_path}/settings\n'
+        "exit 3\n"
+    )
+    submit.chmod(0o755)
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    arguments = "--conf spark.b=hidden --conf=spark.c=hidden --driver-cores 1 pyspark-shell"
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", arguments)
+    return tmp_path
+
+
+def test_settings_reach_the_jvm_by_a_file_that_others_cannot_read(submitted: Path) -> None:
+    with pytest.raises(SetupError, match="did not start"):
+        launch({"spark.hadoop.fs.s3a.secret.key": "hidden", "spark.driver.memory": "1g"})
+    option, file, *others = (submitted / "words").read_text().split()
+    assert (option, others) == ("--properties-file", ["--driver-cores", "1", "pyspark-shell"])
+    assert (submitted / "mode").read_text() == "600\n"
+    assert (submitted / "settings").read_text() == "spark.hadoop.fs.s3a.secret.key=hidden\nspark.driver.memory=1g\n"
+    assert not Path(file).exists()
+
+
+def test_a_file_of_properties_that_is_submitted_replaces_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "spark-defaults.conf").write_text("spark.a 1\n")
+    (tmp_path / "more").write_text("spark.b 2\n")
+    arguments = f"--properties-file {tmp_path / 'more'} --conf spark.c=3 pyspark-shell"
+    environ = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": arguments}
+    assert given_around(tmp_path, environ) == {"spark.b": "2", "spark.c": "3"}
+    environ["PYSPARK_SUBMIT_ARGS"] = f"--load-spark-defaults {arguments}"
+    assert given_around(tmp_path, environ) == {"spark.a": "1", "spark.b": "2", "spark.c": "3"}
+    (tmp_path / "more").unlink()
+    with pytest.raises(SetupError, match="names a file of properties that cannot be read"):
+        given_around(tmp_path, environ)

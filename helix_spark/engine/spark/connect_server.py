@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,8 @@ class ConnectServer:
         """
         self.token, self._home = secrets.token_hex(16), Birthplace()
         with classic(), gateway.environment(**_for_workers()):
-            self._own: OwnSession = start(
-                {**_SERVING, **settings, "spark.connect.authenticate.token": self.token}, defaults=as_spark_has_it()
-            )
-            self.port = _served(self._own.spark)
+            self._own: OwnSession = start({**_SERVING, **settings}, defaults=as_spark_has_it())
+            self.port = _served(self._own.spark, self.token)
         self.start_seconds = self._own.start_seconds
 
     def environment(self) -> dict[str, str]:
@@ -66,9 +65,16 @@ class ConnectServer:
                 archive.build_in_background()
 
 
-def _served(spark: SparkSession) -> int:
-    """Has the JVM of a session serve; returns at which port."""
+def _served(spark: SparkSession, token: str) -> int:
+    """Start the service in the JVM of a session and return its port.
+
+    The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
+    in Spark's event log and in what a program gets by `spark.conf.getAll`.
+    """
     jvm: Any = spark._jvm
+    session: Any = spark._jsparkSession
+    session.sharedState()  # it copies the context's settings for all sessions
+    jvm.org.apache.spark.SparkEnv.get().conf().set("spark.connect.authenticate.token", token)
     context: Any = spark.sparkContext
     services = jvm.org.apache.spark.sql.connect.service
     services.SparkConnectService.start(context._jsc.sc())
@@ -126,8 +132,11 @@ def _for_workers() -> dict[str, str]:
     return {"PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def told_server(environ: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
-    """The port and the token of a server that another process keeps for this one."""
-    if PORT not in environ:
-        return None
-    return int(environ[PORT]), environ[TOKEN]
+@cache
+def inherited_server() -> tuple[int, str] | None:
+    """Return port and token of a server that the parent process keeps for this one; None if there is none.
+
+    They leave the environment, which a program may print and its own children inherit.
+    """
+    port, token = os.environ.pop(PORT, None), os.environ.pop(TOKEN, None)
+    return None if port is None or token is None else (int(port), token)

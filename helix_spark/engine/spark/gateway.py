@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from helix_spark.engine.spark.jars import spark_home
+from helix_spark.engine.spark.settings import parse_submit_arguments, properties_text
 from helix_spark.errors import CatalogError, HelixError, SetupError
-
-if TYPE_CHECKING:
-    from pyspark import SparkConf
 
 QUIET = (
     # The JVM and its libraries print these past any logging configuration; they say nothing a user could act on.
@@ -127,11 +127,14 @@ def _quoted(flag: str) -> str:
     return f'"{flag}"' if " " in flag else flag
 
 
-def launch(conf: SparkConf) -> Any:
-    """Starts the JVM and returns py4j's gateway to it.
+def launch(settings: Mapping[str, str]) -> Any:
+    """Start the JVM and return py4j's gateway to it.
+
+    The settings may hold secrets. Each user of the machine can read a command line, so they go through a file that
+    only this user can read, for as long as the JVM starts.
 
     Raises:
-        SetupError: it did not start; with what it said.
+        SetupError: the JVM did not start; with the end of its output.
     """
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
@@ -140,8 +143,15 @@ def launch(conf: SparkConf) -> Any:
     said = _ForwardedErrors(readable)
     said.start()
     try:
-        with environment(SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}"):
-            made = launch_gateway(conf, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
+        with tempfile.NamedTemporaryFile("w", prefix="helix-", suffix=".properties", encoding="ascii") as file:
+            file.write(properties_text(settings))
+            file.flush()
+            others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")).others
+            with environment(
+                SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}",
+                PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others)),
+            ):
+                made = launch_gateway(None, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
             keep_from_children()
             return made
     except PySparkRuntimeError as error:

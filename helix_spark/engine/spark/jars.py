@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from helix_spark.engine.spark.resolving import Packages, resolve
+from helix_spark.engine.spark.resolving import Packages, checked, resolve
 from helix_spark.errors import SetupError
 from helix_spark.versions import INSTALL, refused_pair
 
@@ -120,13 +120,20 @@ def kept_jars(pair: DeltaPair, environ: Mapping[str, str] = os.environ) -> tuple
 
 
 def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """The jars for the installed pair; resolved now (about 6 s, network) if they are not there yet.
+    """Return the jars for the installed pair, resolved now (about 6 s, network) if they are not there yet.
 
     Raises:
-        SetupError: the pair does not fit, or the jars cannot be had.
+        SetupError: the pair does not fit, or the jars cannot be had or are not those that Helix was tested with.
     """
     pair = installed_pair(environ)
-    return kept_jars(pair, environ) or _resolve(pair, environ)
+    return checked(kept_jars(pair, environ) or _resolve(pair, environ), to_replace(environ))
+
+
+def to_replace(environ: Mapping[str, str]) -> str:
+    """Return what to do about a jar that has other bytes than it should."""
+    if given := environ.get("HELIX_JARS"):
+        return f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
+    return f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
 
 
 def _package_folder() -> Path:

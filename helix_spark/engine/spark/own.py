@@ -213,10 +213,9 @@ def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> str:
 
 
 def _launch(settings: Mapping[str, str]) -> None:
-    from pyspark import SparkConf, SparkContext
+    from pyspark import SparkContext
 
-    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
-    SparkContext._ensure_initialized(gateway=gateway.launch(conf))
+    SparkContext._ensure_initialized(gateway=gateway.launch(settings))
 
 
 def _session(settings: Mapping[str, str]) -> SparkSession:

@@ -11,8 +11,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from helix_spark.catalog.places.place import LocalPath
@@ -47,31 +49,22 @@ def resolve(
 ) -> None:
     """Resolves into a folder of its own and renames it, so that processes that do so at once do not disturb each other.
 
-    Spark's resolver looks into ~/.m2 first, and one with poms but no jars makes it fail. So a failure is followed by a
-    second attempt that sees an empty home folder.
-
     Args:
         kept: the folder where the jars are to be.
         is_whole: whether what is in `kept` now will do.
         home: Spark's folder.
 
     Raises:
-        SetupError: the packages cannot be had.
+        SetupError: the packages cannot be had, or the jars are not those of Maven's repository.
     """
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
-        ivy, fresh = Path(scratch) / "ivy", Path(scratch) / "jars"
-        first = _submit(packages, ivy, home, environ)
-        if first.returncode != 0:
-            shutil.rmtree(ivy, ignore_errors=True)  # it remembers where the first attempt found what it found
-            options = f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
-            second = _submit(packages, ivy, home, {**environ, "SPARK_SUBMIT_OPTS": options})
-            if second.returncode != 0:
-                raise resolution_error(packages, first.stdout, second.stdout)
+        fresh = Path(scratch) / "jars"
         fresh.mkdir()
-        for pattern in packages.wanted:
-            for jar in (ivy / "jars").glob(pattern):
-                jar.rename(fresh / jar.name)
+        fetched = fetch(packages, Path(scratch), home, environ)
+        checked(fetched, "what the network gave is another file: look at the proxy and at Ivy's settings")
+        for jar in fetched:
+            jar.rename(fresh / jar.name)
         # Jars that a loss of power emptied would keep every later session from starting.
         LocalPath(fresh).sync(list(LocalPath(fresh).iterdir()))
         try:
@@ -83,6 +76,59 @@ def resolve(
                 fresh.rename(kept)
     if not is_whole():
         raise SetupError(f"Spark's resolver found no jar of {packages.name}", exists=f"looked in {kept}")
+
+
+def fetch(packages: Packages, scratch: Path, home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Fetch packages and return those of their jars that are wanted.
+
+    Spark's resolver looks into ~/.m2 first, and one with poms but no jars makes it fail. So a failure is followed by a
+    second attempt that sees an empty home folder.
+
+    Args:
+        scratch: an empty folder, which holds the jars.
+        home: Spark's folder.
+
+    Raises:
+        SetupError: the packages cannot be had.
+    """
+    ivy = scratch / "ivy"
+    first = _submit(packages, ivy, home, environ)
+    if first.returncode != 0:
+        shutil.rmtree(ivy, ignore_errors=True)  # Ivy caches where an artifact was resolved from
+        options = f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
+        second = _submit(packages, ivy, home, {**environ, "SPARK_SUBMIT_OPTS": options})
+        if second.returncode != 0:
+            raise resolution_error(packages, first.stdout, second.stdout)
+    return tuple(jar for pattern in packages.wanted for jar in (ivy / "jars").glob(pattern))
+
+
+DIGESTS = Path(__file__).with_name("jar_digests.txt")
+"""SHA-256 of each jar that may be fetched, as `sha256sum` writes it; `make constraints` writes it."""
+
+
+@cache
+def known_digests() -> Mapping[str, str]:
+    """Return the digests of all jars that may be fetched, by their names."""
+    return {name: digest for digest, name in map(str.split, DIGESTS.read_text().splitlines())}
+
+
+def checked(jars: Iterable[Path], remedy: str) -> tuple[Path, ...]:
+    """Return jars whose bytes are those that Helix was tested with: a JVM runs whatever is in them.
+
+    Raises:
+        SetupError: a jar has other bytes, or is not known.
+    """
+    known, jars = known_digests(), tuple(jars)
+    for jar in jars:
+        # A folder of the user's may leave out the group: delta-storage-4.4.0.jar for io.delta_delta-storage-4.4.0.jar.
+        expected = known.get(jar.name) or next((known[name] for name in known if name.endswith(f"_{jar.name}")), None)
+        digest = sha256(jar.read_bytes()).hexdigest()
+        if digest != expected:
+            raise SetupError(
+                f"{jar} is not the jar that Helix was tested with", exists=f"its SHA-256 is {digest}, not {expected}"
+                if expected else f"{DIGESTS.name} of this version has no jar of that name", remedy=remedy,
+            )
+    return jars
 
 
 def _submit(

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from helix_spark.engine.spark.jars import cache_folder, spark_home
-from helix_spark.engine.spark.resolving import Packages, resolve
+from helix_spark.engine.spark.jars import cache_folder, spark_home, to_replace
+from helix_spark.engine.spark.resolving import Packages, checked, resolve
 from helix_spark.errors import SetupError
 
 SDK_OF = {"3.5.0": "2.35.4"}
@@ -70,15 +70,15 @@ def kept_s3_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 
 
 def s3_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """The jars; resolved now (about 13 s, 14 MB, network) if they are not there yet.
+    """Return the jars, resolved now (about 13 s, 14 MB, network) if they are not there yet.
 
     Raises:
-        SetupError: the jars cannot be had.
+        SetupError: the jars cannot be had, or are not those that Helix was tested with.
     """
     if not kept_s3_jars(environ):
         home = spark_home(environ)
         resolve(packages(environ), _kept_folder(environ), lambda: bool(kept_s3_jars(environ)), home, environ)
-    return kept_s3_jars(environ)
+    return checked(kept_s3_jars(environ), to_replace(environ))
 
 
 def _is_ours(name: str) -> bool:

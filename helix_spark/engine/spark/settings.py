@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_letters, digits
 from types import MappingProxyType
 
 from helix_spark.errors import SetupError
@@ -246,11 +247,27 @@ def is_on_this_machine(master: str) -> bool:
 
 
 def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Settings the user's surroundings give: spark-defaults.conf, then --conf and --master in PYSPARK_SUBMIT_ARGS."""
+    """Return the settings of spark-defaults.conf, then those of PYSPARK_SUBMIT_ARGS.
+
+    Args:
+        home: Spark's folder.
+
+    Raises:
+        SetupError: PYSPARK_SUBMIT_ARGS names a file of properties that cannot be read.
+    """
     folder = Path(environ.get("SPARK_CONF_DIR") or home / "conf")
+    submitted = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
     defaults = folder / "spark-defaults.conf"
-    given = parse_defaults(defaults.read_text()) if defaults.is_file() else {}
-    return given | parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    settings = parse_defaults(defaults.read_text()) if defaults.is_file() and submitted.with_defaults else {}
+    if submitted.properties_file:
+        try:
+            settings |= parse_defaults(Path(submitted.properties_file).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(
+                f"PYSPARK_SUBMIT_ARGS names a file of properties that cannot be read: {error}",
+                remedy="name another one behind --properties-file, or unset PYSPARK_SUBMIT_ARGS",
+            ) from error
+    return settings | submitted.settings
 
 
 def parse_defaults(text: str) -> dict[str, str]:
@@ -267,20 +284,73 @@ def parse_defaults(text: str) -> dict[str, str]:
     return settings
 
 
-def parse_submit_arguments(text: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class SubmitArguments:
+    """The arguments of spark-submit in PYSPARK_SUBMIT_ARGS.
+
+    Attributes:
+        settings: those of --conf, --master and --remote.
+        properties_file: a file of further settings; empty if none is named.
+        with_defaults: whether the settings of spark-defaults.conf hold.
+        others: all words but --conf and the file of properties, which may hold secrets.
     """
-    >>> parse_submit_arguments("--master local[2] --conf spark.sql.ansi.enabled=false pyspark-shell")
+
+    settings: dict[str, str]
+    properties_file: str
+    with_defaults: bool
+    others: tuple[str, ...]
+
+
+def parse_submit_arguments(text: str) -> SubmitArguments:
+    """
+    >>> parsed = parse_submit_arguments("--master local[2] --conf spark.sql.ansi.enabled=false pyspark-shell")
+    >>> parsed.settings
     {'spark.master': 'local[2]', 'spark.sql.ansi.enabled': 'false'}
+    >>> parsed.others
+    ('--master', 'local[2]', 'pyspark-shell')
     """
-    words = shlex.split(text)
     settings: dict[str, str] = {}
-    for option, value in pairwise(words):
-        if option in {"--master", "--remote"}:
-            settings[f"spark.{option[2:]}"] = value
-        elif option in {"--conf", "-c"}:
-            name, _, said = value.partition("=")
-            settings[name] = said
-    return settings
+    others: list[str] = []
+    file, load_defaults, rest = "", False, _words(text)
+    for word in rest:
+        if word in ("--conf", "-c"):
+            name, _, value = next(rest, "").partition("=")
+            settings[name] = value
+        elif word == "--properties-file":
+            file = next(rest, "")
+        elif word == "--load-spark-defaults":
+            load_defaults = True
+        else:
+            others.append(word)
+            if word in ("--master", "--remote"):
+                others.append(next(rest, ""))
+                settings[f"spark.{word[2:]}"] = others[-1]
+    return SubmitArguments(settings, file, load_defaults or not file, tuple(others))
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in shlex.split(text):
+        option, equals, value = word.partition("=")
+        yield from (option, value) if equals and option.startswith("--") else (word,)
+
+
+def properties_text(settings: Mapping[str, str]) -> str:
+    """Return settings as a file of properties, as `java.util.Properties` reads it.
+
+    >>> print(properties_text({"spark.a": " b\\n=c:\\\\d"}), end="")
+    spark.a=\\u0020b\\u000a\\u003dc\\u003a\\u005cd
+    """
+    return "".join(f"{_escaped(name)}={_escaped(value)}\n" for name, value in settings.items())
+
+
+def _escaped(text: str) -> str:
+    encoded = text.encode("utf-16-be", "surrogatepass")
+    units = (int.from_bytes(encoded[at:at + 2], "big") for at in range(0, len(encoded), 2))
+    return "".join(chr(unit) if chr(unit) in _PLAIN else f"\\u{unit:04x}" for unit in units)
+
+
+_PLAIN = frozenset(f"{ascii_letters}{digits}._-/")
+"""Characters that stand for themselves anywhere in a file of properties."""
 
 
 def counts(name: str) -> bool:

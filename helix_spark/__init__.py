@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.hermetic.generators import seed_stages_by_name
 from helix_spark.versions import check_pair, refused_python
 
@@ -79,6 +80,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 seed_stages_by_name()  # before an author's file makes any
+AUTHOR_SEEDS.look()  # before an author's file seeds any
 
 
 def __getattr__(name: str) -> Any:

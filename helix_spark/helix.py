@@ -22,6 +22,7 @@ from helix_spark.engine.execution.observer import Lines, Observer, Quiet, Tellin
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.iteration.admission import Admission, Task
 from helix_spark.iteration.answer_steps import iteration_of
 from helix_spark.iteration.audit_process import AuditProcess, job_for
@@ -135,7 +136,8 @@ class Helix:
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
-        return through(SHOWING, self._run(workflow)).plan
+        with AUTHOR_SEEDS.untouched():
+            return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
         """Runs one iteration; returns when its outputs are known. What is to be stored is stored behind that.
@@ -156,7 +158,8 @@ class Helix:
                 self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
             try:
-                iteration = iteration_of(answered(self._run(workflow, message)))
+                with AUTHOR_SEEDS.untouched():
+                    iteration = iteration_of(answered(self._run(workflow, message)))
             finally:
                 if isinstance(self.observer, Telling):
                     self.observer.close()
@@ -190,8 +193,9 @@ class Helix:
             _check_workflow(workflow, "audit")
             self.wait()
             looks_again = everything or wanted is not None
-            run = through(LOOKING, self._run(workflow))
-            return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
+            with AUTHOR_SEEDS.untouched():
+                run = through(LOOKING, self._run(workflow))
+                return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
 
     def end_audits(self) -> None:
         """Ends an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""

@@ -15,6 +15,8 @@ from hypothesis import settings
 
 from benchmarks.local_store import local_store
 from helix_spark.catalog.places.place import LocalPath
+from helix_spark.cli.main import workflow_of
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 
 settings.register_profile("helix", deadline=None)
 settings.load_profile("helix")
@@ -47,6 +49,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     # Modules in their order, not by their number of tests: the few that run commands come first, and take longest.
     config.option.loadscopereorder = False
     return ByModule(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _generators_without_a_seed() -> Iterator[None]:
+    """Put generators back that a test seeds: they would count as seeded by the author of another test's workflow."""
+    yield
+    AUTHOR_SEEDS.release(workflow_of)
+    AUTHOR_SEEDS.look()
+    AUTHOR_SEEDS.begin_loading(workflow_of)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from helix_spark.cli.terminal import say
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.cli.upkeep_commands import upkeep_commands
 from helix_spark.errors import ParameterError
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.project.being_loaded import is_loading
 
 if TYPE_CHECKING:
@@ -285,9 +286,10 @@ def main(factory: Factory | Workflow | None = None) -> None:
         fix_hash_seed()
         helix(obj=process_start())
         return
-    with errors_told():
-        command = _own_command(factory)
-    command(obj=process_start())
+    with AUTHOR_SEEDS.untouched():
+        with errors_told():
+            command = _own_command(factory)
+        command(obj=process_start())
 
 
 def _own_command(declared: Factory | Workflow) -> click.Command:
@@ -332,7 +334,12 @@ def workflow_of(
         )
 
     def made() -> Workflow:
-        return build(factory or find_factory(load_file(path), path, function), path, settings)
+        if factory is not None:
+            return build(factory, path, settings)
+        AUTHOR_SEEDS.begin_loading(workflow_of)
+        workflow = build(find_factory(load_file(path), path, function), path, settings)
+        AUTHOR_SEEDS.hold(workflow_of)  # what this command draws from now on is not the author's draw
+        return workflow
 
     try:
         return made()

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ def watch_file(
     known: frozenset[Path] = frozenset()
     ran: dict[Path, str] = {}
     target = f"{path}:{function}" if function else str(path)
-    since = engine.waiting_since
+    since, context = engine.waiting_since, copy_context()
     while True:
         started = engine.waiting_since = since or time.perf_counter()
         since = None
@@ -57,7 +58,9 @@ def watch_file(
         forget_project(ours)
         _say_saved(ran, texts, to_stderr=False)
         broken: set[Path] = set()
-        try:
+
+        def load_and_run(texts: Texts = texts) -> None:
+            nonlocal ran
             workflow = workflow_of(path, function, settings, engine)
             files = project_files(path)
             ran = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
@@ -65,6 +68,9 @@ def watch_file(
                 seen, next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
             ):
                 run_and_tell(engine, workflow, "", print_answer=True)
+
+        try:
+            context.copy().run(load_and_run)  # what an earlier text of the file set is not there any more
         except OvertakenError as overtaken:
             say(f"{overtaken.what}; going on with the new text")
             known = project_files(path)

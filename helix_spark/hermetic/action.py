@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from types import FrameType
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
-from helix_spark.hermetic.asking import Kind, direct, is_for_spark
+from helix_spark.hermetic.asking import Kind, direct, is_for_spark, kind_of
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
@@ -27,20 +29,29 @@ class Action:
     Attributes:
         watch: what it read and asked for; None where that does not matter.
         drew: once it is over, whether it drew numbers.
+        identifiers: what identifiers of Spark's stages are drawn from.
         disturbed: whether another action may have drawn from the generators while it did.
         under_way: whether it has begun and is not over.
     """
 
     def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
-        self.draws, self.reads_declared = Draws(seed), reads_declared
+        self.draws, self.reads_declared = Draws(seed, AUTHOR_SEEDS), reads_declared
+        self.identifiers = Entropy(f"identifiers {seed}")
+        self._seeds: dict[str, str] = {}
         self.watch = Watch() if watched else None
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
 
+    def end_draws(self) -> None:
+        """Put the generators back, and take note of which were drawn from."""
+        self.drew = self.draws.end()
+        self._seeds = {name: AUTHOR_SEEDS.digest(name) for name in self.draws.drawn}
+
     def seen(self) -> Seen:
         """What it did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
-        drawn = Seen(self.drew, chance=chance if self.drew and self.disturbed else ())
+        disturbed = chance if self.drew and self.disturbed else ()
+        drawn = Seen(self.drew, generators=self._seeds, chance=disturbed)
         return drawn if self.watch is None else drawn | seen_in(self.watch.events)
 
 
@@ -96,7 +107,17 @@ def asks(what: str, frame: FrameType | None) -> None:
 
 def _entropy() -> Entropy | None:
     found = current()
-    return None if found is None else found.draws.entropy
+    if found is None:
+        return None
+    # Identifiers that Spark draws for stages change no result: they are no draw of the author's.
+    return found.identifiers if _asks_for_spark(sys._getframe(1)) else found.draws.entropy
+
+
+def _asks_for_spark(frame: FrameType | None) -> bool:
+    """Return whether the innermost code that is neither Python's own nor Helix's is Spark's."""
+    while frame is not None and (kind := kind_of(frame.f_code.co_filename)) in (Kind.PYTHON, Kind.HELIX):
+        frame = frame.f_back
+    return frame is not None and kind is Kind.SPARK
 
 
 def _watch(_frame: FrameType | None) -> Watch | None:
@@ -156,13 +177,15 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 def _intercepted(action: Action) -> Iterator[None]:
     """While an action's draws follow from its seed, and what it reads is seen."""
     _installed(+1, watched=action.watch is not None)
+    AUTHOR_SEEDS.hold(action)
     try:
         action.draws.begin()
         try:
             yield
         finally:
-            action.drew = action.draws.end()
+            action.end_draws()
     finally:
+        AUTHOR_SEEDS.release(action)
         _installed(-1, watched=action.watch is not None)
 
 
@@ -204,7 +227,11 @@ def others_first() -> Iterator[None]:
 def abandon() -> None:
     """Has actions to come not wait for those under way, which may never end: an interrupt has left them behind."""
     global _turn
-    _turn = _Turn()
+    left, _turn = _turn.action, _Turn()
+    while left is not None:
+        left.draws.put_back()
+        AUTHOR_SEEDS.release(left)
+        left = left.outer
 
 
 @contextmanager

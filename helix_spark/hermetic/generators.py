@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 
 class Entropy:
@@ -38,36 +38,48 @@ class Entropy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class Shared:
     """A generator that all code shares.
 
     Attributes:
-        state: its state, to be put back.
-        restore: puts a state back.
+        name: of its module.
+        get: returns its state, given the module.
+        put: puts a state back.
         seed: has it begin anew from 32 bits.
     """
 
-    state: Callable[[Any], Any]
-    restore: Callable[[Any, Any], None]
+    name: str
+    get: Callable[[Any], Any]
+    put: Callable[[Any, Any], None]
     seed: Callable[[Any, int], None]
+
+    @property
+    def module(self) -> Any:
+        """The module, which is loaded."""
+        return sys.modules[self.name]
+
+    def current(self) -> Any:
+        """Return the state that it has now."""
+        return self.get(self.module)
 
 
 def _seed_numpy(numpy_random: Any, number: int) -> None:
-    try:
-        numpy_random.seed(number)
-    except TypeError:  # somebody has put a generator of another kind in its place, which has no such seed
+    if type(numpy_random.get_bit_generator()).__name__ == "MT19937":  # `seed` would forget how it was seeded before
+        seeded = numpy_random.RandomState(numpy_random.MT19937(0))  # by itself it would ask for entropy
+        seeded.seed(number)
+        numpy_random.set_state(seeded.get_state(legacy=False))
+    else:  # somebody has put a generator of another kind in its place, which has no such seed
         numpy_random.set_bit_generator(type(numpy_random.get_bit_generator())(number))
 
 
-_SHARED: Mapping[str, _Shared] = {
-    "random": _Shared(lambda m: m.getstate(), lambda m, state: m.setstate(state), lambda m, number: m.seed(number)),
-    "numpy.random": _Shared(
-        lambda m: m.get_state(legacy=False), lambda m, state: m.set_state(state), _seed_numpy
+SHARED: Mapping[str, Shared] = {one.name: one for one in (
+    Shared("random", lambda m: m.getstate(), lambda m, state: m.setstate(state), lambda m, number: m.seed(number)),
+    Shared("numpy.random", lambda m: m.get_state(legacy=False), lambda m, state: m.set_state(state), _seed_numpy),
+    Shared(
+        "torch", lambda m: m.get_rng_state(), lambda m, state: m.set_rng_state(state),
+        lambda m, number: m.manual_seed(number),
     ),
-    "torch": _Shared(
-        lambda m: m.get_rng_state(), lambda m, state: m.set_rng_state(state), lambda m, number: m.manual_seed(number)
-    ),
-}
+)}
 """By module; what is not loaded draws nothing."""
 
 _STAGES = "pyspark.ml.param.shared"
@@ -105,55 +117,68 @@ def default_seed(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
+class StartingStates(Protocol):
+    """Knows the states that generators begin with where Helix does not seed them."""
+
+    def state(self, name: str) -> Any:
+        """Return the state of a generator, by its module; None for one that is seeded."""
+
+
 class Draws:
     """The shared generators while code runs whose draws follow from a seed.
 
     Args:
         seed: any text.
+        starts: the generators that begin otherwise; None if all are seeded.
 
     Attributes:
         entropy: what seeds all others.
+        drawn: once it is over, the modules of the shared generators that were drawn from.
     """
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, starts: StartingStates | None = None) -> None:
         self.entropy = Entropy(seed)
-        self._seed = seed
+        self.drawn: tuple[str, ...] = ()
+        self._seed, self._starts = seed, starts
         self._before: dict[str, Any] = {}
         self._began: dict[str, Any] = {}
 
     def begin(self) -> None:
-        """Seeds the generators that are loaded, and those that will be when they are."""
-        for name in _SHARED:
-            if _loaded(name) is not None:
+        """Seed the generators that are loaded, and those that will be when they are."""
+        for name in SHARED:
+            if is_loaded(name):
                 self._take_over(name)
         sys.meta_path.insert(0, self)
 
     def end(self) -> bool:
-        """Puts all generators back. Gives whether anything was drawn from them, or entropy asked for."""
+        """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        drew = self.entropy.requests > 0
-        for name, began in self._began.items():
-            module = sys.modules[name]
-            drew = drew or _plain(_SHARED[name].state(module)) != began
-            _SHARED[name].restore(module, self._before[name])
-        return drew
+        self.drawn = tuple(
+            name for name, began in self._began.items() if plain_state(SHARED[name].current()) != began
+        )
+        self.put_back()
+        return bool(self.drawn) or self.entropy.requests > 0
+
+    def put_back(self) -> None:
+        """Give the generators the process's own states again."""
+        for name, state in self._before.items():
+            SHARED[name].put(sys.modules[name], state)
 
     def away(self) -> dict[str, Any]:
-        """Puts the process's own states back for a while; gives those that `back` needs."""
-        ours = {name: _SHARED[name].state(sys.modules[name]) for name in self._began}
-        for name, state in self._before.items():
-            _SHARED[name].restore(sys.modules[name], state)
+        """Put the process's own states back for a while; return those that `back` needs."""
+        ours = {name: SHARED[name].current() for name in self._began}
+        self.put_back()
         sys.meta_path.remove(self)
         return ours
 
     def back(self, ours: Mapping[str, Any]) -> None:
-        """Goes on from there."""
+        """Go on from there."""
         for name, state in ours.items():
-            self._before[name] = _SHARED[name].state(sys.modules[name])
-            _SHARED[name].restore(sys.modules[name], state)
-        for name in _SHARED:
-            if name not in self._began and _loaded(name) is not None:  # it was loaded meanwhile
+            self._before[name] = SHARED[name].current()
+            SHARED[name].put(sys.modules[name], state)
+        for name in SHARED:
+            if name not in self._began and is_loaded(name):  # it was loaded meanwhile
                 self._take_over(name)
         sys.meta_path.insert(0, self)
 
@@ -165,13 +190,17 @@ class Draws:
             if self in sys.meta_path:
                 self._take_over(name)
 
-        return found_and_then(name, path, target, loaded) if name in _SHARED else None
+        return found_and_then(name, path, target, loaded) if name in SHARED else None
 
     def _take_over(self, name: str) -> None:
-        module, shared = sys.modules[name], _SHARED[name]
-        self._before[name] = shared.state(module)
-        shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
-        self._began[name] = _plain(shared.state(module))
+        module, shared = sys.modules[name], SHARED[name]
+        self._before[name] = shared.current()
+        start = None if self._starts is None else self._starts.state(name)
+        if start is None:
+            shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
+        else:
+            shared.put(module, start)
+        self._began[name] = plain_state(shared.current())
 
 
 def found_and_then(
@@ -192,16 +221,22 @@ def found_and_then(
     return spec
 
 
+def is_loaded(name: str) -> bool:
+    """Return whether a module with a shared generator is loaded; another module may have its name."""
+    module = _loaded(name)
+    return module is not None and (name != "torch" or hasattr(module, "get_rng_state"))
+
+
 def _loaded(name: str) -> ModuleType | None:
     """A module that is loaded to its end: one that another thread imports has no generator yet."""
     module = sys.modules.get(name)
     return None if module is None or getattr(module.__spec__, "_initializing", False) else module
 
 
-def _plain(state: Any) -> Any:
-    """A state as something that can be compared."""
+def plain_state(state: Any) -> Any:
+    """Return a state as something that can be compared."""
     if isinstance(state, dict):
-        return {key: _plain(value) for key, value in state.items()}
+        return {key: plain_state(value) for key, value in state.items()}
     if hasattr(state, "tobytes"):  # numpy's
         return state.tobytes()
     return state.numpy().tobytes() if hasattr(state, "numpy") else state  # torch's

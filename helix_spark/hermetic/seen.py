@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ABSENT = "absent"
-"""Stands for the content of a file, or the value of a variable, that is not there."""
+from helix_spark.hermetic.author_seeds import ABSENT, AUTHOR_SEEDS
+from helix_spark.hermetic.generators import SHARED
 
 _WHOLE = 64 << 20
 """Bytes: a larger file is known by its size, the time of its last write, and blocks of it."""
@@ -25,7 +25,9 @@ class Seen:
     """What one node's code did besides computing.
 
     Attributes:
-        drew: whether it drew numbers, of which Helix gave the seed.
+        drew: whether it drew numbers.
+        generators: by module, what stands for the state from which a shared generator was drawn that the author's code
+            has seeded (see `author_seeds`); ABSENT for one that Helix seeded.
         files: by absolute path, the content of what it read: see `content_of`.
         listed: by absolute path, the names in folders that it looked through: see `names_in`.
         environment: by name, a digest of each variable that it asked for.
@@ -39,24 +41,31 @@ class Seen:
     environment: Mapping[str, str] = field(default_factory=dict)
     chance: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    generators: Mapping[str, str] = field(default_factory=dict)
 
     def __or__(self, other: Seen) -> Seen:
         return Seen(
             self.drew or other.drew, {**self.files, **other.files}, {**self.listed, **other.listed},
             {**self.environment, **other.environment}, tuple(dict.fromkeys((*self.chance, *other.chance))),
-            tuple(dict.fromkeys((*self.outside, *other.outside))),
+            tuple(dict.fromkeys((*self.outside, *other.outside))), {**self.generators, **other.generators},
         )
 
     @property
     def reads(self) -> bool:
         """Whether it read anything that counts."""
-        return bool(self.files or self.listed or self.environment)
+        return bool(self.files or self.listed or self.environment or self.generators)
+
+    @property
+    def seeded(self) -> Mapping[str, str]:
+        """The generators among them that the author's code has seeded."""
+        return {name: state for name, state in self.generators.items() if state != ABSENT}
 
     def agrees(self, other: Seen) -> bool:
         """Whether all that the other one read is the same here."""
         return (
             self.files.items() >= other.files.items() and self.listed.items() >= other.listed.items()
             and self.environment.items() >= other.environment.items()
+            and self.generators.items() >= other.generators.items()
         )
 
     def only(self, other: Seen) -> Seen:
@@ -65,6 +74,7 @@ class Seen:
             self.drew, {path: self.files[path] for path in other.files},
             {path: self.listed[path] for path in other.listed},
             {name: self.environment[name] for name in other.environment},
+            generators={name: self.generators[name] for name in other.generators},
         )
 
     def now(self) -> Seen:
@@ -72,19 +82,20 @@ class Seen:
         return Seen(
             self.drew, {path: content_of(path) for path in self.files}, {path: names_in(path) for path in self.listed},
             {name: value_of(name) for name in self.environment},
+            generators={name: AUTHOR_SEEDS.digest(name) for name in self.generators},
         )
 
     def to_json(self) -> str:
         """For a record; empty where there is nothing to say. Why a result differs is on record elsewhere.
 
         >>> Seen(drew=True).to_json(), Seen().to_json()
-        ('{"drew": true}', '')
+        ('{"drew": true, "generators": {}}', '')
         """
         said: dict[str, Any] = {
             name: dict(sorted(told.items()))
-            for name in ("files", "listed", "environment") if (told := getattr(self, name))
+            for name in ("files", "listed", "environment", "generators") if (told := getattr(self, name))
         }
-        said |= {"drew": True} if self.drew else {}
+        said |= {"drew": True, "generators": dict(sorted(self.generators.items()))} if self.drew else {}
         return json.dumps(said, sort_keys=True) if said else ""
 
 
@@ -92,8 +103,12 @@ NOTHING_SEEN = Seen()
 
 
 def seen_from_json(text: str) -> Seen:
-    """The inverse of `Seen.to_json`."""
-    return Seen(**json.loads(text)) if text else Seen()
+    """Return what `Seen.to_json` wrote. Older records do not say which generators were drawn from, all of which Helix
+    had seeded."""
+    told: dict[str, Any] = json.loads(text) if text else {}
+    if told.get("drew"):
+        told.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
+    return Seen(**told)
 
 
 def content_of(path: str) -> str:

@@ -130,7 +130,8 @@ def _tells(record: ResultRecord) -> bool:
 def _observed(node: Node, outcome: Outcome) -> str:
     """What a node's code was seen to do. The files that its author declares are taken for all that it reads."""
     seen = outcome.seen.get(node.name, Seen())
-    return (Seen(seen.drew, environment=seen.environment) if node.wishes.depends_on else seen).to_json()
+    declared = Seen(seen.drew, environment=seen.environment, generators=seen.generators)
+    return (declared if node.wishes.depends_on else seen).to_json()
 
 
 def _parts(one: NodeRun, outcome: Outcome) -> tuple[Part, ...]:

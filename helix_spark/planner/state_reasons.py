@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helix_spark.dag.node import Dag, Node
+from helix_spark.hermetic.seen import Seen
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.planned_features import feature_reasons
 from helix_spark.planner.problem import Solution, State
@@ -33,7 +34,15 @@ def _reason(one: KnownNode, dag: Dag, solution: Solution) -> str:
             why = _loaded(one, dag)
         case State.COMPUTE:
             why = _computed(one)
-    return why + _DREW if one.signed.seen.drew else why
+    return why + _draws(one.signed.seen)
+
+
+def _draws(seen: Seen) -> str:
+    """Return whose seed the code of a node draws from, where it draws."""
+    if not seen.drew:
+        return ""
+    seeded = " and ".join(f"`{name}`" for name in seen.seeded)
+    return f"; it draws from {seeded} as your code seeds it" if seeded else _DREW
 
 
 def _computed(one: KnownNode) -> str:

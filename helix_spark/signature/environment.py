@@ -6,10 +6,14 @@ import locale
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import Context
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
 
 from helix_spark.signature.functions.chance_in_code import hash_seed
+from helix_spark.signature.objects.encoder import canonical, is_identifiable
+from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, as_first_read, installed, said_of
 from helix_spark.signature.parts import Group, Part, digest
 
@@ -67,3 +71,61 @@ def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
     return tuple(
         Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
     )
+
+
+def context_parts() -> Iterator[Part]:
+    """Yield a part for each setting of a loaded library that the author's code has given another value than the
+    library does: the precision of `decimal`, numpy's error state, configurations of scikit-learn and pandas."""
+    for library, settings_of in _SETTINGS.items():
+        if (module := sys.modules.get(library)) is None:
+            continue
+        now, default = settings_of(module)
+        for name in sorted(name for name, value in now.items() if value != default.get(name)):
+            value = now[name]
+            told = canonical(value).hex() if is_identifiable(value) else repr(value)
+            yield Part(Group.SETTING, f"{library} {name}", digest(library, name, told), shown(value))
+
+
+_Settings = Mapping[str, object]
+
+
+def _decimal_settings(decimal: Any) -> tuple[_Settings, _Settings]:
+    now = decimal.getcontext()
+    traps = _names(signal for signal, is_trapped in now.traps.items() if is_trapped)
+    default = _names((decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow))
+    return {**{name: getattr(now, name) for name in _DECIMAL}, "traps": traps}, {**_DECIMAL, "traps": default}
+
+
+def _names(signals: Iterable[type]) -> list[str]:
+    return sorted(signal.__name__ for signal in signals)
+
+
+_DECIMAL = {
+    "prec": 28, "rounding": "ROUND_HALF_EVEN", "Emin": -999_999, "Emax": 999_999, "capitals": 1, "clamp": 0,
+}
+
+
+def _numpy_settings(numpy: Any) -> tuple[_Settings, _Settings]:
+    def now() -> _Settings:
+        return {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
+
+    return now(), Context().run(now)
+
+
+def _sklearn_settings(sklearn: Any) -> tuple[_Settings, _Settings]:
+    return sklearn.get_config(), vars(sys.modules["sklearn._config"])["_global_config"]
+
+
+def _pandas_settings(_pandas: Any) -> tuple[_Settings, _Settings]:
+    config: Any = sys.modules["pandas._config.config"]
+    options = {name: one for name, one in config._registered_options.items() if name not in config._deprecated_options}
+    return (
+        {name: config._get_option(name, silent=True) for name in options},
+        {name: one.defval for name, one in options.items()},
+    )
+
+
+_SETTINGS: Mapping[str, Callable[[Any], tuple[_Settings, _Settings]]] = {
+    "decimal": _decimal_settings, "numpy": _numpy_settings, "sklearn": _sklearn_settings, "pandas": _pandas_settings,
+}
+"""By library, how to tell its settings and their defaults."""

@@ -14,7 +14,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
 from helix_spark.signature.code import identified, trace, trace_path, value_part, value_trace
 from helix_spark.signature.data_version import DataIdentity, Identified, identify
-from helix_spark.signature.environment import package_part, place_parts, python_part, setting_parts
+from helix_spark.signature.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.signature.functions.chance_in_code import random_sql
 from helix_spark.signature.functions.named_in_texts import functions_called
 from helix_spark.signature.objects.edges import NOTHING_SAID, Said
@@ -176,7 +176,7 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
     used = {*operator.forms, operator.returns}
     packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
     around = surroundings[:1] if _is_plain(operator) else surroundings
-    return (*around, *place_parts(), *(package_part(name) for name in packages))
+    return (*around, *place_parts(), *context_parts(), *(package_part(name) for name in packages))
 
 
 def _is_plain(operator: Function) -> bool:

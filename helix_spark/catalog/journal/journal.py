@@ -51,6 +51,9 @@ ATTEMPTS = 30
 LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
 
+_PAUSES = random.Random()
+"""A generator of its own: `random`'s is the author's."""
+
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""
 
@@ -325,4 +328,4 @@ class Journal(Generic[Row]):
 
 def _pause(attempt: int) -> None:
     """Wait a random while, longer from try to try, so that writers who collided do not collide again."""
-    time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+    time.sleep(_PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))

@@ -11,6 +11,7 @@ from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit
 from helix_spark.hermetic.action import actions_to_come
+from helix_spark.hermetic.context import ThreadContext
 from helix_spark.planner.problem import State
 from helix_spark.waits import first_done
 
@@ -26,12 +27,14 @@ class Dispatch:
         work: has the results.
         pool: the threads of forced units.
         ends: each ends the execution with its error once it has one.
+        context: what the calling thread has set; threads of the pool work in it.
         running: names of the nodes that each call of the pool's is for.
     """
 
     work: NodeWork
     pool: ThreadPoolExecutor
     ends: frozenset[Future[list[Step]]]
+    context: ThreadContext = field(default_factory=ThreadContext)
     running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
 
     def run(self, units: Iterable[Unit]) -> None:
@@ -42,7 +45,7 @@ class Dispatch:
         if self.work.outcome.equal:
             return
         for name in self.work.uncounted():
-            self.running[self.pool.submit(self.work.count, name)] = (name,)
+            self.running[self.pool.submit(self.context.call, self.work.count, name)] = (name,)
         while self.running:
             self._take_what_is_done()
 
@@ -105,7 +108,7 @@ class Dispatch:
             self.work.check(unit)
         for unit in ready:
             if not self._must_wait(unit):  # for one that was started right before it
-                self.running[self.pool.submit(self.work.step, unit)] = unit.names
+                self.running[self.pool.submit(self.context.call, self.work.step, unit)] = unit.names
                 waiting.remove(unit)
         return waiting
 

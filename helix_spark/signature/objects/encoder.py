@@ -11,6 +11,7 @@ import enum
 import operator
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from types import MappingProxyType, SimpleNamespace
 
 from helix_spark.signature.objects import spark_objects, tabular, typing_objects
@@ -206,6 +207,12 @@ def _deque(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     return "deque", encoder(value.maxlen), encoder(list(value))
 
 
+def _context_variable(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    """A context variable is its value where the author's file has been loaded."""
+    assert isinstance(value, ContextVar)
+    return "context variable", value.name, encoder(value.get(None), ".get()")
+
+
 def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     """`operator.itemgetter` and its like say themselves what they are made of."""
     reduced = value.__reduce__()
@@ -227,6 +234,7 @@ _CONTAINERS: dict[type, Callable[[Encoder, object], Iterable[bytes | str]]] = {
     dt.datetime: _moment,
     dt.time: _time,
     dt.timezone: _fixed_zone,
+    ContextVar: _context_variable,
     operator.itemgetter: _reduced,
     operator.attrgetter: _reduced,
     operator.methodcaller: _reduced,

@@ -253,6 +253,7 @@ def control_draws() -> None:
     # A stage's default seed is the hash of its class's name: Python's own where that is the same in each process.
     drawn = os.environ.get("PYTHONHASHSEED", "random") == "random"
     vars(shared)["hash"] = default_seed if drawn else hash
+    _send_seeds()
     made: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -268,6 +269,24 @@ def control_draws() -> None:
     drawing: Any = _Drawing(random.Random(_SEED))
     vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
     frames.random = builtin.py_random = drawing  # type: ignore[attr-defined]  # modules, of which one function is used
+
+
+@cache
+def _send_seeds() -> None:
+    """Fit with the seed that Python gives an estimator, as a classic session does. Connect's client sends only what the
+    author set, and the seed is the one default that the JVM has another value for."""
+    from pyspark.ml import Estimator
+    from pyspark.ml.connect import serialize
+
+    written: Any = serialize.serialize_ml_params
+
+    def write(instance: Any, client: Any) -> Any:
+        params = written(instance, client)
+        if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
+            params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
+        return params
+
+    serialize.serialize_ml_params = write
 
 
 _SEED = 20180611

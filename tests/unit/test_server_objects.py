@@ -9,9 +9,11 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 import pytest
+from program_fakes import FakeServer, Program, Runs, rows
+from pyspark.ml.connect.serialize import deserialize_param
 
 from helix_spark.capture.plan_messages import messages
-from tests.unit.program_fakes import FakeServer, Program, Runs, rows
+from helix_spark.capture.program_client import control_draws
 
 
 @pytest.fixture
@@ -159,3 +161,22 @@ def test_a_program_is_never_given_an_id_of_a_server(runs: Runs) -> None:
     assert all(one.startswith("helix-") for one in runs.returned)
     assert not {*server.models} & {*runs.returned}
     assert all(one.id in server.models for sent in server.asked for one in messages(sent) if hasattr(one, "id"))
+
+
+def test_a_fit_is_sent_the_seed_that_python_gives_the_estimator(runs: Runs) -> None:
+    control_draws()
+    default: list[int] = []
+
+    def program(spark: Any) -> None:
+        from pyspark.ml.recommendation import ALS
+
+        als = ALS(rank=1)
+        default.append(als.getSeed())
+        als.fit(rows(spark))
+        als.copy({als.seed: 7}).fit(rows(spark))
+        ALS(seed=8).fit(rows(spark))
+
+    told = [one.ml_command for one in runs.run(program).asked if isinstance(one, pb.Command)]
+    sent = [one.fit.params.params for one in told if one.HasField("fit")]
+    assert [deserialize_param(one["seed"]) for one in sent] == [default[0], 7, 8]
+    assert all({*one} == {"rank", "seed"} for one in (sent[0], sent[1]))

@@ -143,6 +143,17 @@ class NodeError(HelixError):
         super().__init__(what, where=where, exists=exists, remedy=remedy)
 
 
+def told_of(error: BaseException) -> str:
+    """Return an error as records have it.
+
+    >>> told_of(ZeroDivisionError("division by zero")), told_of(AssertionError()), told_of(KeyboardInterrupt())
+    ('ZeroDivisionError: division by zero', 'AssertionError', 'by Ctrl-C')
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return f"by {error}" if str(error) else "by Ctrl-C"
+    return str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
 def install(extra: str) -> str:
     """How to get what only one of this package's extras brings, as long as no registry has the package.
 

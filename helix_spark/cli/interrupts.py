@@ -58,5 +58,11 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def ignore_termination() -> None:
+    """Have SIGTERM change nothing more: this process ends already. Only the main thread of a process can say so."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+    raise Terminated("SIGTERM")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -133,14 +134,15 @@ def _planned(
 
 def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
     """Runs a program to its end, puts it on record, and returns what it would end its process with."""
-    from helix_spark.program.main_module import print_error
+    from helix_spark.program.main_module import author_line, print_error
 
     error: BaseException | None = None
 
     def told(theirs: BaseException) -> None:
-        if isinstance(theirs, KeyboardInterrupt) and _overtaken(program):
-            return  # who watches it says why
-        if isinstance(theirs, HelixError):
+        if isinstance(theirs, KeyboardInterrupt):
+            if not _overtaken(program):  # else the process that watches it says why
+                tell(f"interrupted{author_line(theirs)}")
+        elif isinstance(theirs, HelixError):
             say(f"error: {theirs}", to_stderr=True)
         elif not isinstance(theirs, SystemExit):
             print_error(theirs, program.path)
@@ -151,6 +153,7 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
         error = theirs
     sys.stdout.flush()
     if isinstance(error, KeyboardInterrupt):
+        ignore_termination()
         if program.answerer is not None:
             program.answerer.interrupt()
         if overtaken := _overtaken(program):
@@ -158,7 +161,9 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
     end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code
-    return 0 if error is None else 130 if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, KeyboardInterrupt):
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+    return 0 if error is None else 1
 
 
 def _overtaken(program: PlainProgram) -> str:

@@ -4,7 +4,6 @@ own each time, beside a server that stays. A save meanwhile ends a run where all
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -153,14 +152,17 @@ def _run(command: Sequence[str], environ: Mapping[str, str], words: Sequence[str
                 with overtaking(run, next_save, run.planned, run.end, texts):
                     process.wait()
             except BaseException:
-                process.wait()  # Ctrl-C goes to it as well, and it puts on record what it had
+                _end(process)
                 raise
         return live.overtaken()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupts a run, which puts on record what it had."""
-    process.send_signal(signal.SIGINT)
+    """Interrupt a run, which records what it had. A run that a terminal's Ctrl-C has interrupted goes on with that.
+
+    SIGTERM, as a shell's background jobs and their children ignore SIGINT.
+    """
+    process.terminate()
     try:
         process.wait(_TO_END)
     except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from helix_spark.catalog.records import FileRecord, Status
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.errors import CatalogError, HelixError, OvertakenError, SetupError
+from helix_spark.errors import CatalogError, OvertakenError, SetupError, told_of
 from helix_spark.iteration import node_records, recording
 from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
 from helix_spark.iteration.output_tables import tables_elsewhere
@@ -177,8 +177,7 @@ def _ending(run: Run) -> tuple[Status, str]:
     failure = run.outcome.failure
     if failure is None:
         return "done", ""
-    text = str(failure) if isinstance(failure, HelixError) else f"{type(failure).__name__}: {failure}"
     # A path that is no text, say, must not keep the end from being recorded.
-    told = text.encode(errors="backslashreplace").decode()
+    told = told_of(failure).encode(errors="backslashreplace").decode()
     ended_by_somebody = _interrupted(run) or isinstance(failure, OvertakenError)
     return ("interrupted" if ended_by_somebody else "failed"), told

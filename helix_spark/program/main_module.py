@@ -59,6 +59,19 @@ def print_error(error: BaseException, path: Path) -> None:
     traceback.print_exception(type(error), error, error.__traceback__)
 
 
+def author_line(error: BaseException) -> str:
+    """Return where in the author's code an error came up, as `` at FILE:LINE``; empty if that is unknown."""
+    frames, found = error.__traceback__, ""
+    while frames is not None:
+        kind = kind_of(frames.tb_frame.f_code.co_filename)
+        if kind is Kind.AUTHOR:
+            found = f" at {Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno}"
+        elif kind is Kind.SPARK:
+            break
+        frames = frames.tb_next
+    return found
+
+
 def _without_ours(frames: TracebackType | None) -> TracebackType | None:
     if frames is None:
         return None

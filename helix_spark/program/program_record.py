@@ -13,7 +13,7 @@ from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.errors import HelixError, Location, OvertakenError
+from helix_spark.errors import Location, OvertakenError, told_of
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
@@ -51,17 +51,21 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         provenance = Provenance.of(Location(str(program.path), 1))
         rows = rows_of_program(program)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
-        kept = keep_results(rows, program, begun.number)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
-            error=_told(error)[:10_000],
+            error="" if error is None or _is_exit(error) else told_of(error)[:10_000],
             start_seconds=program.server.start_seconds or None if program.server is not None else None,
         ))
+        if ended.status == "interrupted":  # at once: whoever interrupted it may not wait for what follows
+            catalog.append_iteration(ended)
+        # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
+        to_keep = not isinstance(error, KeyboardInterrupt)
+        kept = keep_results(rows, program, begun.number) if to_keep else {}
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
         nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
         ended = replace(ended, plan=with_ending(ended.plan, _edit(last, program, ended, nodes), {}))
-        catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number))
+        catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number) if to_keep else ())
         catalog.sync()
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
@@ -104,13 +108,6 @@ def _status(error: BaseException | None) -> Any:
     if error is None or _is_exit(error):
         return "done"
     return "interrupted" if isinstance(error, KeyboardInterrupt | OvertakenError) else "failed"
-
-
-def _told(error: BaseException | None) -> str:
-    """What ended a run, in words; empty where it came to its end."""
-    if error is None or _is_exit(error):
-        return ""
-    return str(error) if isinstance(error, HelixError) else f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _is_exit(error: BaseException) -> bool:

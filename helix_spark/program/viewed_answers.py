@@ -48,7 +48,10 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     assert program.answerer is not None
     assert program.record is not None
     tally = tally_of(program.answerer.asked, program.record)
-    return tally.run_text(ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0)
+    return tally.run_text(
+        ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
+        interrupted=ended.status == "interrupted",
+    )
 
 
 def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:

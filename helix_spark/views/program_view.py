@@ -149,7 +149,9 @@ class Tally:
         told = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
         return "; ".join(filter(None, told)) if self.reused else ""
 
-    def run_text(self, name: str, number: int, seconds: float, session: float) -> str:
+    def run_text(
+        self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False
+    ) -> str:
         """How a run went, in a line.
 
         Args:
@@ -162,7 +164,12 @@ class Tally:
         3 fits
         30.0 s to answer (Spark's start 4.0 s)
         about 12.0 s of computing saved
+        >>> Tally(asked=9, fresh=8, fitted=3, saved=2.0).run_text("train", 3, 30.0, 4.0, interrupted=True)
+        'train, iteration 3: interrupted after 30.0 s; what Spark answered is kept (8 answers)'
         """
+        if interrupted:
+            kept = f"; what Spark answered is kept ({self.fresh} answer{'s' if self.fresh > 1 else ''})"
+            return f"{name}, iteration {number}: interrupted after {seconds:.1f} s{kept if self.fresh else ''}"
         fits = f"; {self.fitted} fit{'s' if self.fitted > 1 else ''}" if self.fitted else ""
         return (
             f"{name}, iteration {number}: of {self.asked} questions to Spark {self.reused} "

@@ -6,26 +6,34 @@ What the server is to do is in the variable FAKED: ``slow`` has each query wait 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyspark.sql.connect.proto as pb
 from program_fakes import FakeServer
 
+from helix_spark.cli import watching
 from helix_spark.cli.main import main
+from helix_spark.engine.spark import connect_server
 from helix_spark.program.program_server import ProgramServer
 
 
-def start(folder: Path, *words: str, behaviour: str = "", output: Path | None = None) -> subprocess.Popen[str]:
-    """Start the command in a folder."""
+def start(folder: Path, *words: str, behaviour: str = "", background: bool = False) -> subprocess.Popen[str]:
+    """Start the command in a folder.
+
+    Args:
+        background: whether it ignores SIGINT, as what a shell starts with ``&``.
+    """
     environ = {**os.environ, "FAKED": behaviour, "PYTHONHASHSEED": "0", "HELIX_CATALOG": "catalog"}
-    where: Any = subprocess.PIPE if output is None else output.open("w")
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).resolve()), *words], cwd=folder, text=True, env=environ,
-        stdout=where, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler),
     )
 
 
@@ -37,10 +45,34 @@ class SlowServer(FakeServer):
         time.sleep(60)
         return super().ExecutePlan(request, metadata)
 
+    def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        return pb.InterruptResponse()
+
+
+class KeptServer:
+    """The server of `helix watch`."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """Nothing: there is no process."""
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def stop(self) -> None:
+        Path("stopped").touch()
+
+
+def run_command(path: Path, arguments: Sequence[str], place: Any) -> list[str]:
+    """The command of a run of `helix watch`."""
+    return [sys.executable, str(Path(__file__).resolve()), "run", str(path)]
+
 
 def faked(words: Sequence[str]) -> None:
     server = SlowServer() if os.environ["FAKED"] == "slow" else FakeServer()
-    ProgramServer.stub = lambda _: server  # type: ignore[method-assign]  # for this process
+    # For this process:
+    ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
+    connect_server.ConnectServer = KeptServer  # type: ignore[misc, assignment]
+    watching._command = run_command
     sys.argv = ["helix", *words]
     main()
 

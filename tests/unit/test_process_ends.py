@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import pytest
 from faked_command import start
 
 from helix_spark.catalog.catalog import Catalog
@@ -44,3 +48,62 @@ def test_a_forked_child_ends_and_records_nothing_of_its_parent(tmp_path: Path) -
     assert printed.count("helix: forks, iteration 1") == 1, printed
     (iteration,) = Catalog.open(tmp_path / "catalog", create=False).iterations()
     assert (iteration.number, iteration.status) == (1, "done")
+
+
+WAITS = """
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.getOrCreate()
+spark.range(10).count()
+"""
+
+
+def wait_until(happened: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not happened.exists():
+        assert process.poll() is None
+        assert time.monotonic() < until, "it has not come so far"
+        time.sleep(0.05)
+
+
+def statuses(folder: Path) -> list[tuple[str, str]]:
+    catalog = Catalog.open(folder / "catalog", create=False)
+    assert list(catalog.leases.names()) == []
+    return [(one.status, one.error) for one in catalog.iterations()]
+
+
+@pytest.mark.parametrize(("sent", "code", "why"), [
+    (signal.SIGTERM, 143, "by SIGTERM"), (signal.SIGINT, 130, "by Ctrl-C"),
+])
+def test_a_run_that_is_interrupted_says_so_and_is_recorded(
+    sent: signal.Signals, code: int, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    process = start(tmp_path, "run", "waits.py", behaviour="slow")
+    wait_until(tmp_path / "asked", process)
+    process.send_signal(sent)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == code, printed
+    assert "helix: interrupted at waits.py:5\n" in printed
+    assert "helix: waits, iteration 1: interrupted after" in printed
+    assert "Traceback" not in printed
+    assert statuses(tmp_path) == [("interrupted", why)]
+
+
+def test_a_watch_interrupts_a_run_after_a_save_and_ends_with_it_by_sigterm(tmp_path: Path) -> None:
+    program, asked = tmp_path / "waits.py", tmp_path / "asked"
+    program.write_text(WAITS)
+    watch = start(tmp_path, "watch", "waits.py", behaviour="slow", background=True)
+    wait_until(asked, watch)
+    asked.unlink()
+    program.write_text(WAITS.replace("10", "20"))
+    wait_until(asked, watch)
+    watch.terminate()
+    printed, _ = watch.communicate(timeout=30)
+    assert watch.returncode == 143, printed
+    assert (tmp_path / "stopped").exists()
+    assert "Traceback" not in printed
+    (second, first) = statuses(tmp_path)
+    assert second == ("interrupted", "by SIGTERM")
+    assert first[0] == "interrupted"
+    assert first[1].startswith("waits.py: line 5 saved while `spark.range(...).count` was to be computed")

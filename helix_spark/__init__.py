@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declared_metrics import metric
     from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
-    from helix_spark.workflow.operators import HashSplit
+    from helix_spark.workflow.operators import HashSplit, TimeSplit
     from helix_spark.workflow.refs import NodeRef
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
     from helix_spark.workflow.workflow import Workflow, fixed
@@ -49,8 +49,9 @@ if refused_python():
 __all__ = [
     "Bucketizer", "CatalogError", "EndedError", "Fields", "HashSplit", "Helix", "HelixError", "Interaction",
     "Iteration", "MlflowTracker", "NodeError", "NodeRef", "NotStoredError", "Observer", "OneHot", "ParameterError",
-    "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "Workflow", "WorkflowError", "csv",
-    "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "session", "table", "text",
+    "Plan", "Policy", "RecordedIteration", "SetupError", "Silent", "SourceError", "TimeSplit", "Workflow",
+    "WorkflowError", "csv", "delta", "fixed", "json", "main", "metric", "parquet", "plot", "reader", "session",
+    "table", "text",
 ]
 
 _HOMES = {
@@ -68,7 +69,7 @@ _HOMES = {
     "helix_spark.planner.storage": ("Policy",),
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
     "helix_spark.workflow.declared_metrics": ("metric",),
-    "helix_spark.workflow.operators": ("HashSplit",),
+    "helix_spark.workflow.operators": ("HashSplit", "TimeSplit"),
     "helix_spark.plots": ("plot",),
     "helix_spark.workflow.refs": ("NodeRef",),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),

@@ -1,4 +1,5 @@
-"""Who earns more than 50,000 a year? The census-income workflow on all 48,842 rows of Adult (UCI).
+"""Who earns more than 50,000 a year? The census-income workflow on Adult (UCI): 32,561 rows to train with, 16,281 to
+test with.
 
     helix run jobs/census.py
     helix run jobs/census.py --set reg=0.01       # a parameter of the function below
@@ -8,8 +9,8 @@
 
 Edit a line and run it again: only what the edit touches is computed.
 
-With the defaults 83.6 % of the test rows, a fifth of all, are told right (76.4 % earn no more than that), and the area
-under the curve is 0.894.
+With the defaults 83.4 % of the test rows are classified correctly (76.4 % earn no more than that), and the area under
+the curve is 0.888.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ SCHEMA = (
     "occupation string, relationship string, race string, sex string, capital_gain double, capital_loss double, "
     "hours_per_week double, native_country string, income string"
 )
-COLUMNS = tuple(field.split()[0] for field in SCHEMA.split(", "))
 CATEGORIES = ("education", "occupation", "marital_status", "workclass", "relationship", "race", "sex", "native_country")
 
 
@@ -42,10 +42,9 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     """The workflow.
 
     `path`: the data, if not the public one; `reg`: regularisation; `bins`: age buckets; `times`: how often the rows are
-    repeated, to see what becomes of it all with more of them; all copies of a row are on one side of the split.
+    repeated, to see what becomes of it all with more of them.
     """
     wf = hx.Workflow("census")
-    # UCI's two files, one to train and one to test with, are taken together and divided anew below.
     wf.source("data", hx.csv(
         path or adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True,
         ignoreTrailingWhiteSpace=True,
@@ -54,23 +53,23 @@ def census(path: str = "", reg: float = 0.1, bins: int = 10, times: int = 1) -> 
     # A node has its function's name, and reads the nodes that the function's parameters are named after.
     @wf.scanner
     def rows(data: DataFrame) -> DataFrame:
-        trimmed = data.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+        # UCI's file of the test rows ends its labels with a full stop; the file of the training rows does not.
+        parted = data.withColumn("part", F.when(data.income.endswith("."), "test").otherwise("train"))
+        trimmed = parted.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
         return trimmed if times == 1 else trimmed.withColumn("copy", F.explode(F.sequence(F.lit(1), F.lit(times))))
 
     @wf.extractor
     def capital(rows: DataFrame) -> Column:
         return F.log1p(rows.capital_gain) - F.log1p(rows.capital_loss)
 
-    # The buckets and categories are learned from all rows, test rows too, as in the plain job that this one is compared
-    # with; given the split of `income`, as split=hx.HashSplit(...), they would be learned from its training rows alone.
+    # Buckets and categories are learned from the training rows alone, by the same split as the examples'.
     numbers = [wf.extractor(name, hx.Fields(name), on=rows) for name in ("age", "hours_per_week")]
-    age_bucket = wf.extractor("age_bucket", hx.Bucketizer("age", bins=bins), on=rows)
-    categories = [wf.extractor(f"{name}_is", hx.OneHot(name), on=rows) for name in CATEGORIES]
+    age_bucket = wf.extractor("age_bucket", hx.Bucketizer("age", bins=bins), on=rows, split="part")
+    categories = [wf.extractor(f"{name}_is", hx.OneHot(name), on=rows, split="part") for name in CATEGORIES]
 
     # Examples: what the extractors made of each row as one vector, its label, and whether it trains or tests.
     income = wf.synthesizer(
-        "income", rows, features=[*numbers, capital, age_bucket, *categories], label="income = '>50K'",
-        split=hx.HashSplit(test=0.2, seed=1, key=COLUMNS),
+        "income", rows, features=[*numbers, capital, age_bucket, *categories], label="income = '>50K'", split="part",
     )
     model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=income, regParam=reg, maxIter=50)
     wf.predict("predictions", model, income)  # of the test rows

@@ -131,7 +131,7 @@ MNIST = Dataset(
 
 
 def adult() -> list[str]:
-    """Paths of `adult.data` (32,561 rows) and `adult.test` (16,281): the 48,842 rows of the census.
+    """Paths of `adult.data` (32,561 rows to train with) and `adult.test` (16,281 to test with), UCI's own split.
 
     Fields are separated by ", ", "?" is a missing value. `adult.test` begins with a comment line
     ("|1x3 Cross validator") and its labels end in "."; the bytes are UCI's, unchanged.

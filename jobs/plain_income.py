@@ -5,7 +5,7 @@ Helix's.
     helix run jobs/plain_income.py      # the same answers; the next time only what an edit touches is asked of Spark
     helix watch jobs/plain_income.py    # the same at each save, with Spark kept warm
 
-With the defaults the area under the curve is 0.894 on the rows that were held out.
+With the defaults the area under the curve is 0.889 on UCI's test rows.
 """
 
 import sys
@@ -36,9 +36,10 @@ people = spark.read.csv(
     sys.argv[1:] or adult(), schema=SCHEMA, comment="|", nullValue="?", ignoreLeadingWhiteSpace=True,
     ignoreTrailingWhiteSpace=True,
 )
-people = people.dropna(subset=["income"]).withColumn("label", F.col("income").startswith(">50K").cast("double"))
+people = people.dropna(subset=["income"]).withColumn("test", F.col("income").endswith("."))  # as UCI divides them
+people = people.withColumn("label", F.col("income").startswith(">50K").cast("double"))
 people = people.withColumn("gain", F.log1p("capital_gain") - F.log1p("capital_loss")).cache()
-train, held_out = people.randomSplit([0.8, 0.2], seed=11)
+train, held_out = people.where("not test"), people.where("test")
 
 indexed, encoded = [f"{name}_index" for name in CATEGORIES], [f"{name}_vector" for name in CATEGORIES]
 logistic = LogisticRegression(maxIter=10)

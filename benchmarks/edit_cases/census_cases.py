@@ -88,7 +88,7 @@ CENSUS = (
     _case("extractors in another order", _edit(
         "[*numbers, capital, age_bucket, *categories]", "[capital, *numbers, age_bucket, *categories]",
     ), must_run=ASSEMBLED, answer="any"),
-    _case("another split", _edit("seed=1", "seed=2"), must_run=ASSEMBLED, answer="new"),
+    _case("another split", _edit('data.income.endswith(".")', "data.age % 5 == 0"), must_run=FROM_ROWS, answer="new"),
     _case("reducer", _edit(
         "(predictions.prediction == predictions.label).mean()", "(predictions.prediction != predictions.label).mean()",
     ), must_run=frozenset({"accuracy"}), answer="new"),
@@ -99,7 +99,7 @@ CENSUS = (
         "    return wf\n"
     )), must_run=frozenset({"positives"}), answer="new"),
     _case("scanner", _edit(
-        "        trimmed = data.withColumn(", "        trimmed = data.where('age > 20').withColumn(",
+        "        parted = data.withColumn(", "        parted = data.where('age > 20').withColumn(",
     ), must_run=FROM_ROWS, answer="new"),
     _case("source option", _edit('nullValue="?"', 'nullValue="Private"'), must_run=ALL, answer="new"),
     _case("source file appended", Append(DATA, NEW_PEOPLE), must_run=ALL, answer="new"),

@@ -17,10 +17,11 @@ from helix_spark.capture.captured_function import (
     capture,
 )
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
+from helix_spark.dag.compilation import with_known_columns
 from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.action import Action
 from helix_spark.workflow.names_used import names_used
-from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, Read, Result, Select
+from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, OwnSplit, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
 
 _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, Form.ANY}}
@@ -58,7 +59,7 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str], call: Calls = called) -
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
-        made = _captured(node, dag, settings, known, call)
+        made = with_known_columns(_captured(node, dag, settings, known, call), known)
         nodes.append(made)
         if made.result is Result.TABLE:
             known[made.name] = _columns(made, settings, known)
@@ -163,10 +164,12 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
             return tuple(map(str, data.columns if names is None else names))
         case Select(columns=columns):
             return columns
+        case Assemble(split=OwnSplit()) if known.get(node.inputs[0]) is None:
+            return None
         case Assemble(label=label, split=split, keep=keep):
             made = ["features", *["label"] * (label is not None), *["split"] * (split is not None)]
             made += [one.name for one in keep if isinstance(one, Kept)]
-            return (*made, *(one for one in keep if isinstance(one, str)))
+            return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
         case BuiltFunction(built=built):
             of = {place: known.get(source) for place, source in enumerate(node.inputs)}
             try:

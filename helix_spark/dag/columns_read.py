@@ -21,10 +21,11 @@ from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,
     FitStage,
-    HashSplit,
     Interact,
     Select,
+    Split,
     Stage,
+    split_columns,
     split_of_fit,
 )
 
@@ -114,11 +115,11 @@ def _of_examples(examples: Assemble) -> Reads:
     return _divided(replace(named, text=label), examples.split)
 
 
-def _divided(reads: Reads, split: HashSplit | None) -> Reads:
+def _divided(reads: Reads, split: Split | None) -> Reads:
     """What is read of a table whose rows are divided: by columns that are named, else by all that is in them."""
     if split is None:
         return reads
-    by = reads_by_name(split.key) if split.key else WHOLE
+    by = reads_by_name(names) if (names := split_columns(split)) else WHOLE
     return replace(reads, names=reads.names | by.names, whole=reads.whole or by.whole)
 
 

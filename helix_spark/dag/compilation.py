@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import networkx as nx
@@ -23,6 +23,7 @@ from helix_spark.workflow.operators import (
     Kept,
     Kind,
     Operator,
+    OwnSplit,
     Predict,
     Read,
     Result,
@@ -41,7 +42,7 @@ def compile_workflow(workflow: Workflow) -> Dag:
     """
     declared = {declaration.name: declaration for declaration in workflow.declarations}
     nodes = [_node(declaration, declared) for declaration in workflow.declarations]
-    ordered = _with_sides(_topological(nodes))
+    ordered = _topological(nodes)
     by_name = {node.name: node for node in ordered}
     _check_columns(ordered, by_name)
     for node in ordered:
@@ -72,37 +73,43 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
 
 
 def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Declaration]) -> Operator:
-    """An operator whose author did not say which rows it takes, with those that the split of its examples gives it:
-    here, where every name is known, however the examples were named and whenever they were declared."""
+    """Return an operator with the split, or the side of it, that its author leaves to the table that it reads: here,
+    where every name is known, however the examples were named and whenever they were declared.
+
+    Examples without a split take that of their table's column `split`, if it has one (see `OwnSplit`). Which side
+    their readers take is left open with that.
+    """
+    if isinstance(operator, Assemble) and operator.split is None:
+        return replace(operator, split=OwnSplit())
     if not isinstance(operator, FitStage | Predict) or operator.rows is not None:
         return operator
-    if not _is_split(declared[_examples_of(operator, inputs)].operator):
-        return replace(operator, rows="all")
+    examples = declared[examples_of(operator, inputs)].operator
+    if not isinstance(examples, Assemble) or examples.split is None:
+        return operator
     return replace(operator, rows="train" if isinstance(operator, FitStage) else "test")
 
 
-def _with_sides(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """The nodes, where a learner or a prediction takes all rows of what was never split: a column `split` there is the
-    author's own."""
-    divided: set[str] = set()
-    for node in nodes:
-        if _is_split(node.operator) or not divided.isdisjoint(node.inputs):
-            divided.add(node.name)
-    return tuple(
-        replace(node, wishes=replace(node.wishes, all_rows=True))
-        if node.kind in (Kind.LEARNER, Kind.PREDICT) and isinstance(node.operator, FitStage | Predict)
-        and _examples_of(node.operator, node.inputs) not in divided else node
-        for node in nodes
-    )
-
-
-def _is_split(operator: Operator) -> bool:
-    return isinstance(operator, Assemble) and operator.split is not None
-
-
-def _examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
-    """The table whose rows it takes; a prediction takes a model before that."""
+def examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
+    """The name of the table whose rows an operator takes; a prediction takes a model before that."""
     return inputs[0] if isinstance(operator, FitStage) else inputs[1]
+
+
+def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]) -> Node:
+    """Return a node that says no more that its table may have a column `split`, where it is known to have none.
+
+    Args:
+        columns: of tables by name; None where they are not known.
+    """
+    operator, plain = node.operator, node.operator
+    match operator:
+        case Assemble(split=OwnSplit()):
+            table, plain = node.inputs[0], replace(operator, split=None)
+        case FitStage(rows=None) | Predict(rows=None):
+            table, plain = examples_of(operator, node.inputs), replace(operator, rows="all")
+        case _:
+            return node
+    known = columns.get(table)
+    return node if known is None or "split" in {name.lower() for name in known} else replace(node, operator=plain)
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.workflow.operators import Assemble, FitStage, HashSplit, Kind, split_of_fit
+from helix_spark.workflow.operators import Assemble, FitStage, Kind, OwnSplit, Split, split_of_fit
 from helix_spark.workflow.parameters import takes_label
 
 
@@ -39,7 +39,7 @@ def _warnings(node: Node, dag: Dag) -> Iterator[str]:
             )
 
 
-def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, HashSplit]]:
+def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
     """Names and splits of the divided examples that hold what a fit's extractor makes, by way of others or not."""
     seen: set[str] = set()
     waiting = [fit.name]
@@ -49,7 +49,7 @@ def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, HashSplit]]:
             if name in seen:
                 continue
             seen.add(name)
-            if isinstance(reader.operator, Assemble) and reader.operator.split is not None:
+            if isinstance(reader.operator, Assemble) and not isinstance(reader.operator.split, OwnSplit | None):
                 yield name, reader.operator.split
             elif reader.kind is Kind.EXTRACTOR:
                 waiting.append(name)

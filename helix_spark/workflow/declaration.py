@@ -64,8 +64,6 @@ class Wishes:
             for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
         prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
-        all_rows: of a learner or a prediction: all rows are meant, on whichever side of a split they are: its author
-            says so, or nothing that it reads was split.
         metrics: what is said of numbers in its result, by their whole names.
     """
 
@@ -76,7 +74,6 @@ class Wishes:
     depends_on: tuple[Any, ...] = ()
     exclude: tuple[str, ...] = ()
     prune_features: bool = False
-    all_rows: bool = False
     metrics: tuple[Metric, ...] = ()
 
     @property

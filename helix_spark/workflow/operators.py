@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -169,7 +171,8 @@ class FitStage:
 
     Attributes:
         columns: the stage's column parameters that are inputs.
-        rows: which rows; None until the workflow is compiled, where the split of the examples decides.
+        rows: which rows; None lets the split of the examples decide: that of their declaration when the workflow is
+            compiled, else their column `split` if they have one.
     """
 
     stage: Stage
@@ -221,25 +224,106 @@ class HashSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnSplit:
+    """A split that a column of the table names: ``split="part"``.
+
+    Test rows are those with ``"test"``, ``true`` or ``1``, training rows those with ``"train"``, ``false`` or ``0``, in
+    any case of letters. Any other value, null too, is an error.
+
+    Attributes:
+        column: the column's name.
+    """
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSplit(ColumnSplit):
+    """The column `split` that a table may have, where its reader names no split."""
+
+    column: str = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Divides examples by time: rows before a moment are training rows, rows from then on are test rows.
+
+    Attributes:
+        column: a date or a timestamp, text that Spark casts to one, or a number such as a year.
+        before: the moment: a `date`, a `datetime`, text in ISO format, or a number. A date begins at midnight in
+            Spark's session time zone.
+
+    >>> TimeSplit("day", before="2013-10-01").before
+    '2013-10-01'
+    """
+
+    column: str
+    before: str | float | date = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.column, str) or not self.column:
+            raise OperatorError(
+                f"a split by time names its column, not {self.column!r}", where=caller(),
+                remedy='for example hx.TimeSplit("day", before="2013-10-01")',
+            )
+        object.__setattr__(self, "before", _moment(self.before))
+
+
+def _moment(before: object) -> str | float:
+    """A moment as ISO text or a number.
+
+    Raises:
+        OperatorError: it is neither.
+    """
+    if isinstance(before, Real) and not isinstance(before, bool) and isfinite(before):
+        return int(before) if isinstance(before, Integral) else float(before)
+    text = before.isoformat() if isinstance(before, date) else before
+    try:
+        if isinstance(text, str):
+            datetime.fromisoformat(text)
+            return text
+    except ValueError:
+        pass  # the sentence below covers it
+    raise OperatorError(
+        f"a split by time ends its training rows before a date, a time or a number, not {before!r}", where=caller(),
+        remedy='for example hx.TimeSplit("day", before="2013-10-01")',
+    )
+
+
+Split = HashSplit | ColumnSplit | TimeSplit
+"""How rows are divided into train and test."""
+
+
+def split_columns(split: Split | None) -> tuple[str, ...]:
+    """The columns that a split names."""
+    match split:
+        case None:
+            return ()
+        case HashSplit(key=key):
+            return key
+        case _:
+            return (split.column,)
+
+@dataclass(frozen=True, slots=True)
 class FitCategoriesOfTraining(FitCategories):
     """The same of the training rows of a split alone. An operator of its own, so that plain fits stay what they were,
     as are the two that follow."""
 
-    split: HashSplit
+    split: Split
 
 
 @dataclass(frozen=True, slots=True)
 class FitQuantilesOfTraining(FitQuantiles):
     """See `FitCategoriesOfTraining`."""
 
-    split: HashSplit
+    split: Split
 
 
 @dataclass(frozen=True, slots=True)
 class FitStageOfTraining(FitStage):
     """See `FitCategoriesOfTraining`. What an extractor learns from is not divided yet: its `rows` are all."""
 
-    split: HashSplit = field(kw_only=True)
+    split: Split = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +347,7 @@ class Assemble:
 
     features: tuple[Input, ...]
     label: str | Input | None
-    split: HashSplit | None
+    split: Split | None
     keep: tuple[str | Kept, ...] = ()
 
 
@@ -295,7 +379,7 @@ Operator = (
 )
 
 
-def split_of_fit(operator: Operator) -> HashSplit | None:
+def split_of_fit(operator: Operator) -> Split | None:
     """The split whose training rows alone what an extractor learns is learned from; None of all other operators."""
     if isinstance(operator, FitCategoriesOfTraining | FitQuantilesOfTraining | FitStageOfTraining):
         return operator.split

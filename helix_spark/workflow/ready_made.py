@@ -16,6 +16,7 @@ from helix_spark.workflow.operators import (
     Assemble,
     Bucket,
     ColumnSource,
+    ColumnSplit,
     EncodeCategories,
     FitCategories,
     FitCategoriesOfTraining,
@@ -31,7 +32,9 @@ from helix_spark.workflow.operators import (
     Operator,
     Result,
     Select,
+    Split,
     Stage,
+    TimeSplit,
 )
 from helix_spark.workflow.parameters import check_stage
 from helix_spark.workflow.refs import NodeRef
@@ -42,7 +45,7 @@ Naming = Callable[[NodeRef | str], str]
 
 
 def extractor(
-    name: str, what: Any, base: str, parameters: Mapping[str, Any], split: HashSplit | None, wishes: Wishes,
+    name: str, what: Any, base: str, parameters: Mapping[str, Any], split: Split | None, wishes: Wishes,
     naming: Naming, where: Location,
 ) -> tuple[Declaration, ...]:
     """A ready-made extractor of the table `base`: its fit, where it has one, and its column.
@@ -54,7 +57,6 @@ def extractor(
         OperatorError: parameters where there are none or that a stage does not take, a wish to keep what is nothing
             by itself, or a split of what learns nothing.
     """
-    _check_split("extractor", name, split, where)
     *fits, column = _extractor(name, what, base, parameters, naming, where)
     if fits:
         mine = Wishes(exclude=wishes.exclude)  # what is wished else is wished of what it learns
@@ -120,7 +122,7 @@ def _fitted(
     return learned, _column(name, apply, (*inputs, learned.name), where)
 
 
-def _of_training(fit: Operator, split: HashSplit | None) -> Operator:
+def _of_training(fit: Operator, split: Split | None) -> Operator:
     """What a fit learns, learned from the training rows of a split, if there is one."""
     if split is None:
         return fit
@@ -155,18 +157,17 @@ def _inputs(
 
 
 def examples(
-    name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: HashSplit | None,
+    name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: Split | None,
     keep: Sequence[str | NodeRef], wishes: Wishes, naming: Naming, where: Location,
 ) -> Declaration:
     """Examples that are assembled from extractors of the table `base`.
 
     Raises:
-        OperatorError: no features, one that is no extractor, a kept column of a name that examples have already, or a
-            split that is none.
+        OperatorError: no features, one that is no extractor, or a kept column of a name that examples have already.
     """
     features, keep = several("features", features, where), several("keep", keep, where)
     kept = [column for column in keep if isinstance(column, NodeRef)]
-    _check_examples(name, features, split, kept, where)
+    _check_examples(name, features, kept, where)
     wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
     inputs, sources = _inputs(base, wanted, naming)
     positions = tuple(source for source in sources if isinstance(source, Input))
@@ -178,7 +179,7 @@ def examples(
 
 
 def _check_examples(
-    name: str, features: Sequence[object], split: object, kept: Sequence[NodeRef], where: Location
+    name: str, features: Sequence[object], kept: Sequence[NodeRef], where: Location
 ) -> None:
     if not features:
         raise OperatorError(f"synthesizer {name!r} was given no features", where=where)
@@ -187,7 +188,6 @@ def _check_examples(
             f"a feature of {name!r} is not an extractor", where=where,
             remedy='make one of a plain column with wf.extractor("x", hx.Fields("x"), on=table)',
         )
-    _check_split("synthesizer", name, split, where)
     taken = next((one.name for one in kept if one.name in ("features", "label", "split")), None)
     if taken is not None:
         raise OperatorError(
@@ -196,12 +196,21 @@ def _check_examples(
         )
 
 
-def _check_split(kind: str, name: str, split: object, where: Location) -> None:
-    if split is not None and not isinstance(split, HashSplit):
-        raise OperatorError(
-            f"the split of {kind} {name!r} is a {type(split).__name__}", where=where,
-            remedy="for example split=hx.HashSplit(test=0.2)",
-        )
+def split_from(kind: Kind, name: str, split: object, where: Location) -> Split | None:
+    """The split that an author gives; a text names a column.
+
+    Raises:
+        OperatorError: it is something else.
+    """
+    if isinstance(split, str) and split:
+        return ColumnSplit(split)
+    if split is None or isinstance(split, HashSplit | ColumnSplit | TimeSplit):
+        return split
+    raise OperatorError(
+        f"the split of {kind} {name!r} is a {type(split).__name__}", where=where,
+        remedy='for example split=hx.HashSplit(test=0.2), split=hx.TimeSplit("day", before="2013-10-01"), or the name '
+        "of a column that says of each row whether it is for training or testing",
+    )
 
 
 def _is_transformer(what: Any) -> bool:

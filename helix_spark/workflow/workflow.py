@@ -20,7 +20,6 @@ from helix_spark.workflow.operators import (
     FitStage,
     Form,
     Function,
-    HashSplit,
     Kind,
     Predict,
     PredictKeeping,
@@ -28,6 +27,7 @@ from helix_spark.workflow.operators import (
     Result,
     Rows,
     Select,
+    Split,
     Stage,
 )
 from helix_spark.workflow.parameters import check_stage, separated
@@ -134,7 +134,7 @@ class Workflow:
     def extractor(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
     @overload
     def extractor(
-        self, name: str, what: Any, /, *, on: NodeRef | str, split: HashSplit | None = None, **options: Any
+        self, name: str, what: Any, /, *, on: NodeRef | str, split: Split | str | None = None, **options: Any
     ) -> NodeRef: ...
     @overload
     def extractor(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
@@ -159,7 +159,7 @@ class Workflow:
     @overload
     def synthesizer(
         self, name: str, table: NodeRef | str, /, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
-        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False,
+        split: Split | str | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False,
         **wishes: Unpack[NodeOptions],
     ) -> NodeRef: ...
     @overload
@@ -219,7 +219,7 @@ class Workflow:
         kept = _kept_columns(keep_columns, where)
         operator = PredictKeeping(_rows(rows, where), kept) if kept else Predict(_rows(rows, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
-        wishes = replace(wishes_from({"keep": keep}, where), all_rows=rows == "all")
+        wishes = wishes_from({"keep": keep}, where)
         return self._declare(
             Declaration(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output
         )
@@ -335,7 +335,7 @@ class Workflow:
         )
 
     def _ready_made(
-        self, name: str, what: Any, /, *, on: NodeRef | str, split: HashSplit | None = None, output: bool = False,
+        self, name: str, what: Any, /, *, on: NodeRef | str, split: Split | str | None = None, output: bool = False,
         **options: Any,
     ) -> NodeRef:
         where = caller()
@@ -347,18 +347,21 @@ class Workflow:
             )
         wishes, parameters = separated(what, options)
         wished = wishes_from(wishes, where)
-        made = ready_made.extractor(name, what, base, parameters, split, wished, self._naming(where), where)
+        rows = ready_made.split_from(Kind.EXTRACTOR, name, split, where)
+        made = ready_made.extractor(name, what, base, parameters, rows, wished, self._naming(where), where)
         return [self._declare(declaration, output=False) for declaration in made][-1]
 
     def _assemble(
         self, name: str, table: NodeRef | str, /, *, features: Sequence[NodeRef], label: str | NodeRef | None = None,
-        split: HashSplit | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False, **options: Any,
+        split: Split | str | None = None, keep: Keep | Sequence[str | NodeRef] = (), output: bool = False,
+        **options: Any,
     ) -> NodeRef:
         where = caller()
         if isinstance(keep, str) and keep in get_args(Keep):  # a text is no list of columns
             options["keep"], keep = keep, ()
         base, wishes = name_in(self, table, where), wishes_from(options, where)
-        made = ready_made.examples(name, base, features, label, split, keep, wishes, self._naming(where), where)
+        rows = ready_made.split_from(Kind.SYNTHESIZER, name, split, where)
+        made = ready_made.examples(name, base, features, label, rows, keep, wishes, self._naming(where), where)
         return self._declare(made, output)
 
     def _learn(
@@ -372,10 +375,7 @@ class Workflow:
         return self._declare(
             Declaration(
                 name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
-                wishes=replace(
-                    wishes_from({"keep": keep, **wishes}, where), prune_features=bool(prune_features),
-                    all_rows=rows == "all",
-                ),
+                wishes=replace(wishes_from({"keep": keep, **wishes}, where), prune_features=bool(prune_features)),
             ),
             output,
         )

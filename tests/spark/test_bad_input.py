@@ -10,9 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, ClusteringEvaluator
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from workflows import Heard
@@ -339,7 +337,7 @@ def test_a_parameter_that_the_class_of_a_path_does_not_take(spark: SparkSession,
         assert words in text
 
 
-# Which rows: what a function passes on is not split any more
+# Which rows: a column `split` that a table has is its split
 
 
 NUMBERS = pd.DataFrame({"a": [float(n) for n in range(60)], "b": [float(n % 2) for n in range(60)]})
@@ -356,45 +354,19 @@ def passed_on(condition: str = "true", rows: Any = None, scored: Any = None) -> 
     def passed(examples: DataFrame) -> DataFrame:
         return examples.where(condition)
 
-    wf.learner("model", LogisticRegression, on=passed, rows=rows, maxIter=1)  # learns from both
-    wf.output(wf.predict("predictions", "model", passed, rows=scored))  # predicts both
+    wf.learner("model", LogisticRegression, on=passed, rows=rows, maxIter=1)
+    wf.output(wf.predict("predictions", "model", passed, rows=scored))
     return wf
 
 
-def test_a_learner_does_not_take_train_and_test_rows_alike_unless_it_is_said(
-    spark: SparkSession, catalog: Path
-) -> None:
-    text = failure(spark, catalog, passed_on(), OperatorError)
-    for words in ("learner 'model' takes all of 'passed'", "both train and test", 'rows="train"', 'rows="all"'):
-        assert words in text
-    assert line_of("learns from both") in text
-
-
-def test_a_prediction_does_not_either(spark: SparkSession, catalog: Path) -> None:
-    text = failure(spark, catalog, passed_on(rows="train"), OperatorError)
-    for words in ("predict 'predictions' takes all of 'passed'", 'rows="test"', line_of("predicts both")):
-        assert words in text
-
-
 def test_rows_of_one_side_and_rows_that_are_named_are_taken(spark: SparkSession, catalog: Path) -> None:
-    both = run(spark, catalog, passed_on(rows="train", scored="test")).table("predictions")
-    assert {row.split for row in both.collect()} == {"test"}
+    for workflow in (passed_on(), passed_on(rows="train", scored="test")):
+        scored = run(spark, catalog, workflow).table("predictions")
+        assert {row.split for row in scored.collect()} == {"test"}
     everything = run(spark, catalog, passed_on(rows="all", scored="all")).table("predictions")
     assert everything.count() == len(NUMBERS)
     one_side = run(spark, catalog, passed_on("split = 'train'")).table("predictions")
     assert {row.split for row in one_side.collect()} == {"train"}
-
-
-def test_a_column_split_of_the_authors_own_is_a_column(spark: SparkSession, catalog: Path) -> None:
-    wf = hx.Workflow("w")
-    wf.source("data", hx.table(pd.DataFrame({"split": ["train", "test"], "features": [[1.0], [2.0]]})))
-
-    @wf.scanner
-    def rows(data: DataFrame) -> DataFrame:
-        return data.withColumn("features", array_to_vector("features"))
-
-    wf.predict("groups", wf.learner("model", KMeans, on=rows, k=2, seed=1), rows, output=True)
-    assert run(spark, catalog, wf).table("groups").count() == 2
 
 
 # Sources: what is wrong with one is not blamed on who reads it

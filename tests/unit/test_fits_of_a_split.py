@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,7 @@ from test_planning import situation
 from test_units import FakePlan
 
 import helix_spark as hx
+from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
@@ -84,7 +86,7 @@ def test_the_fit_has_the_split_and_the_column_has_not() -> None:
         (hx.Bucketizer("age", splits=[10]), {"split": SPLIT}, "leave split= out"),
         (Tokenizer, {"split": SPLIT, "inputCol": "sex"}, "extractor 'x' learns nothing"),
         (hx.OneHot("sex"), {"split": 0.2}, "the split of extractor 'x' is a float"),
-        (StringIndexer, {"split": "train", "inputCol": "sex"}, "split=hx.HashSplit(test=0.2)"),
+        (StringIndexer, {"split": ["part"], "inputCol": "sex"}, "split=hx.HashSplit(test=0.2)"),
     ],
 )
 def test_a_split_of_what_learns_nothing_and_what_is_no_split_are_refused(
@@ -238,3 +240,65 @@ def test_the_extractors_that_learn_a_label_are_those_of_pyspark() -> None:
         if isinstance(kind, type) and issubclass(kind, HasLabelCol) and issubclass(kind, Estimator)
         and not name.startswith("_")
     } == LABELLED_FEATURES
+
+
+# Splits by a column and by time
+
+
+def of_examples(wf: hx.Workflow) -> dict[str, str]:
+    dag = capture_nodes(compile_workflow(wf), {})
+    signed = resolve(dag, describe(dag, {}), run="run", equivalent={}, known_random={})
+    return {name: own.signature for name, own in signed.items()}
+
+
+def test_a_split_is_signed_by_its_fields() -> None:
+    splits: list[Any] = [
+        "y", "key", hx.TimeSplit("y", before="2020-01-01"), hx.TimeSplit("key", before="2020-01-01"),
+        hx.TimeSplit("y", before="2020-01-02"), hx.TimeSplit("y", before=2020), None, SPLIT,
+    ]
+    for name in ("examples", "sex_is.fit", "index.fit"):
+        assert len({of_examples(build(split, split))[name] for split in splits}) == len(splits)
+    moments = [hx.TimeSplit("y", before=before) for before in (date(2020, 1, 1), "2020-01-01")]
+    assert len({of_examples(build(split, split))["examples"] for split in moments}) == 1
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: hx.TimeSplit("day", before="soon"), "not 'soon'"),
+    (lambda: hx.TimeSplit("day", before=True), "not True"),
+    (lambda: hx.TimeSplit("day", before=float("nan")), "not nan"),
+    (lambda: hx.TimeSplit("", before="2020-01-01"), "names its column, not ''"),
+    (lambda: hx.TimeSplit(["day"], before="2020-01-01"), "names its column, not ['day']"),
+])
+def test_a_split_by_time_is_checked_where_it_is_written(make: Any, words: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        make()
+    assert words in str(caught.value)
+    assert 'hx.TimeSplit("day", before=' in str(caught.value)
+    assert caught.value.where is not None
+    assert caught.value.where.file == __file__
+
+
+def with_model(table: pd.DataFrame, **rows: Any) -> hx.Workflow:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(table))
+    examples = wf.synthesizer("examples", data, features=[wf.extractor("x", hx.Fields("age"), on=data)], label="y")
+    model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, **rows)
+    wf.predict("predictions", model, examples, output=True, **rows)
+    return wf
+
+
+def test_a_column_split_is_another_identity_than_all_rows_and_without_one_they_are_the_same() -> None:
+    divided, plain = TABLE.assign(split=["train"]), TABLE
+    left_open, everything = of_examples(with_model(divided)), of_examples(with_model(divided, rows="all"))
+    assert left_open["examples"] == everything["examples"]
+    assert left_open["model"] != everything["model"]
+    assert left_open["predictions"] != everything["predictions"]
+    assert of_examples(with_model(plain)) == of_examples(with_model(plain, rows="all"))
+    operators = capture_nodes(compile_workflow(with_model(plain)), {}).by_name
+    assert operators["examples"].operator.split is None  # type: ignore[union-attr]
+
+
+def test_examples_read_the_column_split_of_their_table() -> None:
+    columns = (*COLUMNS, "split")
+    dag = capture_nodes(compile_workflow(with_model(TABLE.assign(split=["train"]))), {})
+    assert taken(declared_reads(dag, "examples", "data"), columns) == ("y", "split")

@@ -17,6 +17,7 @@ from pyspark.ml.feature import StringIndexer, Tokenizer, VectorAssembler
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
+from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
 from helix_spark.workflow.declaration import Declaration
@@ -293,9 +294,10 @@ def examples_of(wf: hx.Workflow, **more: Any) -> hx.NodeRef:
 
 
 def rows_of(wf: hx.Workflow, *names: str) -> list[Rows | None]:
-    """Which rows learners and predictions take, once the workflow is compiled."""
+    """Which rows learners and predictions take, once the workflow is compiled and its columns are known."""
     wf.output(*names)
-    operators = [compile_workflow(wf)[name].operator for name in names]
+    dag = capture_nodes(compile_workflow(wf), {})
+    operators = [dag[name].operator for name in names]
     return [operator.rows for operator in operators if isinstance(operator, FitStage | Predict)]
 
 

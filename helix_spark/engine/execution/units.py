@@ -11,7 +11,7 @@ from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, HashSplit, Kind, Read, Result
+from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Read, Result, Split
 from helix_spark.workflow.sources import MemorySource
 
 
@@ -34,7 +34,7 @@ class Unit:
 
 def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
     """The plan's loads and computes; needs before readers."""
-    batches: dict[tuple[str, type, HashSplit | None], list[Node]] = {}
+    batches: dict[tuple[str, type, Split | None], list[Node]] = {}
     single: list[Unit] = []
     for node in dag.nodes:
         state = plan[node.name].state

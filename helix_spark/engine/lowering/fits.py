@@ -10,7 +10,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import Watcher
 from helix_spark.engine.lowering.columns import with_columns
 from helix_spark.engine.lowering.partitions import in_few_partitions
-from helix_spark.engine.lowering.sides import check_sides, training_rows
+from helix_spark.engine.lowering.sides import rows_taken, training_rows
 from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -26,8 +26,8 @@ from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,
     FitStage,
-    HashSplit,
     Input,
+    Split,
     split_of_fit,
 )
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BATCHED = (FitCategories, FitQuantiles)
 
 
-def shared_pass(node: Node) -> tuple[str, type, HashSplit | None]:
+def shared_pass(node: Node) -> tuple[str, type, Split | None]:
     """What fits of BATCHED operators have in common that one pass can do: the table, the operator, and the rows."""
     return node.inputs[0], type(node.operator), split_of_fit(node.operator)
 
@@ -121,15 +121,13 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
     """Fits an estimator to its table: to the rows the operator names, where examples are split, or to the training
     rows of an extractor's split."""
     frame, names = input_frame(results, [source for _, source in operator.columns])
-    base, rows = results[0], operator.rows
+    base = results[0]
     assert isinstance(base, TableResult)
-    assert rows is not None, "compilation says which"
-    check_sides(node, rows, node.inputs[0], base)
-    if rows != "all":
-        frame = frame.where(frame["split"] == rows)
-    elif (split := split_of_fit(operator)) is not None:
+    if (split := split_of_fit(operator)) is not None:
         frame = training_rows(frame, split, base.frame().columns)
-    elif frame is base.frame():
+    elif operator.rows != "all":
+        frame = rows_taken(node, operator.rows, node.inputs[0], base)
+    if frame is base.frame():
         frame = base.persisted()
     with watcher.acting(node):  # its class may be the author's own
         stage = build_stage(node, operator.stage)

@@ -24,7 +24,7 @@ from helix_spark.engine.lowering.columns import (
     with_columns,
 )
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
-from helix_spark.engine.lowering.sides import check_sides, side_of
+from helix_spark.engine.lowering.sides import check_split, own_split, rows_taken, side_of
 from helix_spark.engine.lowering.slots import with_sizes
 from helix_spark.engine.lowering.source_reads import read_source
 from helix_spark.engine.lowering.stages import build_stage
@@ -53,11 +53,14 @@ from helix_spark.workflow.operators import (
     Interact,
     Kept,
     Operator,
+    OwnSplit,
     Predict,
     PredictKeeping,
     Read,
     Result,
     Select,
+    Split,
+    split_columns,
     split_of_fit,
 )
 from helix_spark.workflow.sources import MemorySource, ReaderSource, Source
@@ -134,11 +137,15 @@ def _named_columns(operator: Operator) -> list[str]:
         case Interact(columns=columns):
             return [column for column in columns if isinstance(column, str)]
         case Assemble(split=split, keep=keep):
-            return [*(one for one in keep if isinstance(one, str)), *(split.key if split else ())]
+            return [*(one for one in keep if isinstance(one, str)), *_split_columns(split)]
         case _:
             column: ColumnSource | None = getattr(operator, "column", None)
-            split = split_of_fit(operator)
-            return [*([column] if isinstance(column, str) else []), *(split.key if split else ())]
+            return [*([column] if isinstance(column, str) else []), *_split_columns(split_of_fit(operator))]
+
+
+def _split_columns(split: Split | None) -> tuple[str, ...]:
+    """The columns that a table must have for a split."""
+    return () if isinstance(split, OwnSplit) else split_columns(split)
 
 
 def _read(node: Node, source: Source, sessions: Sessions, watcher: Watcher) -> DataFrame:
@@ -320,11 +327,14 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     from pyspark.sql import functions as F
 
     check_columns(node, results)
-    base = _base(results).frame()
+    table = _base(results)
+    base, split = table.frame(), own_split(table) if isinstance(operator.split, OwnSplit) else operator.split
+    if split is not None:
+        check_split(node, split, node.inputs[0], base)
     features = [results[feature.index] for feature in operator.features]
     frame = with_columns(base, _needs(results))
     names = [feature.column for feature in features if isinstance(feature, ColumnResult)]
-    label, split = operator.label, operator.split
+    label = operator.label
     extra: dict[str, Column] = {}
     if label is not None:
         column = F.expr(label) if isinstance(label, str) else frame[name_of(label, results)]
@@ -332,7 +342,7 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     if split is not None:
         extra["split"] = side_of(split, base.columns)
     extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
-    wanted = ["features", *extra, *(name for name in operator.keep if isinstance(name, str))]
+    wanted = list(dict.fromkeys(["features", *extra, *(name for name in operator.keep if isinstance(name, str))]))
     renamed = {name: f"helix_new_{name}" for name in extra}
     frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
     assembled = assembler(names, "helix_new_features").transform(frame)
@@ -351,12 +361,7 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
     model, examples = results
     assert isinstance(model, ModelResult)
     assert isinstance(examples, TableResult)
-    rows = operator.rows
-    assert rows is not None, "compilation says which"
-    check_sides(node, rows, node.inputs[1], examples)
-    frame = examples.frame()
-    if rows != "all":
-        frame = frame.where(frame["split"] == rows)
+    frame = rows_taken(node, operator.rows, node.inputs[1], examples)
     kept = operator.keep if isinstance(operator, PredictKeeping) else ()
     predicted: DataFrame = model.model.transform(frame).drop(*(name for name in LEFT_BY_PREDICT if name not in kept))
     return predicted

@@ -83,7 +83,7 @@ def where_it_was(file: str, below: Path) -> Path:
             inside = folder.relative_to(below.resolve()).parts
             if not any(part.startswith(".") for part in inside):
                 return below.joinpath(*inside) / name
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # Python before 3.13 says so of links that lead round
         pass  # no path at all
     return below / name
 

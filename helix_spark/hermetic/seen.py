@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 from helix_spark.hermetic.author_seeds import ABSENT, AUTHOR_SEEDS
 from helix_spark.hermetic.generators import SHARED
+from helix_spark.regular_files import OddFileError, open_regular, scan_folder
+from helix_spark.visible_text import visible
+
+NO_FILE = "no file"
+"""Stands for the content of a device, a pipe, a name that no file can have: nobody knows whether it is the same."""
+
+_MOST_NAMES = 1_000_000
+"""Of a folder that has more, its names are not known."""
 
 _WHOLE = 64 << 20
 """Bytes: a larger file is known by its size, the time of its last write, and blocks of it."""
@@ -60,9 +68,15 @@ class Seen:
         """The generators among them that the author's code has seeded."""
         return {name: state for name, state in self.generators.items() if state != ABSENT}
 
+    @property
+    def unknown(self) -> str:
+        """A path whose content nobody can know; empty if there is none."""
+        named = (*self.files.items(), *self.listed.items())
+        return next((path for path, content in named if content == NO_FILE), "")
+
     def agrees(self, other: Seen) -> bool:
-        """Whether all that the other one read is the same here."""
-        return (
+        """Whether all that the other one read is known to be the same here."""
+        return not other.unknown and (
             self.files.items() >= other.files.items() and self.listed.items() >= other.listed.items()
             and self.environment.items() >= other.environment.items()
             and self.generators.items() >= other.generators.items()
@@ -111,42 +125,54 @@ def seen_from_json(text: str) -> Seen:
     return Seen(**told)
 
 
-def content_of(path: str) -> str:
-    """What stands for what is at a path: of a file its SHA-256, or that of its size, time and blocks if it is large.
+def reads_unknown(path: str) -> str:
+    """Return why the result of code that reads a path is not reused, as what follows the name of the code."""
+    return f"reads {visible(path[:200])}, which is no regular file on a disk"
 
-    >>> content_of("/no/such/file")
-    'absent'
+
+def content_of(path: str) -> str:
+    """Return what identifies the content at a path: the SHA-256 of a file, or that of its size, time and blocks where
+    it is large. The path may come from a record: nothing but a regular file of a disk is opened.
+
+    >>> content_of("/no/such/file"), content_of("/dev/zero"), content_of("/proc/kmsg"), content_of("/dev")
+    ('absent', 'no file', 'no file', 'folder')
     """
     try:
-        status = os.stat(path)  # noqa: PTH116 - a text
-        if stat.S_ISDIR(status.st_mode):
-            return "folder"
-        if not stat.S_ISREG(status.st_mode):
-            return "no file"
-        with Path(path).open("rb") as stream:
+        with open_regular(path) as stream:
+            status = os.fstat(stream.fileno())
             if status.st_size <= _WHOLE:
-                return hashlib.sha256(stream.read()).hexdigest()
+                return hashlib.sha256(stream.read(_WHOLE)).hexdigest()
             told = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
             for block in range(_BLOCKS):
                 stream.seek((status.st_size - _BLOCK) * block // (_BLOCKS - 1))
                 told.update(stream.read(_BLOCK))
             return told.hexdigest()
+    except OddFileError as error:
+        return "folder" if error.errno == errno.EISDIR else NO_FILE
     except OSError:
         return ABSENT
 
 
 def names_in(folder: str) -> str:
-    """What stands for the names in a folder."""
+    """Return what identifies the names in a folder of a disk. The path may come from a record."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name != "__pycache__")  # noqa: PTH208 - names alone
+        with scan_folder(folder) as entries:
+            names = sorted(entry.name for entry in islice(entries, _MOST_NAMES + 1) if entry.name != "__pycache__")
+    except OddFileError as error:
+        return ABSENT if error.errno == errno.ENOTDIR else NO_FILE
     except OSError:
         return ABSENT
+    if len(names) > _MOST_NAMES:
+        return NO_FILE
     return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
 
 
 def value_of(variable: str) -> str:
     """What stands for the value of an environment variable."""
-    value = os.environ.get(variable)
+    try:
+        value = os.environ.get(variable)
+    except UnicodeEncodeError:  # no variable has such a name
+        value = None
     if value is None:
         return ABSENT
     return hashlib.sha256(f"{variable}={value}".encode(errors="surrogateescape")).hexdigest()

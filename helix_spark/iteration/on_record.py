@@ -13,7 +13,7 @@ from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
-from helix_spark.hermetic.seen import Seen, seen_from_json
+from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.signature.node_description import Description
 from helix_spark.signature.parts import digest
@@ -88,13 +88,14 @@ class OnRecord:
         Of several draws the first that can be had stands. Who drew again could not have it yet.
         """
         for declared, signature in found.standing.items():
-            why = self._why_random(signature)
+            observed = found.observed.get(declared, {})
+            why = self._why_random(signature) or _why_unknown(observed)
             if why:
                 self.known_random[declared] = why
                 draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
                 stands = next(draws, None)
             else:
-                stands = self._of_what_is_there(declared, found.observed.get(declared, {})) or signature
+                stands = self._of_what_is_there(declared, observed) or signature
             if stands is not None:
                 self.known.setdefault(declared, stands)
 
@@ -124,3 +125,9 @@ class OnRecord:
 
     def _why_random(self, signature: str) -> str:
         return self.measured[signature].random if signature in self.measured else ""
+
+
+def _why_unknown(observed: Mapping[str, str]) -> str:
+    """Return why nobody knows whether code still reads the same, as a phrase; empty where that can be known."""
+    path = next((path for text in observed.values() if (path := seen_from_json(text).unknown)), "")
+    return reads_unknown(path) if path else ""

@@ -25,7 +25,7 @@ from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.hermetic.mentions import files_named
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.seen import Seen, reads_unknown
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.signature.functions.source import read_lines
 from helix_spark.signature.node_description import IdentityByCode, identity_by_code
@@ -175,8 +175,8 @@ class _Did:
         says so."""
         if told := (*self.seen.outside, *self.seen.chance):
             return f"it {told[0]}"
-        if "no file" in self.seen.files.values():
-            return "it reads what is no file"
+        if path := self.seen.unknown:
+            return f"it {reads_unknown(path)}"
         assert self.action.watch is not None
         for sort, name, _ in self.action.watch.events:
             if sort == "set":

@@ -100,10 +100,9 @@ class Signer:
         for one in parts:
             self._look(one, found)
         found.chance += chance_in(parts, over_layout=True, user_known=bool(self.user))
-        found.sent += [
-            (code, self.watched.identity(code))
-            for name in sorted(found.names & self.state.code.keys()) for code in self.state.code[name]
-        ]
+        for name in sorted(found.names & self.state.code.keys()):
+            for code in self.state.code[name]:
+                self._send(code, found)
         if found.names and self.state.unknown:
             found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
@@ -129,6 +128,11 @@ class Signer:
             found.sent += shown.code
             yield from (name, shown.identity)
 
+    def _send(self, code: str, found: _Found) -> None:
+        """Note a Python function that is sent to workers, with what it is known to read there."""
+        found.sent.append((code, self.watched.identity(code)))
+        found.chance += self.watched.unknown(code)
+
     def _look(self, one: Any, found: _Found) -> None:
         try:
             found.reads += self._reads(one, found)
@@ -148,7 +152,8 @@ class Signer:
             case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
                 code = self.functions.get(one.command, _UNSEEN)
                 found.code[one.command] = code.digest
-                found.sent += [(code.digest, self.watched.identity(code.digest))] if code.digest else []
+                if code.digest:
+                    self._send(code.digest, found)
                 found.chance += code.chance
             case "Catalog" | "google.protobuf.Any":
                 found.chance.append("asks the session's catalog")

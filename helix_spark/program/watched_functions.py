@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, seen_from_json
+from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, reads_unknown, seen_from_json
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.signature.parts import digest
@@ -34,6 +34,7 @@ class WatchedFunctions:
     _known: dict[str, Seen] = field(default_factory=dict)
     _learned: set[str] = field(default_factory=set)
     _doubts: dict[str, str] = field(default_factory=dict)
+    _unknown: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def purpose(self, code: str) -> Purpose:
@@ -41,9 +42,18 @@ class WatchedFunctions:
         return Purpose(code, self._reports.folder if self.watched and code else "", self.home)
 
     def identity(self, code: str) -> str:
-        """Of what a function is known to read, as it is now; empty where it reads nothing."""
+        """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
         seen = self._of(code)
-        return digest(seen.now().to_json()) if seen.reads else ""
+        if not seen.reads:
+            return ""
+        now = seen.now()
+        self._unknown[code] = seen.unknown or now.unknown
+        return digest(now.to_json())
+
+    def unknown(self, code: str) -> tuple[str, ...]:
+        """Return why what a function reads cannot be known, as a phrase, once it has an identity; nothing if it can."""
+        path = self._unknown.get(code, "")
+        return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
         """Why what some functions gave just now is no answer for another run, as a phrase; empty where it is one.
@@ -57,7 +67,10 @@ class WatchedFunctions:
         for code, before in signed:
             if code in self._doubts:
                 return self._doubts[code]
-            if self.identity(code) != before:
+            after = self.identity(code)
+            if unknown := self.unknown(code):
+                return unknown[0]
+            if after != before:
                 read = _named(self._of(code))
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
+from helix_spark.regular_files import open_regular
 from helix_spark.signature.file_states import FileState, Met, difference, seconds_to_settle, states_of
 from helix_spark.signature.folders import below, content_digest
 from helix_spark.signature.objects.encoder import canonical
@@ -312,7 +313,7 @@ def _identity(name: str, path: Path, state: FileState, sampling: _Sampling) -> s
 
 
 def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         for place in sample_places(size, block, count):
             stream.seek(place)
             yield hashlib.sha256(stream.read(block)).digest()

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from helix_spark.regular_files import open_regular
+
 
 def below(
     folder: Path, is_skipped: Callable[[str], bool] = lambda name: False
@@ -44,8 +46,8 @@ def below(
 
 
 def content_digest(file: Path) -> str:
-    """SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory."""
-    with file.open("rb") as stream:
+    """Return the SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory. Raises OSError."""
+    with open_regular(file) as stream:
         told = hashlib.sha256()
         while block := stream.read(_BLOCK):
             told.update(block)

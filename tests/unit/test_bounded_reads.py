@@ -24,10 +24,10 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import _removed
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.local_disk import OddFileError
 from helix_spark.catalog.places.parquet_shape import pages, shape_of
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
+from helix_spark.regular_files import OddFileError
 
 Makes = Callable[[Path], object]
 ODD: dict[str, Makes] = {

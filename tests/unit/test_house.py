@@ -28,7 +28,9 @@ FOR_ALL_WITHIN = {
     "signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
     "program": {"main_module", "plain_program", "questions"},
 }
-FOR_ALL = {"errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311", "waits"}
+FOR_ALL = {
+    "errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311", "waits", "regular_files",
+}
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
 HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_sums, missing_sums, name_in
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
-from helix_spark.catalog.places.place import OddFileError, Place, text_in
+from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import DamagedRecordsError
+from helix_spark.regular_files import OddFileError
 
 
 def head_file(folder: Place) -> Place:

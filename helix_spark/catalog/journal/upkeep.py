@@ -35,8 +35,9 @@ from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.table_settings import SETTINGS, written_as
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
-from helix_spark.catalog.places.place import OddFileError, Place
+from helix_spark.catalog.places.place import Place
 from helix_spark.errors import CatalogError
+from helix_spark.regular_files import OddFileError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -26,9 +26,10 @@ from pathlib import Path
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import OddFileError, Place, text_in
+from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.errors import CatalogError
+from helix_spark.regular_files import OddFileError
 
 HEARTBEAT, _LOOKS = 2.0, 0.1
 """Seconds between two heartbeats, and between two looks at a lease that is waited for."""

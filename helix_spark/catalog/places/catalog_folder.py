@@ -19,13 +19,14 @@ from typing import Any
 
 from helix_spark.catalog.places.abilities import LOCK, TRIED, shortcomings
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.local_disk import LocalPath, OddFileError, what_is_there
+from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, is_remote, text_in
 from helix_spark.catalog.places.store_address import check_conditional, object_path
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
+from helix_spark.regular_files import OddFileError
 
 MARKER = "helix.json"
 GONE = "is gone"

@@ -19,17 +19,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from helix_spark.catalog.places.abilities import has_links, is_without_links, keep_as, one_at_a_time, put_new
+from helix_spark.regular_files import OddFileError, open_regular, read_regular
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
-
-
-class OddFileError(OSError):
-    """Something in a catalog is no file that a catalog has: a link, a pipe, a device, or one beyond all measure.
-    Whoever hands a catalog on could have it lead anywhere, wait for ever, or never end."""
 
 
 _NO_FILES: Mapping[Any, bytes] = MappingProxyType({})
@@ -172,7 +168,7 @@ class LocalPath(PosixPath):
                     elif entry.is_file(follow_symlinks=False):
                         yield type(self)(entry.path)
                     else:
-                        raise OddFileError(errno.EINVAL, _ODD, entry.path)
+                        raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
 
     def delete_tree(self) -> None:
         if self.is_symlink():
@@ -188,25 +184,10 @@ class LocalPath(PosixPath):
         return "" if found.is_relative_to(root.resolve()) else str(found)
 
     def read_at_most(self, most: int) -> bytes:
-        with self.open_binary() as file:
-            # Its size is asked for first: what has holes takes no room on the disk, and all of it in memory.
-            found = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
-        if found is None or len(found) > most:
-            raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
-        return found
+        return read_regular(self, most, links=False)
 
     def open_binary(self) -> BinaryIO:
-        # To open a pipe is to wait for who writes into it, unless one says that one does not.
-        try:
-            handle = os.open(self, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno not in _NO_FILE:
-                raise
-            raise OddFileError(error.errno, _ODD, str(self)) from error
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise OddFileError(errno.EINVAL, _ODD, str(self))
-        return os.fdopen(handle, "rb")
+        return open_regular(self, links=False)
 
     def readable(self) -> Path:
         return self
@@ -240,10 +221,6 @@ class LocalPath(PosixPath):
 
 _TRIES = 5
 """To make a folder in one that is removed meanwhile."""
-
-_ODD = "it is a link, or no regular file"
-_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What opening says of a link, of a socket and of a folder."""
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
-from helix_spark.catalog.places.local_disk import SMALL, LocalPath, OddFileError
+from helix_spark.catalog.places.local_disk import SMALL, LocalPath
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.s3_access import StoreError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "LocalPath", "OddFileError", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",
+    "LocalPath", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",
     "spark_options", "text_in",
 ]
 

@@ -18,7 +18,8 @@ import zlib
 from pathlib import Path
 from typing import TypeVar
 
-from helix_spark.catalog.places.place import OddFileError, Place
+from helix_spark.catalog.places.place import Place
+from helix_spark.regular_files import OddFileError
 
 File = TypeVar("File", bound=Path)
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
-from helix_spark.catalog.places.place import OddFileError, Place, each
+from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
+from helix_spark.regular_files import OddFileError
 
 _CLASSES = {
     "": "Pipeline PipelineModel",

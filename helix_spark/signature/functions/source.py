@@ -4,12 +4,16 @@ from __future__ import annotations
 import __future__
 
 import inspect
+import io
 import linecache
 import tokenize
-from pathlib import Path
 from types import CodeType
 
+from helix_spark.regular_files import read_regular
 from helix_spark.signature.bytecode import nested, same_code
+
+LONGEST_SOURCE = 64 << 20
+"""Bytes of a file of source code that are read."""
 
 _FUTURE_FEATURES = 0
 for _name in __future__.all_feature_names:
@@ -33,11 +37,15 @@ def text_of(code: CodeType) -> str:
 
 
 def read_lines(filename: str) -> list[str]:
-    """The file's lines as they are now, or as a notebook or doctest keeps them; empty if there are none."""
-    if not Path(filename).is_file():
-        return linecache.getlines(filename)
+    """Return a file's lines as they are now, or as a notebook or doctest keeps them; none if there are none. A record
+    may name any file."""
     try:
-        with tokenize.open(filename) as stream:  # not through linecache, which goes by the clock
-            return stream.readlines()
-    except (OSError, SyntaxError, UnicodeDecodeError):  # gone, or not a text in the encoding it declares
+        raw = io.BytesIO(read_regular(filename, LONGEST_SOURCE))  # not through linecache, which goes by the clock
+        encoding, _ = tokenize.detect_encoding(raw.readline)
+        raw.seek(0)
+        return io.TextIOWrapper(raw, encoding, line_buffering=True).readlines()
+    except (SyntaxError, UnicodeDecodeError):  # not a text in the encoding it declares
         return []
+    except OSError:
+        kept = filename in linecache.cache or (filename.startswith("<") and filename.endswith(">"))
+        return linecache.getlines(filename) if kept else []

@@ -1,0 +1,93 @@
+"""Files that a record names. A stranger may have written it: none is opened that waits, never ends, or acts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
+from helix_spark.program.watched_functions import WatchedFunctions
+from helix_spark.regular_files import OddFileError, open_regular, read_regular, scan_folder
+from helix_spark.signature.functions.source import read_lines
+
+CODE = "c" * 64
+
+ODD: dict[str, Callable[[Path], str]] = {
+    "a pipe": lambda folder: _made(os.mkfifo, folder / "odd"),
+    "a link to a pipe": lambda folder: _linked(folder, _made(os.mkfifo, folder / "pipe")),
+    "a link to a device": lambda folder: _linked(folder, "/dev/zero"),
+    "a device": lambda folder: "/dev/zero",
+    "a terminal": lambda folder: "/dev/tty",
+    "the standard input": lambda folder: "/dev/stdin",
+    "the kernel's log": lambda folder: "/proc/kmsg",
+    "memory": lambda folder: "/proc/self/mem",
+    "a kernel's file": lambda folder: "/sys/kernel/notes",
+    "a null byte": lambda folder: f"{folder}/a\0b",
+    "half a character": lambda folder: f"{folder}/\ud800",
+    "a long name": lambda folder: "/" + "a" * 10_000_000,
+    "a deep name": lambda folder: "/a" * 3_000_000,
+}
+
+
+def _made(make: Callable[[Path], object], path: Path) -> str:
+    make(path)
+    return str(path)
+
+
+def _linked(folder: Path, target: str) -> str:
+    (folder / "odd").symlink_to(target)
+    return str(folder / "odd")
+
+
+@pytest.fixture(params=ODD.values(), ids=ODD)
+def odd(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return request.param(tmp_path)  # type: ignore[no-any-return]  # a fixture's parameter has no type
+
+
+def test_nothing_but_a_regular_file_is_opened(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(os, "open", lambda *given: opened.append(given))
+    with pytest.raises((OddFileError, FileNotFoundError)):
+        open_regular(odd)
+    with pytest.raises((OddFileError, FileNotFoundError)), scan_folder(odd):
+        pass
+    assert opened == []
+
+
+def test_what_a_record_says_was_read_is_no_answer_where_it_cannot_be_known(odd: str) -> None:
+    if not os.path.lexists("/sys/kernel/notes") and odd.startswith("/sys"):
+        pytest.skip("this kernel shows no notes")
+    assert content_of(odd) in ("no file", "absent")
+    assert names_in(odd) in ("no file", "absent")
+    assert value_of(odd) == "absent"
+    assert read_lines(odd) == []
+    recorded = Seen(files={odd: "0" * 64}, listed={odd: "0" * 64})
+    assert not recorded.now().agrees(recorded)
+    assert not Seen(files={odd: "no file"}).now().agrees(Seen(files={odd: "no file"}))
+
+
+def test_a_function_that_reads_a_pipe_is_never_reused_and_says_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    text = Seen(files={str(tmp_path / "pipe"): "no file"}).to_json()
+    watched = WatchedFunctions(lambda _: text)
+    signed = ((CODE, watched.identity(CODE)),)
+    said = f"reads {tmp_path / 'pipe'}, which is no regular file on a disk"
+    assert said in watched.unknown(CODE)[0]
+    assert said in watched.doubt(signed)
+
+
+def test_a_file_is_read_as_far_as_it_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_regular(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OddFileError, match="more than 4 bytes"):
+        read_regular(tmp_path / "file", 4)
+    with pytest.raises(OddFileError, match="no regular file"):
+        read_regular(tmp_path / "link", 5, links=False)
+    with (tmp_path / "holes").open("wb") as file:
+        file.truncate(1 << 40)
+    assert len(content_of(str(tmp_path / "holes"))) == 64
+    assert read_lines(str(tmp_path / "holes")) == []

@@ -81,6 +81,12 @@ class _AtHome:
         return getattr(self.service, name)
 
 
+def end_listeners(session: ConnectSession) -> None:
+    """Remove the listeners to streams that a program has left: a thread waits for their events until then."""
+    if (streams := vars(session).get("_sqm")) is not None:
+        streams.close()
+
+
 def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
     """Does something that asks models, in a thread of its own, where a service answers that; what the program is called
     by, and draws, stays as it was.

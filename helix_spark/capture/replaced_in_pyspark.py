@@ -5,7 +5,6 @@ pyspark builds something else."""
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 from dis import opmap
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.captured_sql import BINDING, defining
+from helix_spark.capture.classic_ways import behave_as_classic, raise_classic_errors
 from helix_spark.capture.named_functions import calling, registered
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, program_here
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def take_over(program: Program) -> None:
     """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
     replace_in_pyspark()
+    raise_classic_errors()
     PROGRAMS[:] = [program]
 
 
@@ -70,7 +71,7 @@ def replace_in_pyspark() -> None:
     _replace_functions_of_classic_sessions()
     _replace_columns()
     _replace_attributes()
-    _replace_types_of_literals()
+    behave_as_classic()
     write_relations_apart()
     _take_views_along()
     _take_functions_along()
@@ -298,25 +299,6 @@ def _looks_up(frame: FrameType) -> bool:
     """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
     code = frame.f_code
     return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
-
-
-def _replace_types_of_literals() -> None:
-    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
-    from pyspark.sql.connect.expressions import LiteralExpression
-    from pyspark.sql.types import DecimalType
-
-    told: Any = LiteralExpression._infer_type
-
-    def infer(value: Any) -> Any:
-        found = told(value)
-        if not builds() or not isinstance(value, Decimal):
-            return found
-        _, digits, exponent = value.as_tuple()
-        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
-            return found
-        return DecimalType(max(len(digits), -exponent), -exponent)
-
-    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
 
 
 def _replace_functions_of_classic_sessions() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -134,7 +134,7 @@ class Answerer:
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
         rows = request.plan.WhichOneof("op_type") == "root"
         found = self._rows(request) if rows else self._command(request.plan.command, request)
-        return iter([of_session(one, request) for one in found])
+        return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         local = _ANALYSES.get(request.WhichOneof("analyze"))
@@ -187,7 +187,7 @@ class Answerer:
             return self._each_time(request, "it is run for what it does")
         return self._answered("rows", request)
 
-    def _command(self, command: Any, request: Any) -> list[Any]:
+    def _command(self, command: Any, request: Any) -> Iterable[Any]:
         kind = command.WhichOneof("command_type")
         match kind:
             case "ml_command":
@@ -204,6 +204,10 @@ class Answerer:
                 return []
             case "write_operation":
                 return self._effect(request)
+            case "streaming_query_listener_bus_command" if command.streaming_query_listener_bus_command.HasField(
+                "add_listener_bus_listener"
+            ):
+                return self.served.events(request)
         return self._unfollowed(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:

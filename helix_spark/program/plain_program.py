@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helix_spark.capture.program_client import control_draws, forgetting_request, open_session, settings_request
+from helix_spark.capture.program_client import (
+    control_draws,
+    end_listeners,
+    forgetting_request,
+    open_session,
+    settings_request,
+)
 from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
@@ -195,6 +201,8 @@ class PlainProgram:
                 ended_by(error)
                 raise
             finally:
+                if self._session is not None:
+                    end_listeners(self._session)
                 await_threads(before)
 
 

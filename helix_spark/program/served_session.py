@@ -194,6 +194,10 @@ class ServedSession:
             if table.relation.common.plan_id in stand_ins:
                 table.compute()
 
+    def events(self, request: Any) -> Iterator[Any]:
+        """Return what the server sends until the program wants no more: events of its streams have no end."""
+        return iter(self.stub().ExecutePlan(as_new(request)))
+
     def details_of_error(self, request: Any) -> Any:
         """What the server says of an error that it has raised."""
         return self.stub().FetchErrorDetails(as_new(request))

@@ -150,7 +150,8 @@ def is_end_of_server(error: BaseException) -> bool:
             code = getattr(seen, "code", lambda: None)()
             if code is grpc.StatusCode.UNAVAILABLE or _names_lost_session(str(seen)):
                 return True
-        if type(seen).__module__.startswith("pyspark.errors.exceptions.connect") and _names_lost_session(str(seen)):
+        by_connect = any(one.__module__ == "pyspark.errors.exceptions.connect" for one in type(seen).__mro__)
+        if by_connect and _names_lost_session(str(seen)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

@@ -1,0 +1,156 @@
+"""What a classic session does otherwise than PySpark's Connect client, so that programs get it from the client, too:
+names of aggregates, printed schemas, types of decimals, classes of errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from decimal import Decimal
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from helix_spark.capture.recorded_call import builds
+
+
+def behave_as_classic() -> None:
+    """Replace in pyspark's Connect client what a classic session does otherwise; once a process."""
+    _replace_aggregates()
+    _replace_printed_schemas()
+    _replace_types_of_literals()
+
+
+_AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
+"""The JVM's `RelationalGroupedDataset` resolves these aliases itself, and columns are named by what they stand for."""
+
+
+def _replace_aggregates() -> None:
+    from pyspark.sql.connect.group import GroupedData
+
+    aggregate: Any = GroupedData.agg
+
+    def agg(self: Any, *exprs: Any) -> Any:
+        if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
+            exprs = (as_jvm_map({
+                column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()
+            }),)
+        return aggregate(self, *exprs)
+
+    GroupedData.agg = agg  # type: ignore[method-assign]  # only while this thread builds plans
+
+
+def as_jvm_map(named: Mapping[str, str]) -> dict[str, str]:
+    """The entries of a dict in the order in which the JVM has them, to which a classic session hands it: first
+    Java's `HashMap`, and of more than four entries then Scala's.
+
+    >>> list(as_jvm_map({"z": "max", "b": "min", "age": "avg"}))
+    ['b', 'z', 'age']
+    """
+    size = 16
+    while len(named) > size * 3 // 4:
+        size *= 2
+    found = sorted(named, key=lambda name: (_hash(name) ^ _hash(name) >> 16) & size - 1)
+    if len(found) > 4:
+        found = list(_in_trie([(_improved(_hash(name)), name) for name in found]))
+    return {name: named[name] for name in found}
+
+
+def _hash(text: str) -> int:
+    """Java's hash of a text, as an unsigned number."""
+    found, units = 0, text.encode("utf-16-be", "surrogatepass")
+    for unit in range(0, len(units), 2):
+        found = (31 * found + int.from_bytes(units[unit:unit + 2], "big")) & 0xFFFFFFFF
+    return found
+
+
+def _improved(found: int) -> int:
+    """Scala's `Hashing.improve`."""
+    found = (found + ~(found << 9)) & 0xFFFFFFFF
+    found ^= found >> 14
+    found = (found + (found << 4)) & 0xFFFFFFFF
+    return found ^ found >> 10
+
+
+def _in_trie(entries: list[tuple[int, str]], shift: int = 0) -> Iterator[str]:
+    """The names in the order of Scala's `HashMap`: at each level those alone in their slot come before the others."""
+    slots: dict[int, list[tuple[int, str]]] = {}
+    for one in entries:
+        slots.setdefault(one[0] >> shift & 31, []).append(one)
+    ordered = [slots[at] for at in sorted(slots)]
+    yield from (several[0][1] for several in ordered if len(several) == 1)
+    for several in ordered:
+        if len(several) > 1 and shift < 32:
+            yield from _in_trie(several, shift + 5)
+        elif len(several) > 1:
+            yield from (name for _, name in several)
+
+
+_PRINTS: ContextVar[bool] = ContextVar("prints a schema", default=False)
+
+
+def _replace_printed_schemas() -> None:
+    """A classic session has the JVM print a schema, where user-defined types have other names than in Python."""
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.types import DataType, UserDefinedType
+
+    name_of: Any = DataType._get_jvm_type_name
+    print_schema: Any = DataFrame.printSchema
+
+    def jvm_name(one: Any) -> str:
+        if not _PRINTS.get() or not isinstance(one, UserDefinedType):
+            return str(name_of(one))
+        return (one.scalaUDT() or "PythonUserDefined").rpartition(".")[2].removesuffix("UDT").lower()
+
+    def printed(self: Any, level: int | None = None) -> None:
+        token = _PRINTS.set(builds())
+        try:
+            print_schema(self, level)
+        finally:
+            _PRINTS.reset(token)
+
+    DataType._get_jvm_type_name = staticmethod(jvm_name)  # type: ignore[method-assign, assignment]  # as above
+    DataFrame.printSchema = printed  # type: ignore[method-assign]  # as above
+
+
+def _replace_types_of_literals() -> None:
+    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
+    from pyspark.sql.connect.expressions import LiteralExpression
+    from pyspark.sql.types import DecimalType
+
+    told: Any = LiteralExpression._infer_type
+
+    def infer(value: Any) -> Any:
+        found = told(value)
+        if not builds() or not isinstance(value, Decimal):
+            return found
+        _, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or exponent > 0:  # no number, or one that classic sessions refuse
+            return found
+        return DecimalType(max(len(digits), -exponent), -exponent)
+
+    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
+
+
+@cache
+def raise_classic_errors() -> None:
+    """Have errors of a server be instances of a classic session's classes, too: handlers may name either; once a
+    process."""
+    from pyspark.errors.exceptions import base, captured, connect
+
+    # Between the two stands what all errors of pyspark do: a classic session's ask the driver's JVM for it.
+    between = type("ErrorWithoutJVM", (), {
+        name: getattr(base.PySparkException, name) for name, member in vars(captured.CapturedException).items()
+        if isinstance(member, FunctionType)
+    })
+
+    def both(kind: Any) -> Any:
+        classic = vars(captured).get(kind.__name__)
+        if classic is None:
+            return kind
+        return type(kind.__name__, (kind, between, classic), {"__module__": classic.__module__})
+
+    mapping: Any = connect.EXCEPTION_CLASS_MAPPING
+    mapping.update({jvm: both(kind) for jvm, kind in mapping.items()})
+    for name in ("PythonException", "UnknownException"):  # which are raised by their names
+        vars(connect)[name] = both(vars(connect)[name])

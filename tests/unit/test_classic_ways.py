@@ -1,0 +1,112 @@
+"""Programs get from the Connect client what a classic session gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program_fakes import Runs
+from pyspark.errors.exceptions import captured, connect
+
+from helix_spark.capture.classic_ways import as_jvm_map
+from helix_spark.capture.plan_messages import sort_of
+
+
+def aggregates(frame: Any) -> list[str]:
+    """The functions that a plan aggregates by, each with its column."""
+    plan = frame._plan.to_proto(frame._session.client).root.aggregate
+    return [
+        f"{one.unresolved_function.function_name}"
+        f"({one.unresolved_function.arguments[0].unresolved_attribute.unparsed_identifier})"
+        for one in plan.aggregate_expressions
+    ]
+
+
+@pytest.mark.parametrize(("name", "sent"), [
+    ("mean", "avg"), ("average", "avg"), ("Avg", "avg"), ("std", "stddev"), ("size", "count"), ("MAX", "max"),
+])
+def test_aliases_of_aggregates_are_sent_by_the_names_that_name_columns(tmp_path: Path, name: str, sent: str) -> None:
+    runs = Runs(tmp_path)
+    runs.run(lambda spark: aggregates(spark.range(3).groupBy().agg({"id": name})))
+    assert runs.returned == [f"{sent}(id)"]
+
+
+def test_aggregates_of_a_dict_come_in_the_order_of_the_jvm(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run(lambda spark: aggregates(spark.range(3).groupBy().agg({"z": "max", "age": "min", "b": "count"})))
+    assert runs.returned == ["count(b)", "max(z)", "min(age)"]
+
+
+def test_maps_of_any_size_keep_their_entries() -> None:
+    for size in (0, 1, 4, 5, 12, 13, 200):
+        named = {f"column {number}": str(number) for number in range(size)}
+        assert as_jvm_map(named) == named
+
+
+def test_schemas_are_printed_with_the_names_of_the_jvm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pyspark.ml.linalg import VectorUDT
+    from pyspark.sql.types import StructType
+
+    runs = Runs(tmp_path)
+
+    def program(spark: Any) -> str:
+        frame = spark.range(1).to(StructType().add("v", VectorUDT()))
+        frame.printSchema()
+        return str(frame.schema.treeString())
+
+    runs.run(program)
+    assert "-- v: vector (" in capsys.readouterr().out
+    assert "-- v: vectorudt (" in runs.returned  # as Python says it in a classic session, too
+
+
+@pytest.mark.parametrize(("jvm", "name"), [
+    ("org.apache.spark.sql.AnalysisException", "AnalysisException"),
+    ("org.apache.spark.sql.catalyst.parser.ParseException", "ParseException"),
+    ("java.lang.ArithmeticException", "ArithmeticException"),
+    ("com.example.OtherException", "UnknownException"),
+])
+def test_errors_are_those_of_both_kinds_of_sessions(tmp_path: Path, jvm: str, name: str) -> None:
+    from google.rpc.error_details_pb2 import ErrorInfo
+
+    Runs(tmp_path).run(lambda spark: None)
+    info = ErrorInfo(metadata={"classes": json.dumps([jvm]), "errorClass": "BAD_THING", "sqlState": "42000"})
+    error = connect.convert_exception(info, "[BAD_THING] it is bad", None)
+    assert isinstance(error, vars(captured)[name])
+    assert isinstance(error, connect.SparkConnectException)
+    assert f"{type(error).__module__}.{type(error).__name__}" == f"pyspark.errors.exceptions.captured.{name}"
+    assert "[BAD_THING] it is bad" in str(error)
+    assert (error.getCondition(), error.getSqlState()) == ("BAD_THING", "42000")
+
+
+def test_a_parsing_error_is_an_error_of_analysis(tmp_path: Path) -> None:
+    Runs(tmp_path).run(lambda spark: None)
+    kind = connect.EXCEPTION_CLASS_MAPPING["org.apache.spark.sql.catalyst.parser.ParseException"]
+    assert issubclass(kind, captured.AnalysisException)
+    assert issubclass(kind, connect.AnalysisException)
+
+
+def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None:
+    """The answer to a listener has no end: it is read as far as the program reads it."""
+    import pyspark.sql.connect.proto as pb
+
+    class Endless:
+        def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
+            while True:
+                yield pb.ExecutePlanResponse(session_id=request.session_id, server_side_session_id="real")
+
+    runs = Runs(tmp_path)
+
+    def program(spark: Any) -> list[str]:
+        request = spark.client._execute_plan_request_with_metadata()
+        request.plan.command.streaming_query_listener_bus_command.add_listener_bus_listener = True
+        answers = spark.client._stub.ExecutePlan(request)
+        return [sort_of(next(answers)) for _ in range(3)]
+
+    class Server:
+        def stub(self) -> Endless:
+            return Endless()
+
+    runs.run(program, server=Server())  # type: ignore[arg-type]  # all that it is asked for
+    assert len(runs.returned) == 3

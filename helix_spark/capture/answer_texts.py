@@ -1,105 +1,93 @@
-"""Answers of Spark's as they are kept: the messages that a server sent, without what is of one session alone; and as
-a client is given them.
-
-They are read as protocol buffers, and looked at before a client is given them: a type of an author's own would have the
-client import a class, or unpickle one, that whoever wrote the record chose.
-"""
+"""Answers of Spark's as texts of the record, and as a client receives them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
+from helix_spark.capture.answer_gate import AnswerForm, parse_answer, rebuild
 
 LARGEST_ANSWER = 1 << 20
-"""Bytes of an answer that is put on record. What is larger is asked again."""
+"""Bytes of an answer that is recorded. What is larger is requested again."""
+
+LONGEST_TEXT = 3 * LARGEST_ANSWER // 2
+"""Letters of an answer's text at most; base 64 takes four for three bytes."""
 
 SERVER_SESSION = "helix"
-"""What a client is told of its server's session, whoever answers it."""
-
-_KINDS = {"execute": "ExecutePlanResponse", "analyze": "AnalyzePlanResponse", "config": "ConfigResponse"}
-_OF_A_SESSION = ("session_id", "server_side_session_id", "operation_id", "response_id", "metrics", "execution_progress")
-_TYPES = ("pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT")
+"""The id of the server's session that a client receives, whoever answers it."""
 
 
-class StrangeAnswerError(ValueError):
-    """What is on record is no answer that Helix put there."""
-
-
-def text_of_answer(kind: str, responses: Sequence[Any]) -> str:
-    """An answer as text, for the record; empty if it is too large.
+def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
+    """An answer as text, for the record.
 
     Args:
-        kind: execute, analyze or config.
         responses: a server's messages.
+
+    Raises:
+        StrangeAnswerError: the gate would not let it through again, or it is too large.
     """
-    chunks = [kind.encode()]
-    for response in responses:
-        plain = type(response)()
-        plain.CopyFrom(response)
-        for name in _OF_A_SESSION:
-            if name in type(response).DESCRIPTOR.fields_by_name:
-                plain.ClearField(name)
-        if plain.ByteSize():
-            chunks.append(plain.SerializeToString(deterministic=True))
+    chunks = [form.kind.encode()]
+    chunks += [one.SerializeToString(deterministic=True) for one in rebuild(form, responses)]
     if sum(map(len, chunks)) > LARGEST_ANSWER:
-        return ""
+        raise StrangeAnswerError("it is too large")
     return base64.b64encode(b"".join(len(chunk).to_bytes(4, "big") + chunk for chunk in chunks)).decode()
 
 
-def answer_of_text(kind: str, text: str) -> list[Any]:
-    """The messages of an answer on record.
+def answer_of_text(form: AnswerForm, text: str) -> list[Any]:
+    """The messages of a recorded answer.
 
     Raises:
-        StrangeAnswerError: it is none, or holds what no answer to a program may hold.
+        StrangeAnswerError: it is none, or the gate does not let it through.
     """
-    import pyspark.sql.connect.proto as pb
-    from google.protobuf.message import DecodeError
+    kind, chunks = _parsed(text)
+    if kind != form.kind.encode():
+        raise StrangeAnswerError("it is an answer of another kind")
+    return parse_answer(form, chunks)
 
+
+def check_text(text: str, question: str) -> None:
+    """Check a recorded answer whose question is known by its identity alone.
+
+    Raises:
+        StrangeAnswerError: it is none, or the gate does not let it through.
+    """
+    kind, chunks = _parsed(text)
+    known = {form.kind.encode(): form for form in _ANY_FORMS}
+    if kind not in known:
+        raise StrangeAnswerError("it is an answer of another kind")
+    parse_answer(replace(known[kind], handle=f"{HANDLE}{question}"), chunks)
+
+
+_ANY_FORMS = (AnswerForm("execute"), AnswerForm("analyze"), AnswerForm("config"))
+
+
+def _parsed(text: str) -> tuple[bytes, list[bytes]]:
+    """The kind of an answer, and its messages as bytes."""
+    if len(text) > LONGEST_TEXT:
+        raise StrangeAnswerError("it is too large")
     try:
-        raw = base64.b64decode(text, validate=True)
-        first, *rest = _chunks(raw)
-        if first != kind.encode():
-            raise StrangeAnswerError("it is an answer of another kind")
-        found = [getattr(pb, _KINDS[kind]).FromString(chunk) for chunk in rest]
-    except (ValueError, DecodeError) as error:
+        kind, *chunks = _chunks(base64.b64decode(text, validate=True))
+    except ValueError as error:
         raise StrangeAnswerError(f"it cannot be read: {error}") from error
-    _check(found)
-    return found
+    return kind, chunks
 
 
 def _chunks(raw: bytes) -> list[bytes]:
-    found, at = [], 0
+    chunks, at = [], 0
     while at < len(raw):
         size = int.from_bytes(raw[at:at + 4], "big")
         if at + 4 + size > len(raw):
             raise StrangeAnswerError("it is cut off")
-        found.append(raw[at + 4:at + 4 + size])
+        chunks.append(raw[at + 4:at + 4 + size])
         at += 4 + size
-    return found
-
-
-def _check(responses: Iterable[Any]) -> None:
-    for response in responses:
-        for one in messages(response):
-            part: Any = one
-            if sort_of(one) == "DataType.UDT" and (part.serialized_python_class or part.python_class not in _TYPES):
-                raise StrangeAnswerError(f"it names the type {part.python_class!r}, which is not Spark ML's")
-
-
-def is_kept(responses: Iterable[Any]) -> bool:
-    """Whether an answer is one that would be given again from the record."""
-    try:
-        _check(responses)
-    except StrangeAnswerError:
-        return False
-    return True
+    return chunks
 
 
 def of_session(response: Any, request: Any) -> Any:
-    """A copy of an answer, as one to a request."""
+    """Copy an answer, as one to a request."""
     copy = type(response)()
     copy.CopyFrom(response)
     copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION

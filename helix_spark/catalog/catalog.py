@@ -21,7 +21,6 @@ from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
-from helix_spark.catalog.known_results import AnswerLedger
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
@@ -54,7 +53,6 @@ class Catalog(CatalogReader):
 
     def _begin(self, layout: Layout) -> None:
         super()._begin(layout)
-        self.answers = AnswerLedger(self._journals.answers)
         self.leases = self._leases
         self._removal = Removal(layout, self._place.check, self._journals.artifacts, self._artifacts)
         self._in_doubt: set[str] = set()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.open_table import Mender, refuses
@@ -50,6 +51,7 @@ class CatalogReader:
         self._layout, self._place = layout, SamePlace(layout)
         check = self._place.check
         self._journals = journals_in(layout.records, check, self._mended)
+        self.answers = AnswerLedger(self._journals.answers)
         self._artifacts = ArtifactLedger(self._journals.artifacts)
         self._history = History(self._journals)
         self._results = ResultLedger(self._journals.results)

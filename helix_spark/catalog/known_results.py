@@ -20,14 +20,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.queries import text_literal
 from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
 from helix_spark.catalog.places.catalog_folder import checked_signature, listed_signatures
-from helix_spark.catalog.records import AnswerRecord, ResultRecord
+from helix_spark.catalog.records import ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
@@ -206,71 +205,3 @@ def _standing(found: Iterable[_Merged]) -> tuple[dict[str, str], dict[str, tuple
         stood_for[one.record.declared] = (*stood_for.get(one.record.declared, ()), one.record.signature)
     newest_last = sorted(oldest_first, key=lambda one: (one.newest, one.record.signature))
     return {one.record.declared: one.record.signature for one in newest_last}, stood_for
-
-
-class AnswerLedger:
-    """Answers by the identity of what was asked; of several the newest counts."""
-
-    def __init__(self, journal: Journal[AnswerRecord]) -> None:
-        self._journal = journal
-
-    def append(self, records: Sequence[AnswerRecord]) -> None:
-        for record in records:
-            checked_signature(record.question)
-        if records:
-            self._journal.append(records)
-
-    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
-        """The newest answers of a workflow, by question."""
-        rows = self._journal.query(
-            f"SELECT * FROM journal WHERE workflow = {text_literal(workflow)} ORDER BY sequence DESC LIMIT {limit:d}"
-        )
-        return {row.question: row for row in reversed(rows)}
-
-    def read(self, workflow: str, ahead: int) -> AnswersRead:
-        """What there is of a workflow's, as one run reads it."""
-        return AnswersRead(self, workflow, ahead)
-
-    def among(self, questions: Collection[str]) -> dict[str, AnswerRecord]:
-        """The answers to some questions, whichever workflow asked them."""
-        if not questions:
-            return {}
-        rows = self._journal.query(
-            f"SELECT * FROM journal WHERE question IN ({listed_signatures(questions)}) ORDER BY sequence"
-        )
-        return {row.question: row for row in rows}
-
-
-_MOST_MISSES = 4
-"""Questions of a workflow without answers that are looked up one by one, at 10 ms each, before it counts as new."""
-
-
-class AnswersRead:
-    """Answers as one run reads them: the newest of its workflow at the first question, others one by one. A workflow
-    without any, such as a copy of a script, takes those of the workflow that asked one of its first questions.
-
-    Args:
-        ahead: how many are read at first.
-    """
-
-    def __init__(self, ledger: AnswerLedger, workflow: str, ahead: int) -> None:
-        self._ledger, self._workflow, self._ahead = ledger, workflow, ahead
-        self._others = dict[str, AnswerRecord | None]()
-
-    @cached_property
-    def newest(self) -> dict[str, AnswerRecord]:
-        """The newest answers of the workflow, by question."""
-        return self._ledger.newest_of(self._workflow, self._ahead)
-
-    def of(self, question: str) -> AnswerRecord | None:
-        """Return the answer to a question, whichever workflow asked it; None if there is none."""
-        if question in self.newest:
-            return self.newest[question]
-        if question not in self._others:
-            if not self.newest and len(self._others) >= _MOST_MISSES:
-                return None
-            found = self._ledger.among([question]).get(question)
-            if found is not None and not self.newest:
-                self.newest.update(self._ledger.newest_of(found.workflow, self._ahead))
-            self._others[question] = found
-        return self._others[question]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
@@ -291,6 +292,9 @@ class AnswerRecord:
         seconds: that it took Spark.
         answer: see `capture.answer_texts.text_of_answer`; empty for an effect.
         left: of an effect, the identity of what it left; else empty.
+        doubt: why no answer to the question is reused, as an audit found; else empty.
+        digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
+            question; empty in records of older versions, which are not reused.
     """
 
     question: Signature
@@ -300,3 +304,15 @@ class AnswerRecord:
     seconds: Seconds = 0.0
     answer: Annotated[str, Text(2 << 20)] = ""
     left: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+    doubt: Annotated[str, Text(2_000)] = ""
+    digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+
+    def content_digest(self) -> str:
+        """The digest that the record has to have."""
+        found = hashlib.sha256(b"helix answer 1")
+        for field in fields(self):
+            if field.name != "digest":
+                value = str(getattr(self, field.name)).encode(errors="surrogatepass")
+                found.update(b"%s %d " % (field.name.encode(), len(value)))
+                found.update(value)
+        return found.hexdigest()

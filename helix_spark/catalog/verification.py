@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from helix_spark.capture.answer_fields import StrangeAnswerError
+from helix_spark.capture.answer_texts import check_text
+from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
@@ -53,6 +56,7 @@ class Verification:
         iterations, nodes: how many records of them were read.
         deep: whether all bytes were read.
         left_out: why records were left out that do not fit.
+        answers: how many recorded answers were read, and how many of them an older version recorded.
     """
 
     findings: tuple[Finding, ...]
@@ -60,6 +64,8 @@ class Verification:
     nodes: int
     deep: bool
     left_out: tuple[str, ...] = ()
+    answers: int = 0
+    older_answers: int = 0
 
     @property
     def sound(self) -> bool:
@@ -78,7 +84,24 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     iterations = catalog.iterations()
     findings = tuple(_finding(catalog, record, deep=deep) for record in catalog.live())
     nodes = catalog.nodes_recorded() if deep else 0
-    return Verification(findings, len(iterations), nodes, deep, catalog.left_out)
+    answers = _check_answers(catalog.answers)
+    return Verification(
+        findings, len(iterations), nodes, deep, catalog.left_out, answers, len(catalog.answers.older)
+    )
+
+
+def _check_answers(answers: AnswerLedger) -> int:
+    """Read all recorded answers as a run reads them; those that do not fit are left out. Returns how many there are."""
+    count = 0
+    for record in answers.records():
+        count += 1
+        sound = answers.sound(record)
+        if sound is not None and sound.answer and not sound.answer.startswith("{"):
+            try:
+                check_text(sound.answer, sound.question)
+            except StrangeAnswerError as error:
+                answers.leave_out(sound.question, str(error))
+    return count
 
 
 def _finding(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:

@@ -8,14 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from helix_spark.capture.answer_texts import StrangeAnswerError, answer_of_text, is_kept, text_of_answer
+from helix_spark.capture.answer_fields import StrangeAnswerError
+from helix_spark.capture.answer_gate import AnswerForm
+from helix_spark.capture.answer_texts import answer_of_text, text_of_answer
 from helix_spark.capture.capture_nodes import as_built
 from helix_spark.capture.captured_function import AskingFunction, BuiltFunction, CapturedFunction, capture
 from helix_spark.capture.plan_messages import messages
 from helix_spark.capture.plan_order import order_in
 from helix_spark.capture.recorded_call import Asks
+from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Node
 from helix_spark.errors import SignatureError
@@ -24,7 +26,9 @@ from helix_spark.signature.node_description import declared_by_plan
 from helix_spark.signature.parts import digest
 from helix_spark.workflow.operators import Form, Function, Result
 
-_KINDS: Mapping[Asks, str] = {"rows": "execute", "schema": "analyze"}
+_FORMS: Mapping[Asks, AnswerForm] = {
+    "rows": AnswerForm("execute", "arrow_batch"), "schema": AnswerForm("analyze", "schema"),
+}
 READ_AHEAD = 1_000
 """Answers of a workflow that are read when it first asks something. Others are looked for one by one."""
 
@@ -63,10 +67,13 @@ class AnsweredBefore:
     def __post_init__(self) -> None:
         self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
 
-    @property
-    def newest(self) -> Mapping[str, AnswerRecord]:
-        """The newest records of the workflow, by what they answer. They are read once."""
-        return self._read.newest
+    def notes(self) -> Mapping[str, str]:
+        """What is recorded as JSON of the workflow's functions, by what it is of."""
+        return self._read.notes()
+
+    def refuse(self, identity: str, why: str) -> None:
+        """Note that a recorded answer does not fit, so that it is none from now on."""
+        self._read.refuse(identity, why)
 
     def question(
         self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
@@ -156,11 +163,15 @@ class Question:
         """What is on record, as a server's messages; None if nothing is."""
         text = self.before.told(self.identity)
         try:
-            return answer_of_text(_KINDS[self.asks], text) if text else None
-        except StrangeAnswerError:  # nobody of ours wrote it: Spark is asked again
+            return answer_of_text(_FORMS[self.asks], text) if text else None
+        except StrangeAnswerError as error:
+            self.before.refuse(self.identity, str(error))
             return None
 
     def note(self, told: Sequence[Any], seconds: float) -> None:
         """Spark answered it, which took so long."""
-        text = text_of_answer(_KINDS[self.asks], told) if is_kept(told) else ""
+        try:
+            text = text_of_answer(_FORMS[self.asks], told)
+        except StrangeAnswerError:  # Spark answers it again in the next run
+            text = ""
         self.before.note(self.identity, self.node, text, seconds)

@@ -81,8 +81,7 @@ class RecalledPlans:
     @cached_property
     def _told(self) -> Mapping[str, Mapping[str, Any]]:
         """What is on record, by what it is of."""
-        texts = {question: one.answer for question, one in self.answers.newest.items() if one.answer.startswith("{")}
-        told = {question: mapping(text) for question, text in texts.items()}
+        told = {question: mapping(text) for question, text in self.answers.notes().items()}
         return {question: one for question, one in told.items() if is_like(one, _SLOW)}
 
     @cached_property

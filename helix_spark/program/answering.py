@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from helix_spark.capture.answer_texts import answer_of_text, is_kept, of_session, text_of_answer
+from helix_spark.capture.answer_fields import StrangeAnswerError
+from helix_spark.capture.answer_texts import answer_of_text, of_session, text_of_answer
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.program.answer_forms import form_of
 from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.questions import KINDS, Question, Signer, Sort, asked_of, handle_of
+from helix_spark.program.questions import Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_models import StoredResults
 from helix_spark.program.served_session import ServedSession, Server
 from helix_spark.program.session_state import View
@@ -30,6 +32,9 @@ class Record(StoredResults, Protocol):
 
     def answer(self, identity: str) -> str | None:
         """The text of an answer; None if there is none on record."""
+
+    def refuse(self, identity: str, why: str) -> None:
+        """Note that a recorded answer does not fit, so that it is none from now on."""
 
     def left(self, identity: str) -> str | None:
         """What an effect left at its place when it last ran; None if it never did."""
@@ -66,6 +71,14 @@ class Unfollowed:
 Mode = Literal["run", "plan", "audit"]
 """What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
 computed from scratch, without what it does that lasts."""
+
+
+MOST_KEPT = 64 << 20
+"""Bytes of answers that a run keeps in memory, and records. Others are read, or requested, again where they are needed
+again."""
+
+_LARGE = 64 << 10
+"""Bytes of an answer that counts among those to be recorded."""
 
 
 class NotAuditedError(Exception):
@@ -123,6 +136,8 @@ class Answerer:
     served: ServedSession = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
+    _bytes: int = 0
+    _large: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _newest: Any = None
 
@@ -302,17 +317,39 @@ class Answerer:
         if question.chance:
             return self._asked_live(self._another(question), request, question.chance[0])
         with self.served.turn(question.identity):
-            known = self._answers.get(question.identity)
-            if known is None and (text := self.record.answer(question.identity)):
-                known = answer_of_text(KINDS[sort], text)
+            known = self._answers.get(question.identity) or self._recorded(question)
             if known is not None:
                 self.served.know(question, request)
                 self.following.found(question, caller())
                 self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
-            self._answers[question.identity] = known
+            self._keep(question, known)
             return known
+
+    def _recorded(self, question: Question) -> list[Any] | None:
+        """The recorded answer to a question; None if there is none, or it does not fit."""
+        text = self.record.answer(question.identity)
+        try:
+            return answer_of_text(form_of(question), text) if text else None
+        except StrangeAnswerError as error:
+            self.record.refuse(question.identity, str(error))
+            return None
+
+    def _keep(self, question: Question, answer: list[Any]) -> None:
+        """Keep an answer in memory for the rest of the run, as long as there is room."""
+        size = sum(one.ByteSize() for one in answer)
+        with self._lock:
+            if question.identity not in self._answers and self._bytes + size <= MOST_KEPT:
+                self._bytes += size
+                self._answers[question.identity] = answer
+
+    def _check_room(self, answer: str) -> None:
+        """Raise StrangeAnswerError if a large answer has no room next to those that the run is about to record."""
+        with self._lock:
+            if len(answer) > _LARGE and self._large + len(answer) > MOST_KEPT:
+                raise StrangeAnswerError(f"it would be more than {MOST_KEPT >> 20} MiB, with others of this run")
+            self._large += len(answer) if len(answer) > _LARGE else 0
 
     def _another(self, question: Question) -> Question:
         """A question whose answer may be another one each time, as one that was not asked before in this run."""
@@ -336,11 +373,13 @@ class Answerer:
         )
         if why:
             self.signer.doubtful.add(handle_of(question))
-        if not why and not is_kept(found):
-            why = "its answer has a type of its author's own"
-        answer = None if why or question.sort == "effect" else text_of_answer(KINDS[question.sort], found)
-        if answer == "":
-            answer, why = None, "its answer is too large to be put on record"
+        answer = None
+        if not why and question.sort != "effect":
+            try:
+                answer = text_of_answer(form_of(question), found)
+                self._check_room(answer)
+            except StrangeAnswerError as error:
+                answer, why = None, f"its answer is not recorded: {error}"
         if self.live is not None:
             self.live.note(question.identity, answer or "")
         there = "" if left is None or why else left.identity()

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.capture.answer_texts import LONGEST_TEXT
+
 LIVE_VARIABLE = "HELIX_LIVE_ANSWERS"
 """Names the folder to a run, and to who plans beside it."""
 
@@ -65,6 +67,8 @@ class LiveAnswers:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except OSError:
+            with (self.folder / name).open(encoding="utf-8") as file:
+                text = file.read(LONGEST_TEXT + 1)
+        except (OSError, ValueError):
             return ""
+        return text if len(text) <= LONGEST_TEXT else ""

@@ -122,7 +122,7 @@ class PlainProgram:
         if self.server is None:
             self.server = ProgramServer(given, address)
             heard = self.live if self.mode == "plan" else None
-            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere, live=heard)
+            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere, live=heard, tell=self.tell)
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
         initial = self.server.settings_there() if address else planned_settings(given, defaults=as_spark_has_it())

@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited
+from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import Asked
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
-from helix_spark.program.questions import HANDLE, KINDS, Question
-from helix_spark.program.recorded_answers import DOUBT
+from helix_spark.program.questions import Question
 from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
@@ -61,7 +62,7 @@ def note_audit(found: Audit, program: PlainProgram) -> None:
             doubts |= dict.fromkeys((one.signature, *_fits_of(asked[one.signature])), why)
     now = time.time()
     program.catalog.answers.append([
-        AnswerRecord(identity, program.name, 0, now, 0.0, f"{DOUBT}{why}") for identity, why in doubts.items()
+        AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
     ])
 
 
@@ -75,7 +76,10 @@ def _audited(name: str, asked: Asked, before: str) -> Audited:
     assert asked.answer is not None
     if asked.answer == before:
         return Audited(name, question.identity, "verified", exact=True)
-    one, other = (rows_in(answer_of_text(KINDS[question.sort], text)) for text in (before, asked.answer))
+    try:
+        one, other = (rows_in(answer_of_text(form_of(question), text)) for text in (before, asked.answer))
+    except StrangeAnswerError as error:
+        return Audited(name, question.identity, "different", str(error), to_blame=True)
     how = difference(one, other, CLOSE_OF_MODELS if question.handles else CLOSE)
     if how is None:
         return Audited(name, question.identity, "verified")

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
+from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.capture.program_client import Caller
 from helix_spark.program.answering import Asked
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import HANDLE, KINDS, Question, handle_in, ml_command
+from helix_spark.program.questions import KINDS, Question, handle_in, ml_command
 
 
 @dataclass(frozen=True, slots=True)

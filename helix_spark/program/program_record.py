@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
@@ -17,6 +19,7 @@ from helix_spark.errors import Location, OvertakenError, told_of
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
+from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import Asked
 from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
@@ -224,8 +227,8 @@ def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
         if command is None or command.WhichOneof("command") != "evaluate" or row.asked.caller.function != "evaluate":
             continue
         text = row.asked.answer or record.answer(row.asked.question.identity) or ""
-        for answer in answer_of_text("execute", text) if text else ():
-            if answer.HasField("ml_command_result") and answer.ml_command_result.HasField("param"):
+        with suppress(StrangeAnswerError):
+            for answer in answer_of_text(form_of(row.asked.question), text) if text else ():
                 found[row.name] = deserialize_param(answer.ml_command_result.param)
     return found
 

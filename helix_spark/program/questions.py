@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
@@ -25,9 +26,6 @@ from helix_spark.signature.parts import digest
 PROGRAM_FORMAT = 4
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
-
-HANDLE = "helix-"
-"""Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
 
 Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
 

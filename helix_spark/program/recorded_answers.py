@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
@@ -19,11 +20,7 @@ from helix_spark.program.stored_tables import StoredTable
 from helix_spark.program.watched_functions import reads_of
 
 READ_AHEAD = 5_000
-"""Answers of a program that are read at its start. Others are looked for one by one."""
-
-DOUBT = "in doubt: "
-"""Begins what is on record in the place of an answer that is not to be given again. No answer begins so: they are in
-base 64."""
+"""Answers of a program that are looked up at its start. Others are looked up one by one."""
 
 
 @dataclass(slots=True)
@@ -35,6 +32,7 @@ class RecordedAnswers:
         elsewhere: the machine that Spark runs on, where that is another one: it cannot read what is stored here.
         warnings: what was found damaged, in words.
         live: answers of a run that is under way; None if there is none.
+        tell: prints a line for people.
     """
 
     catalog: Catalog
@@ -42,27 +40,47 @@ class RecordedAnswers:
     elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
     live: LiveAnswers | None = None
+    tell: Callable[[str], None] = lambda _: None
     _read: AnswersRead | None = None
+    _refused: set[str] = field(default_factory=set)
+    _has_told: bool = False
 
     def answer(self, identity: str) -> str | None:
+        if identity in self._refused:
+            return None
         found = self._of(identity)
-        if found is not None and found.answer.startswith(DOUBT):
+        if found is not None and found.doubt:
             return None
         known = None if found is None else found.answer or None
         return known or (None if self.live is None else self.live.answer(identity))
 
+    def refuse(self, identity: str, why: str) -> None:
+        self._refused.add(identity)
+        self.catalog.answers.leave_out(identity, why)
+        self._tell_of_misfits()
+
+    def _tell_of_misfits(self) -> None:
+        """Say once that recorded answers are not reused."""
+        answers = self.catalog.answers
+        if not self._has_told and (answers.left_out or answers.older):
+            self._has_told = True
+            self.tell(
+                f"recorded answers that do not fit are requested again ({answers.left_out[0]}); `helix verify` lists "
+                "them" if answers.left_out else
+                "answers that an older version of Helix recorded have no digest, and are requested again"
+            )
+
     def doubt(self, identity: str) -> str:
         found = self._of(identity)
-        return found.answer.removeprefix(DOUBT) if found is not None and found.answer.startswith(DOUBT) else ""
+        return "" if found is None else found.doubt
 
     def left(self, identity: str) -> str | None:
         found = self._of(identity)
         return None if found is None else found.left or None
 
     def seconds(self, identity: str) -> float:
-        """What the answer took Spark; 0.0 if it is not known."""
-        found = self._of(identity)
-        return 0.0 if found is None else found.seconds
+        """The seconds that the answer took Spark; 0.0 if that is not known."""
+        return self._answers.seconds(identity)
 
     def is_kept(self, identity: str) -> bool:
         """Whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
@@ -104,10 +122,16 @@ class RecordedAnswers:
     def _stored(self, identity: str) -> ArtifactRecord | None:
         return None if self.elsewhere else self.catalog.artifact(identity)
 
-    def _of(self, identity: str) -> AnswerRecord | None:
+    @property
+    def _answers(self) -> AnswersRead:
         if self._read is None:
             self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
-        return self._read.of(identity)
+        return self._read
+
+    def _of(self, identity: str) -> AnswerRecord | None:
+        found = self._answers.of(identity)
+        self._tell_of_misfits()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +146,9 @@ class Unread:
 
     def answer(self, identity: str) -> str | None:
         return None
+
+    def refuse(self, identity: str, why: str) -> None:
+        """Nothing was reused that could be refused."""
 
     def left(self, identity: str) -> str | None:
         return self.known.left(identity)

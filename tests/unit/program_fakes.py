@@ -139,12 +139,14 @@ class FakeRecord:
     Attributes:
         answers, effects: by identity.
         models, tables: by identity, class and folder, or where the rows are.
+        refused: by identity, why an answer did not fit.
     """
 
     answers: dict[str, str] = field(default_factory=dict)
     effects: dict[str, str] = field(default_factory=dict)
     models: dict[str, tuple[str, str]] = field(default_factory=dict)
     tables: dict[str, StoredTable] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def answer(self, identity: str) -> str | None:
         return self.answers.get(identity)
@@ -156,6 +158,10 @@ class FakeRecord:
     def doubt(self, identity: str) -> str:
         """Nothing: no audit was made."""
         return ""
+
+    def refuse(self, identity: str, why: str) -> None:
+        self.refused[identity] = why
+        del self.answers[identity]
 
     def left(self, identity: str) -> str | None:
         return self.effects.get(identity)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, Unsynced
 from helix_spark.catalog.journal.open_table import Mender, OpenTable, refuses
-from helix_spark.catalog.journal.own_files import remove_sums
+from helix_spark.catalog.journal.own_files import files_beyond, remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -102,6 +102,7 @@ class Journal(Generic[Row]):
         self._log = LogEnd(folder)
         self._open = OpenTable(folder, row_type, self._log, mender)
         self.left_out: dict[str, None] = {}
+        self._beyond: tuple[int, Sequence[tuple[str, int, int]]] | None = None
 
     @_mended
     def version(self) -> int:
@@ -267,6 +268,20 @@ class Journal(Generic[Row]):
         with self._open.held("read"):
             table = self._open.newest()
             return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
+
+    @_mended
+    def files_beyond(self, most: int) -> Sequence[tuple[str, int, int]]:
+        """The files that hold more than so many bytes once they are decoded, each with its first and last `SEQUENCE`.
+
+        Raises CatalogError.
+        """
+        with self._open.held("read"):
+            table = self._open.newest()
+            if table is None:
+                return ()
+            if self._beyond is None or self._beyond[0] != table.version():
+                self._beyond = table.version(), files_beyond(table, self.folder, most)
+            return self._beyond[1]
 
     def is_gone(self) -> bool:
         """Whether there is none: it was never begun, or is lost as a whole. Raises CatalogError."""

@@ -113,6 +113,33 @@ def check_file(file: Place) -> None:
             check_content(opened, file.name)
 
 
+def files_beyond(table: DeltaTable, folder: Place, most: int) -> list[tuple[str, int, int]]:
+    """The files that hold more than so many bytes once decoded, each with its first and last `SEQUENCE`, where the log
+    has these. Raises StrangeFilesError, OSError."""
+    actions = table.get_add_actions(flatten=True)
+    there = {name: actions.column(name).to_pylist() for name in actions.schema.names}
+    none = [None] * len(there["path"])
+    ends = zip(there.get("min.sequence", none), there.get("max.sequence", none), strict=True)
+    return [
+        (str(name), 0 if first is None else int(first), 1 << 62 if last is None else int(last))
+        for name, size, (first, last) in zip(there["path"], there["size_bytes"], ends, strict=True)
+        if _is_beyond(folder / checked_name(name), size, most)
+    ]
+
+
+def _is_beyond(file: Place, size: int, most: int) -> bool:
+    if not isinstance(file, Path):
+        return size > most
+    if file.stat().st_size <= most // _TIMES:  # checked when the table was opened
+        return False
+    try:
+        with file.open_binary() as opened:
+            check_decoded(opened, shape_of(opened), most=most)
+    except ValueError:
+        return True
+    return False
+
+
 def check_content(file: BinaryIO, name: str) -> None:
     """The same of a file that is open. Raises StrangeFilesError, OSError."""
     try:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import parsed
@@ -146,6 +147,95 @@ class Json:
         except ValueError as error:
             return f"it is no JSON: {error}"
         return "" if is_like(found, self.shape) else "it is JSON of another kind"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaText:
+    """The Spark schema of a table, as JSON.
+
+    Attributes:
+        most: letters.
+
+    >>> SchemaText(99).misfit('{"type": "struct", "fields": [{"name": "a", "type": "long", "nullable": true}]}')
+    ''
+    >>> SchemaText(99).misfit('{"type": "struct", "fields": 3}')
+    'it is no schema: its fields are none'
+    """
+
+    most: int
+
+    def all_fit(self, values: Sequence[Any]) -> bool:
+        return not any(map(self.misfit, values))
+
+    def misfit(self, value: Any) -> str:
+        if wrong := Text(self.most).misfit(value):
+            return wrong
+        try:
+            parsed_schema(value)
+        except ValueError as error:
+            return f"it is no schema: {error}"
+        return ""
+
+
+MOST_COLUMNS, LONGEST_COLUMN = 20_000, 10_000
+"""Fields of a struct, and letters of the name of one."""
+
+_DECIMAL = re.compile(r"decimal\((\d{1,3}), ?(-?\d{1,3})\)")
+_LONGEST_TYPE = 200
+
+
+@lru_cache(maxsize=256)
+def parsed_schema(text: str) -> Mapping[str, Any]:
+    """Return a table's Spark schema, in which each field and each type has what readers of schemas look for.
+
+    Raises ValueError for what is no schema.
+    """
+    schema = parsed(text)
+    if not isinstance(schema, dict) or schema.get("type") != "struct":
+        raise ValueError("it is no struct")
+    _check_type(schema)
+    return schema
+
+
+def _check_type(spark_type: Any) -> None:
+    if isinstance(spark_type, str):
+        precise = _DECIMAL.fullmatch(spark_type)
+        is_decimal = spark_type.startswith("decimal(")
+        if len(spark_type) > _LONGEST_TYPE or (is_decimal and not (
+            precise and 1 <= int(precise[1]) <= 38 and abs(int(precise[2])) <= 38
+        )):
+            raise ValueError(f"there is no type {spark_type[:80]!r}")
+        return
+    kind = spark_type.get("type") if isinstance(spark_type, dict) else None
+    if not isinstance(kind, str) or kind not in _INSIDE:
+        raise ValueError(f"there is no type {str(kind or spark_type)[:80]!r}")
+    inner, flag = _INSIDE[kind]
+    if flag and not isinstance(spark_type.get(flag), bool):
+        raise ValueError(f"a type {kind} does not tell whether it {flag}")
+    for name in inner:
+        _check_type(spark_type.get(name))
+    if kind == "struct":
+        fields = spark_type.get("fields")
+        if not is_like(fields, [dict]) or len(fields) > MOST_COLUMNS:
+            raise ValueError("its fields are none")
+        for field in fields:
+            _check_field(field)
+
+
+def _check_field(field: Mapping[str, Any]) -> None:
+    name = field.get("name")
+    if not isinstance(name, str) or len(name) > LONGEST_COLUMN:
+        raise ValueError("a field has no name")
+    if not isinstance(field.get("nullable"), bool) or not isinstance(field.get("metadata", {}), dict):
+        raise ValueError(f"the field {name[:80]!r} is none")
+    _check_type(field.get("type"))
+
+
+_INSIDE: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "struct": ((), ""), "array": (("elementType",), "containsNull"),
+    "map": (("keyType", "valueType"), "valueContainsNull"), "udt": (("sqlType",), ""),
+}
+"""Kinds of types that have others inside, and what says of them whether these may be null."""
 
 
 def is_like(value: Any, shape: Any) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from helix_spark.catalog.cells import Flag, Json, Number, Text, Texts, Word
+from helix_spark.catalog.cells import LONGEST_COLUMN, MOST_COLUMNS, Flag, Json, Number, SchemaText, Text, Texts, Word
 from helix_spark.signature.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
@@ -38,7 +38,7 @@ Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
 Name = Annotated[str, Text(LONGEST_NAME, named=True)]
 """Of a workflow or a node; of what has none the empty text."""
 Names = Annotated[tuple[str, ...], Texts(Text(LONGEST_NAME, named=True), 20_000)]
-Columns = Annotated[tuple[str, ...], Texts(Text(10_000), 20_000)]
+Columns = Annotated[tuple[str, ...], Texts(Text(LONGEST_COLUMN), MOST_COLUMNS)]
 Prose = Annotated[str, Text(1 << 20)]
 """What is for people: reasons, messages, errors, code."""
 Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
@@ -107,7 +107,7 @@ class ArtifactRecord:
     rows: Count | None = None
     files: Count | None = None
     version: Count | None = None
-    schema: Annotated[str, Text(64 << 20)] | None = None
+    schema: Annotated[str, SchemaText(64 << 20)] | None = None
     value: Annotated[str, Text(LARGEST_VALUE)] | None = None
     write_seconds: Seconds = 0.0
     why: Prose = ""

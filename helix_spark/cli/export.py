@@ -101,14 +101,15 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 
 def _write_table(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
     """The columns that are stored; which are not is said."""
-    from helix_spark.catalog.places.json_text import parsed
+    from helix_spark.catalog.cells import parsed_schema
     from helix_spark.catalog.tables.table_check import held_schema
 
     _check_ending(path, node, "table", TABLE_ENDINGS)
     names = None
     if stored.left_out:
         catalog.check_table(stored)  # its record, too
-        names = [field["name"] for field in parsed(held_schema(stored) or '{"fields": []}')["fields"]]
+        schema = held_schema(stored)
+        names = [field["name"] for field in (parsed_schema(schema)["fields"] if schema else ())]
     table = catalog.read_arrow(stored, names)
     as_text = path.suffix.lower() == ".csv"
     if as_text:

@@ -13,7 +13,7 @@ from helix_spark.errors import CatalogError
 from helix_spark.program.persisted_tables import PersistedTable
 from helix_spark.program.questions import Question
 from helix_spark.program.served_session import ServedSession
-from helix_spark.program.stored_tables import PLACE, partitions_told, schema_with_place, write_of
+from helix_spark.program.stored_tables import MOST_PARTITIONS, PLACE, partitions_told, schema_with_place, write_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class ServedTable:
             partitions = partitions_told(self.served.ask_of_table(self.table, writing))
         if partitions is None:
             raise CatalogError("Spark did not tell how many partitions it has")
+        if partitions > MOST_PARTITIONS:
+            raise CatalogError(f"it has {partitions:,} partitions, more than {MOST_PARTITIONS:,}")
         return schema_with_place(schema, partitions)
 
     @contextmanager

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
+from helix_spark.catalog.cells import Number, parsed_schema
 
 PLACE = "helix_place"
 """The column of a stored table that says where each row lay: its partition above 33 bits of its number there, as
 `monotonically_increasing_id` has it."""
 
 _PARTITIONS = "partitions"
+
+MOST_PARTITIONS = 100_000
+"""Of a table that is stored. Each takes a task, an empty one too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,20 @@ class StoredTable:
 
     @property
     def partitions(self) -> int:
-        """How many it had, empty ones too. Raises ValueError where its schema does not tell."""
-        for field in json.loads(self.schema)["fields"]:
+        """Number of its partitions, empty ones too. Raises ValueError where its schema does not tell."""
+        for field in parsed_schema(self.schema)["fields"]:
             if field["name"] == PLACE:
-                return int(field["metadata"][_PARTITIONS])
+                number = field.get("metadata", {}).get(_PARTITIONS)
+                if wrong := Number(0, MOST_PARTITIONS).misfit(number):
+                    raise ValueError(f"the number of its partitions does not fit: {wrong}")
+                return int(number)
         raise ValueError("it does not tell where its rows lay")
 
     @property
     def is_exact(self) -> bool:
         """Whether its columns are what they were: from files all may hold nulls, which a file that is written of them
         would tell."""
-        return not _never_null(json.loads(self.schema))
+        return not _never_null(parsed_schema(self.schema))
 
 
 def schema_with_place(schema: str, partitions: int) -> str:

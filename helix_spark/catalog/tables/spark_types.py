@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.cells import parsed_schema
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Column:
 
 
 def columns(schema: str) -> tuple[Column, ...]:
-    """The columns of a Spark schema. Raises ValueError or KeyError for what is no schema.
+    """The columns of a Spark schema. Raises ValueError for what is no schema.
 
     >>> [(c.name, str(c.declared)) for c in columns('''{"type": "struct", "fields": [
     ...     {"name": "age", "type": "double", "nullable": true, "metadata": {}},
@@ -65,7 +65,7 @@ def columns(schema: str) -> tuple[Column, ...]:
     ...      "nullable": true, "metadata": {}}]}''')]
     [('age', 'double'), ('seen', 'list<element: timestamp[us, tz=UTC]>')]
     """
-    fields = parsed(schema)["fields"]
+    fields = parsed_schema(schema)["fields"]
     return tuple(_column(field["name"], field["type"], bool(field["nullable"])) for field in fields)
 
 
@@ -74,7 +74,7 @@ def same_types(one: str, other: str) -> bool:
 
     Delta makes every column nullable and metadata is for people, so neither is compared.
     """
-    return bool(_bare(parsed(one)) == _bare(parsed(other)))
+    return bool(_bare(parsed_schema(one)) == _bare(parsed_schema(other)))
 
 
 def told_by_arrow(schema: str) -> bool:
@@ -83,11 +83,14 @@ def told_by_arrow(schema: str) -> bool:
 
     Raises ValueError for what is no schema.
 
-    >>> [told_by_arrow(f'{{"fields": [{{"name": "a", "type": {kind}, "metadata": {told}}}]}}') for kind, told in (
-    ...     ('"double"', "{}"), ('"double"', '{"ml_attr": {}}'), ('{"type": "udt"}', "{}"), ('"varchar(3)"', "{}"))]
+    >>> [told_by_arrow(
+    ...     f'{{"type": "struct", "fields": [{{"name": "a", "type": {kind}, "nullable": true, "metadata": {told}}}]}}'
+    ... ) for kind, told in (
+    ...     ('"double"', "{}"), ('"double"', '{"ml_attr": {}}'), ('{"type": "udt", "sqlType": "long"}', "{}"),
+    ...     ('"varchar(3)"', "{}"))]
     [True, False, False, False]
     """
-    return _told(parsed(schema))
+    return _told(parsed_schema(schema))
 
 
 def _told(spark_type: Any) -> bool:
@@ -111,10 +114,11 @@ def foreign_classes(schema: str) -> tuple[str, ...]:
 
     Raises ValueError for what is no schema.
 
-    >>> foreign_classes('{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}')
+    >>> udt = '{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}'
+    >>> foreign_classes(f'{{"type": "struct", "fields": [{{"name": "a", "type": {udt}, "nullable": true}}]}}')
     ('posix.Trap',)
     """
-    return tuple(_foreign(parsed(schema)))
+    return tuple(_foreign(parsed_schema(schema)))
 
 
 def _foreign(spark_type: Any) -> Iterator[str]:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from helix_spark.catalog.cells import Number, is_like, parsed_schema
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.places.parquet_shape import size_and_footer
 from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular
 from helix_spark.catalog.records import ArtifactRecord
@@ -67,28 +68,28 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
     Raises DamagedArtifactError for anything that does not match.
     """
-    adds, metadata, attempt = _commit(folder)
-    if attempt is not None and attempt != record.attempt:
-        raise damaged(folder, f"it was written for attempt {attempt}, not for {record.attempt}")
+    commit = _commit(folder)
+    if commit.attempt is not None and commit.attempt != record.attempt:
+        raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")
     if record.version not in (None, 0):
         raise damaged(folder, f"version {record.version} is recorded; a stored table has version 0 only")
-    if record.files is not None and len(adds) != record.files:
-        raise damaged(folder, f"its log has {len(adds)} files, its record {record.files}")
-    schema = str(metadata["schemaString"])
+    if record.files is not None and len(commit.files) != record.files:
+        raise damaged(folder, f"its log has {len(commit.files)} files, its record {record.files}")
+    schema = commit.schema
     try:
         recorded = held_schema(record)
         alike = recorded is None or same_types(schema, recorded)
-        foreign = (*foreign_classes(schema), *foreign_classes(record.schema or "{}"))
-    except (ValueError, KeyError, TypeError) as error:
+        foreign = (*foreign_classes(schema), *(foreign_classes(record.schema) if record.schema else ()))
+    except ValueError as error:
         raise damaged(folder, f"its schema, or the recorded one, cannot be read: {error}") from error
     if not alike:
         raise damaged(folder, "its columns are not the recorded ones")
     if foreign:
         raise damaged(folder, f"its columns name the class {foreign[0]}, which is not Spark ML's")
-    rows = _rows(adds)
+    rows = commit.rows
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
-    files = sorted(_checked_files(folder, adds), key=_partition)
+    files = sorted(_checked_files(folder, commit), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), recorded or schema)
@@ -98,22 +99,23 @@ def held_schema(record: ArtifactRecord) -> str | None:
     """The Spark schema of a table's files as JSON, without the columns that were left out; None where its record has
     none.
 
-    Raises ValueError, KeyError or TypeError for what is no schema.
+    Raises ValueError for what is no schema.
 
+    >>> columns = ", ".join(f'{{"name": "{name}", "type": "long", "nullable": true}}' for name in "ab")
     >>> record = ArtifactRecord("s", "a", "table", "published", "w", "n", 1, 0.0, left_out=("b",),
-    ...     schema='{"type": "struct", "fields": [{"name": "a"}, {"name": "b"}]}')
+    ...     schema=f'{{"type": "struct", "fields": [{columns}]}}')
     >>> held_schema(record)
-    '{"type": "struct", "fields": [{"name": "a"}]}'
+    '{"type": "struct", "fields": [{"name": "a", "type": "long", "nullable": true}]}'
     """
     if record.schema is None or not record.left_out:
         return record.schema
-    whole = parsed(record.schema)
-    return json.dumps(whole | {"fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
+    whole = parsed_schema(record.schema)
+    return json.dumps({**whole, "fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
 
 
 def written_digest(folder: Place) -> str:
     """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
-    return _digest(folder, list(_checked_files(folder, _commit(folder)[0])))
+    return _digest(folder, list(_checked_files(folder, _commit(folder))))
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
@@ -143,17 +145,38 @@ def files_written(folder: Place) -> int:
 
     Spark leaves a file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError.
     """
-    return len(_commit(folder)[0])
+    return len(_commit(folder).files)
 
 
 def rows_written(folder: Place) -> int | None:
     """How many rows the files that its commit names have, as it says; None where it does not. Raises
     DamagedArtifactError."""
-    return _rows(_commit(folder)[0])
+    return _commit(folder).rows
 
 
-def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], str | None]:
-    """The add actions, the metadata, and the attempt that the only commit names, if it names one."""
+@dataclass(frozen=True, slots=True)
+class TableCommit:
+    """The only commit of a stored table, as far as it has the form of one.
+
+    Attributes:
+        files: names and bytes of the files that it adds.
+        rows: in these files; None where it does not tell.
+        schema: Spark's, as JSON.
+        attempt: that it was written for, if it names one.
+    """
+
+    files: tuple[tuple[str, int], ...]
+    rows: int | None
+    schema: str
+    attempt: str | None
+
+
+_SIZE, _ROWS = Number(0, 1 << 50), Number(0, 1 << 50)
+_ADD = {"path": str, "size": int}
+_METADATA = {"schemaString": str, "partitionColumns": list, "configuration?": {str: str}}
+
+
+def _commit(folder: Place) -> TableCommit:
     log = DeltaLog(folder)
     try:
         if not (folder.is_own_folder() and log.folder.is_own_folder()):
@@ -165,49 +188,61 @@ def _commit(folder: Place) -> tuple[list[Mapping[str, Any]], Mapping[str, Any], 
     if others:
         raise damaged(folder, f"something else wrote to it: its log has {others[0]}")
     try:
-        found = {kind: [action[kind] for action in actions if kind in action]
-                 for kind in ("add", "remove", "metaData", "commitInfo")}
-        (metadata,) = found["metaData"]
-        moved = metadata.get("configuration", {}).get("delta.columnMapping.mode", "none") != "none"
-        if moved or metadata["partitionColumns"] or found["remove"] or any(
-            add.get("deletionVector") for add in found["add"]
-        ):
-            raise damaged(folder, "it has partitions, mapped columns or deleted rows, which no stored table has")
-        noted = (found["commitInfo"] or [{}])[0].get("userMetadata")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _commit_of(actions)
+    except ValueError as error:
         raise damaged(folder, f"its log is not that of a table: {error}") from error
-    return found["add"], metadata, noted if isinstance(noted, str) else None
 
 
-def _checked_files(folder: Place, adds: Sequence[Mapping[str, Any]]) -> Iterator[Place]:
-    return each(folder, partial(_checked_file, folder), adds)
+def _commit_of(actions: Sequence[Any]) -> TableCommit:
+    """Return what a commit says. Raises ValueError for one that no stored table has."""
+    if not is_like(actions, [dict]):
+        raise ValueError("one of its actions is none")
+    found = {kind: [action[kind] for action in actions if kind in action]
+             for kind in ("add", "remove", "metaData", "commitInfo")}
+    if len(found["metaData"]) != 1 or not is_like(found["metaData"][0], _METADATA):
+        raise ValueError("it says no schema, or several")
+    (metadata,) = found["metaData"]
+    parsed_schema(metadata["schemaString"])
+    moved = metadata.get("configuration", {}).get("delta.columnMapping.mode", "none") != "none"
+    if moved or metadata["partitionColumns"] or found["remove"]:
+        raise ValueError("it has partitions, mapped columns or removed files")
+    if any(isinstance(one, dict) and one.get("deletionVector") for one in found["add"]):
+        raise ValueError("it has deleted rows")
+    if wrong := next((one for one in found["add"] if not is_like(one, _ADD) or _SIZE.misfit(one["size"])), None):
+        raise ValueError(f"it adds {str(wrong)[:200]}")
+    noted = found["commitInfo"][0] if found["commitInfo"] else {}
+    attempt = noted.get("userMetadata") if isinstance(noted, dict) else None
+    return TableCommit(
+        tuple((unquote(add["path"]), add["size"]) for add in found["add"]), _rows(found["add"]),
+        metadata["schemaString"], attempt if isinstance(attempt, str) else None,
+    )
 
 
-def _checked_file(folder: Place, add: Mapping[str, Any]) -> Place:
-    try:
-        name, size = unquote(add["path"]), int(add["size"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(folder, f"its log names a file without {error}") from error
+def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
+    """Statistics are optional in Delta; the files' footers are counted when they are read."""
+    told = [mapping(add["stats"]) if isinstance(add.get("stats"), str) else {} for add in adds]
+    counts: list[Any] = [one.get("numRecords") for one in told]
+    return None if any(map(_ROWS.misfit, counts)) else sum(counts)
+
+
+def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
+    return each(folder, partial(_checked_file, folder), commit.files)
+
+
+def _checked_file(folder: Place, added: tuple[str, int]) -> Place:
+    name, size = added
     if Path(name).name != name:
         raise damaged(folder, f"its log names the file {name!r}, which is not in its folder")
     path = folder / name
     try:
         actual = path.lstat()
-    except OSError as error:
-        raise unread(folder, f"its file {name} is gone", error) from error
+    except (OSError, ValueError) as error:  # ValueError of what is no name
+        raise unread(folder, f"its file {name!r} is gone", error) from error
     if not is_regular(actual):
         raise damaged(folder, f"its file {name} is a link, or no regular file")
     if actual.st_size != size:
         raise damaged(folder, f"its file {name} has {actual.st_size} bytes, not {size}")
     return path
-
-
-def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
-    try:
-        return sum(int(parsed(add["stats"])["numRecords"]) for add in adds)
-    except (KeyError, TypeError, ValueError):
-        # Statistics are optional in Delta; the files' footers are counted when they are read.
-        return None
 
 
 def _partition(path: Place) -> tuple[int, str]:

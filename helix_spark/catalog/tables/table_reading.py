@@ -190,7 +190,7 @@ class _TypeMismatchError(Exception):
 def _columns(folder: Place, table: CheckedTable) -> dict[str, Column]:
     try:
         return {column.name: column for column in columns(table.schema)}
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise damaged(folder, f"its schema cannot be read: {error}") from error
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.cells import parsed_schema
 
 _MOST = 100_000
 _OURS = re.compile("^helix_")
@@ -39,8 +39,8 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:
     """The same of all columns of a table, by its schema as Spark writes it (JSON)."""
     try:
-        fields = parsed(schema)["fields"]
-        named = {field["name"]: slot_names(field["metadata"]) for field in fields}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        fields = parsed_schema(schema)["fields"]
+        named = {field["name"]: slot_names(field.get("metadata", {})) for field in fields}
+    except ValueError:
         return {}
     return {str(name): names for name, names in named.items() if names}

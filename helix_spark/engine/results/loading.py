@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
@@ -86,7 +87,7 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions, *, 
 
 
 def _stored_columns(record: ArtifactRecord) -> list[str]:
-    fields = parsed(record.schema)["fields"] if record.schema else ()
+    fields = parsed_schema(record.schema)["fields"] if record.schema else ()
     return [field["name"] for field in fields if field["name"] not in record.left_out]
 
 

@@ -7,9 +7,9 @@ where nothing reads it: read by mistake, it ends the job, and is never a null.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.node_results import quoted
 
@@ -27,7 +27,7 @@ def with_left_out(stored: DataFrame, record: ArtifactRecord) -> DataFrame:
     from pyspark.sql.types import StructType
 
     assert record.schema is not None, "a table without columns was stored with its schema"
-    whole = StructType.fromJson(json.loads(record.schema))
+    whole = StructType.fromJson(dict(parsed_schema(record.schema)))
     return stored.select(*(
         failing(field, _message(record, field.name)) if field.name in record.left_out else F.col(quoted(field.name))
         for field in whole.fields

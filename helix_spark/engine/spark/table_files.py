@@ -7,12 +7,12 @@ replay the log for the same: some jobs, and in a fresh process most of a load's 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.engine.spark.settings import VERIFIED
@@ -39,15 +39,15 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
     Args:
         table: checked already: none of this is looked at again.
     """
-    schema = json.loads(table.schema)
+    schema = parsed_schema(table.schema)
     if not 0 < len(table.files) <= _MOST_FILES or not all(map(_is_told_by_parquet, _types(schema))):
         return None
     if any(_GLOB.search(str(file)) for file in table.files):
         return None
     from pyspark.sql.types import StructType
 
-    reader = spark.read.options(**READ_FILES)
-    frame: DataFrame = reader.schema(StructType.fromJson(schema)).parquet(*(file.spark_uri for file in table.files))
+    reader = spark.read.options(**READ_FILES).schema(StructType.fromJson(dict(schema)))
+    frame: DataFrame = reader.parquet(*(file.spark_uri for file in table.files))
     return frame
 
 
@@ -60,7 +60,7 @@ def can_be_files(schema: str, *, case_sensitive: bool = False) -> bool:
         case_sensitive: whether Spark takes a name in upper and in lower case for two. Else it cannot read a struct that
             has both; two such columns Delta allows in no case.
     """
-    whole = json.loads(schema)
+    whole = parsed_schema(schema)
     structs, types = list(_names(whole)), list(_types(whole))
     compared = [structs[0], *(structs[1:] if not case_sensitive else ())]
     return (

@@ -2,6 +2,7 @@
 
     python -m benchmarks.against OTHER_CHECKOUT [--runs 5] [--save FILE]
     python -m benchmarks.against OTHER_CHECKOUT --jobs --runs 1
+    python -m benchmarks.against OTHER_CHECKOUT --programs --runs 2
 
 Each checkout runs by its own virtual environment (`.venv`, made by `make setup`). In each round both run once, the
 other one first in every second round: a first iteration in a fresh process, with and without the archive of classes;
@@ -9,6 +10,9 @@ the same unchanged; and in one warm session an edit of the learner and an edit o
 
 With `--jobs`: all five jobs, each with the ten edits of script 0 in a session (`benchmarks.iterations`), in turn;
 seconds to all answers, and whether the answers of both are the same.
+
+With `--programs`: `jobs/plain_income.py` and the five plain jobs, in the texts of this checkout, each run first and
+unchanged by `helix run` in fresh processes, in turn; seconds of the whole process, and whether both print the same.
 """
 
 from __future__ import annotations
@@ -25,6 +29,11 @@ from math import isclose
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
+
+from benchmarks.iterating.experiment import Experiment
+from benchmarks.iterating.systems import write_texts
+from benchmarks.plain_jobs import MAIN
+from benchmarks.program_runs import fixed, run, sound
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,10 +63,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--save", type=Path)
     parser.add_argument("--jobs", action="store_true", help="script 0 of all five jobs instead")
+    parser.add_argument("--programs", action="store_true", help="first and unchanged runs of plain programs instead")
     asked = parser.parse_args()
     both = {"this": ROOT, "other": asked.other.resolve()}
     if asked.jobs:
         of_jobs(both, asked.runs)
+        return
+    if asked.programs:
+        of_programs(both, asked.runs)
         return
     took: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in both}
     for turn in range(asked.runs):
@@ -99,6 +112,49 @@ def of_jobs(both: Mapping[str, Path], runs: int) -> None:
         told = f"{same} of {len(answers['this'])} answers equal"
         print(f"{job:12} {this:7.1f} s {other:7.1f} s {this / other:6.2f}  {told}", flush=True)
     print(f"in the geometric mean {geometric_mean(ratios):.2f}")
+
+
+def of_programs(both: Mapping[str, Path], runs: int) -> None:
+    """Print for each plain program the seconds of a first and of an unchanged run in both checkouts."""
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for program in ("plain_income", *JOBS):
+        took: dict[tuple[str, str], list[float]] = defaultdict(list)
+        printed = set[str]()
+        for turn in range(runs):
+            for name in sorted(both, reverse=turn % 2 == 1):
+                with tempfile.TemporaryDirectory(prefix="helix-against-") as folder:
+                    path = program_text(program, Path(folder))
+                    for what in ("first", "unchanged"):
+                        seconds, text = run_program(both[name], path)
+                        took[name, what].append(seconds)
+                        printed.add(text)
+        same = "the same printed" if len(printed) == 1 else f"{len(printed)} different texts printed"
+        for what in ("first", "unchanged"):
+            this, other = median(took["this", what]), median(took["other", what])
+            ratios[what].append(this / other)
+            print(f"{f'{program}, {what}':28} {this:7.2f} s {other:7.2f} s {this / other:6.2f}  {same}", flush=True)
+    print("in the geometric mean " + ", ".join(f"{what} {geometric_mean(found):.3f}" for what, found in ratios.items()))
+
+
+def program_text(program: str, folder: Path) -> Path:
+    """Write the text of a plain program into a folder; return its file."""
+    if program in JOBS:
+        version = Experiment(program, 0, "process", ("helix", "plain"), 0, {}).versions()[0]
+        path = write_texts(program, version, folder)[1]
+        path.write_text(path.read_text() + MAIN)
+        return path
+    path = folder / f"{program}.py"
+    path.write_text((ROOT / "jobs" / f"{program}.py").read_text())
+    return path
+
+
+def run_program(checkout: Path, path: Path) -> tuple[float, str]:
+    """The seconds of a program under a checkout's `helix run`, and what it prints."""
+    bin_folder = checkout / ".venv/bin"
+    around = {**fixed(), "PYSPARK_PYTHON": str(bin_folder / "python"), "PYTHONPATH": str(checkout)}
+    command = [str(bin_folder / "helix"), "run", str(path), "--catalog", str(path.parent / "catalog")]
+    done = sound(run(command, path.parent, around))
+    return done.seconds, done.printed
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -24,6 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace
 from helix_spark.hermetic.asking import Kind, kind_of
 from helix_spark.hermetic.generators import default_seed
@@ -196,55 +197,6 @@ def settings_there(service: Any) -> tuple[str, dict[str, str]]:
         details = getattr(error, "details", None)
         raise ConnectionError(str(details() if callable(details) else error)) from error
     return version, {pair.key: pair.value for pair in pairs}
-
-
-class SessionContext:
-    """What a program may use of ``spark.sparkContext``: it changes no answer. All else needs a classic session."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        self._settings = settings
-
-    @property
-    def appName(self) -> str:  # noqa: N802 - pyspark calls it so
-        return self._settings.get("spark.app.name", "")
-
-    @property
-    def master(self) -> str:
-        return self._settings.get("spark.master", "")
-
-    @property
-    def version(self) -> str:
-        from pyspark import __version__
-
-        return __version__
-
-    @property
-    def defaultParallelism(self) -> int:  # noqa: N802 - as above
-        given = self._settings.get("spark.default.parallelism", "")
-        return int(given) if given.isdigit() else os.cpu_count() or 1
-
-    def setLogLevel(self, logLevel: str) -> None:  # noqa: N802, N803 - as above
-        """Nothing: what Spark logs is no answer."""
-
-    def setJobGroup(self, *given: object, **named: object) -> None:  # noqa: N802 - as above
-        """Nothing, nor do the next two."""
-
-    def setJobDescription(self, value: str) -> None:  # noqa: N802 - as above
-        pass
-
-    def setLocalProperty(self, key: str, value: str) -> None:  # noqa: N802 - as above
-        pass
-
-    def stop(self) -> None:
-        """Nothing: the session's own `stop` ends it."""
-
-    def __getattr__(self, name: str) -> Any:
-        from pyspark.errors import PySparkAttributeError
-
-        raise PySparkAttributeError(
-            f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
-            "variable HELIX=off, or do the same with DataFrames"
-        )
 
 
 def control_draws() -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+
+from helix_spark.capture.session_context import SessionContext
 
 _OUTSIDE_CONNECT = frozenset({
     "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",
 })
-_OF_CONTEXT = frozenset({
-    "appName", "defaultParallelism", "master", "setJobDescription", "setJobGroup", "setLocalProperty", "setLogLevel",
-    "stop", "version",
-})
-"""What of a session's context a program may use: it changes no answer, or `SessionContext` has it."""
+_OF_CONTEXT = frozenset({"startTime", *(name for name in vars(SessionContext) if not name.startswith("_"))})
+"""What of a session's context a program may use."""
 
 _IMPORTS_PYSPARK = re.compile(rb"^\s*(import|from)\s+pyspark\b", re.MULTILINE)
 
@@ -101,8 +100,24 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
             yield from (one for one in (below.with_suffix(".py"), below / "__init__.py") if one.is_file())
 
 
+def _is_used_by(inner: Set[int], target: ast.expr, tree: ast.AST) -> bool:
+    """Whether what is assigned to a name is used for some attributes alone.
+
+    Args:
+        inner: the expressions, by id, of which these attributes are taken.
+    """
+    return isinstance(target, ast.Name) and all(
+        id(node) in inner for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
+    )
+
+
 def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
+    inner |= {
+        id(node.value) for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and all(_is_used_by(inner, target, tree) for target in node.targets)
+    }
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name) if name in _OUTSIDE_CONNECT:

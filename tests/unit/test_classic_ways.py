@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyspark.errors.exceptions import captured, connect
 
 from helix_spark.capture.classic_ways import as_jvm_map
 from helix_spark.capture.plan_messages import sort_of
+from helix_spark.capture.session_context import SessionContext
 
 
 def aggregates(frame: Any) -> list[str]:
@@ -110,3 +112,19 @@ def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None
 
     runs.run(program, server=Server())  # type: ignore[arg-type]  # all that it is asked for
     assert len(runs.returned) == 3
+
+
+@pytest.mark.parametrize(("master", "cores"), [
+    ("local", 1), ("local[3]", 3), ("local[3, 2]", 3), ("spark://host:7077", None),
+])
+def test_a_context_says_of_its_session_what_changes_no_answer(master: str, cores: int | None) -> None:
+    context = SessionContext({"spark.master": master, "spark.app.name": "study"})
+    assert context.defaultParallelism == (cores or os.cpu_count())
+    assert context.defaultMinPartitions == min(context.defaultParallelism, 2)
+    assert context.getConf().get("spark.app.name") == "study"
+    context.setLocalProperty("pool", "small")
+    assert context.getLocalProperty("pool") == "small"
+    assert context.getLocalProperty("other") is None
+    assert repr(context) == f"<SparkContext master={master} appName=study>"
+    with pytest.raises(AttributeError, match="needs a classic session"):
+        context.parallelize([1])

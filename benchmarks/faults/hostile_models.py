@@ -250,6 +250,9 @@ class _Sessions:
         self._then()
         return self._sessions.get()
 
+    def activate(self) -> None:
+        self._sessions.activate()
+
     def note_work(self) -> None:
         self._sessions.note_work()
 

@@ -4,6 +4,7 @@ pyspark builds something else."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from dis import opmap
 from functools import cache
@@ -34,9 +35,27 @@ _NAMES = frozenset({"spark.app.name", "spark.master", "spark.remote"})
 """What a session that there is already keeps, whatever its builder is told."""
 
 
+_OF_ERRORS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers to which pyspark writes each error of a query, as JSON with the stack traces of JVM and Python."""
+
+
+def keep_errors_out_of_logs() -> None:
+    """Have pyspark not write errors of queries to the terminal, once a process: the exceptions say them. Loggers that
+    the author has set up already are left as they are, and handlers that are added later get the records."""
+    from pyspark.logger import PySparkLogger
+
+    for name in _OF_ERRORS:
+        if name not in logging.Logger.manager.loggerDict:
+            logger = PySparkLogger.getLogger(name)
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+            logger.addHandler(logging.NullHandler())
+
+
 @cache
 def replace_in_pyspark() -> None:
     """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
+    keep_errors_out_of_logs()
     import pyspark.errors.utils as errors
     import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
     import pyspark.sql.session as classic

@@ -9,10 +9,12 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+import helix_spark as hx
 from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.session import SessionProvider
@@ -322,3 +324,25 @@ def test_a_driver_that_is_killed_is_told_and_the_next_run_starts_another(tmp_pat
         "given SetupError the Spark session was stopped, or its JVM has ended",
         "status failed",
     ]
+
+
+def test_settings_hold_in_each_thread_that_builds_plans(spark: SparkSession, tmp_path: Path) -> None:
+    workflow = hx.Workflow("casts")
+    rows = workflow.source("rows", hx.table(pd.DataFrame({"a": ["x"]})))
+
+    @workflow.scanner
+    def captured(rows: DataFrame) -> DataFrame:
+        return rows.select(F.expr("cast('x' as int)").alias("b"), F.expr("cast(a as int)").alias("c"))
+
+    @workflow.reducer(output=True)
+    def called(captured: DataFrame) -> list[object]:
+        return [list(row) for row in captured.select("b", "c", F.expr("cast('y' as int)")).collect()]
+
+    assert rows.name == "rows"
+    borrowed = BorrowedSettings()
+    borrowed.apply(spark, {"spark.sql.ansi.enabled": "false"})
+    try:
+        with hx.Helix(tmp_path / "catalog", spark=spark) as helix, ThreadPoolExecutor(1) as pool:
+            assert pool.submit(helix.run, workflow).result()["called"] == [[None, None, None]]
+    finally:
+        borrowed.give_back()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 
@@ -12,6 +13,7 @@ from pyspark.sql import is_remote
 from helix_spark.capture import connect_client
 from helix_spark.capture.connect_client import recording
 from helix_spark.capture.recorded_call import QuestionError, Recording
+from helix_spark.capture.replaced_in_pyspark import keep_errors_out_of_logs
 from helix_spark.errors import SetupError
 
 
@@ -38,3 +40,21 @@ def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: py
     with pytest.raises(SetupError, match="Connect client") as found:
         connect_client._made.__wrapped__()
     assert "pyspark[connect]" in str(found.value)
+
+
+def test_errors_of_queries_are_not_logged_unless_the_author_wants_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.logger import PySparkLogger
+
+    name, other = "SQLQueryContextLogger", "DataFrameQueryContextLogger"
+    for one in (name, other):
+        monkeypatch.delitem(logging.Logger.manager.loggerDict, one, raising=False)
+    own = PySparkLogger.getLogger(other)
+    keep_errors_out_of_logs()
+    PySparkLogger.getLogger(name).exception("malformed", errorClass="CAST_INVALID_INPUT")
+    assert capfd.readouterr().err == ""
+    PySparkLogger.getLogger(name).addHandler(logging.StreamHandler())
+    PySparkLogger.getLogger(name).exception("malformed", errorClass="CAST_INVALID_INPUT")
+    assert "CAST_INVALID_INPUT" in capfd.readouterr().err
+    assert [type(one) for one in own.handlers] == [logging.StreamHandler], "the author had set it up before"

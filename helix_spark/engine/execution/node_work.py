@@ -105,6 +105,7 @@ class NodeWork:
 
     def have(self, unit: Unit) -> None:
         """Loads or computes a unit's results."""
+        self.bench.sessions.activate()
         if unit.forced:
             self.tags.tag(unit.names)
         loads = unit.state is State.LOAD
@@ -267,6 +268,7 @@ class NodeWork:
 
     def count(self, name: str) -> list[Step]:
         """Computes an output table, and counts its rows."""
+        self.bench.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
         steps = self.fill((name,)) if self.plan[name].state is State.COMPUTE else []

@@ -44,6 +44,9 @@ class ConnectTransport:
 
     spark: Any
 
+    def activate(self) -> None:
+        """No-op: the server builds plans, under the settings of its session."""
+
     @property
     def master(self) -> str:
         there = is_this_machine(host_of(self.spark))

@@ -23,6 +23,16 @@ class JvmTransport:
 
     spark: SparkSession
 
+    def activate(self) -> None:
+        """Make the session the active one of the JVM's thread that serves the calling thread.
+
+        Spark reads settings, such as ANSI's, from the active session as soon as an expression is made. In a thread
+        without one it takes its own defaults, whatever the session is set to.
+        """
+        jvm: Any = self.spark._jvm
+        if self.is_alive():
+            jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
+
     @property
     def master(self) -> str:
         return str(self.spark.sparkContext.master)

@@ -17,6 +17,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.replaced_in_pyspark import keep_errors_out_of_logs
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.archive import ready_archive
 from helix_spark.engine.spark.connect import check_not_asked_for
@@ -119,6 +120,7 @@ def import_pyspark() -> None:
     """
     with _IMPORTING:
         import_module("pyspark.sql")
+        keep_errors_out_of_logs()
 
 
 def start(

@@ -52,6 +52,9 @@ class Sessions(Protocol):
     def get(self) -> SparkSession:
         """The session; started now if need be."""
 
+    def activate(self) -> None:
+        """Have the calling thread build plans under the session's settings, if one runs."""
+
     def note_work(self) -> None:
         """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
 
@@ -104,14 +107,24 @@ class SessionProvider:
         with self._lock:
             theirs = None if self._own else self._user_session()
             if theirs is not None:
-                return self._prepared(theirs)
+                prepared = self._prepared(theirs)
+                transport_of(prepared).activate()
+                return prepared
             starting = self._begun()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
             gateway.keep_from_children()
             if self._starting is starting and not self.start_seconds:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
+        transport_of(own.spark).activate()
         return own.spark
+
+    def activate(self) -> None:
+        """Have the calling thread build plans under the session's settings, if one runs."""
+        with self._lock:
+            spark = self._own.spark if self._own else self._theirs
+        if spark is not None and is_alive(spark):
+            transport_of(spark).activate()
 
     def start_seconds_since(self, moment: float) -> float:
         """How long the start took, if its session was first had after a moment of `time.perf_counter()`; else 0.0."""

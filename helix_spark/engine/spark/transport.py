@@ -48,6 +48,9 @@ class Transport(Protocol):
     def spark(self) -> SparkSession:
         """The session."""
 
+    def activate(self) -> None:
+        """Have the calling thread build plans under the session's settings."""
+
     @property
     def master(self) -> str:
         """Where its jobs run, as Spark's setting names it; of another machine none that `is_on_this_machine`."""

@@ -27,6 +27,7 @@ from helix_spark.iteration.admission import Admission, Task
 from helix_spark.iteration.answer_steps import iteration_of
 from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
+from helix_spark.iteration.executing import compute_output
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.holding import held_or_stored
 from helix_spark.iteration.iteration import Iteration
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from typing_extensions import Self
 
+    from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.iteration.audit import Audit
 
 class Helix:
@@ -159,7 +161,9 @@ class Helix:
                 self._writable = True
             try:
                 with AUTHOR_SEEDS.untouched():
-                    iteration = iteration_of(answered(self._run(workflow, message)))
+                    iteration = iteration_of(
+                        answered(self._run(workflow, message)), partial(self._compute_output, workflow)
+                    )
             finally:
                 if isinstance(self.observer, Telling):
                     self.observer.close()
@@ -336,6 +340,12 @@ class Helix:
         return Run(
             workflow, self._tools(), uuid.uuid4().hex, begun, Leased(self.catalog.leases), message, waited=waited
         )
+
+    def _compute_output(self, workflow: Workflow, name: str, signature: str) -> NodeResult:
+        """Compute an output of a run that told it from the record alone."""
+        with self._admission.run(), AUTHOR_SEEDS.untouched():
+            self._auditor.stop()
+            return compute_output(through(LOOKING, self._run(workflow)), name, signature)
 
     def _follow_catalog(self) -> None:
         """A catalog that was moved, or deleted, since the last run."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from helix_spark.engine.lowering.chance_in_plans import found_random
+from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import OvertakenError
 from helix_spark.iteration.holding import held_or_stored, hold
 from helix_spark.iteration.iteration import Iteration
@@ -52,11 +54,15 @@ def look_at_tables(run: Run) -> Run:
     return replace(run, tables=tables_here(run)) if run.outcome.failure is None else run
 
 
-def iteration_of(run: Run) -> Iteration:
-    """The run as its author gets it back. Raises its failure."""
+def iteration_of(run: Run, compute: Callable[[str, str], NodeResult]) -> Iteration:
+    """Return the run as its author gets it back. Raises its failure.
+
+    Args:
+        compute: computes an output that was told from the record alone, by its name and signature.
+    """
     failure = run.outcome.failure
     if failure is not None:
         if not isinstance(failure, OvertakenError) and (said := not_reached(run)):
             run.tools.observer.warning(said)
         raise failure
-    return Iteration(run, partial(held_or_stored, run.tools))
+    return Iteration(run, partial(held_or_stored, run.tools), compute)

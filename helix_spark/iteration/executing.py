@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helix_spark.dag.node import Node
+from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
-from helix_spark.errors import CatalogError
+from helix_spark.engine.results.node_results import NodeResult
+from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.iteration.cut_off import worth_comparing
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.deciding import plan_again
 from helix_spark.iteration.holding import hold
 from helix_spark.iteration.run import Run
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.policies import Never
 
 
 def execute(run: Run) -> Run:
@@ -39,6 +43,36 @@ def set_damage_aside(run: Run) -> Run:
     run = plan_again(replace(run, had=frozenset(), set_aside=run.set_aside | {damage.record.attempt}))
     tools.observer.planned(run.numbered)
     return replace(run, unfinished=True)
+
+
+def compute_output(run: Run, name: str, signature: str) -> NodeResult:
+    """Compute an output that was told from the record alone, from what is stored.
+
+    Args:
+        run: looked up now.
+        signature: the one that the output had then.
+
+    Raises:
+        NotStoredError: it would be another result now.
+        NodeError: the author's code or a Spark job failed.
+    """
+    node = run.dag[name]
+    if run.situation[name].signature != signature:
+        raise NotStoredError(
+            f"the result of {name!r} was not kept, and what it is made of has changed since", where=node.where,
+            remedy="run the workflow again",
+        )
+    run.tools.observer.warning(f"`{name}` was not kept: it is computed now, as its result is asked for")
+    dag = slice_to_outputs(replace(run.dag, outputs=(node.name,)))
+    situation = replace(run.situation.on(dag), recorded={}, others=(), scenarios=(), budget=None)
+    plan = make_plan(situation, Never())
+    artifacts = run.view.artifacts
+    run = replace(run, dag=dag, situation=situation, plan=plan)
+    outcome = run.tools.executor.execute(dag, plan, artifacts, run.id, registering(run), record=run.answered)
+    if outcome.failure is not None:
+        raise outcome.failure
+    hold(replace(run, outcome=outcome))
+    return outcome.results[node.name]
 
 
 def registering(run: Run) -> list[str]:

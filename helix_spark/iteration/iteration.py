@@ -31,6 +31,7 @@ class Iteration(NamedResults):
     Args:
         run: that has come to its answer.
         elsewhere: finds the result of a signature that the run did not need; None where there is none.
+        compute: computes an output that the run told from the record alone, by its name and signature.
 
     Attributes:
         workflow, number: its name; numbers count from 1 within it.
@@ -46,13 +47,15 @@ class Iteration(NamedResults):
         before: the metrics of the iteration before, if that is on record as done.
     """
 
-    def __init__(self, run: Run, elsewhere: Callable[[str], NodeResult | None]) -> None:
+    def __init__(
+        self, run: Run, elsewhere: Callable[[str], NodeResult | None], compute: Callable[[str, str], NodeResult]
+    ) -> None:
         super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
         self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
         took = {one.name: one.seconds for one in run.nodes if one.seconds is not None}
         self.node_seconds: Mapping[str, float] = took
         self.session_seconds, self.tables = run.start_seconds, run.tables
-        self._dag, self._behind, self._elsewhere = run.dag, run.behind, elsewhere
+        self._dag, self._behind, self._elsewhere, self._compute = run.dag, run.behind, elsewhere, compute
         self.metrics = replace(metrics_of(run.record), outputs=run.outputs)
         last = run.before
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
@@ -113,7 +116,10 @@ class Iteration(NamedResults):
                 f"{name!r} is a {node.result}, not a {wanted}", where=node.where, remedy=self._way_to(node)
             )
         if node.name not in self._results:
-            found = self._elsewhere(self.plan[name].signature)
+            planned = self.plan[name]
+            found = self._elsewhere(planned.signature)
+            if found is None and planned.output:
+                found = self._compute(node.name, planned.signature)
             if found is None:
                 raise NotStoredError(
                     f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,

@@ -21,6 +21,7 @@ from helix_spark.iteration.knowing import known_nodes
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.proven import reusing_proven
 from helix_spark.iteration.recalled_plans import RecalledPlans
+from helix_spark.iteration.recorded_outputs import recorded_outputs
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.run import Run
 from helix_spark.planner.gaps import gaps
@@ -73,14 +74,16 @@ def look_up(run: Run) -> Run:
     missing = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts)
     serving = read.without(missing)
     held = tools.held.union(signed[name].signature for name in run.had)
+    recorded = {} if run.only_proven else recorded_outputs(view, dag, signed, whole.outputs)
     situation = Situation(
         dag, known_nodes(dag, run.described, signed, serving, missing, held, fits, catalog), view.next_iteration,
         budget=tools.budget, overhead=_bytes_beside(view), session_runs=tools.sessions.started,
         session_worked=tools.sessions.worked, notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
+        recorded={name: record.number for name, record in recorded.items()},
         left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
     situation = _foreseen(_with_others(situation, read), serving, tools.one_run)
-    found = replace(run, records=read, dag=dag, situation=situation, comparable=_comparable(read))
+    found = replace(run, records=read, dag=dag, situation=situation, recorded=recorded, comparable=_comparable(read))
     return reusing_proven(found) if run.only_proven else found
 
 

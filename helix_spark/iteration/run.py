@@ -62,6 +62,7 @@ class Run:
         records: as they were read.
         dag: the graph to run: merged, without the features that are left out.
         situation: what the planner needs.
+        recorded: by name, the iterations that have outputs on record as they are now.
         comparable: names of the nodes of which it is on record what an earlier version's result holds.
         plan: what is to happen.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
@@ -103,6 +104,7 @@ class Run:
     records: RecordsRead = NOT_YET
     dag: Dag = NOT_YET
     situation: Situation = NOT_YET
+    recorded: Mapping[str, IterationRecord] = field(default_factory=dict)
     comparable: frozenset[str] = frozenset()
     plan: Plan = NOT_YET
     planning_seconds: float = 0.0

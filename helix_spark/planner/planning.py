@@ -9,6 +9,7 @@ from helix_spark.costs.model import Origin
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
+from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.gaps import columns_text
 from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -16,7 +17,7 @@ from helix_spark.planner.planned_features import planned_influences
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, seconds_now
+from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
 from helix_spark.signature.signing import Signed
 from helix_spark.workflow.operators import Function, Operator, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
@@ -30,6 +31,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     """
     problem = planning_problem(situation)
     decision = policy.decide(problem)
+    if (told := _told_from_record(situation, problem, decision.solution)) is not None:
+        decision = policy.decide(replace(problem, done=told))
     dag = situation.dag
     why = reasons(situation, decision.solution)
     return Plan(
@@ -43,6 +46,17 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         warnings=_warnings(situation), parameters=dag.parameters,
         left_out=situation.left_out, influences=planned_influences(situation),
     )
+
+
+def _told_from_record(situation: Situation, problem: PlanningProblem, solution: Solution) -> Solution | None:
+    """Return the states of an iteration that starts no Spark, where it is needed for nothing but outputs on record:
+    these are told from there. None for any other iteration."""
+    if situation.session_runs or not situation.recorded or not _needs_spark(problem, solution):
+        return None
+    there = {node.name for node in problem.nodes if node.held or (node.stored and not node.load_needs_spark)}
+    told = situation.recorded.keys() - there
+    found = plan_execution(replace(execution_problem(problem), outputs=problem.outputs - told))
+    return None if _needs_spark(problem, found) else found
 
 
 def planning_problem(situation: Situation, done: Solution | None = None) -> PlanningProblem:
@@ -64,12 +78,16 @@ def _seconds_of_all(problem: PlanningProblem) -> float:
 
 def _session_seconds(problem: PlanningProblem, solution: Solution) -> float:
     """What a solution takes because it needs Spark. Told from its states: not every policy has the session in it."""
-    def needs_spark(node: NodeCosts) -> bool:
+    return problem.session_seconds if _needs_spark(problem, solution) else 0.0
+
+
+def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
+    def needs(node: NodeCosts) -> bool:
         if solution.state(node.name) is State.LOAD:
             return node.load_needs_spark and not node.held
         return node.compute_needs_spark and solution.state(node.name) is State.COMPUTE
 
-    return problem.session_seconds if any(map(needs_spark, problem.nodes)) else 0.0
+    return any(map(needs, problem.nodes))
 
 
 def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: Solution) -> Plan:

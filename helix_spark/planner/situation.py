@@ -31,6 +31,7 @@ class Situation:
         fresh_process: probability that the next iteration runs in a process of its own.
         left_out: features that synthesizers go without.
         notices: in words, what was asked for and is not done.
+        recorded: by name, the numbers of iterations that have outputs on record as they are now.
         lineage: what the results on record are made from, where it matters what stored ones cost to have again.
     """
 
@@ -48,6 +49,7 @@ class Situation:
     fresh_process: float = 0.0
     left_out: tuple[PlannedLeftOut, ...] = ()
     notices: tuple[str, ...] = ()
+    recorded: Mapping[str, int] = field(default_factory=dict)
     lineage: Lineage = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> KnownNode:

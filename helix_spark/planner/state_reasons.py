@@ -20,18 +20,20 @@ _DREW = "; Helix gives the seed of what it draws"
 
 def reasons(situation: Situation, solution: Solution) -> dict[str, str]:
     """One sentence a node, by name."""
-    found = {one.name: _reason(one, situation.dag, solution) for one in situation.nodes}
+    found = {one.name: _reason(one, situation, solution) for one in situation.nodes}
     return found | {
         name: text for name, text in feature_reasons(situation).items() if solution.state(name) is State.COMPUTE
     }
 
 
-def _reason(one: KnownNode, dag: Dag, solution: Solution) -> str:
+def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
     match solution.state(one.name):
         case State.PRUNE:
-            return _pruned(one.node, dag, solution)
+            if (number := situation.recorded.get(one.name)) is not None:
+                return f"unchanged: iteration {number} has it on record; it is {_had(one)} when you ask for it"
+            return _pruned(one.node, situation.dag, solution)
         case State.LOAD:
-            why = _loaded(one, dag)
+            why = _loaded(one, situation.dag)
         case State.COMPUTE:
             why = _computed(one)
     return why + _draws(one.signed.seen)
@@ -64,6 +66,10 @@ def _computed(one: KnownNode) -> str:
     if one.ended:
         return f"unchanged, but its result is gone: {one.ended}"
     return "unchanged, but its result was not stored"
+
+
+def _had(one: KnownNode) -> str:
+    return "loaded" if one.artifact is not None else "computed"
 
 
 def _pruned(node: Node, dag: Dag, solution: Solution) -> str:

@@ -123,6 +123,32 @@ def test_a_stored_answer_is_loaded_and_nothing_else_is_needed() -> None:
     }
 
 
+def test_outputs_that_are_on_record_start_no_spark() -> None:
+    def declared(digits: int = 2, **wishes: Any) -> hx.Workflow:
+        wf = hx.Workflow("w")
+        data = wf.source("data", hx.csv(__file__, schema="a string"))
+
+        @wf.scanner(output=True, **wishes)
+        def rows(data: DataFrame) -> DataFrame:
+            return data.where("a > 2")
+
+        @wf.reducer(output=True)
+        def mean(rows: pd.DataFrame) -> float:
+            return round(len(rows), digits)
+
+        assert data.name == "data"
+        return wf
+
+    now = situation(declared(), session_runs=False, recorded={"rows": 3, "mean": 3})
+    kept = plan(storing(now, "mean"))
+    assert (kept.in_state(State.LOAD), kept.in_state(State.COMPUTE)) == (("mean",), ())
+    assert kept["rows"].reason == "unchanged: iteration 3 has it on record; it is computed when you ask for it"
+    for lacking in ({"rows": 3}, {"mean": 3}, {}):
+        made = plan(replace(now, recorded=lacking))
+        assert made.in_state(State.COMPUTE) == ("data", "rows", "mean")
+    assert plan(replace(now, session_runs=True)).in_state(State.COMPUTE) == ("data", "rows", "mean")
+
+
 def test_who_stored_it_under_which_name_is_said() -> None:
     made = plan(storing(situation(build()), "mean", workflow="other"))
     assert made["mean"].reason == "stored by iteration 3 of workflow `other`"

@@ -1,0 +1,78 @@
+"""Outputs that an iteration has on record as they are now: they can be told without Spark, and computed when somebody
+asks for their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from helix_spark.catalog.places.json_text import mapping
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.view import CatalogView, PastIteration
+from helix_spark.dag.node import Dag
+from helix_spark.iteration.run import Run
+from helix_spark.past.table_preview import TablePreview, tables_of
+from helix_spark.planner.problem import State
+from helix_spark.signature.signing import Signed
+
+
+def recorded_outputs(
+    view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
+) -> dict[str, IterationRecord]:
+    """Return, by node, the newest iteration that has the same output on record.
+
+    Args:
+        outputs: the author's names, as before equal nodes were merged.
+    """
+    found: dict[str, IterationRecord] = {}
+    for node in (dag[name] for name in dag.outputs):
+        if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:
+            continue
+        names = [name for name in (node.name, *node.aliases) if name in outputs]
+        for past in reversed(view.past):
+            if _answers(past, names, signed[node.name].signature):
+                found[node.name] = past.record
+                break
+    return found
+
+
+def _answers(past: PastIteration, names: Sequence[str], signature: str) -> bool:
+    """Return whether an iteration has on record what is said of an output, under each of these names."""
+    record = past.record
+    if record.status != "done" or record.error:
+        return False
+    merged, outputs = mapping(record.plan).get("merged", {}), mapping(record.outputs)
+    signatures = {one.name: one.signature for one in past.nodes if one.output}
+    return all(
+        signatures.get(merged.get(name, name)) == signature and name in outputs and not _is_cut(outputs[name])
+        for name in names
+    )
+
+
+def _is_cut(value: Any) -> bool:
+    """Return whether a record describes a value that was too large for it, or a table of which nobody counted rows."""
+    return isinstance(value, dict) and (
+        value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
+    )
+
+
+def told_outputs(run: Run) -> Iterator[tuple[str, Any]]:
+    """Yield the outputs that a run took from the record, by the author's names."""
+    for name in run.whole.outputs:
+        if (record := _told_by(run, name)) is not None:
+            yield name, mapping(record.outputs)[name]
+
+
+def told_tables(run: Run) -> Iterator[tuple[str, TablePreview]]:
+    """Yield the first rows of the tables among them."""
+    for name in run.whole.outputs:
+        if (record := _told_by(run, name)) is not None:
+            tables = tables_of(record, run.tools.catalog)
+            if name in tables:
+                yield name, tables[name]
+
+
+def _told_by(run: Run, name: str) -> IterationRecord | None:
+    """Return the iteration whose record stands for an output of this run; None if the run had the output itself."""
+    planned = run.plan[name]
+    return run.recorded.get(planned.name) if planned.state is State.PRUNE else None

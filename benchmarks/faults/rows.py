@@ -6,6 +6,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     companions,
     disks,
     given_models,
+    hostile_answers,
     hostile_models,
     hostile_places,
     hostile_records,

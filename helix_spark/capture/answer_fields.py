@@ -20,6 +20,8 @@ HANDLE = "helix-"
 """Begins the ids of models and checkpoints that a program is given: the identity of what made them follows."""
 
 _MOST_MESSAGES = 50_000
+_DEEPEST = 64
+"""Messages inside each other; each level of a nested type takes three. Protocol buffers allow a hundred."""
 
 
 class StrangeAnswerError(ValueError):
@@ -164,15 +166,15 @@ class AnswerCopies:
     def copy(self, response: Any) -> Any:
         """The copy of a response. Raises StrangeAnswerError for what no recorded answer has."""
         copy = type(response)()
-        self._fill(copy, response)
+        self._fill(copy, response, 0)
         return copy
 
-    def _fill(self, copy: Any, message: Any) -> None:
+    def _fill(self, copy: Any, message: Any, depth: int) -> None:
         name = sort_of(message)
         allowed = _FIELDS.get(name, {})
         self._messages += 1
-        if self._messages > _MOST_MESSAGES:
-            raise StrangeAnswerError(f"it has more than {_MOST_MESSAGES:,} parts")
+        if self._messages > _MOST_MESSAGES or depth > _DEEPEST:
+            raise StrangeAnswerError(f"it has more than {_MOST_MESSAGES:,} parts, or {_DEEPEST} inside each other")
         for descriptor, value in message.ListFields():
             field_name = descriptor.name
             if field_name in _OF_ONE_SESSION and name in _RESPONSES:
@@ -184,15 +186,15 @@ class AnswerCopies:
                 self._set(copy, field_name, value, check, is_repeated=descriptor.is_repeated)
             elif descriptor.message_type.GetOptions().map_entry:
                 for key in value:
-                    self._fill(getattr(copy, field_name)[key], value[key])
+                    self._fill(getattr(copy, field_name)[key], value[key], depth + 1)
             elif descriptor.is_repeated:
                 for one in value:
                     if field_name != "observed_metrics" or one.name in self.observed:
-                        self._fill(getattr(copy, field_name).add(), one)
+                        self._fill(getattr(copy, field_name).add(), one, depth + 1)
             else:
                 part = getattr(copy, field_name)
                 part.SetInParent()
-                self._fill(part, value)
+                self._fill(part, value, depth + 1)
 
     def _set(self, copy: Any, name: str, value: Any, check: Callable[[Any], bool], *, is_repeated: bool) -> None:
         if name in ("warnings", "warning_message"):

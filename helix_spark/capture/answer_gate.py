@@ -106,10 +106,12 @@ def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
         raise StrangeAnswerError("it names another model or checkpoint than its question's")
     if result == "arrow_batch":
         return _check_rows(form, answers)
-    (told,) = (one for one in answers if one.HasField(result))
+    results = [getattr(one, result) for one in answers if one.HasField(result)]
+    if len(results) > 1:
+        raise StrangeAnswerError(f"it is {len(results)} answers")
     if result == "ml_command_result":
-        _check_ml(form, told.ml_command_result)
-    elif not told.checkpoint_command_result.relation.relation_id:
+        _check_ml(form, results[0])
+    elif not results[0].relation.relation_id:
         raise StrangeAnswerError("it names no checkpoint")
     _check_observed(answers)
     return list(answers)

@@ -17,7 +17,7 @@ from helix_spark.catalog.journal.rows import SEQUENCE, Misfit, from_columns
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import AnswerRecord
 
-COMMIT_BYTES = 4 << 20
+COMMIT_BYTES = 8 << 20
 """Bytes of texts that one file of answers has at most when it is appended: a reader decodes a whole file."""
 
 LARGEST_FILE = 64 << 20

@@ -1,0 +1,283 @@
+"""Runs of a script, and questions of a workflow, whose recorded answers a stranger wrote, or bits turned in: in a
+process of its own, without a JVM. `python -m benchmarks.faults.answer_runs FOLDER CASE...` prints a line of JSON for
+each case: the number of a hostile answer, or `turned-NUMBER`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyspark.sql.connect.proto as pb
+
+from benchmarks.faults.strange_answers import LONG, MODULE, STRING, Strange, all_strange, columns, rows, stream
+from helix_spark.capture import recorded_call
+from helix_spark.capture.answer_texts import answer_of_text, text_of_answer
+from helix_spark.capture.program_client import control_draws, open_session
+from helix_spark.capture.replaced_in_pyspark import take_over
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.verification import verify
+from helix_spark.iteration import answered_before
+from helix_spark.program.answer_forms import form_of
+from helix_spark.program.answering import Answerer, Asked, Mode
+from helix_spark.program.plan_data import DataVersions
+from helix_spark.program.questions import Question, Signer, ml_command
+from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.program.served_session import NeedsSparkError
+from helix_spark.program.session_state import SessionState
+
+MOST_MIB = 300
+NAME = "script"
+
+
+@dataclass
+class Stub:
+    """A server of Spark Connect that answers each question of the script with the same."""
+
+    asked: int = 0
+
+    def stub(self) -> Stub:
+        return self
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        self.asked += 1
+        plan = request.plan
+        if plan.WhichOneof("op_type") == "root":
+            return iter(_ROWS["show" if plan.root.WhichOneof("rel_type") == "show_string" else "rows"])
+        answer, command = pb.ExecutePlanResponse(), plan.command
+        if command.HasField("checkpoint_command"):
+            answer.checkpoint_command_result.relation.relation_id = f"kept-{self.asked}"
+        match command.ml_command.WhichOneof("command"):
+            case "fit":
+                answer.ml_command_result.operator_info.obj_ref.id = f"model-{self.asked}"
+            case "evaluate":
+                answer.ml_command_result.param.double = 0.5
+            case "fetch":
+                answer.ml_command_result.param.double = 2.5
+        return iter([answer])
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        self.asked += 1
+        answer, kind = pb.AnalyzePlanResponse(), request.WhichOneof("analyze")
+        getattr(answer, kind).SetInParent()
+        if kind == "schema":
+            answer.schema.schema.CopyFrom(columns(LONG))
+        if kind == "explain":
+            answer.explain.explain_string = "== Plan =="
+        return answer
+
+    def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        self.asked += 1
+        names = [*request.operation.get.keys, *(one.key for one in request.operation.get_with_default.pairs)]
+        return pb.ConfigResponse(pairs=[pb.KeyValue(key=name, value="7") for name in names])
+
+
+_ROWS = {
+    "rows": rows(columns(LONG), stream(pa.record_batch({"a": pa.array([3, 4])})), 2),
+    "show": rows(columns(STRING), stream(pa.record_batch({"show_string": pa.array(["+-+\n|a|\n+-+\n"])})), 1),
+}
+
+
+def script(spark: Any) -> list[str]:
+    """A plain program that asks a question of each kind."""
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.evaluation import RegressionEvaluator
+    from pyspark.ml.feature import VectorAssembler
+
+    table = spark.read.csv("rows.csv", header=True)
+    print(table.collect(), table.schema, spark.conf.get("spark.example"))
+    table.show()
+    table.explain()
+    model = LogisticRegression().fit(VectorAssembler(inputCols=["a"], outputCol="features").transform(table))
+    print(model.intercept, RegressionEvaluator().evaluate(table), table.localCheckpoint().collect())
+    return []
+
+
+def name_of(question: Question) -> str:
+    """The kind of a question, as `strange_answers.KINDS` calls it."""
+    what = question.what
+    if (command := ml_command(what)) is not None:
+        return str(command.WhichOneof("command"))
+    if question.sort == "setting":
+        return "setting"
+    if question.sort == "analysis":
+        return {"AnalyzePlanRequest.Explain": "explain"}.get(f"AnalyzePlanRequest.{type(what).__name__}", "schema")
+    if question.sort == "fit":
+        return "checkpoint"
+    return "show" if what.WhichOneof("rel_type") == "show_string" else "collect"
+
+
+@dataclass
+class Outcome:
+    """What came of one run.
+
+    Attributes:
+        printed: by the script; `error` is what ended it.
+        lines: of Helix's own.
+    """
+
+    printed: str = ""
+    error: str = ""
+    asked: int = 0
+    mib: int = 0
+    lines: list[str] = field(default_factory=list)
+    answers: list[Asked] = field(default_factory=list)
+
+
+def run(root: Path, folder: Path, mode: Mode) -> Outcome:
+    """One run of the script, or a plan of it, against a catalog."""
+    outcome, stub, printed = Outcome(), Stub(), io.StringIO()
+    record = RecordedAnswers(Catalog.open(root, create=True), NAME, tell=outcome.lines.append)
+    answerer = Answerer(Signer("around", SessionState(), DataVersions(folder)), record, stub, {}, mode=mode)
+    before = _memory("VmRSS", fresh=True)
+    control_draws()
+    session = open_session(answerer, {})
+    take_over(_Taken(session))  # type: ignore[arg-type]  # the script has no functions, which the others are for
+    with contextlib.redirect_stdout(printed):
+        try:
+            script(session)
+        except NeedsSparkError:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever a hostile answer brings about is what is counted
+            outcome.error = f"{type(error).__name__}: {str(error)[:200]}"
+        finally:
+            recorded_call.PROGRAMS.clear()
+            session.stop()
+    outcome.printed, outcome.asked, outcome.answers = printed.getvalue(), stub.asked, answerer.asked
+    outcome.mib = _memory("VmHWM") - before
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A program, as far as pyspark is to take its session for the only one."""
+
+    only: Any
+
+    def session(self, options: Mapping[str, str]) -> Any:
+        return self.only
+
+
+def _memory(name: str, *, fresh: bool = False) -> int:
+    """MiB of this process, as Linux counts them.
+
+    Args:
+        fresh: whether the peak is counted anew from now on.
+    """
+    if fresh:
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith(f"{name}:"))
+
+
+@dataclass
+class Home:
+    """A script with a catalog that has its honest answers."""
+
+    folder: Path
+
+    @property
+    def canary(self) -> Path:
+        return self.folder / "executed"
+
+    def begin(self) -> None:
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))
+        Path("rows.csv").write_text("a\n3\n4\n")
+        made = f"os.makedirs({str(self.canary)!r}, exist_ok=True)"
+        Path(f"{MODULE}.py").write_text(f"import os\n{made}\nclass Kind: ...\n")
+        shutil.rmtree("honest", ignore_errors=True)
+        self.honest = run(Path("honest"), self.folder, "run")
+        self.questions = {name_of(one.question): one for one in reversed(self.honest.answers) if one.answer}
+        Catalog.open(Path("honest"), create=True).answers.append([
+            AnswerRecord(one.question.identity, NAME, 1, 1.0, 0.1, one.answer)
+            for one in self.honest.answers if one.answer
+        ])
+
+    def tried(self, strange: Strange) -> str:
+        """What came of a hostile answer that should not have; empty if it was nothing."""
+        asked = self.questions[strange.question]
+        assert asked.answer is not None
+        text = strange.text(answer_of_text(form_of(asked.question), asked.answer), self.canary)
+        shutil.rmtree("copy", ignore_errors=True)
+        shutil.copytree("honest", "copy")
+        Catalog.open(Path("copy"), create=True).answers.append(
+            [AnswerRecord(asked.question.identity, NAME, 2, 2.0, 0.1, text)]
+        )
+        modes: tuple[Mode, ...] = ("plan", "run")
+        outcomes = [run(Path("copy"), self.folder, mode) for mode in modes]
+        wrong = [f"in a {mode}: {why}" for mode, one in zip(modes, outcomes, strict=True) if (why := self._wrong(one))]
+        if outcomes[1].printed != self.honest.printed:
+            wrong.append(f"it printed {outcomes[1].printed[-200:]!r}")
+        if strange.question in ("collect", "schema"):
+            wrong += self._wrong_in_workflow(asked, text, "rows" if strange.question == "collect" else "schema")
+        return "; ".join(wrong)
+
+    def turned(self, case: str) -> str:
+        """What came of a bit that turned in a record that should not have; empty if it was nothing."""
+        chance, root = random.Random(case), Path(case)
+        asked = chance.choice([one for one in self.honest.answers if one.answer])
+        honest = AnswerRecord(asked.question.identity, NAME, 1, 1.0, 0.1, asked.answer or "")
+        honest = replace(honest, digest=honest.content_digest())
+        changed = flipped(honest, chance.choice(("answer", "digest", "seconds", "at")), chance)
+        Catalog.open(root, create=True)._journals.answers.append([changed])
+        outcome = run(root, self.folder, "run")
+        if outcome.printed != self.honest.printed or outcome.error or len(outcome.lines) != 1:
+            return f"it printed {outcome.printed[-200:]!r}, and said {outcome.error or outcome.lines}"
+        return "`verify` calls it sound" if verify(Catalog.open(root, create=False), deep=False).sound else ""
+
+    def _wrong(self, outcome: Outcome) -> str:
+        if self.canary.exists():
+            self.canary.rmdir()
+            return "code of the stranger's ran"
+        if len(outcome.lines) > 1:
+            return f"it said {outcome.lines}"
+        return outcome.error or (f"it took {outcome.mib} MiB" if outcome.mib > MOST_MIB else "")
+
+    def _wrong_in_workflow(self, asked: Asked, text: str, asks: Any) -> list[str]:
+        """The same of a workflow's node that asks that."""
+        catalog = Catalog.open(Path("copy"), create=True)
+        catalog.answers.append([AnswerRecord("0" * 64, "workflow", 1, 1.0, 0.1, text)])
+        before = answered_before.AnsweredBefore(catalog, "workflow", {})
+        answer = answered_before.Question(before, "0" * 64, "node", asks).answer()
+        if self.canary.exists():
+            return ["code of the stranger's ran in a workflow"]
+        form = form_of(asked.question)
+        return [] if answer is None or text_of_answer(form, answer) == asked.answer else ["a workflow took it"]
+
+
+def flipped(record: AnswerRecord, name: str, chance: random.Random) -> AnswerRecord:
+    """A record with another value of a field, by one bit of a letter or of a number."""
+    value: Any = getattr(record, name)
+    if isinstance(value, str):
+        at = chance.randrange(len(value))
+        value = value[:at] + chr(ord(value[at]) ^ (1 << chance.randrange(7))) + value[at + 1:]
+    elif isinstance(value, float):
+        value += 2.0 ** -chance.randrange(20)
+    else:
+        value ^= 1 << chance.randrange(20)
+    return replace(record, **{name: value})
+
+
+def main() -> None:
+    home = Home(Path(sys.argv[1]).resolve())
+    home.begin()
+    found = all_strange()
+    print(json.dumps(home.honest.error), flush=True)
+    for case in sys.argv[2:]:
+        turned = case.startswith("turned-")
+        print(json.dumps([case, home.turned(case) if turned else home.tried(found[int(case)])]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

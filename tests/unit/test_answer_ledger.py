@@ -1,0 +1,160 @@
+"""Recorded answers are what was written, whole, and read within bounds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql.types import LongType, StructType
+
+from helix_spark.capture.answer_gate import AnswerForm
+from helix_spark.capture.answer_texts import rows_answered, text_of_answer
+from helix_spark.catalog import answer_ledger
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.verification import verify
+from helix_spark.program.recorded_answers import RecordedAnswers
+
+COLUMNS = StructType().add("a", LongType())
+
+
+def question(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def record(number: int, **changes: Any) -> AnswerRecord:
+    answer = rows_answered(COLUMNS, pa.table({"a": [number]}))
+    text = text_of_answer(AnswerForm("execute", "arrow_batch"), answer)
+    return replace(AnswerRecord(question(number), "job", 1, 10.0, 0.5, text), **changes)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog.open(tmp_path / "catalog", create=True)
+
+
+def written(catalog: Catalog, one: AnswerRecord) -> None:
+    """Put a record there past the ledger, which would give it a digest."""
+    catalog._journals.answers.append([one])
+
+
+def told(catalog: Catalog) -> tuple[RecordedAnswers, list[str]]:
+    said: list[str] = []
+    return RecordedAnswers(catalog, "job", tell=said.append), said
+
+
+def test_an_answer_is_found_again(catalog: Catalog) -> None:
+    catalog.answers.append([record(1), record(2)])
+    known, said = told(catalog)
+    assert known.answer(question(1)) == record(1).answer
+    assert known.seconds(question(2)) == 0.5
+    assert known.answer(question(3)) is None
+    assert not said
+    assert verify(catalog, deep=False).sound
+
+
+CHANGES: dict[str, Any] = {
+    "question": question(2), "workflow": "jpb", "iteration": 3, "at": 10.5, "seconds": 0.25,
+    "answer": record(2).answer, "left": question(4), "doubt": "x",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_field_is_seen(catalog: Catalog, name: str) -> None:
+    honest = record(1)
+    written(catalog, replace(honest, **{name: CHANGES[name]}, digest=honest.content_digest()))
+    known, said = told(catalog)
+    asked = question(2) if name == "question" else question(1)
+    assert (known.answer(asked), known.left(asked), known.doubt(asked)) == (None, None, "")
+    assert len(said) == 1
+    found = verify(Catalog.open(catalog.root, create=False), deep=False)
+    assert not found.sound
+    assert "digest" in found.left_out[0]
+
+
+def test_every_field_has_its_change() -> None:
+    assert {*CHANGES, "digest"} == {one.name for one in fields(AnswerRecord)}
+
+
+def test_each_changed_letter_of_an_answer_is_seen(catalog: Catalog) -> None:
+    honest = replace(record(1), digest=record(1).content_digest())
+    for at, letter in enumerate(honest.answer):
+        other = "A" if letter != "A" else "B"
+        changed = replace(honest, answer=honest.answer[:at] + other + honest.answer[at + 1:])
+        assert catalog.answers.sound(changed) is None
+
+
+def test_answers_that_do_not_fit_take_one_line_of_a_run(catalog: Catalog) -> None:
+    for number in range(5):
+        written(catalog, replace(record(number), digest="0" * 64))
+    known, said = told(catalog)
+    assert [known.answer(question(number)) for number in range(5)] == [None] * 5
+    assert len(said) == 1
+    assert "helix verify" in said[0]
+
+
+def test_a_fresh_answer_takes_the_place_of_one_that_does_not_fit(catalog: Catalog) -> None:
+    written(catalog, replace(record(1), digest="0" * 64))
+    catalog.answers.append([record(1)])
+    known, said = told(catalog)
+    assert known.answer(question(1))
+    assert not said
+    assert verify(catalog, deep=False).sound
+
+
+def test_answers_of_older_versions_are_asked_again_and_their_doubts_stay(catalog: Catalog) -> None:
+    written(catalog, record(1))
+    written(catalog, record(2, answer="in doubt: an audit came to another one"))
+    known, said = told(catalog)
+    assert known.answer(question(1)) is None
+    assert known.doubt(question(2)) == "an audit came to another one"
+    assert len(said) == 1
+    found = verify(catalog, deep=False)
+    assert found.sound
+    assert (found.answers, found.older_answers) == (2, 1)
+
+
+def test_a_doubt_is_no_answer(catalog: Catalog) -> None:
+    catalog.answers.append([record(1), record(1, answer="", doubt="it came out different")])
+    known, _ = told(catalog)
+    assert known.answer(question(1)) is None
+    assert known.doubt(question(1)) == "it came out different"
+
+
+def test_an_answer_that_is_none_is_found_by_who_verifies(catalog: Catalog) -> None:
+    catalog.answers.append([record(1, answer="AAAA")])
+    assert "the answer to" in verify(catalog, deep=False).left_out[0]
+
+
+def test_texts_are_read_ahead_by_bytes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(record(1).answer)
+    monkeypatch.setattr(answer_ledger, "AHEAD_BYTES", 3 * size)
+    for number in range(10):
+        catalog.answers.append([record(number)])
+    read = catalog.answers.read("job", 5_000)
+    assert len(read._texts) <= 3
+    assert [read.of(question(number)).answer for number in range(10)] == [  # type: ignore[union-attr]  # all there
+        record(number).answer for number in range(10)
+    ]
+    assert sum(len(one.answer) for one in read._kept.values() if one is not None) <= 3 * size
+
+
+def test_large_answers_are_appended_in_several_files(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_ledger, "COMMIT_BYTES", 3 * len(record(1).answer))
+    catalog.answers.append([record(number) for number in range(10)])
+    assert len(catalog._journals.answers.files()) == 4
+    assert len(list(catalog.answers.records())) == 10
+
+
+def test_a_file_that_is_too_large_is_not_read(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.answers.append([record(1)])
+    catalog.answers.append([record(number, answer="x" * 2_000_000) for number in (2, 3)])
+    monkeypatch.setattr(answer_ledger, "LARGEST_FILE", 1_000_000)
+    known, said = told(catalog)
+    assert known.answer(question(2)) is None
+    assert known.answer(question(1)) == record(1).answer
+    assert len(said) == 1

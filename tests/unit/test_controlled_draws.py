@@ -19,6 +19,7 @@ from unittest.mock import ANY
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.ml.util import Identifiable
 
 import helix_spark as hx
 from helix_spark.hermetic.action import Action, abandon, in_action, others_first
@@ -106,6 +107,17 @@ def test_what_draws_nothing_is_told_so() -> None:
     with in_action(action):
         assert sum(range(3)) == 3
     assert not action.drew
+
+
+def test_identifiers_of_stages_are_no_draws() -> None:
+    identifiers = []
+    for _ in range(2):
+        action = Action("a")
+        with in_action(action):
+            identifiers.append([Identifiable().uid, Identifiable().uid])
+        assert not action.drew
+    assert identifiers[0] == identifiers[1]
+    assert len(set(identifiers[0])) == 2
 
 
 def test_another_thread_draws_from_the_system_and_one_that_the_function_starts_does_not() -> None:

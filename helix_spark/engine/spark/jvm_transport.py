@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.spark.gateway import exit_status
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 _BETWEEN = "\x1e"
+
+
+@lru_cache(maxsize=1)
+def _setter_of_active_session(gateway: Any) -> Any:
+    """Return the method of a JVM, looked up once: each part of its name takes a call to the JVM."""
+    return gateway.jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,8 @@ class JvmTransport:
         Spark reads settings, such as ANSI's, from the active session as soon as an expression is made. In a thread
         without one it takes its own defaults, whatever the session is set to.
         """
-        jvm: Any = self.spark._jvm
         if self.is_alive():
-            jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession(self.spark._jsparkSession)
+            _setter_of_active_session(self.spark.sparkContext._gateway)(self.spark._jsparkSession)
 
     @property
     def master(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from helix_spark.costs.model import Origin
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
@@ -178,6 +179,13 @@ class Plan(Displayed):
     def in_state(self, state: State) -> tuple[str, ...]:
         """Names of the nodes in a state, inputs first."""
         return tuple(node.name for node in self.nodes if node.state == state)
+
+    @property
+    def guess(self) -> str:
+        """How much of what it is expected to take is guessed, as the end of a sentence; empty where nothing is."""
+        computed = [node for node in self.nodes if node.state is State.COMPUTE]
+        unknown = sum(node.origin is Origin.KIND for node in computed)
+        return f", guessed for {unknown} of {len(computed)} nodes that never ran" if unknown else ""
 
     @property
     def predicted_seconds(self) -> float:

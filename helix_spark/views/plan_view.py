@@ -113,7 +113,7 @@ def _costs(plan: Plan) -> list[str]:
     saved = f"; saves {format_seconds(plan.saved_seconds)} s of {format_seconds(everything)} s" if everything else ""
     quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"
     quality += f"; {proof.notice}" if proof.notice else ""
-    lines = [f"expected {format_seconds(plan.predicted_seconds)} s{saved} ({quality})"]
+    lines = [f"expected {format_seconds(plan.predicted_seconds)} s{plan.guess}{saved} ({quality})"]
     if plan.session_seconds:
         what = "first work" if plan.session_runs else "start and first work"
         lines.append(f"Spark's {what}: ~{format_seconds(plan.session_seconds)} s of these")

@@ -108,6 +108,7 @@ def test_the_first_time_everything_is_computed() -> None:
     made = plan(situation(build()))
     assert made.in_state(State.COMPUTE) == ("data", "rows", "mean")
     assert set(reasons(made).values()) == {"never run before"}
+    assert made.guess == ", guessed for 3 of 3 nodes that never ran"
     assert made.dropped == ("unused",)
     assert made.iteration == 4
 
@@ -116,6 +117,7 @@ def test_a_stored_answer_is_loaded_and_nothing_else_is_needed() -> None:
     now = situation(build())
     made = plan(storing(now, "mean"))
     assert made.in_state(State.LOAD) == ("mean",)
+    assert made.guess == ""
     assert reasons(made) == {
         "data": "not needed: nothing that runs reads it (`rows`: not needed either)",
         "rows": "not needed: `mean` is loaded",

@@ -114,7 +114,7 @@ class Lines(Quiet):
         _say(
             f"{plan.workflow}, iteration {plan.iteration}: {counts[State.COMPUTE]} to compute, "
             f"{counts[State.LOAD]} to load, {counts[State.PRUNE]} not needed; "
-            f"expected {format_seconds(plan.predicted_seconds)} s"
+            f"expected {format_seconds(plan.predicted_seconds)} s{plan.guess}"
         )
 
     def session_starting(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from benchmarks.faults.answer_runs import flipped
 from benchmarks.faults.row import Tally, fault
-from benchmarks.faults.strange_answers import all_strange
+from benchmarks.faults.strange_answers import MODULE, all_strange
+from helix_spark.capture.answer_gate import AnswerForm
+from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import AnswerRecord
@@ -22,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @fault(
     "answers that a stranger recorded, in plans and runs of a script and of a workflow's node",
-    "nothing is executed, nothing ends the process, at most 300 MiB, the right answer", short=14, full=1_000,
+    "nothing is executed, nothing ends the process, at most 300 MiB, the right answer", short=12, full=1_000,
 )
 def strange(folder: LocalPath, times: int, tally: Tally) -> None:
     chosen = all_strange()[:times]
@@ -75,8 +78,48 @@ def flips(folder: LocalPath, times: int, tally: Tally) -> None:
 
 @fault(
     "records of a script's answers with a turned bit, in a run",
-    "the run prints the same, in one line it says so, `verify` is not sound", short=3, full=40,
+    "the run prints the same, in one line it says so, `verify` is not sound", short=0, full=40,
 )
 def turned(folder: LocalPath, times: int, tally: Tally) -> None:
     for wrong in _tried(folder, [f"turned-{number}" for number in range(times)]):
         tally.expect(not wrong, wrong)
+
+
+SCRIPT = """from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+print("rows", spark.range(3).selectExpr("id * 2 AS a").collect())
+"""
+_PRINTED = "rows [Row(a=0), Row(a=2), Row(a=4)]"
+
+
+@fault(
+    "answers that a stranger recorded, by whole commands",
+    "`helix plan` and `helix run` end as ever, nothing is executed",
+    short=0, full=6, spark=True,
+)
+def commands(folder: LocalPath, times: int, tally: Tally) -> None:
+    script, canary = Path(folder) / "script.py", Path(folder) / "executed"
+    script.write_text(SCRIPT)
+    (Path(folder) / f"{MODULE}.py").write_text(f"import os\nos.makedirs({str(canary)!r})\n")
+    if _PRINTED not in (first := _command(folder, "run")).stdout:
+        raise AssertionError(f"the honest run failed: {first.stderr[-500:]}")
+    (honest,) = (
+        one for one in Catalog.open(folder / "catalog", create=False).answers.records()
+        if base64.b64decode(one.answer)[4:11] == b"execute"
+    )
+    messages = answer_of_text(AnswerForm("execute", "arrow_batch"), honest.answer)
+    of_rows = [one for one in all_strange() if one.question == "collect"]
+    for strange_one in of_rows[::max(1, len(of_rows) // times)][:times]:
+        ledger = Catalog.open(folder / "catalog", create=True).answers
+        ledger.append([replace(honest, answer=strange_one.text(messages, canary), digest="")])
+        planned, ran = _command(folder, "plan"), _command(folder, "run")
+        wrong = [one.stderr[-300:] for one in (planned, ran) if one.returncode or "Traceback" in one.stderr]
+        right = not wrong and _PRINTED in ran.stdout and not canary.exists()
+        tally.expect(right, f"{strange_one.name}: {wrong}, {ran.stdout[-200:]}, {canary.exists()}")
+
+
+def _command(folder: LocalPath, verb: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "helix_spark", verb, "script.py", "--catalog", "catalog"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False)

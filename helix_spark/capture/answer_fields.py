@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -191,6 +192,9 @@ class AnswerCopies:
                 for one in value:
                     if field_name != "observed_metrics" or one.name in self.observed:
                         self._fill(getattr(copy, field_name).add(), one, depth + 1)
+            elif depth < 2 and field_name == "schema":
+                kind: Any = type(value)
+                getattr(copy, field_name).CopyFrom(_copy_of_schema(kind, value.SerializeToString()))
             else:
                 part = getattr(copy, field_name)
                 part.SetInParent()
@@ -205,6 +209,14 @@ class AnswerCopies:
             getattr(copy, name).extend(value)
         else:
             setattr(copy, name, value)
+
+
+@lru_cache(maxsize=64)
+def _copy_of_schema(kind: type, serialized: bytes) -> Any:
+    """The copy of a schema; most answers of a program share a few."""
+    copies, schema = AnswerCopies(frozenset()), kind()
+    schema.ParseFromString(serialized)
+    return copies.copy(schema)
 
 
 def _warning(text: str) -> str:

@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _fits(kind: Any, arrow: pa.DataType) -> bool:
     return bool(arrow == _plain_types().get(type(kind)))
 
 
+@cache
 def _plain_types() -> dict[type, Any]:
     import pyarrow as pa
     from pyspark.sql import types as spark

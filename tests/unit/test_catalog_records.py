@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from helix_spark.catalog import failpoints
+from helix_spark.catalog.answer_ledger import AnswersRead, Entry
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
@@ -22,7 +23,6 @@ from helix_spark.catalog.journal.open_table import OpenTable
 from helix_spark.catalog.journal.own_files import SealedFiles
 from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
-from helix_spark.catalog.known_results import AnswersRead
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import AnswerRecord, IterationRecord
@@ -485,20 +485,29 @@ class TestSeals:
         assert Journal(tmp_path / "seen", Seen, pruned_by=()).query("SELECT * FROM journal") == [Seen("a")]
 
 
-@dataclass
 class OneWorkflow:
-    """A ledger of answers that counts queries."""
+    """A ledger that has the answers of one workflow, and counts its queries."""
 
-    rows: dict[str, AnswerRecord]
-    queries: int = 0
+    def __init__(self, rows: dict[str, AnswerRecord]) -> None:
+        self.rows, self.queries = rows, 0
 
-    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
+    def _entry(self, row: AnswerRecord) -> Entry:
+        return Entry(replace(row, answer=""), 1, len(row.answer))
+
+    def newest_of(self, workflow: str, limit: int) -> dict[str, Entry]:
         self.queries += 1
-        return {key: row for key, row in self.rows.items() if row.workflow == workflow}
+        return {question: self._entry(row) for question, row in self.rows.items() if row.workflow == workflow}
 
-    def among(self, questions: Collection[str]) -> dict[str, AnswerRecord]:
+    def newest(self, question: str) -> Entry | None:
         self.queries += 1
-        return {one: self.rows[one] for one in questions if one in self.rows}
+        return self._entry(self.rows[question]) if question in self.rows else None
+
+    def texts(self, workflow: str, since: int) -> dict[str, AnswerRecord]:
+        self.queries += 1
+        return {question: row for question, row in self.rows.items() if row.workflow == workflow}
+
+    def sound(self, record: AnswerRecord) -> AnswerRecord:
+        return record
 
 
 def test_a_copy_of_a_script_reads_the_answers_of_the_script_at_once() -> None:
@@ -506,7 +515,7 @@ def test_a_copy_of_a_script_reads_the_answers_of_the_script_at_once() -> None:
     ledger: Any = OneWorkflow({one: AnswerRecord(one, "script", 1, 0.0, answer="a") for one in asked})
     copy = AnswersRead(ledger, "copy", 100)
     assert [copy.of(digest("new")), *map(copy.of, asked)] == [None, *ledger.rows.values()]
-    assert ledger.queries == 4
+    assert ledger.queries == 5
 
 
 def test_a_new_script_looks_few_questions_up() -> None:

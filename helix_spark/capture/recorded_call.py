@@ -4,7 +4,7 @@ asked through `replaced_in_pyspark`, and what it answers by."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -34,6 +34,12 @@ class Program(Protocol):
 
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
+
+    def settle(self, frame: Any) -> None:
+        """Its code is given a table. Raises what Spark says of one that it refuses."""
+
+    def columns(self, frame: Any) -> Collection[str] | None:
+        """The names of a table's columns, where they are known without asking."""
 
     def code_of(self, function: Any) -> Any:
         """What identifies the code of a Python function, as it is now."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.captured_sql import BINDING, defining
 from helix_spark.capture.classic_ways import behave_as_classic, raise_classic_errors
+from helix_spark.capture.frame_creation import settle_frames
 from helix_spark.capture.named_functions import calling, registered
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, program_here
@@ -96,6 +97,7 @@ def replace_in_pyspark() -> None:
     _take_functions_along()
     _note_places()
     _note_what_is_asked()
+    settle_frames()
 
 
 def _take_views_along() -> None:
@@ -303,12 +305,19 @@ def _replace_attributes() -> None:
     got: Any = DataFrame.__getattr__
 
     def get(self: ConnectFrame, name: str) -> Any:
-        recorded = builds() and not name.startswith("__")
-        if recorded and _looks_up(sys._getframe(1)) and name not in self.columns:
+        if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(1)):
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return got(self, name)
 
     DataFrame.__getattr__ = get  # type: ignore[method-assign]  # only while this thread records
+
+
+def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
+    program = None if RECORDING.get() is not None else program_here()
+    columns = None if program is None else program.columns(frame)
+    if columns is not None:
+        return name not in columns
+    return _looks_up(caller) and name not in frame.columns
 
 
 _WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)

@@ -33,7 +33,7 @@ def in_stages(top: int, written: Written) -> list[tuple[str, Any]]:
     waiting = [top]
     while waiting:
         one = waiting[-1]
-        below = [hole.common.plan_id for hole in _holes(written(one))]
+        below = [hole.common.plan_id for hole in holes(written(one))]
         unknown = [each for each in below if each not in heights]
         if unknown:
             waiting.extend(unknown)
@@ -53,7 +53,7 @@ def in_stages(top: int, written: Written) -> list[tuple[str, Any]]:
 def _filled(top: int, written: Written, cuts: Container[int]) -> Any:
     relation = type(written(top))()
     relation.CopyFrom(written(top))
-    waiting = list(_holes(relation))
+    waiting = list(holes(relation))
     while waiting:
         hole = waiting.pop()
         plan_id = hole.common.plan_id
@@ -61,7 +61,7 @@ def _filled(top: int, written: Written, cuts: Container[int]) -> Any:
             hole.cached_remote_relation.relation_id = _name(plan_id)
         else:
             hole.CopyFrom(written(plan_id))
-            waiting.extend(_holes(hole))
+            waiting.extend(holes(hole))
     return relation
 
 
@@ -69,7 +69,8 @@ def _name(plan_id: int) -> str:
     return f"helix part {plan_id}"
 
 
-def _holes(relation: Any) -> Iterator[Any]:
+def holes(relation: Any) -> Iterator[Any]:
+    """The places in a relation that are left for those that it reads."""
     waiting = list(relations_in(relation))
     while waiting:
         one = waiting.pop()

@@ -54,7 +54,8 @@ def pickle_at_first_call() -> None:
     def register(self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
         made = registered(self, name, f, *types, **named)
         if made is not f and RECORDING.get() is None and program_here() is not None:
-            made._build_common_inline_user_defined_function()  # a classic session returns what it has pickled
+            # A classic session returns what it has pickled.
+            getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
         return made
 
     udf.UDFRegistration.register = register  # type: ignore[method-assign]  # replaced on purpose

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.type_text import parse_type
-from helix_spark.capture.whole_plan import in_stages, whole_plan
+from helix_spark.capture.whole_plan import holes, in_stages, whole_plan
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
@@ -55,17 +55,27 @@ def plan_id(frame: Any) -> int:
 
 def relation_of(frame: ConnectFrame) -> Relation:
     """The plan of a table, written now."""
-    relation: Relation = whole_plan(plan_id(frame), _Apart(frame._session.client, frame._plan).written)
+    relation: Relation = whole_plan(plan_id(frame), StepWriter(frame._session.client, frame._plan).written)
+    return relation
+
+
+def written(plan: Any, client: Any) -> Relation:
+    """The relation of a step of pyspark's with all that it reads.
+
+    Args:
+        client: what it is written for.
+    """
+    relation: Relation = plan.plan(client)
     return relation
 
 
 def parts_of_plan(frame: ConnectFrame, writer: PlanWriter) -> Plan:
     """The plan of a table as it is run."""
-    parts = in_stages(plan_id(frame), _Apart(writer, frame._plan).written)
+    parts = in_stages(plan_id(frame), StepWriter(writer, frame._plan).written)
     return tuple((name, part.SerializeToString()) for name, part in parts)
 
 
-class _Apart:
+class StepWriter:
     """Writes each relation of a plan once, with holes for what it reads.
 
     Args:
@@ -90,6 +100,14 @@ class _Apart:
                 _APART.reset(token)
         return self._relations[plan_id]
 
+    def step(self, plan_id: int) -> Any:
+        """The plan itself, or one that a hole was left for."""
+        return self._plans[plan_id]
+
+    def read_by(self, plan_id: int) -> list[int]:
+        """The plans that one reads."""
+        return [hole.common.plan_id for hole in holes(self.written(plan_id))]
+
     def hole(self, plan: Any) -> Any:
         """What stands for a plan in the relation that reads it."""
         import pyspark.sql.connect.proto as pb
@@ -98,7 +116,7 @@ class _Apart:
         return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
 
 
-_APART: ContextVar[_Apart | None] = ContextVar("apart", default=None)
+_APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
 
 
 def write_relations_apart() -> None:

@@ -11,18 +11,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from helix_spark.capture.answer_fields import StrangeAnswerError
+from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import answer_of_text, of_session, text_of_answer
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
+from helix_spark.capture.frame_creation import schema_request
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.sql_reads import read_statement
-from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.program.analyses import Analyses
 from helix_spark.program.answer_forms import form_of
+from helix_spark.program.frame_steps import FrameSteps
+from helix_spark.program.known_analyses import answer_here
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.questions import Question, Signer, Sort, asked_of, handle_of
 from helix_spark.program.served_models import StoredResults
 from helix_spark.program.served_session import ServedSession, Server
-from helix_spark.program.session_state import View
+from helix_spark.program.session_commands import SessionCommands
 from helix_spark.program.written_places import WrittenPlace, is_left, written_place
 from helix_spark.signature.parts import digest
 
@@ -121,6 +125,8 @@ class Answerer:
         asked: what was asked so far, in the order of the answers.
         following: is told how far the run is.
         served: the session as the server has it.
+        commands: what the program does to it.
+        analyses: of the tables that the program builds.
     """
 
     signer: Signer
@@ -134,6 +140,8 @@ class Answerer:
     asked: list[Asked] = field(default_factory=list)
     following: Following = field(default_factory=Unfollowed)
     served: ServedSession = field(init=False)
+    commands: SessionCommands = field(init=False)
+    analyses: Analyses = field(init=False)
     _answers: dict[str, list[Any]] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
@@ -143,6 +151,22 @@ class Answerer:
 
     def __post_init__(self) -> None:
         self.served = ServedSession(self.signer, self.record, self.server, self.tell, self.mode == "plan")
+        steps = FrameSteps(self.signer)
+        self.commands = SessionCommands(self.signer, self.served, steps, self.initial)
+        self.analyses = Analyses(
+            steps, self._recorded_as, lambda handle: self.served.models.there(handle) is not None,
+            None if self.mode == "plan" else self._analysed,
+        )
+
+    def settle(self, frame: Any) -> None:
+        """Analyse a table that the program is given, and have its files listed, as a classic session does.
+
+        Raises:
+            AnalysisException: Spark refuses it.
+        """
+        step = self.analyses.settle(frame)
+        if step.lists and self.mode != "plan":
+            self.commands.list_files(step, schema_request(frame))
 
     # What the client calls -----------------------------------------------------------------------------------------
 
@@ -152,8 +176,8 @@ class Answerer:
         return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        local = _ANALYSES.get(request.WhichOneof("analyze"))
-        made = None if local is None else local(self, asked_of(request), request)
+        kind = request.WhichOneof("analyze")
+        made = answer_here(kind, self.served, self._settings(), asked_of(request), request)
         if made is None:
             (made,) = self._answered("analysis", request)
         return of_session(made, request)
@@ -164,7 +188,7 @@ class Answerer:
         operation = request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
-            return of_session(self._set(kind, operation, request), request)
+            return of_session(self.commands.set(kind, operation, request), request)
         known, asked = self._settings(), getattr(operation, kind)
         keys = [one.key for one in asked.pairs] if kind == "get_with_default" else list(getattr(asked, "keys", ()))
         if keys and kind != "is_modifiable" and all(key in known for key in keys):
@@ -174,7 +198,9 @@ class Answerer:
         return of_session(made, request)
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        return of_session(self.served.details_of_error(request), request)
+        details = self.served.details_of_error(request)
+        self.analyses.details.last = details
+        return of_session(details, request)
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         """Ends all that runs: the server knows what it runs by other ids than the client."""
@@ -190,14 +216,15 @@ class Answerer:
 
     def _settings(self) -> dict[str, str]:
         """Those that are known without a server."""
-        return {**DEFAULT_SETTINGS, **self.initial, **self.signer.state.settings}
+        return {**DEFAULT_SETTINGS, **self.initial, **self.signer.state.now.settings}
 
     # Commands ------------------------------------------------------------------------------------------------------
 
     def _rows(self, request: Any) -> list[Any]:
         root = request.plan.root
         if root.WhichOneof("rel_type") == "catalog" and not _only_looks(root.catalog.WhichOneof("cat_type")):
-            return self._unfollowed("a call of spark.catalog", request)
+            known = self.commands.catalog_call(root.catalog, request)
+            return self._unfollowed("a call of spark.catalog", request) if known is None else known
         if caller().function in _FOR_EFFECT:
             return self._each_time(request, "it is run for what it does")
         return self._answered("rows", request)
@@ -208,9 +235,9 @@ class Answerer:
             case "ml_command":
                 return self._ml(command.ml_command, request)
             case "create_dataframe_view":
-                return self._view(command.create_dataframe_view, request)
+                return self.commands.view(command.create_dataframe_view, request)
             case "register_function" | "register_table_function":
-                return self._function(getattr(command, kind), request)
+                return self.commands.function(getattr(command, kind), request)
             case "sql_command":
                 return self._sql(command.sql_command, request)
             case "checkpoint_command":
@@ -243,29 +270,6 @@ class Answerer:
                 return self._effect(request)
         return self.served.send(request)
 
-    def _view(self, view: Any, request: Any) -> list[Any]:
-        """A view. A server is told of it once it is there; at once where Spark may refuse it."""
-        views, name = self.signer.state.views, view.name.replace("`", "").lower()
-        name = f"global_temp.{name}" if view.is_global else name
-        if name in views and not view.replace:
-            return self.served.send(request)
-        views[name] = View(view.input, dict(views))
-        return self._changed(request)
-
-    def _function(self, made: Any, request: Any) -> list[Any]:
-        question = self.signer.question("rows", made)
-        drawn = f" {time.time_ns()}" if question.chance else ""
-        name = made.function_name.lower()
-        self.signer.state.functions[name] = question.identity + drawn
-        self.signer.state.code[name] = tuple(code for code, _ in question.code)
-        return self._changed(request)
-
-    def _changed(self, request: Any) -> list[Any]:
-        if self.served.told:
-            self.served.send(request)
-        self.signer.state.requests.append(request)
-        return []
-
     def _sql(self, command: Any, request: Any) -> list[Any]:
         import pyspark.sql.connect.proto as pb
 
@@ -274,14 +278,19 @@ class Answerer:
         if query and read_statement(query).asks:
             result = pb.ExecutePlanResponse.SqlCommandResult(relation=asked)
             return [pb.ExecutePlanResponse(sql_command_result=result)]
-        if query.lower().split()[:1] in (["set"], ["reset"]):
-            self.signer.state.settings[f"statement {len(self.signer.state.settings)}"] = query
+        known = self.commands.statement(asked.sql, request, self._answered) if asked.HasField("sql") else None
+        if known is not None:
+            return [pb.ExecutePlanResponse(sql_command_result=pb.ExecutePlanResponse.SqlCommandResult(relation=known))]
+        if query.lower().split()[:1] in (["set"], ["reset"], ["use"]):
+            self.commands.keep_meanings(request)
+            self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
             return self._asked_each_time(request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
         """Something that Spark does each time, and after which nobody knows what its session holds."""
-        self.signer.state.unknown = what
+        self.commands.keep_meanings(request)
+        self.signer.state.lose_sight(what)
         return self._each_time(request, f"it is {what}")
 
     def _each_time(self, request: Any, why: str) -> list[Any]:
@@ -329,11 +338,14 @@ class Answerer:
 
     def _recorded(self, question: Question) -> list[Any] | None:
         """The recorded answer to a question; None if there is none, or it does not fit."""
-        text = self.record.answer(question.identity)
+        return self._recorded_as(question.identity, form_of(question))
+
+    def _recorded_as(self, identity: str, form: AnswerForm) -> list[Any] | None:
+        text = self.record.answer(identity)
         try:
-            return answer_of_text(form_of(question), text) if text else None
+            return answer_of_text(form, text) if text else None
         except StrangeAnswerError as error:
-            self.record.refuse(question.identity, str(error))
+            self.record.refuse(identity, str(error))
             return None
 
     def _keep(self, question: Question, answer: list[Any]) -> None:
@@ -371,6 +383,8 @@ class Answerer:
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
             or self.record.doubt(question.identity)
         )
+        if why and question.relisted:
+            self.served.tell(f"{who.call or who.function}: {why}; a classic session lists them when the table is built")
         if why:
             self.signer.doubtful.add(handle_of(question))
         answer = None
@@ -385,6 +399,12 @@ class Answerer:
         there = "" if left is None or why else left.identity()
         self._note(Asked(question, who, seconds, started, True, answer, why, there))
         return found
+
+    def _analysed(self, question: Question, request: Any) -> Any:
+        """Ask Spark of a plan. It is no question of the author's, but the start that it may need is waited for."""
+        if self.served.told:
+            return self.served.ask(question, request)[0]
+        return self._waited_for(question, request, caller())[0][0]
 
     def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
         """What Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
@@ -412,60 +432,6 @@ class Answerer:
         with self._lock:
             self.asked.append(one)
 
-    # What needs no server ------------------------------------------------------------------------------------------
-
-    def _set(self, kind: str, operation: Any, request: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
-        settings, asked = self.signer.state.settings, getattr(operation, kind)
-        names = [pair.key for pair in asked.pairs] if kind == "set" else list(asked.keys)
-        if kind == "set":
-            settings.update({pair.key: pair.value for pair in asked.pairs})
-        else:
-            for name in names:
-                settings.pop(name, None)
-        if self.served.told or not all(name.startswith("spark.sql.") for name in names):
-            return self.served.send(request)[0]  # Spark says which of the others may be set
-        self.signer.state.requests.append(request)
-        return pb.ConfigResponse()
-
-    def _analyze_persist(self, what: Any, request: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
-        self.served.tables.persist(what.relation.common.plan_id, request, caller())
-        return pb.AnalyzePlanResponse(persist=pb.AnalyzePlanResponse.Persist())
-
-    def _analyze_unpersist(self, what: Any, request: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
-        self.served.unpersist(what.relation.common.plan_id)
-        return pb.AnalyzePlanResponse(unpersist=pb.AnalyzePlanResponse.Unpersist())
-
-    def _analyze_storage_level(self, what: Any, _: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-
-        level = self.served.tables.level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
-        return pb.AnalyzePlanResponse(get_storage_level=pb.AnalyzePlanResponse.GetStorageLevel(storage_level=level))
-
-    def _analyze_ddl(self, what: Any, _: Any) -> Any:
-        import pyspark.sql.connect.proto as pb
-        from pyspark.sql.connect.types import pyspark_types_to_proto_types
-
-        try:
-            found = parse_type(what.ddl_string, self._settings())
-        except UnknownTypeError:
-            return None
-        made = pb.AnalyzePlanResponse()
-        made.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(found))
-        return made
-
-
-_ANALYSES: dict[str, Callable[[Answerer, Any, Any], Any]] = {
-    "persist": Answerer._analyze_persist,
-    "unpersist": Answerer._analyze_unpersist,
-    "get_storage_level": Answerer._analyze_storage_level,
-    "ddl_parse": Answerer._analyze_ddl,
-}
 
 _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
 

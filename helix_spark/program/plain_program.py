@@ -8,7 +8,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,13 @@ class PlainProgram:
                 configs={k: str(v) for k, v in options.items() if k.startswith("spark.sql.")}, silent=True
             )
         return self._session
+
+    def settle(self, frame: Any) -> None:
+        if self.answerer is not None and frame._session is self._session:
+            self.answerer.settle(frame)
+
+    def columns(self, frame: Any) -> Collection[str] | None:
+        return None if self.answerer is None else self.answerer.analyses.columns(frame)
 
     def code_of(self, function: Any) -> FunctionCode:
         return code_of(function)

@@ -12,7 +12,7 @@ from helix_spark.errors import HelixError
 from helix_spark.signature.data_version import DataIdentity, identify
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
-_BY_FILES = frozenset({
+FILE_FORMATS = frozenset({
     "csv", "json", "parquet", "text", "orc", "avro", "libsvm", "image", "binaryfile", "xml", "com.databricks.spark.csv",
 })
 """Formats that read the files below their paths, and nothing else."""
@@ -26,6 +26,10 @@ class UnknownDataError(Exception):
     """Nobody can tell which data is read. Its text says why, as the end of a sentence that begins with the program."""
 
 
+class MissingDataError(UnknownDataError):
+    """There is nothing at any of the paths that are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataRead:
     """Data that a plan reads, and how it was when the plan was signed."""
@@ -37,6 +41,11 @@ class DataRead:
     def shown(self) -> str:
         """Where it is."""
         return _shown(self.source)
+
+    @property
+    def is_listed_at_once(self) -> bool:
+        """True if a table reads the files that there are when it is built; one of Delta's reads its newest version."""
+        return isinstance(self.source, FileSource)
 
     def overlaps(self, place: Path) -> bool:
         """Whether a write to a place may change it."""
@@ -109,7 +118,7 @@ class DataVersions:
                     return DeltaSource(placed[0], int(asked))
                 if not {"versionasof", "timestampasof"} & kept.keys():
                     return DeltaSource(placed[0])
-            case other if other in _BY_FILES and placed:
+            case other if other in FILE_FORMATS and placed:
                 return FileSource("text", placed, options=tuple(sorted(kept.items())))
         raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
 
@@ -121,9 +130,15 @@ class DataVersions:
                     return before
                 found = DataRead(source, identify(source))
             except (HelixError, OSError) as error:
-                raise UnknownDataError(f"reads {_shown(source)}, which cannot be read ({error})") from error
+                kind = MissingDataError if _is_missing(source) else UnknownDataError
+                raise kind(f"reads {_shown(source)}, which cannot be read ({error})") from error
             self._known[source] = found
             return found
+
+
+def _is_missing(source: FileSource | DeltaSource) -> bool:
+    paths = source.paths if isinstance(source, FileSource) else (source.path,)
+    return not any(set("*?[{") & set(path) or Path(path).exists() for path in paths)
 
 
 def _shown(source: FileSource | DeltaSource | Path) -> str:

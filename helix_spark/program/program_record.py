@@ -121,7 +121,9 @@ def _answers(asked: Sequence[Asked], program: PlainProgram, number: int) -> list
     """What is put on record: the answers, and what Python functions were seen to read for them."""
     now = time.time()
     learned = program.watched.learned() if program.watched is not None else ()
+    analyses = program.answerer.analyses.take() if program.answerer is not None else ()
     return [
+        *(AnswerRecord(one.identity, program.name, number, now, one.seconds, one.answer) for one in analyses),
         *(
             AnswerRecord(one.question.identity, program.name, number, now, one.seconds, one.answer or "", one.left)
             for one in asked if one.answer or one.left

@@ -6,19 +6,19 @@ models and checkpoints that it refers to (by ids that are their own identities),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.capture.sql_reads import read_statement
-from helix_spark.capture.sql_words import asks_tables, tokens
+from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tokens
 from helix_spark.errors import SignatureError
 from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
-from helix_spark.program.session_state import SessionState, View
+from helix_spark.program.session_state import Binding, SessionState, View
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
@@ -49,6 +49,7 @@ class Question:
         handles: ids of models and checkpoints in it, in order.
         reads: the data that it reads.
         code: the Python functions in it by their code, each with the identity of what it is known to read.
+        relisted: data that changed after the step that reads it was built, as it was then; each with that step's id.
     """
 
     identity: str
@@ -59,6 +60,7 @@ class Question:
     handles: tuple[str, ...] = ()
     reads: tuple[DataRead, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
+    relisted: tuple[tuple[int, DataRead], ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class Signer:
         user: who runs what is asked; empty where nobody knows.
         doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
             else's answer.
+        bindings: what names meant when a step of a plan was built, by its plan id.
     """
 
     around: str
@@ -83,62 +86,96 @@ class Signer:
     watched: WatchedFunctions = field(default_factory=lambda: WatchedFunctions(lambda _: ""))
     user: str = ""
     doubtful: set[str] = field(default_factory=set)
+    bindings: dict[int, Binding] = field(default_factory=dict)
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
-        """A question.
+        """A question. Names in a step of a plan mean what they meant when it was built.
 
         Args:
             what: a command, a relation, or a part of a request to analyse one.
-            views: those that names in it may mean; else the session's.
+            views: those that names mean outside of such steps; else the session's.
         """
-        found = _Found(self.state.views if views is None else views)
+        binding = self.state.now if views is None else replace(self.state.now, views=views)
+        found = _Found()
         signed = type(what)()
         signed.CopyFrom(what)
-        parts = list(messages(signed))
-        for one in parts:
-            self._look(one, found)
-        found.chance += chance_in(parts, over_layout=True, user_known=bool(self.user))
-        for name in sorted(found.names & self.state.code.keys()):
-            for code in self.state.code[name]:
-                self._send(code, found)
-        if found.names and self.state.unknown:
-            found.chance.append(f"comes after {self.state.unknown}, which may have changed what its names mean")
+        parts = list(self._bound(signed, binding))
+        for one, its_binding in parts:
+            self._look(one, its_binding, found)
+        found.chance += chance_in((one for one, _ in parts), over_layout=True, user_known=bool(self.user))
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
         numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
         own = digest(
-            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code), self.state.settings_identity(),
-            self.state.functions_identity(frozenset(found.names)), *self._views(found),
-            *(one.identity.digest for one in found.reads), *(reads for _, reads in found.sent if reads),
-            *((self.user,) if may_ask_user(parts) else ()),
+            str(PROGRAM_FORMAT), self.around, sort, identity_of(numbered, found.code),
+            self.state.now.settings_identity(), *self._other_settings(its_binding for _, its_binding in parts),
+            *found.meanings(), *(one.identity.digest for one in found.reads),
+            *(reads for _, reads in found.sent if reads),
+            *((self.user,) if may_ask_user(one for one, _ in parts) else ()),
         )
         return Question(
             digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
-            tuple(found.reads), tuple(dict.fromkeys(found.sent)),
+            tuple(found.reads), tuple(dict.fromkeys(found.sent)), tuple(found.relisted),
         )
 
-    def _views(self, found: _Found) -> Iterator[str]:
-        """The identities of the views that are named, as what they show is now."""
-        for name in sorted(found.names & found.views.keys()):
-            shown = self.question("rows", found.views[name].shows, found.views[name].views)
-            found.chance += shown.chance
-            found.reads += shown.reads
-            found.sent += shown.code
-            yield from (name, shown.identity)
+    def _bound(self, message: Any, binding: Binding) -> Iterator[tuple[Any, Binding]]:
+        """All messages in one, from the top down, each with what names in it mean."""
+        waiting = [(message, binding)]
+        while waiting:
+            one, its_binding = waiting.pop()
+            if sort_of(one) == "Relation" and one.common.HasField("plan_id"):
+                its_binding = self.bindings.get(one.common.plan_id, its_binding)
+            yield one, its_binding
+            waiting.extend((part, its_binding) for part in reversed(parts_of(one)))
 
     def _send(self, code: str, found: _Found) -> None:
         """Note a Python function that is sent to workers, with what it is known to read there."""
         found.sent.append((code, self.watched.identity(code)))
         found.chance += self.watched.unknown(code)
 
-    def _look(self, one: Any, found: _Found) -> None:
+    def _other_settings(self, bindings: Iterable[Binding]) -> Iterator[str]:
+        """The settings by which steps were analysed, where these are not the session's."""
+        now, before = self.state.now.settings_identity(of_analysis=True), ""
+        known = {id(self.state.now.settings): now}
+        for one in bindings:
+            identity = known.get(id(one.settings))
+            if identity is None:
+                identity = known[id(one.settings)] = one.settings_identity(of_analysis=True)
+            if identity != before and {identity, before} != {now, ""}:
+                yield identity
+            before = identity
+
+    def names(self, one: Any, binding: Binding, found: _Found) -> None:
+        """Note what the names in a message mean that are no functions of Spark's own."""
+        called = {name for name in functions_called(one) if name in binding.functions or name not in spark_functions()}
+        for name in sorted(called & binding.functions.keys()):
+            found.means.append((name, binding.functions[name]))
+            for code in binding.code[name]:
+                self._send(code, found)
+        if called and binding.unknown:
+            found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+
+    def _view(self, name: str, binding: Binding, found: _Found) -> None:
+        """Note what a view shows."""
+        view = binding.views[name]
+        shown = self.question("rows", view.shows, binding.views if view.views is None else view.views)
+        found.means.append((name, shown.identity))
+        found.chance += shown.chance
+        found.reads += shown.reads
+        found.sent += shown.code
+        found.relisted += shown.relisted
+        if binding.unknown:
+            found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+
+    def _look(self, one: Any, binding: Binding, found: _Found) -> None:
+        self.names(one, binding, found)
         try:
-            found.reads += self._reads(one, found)
+            found.reads += self._reads(one, binding, found)
         except UnknownDataError as error:
             found.chance.append(str(error))
         if (handle := handle_in(one)) is not None:
             found.handles.append(handle)
-            if maker_of(handle) in self.doubtful:
+            if handle in self.doubtful:
                 found.chance.append("uses a model or a checkpoint that may be another one each time")
             elif not handle.startswith(HANDLE) and handle != HELPER:
                 found.chance.append("refers to something that Helix did not make")
@@ -157,45 +194,93 @@ class Signer:
                 found.chance.append("asks the session's catalog")
             case "JavaUDF" | "ScalarScalaUDF":
                 found.chance.append("calls code of the JVM, which nobody follows")
-            case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-                found.names.add(one.function_name.lower())
             case "Expression.ExpressionString":
-                found.names |= {*self.state.functions}
                 if asks_tables(tokens(one.expression)):
                     found.chance.append("has a query inside an expression in SQL")
 
-    def _reads(self, one: Any, found: _Found) -> Iterator[DataRead]:
+    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[DataRead]:
+        listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
+        if not (changed := [read for read in listed if read.changed() is not None]) and listed:
+            yield from listed
+            return
+        for read in changed:  # a table reads files as they are, but those that there were when it was built
+            found.means.append((read.shown, read.identity.digest))
+            found.relisted.append((binding.step, read))
+        yield from self.data_of(one, binding, lambda name: self._view(name, binding, found))
+
+    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[DataRead]:
+        """The data that a message reads, as it is now.
+
+        Args:
+            show: is called with the name of each view that it reads instead.
+
+        Raises:
+            UnknownDataError: nobody tells which data that is.
+        """
         match sort_of(one):
             case "Read.DataSource":
                 yield self.data.of_source(one)
+                return
             case "MlCommand.Read":
                 yield self.data.of_folder(one.path)
-            case "Read.NamedTable":
-                yield from self._named(one.unparsed_identifier, found)
-            case "SQL":
-                statement = read_statement(one.query)
-                if not statement.known:
-                    raise UnknownDataError("asks an SQL statement that cannot be parsed")
-                found.names |= {*self.state.functions}
-                for name in sorted(statement.tables):
-                    yield from self._named(name, found)
+                return
+        for name in tables_named(one):
+            if (view := name.replace("`", "").lower()) in binding.views:
+                show(view)
+            else:
+                yield self.data.of_table(name)
 
-    def _named(self, name: str, found: _Found) -> Iterator[DataRead]:
-        view = name.replace("`", "").lower()
-        found.names.add(view)
-        if view not in found.views:
-            yield self.data.of_table(name)
+
+_READS = frozenset({"Read.DataSource", "Read.NamedTable", "SQL"})
+
+
+def read_key(one: Any) -> bytes:
+    """What tells a message that reads data from others in its step."""
+    written: bytes = one.SerializeToString(deterministic=True)
+    return sort_of(one).encode() + written
+
+
+def tables_named(one: Any) -> Iterator[str]:
+    """The tables and views that a message names. Raises UnknownDataError."""
+    match sort_of(one):
+        case "Read.NamedTable":
+            yield one.unparsed_identifier
+        case "SQL":
+            statement = read_statement(one.query)
+            if not statement.known:
+                raise UnknownDataError("asks an SQL statement that cannot be parsed")
+            yield from sorted(statement.tables)
+
+
+def functions_called(one: Any) -> Iterator[str]:
+    """The functions that a message calls by name, in lower case, without operators."""
+    match sort_of(one):
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+            if one.function_name.replace("_", "a").replace(".", "a").isalnum():
+                yield one.function_name.lower().rpartition(".")[2]
+        case "Expression.ExpressionString":
+            yield from (name for name, _ in called(tokens(one.expression)))
+        case "SQL":
+            yield from (name for name, _ in called(tokens(one.query)))
+        case "MlRelation.Transform" if "statement" in one.params.params:
+            yield from (name for name, _ in called(tokens(one.params.params["statement"].string)))
 
 
 @dataclass(slots=True)
 class _Found:
-    views: Mapping[str, View]
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)
     reads: list[DataRead] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
+    means: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
+    relisted: list[tuple[int, DataRead]] = field(default_factory=list)
+
+    def meanings(self) -> Iterator[str]:
+        """What names mean; each once, unless one means several things in several places."""
+        once = dict.fromkeys(self.means)
+        several = len({name for name, _ in once}) < len(once)
+        return (part for pair in (self.means if several else sorted(once)) for part in pair)
 
 
 HELPER = "______ML_CONNECT_HELPER______"

@@ -207,8 +207,10 @@ class QuestionsUnderway:
         with self._lock:
             if not self._clock:
                 self._clock, self._began = time.perf_counter(), time.time()
-            # Of those that are no nodes the run before has none on record.
-            self._met[identity] = Met(identity, title, fresh=True, tells=is_node(question, who) or not question.chance)
+            if question.sort != "analysis":  # which takes no time beside the server's start
+                # Of those that are no nodes the run before has none on record.
+                tells = is_node(question, who) or not question.chance
+                self._met[identity] = Met(identity, title, fresh=True, tells=tells)
             self._waiting += 1
             if self._timer is None:
                 self._timer = self._later()
@@ -216,13 +218,14 @@ class QuestionsUnderway:
     def asked(self, question: Question) -> None:
         """It runs, and is asked now."""
         with self._lock:
-            self._met[question.identity] = replace(self._met[question.identity], started=self._since())
+            if (one := self._met.get(question.identity)) is not None:
+                self._met[question.identity] = replace(one, started=self._since())
 
     def answered(self, question: Question) -> None:
         """It has answered, or never will."""
         with self._lock:
-            one = self._met[question.identity]
-            self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
+            if (one := self._met.get(question.identity)) is not None:
+                self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
             self._waiting -= 1
             if not self._waiting and self._timer is not None:
                 self._timer.cancel()
@@ -244,7 +247,7 @@ class QuestionsUnderway:
                 self._program.name, number, before, tuple(self._met.values()), began=self._began,
                 session_seconds=session_seconds, starting=self._starts,
             )
-            if self._shown is not None:
+            if self._shown is not None and progress.nodes:
                 self._shown.shows(progress, self._clock)
             self._timer = self._later()
         if number and progress != self._noted:

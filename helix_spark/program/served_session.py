@@ -58,6 +58,8 @@ class ServedSession:
     models: ServedModels = field(init=False)
     _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
+    _listed: set[int] = field(default_factory=set)
+    _analysed: dict[int, Any] = field(default_factory=dict)
     _held: list[DataRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -87,8 +89,11 @@ class ServedSession:
             if not self.told:
                 self.told = True
                 self.at_first()
-                for request in self.signer.state.requests:
-                    self.send(request)
+                for request in list(self.signer.state.requests):
+                    if callable(request):
+                        request()
+                    else:
+                        self.send(request)
         return stub
 
     def ask(self, question: Question, request: Any) -> list[Any]:
@@ -160,8 +165,46 @@ class ServedSession:
     def _sent(self, stub: Any, request: Any) -> list[Any]:
         live = self.models.with_live(request)
         self._resolve_reads(asked_of(request), request)
-        found = getattr(stub, _METHODS[type(request).__name__])(as_new(live))
+        sent = as_new(with_stand_ins(live, self._analysed) if self._analysed else live)
+        found = getattr(stub, _METHODS[type(request).__name__])(sent)
         return list(found) if is_run(request) else [found]
+
+    def keeps(self, number: int) -> bool:
+        """True if the server keeps a step of a plan as it was analysed, by its plan id."""
+        return number in self._analysed
+
+    def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
+        """Have the server keep a step of a plan as it analyses it now, whatever its names mean later: as a view, which
+        is what keeps an analysed plan. It is a global one, as those of a session are listed for the program.
+
+        Args:
+            number: its plan id, by which it is substituted from now on.
+            like: a request of the program's, which says whose session it is.
+            is_wanted: tells whether the program may still use it.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        if number in self._analysed or not is_wanted():
+            return
+        name = f"helix_{like.session_id.replace('-', '')}_{number}"
+        command = pb.CreateDataFrameViewCommand(input=relation, name=name, is_global=True, replace=True)
+        request = ours(pb.ExecutePlanRequest, like)
+        request.plan.command.create_dataframe_view.CopyFrom(command)
+        with suppress(rpc_error()):  # what Spark refuses now it refuses later, too
+            self.send(request)
+            self._analysed[number] = _named(f"global_temp.{name}", number, relation)
+            self._note_listed(number)
+
+    def list_files(self, request: Any) -> None:
+        """Have the server list the files of the sources in a request, as a classic session does when it is given a
+        table; later it reads those alone."""
+        self._resolve_reads(asked_of(request), request)
+
+    def _note_listed(self, number: int) -> None:
+        binding = self.signer.bindings.get(number)
+        listed = () if binding is None else binding.data.values()
+        if all(read.changed() is None for reads in listed for read in reads):
+            self._listed.add(number)
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
         """Has the server keep the tables in a request that the program wants kept, as they are stored where they are.
@@ -260,6 +303,9 @@ class ServedSession:
     def changed_data(self, question: Question) -> str:
         """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
         the data that there was then."""
+        for number, read in question.relisted:
+            if number not in self._listed:
+                return f"{read.shown} was changed after a table of it was built and before Spark listed its files"
         reads = (*question.reads, *self._held)
         return next((f"{one.shown} was changed: {how}" for one in reads if (how := one.changed()) is not None), "")
 
@@ -293,6 +339,23 @@ class ServedSession:
             asking = ours(pb.AnalyzePlanRequest, request)
             asking.schema.plan.root.CopyFrom(one)
             self.stub().AnalyzePlan(asking)
+            self._note_listed(number)
+
+
+def _named(name: str, number: int, relation: Any) -> Any:
+    """What reads a view in the place of a relation, whose columns have the names that they have there.
+
+    Args:
+        number: the plan id of the relation.
+    """
+    import pyspark.sql.connect.proto as pb
+
+    read = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=name)))
+    if relation.HasField("read") and relation.read.HasField("named_table"):
+        alias = relation.read.named_table.unparsed_identifier.rpartition(".")[2].strip("`")
+        read = pb.Relation(subquery_alias=pb.SubqueryAlias(input=read, alias=alias))
+    read.common.plan_id = number
+    return read
 
 
 def _relations_in(what: Any) -> Iterator[Any]:

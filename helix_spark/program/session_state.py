@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from helix_spark.program.plan_data import DataRead
 from helix_spark.signature.parts import digest
 
 
@@ -16,10 +17,45 @@ class View:
     Attributes:
         shows: its relation.
         views: those that there were when it was made, by their names in lower case: names in the relation mean these.
+            None where they mean what they mean where the view is named.
     """
 
     shows: Any
-    views: Mapping[str, View]
+    views: Mapping[str, View] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What names and settings mean at a moment. A table means what they meant when it was built.
+
+    Attributes:
+        settings: what the program set, by name.
+        views: by their names in lower case.
+        functions: the identity of each Python function, by the name that it is registered by, in lower case.
+        code: of these functions, by the same names.
+        unknown: what was done to the session before that nobody follows, in words; empty if nothing was.
+        data: the versions of the files that one step reads, by the message that reads them.
+        step: the plan id of that step.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    functions: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown: str = ""
+    data: Mapping[bytes, tuple[DataRead, ...]] = field(default_factory=dict)
+    step: int = -1
+
+    def settings_identity(self, *, of_analysis: bool = False) -> str:
+        """The identity of what the program set.
+
+        Args:
+            of_analysis: leave out settings that count when a plan runs, and not when it is analysed.
+        """
+        return digest(*(
+            part for pair in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(pair[0])
+            for part in pair
+        ))
 
 
 @dataclass(slots=True)
@@ -27,28 +63,50 @@ class SessionState:
     """The state of one session, as the program has brought it about.
 
     Attributes:
-        settings: what it set, by name.
-        views: by their names in lower case.
-        functions: by the name that a Python function is registered by, in lower case, its identity.
-        requests: what brought it about, in order: whoever starts a server later has it do the same.
-        unknown: what was done to it that nobody follows, in words; empty if nothing was.
+        now: what names and settings mean now.
+        requests: what brought it about, in order: whoever starts a server later has it do the same. Each is a request,
+            or sends some.
     """
 
-    settings: dict[str, str] = field(default_factory=dict)
-    views: dict[str, View] = field(default_factory=dict)
-    functions: dict[str, str] = field(default_factory=dict)
-    code: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    requests: list[Any] = field(default_factory=list)
-    unknown: str = ""
+    now: Binding = field(default_factory=Binding)
+    requests: list[Any | Callable[[], None]] = field(default_factory=list)
 
-    def settings_identity(self) -> str:
-        """Of what the program set."""
-        return _of(self.settings)
+    def set(self, settings: Mapping[str, str | None]) -> None:
+        """Note settings; None unsets one."""
+        changed: dict[str, str | None] = {**self.now.settings, **settings}
+        self.now = replace(self.now, settings={name: one for name, one in changed.items() if one is not None})
 
-    def functions_identity(self, names: frozenset[str]) -> str:
-        """Of the functions among some names."""
-        return _of({name: one for name, one in self.functions.items() if name in names})
+    def show(self, name: str, view: View) -> None:
+        """Note a view."""
+        self.now = replace(self.now, views={**self.now.views, name: view})
+
+    def drop(self, name: str) -> None:
+        """Note that a view is gone."""
+        self.now = replace(self.now, views={one: view for one, view in self.now.views.items() if one != name})
+
+    def register(self, name: str, identity: str, code: tuple[str, ...]) -> None:
+        """Note a function."""
+        self.now = replace(
+            self.now, functions={**self.now.functions, name: identity}, code={**self.now.code, name: code}
+        )
+
+    def lose_sight(self, what: str) -> None:
+        """Note a statement that nobody follows."""
+        self.now = replace(self.now, unknown=what)
 
 
-def _of(named: Mapping[str, str]) -> str:
-    return digest(*(part for pair in sorted(named.items()) for part in pair))
+_AT_EXECUTION = (
+    "spark.sql.shuffle.", "spark.sql.adaptive.", "spark.sql.autobroadcastjointhreshold", "spark.sql.execution.",
+    "spark.sql.files.", "spark.sql.repl.", "spark.sql.broadcasttimeout", "spark.sql.parquet.", "spark.sql.sources.",
+    "spark.sql.cbo.", "spark.sql.inmemorycolumnarstorage.", "spark.sql.join.", "spark.sql.codegen.",
+    "spark.sql.streaming.", "spark.sql.optimizer.", "spark.app.", "spark.ui.", "spark.driver.", "spark.executor.",
+)
+
+
+def counts_at_analysis(setting: str) -> bool:
+    """True unless a setting is known to count when a plan runs, and not when it is analysed.
+
+    >>> counts_at_analysis("spark.sql.ansi.enabled"), counts_at_analysis("spark.sql.shuffle.partitions")
+    (True, False)
+    """
+    return not setting.lower().startswith(_AT_EXECUTION)

@@ -180,7 +180,7 @@ def with_stand_ins(request: Any, stand_ins: Mapping[int, Any]) -> Any:
     waiting = [copy]
     while waiting:
         one: Any = waiting.pop()
-        if sort_of(one) == "Relation" and one.common.plan_id in stand_ins:
+        if sort_of(one) == "Relation" and one.common.HasField("plan_id") and one.common.plan_id in stand_ins:
             one.CopyFrom(stand_ins[one.common.plan_id])
         else:
             waiting.extend(parts_of(one))

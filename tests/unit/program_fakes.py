@@ -175,6 +175,7 @@ class FakeRecord:
     def remember(self, answerer: Answerer) -> None:
         """Takes over what a run was answered, as the catalog does at its end."""
         self.answers |= {one.question.identity: one.answer for one in answerer.asked if one.answer}
+        self.answers |= {one.identity: one.answer for one in answerer.analyses.take()}
         self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
 
 
@@ -204,6 +205,12 @@ class Runs:
         class Taken:
             def session(self, options: dict[str, str]) -> Any:
                 return session
+
+            def settle(self, frame: Any) -> None:
+                answerer.settle(frame)
+
+            def columns(self, frame: Any) -> Any:
+                return None
 
             def code_of(self, function: Any) -> FunctionCode:
                 return code_of(function)

@@ -443,7 +443,7 @@ def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
     lambda spark: rows(spark).count(),
     lambda spark: spark.conf.set("spark.executor.memory", "1g"),
     lambda spark: spark.sql("DROP VIEW some"),
-    lambda spark: spark.catalog.clearCache(),
+    lambda spark: spark.catalog.setCurrentDatabase("other"),
 ])
 def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
     def program(spark: Any) -> None:

@@ -1,0 +1,235 @@
+"""What a program does to its session: views, functions, settings. The server has it do the same once it is there, in
+the program's order; tables that were built before keep what they meant."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from helix_spark.capture.answer_texts import rows_answered
+from helix_spark.capture.sql_reads import read_statement
+from helix_spark.capture.written_plan import written
+from helix_spark.program.frame_steps import FrameSteps, Step
+from helix_spark.program.questions import Signer, functions_called, tables_named
+from helix_spark.program.sent_requests import ours
+from helix_spark.program.served_session import ServedSession
+from helix_spark.program.session_state import View, counts_at_analysis
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCommands:
+    """Those of one session.
+
+    Attributes:
+        initial: the settings that the session began with.
+    """
+
+    signer: Signer
+    served: ServedSession
+    steps: FrameSteps
+    initial: Mapping[str, str]
+
+    def view(self, view: Any, request: Any) -> list[Any]:
+        """Make a view. A server is told of it once it is there; at once where Spark may refuse it."""
+        name = view_name(view.name, is_global=view.is_global)
+        if name in self.signer.state.now.views:
+            if not view.replace:
+                return self.served.send(request)
+            self.keep_meanings(request, [name])
+        self.signer.state.show(name, View(view.input, self.signer.state.now.views))
+        return self.change(request)
+
+    def function(self, made: Any, request: Any) -> list[Any]:
+        """Register a Python function."""
+        question = self.signer.question("rows", made)
+        drawn = f" {time.time_ns()}" if question.chance else ""
+        name = made.function_name.lower()
+        if name in self.signer.state.now.functions:
+            self.keep_meanings(request, [name])
+        self.signer.state.register(name, question.identity + drawn, tuple(code for code, _ in question.code))
+        return self.change(request)
+
+    def set(self, kind: str, operation: Any, request: Any) -> Any:
+        """Set or unset settings."""
+        import pyspark.sql.connect.proto as pb
+
+        asked = getattr(operation, kind)
+        pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
+        new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
+        self.note_settings(new, request)
+        if self.served.told or not all(name.startswith("spark.sql.") for name in new):
+            return self.served.send(request)[0]  # Spark says which of the others may be set
+        self.signer.state.requests.append(request)
+        return pb.ConfigResponse()
+
+    def note_settings(self, new: Mapping[str, str | None], request: Any) -> None:
+        """Note settings; tables that there are were analysed by those before."""
+        before = {**self.initial, **self.signer.state.now.settings}
+        if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
+            for step, plan in self.steps.tables():
+                if not step.has_alias:  # names behind aliases would be lost
+                    self._keep(step, plan, request)
+        self.signer.state.set(new)
+
+    def catalog_call(self, call: Any, request: Any) -> list[Any] | None:
+        """Do what a call of ``spark.catalog`` does, where that is known without asking, and return its rows."""
+        kind = call.WhichOneof("cat_type")
+        made, views = getattr(call, kind), self.signer.state.now.views
+        if kind in ("drop_temp_view", "drop_global_temp_view"):
+            name = view_name(made.view_name, is_global=kind == "drop_global_temp_view")
+            if name not in views and self.signer.state.now.unknown:
+                return None
+            self._drop(name, request)
+            return _rows("boolean", [name in views])
+        if kind == "clear_cache":
+            self._clear_cache(request)
+        elif kind in ("cache_table", "uncache_table") and view_name(made.table_name, is_global=False) in views:
+            self.change(request)
+        else:
+            return None
+        return _rows("string", [])
+
+    def statement(
+        self, sql: Any, request: Any, answered: Callable[[Literal["analysis"], Any], list[Any]]
+    ) -> Any | None:
+        """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows.
+
+        Args:
+            answered: answers a request of our own; raises what Spark says where it refuses it.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
+        match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
+        if match is None:
+            return None
+        views, name = self.signer.state.now.views, view_name(match["view"] or match["table"] or "", is_global=False)
+        if match["setting"] is not None:
+            self.note_settings({match["setting"]: match["value"]}, request)
+            self.change(request)
+            return _relation(pa.table({"key": [match["setting"]], "value": [match["value"]]}))
+        if match["body"] is not None:
+            if not read_statement(match["body"]).asks:
+                return None
+            body = pb.Relation(sql=pb.SQL(query=match["body"]))
+            asking = ours(pb.AnalyzePlanRequest, request)
+            asking.schema.plan.root.CopyFrom(body)
+            answered("analysis", asking)
+            if name in views:
+                self.keep_meanings(request, [name])
+            self.signer.state.show(name, View(body, None))
+            self.change(request)
+        elif match["clear"] is not None:
+            self._clear_cache(request)
+        elif name not in views:
+            return None
+        elif match["dropped"] is not None:
+            self._drop(name, request)
+        else:
+            self.change(request)
+        return _relation(pa.table({}))
+
+    def _drop(self, name: str, request: Any) -> None:
+        self.keep_meanings(request, [name])
+        self.signer.state.drop(name)
+        self.change(request)
+
+    def _clear_cache(self, request: Any) -> None:
+        for table in self.served.tables:
+            self.served.unpersist(table.relation.common.plan_id)
+        self.change(request)
+
+    def list_files(self, step: Step, request: Any) -> None:
+        """Have the server list the files of a step that was just built: later ones are not the step's."""
+        if step.lists == "source" and self.served.told:
+            self.served.list_files(request)
+        elif step.lists == "name" and (plan := step.plan()) is not None:
+            self._keep(step, plan, request)
+
+    def change(self, request: Any) -> list[Any]:
+        """Have the server do the same, once it is there."""
+        if self.served.told:
+            self.served.send(request)
+        self.signer.state.requests.append(request)
+        return []
+
+    def keep_meanings(self, request: Any, names: Collection[str] | None = None) -> None:
+        """Before names get other meanings, have the server keep what the tables that there are mean by them.
+
+        Args:
+            names: in lower case; None for all.
+        """
+        if self.signer.state.now.unknown:
+            names = None
+        elif names is not None:
+            names = self._with_views_of(names)
+        for step, plan in self.steps.alive(names):
+            self._keep(step, plan, request)
+
+    def _with_views_of(self, names: Collection[str]) -> Collection[str]:
+        """Names, and those of the views in SQL whose text names them: these mean what their names mean when they are
+        read."""
+        found, views = set(names), self.signer.state.now.views
+        texts = {name: view.shows.sql for name, view in views.items() if view.views is None}
+        named = {name: {*map(view_of_table, tables_named(sql)), *functions_called(sql)} for name, sql in texts.items()}
+        while new := {name for name, its_names in named.items() if its_names & found} - found:
+            found |= new
+        return found
+
+    def _keep(self, step: Step, plan: Any, request: Any) -> None:
+        if not self.served.keeps(step.number):
+            relation = written(plan, self.steps.client)
+            keep = partial(self.served.keep_analysed, step.number, relation, request, lambda: step.plan() is not None)
+            if self.served.told:
+                keep()
+            self.signer.state.requests.append(keep)
+
+
+_NAME = r"(?:`[^`]+`|\w+)"
+_STATEMENT = re.compile(
+    rf"""\s*(?:
+      set\s+(?P<setting>spark\.sql\.[\w.]+)\s*=\s*(?P<value>[^;'"]*?)
+    | create\s+(?:or\s+replace\s+)?temp(?:orary)?\s+view\s+(?P<view>{_NAME})\s+as\s+(?P<body>.*?)
+    | (?:(?P<dropped>drop\s+view)|(?:un)?cache\s+(?:lazy\s+)?table)\s+(?:if\s+exists\s+)?(?P<table>{_NAME})
+    | (?P<clear>clear\s+cache)
+    )\s*;?\s*""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+"""Statements whose effects on a session are known."""
+
+
+def view_of_table(name: str) -> str:
+    """The name of a table in SQL, as views are looked up."""
+    return view_name(name, is_global=False)
+
+
+def _rows(kind: Literal["boolean", "string"], values: Sequence[Any]) -> list[Any]:
+    """The rows of a call of ``spark.catalog``."""
+    from pyspark.sql.types import BooleanType, StringType, StructField, StructType
+
+    types = {"boolean": (BooleanType(), pa.bool_()), "string": (StringType(), pa.string())}
+    spark_type, arrow_type = types[kind]
+    rows = pa.table({"value": pa.array(values, arrow_type)})
+    return rows_answered(StructType([StructField("value", spark_type)]), rows)
+
+
+def _relation(rows: pa.Table) -> Any:
+    """A relation of some rows."""
+    import pyspark.sql.connect.proto as pb
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return pb.Relation(local_relation=pb.LocalRelation(data=sink.getvalue().to_pybytes()))
+
+
+def view_name(name: str, *, is_global: bool) -> str:
+    """The name of a view as it is looked up."""
+    plain = name.replace("`", "").lower()
+    return f"global_temp.{plain}" if is_global else plain

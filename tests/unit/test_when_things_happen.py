@@ -1,0 +1,190 @@
+"""When a program's tables, views, functions and files mean what: at the line that builds a table, as in a classic
+session, whether a server runs by then or starts later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program_fakes import FakeServer, Program, Runs, rows
+
+from helix_spark.capture.plan_messages import messages, sort_of
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    return Runs(tmp_path)
+
+
+def kind(asked: Any) -> str:
+    """What the server was sent, in a word."""
+    if type(asked).__name__ == "AnalyzePlanRequest":
+        return str(asked.WhichOneof("analyze"))
+    return str(asked.WhichOneof("rel_type" if sort_of(asked) == "Relation" else "command_type"))
+
+
+def tables_read(asked: Any) -> list[str]:
+    parts: list[Any] = [one for one in messages(asked) if sort_of(one) == "Read.NamedTable"]
+    return [one.unparsed_identifier for one in parts]
+
+
+def replaced(*then: Program) -> Program:
+    """A program that replaces a view after it built a table of it."""
+    def program(spark: Any) -> Any:
+        spark.range(5).createOrReplaceTempView("v")
+        table = spark.table("v")
+        found = [then[0](table)] if len(then) > 1 else []
+        spark.range(8).createOrReplaceTempView("v")
+        return found, then[-1](table), spark.table("v").collect()
+
+    return program
+
+
+def test_a_table_keeps_the_view_that_it_was_built_of(runs: Runs) -> None:
+    server = runs.run(replaced(lambda table: table.filter("id > 1").collect(), lambda table: table.collect()))
+    old, new = [one for one in server.asked if sort_of(one) == "Relation"][-2:]
+    assert tables_read(old)[0].startswith("global_temp.helix_")
+    assert tables_read(new) == ["v"]
+
+
+def test_an_unchanged_program_needs_no_server_to_tell_views_apart(runs: Runs) -> None:
+    program = replaced(lambda table: table.collect())
+    runs.run(program)
+    before = runs.returned
+    assert not runs.run(program).started
+    assert runs.returned == before
+    assert before[1] != before[2]
+
+
+def test_a_server_that_starts_late_does_all_in_the_order_of_the_program(runs: Runs) -> None:
+    runs.run(replaced(lambda table: table.collect()))
+    server = runs.run(replaced(lambda table: table.sort("id").collect()))
+    views = [one.create_dataframe_view for one in server.asked if kind(one) == "create_dataframe_view"]
+    assert [one.name.partition("_")[0] for one in views] == ["v", "helix", "v"]
+    assert [one.input.range.end for one in views] == [5, 0, 8]
+
+
+def test_what_the_program_has_no_more_is_not_kept(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        for end in range(5):
+            spark.range(end).createOrReplaceTempView("v")
+            spark.table("v").collect()
+
+    views = [one for one in runs.run(program).asked if kind(one) == "create_dataframe_view"]
+    assert sum(one.create_dataframe_view.is_global for one in views) < 2
+
+
+def test_a_function_that_is_registered_anew_changes_no_table_that_there_is(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        spark.udf.register("g", lambda number: 1, "int")
+        table = spark.range(1).selectExpr("g(id)")
+        first = table.collect()
+        spark.udf.register("g", lambda number: 2, "int")
+        return first == table.collect(), first == spark.range(1).selectExpr("g(id)").collect()
+
+    server = runs.run(program)
+    assert runs.returned == (True, False)
+    assert not tables_read(server.asked[-1])
+
+
+def test_only_settings_that_count_at_analysis_are_kept_with_tables(runs: Runs) -> None:
+    def program(setting: str) -> Program:
+        def run(spark: Any) -> Any:
+            table = rows(spark)
+            table.collect()
+            spark.conf.set(setting, "7")
+            return table.filter("a > 1").collect()
+
+        return run
+
+    assert not tables_read(runs.run(program("spark.sql.shuffle.partitions")).asked[-1])
+    assert tables_read(runs.run(program("spark.sql.session.timeZone")).asked[-1])
+
+
+def test_a_loop_over_known_columns_asks_nothing(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        table = spark.range(3)
+        for number in range(50):
+            table = table.withColumn(f"c{number}", F.when(F.col("id") > number, table["id"] * 2).otherwise(0))
+        return table.select("c49", F.col("c48").alias("x")).filter("x > 1").collect()
+
+    asked = [kind(one) for one in runs.run(program).asked]
+    assert asked.count("schema") == 1, "only SQL text is analysed"
+
+
+def test_files_that_were_added_before_spark_listed_them_are_no_answer_on_record(runs: Runs) -> None:
+    def program(*, late: bool) -> Program:
+        def run(spark: Any) -> Any:
+            table = rows(spark)
+            (runs.folder / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+            return table.count() if late else 0
+
+        return run
+
+    runs.run(program(late=False))
+    (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
+    assert runs.run(program(late=True)).started
+    assert "before Spark listed its files" in runs.said[-1]
+    (runs.folder / "rows.csv").write_text("a,b\n1,2\n")
+    assert runs.run(program(late=True)).started
+
+
+@pytest.mark.parametrize("does", [
+    lambda spark: spark.catalog.clearCache(),
+    lambda spark: spark.catalog.cacheTable("some"),
+    lambda spark: spark.catalog.uncacheTable("some"),
+    lambda spark: spark.catalog.dropTempView("other"),
+    lambda spark: spark.sql("CACHE TABLE some"),
+    lambda spark: spark.sql("DROP VIEW IF EXISTS other"),
+    lambda spark: spark.sql("SET spark.sql.ansi.enabled = false"),
+    lambda spark: spark.sql("CREATE OR REPLACE TEMPORARY VIEW more AS SELECT a FROM some"),
+])
+def test_what_follows_a_known_effect_is_answered_from_the_record(runs: Runs, does: Program) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        for name in ("some", "other"):
+            rows(spark).createOrReplaceTempView(name)
+        does(spark)
+        return rows(spark).filter(F.col("a") > 1).collect(), spark.table("some").collect()
+
+    runs.run(program)
+    before = runs.returned
+    assert not runs.run(program).started
+    assert runs.returned == before
+
+
+def test_spark_functions_mean_the_same_after_a_statement_that_nobody_follows(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        spark.sql("CREATE TABLE t AS SELECT 1 AS a")
+        return rows(spark).filter(F.col("a") > 1).agg(F.sum("a")).collect()
+
+    runs.run(program)
+    assert not [one for one in runs.run(program).asked if sort_of(one) == "Relation"]
+
+
+def test_a_view_in_sql_means_what_its_names_mean_when_it_is_read(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        spark.range(5).createOrReplaceTempView("v")
+        spark.sql("CREATE TEMP VIEW w AS SELECT * FROM v")
+        table = spark.table("w")
+        spark.range(8).createOrReplaceTempView("v")
+        return table.collect(), spark.table("w").collect()
+
+    old, new = [one for one in runs.run(program).asked if sort_of(one) == "Relation"][-2:]
+    assert tables_read(old)[0].startswith("global_temp.helix_")
+    assert tables_read(new) == ["w"]
+    assert runs.returned[0] != runs.returned[1]
+
+
+def test_a_plan_passes_over_what_was_not_analysed_before(runs: Runs) -> None:
+    server = FakeServer()
+    runs.run(lambda spark: rows(spark).select("a") and None, mode="plan", server=server)
+    assert not server.started

@@ -53,6 +53,7 @@ Parts = Annotated[str, Json([(frozenset(map(str, Group)), str, str, frozenset({s
 Summary = Annotated[
     str, Json({
         "merged?": {str: str}, "left_out?": [{"feature": str, "synthesizer": str}], "measured_by?": {str: str},
+        "tested?": {str: {"data?": str, "split?": str, "rows?": int}}, "doubts?": {str: str},
         "metrics?": [{"name": str, "better": str, "primary": bool}], "tables?": {str: str},
         "edit?": str,
     }, 64 << 20)

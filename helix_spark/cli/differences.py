@@ -93,8 +93,9 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
     def told(name: str) -> dict[str, Any]:
         old, new, alike = before.values.get(name), after.values.get(name), after.measured_alike(name, before)
         return {
-            "before": old, "after": new, "better": "lower" if after.less_is_better(name) else "higher",
-            "primary": name == after.primary, "same_code": alike,
+            "before": old, "after": new, "better": after.direction(name) or None,
+            "primary": name == after.primary, "same_code": after.same_code(name, before),
+            "same_rows": after.incomparable(name, before) != "on other test rows", "doubt": after.doubt(name),
             "change": new - old if alike and old is not None and new is not None else None,
         }
 

@@ -58,7 +58,9 @@ log       list of iterations, newest first: workflow, iteration, status (running
           died: its process is gone), started (Unix seconds), seconds, message, edit (what
           differs from the iteration before, made by itself), parameters, outputs, plan (as of
           `run`, and budget, used, left_out, merged: name -> the equal node that it is part of; metrics: what the author
-          says of them; measured_by: output -> digest of its code; tables: output -> digest of its first rows),
+          says of them; measured_by: output, or a number in it -> digest of its code; tested: output -> data, split
+          (digests), rows of its test rows; doubts: output -> why its numbers do not tell how good a model is; tables:
+          output -> digest of its first rows),
           versions, error, file, file_digest, commit, dirty (true, false or null),
           proofs (name of a node -> what is known now of its result: verified | unproven | chance)
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
@@ -76,7 +78,8 @@ diff      workflow, before, after (numbers), unrecorded (why there is nothing to
           parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
           label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),
           metrics (those numbers that differ, of objects by a dotted name -> before, after, change (null where other
-          code measured it), better (lower | higher), primary, same_code),
+          code measured it, or on other test rows), better (lower | higher | null: a count), primary, same_code,
+          same_rows, doubt (why it does not tell how good a model is, or "")),
           tables (name of an output -> columns, key (columns that name a row), added, removed (rows), changed (list of
           [row before, row after]), partly (whether not all rows are on record)),
           code (name -> lines of a unified diff), file (lines), seconds ([before, after]),

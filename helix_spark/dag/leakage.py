@@ -1,12 +1,85 @@
-"""What extractors learn of rows that are to test what is made of them, as far as declarations tell."""
+"""What is learned from rows that are to test it, by extractors and by learners, as far as declarations tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.workflow.operators import Assemble, FitStage, Kind, OwnSplit, Split, split_of_fit
+from helix_spark.workflow.operators import (
+    Assemble,
+    FitStage,
+    Kind,
+    OwnSplit,
+    Predict,
+    Result,
+    Rows,
+    Split,
+    split_of_fit,
+)
 from helix_spark.workflow.parameters import takes_label
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why numbers do not tell how good a model is.
+
+    Attributes:
+        phrase: next to a number.
+        sentence: for a plan, with what to do.
+        unless: the table whose column `split` would settle it, where its columns are not known; else empty.
+    """
+
+    phrase: str
+    sentence: str
+    unless: str = ""
+
+
+def doubted(dag: Dag) -> tuple[str, ...]:
+    """Warnings of outputs whose numbers do not tell how good a model is, each with what to do."""
+    return tuple(dict.fromkeys(
+        doubt.sentence for name in dag.outputs if dag[name].result is Result.VALUE for doubt in doubts_of(name, dag)
+    ))
+
+
+def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
+    """Why the numbers of an output do not tell how good a model is: it is scored on rows that it was fitted on, or its
+    features learned the label of test rows."""
+    leaks = {node.name: list(_warnings(node, dag)) for node in dag.nodes}
+    for name in predictions_below(dag, output):
+        if (doubt := _scored_in_training(dag[name], dag)) is not None:
+            yield doubt
+        for fit in sorted(one for one in dag.ancestors(name) if leaks[one]):
+            yield Doubt("features learned from test rows", leaks[fit][0])
+
+
+def predictions_below(dag: Dag, output: str) -> list[str]:
+    """Names of the predictions that an output is made of."""
+    return sorted(one for one in dag.ancestors(output) if isinstance(dag[one].operator, Predict))
+
+
+def _scored_in_training(node: Node, dag: Dag) -> Doubt | None:
+    """Whether predictions are of rows that their model, which learns a label, was fitted on."""
+    operator, model = node.operator, dag[node.inputs[0]]
+    fit = model.operator
+    if not isinstance(operator, Predict) or not isinstance(fit, FitStage) or not takes_label(fit.stage):
+        return None
+    examples = node.inputs[1]
+    open_sides = operator.rows is None and fit.rows is None
+    if model.inputs[0] != examples or not (operator.rows == fit.rows or "all" in (operator.rows, fit.rows)):
+        return None
+    condition = f", unless `{examples}` has a column `split`" if open_sides else ""
+    return Doubt(
+        f"on rows that `{model.name}` was fitted on",
+        f"`{node.name}` scores rows that `{model.name}` is fitted on{condition}: it scores {_side(operator.rows)} of "
+        f"`{examples}`, and the model is fitted on {_side(fit.rows)} (give `{examples}` a split, such as "
+        "hx.HashSplit(test=0.2), and leave rows= out)",
+        examples if open_sides else "",
+    )
+
+
+def _side(rows: Rows | None) -> str:
+    return "all rows" if rows in (None, "all") else f"the {'test' if rows == 'test' else 'training'} rows"
 
 
 def learned_of_test_rows(dag: Dag) -> tuple[str, ...]:

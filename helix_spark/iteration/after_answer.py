@@ -12,6 +12,7 @@ from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.errors import CatalogError, OvertakenError, SetupError, told_of
 from helix_spark.iteration import node_records, recording
 from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
+from helix_spark.iteration.measured_on import measured
 from helix_spark.iteration.output_tables import tables_elsewhere
 from helix_spark.iteration.run import Run, RunStep, through
 from helix_spark.iteration.tracker import Finished, tell
@@ -35,7 +36,7 @@ def record(run: Run) -> Run:
     edit = edit_message(view.last, view.nodes, run.whole.parameters, nodes)
     ended = run.provenance.stamped(replace(
         run.record, status=status, seconds=run.seconds, outputs=recording.outputs_json(run.outputs),
-        plan=recording.with_ending(run.record.plan, edit, tables),
+        plan=recording.with_ending(run.record.plan, edit, tables, measured(run)),
         error="\n".join(filter(None, (error, *run.retention.storable.changes))),
         start_seconds=run.start_seconds or None,
     ))

@@ -10,6 +10,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import HelixError, Location, NotStoredError
+from helix_spark.iteration.measured_on import measured
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.metrics import metrics_of
 from helix_spark.sizes import seconds_text
@@ -56,7 +57,7 @@ class Iteration(NamedResults):
         self.node_seconds: Mapping[str, float] = took
         self.session_seconds, self.tables = run.start_seconds, run.tables
         self._dag, self._behind, self._elsewhere, self._compute = run.dag, run.behind, elsewhere, compute
-        self.metrics = replace(metrics_of(run.record), outputs=run.outputs)
+        self.metrics = replace(metrics_of(run.record), outputs=run.outputs, **measured(run))
         last = run.before
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
 

@@ -18,12 +18,14 @@ from helix_spark.iteration.calibration import calibrated_loads, sampled
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.iteration.knowing import known_nodes
+from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.proven import reusing_proven
 from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.iteration.recorded_outputs import recorded_outputs
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.run import Run
+from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.gaps import gaps
 from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.planning import planning_problem
@@ -75,10 +77,11 @@ def look_up(run: Run) -> Run:
     serving = read.without(missing)
     held = tools.held.union(signed[name].signature for name in run.had)
     recorded = {} if run.only_proven else recorded_outputs(view, dag, signed, whole.outputs)
+    notices = (*leaving.notices, *_told_of_misfits(catalog.left_out), *_other_tests(run, view))
     situation = Situation(
         dag, known_nodes(dag, run.described, signed, serving, missing, held, fits, catalog), view.next_iteration,
         budget=tools.budget, overhead=_bytes_beside(view), session_runs=tools.sessions.started,
-        session_worked=tools.sessions.worked, notices=(*leaving.notices, *_told_of_misfits(catalog.left_out)),
+        session_worked=tools.sessions.worked, notices=notices,
         recorded={name: record.number for name, record in recorded.items()},
         left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
@@ -98,6 +101,13 @@ def _told_of_misfits(left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         yield f"the catalog has records that do not fit, and this plan goes without them ({left_out[0]}{more})"
+
+
+def _other_tests(run: Run, view: CatalogView) -> Iterator[str]:
+    """Warnings of outputs that the last iteration measured on other test rows."""
+    past = next((one.record for one in reversed(view.past) if one.record.status == "done"), None)
+    if past is not None:
+        yield from changed_tests(describe_tests(run.whole, run.described), metrics_of(past), past.number)
 
 
 def _stored_of_late(view: CatalogView) -> set[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.leases.holders import writer
@@ -21,14 +22,9 @@ from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import left_out_json
 from helix_spark.planner.problem import State
-from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import named
-from helix_spark.workflow.operators import Result
 
-_OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})
 _MOST_NAMES = 6
-_ENOUGH = 16
-"""Hex characters that tell two versions of one metric apart."""
 
 
 def begun(run: Run) -> IterationRecord:
@@ -52,20 +48,23 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 
 def _said_of_metrics(run: Run) -> dict[str, Any]:
-    """What the author says of numbers among the outputs, and what measures each output: a number before an edit of its
-    own code is not to be taken for the same one after it."""
+    """What the author says of numbers among the outputs."""
     declared = [one for node in run.whole.nodes for one in node.wishes.metrics]
-    values = [name for name in run.whole.outputs if run.whole[name].result is Result.VALUE]
     return {
         "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
-        "measured_by": {name: _own_digest(run.situation[run.plan[name].name].signed.parts) for name in values},
     }
 
 
-def with_ending(summary: str, edit: str, tables: Mapping[str, TablePreview]) -> str:
-    """What is recorded of a plan, with what the edit was, and where the output tables are on record."""
+def with_ending(
+    summary: str, edit: str, tables: Mapping[str, TablePreview], measured: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """What is recorded of a plan, with what the edit was, and where the output tables are on record.
+
+    Args:
+        measured: what the numbers among the outputs were measured by and on.
+    """
     digests = {name: table.record(name).digest for name, table in tables.items()}
-    more = {"edit": edit, "tables": digests}
+    more = {"edit": edit, "tables": digests, **measured}
     return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
 
 
@@ -91,12 +90,6 @@ def unmeasured(run: Run) -> Iterator[str]:
             if node.name in run.outputs and one.name not in found:
                 exists = nearest(one.name, names) if names else "it has no numbers"
                 yield f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
-
-
-def _own_digest(parts: Iterable[Part]) -> str:
-    """Of what a node does, whatever it is given and wherever it runs."""
-    own = [f"{part.group} {part.digest}" for part in parts if part.group in _OWN_GROUPS]
-    return digest(*own)[:_ENOUGH]
 
 
 def described_outputs(run: Run) -> dict[str, Any]:

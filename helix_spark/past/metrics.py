@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
@@ -25,6 +25,10 @@ _LARGEST_WHOLE = 1e15
 """Larger numbers are shown by their power of ten."""
 
 
+Direction = Literal["higher", "lower", ""]
+"""Which way a number is better; empty for no way."""
+
+
 @dataclass(frozen=True)
 class Metrics:
     """The metrics of one iteration.
@@ -33,13 +37,17 @@ class Metrics:
         outputs: of the iteration, as they are recorded.
         better: "higher" or "lower", of those of which the author said so.
         said: the one by which the author compares iterations; empty where nobody said so.
-        measured_by: what measured each output, as a digest; nothing of those of older records.
+        measured_by: what measured each output, or a number in it, as a digest; nothing of those of older records.
+        tested: by output, what its test rows are, as digests of data and split and as their count, as far as known.
+        doubts: by output, why its numbers do not tell how good a model is, as a phrase.
     """
 
     outputs: Mapping[str, Any]
     better: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
     measured_by: Mapping[str, str] = field(default_factory=dict)
+    tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def values(self) -> Mapping[str, float]:
@@ -60,9 +68,20 @@ class Metrics:
         scalar = (name for name, value in self.outputs.items() if number(value) is not None)
         return self.said if self.said in self.values else next(scalar, "")
 
-    def less_is_better(self, name: str) -> bool:
-        """As its author said, else as its name lets one guess."""
-        return self.better[name] == "lower" if name in self.better else less_is_better(name)
+    def direction(self, name: str) -> Direction:
+        """Which way a metric is better: as its author said, else as its name suggests; no way for other whole numbers,
+        which are counts.
+
+        >>> counted = Metrics({"n": 3, "errors": 3, "auc": 0.9})
+        >>> [counted.direction(name) for name in counted.values]
+        ['', 'lower', 'higher']
+        """
+        said = self.better.get(name)
+        if said is not None:
+            return "lower" if said == "lower" else "higher"
+        if less_is_better(name):
+            return "lower"
+        return "" if isinstance(self.leaves.get(name), int) else "higher"
 
     def is_guessed(self, name: str) -> bool:
         """Whether nobody said which way is better."""
@@ -74,13 +93,30 @@ class Metrics:
         >>> Metrics({"rmse": 2.0}).merit("rmse"), Metrics({"by": {"auc": 0.9}}).merit("by.auc"), Metrics({}).merit("a")
         (-2.0, 0.9, None)
         """
-        value = self.values.get(name)
-        return None if value is None else -value if self.less_is_better(name) else value
+        value, direction = self.values.get(name), self.direction(name)
+        return None if value is None or not direction else -value if direction == "lower" else value
 
     def measured_alike(self, name: str, other: Metrics) -> bool:
-        """Whether another iteration's number of that name was measured by the same code, as far as is known."""
-        mine, theirs = (one.measured_by.get(_output_of(name, one.measured_by)) for one in (self, other))
+        """Whether another iteration's number of that name may be compared with this one, as far as is known."""
+        return not self.incomparable(name, other)
+
+    def incomparable(self, name: str, other: Metrics) -> str:
+        """Why another iteration's number of that name is not to be compared with this one, as a phrase; empty where it
+        is, as far as is known."""
+        if not self.same_code(name, other):
+            return "measured otherwise"
+        mine, theirs = (one.tested.get(output_of(name, one.tested), {}) for one in (self, other))
+        differs = any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys())
+        return "on other test rows" if differs else ""
+
+    def same_code(self, name: str, other: Metrics) -> bool:
+        """Whether the same code measured another iteration's number of that name, as far as is known."""
+        mine, theirs = (one.measured_by.get(output_of(name, one.measured_by)) for one in (self, other))
         return mine is None or theirs is None or mine == theirs
+
+    def doubt(self, name: str) -> str:
+        """Why a number does not tell how good a model is, as a phrase."""
+        return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
         """How a leaf of the outputs went since another iteration, in words; empty where that cannot be said in a line.
@@ -88,8 +124,8 @@ class Metrics:
         >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
         '+0.01'
         """
-        if not self.measured_alike(name, before):
-            return "measured otherwise"
+        if why := self.incomparable(name, before):
+            return why
         if name not in self.values or name not in before.values:
             return ""
         return metric_text(self.values[name] - before.values[name], "+")
@@ -102,13 +138,14 @@ def metrics_of(record: IterationRecord) -> Metrics:
     return Metrics(
         mapping(record.outputs), {one["name"]: one["better"] for one in said if one["better"] in ("higher", "lower")},
         next((one["name"] for one in said if one["primary"]), ""), plan.get("measured_by", {}),
+        plan.get("tested", {}), plan.get("doubts", {}),
     )
 
 
-def _output_of(name: str, outputs: Iterable[str]) -> str:
+def output_of(name: str, outputs: Iterable[str]) -> str:
     """The output that a metric is, or is in.
 
-    >>> _output_of("scores.by.f1", ["scores", "auc"]), _output_of("auc", ["scores", "auc"])
+    >>> output_of("scores.by.f1", ["scores", "auc"]), output_of("auc", ["scores", "auc"])
     ('scores', 'auc')
     """
     return max((one for one in outputs if name == one or name.startswith(f"{one}.")), key=len, default="")
@@ -181,13 +218,13 @@ def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for found in iterations for name in found.values))
 
 
-def best(values: Mapping[int, float], less: bool) -> int | None:
+def best(values: Mapping[int, float], direction: Direction) -> int | None:
     """The iteration with the best value; of equal ones the first.
 
-    >>> best({1: 0.8, 2: 0.9, 3: 0.9}, less=False), best({}, less=True)
-    (2, None)
+    >>> best({1: 0.8, 2: 0.9, 3: 0.9}, "higher"), best({}, "lower"), best({1: 3.0}, "")
+    (2, None, None)
     """
-    if not values:
+    if not values or not direction:
         return None
-    wanted = min(values.values()) if less else max(values.values())
+    wanted = min(values.values()) if direction == "lower" else max(values.values())
     return min(iteration for iteration, value in values.items() if value == wanted)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.costs.model import Origin
 from helix_spark.costs.starting import start_price
-from helix_spark.dag.leakage import learned_of_test_rows
+from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.gaps import columns_text
@@ -180,5 +180,6 @@ def _storage_reason(decision: Decision, signature: str, left_out: tuple[str, ...
 
 def _warnings(situation: Situation) -> tuple[str, ...]:
     found = [warning for one in situation.nodes for warning in one.described.warnings]
-    found += [*fixed_in_vain(situation), *learned_of_test_rows(situation.dag), *situation.notices]
+    found += [*fixed_in_vain(situation), *learned_of_test_rows(situation.dag), *doubted(situation.dag)]
+    found += situation.notices
     return tuple(dict.fromkeys(found))

@@ -80,7 +80,7 @@ class Listing:
         page, pages: from 1.
         columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        less: whether less of it is better; `asked_less` is what was asked, None where its author or its name tells.
+        direction: which way it is better; `asked_less` is what was asked, None where its author or its name tells.
         guessed: whether only the name tells.
         best, latest: numbers of iterations.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
@@ -97,7 +97,7 @@ class Listing:
     columns: tuple[str, ...]
     chosen_columns: tuple[str, ...]
     metric: str
-    less: bool
+    direction: metrics.Direction
     asked_less: bool | None
     guessed: bool
     newest: Metrics
@@ -118,7 +118,7 @@ class Listing:
         }
 
     def is_other(self, row: Row, name: str) -> bool:
-        """Whether a row's number was measured by other code than the newest one of that name."""
+        """Whether a row's number is not to be compared with the newest one of that name."""
         return not row.metrics.measured_alike(name, self.newest)
 
 
@@ -160,7 +160,7 @@ def listing(
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
-    smaller = newest.less_is_better(metric) if less is None else less
+    direction = newest.direction(metric) if less is None else "lower" if less else "higher"
     asked = tuple(name for name in columns if name in names)
     values = {
         row.number: row.metrics.values[metric] for row in rows
@@ -182,7 +182,7 @@ def listing(
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
         workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
-        smaller, less, less is None and newest.is_guessed(metric), newest, metrics.best(values, smaller),
+        direction, less, less is None and newest.is_guessed(metric), newest, metrics.best(values, direction),
         max((row.number for row in rows), default=None), _chosen(shown), query, order, ascending,
     )
 

@@ -1,4 +1,4 @@
-"""One metric over the iterations: its values, the best, and where other code began to measure it."""
+"""One metric over the iterations: its values, the best, and where it is not to be compared with what was before."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ class Trend:
 
     Attributes:
         values: by iteration.
-        less: whether less is better; `guessed` where only its name tells.
+        direction: which way is better; `guessed` where only its name tells.
         primary: whether its author compares iterations by it.
-        best: the iteration with the best value of those that the newest one's code measured.
-        breaks: iterations from which on other code measured it.
+        best: the iteration with the best value of those that may be compared with the newest one; None where no way is
+            better.
+        breaks: iterations from which on other code measured it, or the same code on other test rows.
     """
 
     name: str
     values: Mapping[int, float]
-    less: bool
+    direction: metrics.Direction
     guessed: bool
     primary: bool
     best: int | None
@@ -40,7 +41,7 @@ class Trend:
 
     @property
     def recent_breaks(self) -> list[int]:
-        """The places of those that other code measured than the one before."""
+        """The places of those that are not to be compared with the one before."""
         return [place for place, number in enumerate(self._newest) if number in self.breaks]
 
     @property
@@ -66,8 +67,8 @@ def trend_of(rows: Sequence[Row], name: str) -> Trend:
         after.number for after, before in pairwise(having)
         if not after.metrics.measured_alike(name, before.metrics)
     }
-    less = newest.less_is_better(name)
+    direction = newest.direction(name)
     return Trend(
-        name, {row.number: row.metrics.values[name] for row in having}, less, newest.is_guessed(name),
-        newest.primary == name, metrics.best(alike, less), frozenset(breaks),
+        name, {row.number: row.metrics.values[name] for row in having}, direction, newest.is_guessed(name),
+        newest.primary == name, metrics.best(alike, direction), frozenset(breaks),
     )

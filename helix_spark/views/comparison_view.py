@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
 from helix_spark.past.comparison import Comparison, NodeDifference, Sort, differ, text_diff
-from helix_spark.past.metrics import Metrics, metric_text, number
+from helix_spark.past.metrics import Direction, Metrics, metric_text, number
 from helix_spark.past.shown import whole_text
 from helix_spark.past.states import shown_states
 from helix_spark.past.table_difference import TableDifference
@@ -251,24 +251,26 @@ def _output(name: str, before: Metrics, after: Metrics) -> Pair:
     old, new = before.leaves, after.leaves
     if any(name in side and number(side[name]) is None for side in (old, new)):
         return _texts(name, old, new)
-    if not after.measured_alike(name, before):
+    if why := after.incomparable(name, before):
         texts = [output_text(side[name]) if name in side else None for side in (old, new)]
-        return Pair(name, texts[0], texts[1], differ(old.get(name), new.get(name)), "measured otherwise")
-    return _measured(name, number(old.get(name)), number(new.get(name)), metric_text, after.less_is_better(name))
+        return Pair(name, texts[0], texts[1], differ(old.get(name), new.get(name)), why)
+    pair = _measured(name, number(old.get(name)), number(new.get(name)), metric_text, after.direction(name))
+    doubt = after.doubt(name)
+    return replace(pair, change=", ".join(filter(None, (pair.change, doubt))), better=None if doubt else pair.better)
 
 
 def _seconds(name: str, before: float | None, after: float | None) -> Pair:
-    return _measured(name, before, after, format_seconds, True)
+    return _measured(name, before, after, format_seconds, "lower")
 
 
 def _measured(
-    name: str, before: float | None, after: float | None, form: Callable[[float], str], less: bool
+    name: str, before: float | None, after: float | None, form: Callable[[float], str], direction: Direction
 ) -> Pair:
     old, new = (None if value is None else form(value) for value in (before, after))
     if before is None or after is None:
         return Pair(name, old, new, before is not after, _missing(old, new))
     by = after - before
-    better = None if by == 0 else (by < 0) == less
+    better = None if by == 0 or not direction else (by < 0) == (direction == "lower")
     change = f"{'+' if by > 0 else '-'}{form(abs(by))}" if by else ""
     return Pair(name, old, new, by != 0, change, better, by)
 

@@ -202,7 +202,8 @@ def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ..
     old = before.leaves if before is not None else {}
     lines = []
     for name, value in found.leaves.items():
-        line = OutputLine(name, output_line(value), output_text(value))
+        doubt = f" ({found.doubt(name)})" if number(value) is not None and found.doubt(name) else ""
+        line = OutputLine(name, output_line(value) + doubt, output_text(value) + doubt)
         if before is not None and name in old and differ(old[name], value):
             line = OutputLine(name, line.text, line.whole, output_line(old[name]), found.change_text(name, before))
         lines.append(line)

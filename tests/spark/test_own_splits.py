@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from pyspark.ml.classification import DecisionTreeClassifier
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 from workflows import computed, loading
 
 import helix_spark as hx
+from helix_spark.cli.main import helix
 from helix_spark.errors import HelixError, OperatorError
 
 pytestmark = pytest.mark.spark
@@ -79,8 +81,8 @@ def assembled(split: Any = None, table: pd.DataFrame = TABLE, **rows: Any) -> hx
 
 
 def run(spark: SparkSession, folder: Path, workflow: hx.Workflow) -> Any:
-    with hx.Helix(folder / "catalog", policy=loading("always"), spark=spark) as helix:
-        made = helix.run(workflow)
+    with hx.Helix(folder / "catalog", policy=loading("always"), spark=spark) as session:
+        made = session.run(workflow)
         made.wait()
         return made
 
@@ -164,3 +166,21 @@ def test_extractors_learn_from_training_rows(spark: SparkSession, tmp_path: Path
     made = run(spark, tmp_path, wf)
     rows = made.pandas("examples")
     assert made["learned"] == sorted(rows.tag[rows.split == "train"])
+
+
+def test_numbers_of_training_rows_and_of_other_test_rows_are_told(spark: SparkSession, tmp_path: Path) -> None:
+    table = TABLE.drop(columns="split")
+    whole = run(spark, tmp_path, assembled(None, table))
+    assert any("`predictions` scores rows that `model` is fitted on" in one for one in whole.plan.warnings)
+    assert whole.metrics.doubt("accuracy.share") == "on rows that `model` was fitted on"
+    first = run(spark, tmp_path, assembled(hx.HashSplit(test=0.3), table))
+    assert first.metrics.doubts == {}
+    again = run(spark, tmp_path, assembled(hx.HashSplit(test=0.3, seed=2), table))
+    (told,) = again.plan.warnings
+    assert "`accuracy`: other test rows than in iteration 2, since the split or the label changed" in told
+    assert again.metrics.change_text("accuracy.share", again.before) == "on other test rows"
+    passed = run(spark, tmp_path, by_pandas())  # that it is divided shows when it runs
+    assert any("unless `examples` has a column `split`" in one for one in passed.plan.warnings)
+    assert passed.metrics.doubts == {}
+    log = CliRunner().invoke(helix, ["log", "--catalog", str(tmp_path / "catalog")]).stdout
+    assert "(on rows that `model` was fitted on)" in " ".join(log.split())

@@ -19,10 +19,13 @@ import helix_spark as hx
 from helix_spark.capture.capture_nodes import capture_nodes
 from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.leakage import doubted
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
+from helix_spark.iteration.measured_on import changed_tests, describe_tests
+from helix_spark.past.metrics import Metrics
 from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.signature.node_description import describe
@@ -302,3 +305,86 @@ def test_examples_read_the_column_split_of_their_table() -> None:
     columns = (*COLUMNS, "split")
     dag = capture_nodes(compile_workflow(with_model(TABLE.assign(split=["train"]))), {})
     assert taken(declared_reads(dag, "examples", "data"), columns) == ("y", "split")
+
+
+# What numbers are worth
+
+
+def measured(wf: hx.Workflow) -> hx.Workflow:
+    @wf.reducer(output=True)
+    def share(predictions: pd.DataFrame) -> float:
+        return float((predictions.prediction == predictions.y).mean())
+
+    return wf
+
+
+LOGISTIC = "pyspark.ml.classification.LogisticRegression"
+
+
+def evaluated(stage: str, fitted: Any, scored: Any, split: HashSplit | None) -> tuple[str, ...]:
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(TABLE))
+    features = [wf.extractor("x", hx.Fields("age"), on=data)]
+    examples = wf.synthesizer("examples", data, features=features, label="y", split=split)
+    wf.predict("predictions", wf.learner("model", stage, on=examples, rows=fitted), examples, rows=scored)
+    dag = capture_nodes(compile_workflow(measured(wf)), {})
+    return doubted(dag)
+
+
+@pytest.mark.parametrize(("stage", "fitted", "scored", "split", "sides"), [
+    (LOGISTIC, None, None, SPLIT, None),
+    (LOGISTIC, "test", "train", SPLIT, None),
+    ("pyspark.ml.clustering.KMeans", None, None, None, None),
+    (LOGISTIC, None, None, None, ("all rows", "all rows")),
+    (LOGISTIC, None, "train", SPLIT, ("the training rows", "the training rows")),
+    (LOGISTIC, "all", None, SPLIT, ("the test rows", "all rows")),
+    (LOGISTIC, None, "all", SPLIT, ("all rows", "the training rows")),
+])
+def test_a_model_that_is_scored_on_rows_that_it_was_fitted_on_is_told(
+    stage: str, fitted: Any, scored: Any, split: HashSplit | None, sides: tuple[str, str] | None
+) -> None:
+    found = evaluated(stage, fitted, scored, split)
+    if sides is None:
+        assert found == ()
+    else:
+        (told,) = found
+        for words in ("`predictions` scores rows that `model` is fitted on: it scores", f"{sides[0]} of `examples`",
+                      f"fitted on {sides[1]} (give `examples` a split"):
+            assert words in told
+
+
+def test_where_columns_are_not_known_a_column_split_may_settle_it() -> None:
+    wf = hx.Workflow("w")
+    wf.source("data", hx.table(TABLE))
+
+    @wf.synthesizer
+    def examples(data: pd.DataFrame) -> pd.DataFrame:
+        return data
+
+    wf.predict("predictions", wf.learner("model", LOGISTIC, on=examples), examples)
+    (told,) = doubted(capture_nodes(compile_workflow(measured(wf)), {}))
+    assert "fitted on, unless `examples` has a column `split`" in told
+
+
+def test_what_decides_which_rows_are_test_rows_is_told_apart_from_the_rest() -> None:
+    def tested(table: pd.DataFrame = TABLE, split: Any = SPLIT, **parameters: Any) -> dict[str, Any]:
+        wf = hx.Workflow("w")
+        wf.source("data", hx.table(table))
+
+        @wf.scanner
+        def rows(data: DataFrame) -> DataFrame:
+            return data.withColumn("more", data.age + parameters.get("add", 0))
+
+        features = [wf.extractor("x", hx.Fields("more"), on=rows)]
+        examples = wf.synthesizer("examples", rows, features=features, label="y", split=split)
+        wf.predict("predictions", wf.learner("model", LOGISTIC, on=examples, **parameters.get("of", {})), examples)
+        dag = capture_nodes(compile_workflow(measured(wf)), {})
+        return describe_tests(dag, describe(dag, {}))["share"]
+
+    first = tested()
+    assert tested(add=1) == tested(of={"regParam": 0.1}) == first
+    others = ((tested(split=hx.HashSplit(test=0.2, seed=2)), "split"), (tested(TABLE.assign(y=[0.0])), "data"))
+    for other, key in others:
+        assert {name for name in first if first[name] != other[name]} == {key}
+    (told,) = changed_tests({"share": tested(split="y")}, Metrics({"share": 0.5}, tested={"share": first}), 7)
+    assert "`share`: other test rows than in iteration 7, since the split or the label changed" in told

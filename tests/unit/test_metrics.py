@@ -70,7 +70,8 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
     assert "measured otherwise" in told("diff", "2", "3")
     found = json.loads(told("diff", "1", "2", "--json"))["metrics"]
     assert found["scores.f1"] == {
-        "before": 0.5, "after": 0.75, "better": "lower", "primary": True, "same_code": True, "change": 0.25,
+        "before": 0.5, "after": 0.75, "better": "lower", "primary": True, "same_code": True, "same_rows": True,
+        "doubt": "", "change": 0.25,
     }
     assert "scores.recall" not in found
     assert json.loads(told("diff", "2", "3", "--json"))["metrics"]["scores.f1"]["change"] is None
@@ -79,14 +80,15 @@ def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
 def test_pages_mark_the_best_among_what_the_same_code_measured(ran: list[str], tmp_path: Path) -> None:
     records = Catalog.open(tmp_path / "catalog", create=False)
     found = listing("study", rows_of(records.iterations("study"), ()))
-    assert (found.metric, found.less, found.guessed, found.best) == ("scores.f1", True, False, 3)
+    assert (found.metric, found.direction, found.guessed, found.best) == ("scores.f1", "lower", False, 3)
     assert [found.is_other(row, "scores.f1") for row in found.rows] == [False, True, True]
     assert found.columns[0] == "scores.f1"
     chosen = listing("study", found.rows, columns=["scores.recall", "no such"], metric="scores.accuracy")
     assert chosen.columns == chosen.state["column"] == ("scores.recall",)
     pages = Pages(records, ServerLinks())
-    assert pages.framed(pages.iterations(columns=["scores.recall"])).count("≠") == 2  # its code is the same function
-    assert "other code from here on" in pages.framed(pages.metrics("study"))
+    assert pages.framed(pages.iterations(columns=["scores.f1"])).count("≠") == 2
+    assert "≠" not in pages.framed(pages.iterations(columns=["scores.recall"]))  # the edit was of another number
+    assert "other code or test rows from here on" in pages.framed(pages.metrics("study"))
 
 
 def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
@@ -99,7 +101,7 @@ def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
 def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) -> None:
     record = IterationRecord("0" * 32, "w", 1, "done", 0.0, outputs='{"auc": 0.5}', plan=plan)
     found = metrics_of(record)
-    assert (found.primary, found.less_is_better("auc"), found.is_guessed("auc")) == ("auc", False, True)
+    assert (found.primary, found.direction("auc"), found.is_guessed("auc")) == ("auc", "higher", True)
     assert found.measured_alike("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
 
 
@@ -125,3 +127,64 @@ def lambda_named() -> Any:
         return 1.0
 
     return answer
+
+
+COUNTED = """
+import helix_spark as hx
+
+def study() -> hx.Workflow:
+    wf = hx.Workflow("study")
+
+    @wf.reducer(recompute=True)
+    def given() -> float:
+        return {given}
+
+    @wf.reducer(output=True)
+    def scores(given: float) -> dict:
+        return {{"accuracy": given, "n": 3{more}}}
+
+    return wf
+"""
+
+
+def test_a_new_number_in_a_dict_leaves_the_old_ones_comparable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = tmp_path / "study.py"
+    for given, more in ((0.5, ""), (0.5, ', "f1": 0.1'), (0.75, ', "f1": 0.1'), (1.0, ', "f1": 0.2')):
+        job.write_text(COUNTED.format(given=given, more=more))
+        done = CliRunner().invoke(helix, ["run", str(job), "-q"])
+        assert done.exit_code == 0, done.stderr
+        if given == 0.75:
+            assert "scores.accuracy  0.75  (was 0.5, +0.25)" in done.stdout
+    changes = {name: one["change"] for name, one in json.loads(told("diff", "1", "3", "--json"))["metrics"].items()}
+    assert changes["scores.accuracy"] == 0.25
+    found = json.loads(told("diff", "3", "4", "--json"))["metrics"]
+    assert (found["scores.accuracy"]["same_code"], found["scores.f1"]["same_code"]) == (False, False)  # both edited
+
+
+def test_a_count_has_no_better_direction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.py").write_text(COUNTED.format(given=0.5, more=', "pairs": 7, "errors": 2, "share": 1.0'))
+    assert CliRunner().invoke(helix, ["run", "study.py", "-q"]).exit_code == 0
+    records = Catalog.open(tmp_path / "catalog", create=False)
+    rows = rows_of(records.iterations("study"), ())
+    found = {name: listing("study", rows, metric=name) for name in rows[0].metrics.values}
+    assert {name: one.direction for name, one in found.items()} == {
+        "scores.accuracy": "higher", "scores.n": "", "scores.pairs": "", "scores.errors": "lower",
+        "scores.share": "higher",
+    }
+    assert (found["scores.n"].best, found["scores.errors"].best) == (None, 1)
+    assert listing("study", rows, metric="scores.n", less=True).best == 1  # the reader says so
+    assert "a count" in Pages(records, ServerLinks()).framed(Pages(records, ServerLinks()).metrics("study"))
+
+
+def test_numbers_on_other_test_rows_are_not_compared() -> None:
+    def on(accuracy: float, **tested: Any) -> Metrics:
+        return Metrics({"accuracy": accuracy}, measured_by={"accuracy": "a"}, tested={"accuracy": tested})
+
+    now = on(0.9, data="d", split="s", rows=100)
+    assert now.change_text("accuracy", on(0.8, data="d", split="s")) == "+0.1"
+    assert now.change_text("accuracy", Metrics({"accuracy": 0.8})) == "+0.1"  # of an older record
+    for other in ({"data": "e"}, {"split": "t"}, {"data": "d", "split": "s", "rows": 99}):
+        assert now.change_text("accuracy", on(0.8, **other)) == "on other test rows"
+        assert not now.measured_alike("accuracy", on(0.8, **other))

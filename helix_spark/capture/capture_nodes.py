@@ -66,6 +66,15 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str], call: Calls = called) -
     return replace(dag, nodes=tuple(nodes))
 
 
+def known_columns(dag: Dag, settings: Mapping[str, str]) -> Mapping[str, Columns | None]:
+    """The columns of a captured graph's tables, by name; None where only Spark can tell."""
+    known: dict[str, Columns | None] = {}
+    for node in dag.nodes:
+        if node.result is Result.TABLE:
+            known[node.name] = _columns(node, settings, known)
+    return known
+
+
 def _captured(
     node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None], call: Calls
 ) -> Node:

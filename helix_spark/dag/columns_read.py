@@ -22,6 +22,8 @@ from helix_spark.workflow.operators import (
     FitQuantiles,
     FitStage,
     Interact,
+    Operator,
+    OwnSplit,
     Select,
     Split,
     Stage,
@@ -92,6 +94,22 @@ def declared_reads(dag: Dag, name: str, source: str) -> Reads:
         case ApplyStage(stage=Stage() as stage):
             return _of_stage(stage)
     return WHOLE  # predictions keep their rows
+
+
+def named_columns(operator: Operator) -> list[str]:
+    """The columns that a ready-made operator names, all of which its table must have."""
+    match operator:
+        case Select(columns=columns):
+            return list(columns)
+        case Interact(columns=columns):
+            return [column for column in columns if isinstance(column, str)]
+        case Assemble(split=OwnSplit(), keep=keep):
+            return [one for one in keep if isinstance(one, str)]
+        case Assemble(split=split, keep=keep):
+            return [*(one for one in keep if isinstance(one, str)), *split_columns(split)]
+        case _:
+            column = getattr(operator, "column", None)
+            return [*([column] if isinstance(column, str) else []), *split_columns(split_of_fit(operator))]
 
 
 def taken(reads: Reads, columns: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from helix_spark.capture.column_checks import check_columns_exist
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import begun
@@ -26,13 +27,17 @@ def say_who_else_declares(run: Run) -> Run:
 
 
 def check_what_computes(run: Run) -> Run:
-    """Looks at the stages that are to be computed, and notes how long planning took by then.
+    """Checks the stages that are to be computed and the columns that nodes name, and notes how long planning took by
+    then.
 
     Raises:
-        OperatorError: one cannot be had; nothing was run.
+        OperatorError: a stage cannot be had; nothing was run.
+        ColumnNotFoundError: a table does not have a column.
     """
     planned = time.perf_counter() - run.begun
-    check_stages(node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE)
+    nodes = [node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE]
+    check_stages(nodes)
+    check_columns_exist(nodes, run.dag, run.tools.sessions.settings_that_change_results())
     return replace(run, planning_seconds=planned)
 
 

@@ -45,7 +45,7 @@ LOOKING: tuple[RunStep, ...] = (declare, look_up)
 PLANNING: tuple[RunStep, ...] = (*LOOKING, decide)
 """What would be done. Steps that find something out later, marked with *, have it looked up and decided again."""
 
-SHOWING: tuple[RunStep, ...] = (*PLANNING, say_what_is_verified)
+SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes, say_what_is_verified)
 """A plan for people who do not run it."""
 
 ANSWERING: tuple[RunStep, ...] = (

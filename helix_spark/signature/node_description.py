@@ -268,7 +268,8 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
                 _parameter(node, "format", format), _parameter(node, "schema", schema),
                 *(_named(name, _parameter(node, name, value)) for name, value in options),
             )
-            return Description((*parts, data, *read), reads=reads)
+            ignored = tuple(f"source `{node.name}` at {node.where}: {one}" for one in source.ignored_options)
+            return Description((*parts, data, *read), ignored, reads=reads)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
             lost = tuple(f"{one}: {_LOST} (call it by its name)" for one in traced.unfollowed)

@@ -86,7 +86,7 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
     """Whether a stage takes these parameters.
 
     Raises:
-        OperatorError: it does not; with the nearest name.
+        OperatorError: it does not, with the nearest name; or the value has another type.
     """
     known = accepted(make)
     unknown = next((one for one in parameters if known is not None and one not in known), None)
@@ -95,6 +95,21 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
             f"{kind} {name!r}: {getattr(make, '__name__', type(make).__name__)} takes no parameter {unknown!r}",
             where=where, remedy=nearest(unknown, known | WISHES),
         )
+    for parameter, value in parameters.items():
+        if (why := _misfit(make, parameter, value)) is not None:
+            raise OperatorError(f"{kind} {name!r}: parameter {parameter!r} is given {value!r}", where=where, exists=why)
+
+
+def _misfit(make: Any, parameter: str, value: object) -> str | None:
+    """Why a parameter of a Spark ML class, or of an instance, cannot have a value, as far as its declared type says."""
+    if inspect.isroutine(make) or not _is_param(make if inspect.isclass(make) else type(make), parameter):
+        return None
+    try:
+        if value is not None:  # a constructor leaves out what is None
+            getattr(make, parameter).typeConverter(value)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:

@@ -81,17 +81,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("path", "parameters", "what", "remedy"), WRONG)
-def test_a_path_that_leads_to_no_stage_ends_a_run_before_it_begins(
+def test_a_path_that_leads_to_no_stage_ends_a_plan_and_a_run_before_it_begins(
     tmp_path: Path, without_spark: list[str], path: str, parameters: dict[str, Any], what: str, remedy: str
 ) -> None:
     wf = learned(path, **parameters)
     with hx.Helix(tmp_path / "catalog") as helix:
-        assert helix.plan(wf).nodes  # no class is looked at for a plan
-        with pytest.raises(OperatorError) as caught:
-            helix.run(wf)
-    assert what in caught.value.what
-    assert remedy in str(caught.value.remedy)
-    assert caught.value.where == Location(__file__, learned.__code__.co_firstlineno + 2)
+        for begin in (helix.plan, helix.run):
+            with pytest.raises(OperatorError) as caught:
+                begin(wf)
+            assert what in caught.value.what
+            assert remedy in str(caught.value.remedy)
+            assert caught.value.where == Location(__file__, learned.__code__.co_firstlineno + 2)
     assert without_spark == []
     assert not (tmp_path / "catalog").exists()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.dag.columns_read import named_columns
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import built_table, column_result, leave_in_session, tables_of
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
@@ -52,16 +53,12 @@ from helix_spark.workflow.operators import (
     Function,
     Interact,
     Kept,
-    Operator,
     OwnSplit,
     Predict,
     PredictKeeping,
     Read,
     Result,
     Select,
-    Split,
-    split_columns,
-    split_of_fit,
 )
 from helix_spark.workflow.sources import MemorySource, ReaderSource, Source
 
@@ -122,30 +119,12 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
         ColumnNotFoundError: with the nearest name.
     """
     known = set(_base(results).frame().columns)
-    for name in _named_columns(node.operator):
+    for name in named_columns(node.operator):
         if name not in known:
             raise ColumnNotFoundError(
                 f"{node.kind} {node.name!r} reads column {name!r}, which {node.inputs[0]!r} does not have",
                 where=node.where, remedy=remedy_for(name, known),
             )
-
-
-def _named_columns(operator: Operator) -> list[str]:
-    match operator:
-        case Select(columns=columns):
-            return list(columns)
-        case Interact(columns=columns):
-            return [column for column in columns if isinstance(column, str)]
-        case Assemble(split=split, keep=keep):
-            return [*(one for one in keep if isinstance(one, str)), *_split_columns(split)]
-        case _:
-            column: ColumnSource | None = getattr(operator, "column", None)
-            return [*([column] if isinstance(column, str) else []), *_split_columns(split_of_fit(operator))]
-
-
-def _split_columns(split: Split | None) -> tuple[str, ...]:
-    """The columns that a table must have for a split."""
-    return () if isinstance(split, OwnSplit) else split_columns(split)
 
 
 def _read(node: Node, source: Source, sessions: Sessions, watcher: Watcher) -> DataFrame:
@@ -240,7 +219,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
         watcher: is told where a transformer of the author's own is at work.
     """
     base, name, learned = _base(results), column_name(node.name), results[-1]
-    copies = {one: _plainly_named(one, base) for one in _named_columns(node.operator) if "." in one or "`" in one}
+    copies = {one: _plainly_named(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
     needs = (*_needs(results), *copies.values())
 
     def named(column: ColumnSource) -> str:

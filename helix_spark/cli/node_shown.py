@@ -24,6 +24,9 @@ _WEIGHTS, _LABELS = 20, 8
 _NAME, _TYPE = 26, 14
 """Letters of a column's name and of its type."""
 
+_SLOT, _HEAD = 40, 14
+"""Letters of a slot's name and of a class's."""
+
 
 def print_node_view(view: NodeView) -> None:
     """State, reason, what changed, code with its difference, what it holds, what its fit gave."""
@@ -39,7 +42,7 @@ def print_node_view(view: NodeView) -> None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     _print_columns(view)
     if view.card is not None:
-        _print_card(view.card, "")
+        print_card(view.card)
 
 
 def _print_columns(view: NodeView) -> None:
@@ -64,7 +67,8 @@ def _print_columns(view: NodeView) -> None:
     out.print(Padding(made, (0, 0, 0, 2), expand=False))
 
 
-def _print_card(card: ModelCard, indent: str) -> None:
+def print_card(card: ModelCard, indent: str = "") -> None:
+    """Print what a fit gave: figures, labels, the heaviest slots, its parts."""
     out = console()
     given = ", ".join(f"{name} {value}" for name, value, is_set in card.parameters if is_set)
     out.print()
@@ -78,14 +82,41 @@ def _print_card(card: ModelCard, indent: str) -> None:
         shown = ", ".join([*card.labels[:_LABELS], *(["..."] if card.labels[_LABELS:] else [])])
         out.print(f"  {indent}{len(card.labels)} labels: {shown}")
     if card.weights:
-        made = table(("slot", "left"), *((head, "right") for head in card.columns))
-        for name, values in card.weights[:_WEIGHTS]:
-            made.add_row(name, *map(metric_text, values))
-        out.print(Padding(made, (0, 0, 0, 2 + len(indent)), expand=False))
+        _print_weights(card, 2 + len(indent))
         if card.slots > _WEIGHTS:
             out.print(f"  {indent}the {_WEIGHTS} heaviest of {card.slots:,} slots (--json has {len(card.weights)})")
     for part in card.parts:
-        _print_card(part, f"{indent}  ")
+        print_card(part, f"{indent}  ")
+
+
+def _print_weights(card: ModelCard, indent: int) -> None:
+    """The heaviest slots, with as many columns as there is room for beside their names."""
+    out = console()
+    names = [_shortened_inside(name, _SLOT) for name, _ in card.weights[:_WEIGHTS]]
+    room = out.width - indent - max(len("slot"), *map(len, names))
+    columns: list[tuple[str, list[str]]] = []
+    for place, head in enumerate(card.columns):
+        texts = [f"{values[place]:.4g}" for _, values in card.weights[:_WEIGHTS]]
+        head = shortened(head, _HEAD)
+        room -= 2 + max(len(head), *map(len, texts))
+        if room < 0 and columns:
+            break
+        columns.append((head, texts))
+    made = table(("slot", "left"), *((head, "right") for head, _ in columns))
+    for place, name in enumerate(names):
+        made.add_row(name, *(texts[place] for _, texts in columns))
+    out.print(Padding(made, (0, 0, 0, indent), expand=False))
+    if more := len(card.columns) - len(columns):
+        out.print(f"{' ' * indent}and {more} more column{'s' * (more > 1)} (--json has all)")
+
+
+def _shortened_inside(name: str, most: int) -> str:
+    """A name, without its middle if it is long: both ends tell slots apart.
+
+    >>> _shortened_inside("between_counts_husband", 12)
+    'betwe…usband'
+    """
+    return name if len(name) <= most else f"{name[:(most - 1) // 2]}…{name[len(name) - most // 2:]}"
 
 
 def node_look_json(look: NodeLook, view: NodeView) -> dict[str, Any]:

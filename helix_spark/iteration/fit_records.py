@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import FileRecord, ResultRecord
-from helix_spark.catalog.tables.vector_slots import slot_names
+from helix_spark.catalog.tables.vector_slots import class_names, slot_names
 from helix_spark.dag.influence import Absent, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import asking, features_of, target
 from helix_spark.dag.node import Dag, Node
@@ -56,21 +56,24 @@ def fitted_cards(run: Run) -> dict[str, FileRecord]:
         if not one.computed or not isinstance(one.result, ModelResult):
             continue
         model = one.result.model
-        record = card_of_model(model, _slot_names(one.node, model, run.outcome.results)).record(one.name)
+        slots = slot_names(_metadata(one.node, model, "featuresCol", run.outcome.results))
+        classes = class_names(_metadata(one.node, model, "labelCol", run.outcome.results))
+        record = card_of_model(model, slots, classes).record(one.name)
         if record is not None:
             found[one.name] = record
     return found
 
 
-def _slot_names(node: Node, model: Any, results: Mapping[str, NodeResult]) -> tuple[str, ...]:
-    """Names of the slots of the vector that a model was fitted on, where its table tells them."""
+def _metadata(node: Node, model: Any, parameter: str, results: Mapping[str, NodeResult]) -> Mapping[str, Any]:
+    """The metadata of the column that a parameter of a model names, in the table that it was fitted on."""
     reader = getattr(model, "bestModel", None) or model
-    column = reader.getOrDefault("featuresCol") if reader.hasParam("featuresCol") else ""
+    column = reader.getOrDefault(parameter) if reader.hasParam(parameter) else ""
     for name in node.inputs:
         table = results.get(name)
         if isinstance(table, TableResult) and column in table.frame().columns:
-            return slot_names(table.frame().schema[column].metadata)
-    return ()
+            metadata: Mapping[str, Any] = table.frame().schema[column].metadata
+            return metadata
+    return {}
 
 
 def absolute_weights(model: Any) -> list[float] | None:

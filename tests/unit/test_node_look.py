@@ -17,6 +17,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
+from helix_spark.cli.node_shown import print_card
 from helix_spark.past.model_card import ModelCard, card_from
 from helix_spark.past.node_look import look_at
 from helix_spark.past.table_profile import profiled, vector_text
@@ -115,3 +116,21 @@ def test_a_sparse_vector_is_shown_by_what_is_in_it() -> None:
     assert vector_text([0.0] * 99 + [2.0], (), 12) == "99=2"
     assert vector_text([1.0, 2.0], (), 12) == ""
     assert vector_text([0.0, 2.0], ("a", "b"), 12) == "b=2"
+
+
+@pytest.mark.parametrize("width", [80, 60, 200])
+def test_slots_keep_their_names_and_columns_are_left_out_where_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    classes = tuple(f"class of {name}" for name in "abcdefghijkl")
+    slots = ("between_counts_husband", "between_counts_wife", f"between_{'long_' * 20}counts_married")
+    print_card(ModelCard(
+        "LogisticRegressionModel", columns=classes, slots=3,
+        weights=tuple((name, tuple(-1234.56789 / (place + 1) for place in range(12))) for name in slots),
+    ))
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= width
+    for name in ("between_counts_husband", "between_counts_wife", "counts_married", "class of a", "-1235"):
+        assert name in told
+    assert ("more columns (--json has all)" in told) is (width < 200)

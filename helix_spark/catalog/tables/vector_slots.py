@@ -36,6 +36,19 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found[place] for place in range(len(found)))
 
 
+def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a label's classes, by their indexes; none where it has none, or too many. It may be from anybody.
+
+    >>> class_names({"ml_attr": {"type": "nominal", "vals": ["ham", "spam"]}}), class_names({"ml_attr": {"vals": 3}})
+    (('ham', 'spam'), ())
+    """
+    described = metadata.get("ml_attr")
+    found = described.get("vals") if isinstance(described, Mapping) else None
+    if not isinstance(found, list | tuple) or len(found) > _MOST or not all(isinstance(one, str) for one in found):
+        return ()
+    return tuple(found)
+
+
 def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:
     """The same of all columns of a table, by its schema as Spark writes it (JSON)."""
     try:

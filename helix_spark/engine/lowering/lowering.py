@@ -25,8 +25,9 @@ from helix_spark.engine.lowering.columns import (
     with_columns,
 )
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
+from helix_spark.engine.lowering.labels import label_metadata, numbered_label
 from helix_spark.engine.lowering.sides import check_split, own_split, rows_taken, side_of
-from helix_spark.engine.lowering.slots import with_sizes
+from helix_spark.engine.lowering.slots import slot_words, with_sizes
 from helix_spark.engine.lowering.source_reads import read_source
 from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.node_results import (
@@ -315,9 +316,10 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     names = [feature.column for feature in features if isinstance(feature, ColumnResult)]
     label = operator.label
     extra: dict[str, Column] = {}
+    classes: tuple[str, ...] = ()
     if label is not None:
         column = F.expr(label) if isinstance(label, str) else frame[name_of(label, results)]
-        extra["label"] = column.cast("double")
+        extra["label"], classes = numbered_label(node, frame, column)
     if split is not None:
         extra["split"] = side_of(split, base.columns)
     extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
@@ -325,9 +327,11 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     renamed = {name: f"helix_new_{name}" for name in extra}
     frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
     assembled = assembler(names, "helix_new_features").transform(frame)
-    sized = with_sizes(assembled, "helix_new_features", names)
+    words = slot_words(feature for feature in features if isinstance(feature, ColumnResult))
+    sized = with_sizes(assembled, "helix_new_features", names, words)
     chosen = [
         F.col("helix_new_features").alias("features", metadata=sized) if name == "features"
+        else F.col("helix_new_label").alias("label", metadata=label_metadata(classes)) if name == "label" and classes
         else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(quoted(name))
         for name in wanted
     ]

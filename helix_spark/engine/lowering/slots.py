@@ -7,21 +7,67 @@ column's metadata, so that a fit on examples that were loaded knows them too. No
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from helix_spark.engine.results.fitted_cards import note_slots
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from helix_spark.engine.results.node_results import ColumnResult
 
 SIZES = "helix_sizes"
 """Key in the metadata of examples' `features`: how many slots each feature has, in the order of the features."""
 
 
-def with_sizes(frame: DataFrame, vector: str, columns: Sequence[str]) -> dict[str, Any]:
-    """The metadata of a vector that was assembled of these columns, with their sizes where they can be told."""
+def with_sizes(
+    frame: DataFrame, vector: str, columns: Sequence[str], words: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The metadata of a vector that was assembled of these columns, with their sizes where they can be told.
+
+    Args:
+        words: by column, what its slots stand for, such as the words of a vocabulary.
+    """
     metadata = dict(frame.schema[vector].metadata)
     sizes = _sizes(frame, metadata, columns)
+    if words:
+        metadata["ml_attr"] = _named_slots(metadata.get("ml_attr", {}), words)
     return metadata if sizes is None else {**metadata, SIZES: sizes}
+
+
+def slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
+    """What the slots of columns stand for, by column, as far as the stages that make them tell."""
+    slots, labels = dict[str, list[str]](), dict[str, list[str]]()
+    for column in _in_order(columns):
+        stage = column.make() if column.sort == "stage" else None
+        if hasattr(stage, "hasParam"):
+            note_slots(stage, slots, labels)
+    return {column: words for column, words in slots.items() if words and words != [column]}
+
+
+def _in_order(columns: Iterable[ColumnResult]) -> Iterator[ColumnResult]:
+    """Columns, each after those that it needs."""
+    for column in columns:
+        yield from _in_order(column.needs)
+        yield column
+
+
+def _named_slots(described: Mapping[str, Any], words: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A vector's ML attributes, with words in the place of the indexes that the assembler gave to slots without names.
+
+    >>> _named_slots({"attrs": {"numeric": [{"idx": 0, "name": "counts_1"}, {"idx": 1, "name": "age"}]}},
+    ...              {"counts": ["wife", "husband"]})["attrs"]["numeric"]
+    [{'idx': 0, 'name': 'counts_husband'}, {'idx': 1, 'name': 'age'}]
+    """
+    def named(slot: Mapping[str, Any]) -> Mapping[str, Any]:
+        column, _, index = str(slot.get("name", "")).rpartition("_")
+        known = words.get(column, ())
+        if not index.isdecimal() or int(index) >= len(known):
+            return slot
+        return {**slot, "name": f"{column}_{known[int(index)]}"}
+
+    return {**described, "attrs": {sort: list(map(named, slots)) for sort, slots in described.get("attrs", {}).items()}}
 
 
 def sizes_of(frame: DataFrame, vector: str) -> tuple[int, ...] | None:

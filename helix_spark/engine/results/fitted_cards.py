@@ -32,13 +32,14 @@ _SUMMARY = {
 _LABELS = ("labels", "vocabulary")
 
 
-def card_of_model(model: Any, names: Sequence[str] = ()) -> ModelCard:
+def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] = ()) -> ModelCard:
     """What a model says of itself.
 
     Args:
         names: of the slots of the vector that it reads; none where nobody knows them.
+        classes: names of the labels that it predicts, by their indexes; none where they are numbers.
     """
-    columns, weights = _weights(model)
+    columns, weights = _weights(model, classes)
     slots = max((len(values) for values in weights), default=0)
     named = names if len(names) == slots else [f"slot {place}" for place in range(slots)]
     rows = [(name, tuple(values)) for name, values in zip(named, zip(*weights, strict=True), strict=True)]
@@ -48,20 +49,21 @@ def card_of_model(model: Any, names: Sequence[str] = ()) -> ModelCard:
         type(model).__name__, tuple(_parameters(model)),
         (*_figures(model, _FIGURES), *_figures(summary, _SUMMARY), *_searched(model)), tuple(columns),
         tuple((name[:_LONGEST], values) for name, values in heaviest if all(map(math.isfinite, values))), slots,
-        _history(summary), _labels(model), tuple(_part_cards(model, names)),
+        _history(summary), _labels(model, classes), tuple(_part_cards(model, names, classes)),
     )
 
 
-def _part_cards(model: Any, names: Sequence[str]) -> Iterator[ModelCard]:
+def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Iterator[ModelCard]:
     """Of a pipeline or a search. The stages of a pipeline name the slots of what later ones read."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for part in _parts(model):
         column = part.getOrDefault("featuresCol") if part.hasParam("featuresCol") else ""
-        yield card_of_model(part, slots.get(column, names))
-        _note_slots(part, slots, labels)
+        target = part.getOrDefault("labelCol") if part.hasParam("labelCol") else ""
+        yield card_of_model(part, slots.get(column, names), labels.get(target, classes))
+        note_slots(part, slots, labels)
 
 
-def _note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
+def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
     """Adds the names of the slots of the vectors that a stage makes, and of its numbered categories, to those of the
     columns that it may read."""
     inputs, outputs = (_columns(stage, side) for side in ("input", "output"))
@@ -99,12 +101,13 @@ def _asked(of: Any, name: str) -> Any:
         return None
 
 
-def _weights(model: Any) -> tuple[list[str], list[list[float]]]:
+def _weights(model: Any, classes: Sequence[str]) -> tuple[list[str], list[list[float]]]:
     """Heads, and of each the value of every slot."""
     sort = type(model)
     if hasattr(sort, "coefficientMatrix"):
         matrix = _array(_asked(model, "coefficientMatrix"))
-        heads = ["weight"] if len(matrix) == 1 else [f"class {place}" for place in range(len(matrix))]
+        named = classes if len(classes) == len(matrix) else [f"class {place}" for place in range(len(matrix))]
+        heads = ["weight"] if len(matrix) == 1 else [name[:_LONGEST] for name in named]
         return heads[:MOST_COLUMNS], matrix[:MOST_COLUMNS]
     for name, head in (("coefficients", "weight"), ("featureImportances", "importance")):
         if hasattr(sort, name):
@@ -149,11 +152,11 @@ def _history(summary: Any) -> tuple[float, ...]:
     return tuple(value for value in values[:MOST_STEPS] if math.isfinite(value))
 
 
-def _labels(model: Any) -> tuple[str, ...]:
+def _labels(model: Any, classes: Sequence[str]) -> tuple[str, ...]:
     for name in _LABELS:
         if hasattr(type(model), name):
             return tuple(str(label)[:_LONGEST] for label in list(_asked(model, name) or ())[:MOST_LABELS])
-    return ()
+    return tuple(name[:_LONGEST] for name in classes[:MOST_LABELS]) if hasattr(type(model), "numClasses") else ()
 
 
 def _searched(model: Any) -> Iterator[tuple[str, float]]:

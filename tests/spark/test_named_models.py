@@ -1,0 +1,80 @@
+"""Models of texts by name: words of vocabularies, names of classes, also where their examples were loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from pyspark.ml.feature import IDF, CountVectorizer, NGram, Tokenizer
+from pyspark.sql import SparkSession
+from workflows import computed, loading
+
+import helix_spark as hx
+from helix_spark.cli.main import helix
+from helix_spark.errors import OperatorError
+
+pytestmark = pytest.mark.spark
+
+MAIL = pd.DataFrame({
+    "text": ["cheap pills today", "meet for lunch today", "cheap watches now", "minutes of the meeting", None] * 4,
+    "kind": ["spam", "friends", "spam", "work", None] * 4,
+    "number": ["0", "1", "0", "1", None] * 4,
+})
+
+
+def build(label: str = "kind", reg: float = 0.1) -> hx.Workflow:
+    wf = hx.Workflow("mail")
+    data = wf.source("data", hx.table(MAIL.dropna()))
+    words = wf.extractor("words", Tokenizer, on=data, inputCol="text")
+    pairs = wf.extractor("pairs", NGram, on=data, inputCol=words, n=2)
+    counts = wf.extractor("counts", CountVectorizer, on=data, inputCol=words)
+    rare = wf.extractor("rare", IDF, on=data, inputCol=counts)
+    couples = wf.extractor("couples", CountVectorizer, on=data, inputCol=pairs)
+    examples = wf.synthesizer("examples", data, features=[rare, couples], label=label, keep=["kind"], output=True)
+    wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, regParam=reg, output=True)
+    return wf
+
+
+def run(spark: SparkSession, folder: Path, workflow: hx.Workflow) -> Any:
+    with hx.Helix(folder / "catalog", policy=loading("always"), spark=spark) as session:
+        made = session.run(workflow)
+        made.wait()
+        return made
+
+
+def shown(folder: Path, number: int, *more: str) -> str:
+    command = ["show", str(number), "mail", "--node", "model", "--catalog", str(folder / "catalog"), *more]
+    return CliRunner().invoke(helix, command, env={"COLUMNS": "80"}).stdout
+
+
+def test_slots_are_words_and_classes_are_labels(spark: SparkSession, tmp_path: Path) -> None:
+    first = run(spark, tmp_path, build())
+    rows = first.pandas("examples")
+    assert set(zip(rows.kind, rows.label, strict=True)) == {("friends", 0.0), ("spam", 1.0), ("work", 2.0)}
+    again = run(spark, tmp_path, build(reg=0.2))
+    assert computed(again) == {"model"}  # of examples that were loaded
+    for number in (1, 2):
+        card = json.loads(shown(tmp_path, number, "--json"))["model"]
+        assert card["columns"] == card["labels"] == ["friends", "spam", "work"]
+        names = {name for name, _ in card["weights"]}
+        assert {"rare_cheap", "rare_today", "couples_cheap pills", "couples_of the"} <= names
+        text = shown(tmp_path, number)
+        assert "rare_cheap" in text
+        assert "couples_cheap pills" in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_label_is_a_number_or_a_text_of_few_values(spark: SparkSession, tmp_path: Path) -> None:
+    assert set(run(spark, tmp_path, build("number")).pandas("examples").label) == {0.0, 1.0}
+    assert set(run(spark, tmp_path, build("kind = 'spam'")).pandas("examples").label) == {0.0, 1.0}
+    with pytest.raises(OperatorError, match=r"its label is of type array<string>, which no learner takes"):
+        run(spark, tmp_path, build("split(text, ' ')"))
+    wf = hx.Workflow("w")
+    data = wf.source("data", hx.table(pd.DataFrame({"key": [f"k{n}" for n in range(101)], "x": range(101)})))
+    wf.output(wf.synthesizer("e", data, features=[wf.extractor("x_of", hx.Fields("x"), on=data)], label="key"))
+    with pytest.raises(OperatorError, match=r"a text with more than 100 values"):
+        run(spark, tmp_path, wf)

@@ -62,19 +62,23 @@ def measured(run: Run) -> dict[str, Any]:
 
 def doubts(run: Run) -> Iterator[tuple[str, str]]:
     """Outputs whose numbers do not tell how good a model is, and why, as a phrase."""
+    last = run.view.last
+    before = metrics_of(last).doubts if last is not None else {}
     warned = [(output, one) for output in values_of(run.whole) for one in doubts_of(output, run.whole)]
     for output, doubt in warned:
-        if not doubt.unless or _columns(doubt.unless, run).isdisjoint({"split", ""}):
+        columns = _columns(doubt.unless, run) if doubt.unless else frozenset[str]()
+        # A table that this run did not have is the last run's, or its predictions would have been computed.
+        if before.get(output) == doubt.phrase if columns is None else "split" not in columns:
             yield output, doubt.phrase
 
 
-def _columns(name: str, run: Run) -> frozenset[str]:
-    """The columns of a table in lower case; with an empty one where they are not known."""
+def _columns(name: str, run: Run) -> frozenset[str] | None:
+    """The columns of a table in lower case; None where this run did not have it."""
     result = run.outcome.results.get(run.plan[name].name)
     if isinstance(result, TableResult) and (result.framed or result.collected):
         names = result.frame().columns if result.framed else result.arrow().column_names
         return frozenset(one.lower() for one in names)
-    return frozenset({""})
+    return None
 
 
 def with_rows(tested: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, dict[str, Any]]:

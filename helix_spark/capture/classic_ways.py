@@ -4,6 +4,7 @@ names of aggregates, printed schemas, types of decimals, classes of errors.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from decimal import Decimal
@@ -26,18 +27,39 @@ _AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"
 
 
 def _replace_aggregates() -> None:
+    from pyspark.errors import PySparkTypeError
+    from pyspark.errors.exceptions import connect
+    from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.group import GroupedData
 
-    aggregate: Any = GroupedData.agg
+    aggregate_numbers: Any = GroupedData._numeric_agg
 
-    def agg(self: Any, *exprs: Any) -> Any:
-        if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
-            exprs = (as_jvm_map({
-                column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()
-            }),)
-        return aggregate(self, *exprs)
+    def as_classic(aggregate: Any) -> Any:
+        def agg(self: Any, *exprs: Any) -> Any:
+            if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
+                exprs = (as_jvm_map({
+                    column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()
+                }),)
+            return aggregate(self, *exprs)
 
-    GroupedData.agg = agg  # type: ignore[method-assign]  # only while this thread builds plans
+        return agg
+
+    def numeric_agg(self: Any, function: str, cols: Any) -> Any:
+        try:
+            return aggregate_numbers(self, function, cols)
+        except PySparkTypeError as error:
+            if not builds() or error.getCondition() != "NOT_NUMERIC_COLUMNS":
+                raise
+            refused: Any = connect.EXCEPTION_CLASS_MAPPING["org.apache.spark.sql.AnalysisException"]
+            names = literal_eval((error.getMessageParameters() or {})["invalid_columns"])
+            raise refused(
+                f'"{names[0]}" is not a numeric column. Aggregation function can only be applied on a numeric column.'
+            ) from None
+
+    tables: tuple[Any, ...] = (DataFrame, GroupedData)
+    for kind in tables:
+        kind.agg = as_classic(kind.agg)
+    GroupedData._numeric_agg = numeric_agg  # type: ignore[method-assign]  # only while this thread builds plans
 
 
 def as_jvm_map(named: Mapping[str, str]) -> dict[str, str]:

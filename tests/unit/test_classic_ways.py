@@ -31,14 +31,36 @@ def aggregates(frame: Any) -> list[str]:
 ])
 def test_aliases_of_aggregates_are_sent_by_the_names_that_name_columns(tmp_path: Path, name: str, sent: str) -> None:
     runs = Runs(tmp_path)
-    runs.run(lambda spark: aggregates(spark.range(3).groupBy().agg({"id": name})))
-    assert runs.returned == [f"{sent}(id)"]
+    runs.run(lambda spark: [
+        aggregates(spark.range(3).groupBy().agg({"id": name})), aggregates(spark.range(3).agg({"id": name})),
+    ])
+    assert runs.returned == [[f"{sent}(id)"]] * 2
+
+
+def test_a_sum_of_a_text_is_an_error_of_analysis(tmp_path: Path) -> None:
+    from pyspark.sql.types import StructType
+
+    def program(spark: Any) -> None:
+        rows = spark.range(1).to(StructType().add("name", "string"))
+        with pytest.raises(captured.AnalysisException, match='"name" is not a numeric column'):
+            rows.groupBy().sum("name")
+
+    Runs(tmp_path).run(program)
 
 
 def test_aggregates_of_a_dict_come_in_the_order_of_the_jvm(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     runs.run(lambda spark: aggregates(spark.range(3).groupBy().agg({"z": "max", "age": "min", "b": "count"})))
     assert runs.returned == ["count(b)", "max(z)", "min(age)"]
+
+
+@pytest.mark.parametrize(("columns", "in_jvm"), [
+    ("age height income", "income age height"),
+    ("b zeta kappa x_1 hours-per-week", "zeta x_1 b hours-per-week kappa"),
+    ("age height income b zeta kappa x_1 hours-per-week", "height zeta b income hours-per-week kappa x_1 age"),
+])
+def test_maps_have_the_order_that_a_classic_session_was_seen_to_give(columns: str, in_jvm: str) -> None:
+    assert list(as_jvm_map(dict.fromkeys(columns.split(), "max"))) == in_jvm.split()
 
 
 def test_maps_of_any_size_keep_their_entries() -> None:

@@ -176,3 +176,44 @@ def raise_classic_errors() -> None:
     mapping.update({jvm: both(kind) for jvm, kind in mapping.items()})
     for name in ("PythonException", "UnknownException"):  # which are raised by their names
         vars(connect)[name] = both(vars(connect)[name])
+    init: Any = connect.PythonException.__init__
+
+    def python_error(self: Any, message: str | None = None, **named: Any) -> None:
+        init(self, message and _as_classic_tells(message), **named)
+
+    vars(connect)["PythonException"].__init__ = python_error
+
+
+def _as_classic_tells(message: str) -> str:
+    """The text of an error in a Python function, with one heading.
+
+    >>> _as_classic_tells("An exception ... See below.\\n[PYTHON_EXCEPTION] ... the Python worker: Traceback\\nlines")
+    'An exception was thrown from the Python worker:\\nTraceback\\nlines'
+    """
+    _, found, trace = message.partition(" the Python worker: Traceback")
+    return f"An exception was thrown from the Python worker:\nTraceback{trace}" if found else message
+
+
+@cache
+def session_class() -> type:
+    """Return a class of Connect sessions that are instances of `pyspark.sql.SparkSession`, too, as programs check, and
+    that a ``with`` statement ends. What only a session in a JVM has is missing."""
+    from pyspark.errors import PySparkAttributeError
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+    from pyspark.sql.session import SparkSession
+
+    def missing(name: str) -> property:
+        def get(self: object) -> None:
+            raise PySparkAttributeError(
+                errorClass="JVM_ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name}
+            )
+
+        return property(get)
+
+    members: dict[str, Any] = {
+        name: missing(name) for kind in SparkSession.__mro__[:-1] for name in vars(kind)
+        if not hasattr(ConnectSession, name) and name not in ("__enter__", "__exit__")
+    }
+    members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
+    bases: tuple[Any, ...] = (ConnectSession, SparkSession)
+    return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})

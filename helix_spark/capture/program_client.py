@@ -23,6 +23,7 @@ from functools import cache, lru_cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from helix_spark.capture.classic_ways import session_class
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace
@@ -64,7 +65,8 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     client._plan_compression_threshold = -1
     say_no_goodbye(client)
     session.release_session_on_close = False
-    session.__dict__["sparkContext"] = SessionContext(settings)
+    session.__class__ = session_class()
+    vars(session)["sparkContext"] = SessionContext(settings)
     SparkSession._set_default_and_active_session(session)
     be_active_in_all_threads()
     return session

@@ -41,7 +41,8 @@ def test_a_sum_of_a_text_is_an_error_of_analysis(tmp_path: Path) -> None:
     from pyspark.sql.types import StructType
 
     def program(spark: Any) -> None:
-        rows = spark.range(1).to(StructType().add("name", "string"))
+        rows = spark.range(1)
+        rows._cached_schema = StructType().add("name", "string")
         with pytest.raises(captured.AnalysisException, match='"name" is not a numeric column'):
             rows.groupBy().sum("name")
 
@@ -76,7 +77,8 @@ def test_schemas_are_printed_with_the_names_of_the_jvm(tmp_path: Path, capsys: p
     runs = Runs(tmp_path)
 
     def program(spark: Any) -> str:
-        frame = spark.range(1).to(StructType().add("v", VectorUDT()))
+        frame = spark.range(1)
+        frame._cached_schema = StructType().add("v", VectorUDT())
         frame.printSchema()
         return str(frame.schema.treeString())
 
@@ -150,3 +152,38 @@ def test_a_context_says_of_its_session_what_changes_no_answer(master: str, cores
     assert repr(context) == f"<SparkContext master={master} appName=study>"
     with pytest.raises(AttributeError, match="needs a classic session"):
         context.parallelize([1])
+
+
+def test_functions_of_every_kind_are_registered(tmp_path: Path) -> None:
+    def program(spark: Any) -> list[Any]:
+        from pyspark.sql import functions as F
+
+        declared = F.udf(lambda a: a, "int")
+        made = spark.udf.register("g", lambda a: a + 1, "int")
+        return [made.func(1), spark.udf.register("h", declared) is not None, str(made("id"))]
+
+    runs = Runs(tmp_path)
+    runs.run(program)
+    assert runs.returned == [2, True, "Column<'g(id)'>"]
+
+
+def test_a_session_is_one_of_the_class_that_programs_import(tmp_path: Path) -> None:
+    from pyspark.sql import SparkSession
+
+    def program(spark: Any) -> list[Any]:
+        return [
+            isinstance(spark, SparkSession), repr(spark).partition(" object")[0],
+            [hasattr(spark, name) for name in ("range", "_jvm", "newSession", "sparkContext")],
+        ]
+
+    runs = Runs(tmp_path)
+    runs.run(program)
+    assert runs.returned == [True, "<pyspark.sql.session.SparkSession", [True, False, False, True]]
+
+    def ended_by_with(spark: Any) -> bool:
+        with spark:
+            spark.range(3).collect()
+        return bool(spark.is_stopped)
+
+    runs.run(ended_by_with)
+    assert runs.returned

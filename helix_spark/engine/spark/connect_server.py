@@ -90,6 +90,7 @@ def _end_service(spark: SparkSession) -> None:
 
 
 _AS_SPARK_HAS_IT = {
+    "spark.app.name": "pyspark-shell",
     "spark.sql.shuffle.partitions": "200",
     "spark.sql.parquet.compression.codec": "snappy",
     "spark.scheduler.mode": "FIFO",

@@ -1,6 +1,7 @@
 """Runs of a script, and questions of a workflow, whose recorded answers a stranger wrote, or bits turned in: in a
 process of its own, without a JVM. `python -m benchmarks.faults.answer_runs FOLDER CASE...` prints a line of JSON for
-each case: the number of a hostile answer, or `turned-NUMBER`."""
+each case: the number of a hostile answer, `turned-NUMBER`, or the name of a catalog in the folder that begins with
+`large`."""
 
 from __future__ import annotations
 
@@ -236,6 +237,14 @@ class Home:
             return f"it printed {outcome.printed[-200:]!r}, and said {outcome.error or outcome.lines}"
         return "`verify` calls it sound" if verify(Catalog.open(root, create=False), deep=False).sound else ""
 
+    def read(self, case: str) -> str:
+        """What came of reading all answers of a catalog of large ones that should not have; empty if it was nothing."""
+        before = _memory("VmRSS", fresh=True)
+        known = RecordedAnswers(Catalog.open(Path(case), create=False), NAME)
+        count = sum(known.answer(question_of(number)) is not None for number in range(LARGE))
+        mib = _memory("VmHWM") - before
+        return f"it took {mib} MiB for {count} answers" if mib > MOST_MIB or count not in (0, LARGE) else ""
+
     def _wrong(self, outcome: Outcome) -> str:
         if self.canary.exists():
             self.canary.rmdir()
@@ -254,6 +263,13 @@ class Home:
             return ["code of the stranger's ran in a workflow"]
         form = form_of(asked.question)
         return [] if answer is None or text_of_answer(form, answer) == asked.answer else ["a workflow took it"]
+
+
+LARGE = 200
+
+
+def question_of(number: int) -> str:
+    return f"{number:064x}"
 
 
 def flipped(record: AnswerRecord, name: str, chance: random.Random) -> AnswerRecord:
@@ -275,8 +291,8 @@ def main() -> None:
     found = all_strange()
     print(json.dumps(home.honest.error), flush=True)
     for case in sys.argv[2:]:
-        turned = case.startswith("turned-")
-        print(json.dumps([case, home.turned(case) if turned else home.tried(found[int(case)])]), flush=True)
+        tried = {"turned": home.turned, "large": home.read}.get(case.partition("-")[0])
+        print(json.dumps([case, home.tried(found[int(case)]) if tried is None else tried(case)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from benchmarks.faults.answer_runs import flipped
+from benchmarks.faults.answer_runs import LARGE, NAME, flipped, question_of
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.strange_answers import MODULE, all_strange
 from helix_spark.capture.answer_gate import AnswerForm
@@ -82,6 +82,23 @@ def flips(folder: LocalPath, times: int, tally: Tally) -> None:
 )
 def turned(folder: LocalPath, times: int, tally: Tally) -> None:
     for wrong in _tried(folder, [f"turned-{number}" for number in range(times)]):
+        tally.expect(not wrong, wrong)
+
+
+@fault(
+    "two hundred answers of 1.4 MB, in files as Helix writes them and in one", "at most 300 MiB", short=0, full=2,
+)
+def large(folder: LocalPath, times: int, tally: Tally) -> None:
+    chance = random.Random(7)
+    records = (
+        AnswerRecord(question_of(number), NAME, 1, 1.0, 0.1, base64.b64encode(chance.randbytes(1 << 20)).decode())
+        for number in range(LARGE)
+    )
+    apart, together = (Catalog.open(folder / name, create=True) for name in ("large-apart", "large-together"))
+    sealed = [replace(one, digest=one.content_digest()) for one in records]
+    apart.answers.append(sealed)
+    together._journals.answers.append(sealed)
+    for wrong in _tried(folder, ["large-apart", "large-together"][:times]):
         tally.expect(not wrong, wrong)
 
 

@@ -50,6 +50,9 @@ class Program(Protocol):
     def note_code(self, pickle: bytes, code: Any) -> None:
         """A Python function of that code is written into a plan."""
 
+    def need_classic(self, what: str) -> None:
+        """The program uses what only a classic session has; pyspark refuses it if this returns."""
+
 
 class QuestionError(Exception):
     """What is called asks Spark something: how many rows there are, which columns a table has."""

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.capture.captured_sql import BINDING, defining
+from helix_spark.capture.classic_only import OF_FRAMES, need_classic, notice_classic_only
 from helix_spark.capture.classic_ways import behave_as_classic, raise_classic_errors
 from helix_spark.capture.frame_creation import settle_frames
 from helix_spark.capture.named_functions import calling, registered
@@ -98,6 +99,7 @@ def replace_in_pyspark() -> None:
     _note_places()
     _note_what_is_asked()
     settle_frames()
+    notice_classic_only()
 
 
 def _take_views_along() -> None:
@@ -305,6 +307,8 @@ def _replace_attributes() -> None:
     got: Any = DataFrame.__getattr__
 
     def get(self: ConnectFrame, name: str) -> Any:
+        if name in OF_FRAMES:
+            need_classic(f".{name}")
         if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(1)):
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return got(self, name)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.classic_only import need_classic
+
 if TYPE_CHECKING:
     from pyspark.conf import SparkConf
 
@@ -97,6 +99,8 @@ class SessionContext:
     def __getattr__(self, name: str) -> Any:
         from pyspark.errors import PySparkAttributeError
 
+        if not name.startswith("__"):
+            need_classic(f".sparkContext.{name}")
         raise PySparkAttributeError(
             f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
             "variable HELIX=off, or do the same with DataFrames"

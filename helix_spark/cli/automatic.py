@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.cli.hash_seed import fix_hash_seed
 from helix_spark.cli.options import Asked, asked
 from helix_spark.cli.process_start import process_start
-from helix_spark.cli.programs import OFF, end_program, tell, writable_catalog
+from helix_spark.cli.programs import OFF, end_program, start_over_where_needed, tell, writable_catalog
 from helix_spark.cli.tracker_asked import tracker_of
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.program.program_text import needs_classic
@@ -32,6 +32,7 @@ def begin() -> None:
     if main is None or os.environ.get(OFF, "").lower() == "off":
         return
     from helix_spark.cli.progress import program_bar
+    from helix_spark.program.classic_need import recorded_need
     from helix_spark.program.questions_underway import QuestionsUnderway
 
     path = Path(main)
@@ -43,6 +44,10 @@ def begin() -> None:
     given = asked(Path.cwd())
     program = _program(path, path.stem, sys.argv[1:], given, process_start())
     program.following = QuestionsUnderway(program, program_bar(quiet=False))
+    if (reason := recorded_need(program.catalog, path, program.arguments)) is not None:
+        tell(f"{reason}, as its last run found: nothing is reused")
+        return
+    start_over_where_needed(program, sys.orig_argv[1:])
     program.begin()
     ended: list[BaseException] = []
     _note_error(ended)

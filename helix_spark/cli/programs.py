@@ -14,7 +14,7 @@ from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.program_text import needs_classic
+from helix_spark.program.program_text import NeedsClassic, needs_classic
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
@@ -46,15 +46,21 @@ def run_program(
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
         _run_plainly(path, arguments)
+    opened = writable_catalog(catalog)
     from helix_spark.cli.progress import program_bar
+    from helix_spark.program.classic_need import recorded_need
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.questions_underway import QuestionsUnderway
 
+    if (reason := recorded_need(opened, path, arguments)) is not None:
+        tell(f"{reason}, as its last run found: it runs without reuse")
+        _run_plainly(path, arguments)
     program = PlainProgram(
-        path, arguments, writable_catalog(catalog), settings, tell, rerun_effects, budget=budget,
+        path, arguments, opened, settings, tell, rerun_effects, budget=budget,
         live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(), message=message,
     )
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet))
+    start_over_where_needed(program, [str(path), *arguments])
     code = _ended(program, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -112,7 +118,7 @@ def audit_program(
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.unheard_runs import run_audited
 
-    _check_reuses(path)
+    _check_reuses(path, arguments, catalog)
     return run_audited(PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit"))
 
 
@@ -124,12 +130,42 @@ def _planned(
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.unheard_runs import run_planned
 
-    _check_reuses(path)
+    _check_reuses(path, arguments, catalog)
     program = PlainProgram(
         path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
         live=LiveAnswers.of(os.environ),
     )
     return program, run_planned(program)
+
+
+def start_over_where_needed(program: PlainProgram, command: Sequence[str]) -> None:
+    """Have a program start over in a classic session where it turns out to need one.
+
+    Args:
+        command: of Python, that runs it.
+    """
+    from helix_spark.program.classic_need import LastingActs, lasting_act, record_need
+
+    acts = LastingActs()
+    acts.watch()
+
+    def start_over(need: NeedsClassic) -> None:
+        acts.stop()
+        record_need(need, program)
+        if (act := lasting_act(program, acts)) or "PYSPARK_GATEWAY_PORT" in os.environ:
+            raise HelixError(
+                f"{need}, and Helix does not start it over: "
+                + (f"it {act} before" if act else "spark-submit has started its JVM"),
+                remedy="run it again: from now on it begins in a classic session, without reuse",
+            )
+        tell(f"{need}: it starts over in one, without reuse, and prints again what it printed")
+        if program.begun is None:
+            program.close()
+        else:
+            end_program(program, OvertakenError(str(need)), quiet=True)
+        _replace_process(command)
+
+    program.on_need = start_over
 
 
 def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
@@ -203,10 +239,14 @@ def end_program(
             tracker.close()
 
 
-def _check_reuses(path: Path) -> None:
+def _check_reuses(path: Path, arguments: Sequence[str], catalog: str) -> None:
     """Raises ParameterError if there is no such file, or nothing of what it asks is ever reused."""
+    from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.classic_need import recorded_need
+
     check_file(path)
-    if (reason := needs_classic(path)) is not None:
+    reason = needs_classic(path) or recorded_need(Catalog.open(catalog, create=True), path, arguments)
+    if reason is not None:
         raise ParameterError(f"{reason}: a run reuses nothing")
 
 
@@ -231,6 +271,12 @@ def tell(text: str) -> None:
 
 
 def _run_plainly(path: Path, arguments: Sequence[str]) -> NoReturn:
+    _replace_process([str(path), *arguments])
+
+
+def _replace_process(command: Sequence[str]) -> NoReturn:
+    """Go on as a program that runs without Helix, also where its text asks for it."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, str(path), *arguments])
+    os.environ[OFF] = "off"
+    os.execv(sys.executable, [sys.executable, *command])

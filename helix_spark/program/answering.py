@@ -284,7 +284,7 @@ class Answerer:
         if query.lower().split()[:1] in (["set"], ["reset"], ["use"]):
             self.commands.keep_meanings(request)
             self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
-            return self._asked_each_time(request, "it sets something")
+            return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
@@ -297,9 +297,6 @@ class Answerer:
         """Something that Spark does each time, and that lasts."""
         if self.mode == "audit":
             raise NotAuditedError(f"what comes then was not looked at: {why}, and that lasts")
-        return self._asked_each_time(request, why)
-
-    def _asked_each_time(self, request: Any, why: str) -> list[Any]:
         return self._asked_live(self.signer.question("effect", asked_of(request)), request, why)
 
     def _effect(self, request: Any) -> list[Any]:

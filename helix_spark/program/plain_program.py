@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.capture.program_client import (
+    caller,
     control_draws,
     end_listeners,
     forgetting_request,
@@ -34,6 +35,7 @@ from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
+from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.questions import FunctionCode, Signer, code_of
 from helix_spark.program.recorded_answers import RecordedAnswers, Unread
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
@@ -60,6 +62,7 @@ class PlainProgram:
         following: is told how far it is.
         message: what its author says of the run.
         begun: its iteration; see `begun_run`.
+        on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
     """
 
@@ -81,6 +84,7 @@ class PlainProgram:
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None
     home: Birthplace = field(default_factory=Birthplace)
+    on_need: Callable[[NeedsClassic], None] = lambda _: None
     watched: WatchedFunctions | None = None
     _session: Any = None
     _master: str = ""
@@ -114,6 +118,11 @@ class PlainProgram:
 
     def note_code(self, pickle: bytes, code: FunctionCode) -> None:
         self._functions[pickle] = code
+
+    def need_classic(self, what: str) -> None:
+        if self.home.is_here and (self.server is None or not self.server.address):
+            place = caller()
+            self.on_need(NeedsClassic(Path(place.file or self.path), place.line or 1, what))
 
     def fits_at_a_time(self, dataset: Any) -> int:
         """How many fits on a table there may be at a time."""

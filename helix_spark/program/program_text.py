@@ -21,6 +21,8 @@ _IMPORTS_PYSPARK = re.compile(rb"^\s*(import|from)\s+pyspark\b", re.MULTILINE)
 
 _CONTEXTS = frozenset({"SparkContext", "StreamingContext", "SQLContext", "HiveContext"})
 _OF_RDDS = ("pyspark.mllib", "pyspark.streaming", "pyspark.pandas")
+_DELTA_TABLE = frozenset({"delta.DeltaTable", "delta.tables", "delta.tables.DeltaTable"})
+"""Delta's Python API needs a plug-in of Connect's server that no repository has for this version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def is_plain_program(path: Path) -> bool:
     """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed its words tell."""
     try:
         text = path.read_bytes()
-        names = set(_imports(ast.parse(text)))
+        names = set(imports_of(ast.parse(text)))
     except OSError:
         return False
     except (SyntaxError, ValueError):
@@ -84,7 +86,8 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
         waiting += _beside(tree, path.absolute().parent)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """The names that a file imports, with their modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -93,7 +96,7 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    for name in _imports(tree):
+    for name in imports_of(tree):
         parts = name.split(".")
         for size in range(1, len(parts) + 1):
             below = folder.joinpath(*parts[:size])
@@ -128,7 +131,11 @@ def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 for alias in node.names:
                     if alias.name in _CONTEXTS or module.startswith(_OF_RDDS):
                         yield node.lineno, f"{module}.{alias.name}"
+            case ast.ImportFrom(module="delta" | "delta.tables" as module):
+                for alias in node.names:
+                    if f"{module}.{alias.name}" in _DELTA_TABLE:
+                        yield node.lineno, f"{module}.{alias.name}"
             case ast.Import(names=names):
                 for alias in names:
-                    if alias.name.startswith(_OF_RDDS):
+                    if alias.name.startswith(_OF_RDDS) or alias.name in _DELTA_TABLE:
                         yield node.lineno, alias.name

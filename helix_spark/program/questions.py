@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from helix_spark.capture.answer_fields import HANDLE
+from helix_spark.capture.classic_only import need_classic
 from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
@@ -190,8 +191,12 @@ class Signer:
                 if code.digest:
                     self._send(code.digest, found)
                 found.chance += code.chance
-            case "Catalog" | "google.protobuf.Any":
+            case "Catalog":
                 found.chance.append("asks the session's catalog")
+            case "google.protobuf.Any":
+                if "delta.connect" in one.type_url:
+                    need_classic("delta.tables.DeltaTable")
+                found.chance.append("asks a plug-in of the server")
             case "JavaUDF" | "ScalarScalaUDF":
                 found.chance.append("calls code of the JVM, which nobody follows")
             case "Expression.ExpressionString":

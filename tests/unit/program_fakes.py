@@ -215,6 +215,9 @@ class Runs:
             def code_of(self, function: Any) -> FunctionCode:
                 return code_of(function)
 
+            def need_classic(self, what: str) -> None:
+                """Nothing: pyspark refuses it."""
+
             def purpose_of(self, code: FunctionCode) -> Purpose:
                 return answerer.signer.watched.purpose(code.digest)
 

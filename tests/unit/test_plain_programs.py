@@ -396,6 +396,9 @@ def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) ->
     ("import pyspark\nother = spark.newSession()\n", True, ".newSession"),
     ("import pyspark\nspark.sparkContext.parallelize([1])\n", True, ".sparkContext"),
     ("from pyspark import SparkContext\n", True, "pyspark.SparkContext"),
+    ("import pyspark\nfrom delta import configure_spark_with_delta_pip\n", True, None),
+    ("import pyspark\nfrom delta.tables import DeltaTable\n", True, "delta.tables.DeltaTable"),
+    ("import pyspark\nimport delta.tables\n", True, "delta.tables"),
 ])
 def test_the_text_of_a_program_tells_what_it_needs(tmp_path: Path, text: str, plain: bool, classic: str | None) -> None:
     file = tmp_path / "train.py"

@@ -1,5 +1,5 @@
 """What a classic session does otherwise than PySpark's Connect client, so that programs get it from the client, too:
-names of aggregates, printed schemas, types of decimals, classes of errors.
+names of aggregates, printed schemas, types of decimals, classes of errors, parameters of fits.
 """
 
 from __future__ import annotations
@@ -217,3 +217,33 @@ def session_class() -> type:
     members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
     bases: tuple[Any, ...] = (ConnectSession, SparkSession)
     return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})
+
+
+@cache
+def fit_as_classic() -> None:
+    """Have stages of Spark ML send and receive what they do in a classic session; once a process.
+
+    An estimator is fitted with the seed that Python gives it: Connect's client sends only what the author set, and the
+    seed is the one default that the JVM has another value for. A matrix says by a number whether it is transposed.
+    """
+    from pyspark.ml import Estimator
+    from pyspark.ml.connect import readwrite, serialize
+    from pyspark.ml.linalg import Matrix
+
+    write_params: Any = serialize.serialize_ml_params
+    read_param: Any = serialize.deserialize_param
+
+    def write(instance: Any, client: Any) -> Any:
+        params = write_params(instance, client)
+        if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
+            params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
+        return params
+
+    def read(literal: Any) -> Any:
+        found = read_param(literal)
+        if isinstance(found, Matrix):
+            found.isTransposed = int(found.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
+        return found
+
+    serialize.serialize_ml_params = write
+    serialize.deserialize_param = vars(readwrite)["deserialize_param"] = read

@@ -23,7 +23,7 @@ from functools import cache, lru_cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from helix_spark.capture.classic_ways import session_class
+from helix_spark.capture.classic_ways import fit_as_classic, session_class
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace
@@ -213,7 +213,7 @@ def control_draws() -> None:
     # A stage's default seed is the hash of its class's name: Python's own where that is the same in each process.
     drawn = os.environ.get("PYTHONHASHSEED", "random") == "random"
     vars(shared)["hash"] = default_seed if drawn else hash
-    _send_seeds()
+    fit_as_classic()
     made: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -229,24 +229,6 @@ def control_draws() -> None:
     drawing: Any = _Drawing(random.Random(_SEED))
     vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
     frames.random = builtin.py_random = drawing  # type: ignore[attr-defined]  # modules, of which one function is used
-
-
-@cache
-def _send_seeds() -> None:
-    """Fit with the seed that Python gives an estimator, as a classic session does. Connect's client sends only what the
-    author set, and the seed is the one default that the JVM has another value for."""
-    from pyspark.ml import Estimator
-    from pyspark.ml.connect import serialize
-
-    written: Any = serialize.serialize_ml_params
-
-    def write(instance: Any, client: Any) -> Any:
-        params = written(instance, client)
-        if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
-            params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
-        return params
-
-    serialize.serialize_ml_params = write
 
 
 _SEED = 20180611

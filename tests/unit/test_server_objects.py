@@ -180,3 +180,13 @@ def test_a_fit_is_sent_the_seed_that_python_gives_the_estimator(runs: Runs) -> N
     sent = [one.fit.params.params for one in told if one.HasField("fit")]
     assert [deserialize_param(one["seed"]) for one in sent] == [default[0], 7, 8]
     assert all({*one} == {"rank", "seed"} for one in (sent[0], sent[1]))
+
+
+def test_a_matrix_says_whether_it_is_transposed_as_the_jvm_pickles_it() -> None:
+    control_draws()
+    from pyspark.ml.connect import serialize
+    from pyspark.ml.linalg import DenseMatrix
+
+    client: Any = None
+    written = serialize.serialize_param(DenseMatrix(1, 2, [1.0, 2.0], True), client)
+    assert repr(serialize.deserialize_param(written)) == "DenseMatrix(1, 2, [1.0, 2.0], 1)"

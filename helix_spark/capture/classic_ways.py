@@ -224,11 +224,14 @@ def fit_as_classic() -> None:
     """Have stages of Spark ML send and receive what they do in a classic session; once a process.
 
     An estimator is fitted with the seed that Python gives it: Connect's client sends only what the author set, and the
-    seed is the one default that the JVM has another value for. A matrix says by a number whether it is transposed.
+    seed is the one default that the JVM has another value for. A parameter that is cleared has its default again: the
+    client leaves it as it is. A matrix says by a number whether it is transposed.
     """
     from pyspark.ml import Estimator
     from pyspark.ml.connect import readwrite, serialize
     from pyspark.ml.linalg import Matrix
+    from pyspark.ml.param import Params
+    from pyspark.ml.wrapper import JavaParams
 
     write_params: Any = serialize.serialize_ml_params
     read_param: Any = serialize.deserialize_param
@@ -245,5 +248,11 @@ def fit_as_classic() -> None:
             found.isTransposed = int(found.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
         return found
 
+    clear_in_jvm: Any = JavaParams.clear
+
+    def clear(self: Any, param: Any) -> None:
+        (Params.clear if builds() else clear_in_jvm)(self, param)
+
+    JavaParams.clear = clear  # type: ignore[method-assign]  # replaced on purpose
     serialize.serialize_ml_params = write
     serialize.deserialize_param = vars(readwrite)["deserialize_param"] = read

@@ -190,3 +190,17 @@ def test_a_matrix_says_whether_it_is_transposed_as_the_jvm_pickles_it() -> None:
     client: Any = None
     written = serialize.serialize_param(DenseMatrix(1, 2, [1.0, 2.0], True), client)
     assert repr(serialize.deserialize_param(written)) == "DenseMatrix(1, 2, [1.0, 2.0], 1)"
+
+
+def test_a_parameter_that_is_cleared_has_its_default_again(runs: Runs) -> None:
+    control_draws()
+
+    def program(spark: Any) -> Any:
+        from pyspark.ml.clustering import KMeans
+
+        stage = KMeans(maxIter=3)
+        stage.clear(stage.maxIter)
+        return stage.getMaxIter()
+
+    runs.run(program)
+    assert runs.returned == 20

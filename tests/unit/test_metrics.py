@@ -18,6 +18,7 @@ from helix_spark.past.metrics import Metrics, metrics_of
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import listing, rows_of
 from helix_spark.ui.pages import Pages
+from helix_spark.views.iteration_view import output_lines
 
 JOB = """
 import helix_spark as hx
@@ -188,3 +189,17 @@ def test_numbers_on_other_test_rows_are_not_compared() -> None:
     for other in ({"data": "e"}, {"split": "t"}, {"data": "d", "split": "s", "rows": 99}):
         assert now.change_text("accuracy", on(0.8, **other)) == "on other test rows"
         assert not now.measured_alike("accuracy", on(0.8, **other))
+
+
+def test_a_number_of_training_rows_is_marked_wherever_it_is_shown(tmp_path: Path) -> None:
+    catalog = Catalog.open(tmp_path / "catalog", create=True)
+    plan = json.dumps({"doubts": {"accuracy": "on rows that `model` was fitted on"}})
+    record = IterationRecord("0" * 32, "study", 1, "done", 1.0, outputs='{"accuracy": 0.94, "n": 3}', plan=plan)
+    catalog.append_iteration(record)
+    page = Pages(catalog, ServerLinks()).framed(Pages(catalog, ServerLinks()).iterations())
+    assert page.count('title="on rows that `model` was fitted on">!</abbr>') == 1
+    log = told("log", "--catalog", str(tmp_path / "catalog"))
+    assert "(on rows that `model` was fitted on)" in " ".join(log.split())
+    assert [line.text for line in output_lines(metrics_of(record), None)] == [
+        "0.94 (on rows that `model` was fitted on)", "3",
+    ]

@@ -35,6 +35,12 @@ def relations_in(message: Message) -> Iterator[Any]:
                 waiting.extend(parts_of(one))
 
 
+def plan_named(message: Any) -> int | None:
+    """Return the id of the plan that a message names; None if it names none. Of some messages the field is optional, of
+    others, as of `SubqueryExpression`, it is not, and 0 where no plan is named."""
+    return next((int(value) for field, value in message.ListFields() if field.name == "plan_id"), None)
+
+
 def sort_of(message: Message) -> str:
     """The name of a message's type, without its package."""
     return _shape_of(message).sort

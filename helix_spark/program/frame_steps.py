@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from helix_spark.capture.column_kinds import Kinds, kinds_of_step
 from helix_spark.capture.frame_creation import steps_of
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.plan_messages import messages, plan_named, sort_of
 from helix_spark.capture.sql_words import spark_functions
 from helix_spark.program.plan_data import FILE_FORMATS, DataRead, MissingDataError, UnknownDataError
 from helix_spark.program.questions import Signer, functions_called, handle_in, read_key, tables_named
@@ -146,8 +146,8 @@ class FrameSteps:
                     part.ClearField("common")
                 case "PythonUDF" | "PythonUDTF":
                     part.ClearField("command")  # its type counts, and not what it gives
-            if "plan_id" in part.DESCRIPTOR.fields_by_name and part.HasField("plan_id"):
-                step = self._steps.get(part.plan_id)
+            if (number := plan_named(part)) is not None:
+                step = self._steps.get(number)
                 refers.append("unknown" if step is None else step.identity)
                 part.plan_id = 0
         views = (self.signer.question("rows", binding.views[name].shows) for name in names if name in binding.views)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helix_spark.capture.plan_messages import messages, parts_of, sort_of
+from helix_spark.capture.plan_messages import messages, parts_of, plan_named, sort_of
 from helix_spark.catalog.cells import Number, parsed_schema
 
 PLACE = "helix_place"
@@ -124,15 +124,9 @@ def may_stand_in(what: Any, relation: Any) -> bool:
     below = {one.common.plan_id for one in relations} - {number}
     named = any(map(_gives_names, messages(relation)))
     return not any(
-        _plan_named(one) in below or _asks_files(one) or (named and _may_be_qualified(one))
+        plan_named(one) in below or _asks_files(one) or (named and _may_be_qualified(one))
         for one in _around(what, number)
     )
-
-
-def _plan_named(message: Any) -> int | None:
-    """The id of the plan that a column is said to be of; None of other messages."""
-    named = "plan_id" in message.DESCRIPTOR.fields_by_name and message.HasField("plan_id")
-    return int(message.plan_id) if named else None
 
 
 def _around(what: Any, number: int) -> Iterator[Any]:

@@ -187,3 +187,17 @@ def test_a_session_is_one_of_the_class_that_programs_import(tmp_path: Path) -> N
 
     runs.run(ended_by_with)
     assert runs.returned
+
+
+def test_a_table_in_an_expression_is_part_of_the_question(tmp_path: Path) -> None:
+    def program(size: int) -> Any:
+        def run(spark: Any) -> Any:
+            rows = spark.range(9)
+            return rows.where(rows.id.isin(spark.range(size))).collect()
+
+        return run
+
+    runs = Runs(tmp_path)
+    assert runs.run(program(6)).started
+    assert not runs.run(program(6)).started
+    assert runs.run(program(7)).started

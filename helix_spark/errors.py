@@ -104,6 +104,10 @@ class SetupError(HelixError):
     """The machine lacks something: Java, a matching pyspark and delta-spark, the jars, a solver."""
 
 
+class ServerEndedError(SetupError):
+    """The JVM that a program's requests go to has ended without being told to."""
+
+
 class EndedError(HelixError):
     """A Helix was closed, or the session that it works with was stopped, before or while something was asked of it."""
 

@@ -50,6 +50,13 @@ class Stub:
     def stub(self) -> Stub:
         return self
 
+    def how_ended(self) -> str:
+        """Nothing: there is no process."""
+        return ""
+
+    def drop(self) -> None:
+        """Nothing, as above."""
+
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
         self.asked += 1
         plan = request.plan

@@ -18,6 +18,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     lost_answers,
     pauses,
     power_cuts,
+    process_ends,
     records,
     scarce,
     spark_faults,

@@ -48,6 +48,10 @@ class Service(RunsPlans, Protocol):
     def Config(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
 
 
+_RETRIES = 5
+"""How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
+
+
 def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
     """A session of PySpark's Connect client that is answered by a service, and is the active one from now on.
 
@@ -55,6 +59,7 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
         settings: Spark's, that it starts with.
         address: of the server behind the service, which may say as whom it is asked.
     """
+    from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
@@ -63,6 +68,8 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     client._internal_stub = client._artifact_manager._stub = _AtHome(service)
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
+    # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended.
+    client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)] if address else [])
     say_no_goodbye(client)
     session.release_session_on_close = False
     session.__class__ = session_class()

@@ -119,6 +119,11 @@ def watch_program(path: Path, arguments: Sequence[str], place: Asked) -> None:
             known = files_of_program(path)
             before, texts = stamps(known), texts_of(known)
             _say_saved(ran, texts, to_stderr=True)
+            if how := server.how_ended():
+                say(f"the JVM of Spark's driver {how}; another one is started", to_stderr=True)
+                server.stop()
+                server = ConnectServer(place.spark)
+                environment.update(server.environment())
             ran, started = texts, time.perf_counter()
             overtaken = _run(_command(path, arguments, place), environment, words, texts)
             if overtaken:

@@ -50,6 +50,11 @@ class PersistedTable:
         """A new request of our own, to the session that the table is of."""
         return ours(kind, self.request)
 
+    def may_differ(self) -> bool:
+        """Return whether the server keeps it, and might compute other rows another time."""
+        is_kept = self.told and self.stored is None and not self.given_up
+        return is_kept and self.question is not None and bool(self.question.chance)
+
     def compute(self) -> None:
         """Nothing stands in for it any more."""
         self.stored, self.told = None, False
@@ -94,6 +99,12 @@ class PersistedTables:
         for one in gone:
             one.forgotten = True
         return [one for one in gone if one.told]
+
+    def lose_all(self) -> None:
+        """Expect a server that has just been started to keep none of them."""
+        for table in self:
+            table.told = False
+            table.forgotten = table.forgotten or table.given_up
 
     def numbered(self, number: int) -> PersistedTable | None:
         """The table of a plan, by its id; None if there is none."""

@@ -15,7 +15,7 @@ from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.errors import Location, OvertakenError, told_of
+from helix_spark.errors import Location, OvertakenError, ServerEndedError, told_of
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
@@ -63,7 +63,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             catalog.append_iteration(ended)
         # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
         to_keep = not isinstance(error, KeyboardInterrupt)
-        kept = keep_results(rows, program, begun.number) if to_keep else {}
+        kept = _kept(rows, program, begun.number) if to_keep else {}
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
         nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
@@ -74,6 +74,17 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         catalog.forget_progress(begun.workflow, begun.number)
         catalog.leases.release(begun.run)
     return ended
+
+
+def _kept(rows: Sequence[Row], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+    """Store what is worth keeping of a run, as far as its server still runs; return what was stored, by identity."""
+    assert program.answerer is not None
+    program.answerer.served.is_over = True
+    try:
+        return keep_results(rows, program, number)
+    except ServerEndedError as error:
+        program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
+        return {}
 
 
 def _edit(

@@ -4,7 +4,8 @@ by the process that watches the program, or the one that the program itself name
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
 from helix_spark.engine.spark.connect_transport import is_this_machine
+from helix_spark.errors import ServerEndedError
+from helix_spark.program.sent_requests import is_unreachable, rpc_error
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class ProgramServer:
     settings: Mapping[str, str]
     address: str = ""
     _own: ConnectServer | None = None
+    _inherits: bool = True
+    _is_lost: bool = False
     _stub: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -46,14 +51,34 @@ class ProgramServer:
         with self._lock:
             if self._stub is None:
                 address = self.address
-                if not address:
-                    told = inherited_server()
-                    if told is None:
+                if address:
+                    self._stub = connect(address)
+                else:
+                    there = inherited_server() if self._inherits else None
+                    if there is None:
                         self._own = ConnectServer(self.settings)
-                        told = self._own.port, self._own.token
-                    address = address_of(*told)
-                self._stub = connect(address)
+                        there = self._own.port, self._own.token
+                    self._stub = _LocalService(connect(address_of(*there)), self.how_ended)
             return self._stub
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
+
+        Args:
+            error: of a request, if one failed.
+        """
+        own, unreachable = self._own, error is not None and is_unreachable(error)
+        if own is not None:
+            return own.how_ended(ConnectionResetError() if unreachable else None)
+        inherited = self._stub is not None and not self.address
+        self._is_lost = self._is_lost or (inherited and unreachable)
+        return "does not answer any more" if self._is_lost else ""
+
+    def drop(self) -> None:
+        """Forget a server that has ended, so that another one is started where one is needed."""
+        with self._lock:
+            self.stop()
+            self._stub, self._inherits, self._is_lost = None, False, False
 
     def settings_there(self) -> dict[str, str]:
         """All settings of the server that the program names.
@@ -68,3 +93,50 @@ class ProgramServer:
         if self._own is not None:
             self._own.stop()
             self._own, self._stub = None, None
+
+
+def server_ended(how: str) -> ServerEndedError:
+    """Return the error for a server that has ended.
+
+    Args:
+        how: see `ProgramServer.how_ended`.
+    """
+    return ServerEndedError(
+        f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
+        "time and again takes more memory than the machine has; set spark.driver.memory",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalService:
+    """A service whose requests fail with a ServerEndedError once its server has ended.
+
+    Attributes:
+        how_ended: see `ProgramServer.how_ended`.
+    """
+
+    stub: Any
+    how_ended: Callable[[BaseException], str]
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.stub, name)
+
+        def checked(request: Any, metadata: Any = None) -> Any:
+            with self._errors_checked():
+                answer = call(request)
+            return self._stream(answer) if hasattr(answer, "__next__") else answer
+
+        return checked
+
+    def _stream(self, answers: Iterator[Any]) -> Iterator[Any]:
+        with self._errors_checked():
+            yield from answers
+
+    @contextmanager
+    def _errors_checked(self) -> Iterator[None]:
+        try:
+            yield
+        except rpc_error() as error:
+            if how := self.how_ended(error):
+                raise server_ended(how) from error
+            raise

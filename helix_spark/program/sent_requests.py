@@ -35,6 +35,19 @@ def rpc_error() -> type[Exception]:
     return found
 
 
+def is_unreachable(error: BaseException) -> bool:
+    """Return whether a request did not reach its server, or the server's answer did not come back."""
+    from grpc import StatusCode
+
+    code = getattr(error, "code", None)
+    return callable(code) and code() is StatusCode.UNAVAILABLE
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Return whether a server ended a request because it was told to."""
+    return "OPERATION_CANCELED" in said_of(error)
+
+
 def said_of(error: BaseException) -> str:
     """The first line of what a server says of a failure."""
     details = getattr(error, "details", None)

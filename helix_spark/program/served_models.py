@@ -4,7 +4,7 @@ server does not hold it, because an earlier run's server made it, or it was evic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -89,6 +89,10 @@ class ServedModels:
         """Expect nothing of a server that has just been started: what is needed of it is made again."""
         self._live.clear()
         self._read.clear()
+
+    def holds(self, makers: Collection[str]) -> bool:
+        """Return whether the server is expected to hold something that one of these made."""
+        return any(maker_of(handle) in makers for handle in self._live)
 
     def lose(self, what: Any) -> bool:
         """Expect a server to hold nothing that a message refers to, nor what that was made of; return whether it was

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, ServerEndedError
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import DataRead
+from helix_spark.program.program_server import server_ended
 from helix_spark.program.questions import Question, Signer, asked_of, handle_of
-from helix_spark.program.sent_requests import as_new, is_run, ours, rpc_error, said_of
+from helix_spark.program.sent_requests import as_new, is_cancelled, is_run, ours, rpc_error, said_of
 from helix_spark.program.served_models import ServedModels, StoredResults
 from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
 from helix_spark.program.stored_tables import with_stand_ins
@@ -27,6 +28,12 @@ class Server(Protocol):
 
     def stub(self) -> Any:
         """What sends it requests. Raises SetupError if it cannot be started."""
+
+    def how_ended(self) -> str:
+        """Return how it ended without being told to, in words; empty while it runs or where there is none."""
+
+    def drop(self) -> None:
+        """Forget one that has ended."""
 
 
 class NeedsSparkError(Exception):
@@ -46,6 +53,7 @@ class ServedSession:
     Attributes:
         tell: is told what is worth a line.
         planning: whether no server is to be asked: then it raises NeedsSparkError.
+        is_over: whether the program has ended, so that no other server takes the place of one that has.
         at_first: is done once the server is there, before it is asked anything.
     """
 
@@ -64,6 +72,7 @@ class ServedSession:
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     told: bool = False
+    is_over: bool = False
     at_first: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -85,6 +94,8 @@ class ServedSession:
         if self.planning:
             raise NeedsSparkError("it has to be asked of Spark")
         with self._lock:
+            if self.told and (how := self.server.how_ended()):
+                self._start_again(how)
             stub = self.server.stub()
             if not self.told:
                 self.told = True
@@ -96,10 +107,38 @@ class ServedSession:
                         self.send(request)
         return stub
 
+    def _start_again(self, how: str) -> None:
+        """Take another server in place of one that has ended, and expect nothing of it.
+
+        Args:
+            how: it ended.
+
+        Raises:
+            ServerEndedError: the program has ended, or what the server held cannot be had again.
+        """
+        lost = f"what {self.signer.state.now.unknown} left in it" if self.signer.state.now.unknown else ""
+        if self.models.holds(self.signer.doubtful) or any(map(PersistedTable.may_differ, self.tables)):
+            lost = "a result that may be another one each time"
+        if self.is_over or lost:
+            raise server_ended(f"{how}, and with it went {lost}" if lost else how)
+        self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
+        self.server.drop()
+        self.told = False
+        self._resolved.clear()
+        self._shared.lose_all()
+        self.tables.lose_all()
+        self.models.lose_all()
+
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which each object that stays on the server has the id by which the
         program is to know it."""
-        found = self._sent_sharing(question, request)
+        try:
+            found = self._sent_sharing(question, request)
+        except ServerEndedError:
+            if question.sort == "effect":  # it may have been carried out
+                raise
+            self.stub()  # of another server, if one helps
+            found = self._sent_sharing(question, request)
         self.models.name(found, handle_of(question))
         return found
 
@@ -112,6 +151,8 @@ class ServedSession:
             self._keep_shared(shared, request)
             return self.send(shared.within(request))
         except rpc_error() as error:
+            if is_cancelled(error):
+                raise
             # As a whole it may be more than the program asks of it: such as a column that no fit looks at.
             shared.refused = True
             self._forget_shared([shared], request)
@@ -144,7 +185,7 @@ class ServedSession:
         try:
             found = self._call(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
         except rpc_error() as error:
-            if not stand_ins:
+            if not stand_ins or is_cancelled(error):
                 raise
             self._distrust(stand_ins, error)
             return self.send(request)
@@ -253,9 +294,11 @@ class ServedSession:
         """
         import pyspark.sql.connect.proto as pb
 
+        if not self.told or self.server.how_ended():
+            return
         asking = ours(pb.InterruptRequest, like)
         asking.interrupt_type = pb.InterruptRequest.INTERRUPT_TYPE_ALL
-        with suppress(rpc_error()):  # a server that has ended runs nothing
+        with suppress(rpc_error(), ServerEndedError):  # a server that has ended runs nothing
             self.stub().Interrupt(asking)
 
     def unpersist(self, number: int) -> None:
@@ -297,7 +340,7 @@ class ServedSession:
 
         asking = ours(pb.AnalyzePlanRequest, like)
         asking.unpersist.relation.CopyFrom(relation)
-        with suppress(rpc_error()):  # a server that has ended keeps nothing
+        with suppress(rpc_error(), ServerEndedError):  # a server that has ended keeps nothing
             self._call(self.stub(), with_stand_ins(asking, stand_ins))
 
     def changed_data(self, question: Question) -> str:

@@ -87,6 +87,10 @@ class SharedSubplans:
             self._kept[key] = found  # behind all others
             return None if found.refused else found
 
+    def lose_all(self) -> None:
+        """Expect a server that has just been started to keep none of them."""
+        self._forgotten(self._told())
+
     def beyond(self) -> list[SharedSubplan]:
         """Those that the server is to forget, as there are too many."""
         return self._forgotten(self._told()[:-MOST_KEPT])

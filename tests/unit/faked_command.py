@@ -58,6 +58,9 @@ class KeptServer:
     def environment(self) -> dict[str, str]:
         return {}
 
+    def how_ended(self) -> str:
+        return ""
+
     def stop(self) -> None:
         Path("stopped").touch()
 

@@ -40,6 +40,7 @@ class FakeServer:
         asked: the messages that it was sent, without what a session holds.
         models: ids of the models, and of what they returned that stays on the server, that it was ever asked for.
         evicted: those that it does not hold any more.
+        ended: how its process ended, until another one takes its place.
     """
 
     asked: list[Any] = field(default_factory=list)
@@ -49,6 +50,15 @@ class FakeServer:
     start_seconds: float = 0.0
     address: str = ""
     elsewhere: str = ""
+    ended: str = ""
+
+    def how_ended(self) -> str:
+        return self.ended
+
+    def drop(self) -> None:
+        self.ended = ""
+        self.evicted.update(self.models)
+        self.asked.clear()
 
     def stop(self) -> None:
         """Nothing: there is no process."""

@@ -46,22 +46,40 @@ class ConnectServer:
         """
         self.token, self._home = secrets.token_hex(16), Birthplace()
         with classic(), gateway.environment(**_for_workers()):
-            self._own: OwnSession = start({**_SERVING, **settings}, defaults=as_spark_has_it())
-            self.port = _served(self._own.spark, self.token)
+            jvm_start = gateway.JvmStart()
+            self._own: OwnSession = start(
+                {**_SERVING, **settings}, defaults=as_spark_has_it(), jvm_start=jvm_start
+            )
+            try:
+                self.port = _served(self._own.spark, self.token)
+            except BaseException:
+                jvm_start.give_up()
+                self._own.stop()
+                raise
         self.start_seconds = self._own.start_seconds
 
     def environment(self) -> dict[str, str]:
         """What tells a process of it."""
         return {PORT: str(self.port), TOKEN: self.token}
 
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how its JVM ended without being told to, in words; empty while it runs.
+
+        Args:
+            error: a broken connection, if there is one: the end of the JVM is known a moment later.
+        """
+        return gateway.how_ended(error) or ""
+
     def stop(self) -> None:
         """Stop it and its JVM's session. No-op in a forked child."""
         if not self._home.is_here:
             return
         with classic():
-            _end_service(self._own.spark)
+            ended = self.how_ended()
+            if not ended:
+                _end_service(self._own.spark)
             self._own.stop()
-            if self._own.launched:
+            if self._own.launched and not ended:
                 archive.build_in_background()
 
 

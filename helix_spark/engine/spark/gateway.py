@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any, cast
 
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import parse_submit_arguments, properties_text
-from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.errors import CatalogError, EndedError, HelixError, SetupError
 
 QUIET = (
     # The JVM and its libraries print these past any logging configuration; they say nothing a user could act on.
@@ -52,6 +53,9 @@ AFTER_ITS_END = (
 
 _PATIENCE = 1.0
 """Seconds."""
+
+_TO_END = 2.0
+"""Seconds that a JVM has to end once it is told to."""
 
 _COLLECTORS = re.compile(r"-XX:\+Use\w+GC\b")
 
@@ -127,7 +131,53 @@ def _quoted(flag: str) -> str:
     return f'"{flag}"' if " " in flag else flag
 
 
-def launch(settings: Mapping[str, str]) -> Any:
+class JvmStart:
+    """The start of a JVM, which any thread may give up.
+
+    Attributes:
+        given_up: whether nothing is to be left of it.
+    """
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start the JVM's process, as `subprocess.Popen` does.
+
+        It leads a session of its own: a terminal's signals are for this process, which ends the JVM. Also where this
+        process is killed, the JVM ends, for its standard input ends then. So pyspark's `preexec_fn`, which has the JVM
+        ignore SIGINT, is not needed. It would have Python fork, and run gRPC's handlers of forks, which may hang.
+
+        Raises:
+            EndedError: the start was given up before.
+        """
+        if self.given_up:
+            raise EndedError("the start of Spark was given up")
+        options.pop("preexec_fn", None)
+        # Known before it runs: an interrupt may come at any moment.
+        process = self._process = subprocess.Popen.__new__(subprocess.Popen)
+        process.__init__(command, start_new_session=True, **options)  # type: ignore[misc]  # see above
+        return process
+
+    def give_up(self) -> None:
+        """End the JVM, whether its start is under way or done."""
+        self.given_up = True
+        process = self._process
+        if process is None or getattr(process, "pid", None) is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        for sign in (signal.SIGTERM, signal.SIGKILL):  # by the first the JVM removes its temporary folders
+            if process.poll() is not None:
+                return
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, sign)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TO_END)
+
+
+def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
     """Start the JVM and return py4j's gateway to it.
 
     The settings may hold secrets. Each user of the machine can read a command line, so they go through a file that
@@ -135,9 +185,9 @@ def launch(settings: Mapping[str, str]) -> Any:
 
     Raises:
         SetupError: the JVM did not start; with the end of its output.
+        EndedError: the start was given up meanwhile.
     """
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.java_gateway import launch_gateway
+    from pyspark import java_gateway
 
     readable, writable = os.pipe()
     said = _ForwardedErrors(readable)
@@ -151,16 +201,24 @@ def launch(settings: Mapping[str, str]) -> Any:
                 SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}",
                 PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others)),
             ):
-                made = launch_gateway(None, {"stderr": writable})  # type: ignore[no-untyped-call]  # pyspark's own gap
+                java_gateway.Popen = start.popen  # type: ignore[assignment, attr-defined]  # a name of its module
+                made = java_gateway.launch_gateway(None, {"stderr": writable})  # type: ignore[no-untyped-call]
             keep_from_children()
             return made
-    except PySparkRuntimeError as error:
+    except BaseException as error:
+        given_up = start.given_up
+        start.give_up()
+        if type(error).__name__ != "PySparkRuntimeError":
+            raise
+        if given_up:
+            raise EndedError("the start of Spark was given up") from error
         raise SetupError(
             "the JVM of Spark's driver did not start",
             exists=said.tail() or None,
             remedy="run `helix doctor`; look at spark.driver.memory and spark.driver.extraJavaOptions, if you set them",
         ) from error
     finally:
+        java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
         os.close(writable)
 
 
@@ -179,8 +237,8 @@ def exit_status(patience: float = 0.0) -> int | None:
     return cast("int | None", process.returncode)
 
 
-def how_ended(error: BaseException) -> str | None:
-    """How the JVM ended, in words, if that is what an error is about; None if it runs."""
+def how_ended(error: BaseException | None = None) -> str | None:
+    """Return how the JVM ended, in words, if that is what an error is about; None if it runs."""
     # Its end breaks connections first, and is known a moment later.
     broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
     status = exit_status(_PATIENCE if broken else 0.0)

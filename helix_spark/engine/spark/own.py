@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
 from sysconfig import get_paths
 from threading import Lock
 from types import MappingProxyType
@@ -60,9 +61,16 @@ class OwnSession:
 
     def stop(self) -> None:
         """Stop it; tables saved in its throw-away warehouse go with it. No-op in a forked child."""
-        if self._home.is_here:
-            self.spark.stop()
-            self._discard()
+        if not self._home.is_here:
+            return
+        try:
+            if gateway.exit_status() is None:
+                self.spark.stop()
+        except Exception as error:
+            if gateway.how_ended(error) is None:
+                raise
+        gateway.forget_ended()
+        self._discard()
 
 
 def planned_settings(
@@ -125,28 +133,45 @@ def import_pyspark() -> None:
 
 def start(
     author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE,
-    defaults: Mapping[str, str] = _NO_STORE,
+    defaults: Mapping[str, str] = _NO_STORE, jvm_start: gateway.JvmStart | None = None,
 ) -> OwnSession:
-    """Starts a session of our own.
+    """Start a session of our own. Where that fails or is interrupted, nothing is left of its JVM.
 
     Args:
         author: settings of the author's.
         record_classes: where the JVM, when it ends, shall write an archive of its classes.
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
         defaults: settings that hold where neither the author nor what is around says another; else Helix's own.
+        jvm_start: the start of the JVM, for a caller that may give it up.
 
     Raises:
         SetupError: Java, Spark or the jars are not there or do not fit together.
+        EndedError: the start was given up.
     """
     begun = time.perf_counter()
     with suppress(ImportError):  # said below, with what to do
         import_pyspark()
-    warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+    jvm_start, warehouse = jvm_start or gateway.JvmStart(), tempfile.mkdtemp(prefix="helix-warehouse-")
+    launched = not _jvm_is_given()
+    try:
+        spark = _started(author, record_classes, store, defaults, jvm_start, warehouse)
+    except BaseException:
+        if launched:
+            jvm_start.give_up()
+            gateway.forget_ended()
+        rmtree(warehouse, ignore_errors=True)
+        raise
+    return OwnSession(spark, time.perf_counter() - begun, launched, warehouse)
+
+
+def _started(
+    author: Mapping[str, str], record_classes: Path | None, store: Mapping[str, str], defaults: Mapping[str, str],
+    jvm_start: gateway.JvmStart, warehouse: str,
+) -> SparkSession:
     settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store, defaults)
     jars = delta_jars()
     further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
-    launched = not _jvm_is_given()
-    if not launched:
+    if _jvm_is_given():
         settings = _add_to_given_jvm("io.delta.sql.DeltaSparkSessionExtension", jars, settings)
         if further:
             settings = _add_to_given_jvm(S3A, further, settings)
@@ -160,8 +185,8 @@ def start(
         if further:
             # Not on the class path proper: an archive made without them would not fit any more.
             settings["spark.jars"] = _with_jars(settings, further)
-        _launch(settings)
-    return OwnSession(_session(settings), time.perf_counter() - begun, launched, warehouse)
+        _launch(settings, jvm_start)
+    return _session(settings)
 
 
 def _jvm_is_given() -> bool:
@@ -214,10 +239,10 @@ def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> str:
     return ",".join([*given, *(str(jar) for jar in jars)])
 
 
-def _launch(settings: Mapping[str, str]) -> None:
+def _launch(settings: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
     from pyspark import SparkContext
 
-    SparkContext._ensure_initialized(gateway=gateway.launch(settings))
+    SparkContext._ensure_initialized(gateway=gateway.launch(settings, jvm_start))
 
 
 def _session(settings: Mapping[str, str]) -> SparkSession:

@@ -89,6 +89,7 @@ class SessionProvider:
         self._opened: SparkSession | None = None
         self._usable = False
         self._starting: Future[OwnSession] | None = None
+        self._jvm_start = gateway.JvmStart()
 
     @property
     def started(self) -> bool:
@@ -212,6 +213,8 @@ class SessionProvider:
             self._usable, self._worked, self.start_seconds = False, False, 0.0
         if opened is not None:
             opened.stop()
+        if starting is not None and not starting.done():
+            self._jvm_start.give_up()
         if starting is not None and starting.exception() is None:
             own = starting.result()
             own.stop()
@@ -270,16 +273,20 @@ class SessionProvider:
             )
         if starting is None or (starting.done() and starting.exception() is not None):
             self._starting = starting = Future()
+            self._jvm_start = gateway.JvmStart()
             self._on_start()
             # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
             threading.Thread(
-                target=_fulfil, args=(starting, self._settings, self._store), name="helix-session-start", daemon=True
+                target=_fulfil, args=(starting, self._settings, self._store, self._jvm_start),
+                name="helix-session-start", daemon=True,
             ).start()
         return starting
 
 
-def _fulfil(promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str]) -> None:
+def _fulfil(
+    promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart
+) -> None:
     try:
-        promise.set_result(start(settings, store=store))
+        promise.set_result(start(settings, store=store, jvm_start=jvm_start))
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
         promise.set_exception(error)

@@ -1,0 +1,108 @@
+"""The start of a JVM that is interrupted or given up leaves no process behind."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from helix_spark.engine.spark import gateway
+from helix_spark.errors import EndedError, SetupError
+
+SUBMIT = """#!/bin/sh
+sleep 60 &
+echo $! $$ > {folder}/pids.new
+mv {folder}/pids.new {folder}/pids
+wait
+"""
+
+
+@pytest.fixture
+def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """The processes that a start has begun, of a Spark that never comes up."""
+    submit = tmp_path / "bin" / "spark-submit"
+    submit.parent.mkdir()
+    submit.write_text(SUBMIT.format(folder=tmp_path))
+    submit.chmod(0o755)
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+
+    def begun() -> list[int]:
+        until = time.monotonic() + 20
+        while not (tmp_path / "pids").exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+
+    return begun
+
+
+@pytest.fixture(autouse=True)
+def heard_by_python() -> Iterator[None]:
+    """Python hears SIGINT, also in what a shell starts with ``&``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def have_ended(pids: list[int]) -> bool:
+    """Return whether processes end within moments."""
+    until = time.monotonic() + 5
+    while any(map(is_there, pids)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not any(map(is_there, pids))
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
+    except FileNotFoundError:
+        return False
+
+
+def test_an_interrupt_ends_what_was_begun(pids: Callable[[], list[int]]) -> None:
+    begun: list[int] = []
+
+    def interrupt() -> None:
+        begun.extend(pids())
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        gateway.launch({}, gateway.JvmStart())
+    assert begun
+    assert have_ended(begun)
+
+
+def test_another_thread_gives_a_start_up(pids: Callable[[], list[int]]) -> None:
+    start = gateway.JvmStart()
+    with ThreadPoolExecutor(1) as pool:
+        launched = pool.submit(gateway.launch, {}, start)
+        begun = pids()
+        start.give_up()
+        with pytest.raises(EndedError):
+            launched.result(20)
+    assert have_ended(begun)
+
+
+def test_what_was_given_up_before_is_not_begun(pids: Callable[[], list[int]], tmp_path: Path) -> None:
+    start = gateway.JvmStart()
+    start.give_up()
+    with pytest.raises(EndedError):
+        gateway.launch({}, start)
+    assert not (tmp_path / "pids").exists()
+
+
+def test_a_jvm_that_is_killed_while_it_starts_is_told_as_that(pids: Callable[[], list[int]]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        launched = pool.submit(gateway.launch, {}, gateway.JvmStart())
+        begun = pids()
+        os.kill(begun[1], signal.SIGKILL)
+        with pytest.raises(SetupError, match="the JVM of Spark's driver did not start"):
+            launched.result(20)

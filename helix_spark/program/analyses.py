@@ -31,9 +31,8 @@ _ACCEPTED, _REFUSED = AnswerForm("analyze", "schema"), AnswerForm("analyze", "ex
 """The forms of answers to an analysis: a schema, or the text of a refusal."""
 
 _DEEP = 60
-"""Steps on top of each other from which on a plan is known by its own words alone: each question about the whole of it
-would take time that grows with the square of the steps of a loop."""
-
+"""Steps on top of each other at most for a plan to be analysed at its line: in a loop of hundreds of steps that would
+take time that grows with their square. Deeper ones are analysed when rows are asked for."""
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -78,7 +77,7 @@ class Analyses:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.steps.signer.around, step.identity)
         said = None if step.chance else self._known.get(identity) or self._recorded(identity)
-        if said is None and all(map(self.has, step.handles)):
+        if said is None and step.depth <= _DEEP and all(map(self.has, step.handles)):
             said = self._looked_up_or_asked(frame, step, identity)
         if said is None:
             return step
@@ -90,10 +89,10 @@ class Analyses:
         return step
 
     def _looked_up_or_asked(self, frame: Any, step: Step, identity: str) -> Any | None:
-        """The answer to the same question in other words, where these are not too many; else the server's."""
+        """The answer to the same question in other words; else the server's."""
         started, request = time.perf_counter(), schema_request(frame)
         what = request.schema
-        if step.chance or step.depth > _DEEP:
+        if step.chance:
             question = Question(identity, identity, "analysis", what, step.chance, tuple(sorted(step.handles)))
         else:
             question = self.steps.signer.question("analysis", what)

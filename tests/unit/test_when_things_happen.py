@@ -117,6 +117,16 @@ def test_a_loop_over_known_columns_asks_nothing(runs: Runs) -> None:
     assert asked.count("schema") == 1, "only SQL text is analysed"
 
 
+def test_a_deep_loop_is_not_analysed_at_each_step(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        table = rows(spark)
+        for number in range(100):
+            table = table.selectExpr("*", f"unknown({number}) AS c{number}")
+        return table.collect()
+
+    assert [kind(one) for one in runs.run(program).asked].count("schema") < 65
+
+
 def test_files_that_were_added_before_spark_listed_them_are_no_answer_on_record(runs: Runs) -> None:
     def program(*, late: bool) -> Program:
         def run(spark: Any) -> Any:

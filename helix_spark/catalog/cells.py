@@ -89,19 +89,23 @@ class Number:
     most: float
 
     def all_fit(self, values: Sequence[Any]) -> bool:
-        kinds = set(map(type, values))
-        if not kinds <= self._kinds or (float in kinds and not all(map(math.isfinite, values))):
-            return False
-        return not values or (min(values) >= self.least and max(values) <= self.most)
+        # Python compares whole numbers of any size with floats; NaN is in no range.
+        return set(map(type, values)) <= self._kinds and all(self.least <= value <= self.most for value in values)
 
     def misfit(self, value: Any) -> str:
         if type(value) not in self._kinds:
             return f"it is a {type(value).__name__}"
-        return "" if math.isfinite(value) and self.least <= value <= self.most else f"it is {value:.4g}"
+        if self.least <= value <= self.most:
+            return ""
+        return f"it is {value:.4g}" if isinstance(value, float) or abs(value) < _LONG else "it has too many digits"
 
     @property
     def _kinds(self) -> set[type]:
         return {int} if isinstance(self.least, int) else {int, float}
+
+
+_LONG = 10**300
+"""A whole number from here on is not written as a float."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ they ask anything; what is read for the first time is asked once more, under the
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, reads_unknown, seen_from_json
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
@@ -102,7 +102,7 @@ class WatchedFunctions:
     def _read(self, code: str) -> Seen:
         text = self.recorded(code)
         try:
-            said = json.loads(text) if text else {}
+            said = parsed(text) if text else {}
             sound = all(isinstance(part, dict) and all(map(_is_text, part.items())) for part in said.values())
             return seen_from_json(text) if text and sound else NOTHING_SEEN
         except (ValueError, TypeError, AttributeError):  # no text of ours: then nothing is known

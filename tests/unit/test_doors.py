@@ -1,0 +1,481 @@
+"""All doors into a catalog, each fed by one fuzzer: what a stranger wrote is an error in words, or is not there.
+
+A door is a way by which bytes or texts of a catalog reach a reader. `test_every_reader_is_behind_a_door` finds the
+readers by what they call: one that no door exercises, and that `NOT_OF_A_CATALOG` does not name, makes it fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
+from hashlib import sha256
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("starlette", reason="the extra `ui` is not installed")
+pytest.importorskip("httpx2", reason="requests in-process need httpx2")
+
+from starlette.testclient import TestClient
+
+from benchmarks.faults.model_digests import digest_of_model
+from benchmarks.fuzzing import VALUES, mutated, mutated_texts
+from benchmarks.shown_catalogs import run_id, signature_of_node
+from helix_spark.capture.answer_fields import StrangeAnswerError
+from helix_spark.capture.answer_gate import AnswerForm
+from helix_spark.capture.answer_texts import answer_of_text
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.cells import parsed_schema
+from helix_spark.catalog.journal.rows import Misfit, from_columns
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.records import (
+    AnswerRecord,
+    ArtifactRecord,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+)
+from helix_spark.catalog.run_progress import Progress, RunningNode
+from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
+from helix_spark.catalog.verification import verify
+from helix_spark.cli.checkout import where_it_was
+from helix_spark.cli.main import helix
+from helix_spark.engine.results.loading import checked
+from helix_spark.errors import HelixError
+from helix_spark.past.model_card import card_from
+from helix_spark.past.table_preview import preview_from
+from helix_spark.program.live_answers import LiveAnswers
+from helix_spark.program.stored_tables import PLACE, StoredTable
+from helix_spark.program.watched_functions import WatchedFunctions
+from helix_spark.signature.difference import parts_to_json
+from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.ui.app import make_app
+
+WORKFLOW, RUNNING = "w", 3
+MOST_SECONDS = 60
+"""Of one look; on a machine with much else to do."""
+MOST_MEMORY = 300 << 20
+"""Bytes that a door may take above what the process had."""
+
+
+def observed(folder: Path) -> str:
+    return json.dumps({"files": {str(folder / "w.txt"): "0" * 64}, "listed": {str(folder): "1" * 64}, "drew": True})
+
+
+def build(root: Path) -> Catalog:
+    """A catalog with records of each kind, a table, a model, a value, a run under way and a lease."""
+    catalog = Catalog.open(root, create=True)
+    for number in (1, 2):
+        _record_run(catalog, number)
+    _store(catalog)
+    catalog.answers.append([AnswerRecord(digest("q"), WORKFLOW, 1, 1.7e9, 0.5, "b" * 40)])
+    catalog.leases.take(run_id(RUNNING))
+    catalog.start_iteration(IterationRecord(run_id(RUNNING), WORKFLOW, RUNNING, "running", 1.7e9))
+    node = RunningNode("data", "source", (), "compute", "new", 1.0, False)
+    catalog.note_progress(Progress(WORKFLOW, RUNNING, (node,), {"data": 0.5}, {}, began=1.7e9))
+    return catalog
+
+
+def _record_run(catalog: Catalog, number: int) -> None:
+    run, names = run_id(number), ("data", "model", "auc")
+    record = catalog.start_iteration(IterationRecord(
+        run, WORKFLOW, number, "running", 1.7e9 + number, message="a message", parameters=json.dumps({"reg": 0.1}),
+        plan=json.dumps({"policy": "joint", "budget": 2_000_000, "used": 1000, "run_all_seconds": 9.0}),
+        versions=json.dumps({"python": "3.11"}),
+    ))
+    nodes = [
+        NodeRecord(
+            run, WORKFLOW, number, name, "scanner", names[max(0, place - 1) : place], "compute", "it is new",
+            signature_of_node(name, number), signature_of_node(name, number),
+            parts_to_json([Part(Group.CODE, name, digest(name, str(number)), "text")]), code="def f(): ...",
+            seconds=0.5, predicted_seconds=1.0, bytes=1000, rows=3, output=name == "auc", started=0.5,
+        ) for place, name in enumerate(names)
+    ]
+    results = [
+        ResultRecord(one.declared, one.signature, WORKFLOW, one.name, one.kind, number, compute_seconds=1.0,
+                     observed=observed(Path("/data")))
+        for one in nodes
+    ]
+    text = f"def f():\n    return {number}\n"
+    file = FileRecord(sha256(text.encode()).hexdigest(), "w.py", text)
+    catalog.keep_file(file)
+    end = replace(
+        record, status="done", seconds=2.5, file="/home/me/w.py", file_digest=file.digest,
+        outputs=json.dumps({"auc": 0.8, "rows": {"table": "data", "rows": 3}}),
+    )
+    catalog.append_iteration(end, nodes, results)
+
+
+def _store(catalog: Catalog) -> None:
+    table = catalog.begin_attempt(signature_of_node("data", 1), "table")
+    rows = pa.table({"x": [1.0, 2.0, 3.0], "v": [[1.0], None, [3.0]], "s": ["a", "b", None]})
+    stats = catalog.write_arrow(table, rows)
+    catalog.publish(catalog.vouch(ArtifactRecord(
+        table.signature, table.attempt, "table", "published", WORKFLOW, "data", 1, 1.7e9, bytes=stats.bytes,
+        rows=stats.rows, files=stats.files, version=0, schema=stats.schema, digest=catalog.written_digest(table),
+    )))
+    model = catalog.begin_attempt(signature_of_node("model", 2), "model")
+    assert model.path is not None
+    (model.path / "metadata").mkdir(parents=True)
+    named = "org.apache.spark.ml.feature.VectorAssembler"
+    metadata = {"class": named, "uid": "va_1", "paramMap": {"stageUids": ["a_1"]}}
+    (model.path / "metadata" / "part-00000").write_text(json.dumps(metadata) + "\n")
+    catalog.publish(catalog.vouch(ArtifactRecord(
+        model.signature, model.attempt, "model", "published", WORKFLOW, "model", 2, 1.7e9,
+        bytes=physical_bytes(model.path), digest=digest_of_model(model.path),
+    )))
+    value = catalog.begin_attempt(signature_of_node("auc", 2), "value")
+    catalog.publish(ArtifactRecord(
+        value.signature, value.attempt, "value", "published", WORKFLOW, "auc", 2, 1.7e9, value='{"auc": 0.8}',
+    ))
+
+
+def look_at_records(root: Path) -> None:
+    catalog = Catalog.open(root, create=False)
+    catalog.check_writable()
+    for workflow in (WORKFLOW, *catalog.workflows()):
+        catalog.snapshot(workflow)
+        for record in catalog.iterations(workflow):
+            catalog.nodes(record)
+            catalog.progress(record)
+            catalog.file_text(record.file_digest)
+        catalog.measured(workflow, ["data", "auc"])
+        answers = catalog.answers.read(workflow, 10)
+        _ = answers.of(digest("q"))
+    _ = catalog.results(declared={signature_of_node("auc", 2)}, signatures={signature_of_node("data", 1)})
+    _ = (catalog.loads(), catalog.bytes_used(), catalog.nodes_recorded(), catalog.last_events(), catalog.left_out)
+    catalog.leases.find(run_id(RUNNING))
+    list(catalog.leases.names())
+    catalog.leases.is_dead(run_id(RUNNING), untouched=1e9)
+
+
+def look_at_results(root: Path) -> None:
+    catalog = Catalog.open(root, create=False)
+    for record in catalog.live():
+        folder = catalog.path_of(record)
+        if folder is not None:
+            with error_in_words(ValueError, OSError):
+                read_manifest(folder)
+        if record.kind == "model" and folder is not None:
+            with error_in_words():
+                checked(record, folder)
+        for read in (catalog.check_table, catalog.read_arrow, catalog.check_rows) if record.kind == "table" else ():
+            with error_in_words():
+                read(record)
+        if record.kind == "table":
+            with error_in_words():
+                catalog.first_rows(record, 10, 5)
+    verify(catalog, deep=True)
+    catalog.repair(dry_run=True)
+    catalog.gc(dry_run=True)
+
+
+def look_at_pages(root: Path) -> None:
+    client = TestClient(make_app(Catalog.open(root, create=False)), base_url="http://localhost")
+    for page in ("?", "iteration?number=2&", f"iteration?number={RUNNING}&", "storage?", "metrics?", "compare?a=1&b=2&",
+                 "node?number=2&node=auc&", "node?number=1&node=data&"):
+        client.get(f"/{page}workflow={WORKFLOW}")
+
+
+def look_by_commands(root: Path) -> None:
+    table, value, file = (str(root.parent / name) for name in ("data.csv", "a.json", "w.py"))
+    for words in (["log"], ["log", "--json"], ["show", "2"], ["show", "1", "--json"], ["diff", "1", "2"], ["verify"],
+                  ["export", "1", "data", table], ["export", "2", "auc", value], ["checkout", "1", file]):
+        done = CliRunner().invoke(helix, [*words, "--catalog", str(root)])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        for made in ("data.csv", "a.json", "w.iteration-1.py"):
+            (root.parent / made).unlink(missing_ok=True)
+
+
+LOOKS: dict[str, Callable[[Path], None]] = {
+    "records": look_at_records, "results": look_at_results, "pages": look_at_pages, "commands": look_by_commands,
+}
+
+
+@contextmanager
+def error_in_words(*more: type[Exception]) -> Iterator[None]:
+    """Let a look end by an error of Helix's, or of further types that its reader is documented to raise."""
+    with suppress(HelixError, *more):
+        yield
+
+
+class _TooLongError(Exception):
+    """A look has not ended."""
+
+
+_allowed: list[str] = []
+_strange: list[str] = []
+_ACTS = frozenset({"pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect"})
+
+
+def _hook(event: str, given: tuple[Any, ...]) -> None:
+    if not _allowed:
+        return
+    if event in _ACTS:
+        _strange.append(f"{event} {given!r:.200}")
+    elif event == "open" and isinstance(given[0], str | bytes):
+        name = os.path.abspath(os.fsdecode(given[0]))  # noqa: PTH100 - a text
+        if not name.startswith(tuple(_allowed)) and not re.fullmatch(r"/proc/\d+/stat", name):  # of a lease's holder
+            _strange.append(f"open {name}")
+
+
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """Hold a look to its limits: time, memory, nothing executed, nothing opened but what is below a folder."""
+    def late(number: int, frame: FrameType | None) -> None:
+        raise _TooLongError
+
+    project = str(Path(__file__).resolve().parents[2])
+    # Above the test's folder lies the sound catalog, whose lease is still kept alive.
+    here = [str(folder.parent), "/proc/self/", sys.prefix, sys.base_prefix, project, "/etc/localtime", "/dev/null",
+            f"{tempfile.gettempdir()}/helix-"]  # its own copies of models
+    before, handler = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, signal.signal(signal.SIGALRM, late)
+    signal.alarm(MOST_SECONDS)
+    _strange.clear()
+    _allowed[:] = here
+    try:
+        yield
+    finally:
+        _allowed.clear()
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+    assert _strange == []
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10 < MOST_MEMORY
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = LocalPath(tmp_path_factory.mktemp("sound") / "catalog")
+    build(root)
+    for look in LOOKS.values():
+        look(root)
+    return root
+
+
+SEED, VARIANTS = os.environ.get("HELIX_FUZZ_SEED", "0"), int(os.environ.get("HELIX_FUZZ", "2"))
+"""Another seed gives other variants; of each file so many are tried."""
+
+
+def _place(error: BaseException) -> str:
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "helix_spark" in one.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
+
+
+def files_of(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def harm_of(sound: Path, folder: Path, look: str, cases: Iterable[tuple[str, int]]) -> list[str]:
+    """Look at a catalog with a variant of one file, for each of some files and variants; return what went wrong."""
+    wrong = []
+    for name, number in cases:
+        root = LocalPath(folder / "catalog")
+        shutil.copytree(sound, root)
+        *_, content = mutated(f"{SEED} {name} {number}", (sound / name).read_bytes(), number + 1)
+        (root / name).write_bytes(content)
+        if number % 2:  # a stranger would make the checksums fit
+            for beside in (root / name).parent.glob(f".{Path(name).name}.crc"):
+                beside.unlink()
+        try:
+            with watched(folder), error_in_words():
+                LOOKS[look](root)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is harm
+            wrong.append(f"{name}, variant {number}: {error!r:.300} at {_place(error)}")
+        shutil.rmtree(root)
+    return wrong
+
+
+SOME = {"records": 8, "results": 8, "pages": 3, "commands": 2}
+"""Files that a look is tried on in the suite; on all of them where there is time."""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_file_of_a_catalog_harms_who_looks(sound: Path, tmp_path: Path, look: str) -> None:
+    draw = random.Random(f"{SEED} {look}")
+    cases = [(name, draw.randrange(8)) for name in draw.sample(files_of(sound), SOME[look])]
+    assert harm_of(sound, tmp_path, look, cases) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("look", LOOKS)
+def test_nor_does_any_other(sound: Path, tmp_path: Path, look: str) -> None:
+    cases = [(name, number) for name in files_of(sound) for number in range(VARIANTS)]
+    assert harm_of(sound, tmp_path, look, cases) == []
+
+
+@pytest.mark.parametrize("kind", [IterationRecord, NodeRecord, ArtifactRecord, ResultRecord, AnswerRecord, FileRecord])
+def test_no_value_in_a_field_of_a_record_harms_who_reads(kind: type[Any]) -> None:
+    for each in fields(kind):
+        for value in VALUES:
+            (row,) = from_columns({one.name: [value if one.name == each.name else None] for one in fields(kind)}, kind)
+            assert isinstance(row, Misfit | kind)
+
+
+def _reads(text: str) -> object:
+    return WatchedFunctions(lambda _: text).identity("c" * 64)
+
+
+def _partitions(text: str) -> object:
+    with error_in_words(ValueError):
+        return StoredTable((), text, {}).partitions
+
+
+def _answer(text: str) -> object:
+    with error_in_words(StrangeAnswerError):
+        return answer_of_text(AnswerForm("analyze", "schema"), text)
+
+
+def _live(text: str, folder: Path) -> object:
+    (folder / f"{'a' * 64}.answer").write_bytes(text.encode(errors="surrogatepass"))
+    return LiveAnswers(folder).answer("a" * 64)
+
+
+TABLE = json.dumps({"type": "struct", "fields": [
+    {"name": PLACE, "type": "long", "nullable": True, "metadata": {"partitions": 3}},
+]})
+PREVIEW = json.dumps({"columns": [["a", "int64"]], "rows": [[1], [None]], "cut": False})
+TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
+    "what functions read": (_reads, json.dumps({"files": {"/data/a.csv": "0" * 64}, "environment": {"A": "1" * 64}})),
+    "a table's schema": (_partitions, TABLE), "an answer": (_answer, "b" * 40),
+    "a table's first rows": (preview_from, PREVIEW), "a model's card": (card_from, json.dumps({"kind": "x"})),
+    "where a file was": (lambda text: where_it_was(text, Path("/home/me")), "/home/me/jobs/w.py"),
+}
+
+
+@pytest.mark.parametrize("door", TEXTS)
+def test_no_text_of_a_record_harms_who_reads(tmp_path: Path, door: str) -> None:
+    read, text = TEXTS[door]
+    read(text)
+    for variant in mutated_texts(door, text, 300):
+        with watched(tmp_path):
+            read(variant)
+
+
+READING = frozenset({
+    "FromString", "MergeFromString", "ParquetFile", "ParseFromString", "b64decode", "loads", "mapping", "open_binary",
+    "open_regular", "open_stream", "parsed", "parsed_schema", "parts_from_json", "read_at_most", "read_message",
+    "read_regular", "read_schema", "read_stamped", "read_table", "readable", "scan_folder", "seen_from_json", "text_in",
+})
+"""What a reader of a catalog calls: it takes bytes from a file, or makes values of bytes and texts."""
+
+PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
+
+
+def readers() -> set[tuple[str, str]]:
+    """The functions that call one of `READING`, by file and name."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                calls = (one.func for one in ast.walk(function) if isinstance(one, ast.Call))
+                names = {one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", "") for one in calls}
+                if names & READING:
+                    found.add((str(file.relative_to(PACKAGE)), function.name))
+    return found
+
+
+def exercised(act: Callable[[], None]) -> set[tuple[str, str]]:
+    """The functions of the package that run meanwhile, by file and name."""
+    seen: dict[int, CodeType] = {}
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        seen[id(frame.f_code)] = frame.f_code
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]  # None ends it; typeshed does not say so
+    ours = [code for code in seen.values() if code.co_filename.startswith(str(PACKAGE))]
+    return {(os.path.relpath(code.co_filename, PACKAGE), code.co_name) for code in ours}
+
+
+def test_every_reader_is_behind_a_door(sound: Path) -> None:
+    def all_doors() -> None:
+        parsed_schema.cache_clear()
+        for look in LOOKS.values():
+            look(sound)
+        for read, text in TEXTS.values():
+            read(text)
+
+    behind = exercised(all_doors)
+    left = {f"{file} {name}" for file, name in readers() - behind}
+    assert sorted(left - NOT_OF_A_CATALOG.keys()) == [], "a reader that no door exercises: add a door for it"
+    assert sorted(NOT_OF_A_CATALOG.keys() - left) == [], "behind a door now, or gone"
+
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "answers, which tests/unit/test_answer_gate.py feeds": (
+        "capture/answer_fields.py _is_metadata", "capture/answer_gate.py _type_of",
+        "capture/answer_gate.py parse_answer", "capture/arrow_stream.py read_batch",
+    ),
+    "plans of functions, which tests/unit/test_recalled_plans.py feeds": (
+        "capture/kept_plans.py recalled", "iteration/recalled_plans.py _recalled_or_called",
+        "iteration/recalled_plans.py _told",
+    ),
+    "files that records name, which tests/unit/test_recorded_names.py feeds": (
+        "hermetic/seen.py names_in", "signature/folders.py content_digest", "signature/functions/source.py read_lines",
+        "signature/data_version.py _samples", "iteration/provenance.py _still_declares", "cli/checkout.py _holds",
+    ),
+    "a field that the rule of its record has parsed before": (
+        "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
+        "dag/influence.py from_json", "engine/results/loading.py _stored_columns", "engine/results/loading.py load",
+        "engine/results/narrow_tables.py with_left_out", "iteration/knowing.py known",
+        "iteration/knowing.py known_nodes", "iteration/on_record.py _of_what_is_there",
+        "iteration/on_record.py _why_unknown", "iteration/recorded.py __init__", "iteration/recording.py with_ending",
+        "past/edit_message.py edit_message", "program/program_record.py _edit",
+        "program/program_record.py parts_before",
+        "tracking/entry.py _of_stages", "tracking/entry.py _plan", "tracking/entry.py _texts",
+        "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
+    ),
+    "a stored result that a check has seen before": (
+        "catalog/tables/model_files.py _unquoted", "catalog/tables/spark_types.py told_by_arrow",
+        "engine/results/model_contents.py _content", "engine/results/model_contents.py _of_table",
+        "engine/spark/table_files.py can_be_files", "engine/spark/table_files.py frame_over_files",
+        "program/recorded_answers.py _class_of", "program/stored_tables.py is_exact",
+    ),
+    "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
+        "catalog/journal/log_end.py version_of", "catalog/journal/survey.py _from_checkpoint",
+        "catalog/journal/survey.py _mentioned", "catalog/places/object_store.py keep_as",
+    ),
+    "what this run made itself": (
+        "capture/connect_session.py column_of", "capture/connect_session.py frame_of",
+        "capture/connect_session.py register_function", "capture/kept_plans.py kept",
+        "capture/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
+        "catalog/places/catalog_folder.py make_catalog", "engine/lowering/plain_plans.py class_names",
+        "engine/lowering/source_reads.py _schema", "engine/lowering/undeclared.py _called",
+        "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",
+        "program/stored_tables.py schema_with_place",
+    ),
+    "a process that Helix started": (
+        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "iteration/audit_process.py parts",
+        "project/stale_runs.py plan_told", "tracking/courier.py _answer", "tracking/sender.py main",
+    ),
+}
+"""Readers that no door here exercises, by what they read."""
+
+NOT_OF_A_CATALOG = {reader: what for what, each in ELSEWHERE.items() for reader in each}

@@ -63,8 +63,8 @@ class SessionCommands:
         pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
         self.note_settings(new, request)
-        if self.served.told or not all(name.startswith("spark.sql.") for name in new):
-            return self.served.send(request)[0]  # Spark says which of the others may be set
+        if self.served.told or any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new):
+            return self.served.send(request)[0]  # Spark says which of its own may be set
         self.signer.state.requests.append(request)
         return pb.ConfigResponse()
 

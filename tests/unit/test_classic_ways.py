@@ -201,3 +201,13 @@ def test_a_table_in_an_expression_is_part_of_the_question(tmp_path: Path) -> Non
     assert runs.run(program(6)).started
     assert not runs.run(program(6)).started
     assert runs.run(program(7)).started
+
+
+def test_names_that_are_none_of_sparks_are_set_without_it(tmp_path: Path) -> None:
+    def program(spark: Any) -> str:
+        spark.conf.set("my_key", "my_value")
+        return str(spark.conf.get("my_key"))
+
+    runs = Runs(tmp_path)
+    assert not runs.run(program).started
+    assert runs.returned == "my_value"

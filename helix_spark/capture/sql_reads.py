@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from helix_spark.capture.sql_words import tokens
+from helix_spark.capture.sql_words import spark_functions, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ def read_statement(text: str) -> Statement:
 
     >>> read_statement("WITH a AS (SELECT * FROM t) SELECT * FROM a, `U` JOIN v USING (x)").tables == {"t", "U", "v"}
     True
+    >>> read_statement("SELECT * FROM range(3) JOIN t USING (id)").tables == {"t"}
+    True
+    >>> read_statement("SELECT * FROM table_changes('t', 1)").tables
+    frozenset({'table_changes'})
     >>> read_statement("SELECT * FROM VALUES (1) AS t(a)").in_brackets
     ('t',)
     >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
@@ -55,10 +59,19 @@ def read_statement(text: str) -> Statement:
     is_query = isinstance(tree, exp.Query)
     if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
         return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
-    named = {".".join(part.name for part in one.parts) for one in tree.find_all(exp.Table) if not _is_own(one)}
+    tables = [one for one in tree.find_all(exp.Table) if not _is_function(one) and not _is_own(one)]
+    named = {".".join(part.name for part in one.parts) for one in tables}
     brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
     defines = frozenset(one.alias_or_name.lower() for one in tree.find_all(exp.CTE))
     return Statement(is_query, frozenset(named), in_brackets=brackets, defines=defines)
+
+
+def _is_function(table: Any) -> bool:
+    """Whether a function of Spark's own gives a table, as `range(3)`. Others may read what their arguments name."""
+    from sqlglot import exp
+
+    name = str(table.this.sql(dialect="spark")).partition("(")[0].lower()
+    return isinstance(table.this, exp.Func) and name in spark_functions()
 
 
 def _is_own(table: Any) -> bool:

@@ -150,7 +150,7 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
     before = _memory("VmRSS", fresh=True)
     control_draws()
     session = open_session(answerer, {})
-    take_over(_Taken(session))  # type: ignore[arg-type]  # the script has no functions, which the others are for
+    take_over(_Taken(session, answerer))  # type: ignore[arg-type]  # the script has no functions, which the others are for
     with contextlib.redirect_stdout(printed):
         try:
             script(session)
@@ -171,9 +171,16 @@ class _Taken:
     """A program, as far as pyspark is to take its session for the only one."""
 
     only: Any
+    answerer: Answerer
 
     def session(self, options: Mapping[str, str]) -> Any:
         return self.only
+
+    def settle(self, frame: Any) -> None:
+        self.answerer.settle(frame)
+
+    def columns(self, frame: Any) -> Any:
+        return None
 
 
 def _memory(name: str, *, fresh: bool = False) -> int:

@@ -94,7 +94,7 @@ def test_what_was_answered_from_the_record_is_shown_as_loaded() -> None:
 
 class Slow(FakeServer):
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-        time.sleep(0.2)
+        time.sleep(0.5)
         return super().ExecutePlan(request, metadata)
 
 

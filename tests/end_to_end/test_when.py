@@ -11,7 +11,7 @@ from pathlib import Path
 
 HELIX = str(Path(sys.executable).with_name("helix"))
 
-PROGRAM = '''
+PROGRAM = r'''
 import os
 import shutil
 import sys

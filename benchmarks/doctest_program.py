@@ -94,6 +94,9 @@ class Examples(doctest.DocTestFinder):
 
     choose: tuple[slice, str] = slice(None), ""
 
+    def _from_module(self, module: Any, object: Any) -> bool:
+        return bool(super()._from_module(module, inspect.unwrap(object)))  # type: ignore[misc]  # not in typeshed
+
     def find(self, *given: Any, **named: Any) -> list[doctest.DocTest]:
         part, word = self.choose
         found = [one for one in super().find(*given, **named) if one.examples and word in one.name]

@@ -181,7 +181,7 @@ def summary(name: str, parts: Sequence[list[list[dict[str, Any]]]]) -> Module:
         jvm = jvm or next((key for key, one in again.items() if one.get("jvm")), "")
     reasons = Counter(one["got"] for one in rows if one["outcome"] == "left out")
     return Module(
-        name, len(rows), kinds["skipped"], reasons, kinds["passed"], totals["first"], totals["again"],
+        name, len(rows), kinds["skipped"], dict(reasons), kinds["passed"], totals["first"], totals["again"],
         totals["same"], lost, asked, jvm,
     )
 

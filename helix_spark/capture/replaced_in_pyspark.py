@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import sys
 from dis import opmap
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -75,6 +75,7 @@ def replace_in_pyspark() -> None:
 
     got: Any = classic.SparkSession.Builder.getOrCreate
 
+    @wraps(got)
     def get_or_create(self: Any) -> Any:
         if (into := RECORDING.get()) is not None:
             if not _NAMES.issuperset(self._options):  # which it would set in the session that there is

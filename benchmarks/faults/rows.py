@@ -8,6 +8,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     given_models,
     hostile_answers,
     hostile_models,
+    hostile_names,
     hostile_places,
     hostile_records,
     hostile_tables,
@@ -24,6 +25,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     spark_faults,
     spark_tasks,
     stored_tables,
+    supply,
     surroundings,
     turned_places,
 )

@@ -33,7 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Verbs
 
 def test_there_are_hostile_catalogs_of_all_kinds() -> None:
     assert len(ALL) >= 100
-    assert {"records", "models", "tables", "logs of records", "places and links"} == HOSTILES.keys()
+    assert {
+        "records", "models", "tables", "logs of records", "places and links", "names and metadata",
+    } == HOSTILES.keys()
 
 
 @pytest.mark.parametrize("each", [one for one in ALL if one.name in QUICK], ids=lambda one: one.name)

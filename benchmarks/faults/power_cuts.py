@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
-
 import helix_spark as hx
 from benchmarks.faults import job, spark_job
 from benchmarks.faults.job import Heard, LoadsGladly
@@ -30,7 +28,6 @@ from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
-from helix_spark.cli.main import helix
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import HelixError
 from helix_spark.planner.by_name import policy_named
@@ -230,9 +227,11 @@ def power_cut_behind_outputs(folder: Path, count: int, tally: Tally) -> None:
 def _outputs(catalog: Path, disk: LoggedDisk) -> Iterator[tuple[str, bytes]]:
     """Have commands write files, and yield each with its bytes once it is said to be written."""
     for name, command in _OUTPUTS.items():
-        done = CliRunner().invoke(helix, [*command.format(disk.folder).split(), "--catalog", str(catalog)])
-        if not done.output.startswith(f"wrote {disk.folder / name}"):
-            raise OSError(done.output)
+        words = [*command.format(disk.folder).split(), "--catalog", str(catalog)]
+        command_line = [sys.executable, "-m", "helix_spark", *words]
+        done = subprocess.run(command_line, capture_output=True, text=True, check=False)
+        if not done.stdout.startswith(f"wrote {disk.folder / name}"):
+            raise OSError(done.stdout + done.stderr)
         disk.marks.write_text(name)
         yield name, (disk.folder / name).read_bytes()
 

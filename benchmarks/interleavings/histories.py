@@ -19,6 +19,7 @@ from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.journal import journal, upkeep
 from helix_spark.catalog.leases import holders, leases
+from helix_spark.catalog.places.abilities import PAUSES
 from helix_spark.catalog.tables import attempts
 
 _FAULTS = (
@@ -134,6 +135,7 @@ def history(seed: int, *, traced: bool = False, planted: Callable[[], ExitStack]
     templates = _templates()
     chosen = random.Random(seed)
     random.seed(seed)
+    PAUSES.seed(seed)
     made = World(seed, chosen.choice(_FAULTS), traced=traced)
     world.enter(made)
     DISK[:] = [chosen.choice(templates).copy()]

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.recorded_call import RECORDING, program_here
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.proto import Relation
 
 _HELIX = str(Path(__file__).parents[1])
+
+PASSING_ON: set[CodeType] = set()
+"""Code in place of methods of pyspark's that only watches a call and passes it on."""
 
 
 def settle_frames() -> None:
@@ -48,7 +51,7 @@ def _settling(call: Callable[..., Any], inner: tuple[str, ...]) -> Callable[...,
     def settle(*given: Any, **named: Any) -> Any:
         made = call(*given, **named)
         program = None if RECORDING.get() is not None else program_here()
-        if program is None or sys._getframe(1).f_code.co_filename.startswith(inner):
+        if program is None or _caller_file().startswith(inner):
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
@@ -56,6 +59,14 @@ def _settling(call: Callable[..., Any], inner: tuple[str, ...]) -> Callable[...,
         return made
 
     return settle
+
+
+def _caller_file() -> str:
+    """The file of the code that calls the function which asks this."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code in PASSING_ON:
+        frame = frame.f_back
+    return "" if frame is None else frame.f_code.co_filename
 
 
 def _check_columns(inner: tuple[str, ...]) -> None:
@@ -66,7 +77,7 @@ def _check_columns(inner: tuple[str, ...]) -> None:
 
     def get_item(self: Any, key: Any) -> Any:
         program = None if RECORDING.get() is not None or not isinstance(key, str) or key == "*" else program_here()
-        if program is not None and not sys._getframe(1).f_code.co_filename.startswith(inner):
+        if program is not None and not _caller_file().startswith(inner):
             columns = program.columns(self)
             if columns is not None and key not in columns:
                 program.settle(self.select(key))  # Spark knows what else names a column

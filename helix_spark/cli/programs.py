@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -42,10 +43,10 @@ def run_program(
     """
     check_file(path)
     if os.environ.get(OFF, "").lower() == "off":
-        _run_plainly(path, arguments)
+        _run_plainly(path, arguments, settings)
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
-        _run_plainly(path, arguments)
+        _run_plainly(path, arguments, settings)
     opened = writable_catalog(catalog)
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.classic_need import recorded_need
@@ -54,7 +55,7 @@ def run_program(
 
     if (reason := recorded_need(opened, path, arguments)) is not None:
         tell(f"{reason}, as its last run found: it runs without reuse")
-        _run_plainly(path, arguments)
+        _run_plainly(path, arguments, settings)
     program = PlainProgram(
         path, arguments, opened, settings, tell, rerun_effects, budget=budget,
         live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(), message=message,
@@ -163,7 +164,7 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str]) -> No
             program.close()
         else:
             end_program(program, OvertakenError(str(need)), quiet=True)
-        _replace_process(command)
+        _replace_process(command, program.settings)
 
     program.on_need = start_over
 
@@ -270,13 +271,25 @@ def tell(text: str) -> None:
     say(f"helix: {text}", to_stderr=True)
 
 
-def _run_plainly(path: Path, arguments: Sequence[str]) -> NoReturn:
-    _replace_process([str(path), *arguments])
+def _run_plainly(path: Path, arguments: Sequence[str], settings: Mapping[str, str]) -> NoReturn:
+    _replace_process([str(path), *arguments], settings)
 
 
-def _replace_process(command: Sequence[str]) -> NoReturn:
-    """Go on as a program that runs without Helix, also where its text asks for it."""
+def _replace_process(command: Sequence[str], settings: Mapping[str, str]) -> NoReturn:
+    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.environ[OFF] = "off"
+    os.environ |= {OFF: "off", "PYSPARK_SUBMIT_ARGS": submit_arguments(settings, os.environ)}
     os.execv(sys.executable, [sys.executable, *command])
+
+
+def submit_arguments(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """Return what has a classic session begin with settings, for the variable PYSPARK_SUBMIT_ARGS.
+
+    >>> submit_arguments({"spark.sql.ansi.enabled": "false"}, {})
+    '--conf spark.sql.ansi.enabled=false pyspark-shell'
+    >>> submit_arguments({"spark.app.name": "a b"}, {"PYSPARK_SUBMIT_ARGS": "--master local[2] pyspark-shell"})
+    "--conf 'spark.app.name=a b' --master local[2] pyspark-shell"
+    """
+    words = (f"--conf {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+    return " ".join([*words, environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")])

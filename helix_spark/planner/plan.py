@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from helix_spark.costs.model import Origin
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
@@ -183,6 +182,8 @@ class Plan(Displayed):
     @property
     def guess(self) -> str:
         """How much of what it is expected to take is guessed, as the end of a sentence; empty where nothing is."""
+        from helix_spark.costs.model import Origin  # with graphs, which pages that show a plan do without
+
         computed = [node for node in self.nodes if node.state is State.COMPUTE]
         unknown = sum(node.origin is Origin.KIND for node in computed)
         return f", guessed for {unknown} of {len(computed)} nodes that never ran" if unknown else ""

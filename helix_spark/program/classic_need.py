@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.hermetic.asking import asker
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_text import NeedsClassic, files_of_program, imports_of
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import digest
+from helix_spark.visible_text import visible
 
 _EVENTS = {
     "open": "wrote {}", "os.remove": "removed {}", "os.rename": "renamed {}", "os.mkdir": "made the folder {}",
@@ -100,11 +102,13 @@ def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> Nee
     record = None if record is None else catalog.answers.sound(record)
     if record is None:
         return None
-    try:
-        told = json.loads(record.answer)
-        return NeedsClassic(Path(str(told["file"])), int(told["line"]), str(told["what"])[:200])
-    except (ValueError, KeyError, TypeError):
-        return None  # a damaged record: the run finds out again
+    match mapping(record.answer):
+        case {"file": str(file), "line": int(line), "what": str(what)}:
+            return NeedsClassic(Path(visible(file[:_LONGEST_FILE])), line, visible(what[:_LONGEST_NEED]))
+    return None  # a damaged record: the run finds out again
+
+
+_LONGEST_FILE, _LONGEST_NEED = 4_096, 200
 
 
 def _identity(path: Path, arguments: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -63,13 +64,10 @@ class Watcher:
     lines: set[str] = field(default_factory=set)
     exposed: set[str] = field(default_factory=set)
 
-    def look(self, group: int) -> None:
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(process.name)) == group:
-                    self.lines.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except (OSError, ValueError):
-                continue
+    def look(self, command: int) -> None:
+        for process in _with_descendants(command):
+            with contextlib.suppress(OSError):
+                self.lines.add(Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode())
         for path in self.files():
             try:
                 if _others_may_read(path, self.folder) and _holds_secret(path):
@@ -79,6 +77,19 @@ class Watcher:
 
     def files(self) -> Iterator[Path]:
         return (Path(folder, name) for folder, _, names in os.walk(self.folder) for name in names)
+
+
+def _with_descendants(pid: int) -> list[int]:
+    """A process, and all that it started, in whatever group or session they are."""
+    children: dict[int, list[int]] = {}
+    for stat_file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat_file.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat_file.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
 
 
 def _others_may_read(path: Path, top: Path) -> bool:
@@ -120,7 +131,8 @@ def followed(folder: Path, command: Sequence[str], until: str) -> tuple[Watcher,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["watch", pytest.param("run", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["watch", "run"])
 def test_no_other_user_sees_the_secrets_of_a_script(tmp_path: Path, command: str) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     watcher, output = followed(tmp_path, [HELIX, command, "script.py"], "; watching")

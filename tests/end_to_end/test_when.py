@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HELIX = str(Path(sys.executable).with_name("helix"))
 
 PROGRAM = r'''
@@ -159,6 +161,7 @@ def printed(folder: Path, *command: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_a_program_means_what_it_means_in_a_classic_session(tmp_path: Path) -> None:
     (tmp_path / "when.py").write_text(PROGRAM)
     classic, _ = printed(tmp_path, sys.executable)

@@ -46,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_program_starts_over_where_a_library_turns_out_to_need_rdds(folder: Path) -> None:
     (folder / "train.py").write_text(PROGRAM.format(before=""))
     first = run(folder, HELIX, "run", "train.py", "an argument")

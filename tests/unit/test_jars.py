@@ -12,7 +12,7 @@ import pytest
 from helix_spark.engine.spark import resolving
 from helix_spark.engine.spark.archive import archive_key, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
-from helix_spark.engine.spark.gateway import DriverJvm, driver_jvm, launch, launch_settings
+from helix_spark.engine.spark.gateway import DriverJvm, JvmStart, driver_jvm, launch, launch_settings
 from helix_spark.engine.spark.jars import DeltaPair, delta_jars, delta_packages, installed_pair, kept_jars
 from helix_spark.engine.spark.java import Java, find_java
 from helix_spark.engine.spark.resolving import resolution_error, resolve
@@ -370,7 +370,7 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_settings_reach_the_jvm_by_a_file_that_others_cannot_read(submitted: Path) -> None:
     with pytest.raises(SetupError, match="did not start"):
-        launch({"spark.hadoop.fs.s3a.secret.key": "hidden", "spark.driver.memory": "1g"})
+        launch({"spark.hadoop.fs.s3a.secret.key": "hidden", "spark.driver.memory": "1g"}, JvmStart())
     option, file, *others = (submitted / "words").read_text().split()
     assert (option, others) == ("--properties-file", ["--driver-cores", "1", "pyspark-shell"])
     assert (submitted / "mode").read_text() == "600\n"

@@ -151,7 +151,8 @@ def test_folders_that_metadata_name_lie_in_the_model(model: Path, params: dict[s
 
 def test_a_table_of_a_model_names_no_class_of_a_column(model: Path) -> None:
     file = _stage(model) / "data" / TABLE
-    field = {"name": "a", "type": {"type": "udt", "class": "org.evil.Trap"}, "nullable": True, "metadata": {}}
+    trap = {"type": "udt", "class": "org.evil.Trap", "sqlType": "long"}
+    field = {"name": "a", "type": trap, "nullable": True, "metadata": {}}
     schema = json.dumps({"type": "struct", "fields": [field]})
     pq.write_table(
         pa.table({"a": [1]}).replace_schema_metadata({"org.apache.spark.sql.parquet.row.metadata": schema}), file

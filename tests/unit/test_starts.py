@@ -30,6 +30,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "running_session", lambda: None)
+    monkeypatch.setattr(session, "transport_of", lambda spark: SimpleNamespace(activate=lambda: None))
     monkeypatch.setattr(session.gateway, "forget_ended", lambda: None)
     monkeypatch.setattr(session.archive, "build_in_background", lambda: False)
     return SessionProvider()

@@ -9,7 +9,6 @@ What is appended is seen at once, and survives a loss of power once it is synced
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from helix_spark.catalog.journal.rows import (
     to_table,
 )
 from helix_spark.catalog.journal.table_settings import journal_settings, written_as
+from helix_spark.catalog.places.abilities import PAUSES
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import Check, MovedError, unchecked
@@ -50,9 +50,6 @@ ATTEMPTS = 30
 
 LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
-
-_PAUSES = random.Random()
-"""A generator of its own: `random`'s is the author's."""
 
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""
@@ -343,4 +340,4 @@ class Journal(Generic[Row]):
 
 def _pause(attempt: int) -> None:
     """Wait a random while, longer from try to try, so that writers who collided do not collide again."""
-    time.sleep(_PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+    time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))

@@ -33,8 +33,8 @@ stopped, and may be for days. For a minute after, nobody waits again: a run stor
 _NOT_HAD: dict[Path, float] = {}
 """By the lock, until when it is not waited for, on the clock of `time.monotonic`."""
 
-_PAUSES = random.Random()
-"""A generator of its own: `random`'s is the author's."""
+PAUSES = random.Random()
+"""Draws how long a writer waits before it tries again. `random`'s own generator is the author's."""
 
 _HAVE_LINKS: dict[int, bool] = {}
 """By number of the disk."""
@@ -109,7 +109,7 @@ def _locked(path: Path) -> int:
             if time.monotonic() > until:
                 _NOT_HAD[path] = time.monotonic() + 60.0
                 raise TimeoutError(errno.ETIMEDOUT, "another process has its lock and does not go on", str(path.parent))
-            time.sleep(_PAUSES.uniform(0.0, 0.02))
+            time.sleep(PAUSES.uniform(0.0, 0.02))
     except OSError:
         os.close(handle)
         raise

@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, wraps
-from types import FrameType, ModuleType
-from typing import Any
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+from helix_spark.capture.frame_creation import PASSING_ON
 from helix_spark.capture.recorded_call import builds
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import MAKES_VIEW
@@ -85,6 +86,7 @@ def _telling(told: Any, name: str, tell: Told) -> Any:
         finally:
             _busy.is_so = False
 
+    PASSING_ON.add(cast(FunctionType, ask).__code__)
     return ask
 
 

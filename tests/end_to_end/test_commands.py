@@ -216,6 +216,7 @@ def test_an_edited_learner_is_learned_anew_and_the_versions_are_compared(folder:
     assert "stored by iteration" in folder.helix("explain", "accuracy", "people.py").stdout
 
 
+@pytest.mark.long
 def test_an_unchanged_run_tells_an_output_that_is_not_kept_and_computes_it_for_who_asks(folder: Folder) -> None:
     (folder.path / "later.py").write_text(LATER)
     done = folder.command(sys.executable, "later.py", PYTHONHASHSEED="0")

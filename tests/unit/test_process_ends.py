@@ -90,6 +90,7 @@ def test_a_run_that_is_interrupted_says_so_and_is_recorded(
     assert statuses(tmp_path) == [("interrupted", why)]
 
 
+@pytest.mark.long
 def test_a_watch_interrupts_a_run_after_a_save_and_ends_with_it_by_sigterm(tmp_path: Path) -> None:
     program, asked = tmp_path / "waits.py", tmp_path / "asked"
     program.write_text(WAITS)

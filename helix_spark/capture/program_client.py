@@ -41,13 +41,6 @@ class RunsPlans(Protocol):
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]: ...  # noqa: N802 - the service calls it so
 
 
-class Service(RunsPlans, Protocol):
-    """The same of a client that asks whatever a program may."""
-
-    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
-    def Config(self, request: Any, metadata: Any = None) -> Any: ...  # noqa: N802 - as above
-
-
 _RETRIES = 5
 """How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
 

@@ -62,7 +62,6 @@ from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
 from helix_spark.past.model_card import card_from
 from helix_spark.past.table_preview import preview_from
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.stored_tables import PLACE, StoredTable
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.difference import parts_to_json
@@ -345,11 +344,6 @@ def _partitions(text: str) -> object:
 def _answer(text: str) -> object:
     with error_in_words(StrangeAnswerError):
         return answer_of_text(AnswerForm("analyze", "schema"), text)
-
-
-def _live(text: str, folder: Path) -> object:
-    (folder / f"{'a' * 64}.answer").write_bytes(text.encode(errors="surrogatepass"))
-    return LiveAnswers(folder).answer("a" * 64)
 
 
 TABLE = json.dumps({"type": "struct", "fields": [

@@ -17,6 +17,9 @@ ALIAS = re.compile(r"\bhelix_view_\d+\b")
 """Names under which a server knows the tables of a statement while it reads it. None is given twice: two statements
 that are read at the same time by one session must not find each other's."""
 
+_ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
+"""Names that pyspark's client gives tables which are arguments of a statement (its `SQLStringFormatter`)."""
+
 BINDING = "helix_arguments"
 """A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
 their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
@@ -26,6 +29,11 @@ _NUMBERS = count(1)
 _DEFINED = re.compile(rf"WITH (?:`[^`]*` AS \(SELECT \* FROM {ALIAS.pattern}\)(?:, )?)+ ?")
 
 _WITH = re.compile(r"\s*WITH\s+(?!RECURSIVE\b)", re.IGNORECASE)
+
+
+def is_generated(name: str) -> bool:
+    """Return whether a statement has the table of this name as an argument, and no session has it."""
+    return bool(ALIAS.fullmatch(name) or _ARGUMENT.fullmatch(name))
 
 
 def is_query(text: str) -> bool:

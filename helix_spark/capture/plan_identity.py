@@ -11,11 +11,12 @@ column, or none, by both.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_sql import ALIAS
+from helix_spark.capture.captured_sql import is_generated
 from helix_spark.capture.named_functions import by_names
 from helix_spark.capture.operand_order import order_operands
 from helix_spark.capture.own_columns import OwnColumns, called, only_input
@@ -121,11 +122,11 @@ class _Canonical:
         return [(one, within) for one in parts_of(relation)]
 
     def with_relations(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """A relation that asks others, which find columns of it, too; or SQL that names tables by drawn names."""
+        """A relation that asks others, which find columns of it, too; or SQL that names tables by generated names."""
         for place_of_it, one in enumerate(made.references):
-            if (drawn := one.subquery_alias.alias) and ALIAS.fullmatch(drawn):
+            if (alias := one.subquery_alias.alias) and is_generated(alias):
                 one.subquery_alias.alias = f"table {place_of_it}"
-                made.root.sql.query = made.root.sql.query.replace(drawn, f"`table {place_of_it}`")
+                made.root.sql.query = re.sub(rf"\b{alias}\b", f"`table {place_of_it}`", made.root.sql.query)
         asked = replace(place, in_subquery=True)
         return [(made.root, place), *((one, asked) for one in made.references)]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from helix_spark.capture.answer_fields import HANDLE
+from helix_spark.capture.captured_sql import is_generated
 from helix_spark.capture.classic_only import need_classic
 from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
@@ -246,7 +247,7 @@ def read_key(one: Any) -> bytes:
 
 
 def tables_named(one: Any) -> Iterator[str]:
-    """The tables and views that a message names. Raises UnknownDataError."""
+    """The tables and views that a message names, without arguments of a statement. Raises UnknownDataError."""
     match sort_of(one):
         case "Read.NamedTable":
             yield one.unparsed_identifier
@@ -254,7 +255,7 @@ def tables_named(one: Any) -> Iterator[str]:
             statement = read_statement(one.query)
             if not statement.known:
                 raise UnknownDataError("asks an SQL statement that cannot be parsed")
-            yield from sorted(statement.tables)
+            yield from sorted(name for name in statement.tables if not is_generated(name))
 
 
 def functions_called(one: Any) -> Iterator[str]:

@@ -92,6 +92,18 @@ def test_a_view_may_be_made_of_an_earlier_one_of_its_name(runs: Runs) -> None:
     assert runs.run(program(2)).started
 
 
+def test_tables_that_are_arguments_of_a_statement_count_by_what_they_are(runs: Runs) -> None:
+    def program(spark: Any, column: str = "a") -> Any:
+        right = rows(spark).select(column)
+        return spark.sql("SELECT * FROM {left} JOIN {right}", left=rows(spark), right=right).take(1)
+
+    first = runs.run(program)
+    again, edited = runs.run(program), runs.run(lambda spark: program(spark, "b"))
+    assert first.started
+    assert not again.started
+    assert edited.started
+
+
 def test_a_view_shows_data_as_it_is_when_it_is_asked(runs: Runs) -> None:
     def program(text: str) -> Program:
         def run(spark: Any) -> Any:

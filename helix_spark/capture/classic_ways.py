@@ -174,6 +174,8 @@ def raise_classic_errors() -> None:
 
     mapping: Any = connect.EXCEPTION_CLASS_MAPPING
     mapping.update({jvm: both(kind) for jvm, kind in mapping.items()})
+    # The server refuses some plans before it analyses them, such as duplicates by a column that there is not.
+    mapping["org.apache.spark.sql.connect.common.InvalidPlanInput"] = mapping["org.apache.spark.sql.AnalysisException"]
     for name in ("PythonException", "UnknownException"):  # which are raised by their names
         vars(connect)[name] = both(vars(connect)[name])
     init: Any = connect.PythonException.__init__

@@ -113,6 +113,12 @@ def test_a_parsing_error_is_an_error_of_analysis(tmp_path: Path) -> None:
     assert issubclass(kind, connect.AnalysisException)
 
 
+def test_a_plan_that_the_server_cannot_read_is_an_error_of_analysis(tmp_path: Path) -> None:
+    Runs(tmp_path).run(lambda spark: None)
+    kind = connect.EXCEPTION_CLASS_MAPPING["org.apache.spark.sql.connect.common.InvalidPlanInput"]
+    assert issubclass(kind, captured.AnalysisException)
+
+
 def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None:
     """The answer to a listener has no end: it is read as far as the program reads it."""
     import pyspark.sql.connect.proto as pb

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pyspark.sql.connect.proto as pb
 
 from benchmarks.faults.strange_answers import LONG, MODULE, STRING, Strange, all_strange, columns, rows, stream
 from helix_spark.capture import recorded_call
+from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import answer_of_text, text_of_answer
 from helix_spark.capture.program_client import control_draws, open_session
 from helix_spark.capture.replaced_in_pyspark import take_over
@@ -30,7 +31,7 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
 from helix_spark.iteration import answered_before
 from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import Answerer, Asked, Mode
+from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.questions import Question, Signer, ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
@@ -125,9 +126,24 @@ def name_of(question: Question) -> str:
     return "show" if what.WhichOneof("rel_type") == "show_string" else "collect"
 
 
+@dataclass(frozen=True)
+class Recordable:
+    """An answer that a run records.
+
+    Attributes:
+        kind: of its question; see `strange_answers.KINDS`.
+        form: that it must have.
+    """
+
+    kind: str
+    identity: str
+    form: AnswerForm
+    text: str
+
+
 @dataclass
 class Outcome:
-    """What came of one run.
+    """The result of one run.
 
     Attributes:
         printed: by the script; `error` is what ended it.
@@ -139,7 +155,7 @@ class Outcome:
     asked: int = 0
     mib: int = 0
     lines: list[str] = field(default_factory=list)
-    answers: list[Asked] = field(default_factory=list)
+    answers: list[Recordable] = field(default_factory=list)
 
 
 def run(root: Path, folder: Path, mode: Mode) -> Outcome:
@@ -161,9 +177,18 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
         finally:
             recorded_call.PROGRAMS.clear()
             session.stop()
-    outcome.printed, outcome.asked, outcome.answers = printed.getvalue(), stub.asked, answerer.asked
+    outcome.printed, outcome.asked, outcome.answers = printed.getvalue(), stub.asked, list(_recordable(answerer))
     outcome.mib = _memory("VmHWM") - before
     return outcome
+
+
+def _recordable(answerer: Answerer) -> Iterator[Recordable]:
+    for asked in answerer.asked:
+        if asked.answer:
+            question = asked.question
+            yield Recordable(name_of(question), question.identity, form_of(question), asked.answer)
+    for analysis in answerer.analyses.take():
+        yield Recordable("schema", analysis.identity, AnswerForm("analyze", "schema"), analysis.answer)
 
 
 @dataclass(frozen=True)
@@ -213,36 +238,35 @@ class Home:
         Path(f"{MODULE}.py").write_text(f"import os\n{made}\nclass Kind: ...\n")
         shutil.rmtree("honest", ignore_errors=True)
         self.honest = run(Path("honest"), self.folder, "run")
-        self.questions = {name_of(one.question): one for one in reversed(self.honest.answers) if one.answer}
-        Catalog.open(Path("honest"), create=True).answers.append([
-            AnswerRecord(one.question.identity, NAME, 1, 1.0, 0.1, one.answer)
-            for one in self.honest.answers if one.answer
-        ])
+        self._record(Path("honest"), [(one, one.text) for one in self.honest.answers])
+
+    def _record(self, root: Path, answers: Sequence[tuple[Recordable, str]]) -> None:
+        records = [AnswerRecord(one.identity, NAME, 1, 1.0, 0.1, text) for one, text in answers]
+        Catalog.open(root, create=True).answers.append(records)
 
     def tried(self, strange: Strange) -> str:
-        """What came of a hostile answer that should not have; empty if it was nothing."""
-        asked = self.questions[strange.question]
-        assert asked.answer is not None
-        text = strange.text(answer_of_text(form_of(asked.question), asked.answer), self.canary)
+        """What came of hostile answers to all questions of a kind that should not have; empty if it was nothing."""
+        answers = [
+            (one, strange.text(answer_of_text(one.form, one.text), self.canary))
+            for one in self.honest.answers if one.kind == strange.question
+        ]
         shutil.rmtree("copy", ignore_errors=True)
         shutil.copytree("honest", "copy")
-        Catalog.open(Path("copy"), create=True).answers.append(
-            [AnswerRecord(asked.question.identity, NAME, 2, 2.0, 0.1, text)]
-        )
+        self._record(Path("copy"), answers)
         modes: tuple[Mode, ...] = ("plan", "run")
         outcomes = [run(Path("copy"), self.folder, mode) for mode in modes]
         wrong = [f"in a {mode}: {why}" for mode, one in zip(modes, outcomes, strict=True) if (why := self._wrong(one))]
         if outcomes[1].printed != self.honest.printed:
             wrong.append(f"it printed {outcomes[1].printed[-200:]!r}")
         if strange.question in ("collect", "schema"):
-            wrong += self._wrong_in_workflow(asked, text, "rows" if strange.question == "collect" else "schema")
+            wrong += self._wrong_in_workflow(*answers[0], "rows" if strange.question == "collect" else "schema")
         return "; ".join(wrong)
 
     def turned(self, case: str) -> str:
         """What came of a bit that turned in a record that should not have; empty if it was nothing."""
         chance, root = random.Random(case), Path(case)
-        asked = chance.choice([one for one in self.honest.answers if one.answer])
-        honest = AnswerRecord(asked.question.identity, NAME, 1, 1.0, 0.1, asked.answer or "")
+        answer = chance.choice(self.honest.answers)
+        honest = AnswerRecord(answer.identity, NAME, 1, 1.0, 0.1, answer.text)
         honest = replace(honest, digest=honest.content_digest())
         changed = flipped(honest, chance.choice(("answer", "digest", "seconds", "at")), chance)
         Catalog.open(root, create=True)._journals.answers.append([changed])
@@ -267,7 +291,7 @@ class Home:
             return f"it said {outcome.lines}"
         return outcome.error or (f"it took {outcome.mib} MiB" if outcome.mib > MOST_MIB else "")
 
-    def _wrong_in_workflow(self, asked: Asked, text: str, asks: Any) -> list[str]:
+    def _wrong_in_workflow(self, honest: Recordable, text: str, asks: Any) -> list[str]:
         """The same of a workflow's node that asks that."""
         catalog = Catalog.open(Path("copy"), create=True)
         catalog.answers.append([AnswerRecord("0" * 64, "workflow", 1, 1.0, 0.1, text)])
@@ -275,8 +299,8 @@ class Home:
         answer = answered_before.Question(before, "0" * 64, "node", asks).answer()
         if self.canary.exists():
             return ["code of the stranger's ran in a workflow"]
-        form = form_of(asked.question)
-        return [] if answer is None or text_of_answer(form, answer) == asked.answer else ["a workflow took it"]
+        is_honest = answer is None or text_of_answer(honest.form, answer) == honest.text
+        return [] if is_honest else ["a workflow took it"]
 
 
 LARGE = 200

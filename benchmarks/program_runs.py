@@ -48,6 +48,8 @@ def run(command: list[str], folder: Path, more: Mapping[str, str] = _NOTHING) ->
     lines: list[str] = []
     with tempfile.TemporaryFile("w+") as said_there:
         env = {**os.environ, "PYTHONUNBUFFERED": "1", **more}
+        if "PYTHONDONTWRITEBYTECODE" not in more:
+            env.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody waits for modules that each process compiles anew
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=said_there, text=True, env=env)
         late = threading.Timer(600, process.kill)
         late.start()

@@ -182,7 +182,7 @@ def _check_batch(form: AnswerForm, columns: Any, rows: int, data: bytes) -> None
         raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {rows:,}")
     if form.is_text and [field.dataType.typeName() for field in columns.fields] != ["string"]:
         raise StrangeAnswerError("it is not the one text that was asked for")
-    if not form.is_text and all(type(field.dataType).__name__ in _DIRECT for field in columns.fields):
+    if not form.is_text and is_direct(columns):
         return
     try:
         values = ArrowTableToRowsConversion.convert(pa.Table.from_batches([batch]), columns)
@@ -197,6 +197,20 @@ _DIRECT = frozenset({
     "BinaryType", "DecimalType",
 })
 """Types each of whose values the client can convert once its batch is valid."""
+
+
+def is_direct(data_type: Any) -> bool:
+    """Whether the client can convert each value of a type (of `pyspark.sql.types`) once its batch is valid."""
+    match type(data_type).__name__:
+        case "ArrayType":
+            return is_direct(data_type.elementType)
+        case "MapType":
+            return is_direct(data_type.keyType) and is_direct(data_type.valueType)
+        case "StructType":  # Arrow makes no dictionary of a structure that has a name twice
+            names = data_type.names
+            return len(set(names)) == len(names) and all(is_direct(field.dataType) for field in data_type.fields)
+        case name:
+            return name in _DIRECT
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,25 +103,23 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
             yield from (one for one in (below.with_suffix(".py"), below / "__init__.py") if one.is_file())
 
 
-def _is_used_by(inner: Set[int], target: ast.expr, tree: ast.AST) -> bool:
-    """Whether what is assigned to a name is used for some attributes alone.
-
-    Args:
-        inner: the expressions, by id, of which these attributes are taken.
-    """
-    return isinstance(target, ast.Name) and all(
-        id(node) in inner for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
-    )
+def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
+    """The expressions, by id, whose value is a context of which a program uses what it may: of the expression itself,
+    or of a name that it is assigned to."""
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
+    loads = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    others = {node.id for node in loads if id(node) not in inner}
+    return inner | {
+        id(node.value) for node in nodes
+        if isinstance(node, ast.Assign)
+        and all(isinstance(target, ast.Name) and target.id not in others for target in node.targets)
+    }
 
 
 def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
-    inner |= {
-        id(node.value) for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and all(_is_used_by(inner, target, tree) for target in node.targets)
-    }
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    inner = _uses_of_contexts(nodes)
+    for node in nodes:
         match node:
             case ast.Attribute(attr=name) if name in _OUTSIDE_CONNECT:
                 yield node.lineno, f".{name}"

@@ -236,6 +236,9 @@ _DEEPEST = 20
 _LONGEST_NUMBER = 10
 """Bytes of a number of 64 bits."""
 
+_NUMBERS = (5, 6, 4)
+"""Kinds of numbers of 32, 64 and 16 bits."""
+
 
 class Thrift:
     """Reads values in Thrift's compact form, in which parquet files describe themselves, one after the other: structs
@@ -257,11 +260,22 @@ class Thrift:
         if depth > _DEEPEST:
             raise ValueError("it is nested too deep")
         found: dict[int, Any] = {}
-        number = 0
-        while header := self._byte():
+        # Each run reads tens of thousands of fields, most of them numbers of one byte: those call no function.
+        data, at, number = self._data, self.at, 0
+        while header := data[at]:
+            at += 1
             step, kind = header >> 4, header & 0x0F
-            number = number + step if step else self._zigzag()
+            number += step
+            if step and kind in _NUMBERS and (byte := data[at]) < 0x80:
+                at += 1
+                found[number] = (byte >> 1) ^ -(byte & 1)
+                continue
+            self.at = at
+            if not step:
+                number = self._zigzag()
             found[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
+            at = self.at
+        self.at = at + 1
         return found
 
     def _value(self, kind: int, depth: int) -> Any:
@@ -308,11 +322,12 @@ class Thrift:
 
     def varint(self) -> int:
         """A number of any length. Raises ValueError for one that is too long, IndexError."""
-        value = 0
+        data, at, value = self._data, self.at, 0
         for place in range(_LONGEST_NUMBER):
-            byte = self._byte()
+            byte = data[at + place]
             value |= (byte & 0x7F) << (7 * place)
             if byte < 0x80:
+                self.at = at + place + 1
                 return value
         raise ValueError("it has a number of more than 64 bits")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from copy import copy
 from decimal import Decimal
 from functools import cache
 from types import FunctionType
@@ -20,6 +21,7 @@ def behave_as_classic() -> None:
     _replace_aggregates()
     _replace_printed_schemas()
     _replace_types_of_literals()
+    _mark_outer_columns()
 
 
 _AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
@@ -152,6 +154,30 @@ def _replace_types_of_literals() -> None:
         return DecimalType(max(len(digits), -exponent), -exponent)
 
     LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
+
+
+_OUTER = "outer"
+"""What the client would call the part of the author's code that makes a column of a query around this one."""
+
+
+def _mark_outer_columns() -> None:
+    """Have a plan say which columns belong to a query around it: `Column.outer` of the Connect client leaves no trace,
+    and a classic session does not analyse a table that has such columns before it is part of that query."""
+    from pyspark.sql.connect.column import Column
+    from pyspark.sql.connect.proto import Origin, PythonOrigin
+
+    def outer(self: Any) -> Any:
+        expression = copy(self._expr)
+        site = "" if expression.origin is None else expression.origin.python_origin.call_site
+        expression.origin = Origin(python_origin=PythonOrigin(fragment=_OUTER, call_site=site))
+        return Column(expression)
+
+    Column.outer = outer  # type: ignore[method-assign]  # as above
+
+
+def is_outer(expression: Any) -> bool:
+    """Return whether a column (`spark.connect.Expression`) belongs to a query around the one that names it."""
+    return bool(expression.common.origin.python_origin.fragment == _OUTER)
 
 
 @cache

@@ -73,7 +73,7 @@ class Analyses:
             AnalysisException: Spark refuses it.
         """
         step = self.steps.of(frame)
-        if self.steps.kinds[step.number] is not None:
+        if step.is_open or self.steps.kinds[step.number] is not None:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.steps.signer.around, step.identity)
         said = None if step.chance else self._known.get(identity) or self._recorded(identity)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from helix_spark.capture.classic_ways import is_outer
 from helix_spark.capture.column_kinds import Kinds, kinds_of_step
 from helix_spark.capture.frame_creation import steps_of
 from helix_spark.capture.plan_messages import messages, plan_named, sort_of
@@ -31,6 +32,7 @@ class Step:
         names: the tables, views and functions that are not Spark's own and that it names itself, in lower case.
         handles: the models and checkpoints that it and its inputs refer to.
         has_alias: whether its columns may be named by an alias.
+        is_open: whether it names columns of a query that it is to become a part of: it cannot be analysed alone.
         depth: how many steps are on top of each other in it.
         lists: how it says which files it reads, which are listed when it is built: by a source, or by a name in SQL;
             empty if it reads none.
@@ -43,6 +45,7 @@ class Step:
     names: frozenset[str] = frozenset()
     handles: frozenset[str] = frozenset()
     has_alias: bool = False
+    is_open: bool = False
     depth: int = 1
     lists: Literal["", "source", "name"] = ""
 
@@ -107,9 +110,18 @@ class FrameSteps:
                 *(one.handles for one in inputs)
             ),
             relation.WhichOneof("rel_type") == "subquery_alias" or any(one.has_alias for one in inputs),
+            self._is_open(parts),
             1 + max((one.depth for one in inputs), default=0), _lists(binding, names),
         )
         self.kinds[number] = kinds_of_step(relation, self.kinds)
+
+    def _is_open(self, parts: Collection[Any]) -> bool:
+        closed = {one.common.plan_id for part in parts for one in _queries_within(part)}
+        return any(
+            is_outer(one) if sort_of(one) == "Expression" else
+            _is_hole(one) and one.common.plan_id not in closed and self._steps[one.common.plan_id].is_open
+            for one in parts
+        )
 
     def _bound(self, parts: Iterable[Any], number: int) -> tuple[Binding, list[str], list[str]]:
         """What names mean now, with the versions of the files that a step reads; the versions of all that it reads; and
@@ -166,6 +178,17 @@ def _lists(binding: Binding, names: Collection[str]) -> Literal["", "source", "n
 
 def _is_hole(one: Any) -> bool:
     return sort_of(one) == "Relation" and one.WhichOneof("rel_type") is None
+
+
+def _queries_within(part: Any) -> Iterable[Any]:
+    """The relations that a part of a step asks for its own sake: these may name columns of the step."""
+    match sort_of(part):
+        case "WithRelations":
+            queries: Iterable[Any] = part.references
+            return queries
+        case "LateralJoin":
+            return (part.right,)
+    return ()
 
 
 def _names(parts: Iterable[Any], binding: Binding) -> Iterator[str]:

@@ -198,3 +198,16 @@ def test_a_plan_passes_over_what_was_not_analysed_before(runs: Runs) -> None:
     server = FakeServer()
     runs.run(lambda spark: rows(spark).select("a") and None, mode="plan", server=server)
     assert not server.started
+
+
+def test_a_query_that_names_columns_of_the_one_around_it_is_not_analysed_alone(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        outer = F.col("c.a") == F.col("o.a").outer()
+        query = rows(spark).alias("c").where(outer).select("b")
+        return rows(spark).alias("o").where(query.exists()).select("a").collect()
+
+    asked = [one for one in runs.run(program).asked if kind(one) == "schema"]
+    analysed = [[sort_of(part) for part in messages(one)] for one in asked]
+    assert ["SubqueryExpression" in sorts for sorts in analysed if "Filter" in sorts] == [True, True]

@@ -205,6 +205,7 @@ def control_draws() -> None:
     """Has pyspark draw the same each time a program runs: the ids of stages, seeds that an author leaves out, names of
     columns that it makes for a moment. What the author's own code draws is the author's."""
     import pyspark.sql.connect.dataframe as frames
+    import pyspark.sql.dataframe as base  # whose `sample` the client inherits
     from pyspark.ml import classification
     from pyspark.ml.param import shared
     from pyspark.ml.util import Identifiable
@@ -228,7 +229,8 @@ def control_draws() -> None:
     Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
     drawing: Any = _Drawing(random.Random(_SEED))
     vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
-    frames.random = builtin.py_random = drawing  # type: ignore[attr-defined]  # modules, of which one function is used
+    for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
+        setattr(module, name, drawing)
 
 
 _SEED = 20180611

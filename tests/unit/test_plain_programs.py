@@ -516,6 +516,19 @@ def test_names_that_pyspark_draws_are_the_same_in_each_run() -> None:
     assert len(set(drawn[0])) == 3
 
 
+def test_seeds_that_an_author_leaves_out_are_the_same_in_each_run(runs: Runs) -> None:
+    def program(spark: Any) -> Any:
+        from pyspark.sql import functions as F
+
+        table = rows(spark)
+        sampled = table.sample(0.5), table.sample(True, 0.5), table.sampleBy("a", {1: 0.5}), *table.randomSplit([1, 1])
+        return [one.take(1) for one in (*sampled, table.select(F.rand(), F.randn()))]
+
+    for started in (True, False):
+        control_draws()
+        assert runs.run(program).started is started
+
+
 def test_a_function_is_pickled_once_as_in_a_classic_session(runs: Runs) -> None:
     step = [1]
 

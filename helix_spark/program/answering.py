@@ -76,7 +76,6 @@ Mode = Literal["run", "plan", "audit"]
 """What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
 computed from scratch, without what it does that lasts."""
 
-
 MOST_KEPT = 64 << 20
 """Bytes of answers that a run keeps in memory, and records. Others are read, or requested, again where they are needed
 again."""
@@ -176,8 +175,7 @@ class Answerer:
         return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        kind = request.WhichOneof("analyze")
-        made = answer_here(kind, self.served, self._settings(), asked_of(request), request)
+        made = answer_here(request.WhichOneof("analyze"), self.served, self._settings(), asked_of(request), request)
         if made is None:
             (made,) = self._answered("analysis", request)
         return of_session(made, request)
@@ -281,10 +279,13 @@ class Answerer:
         known = self.commands.statement(asked.sql, request, self._answered) if asked.HasField("sql") else None
         if known is not None:
             return [pb.ExecutePlanResponse(sql_command_result=pb.ExecutePlanResponse.SqlCommandResult(relation=known))]
-        if query.lower().split()[:1] in (["set"], ["reset"], ["use"]):
-            self.commands.keep_meanings(request)
-            self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
-            return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it sets something")
+        match query.lower().split():
+            case ["show" | "desc" | "describe" | "explain", *_]:
+                return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it asks the catalog")
+            case ["set" | "reset" | "use", *_]:
+                self.commands.keep_meanings(request)
+                self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
+                return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:

@@ -169,6 +169,19 @@ def test_what_follows_a_known_effect_is_answered_from_the_record(runs: Runs, doe
     assert runs.returned == before
 
 
+@pytest.mark.parametrize("statement", ["SHOW TABLES", "describe some", "EXPLAIN SELECT 1"])
+def test_a_statement_that_only_looks_is_asked_again_by_itself(runs: Runs, statement: str) -> None:
+    def program(spark: Any) -> Any:
+        rows(spark).createOrReplaceTempView("some")
+        spark.sql(statement)
+        return spark.table("some").collect()
+
+    runs.run(program)
+    runs.run(program)
+    assert [one.question.sort for one in runs.answerer.asked if one.fresh] == ["rows"]
+    assert all(sort_of(one.question.what) == "Command" for one in runs.answerer.asked if one.fresh)
+
+
 def test_spark_functions_mean_the_same_after_a_statement_that_nobody_follows(runs: Runs) -> None:
     def program(spark: Any) -> Any:
         from pyspark.sql import functions as F

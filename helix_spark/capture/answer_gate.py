@@ -206,9 +206,8 @@ def is_direct(data_type: Any) -> bool:
             return is_direct(data_type.elementType)
         case "MapType":
             return is_direct(data_type.keyType) and is_direct(data_type.valueType)
-        case "StructType":  # Arrow makes no dictionary of a structure that has a name twice
-            names = data_type.names
-            return len(set(names)) == len(names) and all(is_direct(field.dataType) for field in data_type.fields)
+        case "StructType":
+            return all(is_direct(field.dataType) for field in data_type.fields)
         case name:
             return name in _DIRECT
 

@@ -22,6 +22,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     process_ends,
     records,
     scarce,
+    seen_secrets,
     spark_faults,
     spark_tasks,
     stored_tables,

@@ -75,9 +75,15 @@ def _tests_of(module: Any) -> Any:
 
 
 class WithoutContexts(ast.NodeTransformer):
-    """Writes ``sc.parallelize(rows)`` as ``rows``, and ``SparkContext(...)`` as a session's."""
+    """Writes ``sc.parallelize(rows)`` as ``rows``, ``sc.parallelize(rows).toDF()`` as ``spark.createDataFrame(rows)``,
+    and ``SparkContext(...)`` as a session's."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node.func:
+            case ast.Attribute(value=ast.Call(func=ast.Attribute(attr="parallelize"), args=[rows]), attr="toDF"):
+                create = ast.parse("spark.createDataFrame", mode="eval").body
+                table = ast.Call(create, [rows, *node.args], [])
+                return ast.fix_missing_locations(ast.copy_location(table, node))
         self.generic_visit(node)
         match node.func:
             case ast.Attribute(attr="parallelize"):
@@ -101,6 +107,9 @@ class Examples(doctest.DocTestFinder):
         part, word = self.choose
         found = [one for one in super().find(*given, **named) if one.examples and word in one.name]
         for test in found[part]:
+            for example in test.examples:
+                if ".toDF(" in example.source and "parallelize" in example.source:
+                    example.source = ast.unparse(WithoutContexts().visit(ast.parse(example.source))) + "\n"
             _leave_out(test)
         return found[part]
 

@@ -137,8 +137,9 @@ _FIELDS: Mapping[str, Mapping[str, Callable[[Any], bool]]] = {
     "DataType.Geometry": {"srid": _any, **_VARIATION},
     "DataType.Geography": {"srid": _any, **_VARIATION},
     "DataType.UDT": {
-        "type": _matches("udt"), "jvm_class": _matches(r"org\.apache\.spark\.ml\.linalg\.(Vector|Matrix)UDT"),
-        "python_class": _matches(r"pyspark\.ml\.linalg\.(Vector|Matrix)UDT"), "sql_type": _any,
+        "type": _matches("udt"), "sql_type": _any,
+        "jvm_class": _matches(r"org\.apache\.spark\.(ml|mllib)\.linalg\.(Vector|Matrix)UDT"),
+        "python_class": _matches(r"pyspark\.(ml|mllib)\.linalg\.(Vector|Matrix)UDT"),
     },
 }
 """By message, the fields that an answer may have, each with a check of its values."""

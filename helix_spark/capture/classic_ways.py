@@ -1,5 +1,5 @@
 """What a classic session does otherwise than PySpark's Connect client, so that programs get it from the client, too:
-names of aggregates, printed schemas, types of decimals, classes of errors, parameters of fits.
+names of aggregates, printed schemas, types of decimals, classes of errors. Stages of Spark ML are in `classic_stages`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from helix_spark.capture.classic_stages import call_stages_as_classic
 from helix_spark.capture.recorded_call import builds
 
 
@@ -22,6 +23,7 @@ def behave_as_classic() -> None:
     _replace_printed_schemas()
     _replace_types_of_literals()
     _mark_outer_columns()
+    call_stages_as_classic()
 
 
 _AGGREGATES = {"average": "avg", "mean": "avg", "std": "stddev", "size": "count"}
@@ -245,42 +247,3 @@ def session_class() -> type:
     members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
     bases: tuple[Any, ...] = (ConnectSession, SparkSession)
     return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})
-
-
-@cache
-def fit_as_classic() -> None:
-    """Have stages of Spark ML send and receive what they do in a classic session; once a process.
-
-    An estimator is fitted with the seed that Python gives it: Connect's client sends only what the author set, and the
-    seed is the one default that the JVM has another value for. A parameter that is cleared has its default again: the
-    client leaves it as it is. A matrix says by a number whether it is transposed.
-    """
-    from pyspark.ml import Estimator
-    from pyspark.ml.connect import readwrite, serialize
-    from pyspark.ml.linalg import Matrix
-    from pyspark.ml.param import Params
-    from pyspark.ml.wrapper import JavaParams
-
-    write_params: Any = serialize.serialize_ml_params
-    read_param: Any = serialize.deserialize_param
-
-    def write(instance: Any, client: Any) -> Any:
-        params = write_params(instance, client)
-        if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
-            params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
-        return params
-
-    def read(literal: Any) -> Any:
-        found = read_param(literal)
-        if isinstance(found, Matrix):
-            found.isTransposed = int(found.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
-        return found
-
-    clear_in_jvm: Any = JavaParams.clear
-
-    def clear(self: Any, param: Any) -> None:
-        (Params.clear if builds() else clear_in_jvm)(self, param)
-
-    JavaParams.clear = clear  # type: ignore[method-assign]  # replaced on purpose
-    serialize.serialize_ml_params = write
-    serialize.deserialize_param = vars(readwrite)["deserialize_param"] = read

@@ -23,7 +23,8 @@ from functools import cache, lru_cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from helix_spark.capture.classic_ways import fit_as_classic, session_class
+from helix_spark.capture.classic_stages import fit_as_classic
+from helix_spark.capture.classic_ways import session_class
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace

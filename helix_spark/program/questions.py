@@ -25,7 +25,7 @@ from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 
-PROGRAM_FORMAT = 4
+PROGRAM_FORMAT = 5
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 
@@ -327,10 +327,14 @@ def _names_column_by_uid(estimator: Any, params: Any) -> bool:
 
 
 def stage_class(name: str) -> type | None:
-    """The class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+    """Return the class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+
+    A server has a wrapper around the stage that is neither an estimator nor a transformer.
 
     >>> stage_class("org.apache.spark.ml.feature.PCA").__module__, stage_class("com.example.Mine")
     ('pyspark.ml.feature', None)
+    >>> stage_class("org.apache.spark.ml.clustering.PowerIterationClusteringWrapper").__name__
+    'PowerIterationClustering'
     """
     from importlib import import_module
 
@@ -338,7 +342,7 @@ def stage_class(name: str) -> type | None:
     if not home.startswith("spark.ml."):
         return None
     try:
-        found = getattr(import_module(f"py{home}"), last, None)
+        found = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
     except ImportError:
         return None
     return found if isinstance(found, type) else None

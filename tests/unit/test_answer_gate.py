@@ -305,6 +305,16 @@ def test_a_metric_is_a_number_and_a_vector_has_bounds() -> None:
         rebuild(AnswerForm("execute", "ml_command_result"), [literal(struct=huge)])
 
 
+def test_vectors_and_matrices_of_both_packages_are_let_through() -> None:
+    from pyspark.ml import linalg
+    from pyspark.mllib import linalg as mllib
+
+    for kind in (linalg.VectorUDT(), linalg.MatrixUDT(), mllib.VectorUDT(), mllib.MatrixUDT()):
+        (answer,) = rebuild(SCHEMA, schema_answered(StructType().add("cell", kind)))
+        (field,) = answer.schema.schema.struct.fields
+        assert field.data_type.udt.python_class == f"{kind.module()}.{type(kind).__name__}"
+
+
 def test_a_warning_is_shown_without_what_a_terminal_obeys() -> None:
     fit = AnswerForm("execute", "ml_command_result", "model", handle=HANDLE)
     (answer,) = rebuild(fit, [named(HANDLE, warning_message=ESCAPE + "x" * 9_999)])

@@ -115,10 +115,16 @@ _AS_SPARK_HAS_IT = {
 }
 """Spark's own defaults, where a session of Helix's own has others: a program is to give what it gives without Helix."""
 
+_ROWS_IN_PARTITIONS = {
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
+}
+"""A table of rows of the driver's has partitions in a classic session, which are computed as far as they are needed. A
+server's optimizer would compute what is made of it while it plans: all rows, as one partition."""
+
 
 def as_spark_has_it() -> dict[str, str]:
-    """Settings of a program's session where nobody gives others: Spark's own, and the zone of this machine."""
-    return {**_AS_SPARK_HAS_IT, **_local_zone()}
+    """Return the settings of a program's session that nobody gives: those of a classic one in this machine's zone."""
+    return {**_AS_SPARK_HAS_IT, **_ROWS_IN_PARTITIONS, **_local_zone()}
 
 
 def _local_zone() -> dict[str, str]:

@@ -207,7 +207,7 @@ def control_draws() -> None:
     columns that it makes for a moment. What the author's own code draws is the author's."""
     import pyspark.sql.connect.dataframe as frames
     import pyspark.sql.dataframe as base  # whose `sample` the client inherits
-    from pyspark.ml import classification
+    from pyspark.ml import classification, functions
     from pyspark.ml.param import shared
     from pyspark.ml.util import Identifiable
     from pyspark.sql.connect.functions import builtin
@@ -230,6 +230,7 @@ def control_draws() -> None:
     Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
     drawing: Any = _Drawing(random.Random(_SEED))
     vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
+    vars(functions)["uuid"] = _CacheKeys
     for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
         setattr(module, name, drawing)
 
@@ -248,6 +249,25 @@ class _Drawing:
 
     def uuid4(self) -> uuid.UUID:
         return uuid.UUID(int=self.generator.getrandbits(128), version=4)
+
+
+class _CacheKey(uuid.UUID):
+    """A key by which workers cache the model of a `predict_batch_udf`. It is another one each time, lest a worker that
+    lives on takes the model of an earlier run, and says nothing of what the function gives."""
+
+    def __helix_signature__(self) -> str:
+        return "key of a cache in workers"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return uuid.UUID, (self.hex,)
+
+
+class _CacheKeys:
+    """Takes the place of the module `uuid` where pyspark draws such a key."""
+
+    @staticmethod
+    def uuid4() -> _CacheKey:
+        return _CacheKey(int=uuid.uuid4().int)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import pickle
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,11 @@ from program_fakes import FakeServer, Runs, rows
 from pyspark.ml.feature import Binarizer, HashingTF, MinHashLSH
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
-from pyspark.sql.types import StructType
+from pyspark.sql.types import FloatType, StructType
 
 from helix_spark.capture import recorded_call
 from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.program_client import control_draws
 
 
 @pytest.fixture
@@ -98,3 +102,23 @@ def test_a_method_of_the_stage_in_the_jvm_needs_a_classic_session(runs: Runs) ->
             Binarizer(threshold=0.5, inputCol="a", outputCol="b")._transfer_params_to_java()
 
     runs.run(program)
+
+
+def test_a_predicting_function_is_the_same_in_another_run_and_its_cache_another_one(runs: Runs) -> None:
+    from pyspark.ml.functions import predict_batch_udf
+
+    def make_doubling() -> Any:
+        return lambda batch: batch * 2
+
+    keys = []
+
+    def program(spark: Any) -> None:
+        control_draws()
+        predict = predict_batch_udf(make_doubling, return_type=FloatType(), batch_size=2)
+        keys.append(inspect.getclosurevars(predict.func).nonlocals["model_uuid"])
+        rows(spark).select(predict("a")).collect()
+
+    runs.run(program)
+    assert not runs.run(program).started
+    assert keys[0] != keys[1]
+    assert type(pickle.loads(pickle.dumps(keys[0]))) is uuid.UUID  # workers need not import more

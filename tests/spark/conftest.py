@@ -28,8 +28,10 @@ def sessions(request: pytest.FixtureRequest) -> Iterator[SessionProvider]:
     settings = {
         WHOLE: str("not long" not in request.config.getoption("markexpr")).lower(),
         "spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g",
-        # Tests run much code a few times: without the optimising compiler 21 of them take 45 s of a core, not 54.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        # Tests run much code a few times: without the optimising compiler 21 of them take 45 s of a core, not 54. Java
+        # then keeps 48 MB of compiled code, of which these tests have more: a tenth of the JVM's time went into
+        # sweeping it, and what was swept was compiled again.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
     }
     with SessionProvider(settings=settings) as provider:
         yield provider

@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,16 @@ def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: Sp
         return reader.frame(built.written(names, {}))
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_captured_is_called(name: str, spark: SparkSession, tables: Mapping[str, DataFrame]) -> None:
+@dataclass(frozen=True)
+class Compared:
+    """One program's table: what it builds of stand-ins, run, and what it gives when it is called."""
+
+    run: DataFrame
+    called: DataFrame
+
+
+@pytest.fixture
+def compared(name: str, spark: SparkSession, tables: Mapping[str, DataFrame]) -> Compared:
     program: Callable[..., Any] = PROGRAMS[name]
     names = inputs_of(program)
     called = program(**{one: tables[one] for one in names})
@@ -76,11 +85,24 @@ def test_captured_is_called(name: str, spark: SparkSession, tables: Mapping[str,
         pytest.skip(built.why)
     run = run_here(built, {place: tables[one] for place, one in enumerate(names)}, spark)
     assert columns(run) == columns(called)
-    assert shown(run) == shown(called)
     with suppress(UnknownColumnsError):
         assert list(columns_of(built.plan, {place: tuple(tables[one].columns) for place, one in enumerate(names)})) == (
             called.columns
         )
+    return Compared(run, called)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_captured_is_called(compared: Compared) -> None:
+    # Of five in six Spark says that it would compute the same, whatever the rows are.
+    if not compared.run.sameSemantics(compared.called):
+        assert shown(compared.run) == shown(compared.called)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_captured_gives_the_rows_that_calling_gives(compared: Compared) -> None:
+    assert shown(compared.run) == shown(compared.called)
 
 
 def joined(rows: DataFrame, other: DataFrame) -> DataFrame:

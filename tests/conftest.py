@@ -1,5 +1,5 @@
-"""What all tests share: property tests have no deadline, for a machine that many share takes its time; no sync waits
-for the disk; an S3 store."""
+"""What all tests share: property tests have no deadline, for a machine that many share takes its time, and draw few
+examples (`--hypothesis-profile=thorough` draws more); no sync waits for the disk; an S3 store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.cli.main import workflow_of
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 
-settings.register_profile("helix", deadline=None)
+settings.register_profile("helix", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("helix")
 
 # Nobody cuts the power of these processes: what is synced need not wait for the disk. Of no open file it is an error.

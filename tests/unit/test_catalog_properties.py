@@ -94,6 +94,6 @@ class CatalogMachine(RuleBasedStateMachine):
 
 
 CatalogMachine.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=settings().max_examples // 4, stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow]
 )
 TestCatalog = CatalogMachine.TestCase

@@ -7,7 +7,7 @@ import time
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.drawing import DrawnGraph, DrawnNode, layout, svg
@@ -23,7 +23,6 @@ def some_graph(size: int, seed: int = 0, reads: int = 3) -> list[tuple[str, list
 
 
 @given(st.integers(0, 40), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
 def test_edges_lead_onwards_and_boxes_keep_their_distance(size: int, seed: int) -> None:
     nodes = some_graph(size, seed)
     drawn = layout(nodes)
@@ -56,7 +55,6 @@ def test_nothing_is_drawn_for_nothing() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-@settings(max_examples=100, deadline=None)
 def test_any_text_stays_text(name: str, kind: str, state: str) -> None:
     root = ET.fromstring(svg(DrawnGraph((DrawnNode(name, (), kind=kind, state=state, css=kind, href=name),), name)))
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}

@@ -94,7 +94,7 @@ CASES = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=CASES)
 def test_an_edit_of_a_field_counts_for_those_that_read_it(project: Project, case: Case) -> None:
     before, after = (project.digest(job=case.job(values)) for values in (case.values, case.after))
@@ -132,7 +132,7 @@ USES = [
 ]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2 * settings().max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_results_that_differ_have_other_signatures(project: Project, data: st.DataObject) -> None:
     names = st.sampled_from(NAMES)

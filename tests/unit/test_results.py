@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.journal.journal import Journal
@@ -82,7 +82,6 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=25)
 @given(
     st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=7), st.booleans(),
     st.sets(st.sampled_from(SIGNATURES)), st.sets(st.sampled_from(SIGNATURES)),

@@ -19,7 +19,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -75,24 +75,31 @@ def _tests_of(module: Any) -> Any:
 
 
 class WithoutContexts(ast.NodeTransformer):
-    """Writes ``sc.parallelize(rows)`` as ``rows``, ``sc.parallelize(rows).toDF()`` as ``spark.createDataFrame(rows)``,
-    and ``SparkContext(...)`` as a session's."""
+    """Writes ``sc.parallelize(rows)`` as ``rows``; their ``toDF``, ``SparkContext(...)`` and ``SparkSession(sc)`` as
+    those of one session."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        match node.func:
-            case ast.Attribute(value=ast.Call(func=ast.Attribute(attr="parallelize"), args=[rows]), attr="toDF"):
-                create = ast.parse("spark.createDataFrame", mode="eval").body
-                table = ast.Call(create, [rows, *node.args], [])
-                return ast.fix_missing_locations(ast.copy_location(table, node))
         self.generic_visit(node)
         match node.func:
             case ast.Attribute(attr="parallelize"):
                 return node.args[0]
+            case ast.Attribute(value=rows, attr="toDF"):
+                return _session(node, lambda one: ast.Call(_attribute(one, "createDataFrame"), [rows, *node.args], []))
             case ast.Name(id="SparkContext"):
-                made = ast.parse("__import__('pyspark.sql').sql.SparkSession.builder.master('local[4]').getOrCreate()")
-                context = ast.Attribute(made.body[0].value, "sparkContext", ast.Load())  # type: ignore[attr-defined]
-                return ast.fix_missing_locations(ast.copy_location(context, node))
+                return _session(node, lambda one: _attribute(one, "sparkContext"))
+            case ast.Name(id="SparkSession"):
+                return _session(node, lambda one: one)
         return node
+
+
+def _session(at: ast.AST, use: Callable[[ast.expr], ast.expr]) -> ast.AST:
+    parsed = ast.parse("__import__('pyspark.sql').sql.SparkSession.builder.master('local[4]').getOrCreate()")
+    session = parsed.body[0].value  # type: ignore[attr-defined]  # it is one expression
+    return ast.fix_missing_locations(ast.copy_location(use(session), at))
+
+
+def _attribute(of: ast.expr, name: str) -> ast.expr:
+    return ast.Attribute(of, name, ast.Load())
 
 
 class Examples(doctest.DocTestFinder):

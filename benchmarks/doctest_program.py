@@ -31,7 +31,7 @@ LONGEST = 120
 
 LEFT_OUT: Mapping[str, str] = {
     r"\.rdd\b|\bsc\b|[Pp]arallelize|sparkContext\.(?!setLogLevel)|SparkContext\b|\.foreach|toJSON": "RDDs and contexts",
-    r"_jvm|_jdf|_jc\b|_jsc|newSession|_create_shell_session": "the JVM in the driver's hands",
+    r"_jvm|_jdf|_jc\b|_jsc|_jsparkSession|newSession|_create_shell_session": "the JVM in the driver's hands",
     r"readStream|writeStream|spark\.streams|isStreaming|withWatermark|dropDuplicatesWithinWatermark|StreamingQuery":
         "streams",
     r"\.(cache|persist)\(\)\.explain|InMemoryTableScan": "plans of persisted tables",

@@ -23,6 +23,7 @@ def behave_as_classic() -> None:
     _replace_printed_schemas()
     _replace_types_of_literals()
     _mark_outer_columns()
+    _replace_self_joins()
     call_stages_as_classic()
 
 
@@ -180,6 +181,58 @@ def _mark_outer_columns() -> None:
 def is_outer(expression: Any) -> bool:
     """Return whether a column (`spark.connect.Expression`) belongs to a query around the one that names it."""
     return bool(expression.common.origin.python_origin.fragment == _OUTER)
+
+
+def _replace_self_joins() -> None:
+    """A classic session takes ``rows.a == rows.a`` for a column of each side where a table is joined with itself; Spark
+    Connect cannot tell the sides apart, and refuses it."""
+    from pyspark.sql.connect.column import Column
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    join: Any = DataFrame.join
+
+    def join_sides(self: Any, other: Any, on: Any = None, how: str | None = None) -> Any:
+        conditions = on if isinstance(on, list) else [on]
+        if not builds() or other is not self or not all(isinstance(one, Column) for one in conditions):
+            return join(self, other, on, how)
+        right = self.select("*")
+        try:
+            between = [_between(one._expr, self._plan._plan_id, right._plan._plan_id) for one in conditions]
+        except LookupError:
+            return join(self, other, on, how)
+        return join(self, right, [Column(one) for one in between], how)
+
+    DataFrame.join = join_sides  # type: ignore[method-assign]  # as above
+
+
+def _between(expression: Any, left: int, right: int) -> Any:
+    """A condition in which equal columns of one table are those of two.
+
+    Args:
+        left, right: plan ids of the table, and of the one that the second column is to belong to.
+
+    Raises:
+        LookupError: it names a column of the table otherwise, of which nobody tells the side.
+    """
+    from pyspark.sql.connect.expressions import ColumnReference, UnresolvedFunction
+
+    def is_ours(one: Any) -> bool:
+        return isinstance(one, ColumnReference) and one._plan_id == left
+
+    if not isinstance(expression, UnresolvedFunction):
+        within: list[Any] = []
+        expression.foreach(within.append)
+        if any(map(is_ours, within)):
+            raise LookupError(str(expression))
+        return expression
+    found, operands = copy(expression), expression._args
+    if expression._name in ("==", "<=>") and all(map(is_ours, operands)) and operands[0] == operands[1]:
+        second: Any = copy(operands[1])
+        second._plan_id = right
+        found._args = [operands[0], second]
+    else:
+        found._args = [_between(one, left, right) for one in operands]
+    return found
 
 
 @cache

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from program_fakes import Runs
 from pyspark.errors.exceptions import captured, connect
+from pyspark.sql import functions as F
 
 from helix_spark.capture.classic_ways import as_jvm_map
-from helix_spark.capture.plan_messages import sort_of
+from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.session_context import SessionContext
 
 
@@ -117,6 +118,23 @@ def test_a_plan_that_the_server_cannot_read_is_an_error_of_analysis(tmp_path: Pa
     Runs(tmp_path).run(lambda spark: None)
     kind = connect.EXCEPTION_CLASS_MAPPING["org.apache.spark.sql.connect.common.InvalidPlanInput"]
     assert issubclass(kind, captured.AnalysisException)
+
+
+@pytest.mark.parametrize(("condition", "sides"), [
+    (lambda rows: rows.answers == rows.answers, 2),
+    (lambda rows: (rows.answers.eqNullSafe(rows.answers)) & (F.lit(1) == 1), 2),
+    (lambda rows: rows.answers > rows.answers, 1),
+    (lambda rows: (rows.answers == rows.answers) & (rows.answers > 1), 1),
+])
+def test_a_table_that_is_joined_with_itself_has_two_sides(tmp_path: Path, condition: Any, sides: int) -> None:
+    def program(spark: Any) -> Any:
+        rows = spark.table("t")
+        return rows.join(rows, condition(rows)).collect()
+
+    (asked,) = [one for one in Runs(tmp_path).run(program).asked if sort_of(one) == "Relation"]
+    columns: list[Any] = [one for one in messages(asked) if sort_of(one) == "Expression.UnresolvedAttribute"]
+    assert len({one.plan_id for one in columns}) == sides
+    assert {asked.join.left.common.plan_id, asked.join.right.common.plan_id} >= {one.plan_id for one in columns}
 
 
 def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None:

@@ -330,9 +330,10 @@ def _harm_of(done: Outcome, *, usable: bool) -> Iterator[str]:
 
 def try_all(folder: LocalPath, group: str, count: int, tally: Tally) -> None:
     """Tries the hostile catalogs of a group, a row of the table."""
-    home, answered = Home(folder), 0
+    home, answered, chosen = Home(folder), 0, HOSTILES[group][:count]
     with home.opened() as verbs:
-        for each in HOSTILES[group][:count]:
+        for number in tally.rounds(len(chosen)):
+            each = chosen[number - 1]
             try:
                 found = tried(home, each, verbs, VERBS)
             except Exception as error:  # noqa: BLE001  # one that cannot be made must not hide the others

@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
@@ -44,55 +43,66 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> Iterator[tuple[str, int, bool]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imported(path: Path) -> Sequence[tuple[str, int, bool]]:
     """(module, line, only for the type checker) of each import in a file, those inside functions included."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     checked = {
         id(child)
         for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for statement in node.body for child in ast.walk(statement)
     }
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", node.lineno, id(node) in checked
+            found += [(f"{node.module}.{alias.name}", node.lineno, id(node) in checked) for alias in node.names]
         elif isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno, id(node) in checked
+            found += [(alias.name, node.lineno, id(node) in checked) for alias in node.names]
+    return found
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path: Path) -> None:
+def later_rooms(path: Path) -> Iterator[str]:
+    """What is wrong with the imports of a file."""
     room = room_of(path)
-    if room in ENTRANCES:
-        return
-    for module, line, _ in imported(path):
+    for module, line, _ in imported(path) if room not in ENTRANCES else ():
         first, _, rest = module.partition(".")
-        if first != "helix_spark":
-            continue
         target = rest.split(".")[0]
-        if target in FOR_ALL:
+        if first != "helix_spark" or target in FOR_ALL:
             continue
         if room in FOR_ALL:
-            pytest.fail(f"{path}:{line}: {room} is for all, so it may not import {target}")
-        assert ROOMS.index(target) <= ROOMS.index(room), f"{path}:{line}: {room} imports {target}, a later room"
+            yield f"{path}:{line}: {room} is for all, so it may not import {target}"
+        elif ROOMS.index(target) > ROOMS.index(room):
+            yield f"{path}:{line}: {room} imports {target}, a later room"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in files() if room_of(path) in INNER_ROOMS], ids=lambda path: str(path.relative_to(PACKAGE))
-)
-def test_imports_go_one_way_within_a_room(path: Path) -> None:
+def test_imports_go_one_way() -> None:
+    assert [wrong for path in files() for wrong in later_rooms(path)] == []
+
+
+def later_inner_rooms(path: Path) -> Iterator[str]:
+    """The same within a room that has rooms of its own."""
     room = room_of(path)
     inner, for_all = INNER_ROOMS[room], FOR_ALL_WITHIN.get(room, set())
     if path.parent.name == room:
-        assert room != "engine" or path.stem == "__init__", f"{path} belongs into one of the engine's rooms"
+        if room == "engine" and path.stem != "__init__":
+            yield f"{path} belongs into one of the engine's rooms"
         return
     for module, line, _ in imported(path):
         if module.startswith(f"helix_spark.{room}."):
             target = module.split(".")[2]
-            if target not in for_all:
-                assert inner.index(target) <= inner.index(path.parent.name), f"{path}:{line} imports {target}"
+            if target not in for_all and inner.index(target) > inner.index(path.parent.name):
+                yield f"{path}:{line} imports {target}"
+
+
+def test_imports_go_one_way_within_a_room() -> None:
+    within = [path for path in files() if room_of(path) in INNER_ROOMS]
+    assert [wrong for path in within for wrong in later_inner_rooms(path)] == []
 
 
 def test_a_files_name_occurs_once() -> None:
@@ -128,7 +138,7 @@ def test_nothing_is_called_a_drawer_for_everything() -> None:
 
 def test_every_room_says_what_it_is() -> None:
     for path in files():
-        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
+        assert ast.get_docstring(parsed(path)), f"{path} has no docstring"
 
 
 def loaded_after(statement: str) -> set[str]:

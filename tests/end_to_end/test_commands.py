@@ -194,6 +194,7 @@ def test_without_java_a_run_that_needs_spark_says_what_to_do(folder: Folder, tmp
     assert "install a Java runtime of version 17" in done.stderr
 
 
+@pytest.mark.long
 def test_an_edited_learner_is_learned_anew_and_the_versions_are_compared(folder: Folder) -> None:
     """The file that is edited builds an object of Spark's when it is loaded, too."""
     folder.edit("import helix_spark as hx\n", f"import helix_spark as hx\n{BUILT_AT_IMPORT}")

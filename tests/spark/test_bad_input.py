@@ -360,13 +360,14 @@ def passed_on(condition: str = "true", rows: Any = None, scored: Any = None) -> 
 
 
 def test_rows_of_one_side_and_rows_that_are_named_are_taken(spark: SparkSession, catalog: Path) -> None:
-    for workflow in (passed_on(), passed_on(rows="train", scored="test")):
-        scored = run(spark, catalog, workflow).table("predictions")
-        assert {row.split for row in scored.collect()} == {"test"}
-    everything = run(spark, catalog, passed_on(rows="all", scored="all")).table("predictions")
-    assert everything.count() == len(NUMBERS)
-    one_side = run(spark, catalog, passed_on("split = 'train'")).table("predictions")
-    assert {row.split for row in one_side.collect()} == {"train"}
+    with hx.Helix(catalog, spark=spark, policy="never") as helix:
+        for workflow in (passed_on(), passed_on(rows="train", scored="test")):
+            scored = helix.run(workflow).table("predictions")
+            assert {row.split for row in scored.collect()} == {"test"}
+        everything = helix.run(passed_on(rows="all", scored="all")).table("predictions")
+        assert everything.count() == len(NUMBERS)
+        one_side = helix.run(passed_on("split = 'train'")).table("predictions")
+        assert {row.split for row in one_side.collect()} == {"train"}
 
 
 # Sources: what is wrong with one is not blamed on who reads it

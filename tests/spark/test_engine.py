@@ -124,8 +124,13 @@ def test_what_an_extractor_does_to_a_value_or_a_model_is_its_own_affair(spark: S
         ({"digits": 3}, {"accuracy"}, {"model", "predictions", "examples", "bucket.fit"}),
         ({"reg": 0.01}, {"model", "predictions", "accuracy", "weights"}, {"rows", "bucket.fit", "examples"}),
         ({"bins": 3}, {"bucket.fit", "bucket", *FEATURES}, {"sex_is.fit", "work_is.fit"}),
-        ({"drop_last": False}, {"sex_is", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
-        ({"offset": 1.0}, {"older", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}),
+        pytest.param(
+            {"drop_last": False}, {"sex_is", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"},
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"offset": 1.0}, {"older", *FEATURES}, {"sex_is.fit", "work_is.fit", "bucket.fit"}, marks=pytest.mark.long
+        ),
     ],
     ids=["digits", "reg", "bins", "drop_last", "offset"],
 )
@@ -453,6 +458,7 @@ def waited_for(people: pd.DataFrame) -> hx.Workflow:
     return wf
 
 
+@pytest.mark.long
 def test_a_table_that_several_wait_for_is_charged_with_its_own_seconds(catalog: Catalog) -> None:
     catalog.run(waited_for(PEOPLE.head(4)), policy="never")  # so that the JVM has done the like before
     seconds = catalog.run(waited_for(PEOPLE.iloc[40:80]), policy="never").node_seconds

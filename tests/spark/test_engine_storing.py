@@ -359,8 +359,10 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> 
         return folder, made["mean"], list(made.model("scaler").std)
 
 
-@pytest.mark.parametrize("harm", [flip_a_byte, Path.unlink, lambda file: file.write_bytes(b"")],
-                         ids=["byte flipped", "file gone", "file empty"])
+@pytest.mark.parametrize("harm", [
+    pytest.param(flip_a_byte, id="byte flipped"), pytest.param(Path.unlink, id="file gone", marks=pytest.mark.long),
+    pytest.param(lambda file: file.write_bytes(b""), id="file empty", marks=pytest.mark.long),
+])
 @pytest.mark.parametrize("folder", ["tables", "models"])
 def test_a_damaged_result_is_told_computed_again_and_the_answer_is_right(
     run: Callable[..., Iteration], heard: Heard, catalog: Path, undamaged: tuple[Path, float, list[float]],

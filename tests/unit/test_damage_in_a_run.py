@@ -89,6 +89,8 @@ def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_da
     assert heard.warnings == [], "it was evicted, not damaged"
 
 
+@pytest.mark.spark
+@pytest.mark.long
 def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(tmp_path: Path) -> None:
     with hx.Helix(tmp_path, policy="always") as helix:
         helix.run(workflow(1))

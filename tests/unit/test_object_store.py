@@ -231,6 +231,7 @@ class TestRunning:
         left = {path.name for path in job.parent.iterdir()} - {"prices_job.py", "pyproject.toml", "__pycache__"}
         assert left == set()
 
+    @pytest.mark.long
     def test_reading_commands_read_it(self, job: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HELIX_CATALOG", f"s3a://{bucket}/catalog")
         self.helix("run", str(job), "--policy", "always")
@@ -245,6 +246,7 @@ class TestRunning:
         assert done.exit_code == 0, done.stderr
 
     @pytest.mark.slow
+    @pytest.mark.long
     def test_a_writer_that_was_killed_leaves_what_gc_finds(self, job: Path, bucket: str, objects: Objects) -> None:
         place = ("--catalog", f"s3a://{bucket}/catalog", "--policy", "always")
         killed = subprocess.run(

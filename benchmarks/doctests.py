@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,7 +51,7 @@ class Module:
         lost: those that do not, as ``docstring:line``, with what they print.
         asked_again: those that asked Spark again, with the reason.
         jvm_again: the first example that had a JVM started again; empty if none had.
-        prints: how many of `plain` print the same to the letter, both times.
+        prints: how many of `plain` print the same to the letter, both times, but for uids of stages.
     """
 
     name: str
@@ -173,9 +174,9 @@ def summary(name: str, parts: Sequence[list[list[dict[str, Any]]]]) -> Module:
                 totals[turn] += passes
                 if not passes:
                     lost.setdefault(key, _got(run.get(key), turn))
-        prints = {_key(one): one["got"] for one in plain if one["outcome"] == "passed"}
+        prints = {_key(one): _printed(one) for one in plain if one["outcome"] == "passed"}
         totals["same"] += sum(
-            all(key in run and run[key]["got"] == got for run in (first, again)) for key, got in prints.items()
+            all(key in run and _printed(run[key]) == text for run in (first, again)) for key, text in prints.items()
         )
         asked |= {key: "; ".join(one["sent"]) for key, one in again.items() if one.get("sent")}
         jvm = jvm or next((key for key, one in again.items() if one.get("jvm")), "")
@@ -188,6 +189,10 @@ def summary(name: str, parts: Sequence[list[list[dict[str, Any]]]]) -> Module:
 
 def _key(one: Mapping[str, Any]) -> str:
     return f"{one['test']}:{one['line']}"
+
+
+def _printed(one: Mapping[str, Any]) -> str:
+    return re.sub(r"(?<=[A-Za-z]_)[0-9a-f]{12}\b", "#", one["got"])
 
 
 def _got(one: Mapping[str, Any] | None, turn: str) -> str:

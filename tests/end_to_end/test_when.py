@@ -141,6 +141,12 @@ def refusals():
 
 
 @case
+def rows_that_are_not_needed():
+    rows = spark.createDataFrame([(number,) for number in range(8)], "id int")
+    return rows.select(F.when(rows.id == 7, F.raise_error(F.lit("seven"))).otherwise("fine").alias("said")).head()
+
+
+@case
 def a_loop():
     rows = spark.range(3)
     for number in range(30):

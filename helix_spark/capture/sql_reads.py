@@ -15,7 +15,8 @@ class Statement:
 
     Attributes:
         asks: whether it is a query, which changes nothing.
-        tables: the names of tables and views in it, as they are written, without those that it defines itself.
+        tables: the names of tables and views in it, as they are written, without those that it defines itself; with
+            those of functions that give tables and are not Spark's own, each with brackets behind it.
         known: whether it could be parsed; if not, nothing else is known of it.
         in_brackets: names of tables that brackets with names of columns follow, as of functions arguments, in lower
             case, as often as they are given.
@@ -38,7 +39,7 @@ def read_statement(text: str) -> Statement:
     >>> read_statement("SELECT * FROM range(3) JOIN t USING (id)").tables == {"t"}
     True
     >>> read_statement("SELECT * FROM table_changes('t', 1)").tables
-    frozenset({'table_changes'})
+    frozenset({'table_changes()'})
     >>> read_statement("SELECT * FROM VALUES (1) AS t(a)").in_brackets
     ('t',)
     >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
@@ -60,7 +61,9 @@ def read_statement(text: str) -> Statement:
     if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
         return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
     tables = [one for one in tree.find_all(exp.Table) if not _is_function(one) and not _is_own(one)]
-    named = {".".join(part.name for part in one.parts) for one in tables}
+    named = {
+        ".".join(part.name for part in one.parts) + ("()" if isinstance(one.this, exp.Func) else "") for one in tables
+    }
     brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
     defines = frozenset(one.alias_or_name.lower() for one in tree.find_all(exp.CTE))
     return Statement(is_query, frozenset(named), in_brackets=brackets, defines=defines)

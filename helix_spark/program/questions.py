@@ -233,7 +233,7 @@ class Signer:
         for name in tables_named(one):
             if (view := name.replace("`", "").lower()) in binding.views:
                 show(view)
-            else:
+            elif view.removesuffix("()") not in binding.functions or not view.endswith("()"):
                 yield self.data.of_table(name)
 
 

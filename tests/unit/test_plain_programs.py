@@ -188,6 +188,21 @@ def test_a_table_whose_version_nobody_tells_is_asked_each_time(runs: Runs) -> No
     assert any(one.question.chance for one in runs.answerer.asked)
 
 
+def test_a_function_that_gives_a_table_counts_by_its_code(runs: Runs) -> None:
+    def program(spark: Any, step: int = 1) -> Any:
+        from pyspark.sql.functions import udtf
+
+        class Add:
+            def eval(self, number: int) -> Iterator[tuple[int]]:
+                yield (number + step,)
+
+        spark.udtf.register("add", udtf(Add, returnType="n int"))
+        return spark.sql("SELECT * FROM add(1)").collect()
+
+    first, again, edited = runs.run(program), runs.run(program), runs.run(lambda spark: program(spark, 2))
+    assert [one.started for one in (first, again, edited)] == [True, False, True]
+
+
 @pytest.mark.parametrize("expression", ["rand()", "now()", "uuid()", "reflect('java.lang.Math', 'random')"])
 def test_what_draws_or_asks_the_clock_is_asked_each_time(runs: Runs, expression: str) -> None:
     def program(spark: Any) -> Any:

@@ -97,7 +97,9 @@ def by_subquery(price: float) -> Callable[[DataFrame], DataFrame]:
     return scanner
 
 
-@pytest.mark.parametrize("made", [by_table, by_values, by_subquery])
+@pytest.mark.parametrize(
+    "made", [by_table, *(pytest.param(one, marks=pytest.mark.long) for one in (by_values, by_subquery))]
+)
 def test_rows_that_a_function_makes_of_its_own_are_no_secret_of_its_code(
     spark: SparkSession, tmp_path: Path, made: Callable[[float], Callable[[DataFrame], DataFrame]]
 ) -> None:

@@ -351,7 +351,9 @@ def hidden(which: str) -> Any:
     )
 
 
-@pytest.mark.parametrize("which", ["plain", "pipeline", "tuner"])
+@pytest.mark.parametrize(
+    "which", ["pipeline", *(pytest.param(one, marks=pytest.mark.long) for one in ("plain", "tuner"))]
+)
 def test_a_stage_without_a_seed_inside_a_function_takes_one_that_stays(catalog: Catalog, which: str) -> None:
     def build() -> hx.Workflow:
         wf = hx.Workflow("unseeded")

@@ -119,6 +119,7 @@ def test_a_feature_without_influence_is_left_out_until_it_is_edited(run: Runs) -
     assert edited.plan["same"].reason == "left out until now"
 
 
+@pytest.mark.long
 def test_without_the_option_nothing_changes_but_it_is_told(run: Runs) -> None:
     run(prune=False)
     again = run(prune=False)
@@ -143,6 +144,7 @@ def test_a_tree_goes_without_what_it_does_not_split_by(run: Runs) -> None:
     assert not {"sex_is.fit", "work_is.fit"} & computed(second)
 
 
+@pytest.mark.long
 def test_weights_of_several_classes(run: Runs) -> None:
     classes = {"label": "int(age / 20)"}
     run("never", prune=False, **classes)
@@ -151,6 +153,7 @@ def test_weights_of_several_classes(run: Runs) -> None:
     assert not told["age"]
 
 
+@pytest.mark.long
 def test_a_model_without_weights_says_so_to_those_who_ask(run: Runs) -> None:
     clusters = {"learner": KMeans, "parameters": {"k": 2, "seed": 1}}
     run(**clusters)

@@ -41,7 +41,12 @@ LEARNERS: dict[type, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.__name__)
+SHORT = {RandomForestClassifier, LogisticRegression}
+
+
+@pytest.mark.parametrize("learner", [
+    pytest.param(one, marks=[] if one in SHORT else pytest.mark.long, id=one.__name__) for one in LEARNERS
+])
 def test_a_copy_has_the_summary_of_its_training(examples: DataFrame, learner: type) -> None:
     fitted = learner(**LEARNERS[learner]).fit(examples)
     copied = ModelResult(fitted).copy()

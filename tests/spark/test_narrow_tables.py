@@ -199,7 +199,8 @@ def test_a_function_that_looks_at_names_sees_all_of_them(run: Callable[..., Iter
 
 
 @pytest.mark.parametrize("wf", [
-    workflow(old, output=True), workflow(old, in_pandas=True), workflow(older, keep="always"), workflow(everything),
+    workflow(old, output=True), workflow(old, in_pandas=True),
+    *(pytest.param(one, marks=pytest.mark.long) for one in (workflow(older, keep="always"), workflow(everything))),
 ])
 @pytest.mark.usefixtures("old_was_run")
 def test_what_is_wanted_whole_is_stored_whole_and_replaces_what_is_not(

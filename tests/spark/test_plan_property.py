@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 from captured_programs.drawn import COLUMNS, PROGRAMS, Program, said_otherwise
 
 pytestmark = pytest.mark.spark
-EXAMPLES = int(os.environ.get("HELIX_PROGRAMS", "25"))
+EXAMPLES = int(os.environ.get("HELIX_PROGRAMS", "12"))
 DRAWN = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES < 100,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

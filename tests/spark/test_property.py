@@ -23,7 +23,7 @@ import helix_spark as hx
 from helix_spark.planner.by_name import POLICIES
 
 pytestmark = pytest.mark.slow
-EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "2"))
 TABLE = pd.DataFrame({"a": [1, 2, 3, 4], "b": [10, 20, 30, 40]})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -47,29 +48,33 @@ def answers(least: float = 0.0) -> dict[str, list[object]]:
     return {f"told_{place}": [place, int((old.work == place).sum())] for place in PLACES}
 
 
-def test_three_learners_and_three_reducers_of_one_function_each(tmp_path: Path, spark: SparkSession) -> None:
-    with hx.Helix(tmp_path, policy=loading("always"), spark=spark) as helix:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+    """A catalog in which the folds were run and stored; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("folds") / "catalog"
+    with hx.Helix(folder, policy=loading("always"), spark=spark) as helix:
         first = helix.run(folds())
         assert dict(first.outputs) == answers()
         assert [first.model(f"model_{place}").labels for place in PLACES] == [[place] for place in PLACES]
         first.wait()
+    return folder
+
+
+@pytest.fixture
+def catalog(kept: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(kept, tmp_path / "catalog")
+
+
+def test_three_learners_and_three_reducers_of_one_function_each_are_loaded(catalog: Path, spark: SparkSession) -> None:
+    with hx.Helix(catalog, policy=loading("always"), spark=spark) as helix:
         again = helix.run(folds())
         assert computed(again) == set()
-        assert dict(again.outputs) == answers()
-
-
-def test_another_process_loads_of_each_what_is_its_own(tmp_path: Path, spark: SparkSession) -> None:
-    with hx.Helix(tmp_path, policy=loading("always"), spark=spark) as helix:
-        helix.run(folds()).wait()
-    with hx.Helix(tmp_path, policy=loading("always"), spark=spark) as helix:
-        again = helix.run(folds())
         assert [again.model(f"model_{place}").labels for place in PLACES] == [[place] for place in PLACES]
         assert dict(again.outputs) == answers()
 
 
-def test_functions_that_differ_by_a_default_are_told_apart(tmp_path: Path, spark: SparkSession) -> None:
-    with hx.Helix(tmp_path, policy=loading("always"), spark=spark) as helix:
-        helix.run(folds()).wait()
+def test_functions_that_differ_by_a_default_are_told_apart(catalog: Path, spark: SparkSession) -> None:
+    with hx.Helix(catalog, policy=loading("always"), spark=spark) as helix:
         edited = helix.run(folds(40.0))
         assert dict(edited.outputs) == answers(40.0)
         assert computed(edited) - {"data"} == {"rows_field", "model_field", "told_field"}

@@ -170,7 +170,7 @@ def test_what_reads_held_columns_loads_and_gives_the_same(
     assert heard.warnings == []
 
 
-@pytest.mark.parametrize("read", [letters, everything])
+@pytest.mark.parametrize("read", [letters, pytest.param(everything, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("old_was_run")
 def test_what_reads_a_column_that_was_left_out_computes_says_why_and_stores_more(
     run: Callable[..., Iteration], catalog: Path, heard: Heard, tmp_path: Path, read: Read

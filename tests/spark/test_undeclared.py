@@ -230,7 +230,10 @@ def tripled_by_a_helper(data: DataFrame) -> DataFrame:
     return data.selectExpr("CLEAN(age) AS n").where(F.lit(most is not None))
 
 
-@pytest.mark.parametrize("rows", [joined_with_itself, in_sql, of_its_own, doubled, tripled_by_a_helper])
+@pytest.mark.parametrize("rows", [
+    joined_with_itself, in_sql, tripled_by_a_helper,
+    *(pytest.param(one, marks=pytest.mark.long) for one in (of_its_own, doubled)),
+])
 def test_what_the_code_and_the_inputs_say_is_reused(again: Any, rows: Callable[[DataFrame], DataFrame]) -> None:
     first, _, _ = again(workflow(rows))
     assert again(workflow(rows))[:2] == (first, set())
@@ -334,7 +337,7 @@ def in_a_scanner(**wishes: Any) -> hx.Workflow:
     return workflow(summed, **wishes)
 
 
-@pytest.mark.parametrize("build", [in_a_reducer, in_a_scanner])
+@pytest.mark.parametrize("build", [in_a_reducer, pytest.param(in_a_scanner, marks=pytest.mark.long)])
 def test_a_registered_function_that_is_called_for_a_value_is_called_in_every_run(
     again: Any, spark: SparkSession, build: Callable[..., hx.Workflow]
 ) -> None:

@@ -20,8 +20,8 @@ from workflows import Heard, loading
 
 import helix_spark as hx
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
-EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "2"))
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
+EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "10"))
 NAMES = ("a", "b", "c", "d", "e")
 TABLE = pd.DataFrame({
     name: [(row * (7 + 2 * place)) % 11 if row % 5 else None for row in range(60)] for place, name in enumerate(NAMES)

@@ -90,21 +90,31 @@ class ServedSession:
         self._shared.note(question)
 
     def stub(self) -> Any:
-        """The server's stub, once the server knows what the program's session holds."""
+        """The server's stub, once the server knows what the program's session holds.
+
+        Raises:
+            ServerEndedError: the server has ended, and another one does not help.
+        """
         if self.planning:
             raise NeedsSparkError("it has to be asked of Spark")
         with self._lock:
-            if self.told and (how := self.server.how_ended()):
-                self._start_again(how)
-            stub = self.server.stub()
-            if not self.told:
-                self.told = True
-                self.at_first()
-                for request in list(self.signer.state.requests):
-                    if callable(request):
-                        request()
-                    else:
-                        self.send(request)
+            try:
+                return self._informed()
+            except ServerEndedError:
+                return self._informed()  # the server was gone before it knew the session: of another one
+
+    def _informed(self) -> Any:
+        if self.told and (how := self.server.how_ended()):
+            self._start_again(how)
+        stub = self.server.stub()
+        if not self.told:
+            self.told = True
+            self.at_first()
+            for request in list(self.signer.state.requests):
+                if callable(request):
+                    request()
+                else:
+                    self.send(request)
         return stub
 
     def _start_again(self, how: str) -> None:

@@ -106,6 +106,32 @@ def test_a_question_that_a_server_died_of_is_asked_of_another_one(runs: Runs) ->
     assert [line for line in runs.said if "another one is started" in line]
 
 
+class DeadBefore(FakeServer):
+    """A server that was killed before its first command, and whose successor answers."""
+
+    died: int = 0
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the service calls it so
+        if not self.died:
+            self.died, self.ended = 1, KILLED
+            raise server_ended(KILLED)
+        return super().ExecutePlan(request, metadata)
+
+
+def count_in_view(spark: Any) -> int:
+    rows(spark).createOrReplaceTempView("v")
+    return int(spark.table("v").count())
+
+
+def test_a_server_that_dies_before_it_knows_the_session_is_replaced(runs: Runs) -> None:
+    runs.run(count_in_view)
+    server = DeadBefore()
+    runs.run(lambda spark: (count_in_view(spark), spark.table("v").filter("a > 1").count()), server=server)
+    assert server.died
+    assert runs.returned, "it is answered"
+    assert [line for line in runs.said if "another one is started" in line]
+
+
 def test_a_write_that_a_server_died_of_is_not_repeated(runs: Runs) -> None:
     with pytest.raises(ServerEndedError, match=KILLED):
         runs.run(lambda spark: rows(spark).write.csv("written"), server=Dying())

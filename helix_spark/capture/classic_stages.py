@@ -1,5 +1,5 @@
-"""What stages of Spark ML do otherwise in a classic session than by PySpark's Connect client, so that programs get it
-from the client, too: parameters of fits, arguments of models' methods, methods of the JVM's stage itself."""
+"""Calls of Spark ML as a classic session makes them, where PySpark's Connect client alters or refuses them: parameters
+of fits, arguments of models' methods, methods of the JVM's stage itself."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def fit_as_classic() -> None:
         return params
 
     def read(literal: Any) -> Any:
-        found = read_param(literal)
-        if isinstance(found, Matrix):
-            found.isTransposed = int(found.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
-        return found
+        value = read_param(literal)
+        if isinstance(value, Matrix):
+            value.isTransposed = int(value.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
+        return value
 
     clear_in_jvm: Any = JavaParams.clear
 
@@ -64,11 +64,11 @@ def _send_all_arguments() -> None:
     keyword (4.2.0), so that `approxSimilarityJoin(..., distCol="far")` has a column of another name."""
     from pyspark.ml.util import try_remote_attribute_relation
 
-    dropping = try_remote_attribute_relation(lambda: None).__code__
+    wrapper = try_remote_attribute_relation(lambda: None).__code__
     modules = [one for name, one in sys.modules.items() if name.startswith("pyspark.ml.")]
     for kind in {one for module in modules for one in vars(module).values() if isinstance(one, type)}:
         for name, method in list(vars(kind).items()):
-            if getattr(method, "__code__", None) is dropping:
+            if getattr(method, "__code__", None) is wrapper:
                 setattr(kind, name, _with_all_arguments(method))
 
 

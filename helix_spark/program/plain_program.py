@@ -98,9 +98,10 @@ class PlainProgram:
         if self._session is None or self._session.is_stopped:
             self._session = self._open({name: str(value) for name, value in options.items()})
         elif options:
-            self._session.conf._set_all(
-                configs={k: str(v) for k, v in options.items() if k.startswith("spark.sql.")}, silent=True
-            )
+            self._session.conf._set_all(configs={
+                name: str(value) for name, value in options.items()
+                if name.startswith("spark.sql.") or not name.startswith("spark.")
+            }, silent=True)
         return self._session
 
     def settle(self, frame: Any) -> None:

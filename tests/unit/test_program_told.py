@@ -50,6 +50,13 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainPr
         recorded_call.PROGRAMS.clear()
 
 
+def test_a_builder_sets_its_options_in_the_session_that_there_is(program: PlainProgram) -> None:
+    session = program.session({"mine": "a"})
+    assert program.session({"mine": "b", "spark.sql.shuffle.partitions": 7, "spark.executor.memory": "9g"}) is session
+    assert [session.conf.get(name) for name in ("mine", "spark.sql.shuffle.partitions")] == ["b", "7"]
+    assert not program.server.started  # type: ignore[union-attr]  # a fake
+
+
 def evaluated(spark: Any) -> Any:
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 

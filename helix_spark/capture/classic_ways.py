@@ -141,9 +141,10 @@ def _replace_printed_schemas() -> None:
 
 
 def _replace_types_of_literals() -> None:
-    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten."""
+    """A decimal has as many digits as it says, as in a classic session; pyspark's Connect client gives it ten. A time
+    of day is a literal of SQL: Spark Connect refuses others while Spark has the type switched off."""
     from pyspark.sql.connect.expressions import LiteralExpression
-    from pyspark.sql.types import DecimalType
+    from pyspark.sql.types import DecimalType, TimeType
 
     told: Any = LiteralExpression._infer_type
 
@@ -157,6 +158,17 @@ def _replace_types_of_literals() -> None:
         return DecimalType(max(len(digits), -exponent), -exponent)
 
     LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # as above
+
+    plan_literal: Any = LiteralExpression.to_plan
+
+    def to_plan(self: Any, session: Any) -> Any:
+        if not builds() or not isinstance(self._dataType, TimeType) or self._value is None:
+            return plan_literal(self, session)
+        written = self._create_proto_expression()
+        written.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
+        return written
+
+    LiteralExpression.to_plan = to_plan  # type: ignore[method-assign]  # as above
 
 
 _OUTER = "outer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_a_table_that_is_joined_with_itself_has_two_sides(tmp_path: Path, condit
     columns: list[Any] = [one for one in messages(asked) if sort_of(one) == "Expression.UnresolvedAttribute"]
     assert len({one.plan_id for one in columns}) == sides
     assert {asked.join.left.common.plan_id, asked.join.right.common.plan_id} >= {one.plan_id for one in columns}
+
+
+def test_a_time_of_day_is_a_literal_that_the_server_takes(tmp_path: Path) -> None:
+    def program(spark: Any) -> Any:
+        return spark.table("t").select(F.lit(time(6, 30, 45, 887000))).collect()
+
+    (asked,) = [one for one in Runs(tmp_path).run(program).asked if sort_of(one) == "Relation"]
+    assert asked.project.expressions[0].expression_string.expression == "TIME '06:30:45.887000'"
 
 
 def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None:

@@ -88,13 +88,24 @@ def scan_folder(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
         yield entries
 
 
-def _checked_name(path: str | Path) -> str:
-    name = os.fspath(path)
+def is_file_name(name: str) -> bool:
+    """True if a file can have this path.
+
+    >>> is_file_name("/a/b"), is_file_name("/a\\0b"), is_file_name("/a" * 3000)
+    (True, False, False)
+    """
+    if len(name) > LONGEST_PATH:
+        return False
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:
-        encoded = b"\0"
-    if b"\0" in encoded or len(encoded) > LONGEST_PATH:
+        return False
+    return b"\0" not in encoded and len(encoded) <= LONGEST_PATH
+
+
+def _checked_name(path: str | Path) -> str:
+    name = os.fspath(path)
+    if not is_file_name(name):
         raise OddFileError(errno.EINVAL, "it is no name of a file", _shown(name))
     return name
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from helix_spark.hermetic.author_seeds import ABSENT, AUTHOR_SEEDS
 from helix_spark.hermetic.generators import SHARED
-from helix_spark.regular_files import OddFileError, open_regular, scan_folder
+from helix_spark.regular_files import OddFileError, is_file_name, open_regular, scan_folder
 from helix_spark.visible_text import visible
 
 NO_FILE = "no file"
@@ -118,8 +118,13 @@ NOTHING_SEEN = Seen()
 
 def seen_from_json(text: str) -> Seen:
     """Return what `Seen.to_json` wrote. Older records do not say which generators were drawn from, all of which Helix
-    had seeded."""
+    had seeded. A stranger may have written it: a path that no file can have is cut, and its content is unknown."""
     told: dict[str, Any] = json.loads(text) if text else {}
+    for kind in told.keys() & {"files", "listed"}:
+        told[kind] = dict(
+            (path, content) if is_file_name(path) else (visible(path[:200]), NO_FILE)
+            for path, content in told[kind].items()
+        )
     if told.get("drew"):
         told.setdefault("generators", dict.fromkeys(SHARED, ABSENT))
     return Seen(**told)

@@ -51,7 +51,8 @@ def encode(*fields: bytes | str) -> bytes:
     >>> encode("ab", "c") == encode("a", "bc")
     False
     """
-    chunks = [field.encode() if isinstance(field, str) else field for field in fields]
+    # Texts of records, and names of files, may hold what is no character.
+    chunks = [field.encode(errors="surrogatepass") if isinstance(field, str) else field for field in fields]
     return b"".join(len(chunk).to_bytes(8, "big") + chunk for chunk in chunks)
 
 

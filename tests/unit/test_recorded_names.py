@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
+from helix_spark.hermetic.seen import Seen, content_of, names_in, seen_from_json, value_of
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.regular_files import OddFileError, open_regular, read_regular, scan_folder
 from helix_spark.signature.functions.source import read_lines
+from helix_spark.signature.parts import digest
 
 CODE = "c" * 64
 
@@ -67,6 +68,24 @@ def test_what_a_record_says_was_read_is_no_answer_where_it_cannot_be_known(odd: 
     recorded = Seen(files={odd: "0" * 64}, listed={odd: "0" * 64})
     assert not recorded.now().agrees(recorded)
     assert not Seen(files={odd: "no file"}).now().agrees(Seen(files={odd: "no file"}))
+
+
+@pytest.mark.parametrize("name", ["a null byte", "half a character", "a long name", "a deep name"])
+def test_a_recorded_path_that_no_file_has_is_cut_and_its_content_unknown(name: str, tmp_path: Path) -> None:
+    path = ODD[name](tmp_path)
+    recorded = Seen(files={path: "0" * 64, "/etc/passwd": "1" * 64}, listed={path: "0" * 64})
+    read = seen_from_json(recorded.to_json())
+    assert read.files["/etc/passwd"] == "1" * 64
+    for paths in (read.files, read.listed):
+        assert "0" * 64 not in paths.values()
+        assert max(map(len, paths)) <= 300
+        "".join(paths).encode()
+    assert read.unknown
+    assert not recorded.now().agrees(read)
+
+
+def test_a_text_with_half_a_character_has_a_digest() -> None:
+    assert digest("\ud800") != digest("\ud801")
 
 
 def test_a_function_that_reads_a_pipe_is_never_reused_and_says_so(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def call_stages_as_classic() -> None:
     _send_all_arguments()
     _hash_by_transform()
     _notice_calls_of_jvm_stages()
+    _notice_formats()
 
 
 def _send_all_arguments() -> None:
@@ -131,3 +132,17 @@ def _notice_calls_of_jvm_stages() -> None:
         hand_over(self)
 
     JavaParams._transfer_params_to_java = transfer  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _notice_formats() -> None:
+    """Have a program know that it needs a classic session where it writes a model in a format that is not Spark's own,
+    such as PMML: a server is told no format."""
+    from pyspark.ml.connect.readwrite import RemoteMLWriter
+
+    def write_in_format(self: Any, source: str) -> Any:
+        if source.lower() != "internal":
+            need_classic(f'.format("{source}") of a model')
+            raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
+        return self
+
+    RemoteMLWriter.format = write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers

@@ -123,6 +123,8 @@ def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
         match node:
             case ast.Attribute(attr=name) if name in _OUTSIDE_CONNECT:
                 yield node.lineno, f".{name}"
+            case ast.Call(func=ast.Attribute(attr="format"), args=[ast.Constant(value="pmml")]):
+                yield node.lineno, '.format("pmml")'
             case ast.Attribute(attr="sparkContext") if id(node) not in inner:
                 yield node.lineno, ".sparkContext"
             case ast.ImportFrom(module=str() as module) if module.partition(".")[0] == "pyspark":

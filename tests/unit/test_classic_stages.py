@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Runs, rows
+from program_fakes import FakeServer, Program, Runs, rows
 from pyspark.ml.feature import Binarizer, HashingTF, MinHashLSH
 from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.types import FloatType, StructType
 
@@ -91,15 +92,26 @@ class StartsOverError(Exception):
     """Ends a program that needs a classic session."""
 
 
-def test_a_method_of_the_stage_in_the_jvm_needs_a_classic_session(runs: Runs) -> None:
+def call_of_jvm_stage(spark: Any) -> None:
+    Binarizer(threshold=0.5, inputCol="a", outputCol="b")._transfer_params_to_java()
+
+
+def other_format(spark: Any) -> None:
+    model = LinearRegression().fit(rows(spark))
+    assert model.write().format("internal") is not None
+    model.write().format("pmml")
+
+
+@pytest.mark.parametrize(("act", "what"), [(call_of_jvm_stage, "Binarizer._java_obj"), (other_format, "pmml")])
+def test_what_only_the_jvm_can_do_with_stages_needs_a_classic_session(runs: Runs, act: Program, what: str) -> None:
     def need_classic(what: str) -> None:
         raise StartsOverError(what)
 
     def program(spark: Any) -> None:
         (here,) = recorded_call.PROGRAMS
         here.need_classic = need_classic  # type: ignore[method-assign]  # as a program on the command line does
-        with pytest.raises(StartsOverError, match=r"Binarizer\._java_obj"):
-            Binarizer(threshold=0.5, inputCol="a", outputCol="b")._transfer_params_to_java()
+        with pytest.raises(StartsOverError, match=what):
+            act(spark)
 
     runs.run(program)
 

@@ -420,6 +420,7 @@ def test_what_is_persisted_is_kept_by_a_server_that_has_to_run_it(runs: Runs) ->
     ("import pyspark\nsc = spark.sparkContext\nsc.parallelize([1])\n", True, ".sparkContext"),
     ("import pyspark\nsc = spark.sparkContext\nf(sc)\n", True, ".sparkContext"),
     ("import pyspark\nrows.rdd.map(f)\n", True, ".rdd"),
+    ("import pyspark\nmodel.write().format('pmml').save(path)\n", True, '.format("pmml")'),
     ("import pyspark\nother = spark.newSession()\n", True, ".newSession"),
     ("import pyspark\nspark.sparkContext.parallelize([1])\n", True, ".sparkContext"),
     ("from pyspark import SparkContext\n", True, "pyspark.SparkContext"),

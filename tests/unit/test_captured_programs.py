@@ -153,7 +153,6 @@ def test_a_table_that_is_read_often_is_written_once() -> None:
 
 EITHER_SIDE: Mapping[str, Callable[..., Any]] = {
     "one of each, as classic sessions take it": lambda rows: rows.join(rows.filter("id > 1"), rows.id == rows.id),
-    "the same on both sides": lambda rows: rows.join(rows, rows.id == rows.id),
     "as deep on both sides": lambda rows: rows.filter("id > 1").join(rows.filter("v > 1"), rows.id == F.col("x")),
 }
 

@@ -79,7 +79,7 @@ def main() -> None:
     print(f"{'':34}{''.join(f'{one:>9}' for one in _HEADS)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="helix-doctests-") as folder:
         for name, examples in _chosen(options.modules):
-            parts = 1 if options.only else -(-examples // PART)
+            parts = 1 if options.only else max(1, -(-examples // PART))  # some test the docstrings of another file
             rows = [
                 outcomes(name, f"{part + 1}/{parts}", options.only, options.keep or Path(folder), options.plain)
                 for part in range(parts)

@@ -29,6 +29,7 @@ from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_s
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
+from helix_spark.hermetic.fresh_bytecode import cache_no_fresh_bytecode
 from helix_spark.hermetic.task import Purpose
 from helix_spark.program.answering import Answerer, Following, Mode, Unfollowed
 from helix_spark.program.live_answers import LiveAnswers
@@ -196,6 +197,7 @@ class PlainProgram:
     def begin(self) -> None:
         """Takes over the sessions that this process makes from now on."""
         inherited_server()  # before the program sees its environment
+        cache_no_fresh_bytecode()
         take_over(self)
         control_draws()
         spread_searches(self.fits_at_a_time)

@@ -9,11 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
+from helix_spark.hermetic.fresh_bytecode import cache_no_fresh_bytecode
 from helix_spark.project.being_loaded import loading
 from helix_spark.project.factory_arguments import arguments_of
 from helix_spark.signature.objects.origin import is_project_file
@@ -79,12 +81,17 @@ def load_file(path: Path) -> ModuleType:
         if folder not in sys.path:
             sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
+    if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise ParameterError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
+    cache_no_fresh_bytecode()
+
+    def run() -> None:  # from its text, as Python runs a program's file: a cache may be older
+        exec(loader.source_to_code(loader.get_data(loader.path), loader.path), vars(module))
+
     with loading():
-        authors_code(path, lambda: spec.loader.exec_module(module) if spec.loader else None)
+        authors_code(path, run)
     return module
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.against OTHER_CHECKOUT [--runs 5] [--save FILE]
     python -m benchmarks.against OTHER_CHECKOUT --jobs --runs 1
-    python -m benchmarks.against OTHER_CHECKOUT --programs --runs 2
+    python -m benchmarks.against OTHER_CHECKOUT --programs [NAME ...] --runs 2
 
 Each checkout runs by its own virtual environment (`.venv`, made by `make setup`). In each round both run once, the
 other one first in every second round: a first iteration in a fresh process, with and without the archive of classes;
@@ -24,7 +24,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isclose
 from pathlib import Path
 from statistics import geometric_mean, median
@@ -63,14 +63,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--save", type=Path)
     parser.add_argument("--jobs", action="store_true", help="script 0 of all five jobs instead")
-    parser.add_argument("--programs", action="store_true", help="first and unchanged runs of plain programs instead")
+    parser.add_argument("--programs", nargs="*", choices=("plain_income", *JOBS), metavar="NAME",
+                        help="first and unchanged runs of plain programs instead, of all where none is named")
     asked = parser.parse_args()
     both = {"this": ROOT, "other": asked.other.resolve()}
     if asked.jobs:
         of_jobs(both, asked.runs)
         return
-    if asked.programs:
-        of_programs(both, asked.runs)
+    if asked.programs is not None:
+        of_programs(both, asked.programs or ("plain_income", *JOBS), asked.runs)
         return
     took: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in both}
     for turn in range(asked.runs):
@@ -114,10 +115,10 @@ def of_jobs(both: Mapping[str, Path], runs: int) -> None:
     print(f"in the geometric mean {geometric_mean(ratios):.2f}")
 
 
-def of_programs(both: Mapping[str, Path], runs: int) -> None:
+def of_programs(both: Mapping[str, Path], programs: Sequence[str], runs: int) -> None:
     """Print for each plain program the seconds of a first and of an unchanged run in both checkouts."""
     ratios: dict[str, list[float]] = defaultdict(list)
-    for program in ("plain_income", *JOBS):
+    for program in programs:
         took: dict[tuple[str, str], list[float]] = defaultdict(list)
         printed = set[str]()
         for turn in range(runs):

@@ -37,7 +37,7 @@ def test_it_runs_and_shows_what_it_says_and_does_so_again(tmp_path: Path, monkey
     assert "\n4 computed, " in shown["second"][0]
     assert "parameter reg: 0.1 -> 0.01" in shown["helix.compare(first, second)"][0]
     assert _computed_none(shown['helix.run(workflow, "back")'][0])
-    assert "\n4 computed, " in shown["third"][0]
+    assert "\n4 computed; " in shown["third"][0]
     assert re.search(r"compute +\S+ +largest +code of `largest` changed", shown["helix.plan(ages())"][0])
     assert "\n1 computed, 1 loaded, 2 not needed" in shown["fourth"][0]
     assert shown[EARLIER][0] == "[30, 270]"

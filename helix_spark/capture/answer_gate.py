@@ -182,7 +182,7 @@ def _check_batch(form: AnswerForm, columns: Any, rows: int, data: bytes) -> None
         raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {rows:,}")
     if form.is_text and [field.dataType.typeName() for field in columns.fields] != ["string"]:
         raise StrangeAnswerError("it is not the one text that was asked for")
-    if not form.is_text and is_direct(columns):
+    if not form.is_text and _is_direct(columns):
         return
     try:
         values = ArrowTableToRowsConversion.convert(pa.Table.from_batches([batch]), columns)
@@ -199,15 +199,15 @@ _DIRECT = frozenset({
 """Types each of whose values the client can convert once its batch is valid."""
 
 
-def is_direct(data_type: Any) -> bool:
-    """Whether the client can convert each value of a type (of `pyspark.sql.types`) once its batch is valid."""
+def _is_direct(data_type: Any) -> bool:
+    """True if the client can convert each value of a type (of `pyspark.sql.types`) once its batch is valid."""
     match type(data_type).__name__:
         case "ArrayType":
-            return is_direct(data_type.elementType)
+            return _is_direct(data_type.elementType)
         case "MapType":
-            return is_direct(data_type.keyType) and is_direct(data_type.valueType)
+            return _is_direct(data_type.keyType) and _is_direct(data_type.valueType)
         case "StructType":
-            return all(is_direct(field.dataType) for field in data_type.fields)
+            return all(_is_direct(field.dataType) for field in data_type.fields)
         case name:
             return name in _DIRECT
 

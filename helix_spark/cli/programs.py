@@ -71,7 +71,7 @@ def run_program(
 def plan_program(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *, as_json: bool
 ) -> None:
-    """Says what a run would be answered from the record, and what it would ask Spark first.
+    """Say what the record would answer of a run, and what the run would ask Spark first.
 
     Raises:
         ParameterError: there is no such file, or it cannot be planned.
@@ -93,7 +93,7 @@ def explain_program(
     name: str, path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *,
     as_json: bool = False,
 ) -> None:
-    """Says all that is known of one answer of a program, as far as it can be planned.
+    """Say all that is known of one answer of a program, as far as the program can be planned.
 
     Raises:
         ParameterError: see `plan_program`; or it asks nothing of that name until it needs Spark.
@@ -175,7 +175,7 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
 
     error: BaseException | None = None
 
-    def told(theirs: BaseException) -> None:
+    def report(theirs: BaseException) -> None:
         if isinstance(theirs, KeyboardInterrupt):
             if not _overtaken(program):  # else the process that watches it says why
                 tell(f"interrupted{author_line(theirs)}")
@@ -185,7 +185,7 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
             print_error(theirs, program.path)
 
     try:
-        program.run(told)
+        program.run(report)
     except BaseException as theirs:  # noqa: BLE001 - whatever ends a program is told as Python tells it
         error = theirs
     sys.stdout.flush()
@@ -204,7 +204,7 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
 
 
 def _overtaken(program: PlainProgram) -> str:
-    """Why a program that is watched was ended, if it was by a save."""
+    """Return why a save ended a program that is watched; empty if none did."""
     return program.live.overtaken() if program.live is not None else ""
 
 

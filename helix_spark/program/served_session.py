@@ -101,9 +101,10 @@ class ServedSession:
             try:
                 return self._informed()
             except ServerEndedError:
-                return self._informed()  # the server was gone before it knew the session: of another one
+                return self._informed()  # it ended before it knew the session: another one takes its place
 
     def _informed(self) -> Any:
+        """Return the stub of a server that runs, after it has been told what the program's session holds."""
         if self.told and (how := self.server.how_ended()):
             self._start_again(how)
         stub = self.server.stub()

@@ -127,7 +127,7 @@ class Journal(Generic[Row]):
             for attempt in range(ATTEMPTS):
                 with self._open.explained("read"):
                     table = self._open.newest()
-                table = table or self._made()
+                table = table or self._create_table()
                 if odd := self._open.odd_columns(table):
                     raise odd
                 base = table.version()
@@ -302,7 +302,7 @@ class Journal(Generic[Row]):
         remove_sums(log.entry(after + 1))  # of an entry that was lost
         return log.folder.committing()
 
-    def _made(self) -> DeltaTable:
+    def _create_table(self) -> DeltaTable:
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError, DeltaError
 

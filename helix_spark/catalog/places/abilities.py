@@ -91,8 +91,11 @@ def disk_of(path: Path) -> int:
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """As the only one of this machine who does so in a folder. Raises OSError where a disk knows no locks, or whoever
-    has this one does not go on."""
+    """Hold the lock of a folder, which one process of this machine has at a time.
+
+    Raises:
+        OSError: the disk knows no locks, or the process that has this one does not go on.
+    """
     handle = _locked(folder / LOCK)
     try:
         yield
@@ -143,8 +146,11 @@ class Shortcoming:
 
 
 def shortcomings(folder: Path) -> tuple[Shortcoming, ...]:
-    """What the disk of a folder, which is there, lacks of that on which a catalog rests. Raises OSError where no file
-    can be made there."""
+    """Return what a catalog needs of the disk of a folder, which exists, and does not get.
+
+    Raises:
+        OSError: no file can be made there.
+    """
     with tempfile.TemporaryDirectory(dir=folder, prefix=TRIED) as made:
         tried = Path(made)
         found = [one for can, one in _TRIALS if not _can(can, tried)]

@@ -123,7 +123,12 @@ def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
 
 
 def shape_of(file: BinaryIO) -> Shape:
-    """What the footer of a file says. Raises ValueError for what is no parquet file, OSError."""
+    """Read the footer of a file.
+
+    Raises:
+        ValueError: it is no parquet file.
+        OSError: it cannot be read.
+    """
     size, footer = size_and_footer(file)
     return _shape(footer[:-AFTER_FOOTER], size)
 
@@ -143,7 +148,7 @@ def _shape(footer: bytes, size: int) -> Shape:
 
 
 def _columns(elements: Sequence[Any]) -> Iterator[tuple[list[str], int, int]]:
-    """Of each column its path, how many lists of lists it lies in, and the length of its values, where all have one."""
+    """Yield each column's path, how many lists it lies in, and the length of its values, where all have one."""
     above: list[list[Any]] = []
     for element in elements[1:]:
         while above and not above[-1][1]:
@@ -202,7 +207,7 @@ def _page(file: BinaryIO, at: int, end: int) -> Page:
         file.seek(at)
         header = Thrift(file.read(min(most, end - at)))
         try:
-            return _told(header.struct(), at + header.at)
+            return _page_of(header.struct(), at + header.at)
         except IndexError:
             continue
         except (KeyError, TypeError, AttributeError) as error:
@@ -210,7 +215,7 @@ def _page(file: BinaryIO, at: int, end: int) -> Page:
     raise ValueError("the header of a page has no end")
 
 
-def _told(header: dict[int, Any], at: int) -> Page:
+def _page_of(header: dict[int, Any], at: int) -> Page:
     first, second, dictionary = header.get(5), header.get(8), header.get(7)
     of_values = second or first or dictionary or {}
     encoding = of_values.get(4 if second else 2, 0)
@@ -303,12 +308,12 @@ class Thrift:
         return {self._value(kinds >> 4, depth): self._value(kinds & 0x0F, depth) for _ in range(size)}
 
     def _binary(self, _depth: int) -> bytes:
-        return self.taken(self.varint())
+        return self.take(self.varint())
 
     def _double(self, _depth: int) -> float:
-        return float(struct.unpack("<d", self.taken(8))[0])
+        return float(struct.unpack("<d", self.take(8))[0])
 
-    def taken(self, size: int) -> bytes:
+    def take(self, size: int) -> bytes:
         """So many bytes. Raises IndexError where there are less."""
         start, self.at = self.at, self.at + size
         if self.at > len(self._data):
@@ -408,11 +413,11 @@ def _levels(content: bytes, width: int, values: int) -> Iterator[int]:
             raise ValueError("its levels have a run of none")
         if header & 1:
             for _ in range(header >> 1):
-                packed = int.from_bytes(read.taken(width), "little")
+                packed = int.from_bytes(read.take(width), "little")
                 yield from (packed >> (n * width) & ((1 << width) - 1) for n in range(8))
             left -= (header >> 1) * 8
         else:
-            yield from repeat(int.from_bytes(read.taken((width + 7) // 8), "little"), min(header >> 1, left))
+            yield from repeat(int.from_bytes(read.take((width + 7) // 8), "little"), min(header >> 1, left))
             left -= header >> 1
 
 
@@ -427,7 +432,7 @@ def _longest_entry(dictionary: bytes) -> int:
 
 
 def _page_content(file: BinaryIO, page: Page, chunk: Chunk) -> bytes:
-    """What a page holds. It was seen before that it is not too much."""
+    """Read what a page holds, whose size was checked before."""
     import pyarrow as pa
 
     file.seek(page.at)

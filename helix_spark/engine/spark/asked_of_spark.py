@@ -41,8 +41,8 @@ _busy = threading.local()
 
 @cache
 def watch_what_spark_is_asked() -> None:
-    """Has pyspark's classes tell what they are asked to read and to draw; once a process. Those that are not loaded yet
-    tell once they are."""
+    """Have pyspark's classes tell what they are asked to read and to draw; once a process. A class that is loaded later
+    tells from then on."""
     for name in _ASKED:
         if (module := sys.modules.get(name)) is not None:
             _watch(module)
@@ -99,7 +99,7 @@ def _note(action: Action, who: Asker, phrase: str, *, reads: bool) -> None:
 
 
 def _who_asks(frame: FrameType | None) -> Asker | None:
-    """Who asks pyspark, directly or through another part of it; None where that is Helix."""
+    """Return who asks pyspark, directly or through another part of it; None if it is Helix."""
     while frame is not None:
         file = frame.f_code.co_filename
         if kind_of(file) not in (Kind.SPARK, Kind.PYTHON) and not file.endswith(_IN_PLACE_OF_PYSPARK):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from project import Project
+
+from helix_spark.capture import program_client
 
 
 @pytest.fixture
@@ -24,3 +26,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 def no_running_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
     monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
+
+
+@pytest.fixture
+def control_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """As a program does that begins, until the test ends: stages of other tests draw identifiers of their own."""
+    from pyspark.ml.util import Identifiable
+
+    monkeypatch.setattr(Identifiable, "_randomUID", vars(Identifiable)["_randomUID"])
+    return program_client.control_draws

@@ -6,7 +6,7 @@ import inspect
 import json
 import pickle
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from pyspark.sql.types import FloatType, StructType
 
 from helix_spark.capture import recorded_call
 from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.program_client import control_draws
 
 
 @pytest.fixture
@@ -116,7 +115,9 @@ def test_what_only_the_jvm_can_do_with_stages_needs_a_classic_session(runs: Runs
     runs.run(program)
 
 
-def test_a_predicting_function_is_the_same_in_another_run_and_its_cache_another_one(runs: Runs) -> None:
+def test_a_predicting_function_is_the_same_in_another_run_and_its_cache_another_one(
+    runs: Runs, control_draws: Callable[[], None]
+) -> None:
     from pyspark.ml.functions import predict_batch_udf
 
     def make_doubling() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
 from helix_spark.capture.answer_texts import SERVER_SESSION
-from helix_spark.capture.program_client import control_draws, open_session
+from helix_spark.capture.program_client import open_session
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.program_text import is_plain_program, needs_classic
 from helix_spark.program.served_session import NeedsSparkError
@@ -521,7 +521,7 @@ def test_a_server_is_asked_what_an_error_was_in_its_own_session(tmp_path: Path) 
     assert answerer.FetchErrorDetails(request).server_side_session_id == SERVER_SESSION
 
 
-def test_names_that_pyspark_draws_are_the_same_in_each_run() -> None:
+def test_names_that_pyspark_draws_are_the_same_in_each_run(control_draws: Callable[[], None]) -> None:
     from pyspark.ml import classification
 
     drawn = []
@@ -532,7 +532,9 @@ def test_names_that_pyspark_draws_are_the_same_in_each_run() -> None:
     assert len(set(drawn[0])) == 3
 
 
-def test_seeds_that_an_author_leaves_out_are_the_same_in_each_run(runs: Runs) -> None:
+def test_seeds_that_an_author_leaves_out_are_the_same_in_each_run(
+    runs: Runs, control_draws: Callable[[], None]
+) -> None:
     def program(spark: Any) -> Any:
         from pyspark.sql import functions as F
 

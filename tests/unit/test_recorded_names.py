@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +52,15 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_nothing_but_a_regular_file_is_opened(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
-    monkeypatch.setattr(os, "open", lambda *given: opened.append(given))
+    open_file, thread = os.open, threading.get_ident()
+
+    def note(*arguments: Any) -> int:
+        if threading.get_ident() == thread:  # others may beat for leases of earlier tests
+            opened.append(arguments)
+            raise PermissionError
+        return open_file(*arguments)
+
+    monkeypatch.setattr(os, "open", note)
     with pytest.raises((OddFileError, FileNotFoundError)):
         open_regular(odd)
     with pytest.raises((OddFileError, FileNotFoundError)), scan_folder(odd):

@@ -13,7 +13,6 @@ from program_fakes import FakeServer, Program, Runs, rows
 from pyspark.ml.connect.serialize import deserialize_param
 
 from helix_spark.capture.plan_messages import messages
-from helix_spark.capture.program_client import control_draws
 
 
 @pytest.fixture
@@ -163,7 +162,7 @@ def test_a_program_is_never_given_an_id_of_a_server(runs: Runs) -> None:
     assert all(one.id in server.models for sent in server.asked for one in messages(sent) if hasattr(one, "id"))
 
 
-def test_a_fit_is_sent_the_seed_that_python_gives_the_estimator(runs: Runs) -> None:
+def test_a_fit_is_sent_the_seed_that_python_gives_the_estimator(runs: Runs, control_draws: Callable[[], None]) -> None:
     control_draws()
     default: list[int] = []
 
@@ -182,7 +181,7 @@ def test_a_fit_is_sent_the_seed_that_python_gives_the_estimator(runs: Runs) -> N
     assert all({*one} == {"rank", "seed"} for one in (sent[0], sent[1]))
 
 
-def test_a_matrix_says_whether_it_is_transposed_as_the_jvm_pickles_it() -> None:
+def test_a_matrix_says_whether_it_is_transposed_as_the_jvm_pickles_it(control_draws: Callable[[], None]) -> None:
     control_draws()
     from pyspark.ml.connect import serialize
     from pyspark.ml.linalg import DenseMatrix
@@ -192,7 +191,7 @@ def test_a_matrix_says_whether_it_is_transposed_as_the_jvm_pickles_it() -> None:
     assert repr(serialize.deserialize_param(written)) == "DenseMatrix(1, 2, [1.0, 2.0], 1)"
 
 
-def test_a_parameter_that_is_cleared_has_its_default_again(runs: Runs) -> None:
+def test_a_parameter_that_is_cleared_has_its_default_again(runs: Runs, control_draws: Callable[[], None]) -> None:
     control_draws()
 
     def program(spark: Any) -> Any:

@@ -10,11 +10,11 @@ from benchmarks.simulation import forecasters
 from benchmarks.simulation.forecasters import Forecaster
 from benchmarks.simulation.limit import expected_seconds, limit
 from benchmarks.simulation.oracle import Oracle, foresee
+from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
 from benchmarks.simulation.work import Work, draw
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.policies import Always, Never, Rule
-from helix_spark.planner.recreation import Recreation
 from helix_spark.planner.storage import Policy
 
 BUDGETS: tuple[float | None, ...] = (0.1, 0.3, 1.0, None)

@@ -10,7 +10,6 @@ import pytest
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.policies import Always, Never, Rule
 from helix_spark.planner.problem import State
-from helix_spark.planner.recreation import Recreation
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
 ROWS = NodeCosts("rows", "scanner", "s-rows", (), 40.0, 2.0, 3.0, 100)
@@ -18,7 +17,7 @@ COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0,
 MODEL = NodeCosts("model", "learner", "s-model", ("rows", "counts"), 10.0, 0.1, 0.2, 10)
 PROBLEM = PlanningProblem((ROWS, COUNTS, MODEL), frozenset({"model"}))
 PAST = OtherArtifact("s-past", "w", "rows", 100, 1.0, 0.5, 3)
-POLICIES: tuple[Policy, ...] = (Joint(), Never(), Always(), Rule(), Rule(purge=True), Recreation())
+POLICIES: tuple[Policy, ...] = (Joint(), Never(), Always(), Rule(), Rule(purge=True))
 
 
 def test_never_stores_nothing_and_evicts_nothing() -> None:
@@ -37,24 +36,12 @@ def test_the_rule_stores_what_costs_more_than_two_loads() -> None:
 def test_the_simple_policies_say_seconds_as_all_else_does() -> None:
     slow = replace(PROBLEM, nodes=(replace(ROWS, compute_seconds=400.0), COUNTS, MODEL))
     assert Rule().decide(slow).reasons["s-rows"] == "kept: 6.7 min to recompute is more than twice 2.0 s to load"
-    assert Recreation().decide(slow).reasons["s-rows"] == "kept: it saves 6.6 min when it is needed again"
 
 
 @pytest.mark.parametrize(("purge", "evicted"), [(False, set()), (True, {"s-past"})])
 def test_only_the_purging_rule_evicts_what_the_version_no_longer_has(purge: bool, evicted: set[str]) -> None:
     decision = Rule(purge).decide(replace(PROBLEM, others=(PAST,)))
     assert decision.evict == evicted
-
-
-def test_recreation_keeps_what_saves_most_per_byte() -> None:
-    decision = Recreation().decide(replace(PROBLEM, budget=120, others=(PAST,)))
-    assert decision.keep == {"s-rows", "s-model"}
-    assert decision.evict == {"s-past"}
-    assert decision.reasons["s-past"] == "evicted: recreating it is no slower than loading it"
-
-
-def test_recreation_prefers_the_better_ratio_to_the_larger_saving() -> None:
-    assert Recreation().decide(replace(PROBLEM, budget=100)).keep == {"s-model", "s-counts"}
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)

@@ -10,12 +10,13 @@ import pytest
 from benchmarks.simulation import forecasters
 from benchmarks.simulation.limit import expected_seconds, limit
 from benchmarks.simulation.oracle import Oracle, Version, foresee
+from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import replay
 from benchmarks.simulation.work import draw
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.policies import Always, Never, Rule
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
@@ -50,6 +51,7 @@ def test_choices_are_charged_what_they_take_in_the_mean() -> None:
 ROWS = NodeCosts("rows", "scanner", "s-rows", (), 40.0, 2.0, 3.0, 100)
 COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0, 50)
 MODEL = NodeCosts("model", "learner", "s-model", ("rows", "counts"), 10.0, 0.1, 0.2, 10)
+PAST = OtherArtifact("s-past", "w", "rows", 100, 1.0, 0.5, 3)
 
 
 def test_the_oracle_stores_only_what_a_later_iteration_needs() -> None:
@@ -72,3 +74,22 @@ def test_the_oracle_keeps_to_the_budget() -> None:
     assert all(sum({"s-rows": 100, "s-model": 10}[name] for name in kept) <= 100 for _, kept in foresight.steps)
     problem = PlanningProblem(script[1].nodes, script[1].outputs)
     assert Oracle(foresight).at(1).decide(problem).solution.state("rows") is State.LOAD
+
+
+@pytest.mark.parametrize(("budget", "kept"), [
+    (120, {"s-rows", "s-model"}),
+    (100, {"s-model", "s-counts"}),
+])
+def test_recreation_keeps_what_saves_most_per_byte(budget: int, kept: set[str]) -> None:
+    problem = PlanningProblem((ROWS, COUNTS, MODEL), frozenset({"model"}), budget=budget, others=(PAST,))
+    decision = Recreation().decide(problem)
+    assert decision.keep == kept
+    assert decision.evict == {"s-past"}
+
+
+def test_recreation_says_why() -> None:
+    nodes = (replace(ROWS, compute_seconds=400.0), COUNTS, MODEL)
+    problem = PlanningProblem(nodes, frozenset({"model"}), others=(PAST,))
+    reasons = Recreation().decide(problem).reasons
+    assert reasons["s-rows"] == "kept: it saves 6.6 min when it is needed again"
+    assert reasons["s-past"] == "evicted: recreating it is no slower than loading it"

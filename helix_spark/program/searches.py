@@ -6,9 +6,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import wraps
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 MOST_BYTES = 256 << 20
@@ -16,39 +14,35 @@ MOST_BYTES = 256 << 20
 
 MOST_FITS = 8
 
-AtATime = Callable[[Any], int]
-"""How many fits on a table there may be at a time."""
-
-_WANTED: ContextVar[int] = ContextVar("fits at a time", default=1)
 _PLAIN: dict[type, Any] = {}
 
 
-def spread_searches(at_a_time: AtATime) -> None:
-    """Has the searches of pyspark run their fits side by side from now on."""
-    from pyspark.ml import classification, tuning
+def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
+    """Have the searches of pyspark run their fits side by side from now on.
 
-    kinds: tuple[Any, ...] = (tuning.CrossValidator, tuning.TrainValidationSplit, classification.OneVsRest)
+    Args:
+        fits_at_a_time: returns how many fits on a table may run at a time.
+    """
+    from pyspark.ml.classification import OneVsRest
+    from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
+
+    kinds: tuple[Any, ...] = (CrossValidator, TrainValidationSplit, OneVsRest)
     for kind in kinds:
-        kind._fit = _spread(_PLAIN.setdefault(kind, kind._fit), at_a_time)
-    for module in (tuning, classification):
-        vars(module)["ThreadPool"] = _pool
+        kind._fit = _spread(_PLAIN.setdefault(kind, kind._fit), fits_at_a_time)
 
 
-def _spread(fit: Callable[[Any, Any], Any], at_a_time: AtATime) -> Callable[[Any, Any], Any]:
+def _spread(fit: Callable[[Any, Any], Any], fits_at_a_time: Callable[[Any], int]) -> Callable[[Any, Any], Any]:
+    from pyspark.ml.param import Params
+
     @wraps(fit)
     def spread(search: Any, dataset: Any) -> Any:
         # A search within a search runs in a thread of the outer one's.
-        free = threading.current_thread() is threading.main_thread() and not search.isSet(search.parallelism)
-        before = _WANTED.set(at_a_time(dataset) if free and is_sparks(search) else 1)
-        try:
-            return fit(search, dataset)
-        finally:
-            _WANTED.reset(before)
+        is_outermost = threading.current_thread() is threading.main_thread()
+        if is_outermost and not search.isSet(search.parallelism) and is_sparks(search):
+            # `search.copy` would copy the estimator, too, which the fitted model holds; models have no `parallelism`.
+            search = Params.copy(search, {search.parallelism: fits_at_a_time(dataset)})
+        return fit(search, dataset)
     return spread
-
-
-def _pool(processes: int) -> ThreadPool:
-    return ThreadPool(max(processes, _WANTED.get()))
 
 
 def is_sparks(stage: Any) -> bool:

@@ -11,7 +11,6 @@ import pytest
 from program_fakes import FakeServer, Runs, rows
 from pyspark.ml.base import Estimator
 
-from helix_spark.program import searches
 from helix_spark.program.searches import spread_searches
 
 
@@ -84,13 +83,27 @@ def test_stages_in_python_are_fitted_one_after_the_other(runs: Runs) -> None:
     assert most_at_a_time(runs, searching(Written)) == 1
 
 
-def test_a_search_within_a_search_has_no_cores_of_its_own(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    monkeypatch.setattr(searches, "ThreadPool", lambda number: made.append(number) or Pool(number))
-    thread = threading.Thread(target=lambda: runs.run(searching()))
+def test_a_search_within_a_search_has_no_cores_of_its_own(runs: Runs) -> None:
+    most: list[int] = []
+    thread = threading.Thread(target=lambda: most.append(most_at_a_time(runs, searching())))
     thread.start()
     thread.join()
-    assert made == [1]
+    assert most == [1]
 
 
-Pool = searches.ThreadPool
+def test_a_search_and_its_model_keep_what_their_author_gave(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        from pyspark.ml.classification import LogisticRegression
+        from pyspark.ml.evaluation import BinaryClassificationEvaluator
+        from pyspark.ml.tuning import CrossValidator
+
+        logistic, evaluator = LogisticRegression(), BinaryClassificationEvaluator()
+        grid: list[Any] = [{logistic.regParam: strength} for strength in (0.1, 0.2)]
+        search = CrossValidator(estimator=logistic, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2)
+        model = search.fit(rows(spark))
+        assert not search.isSet(search.parallelism)
+        assert model.getEstimator() is logistic
+        assert model.getEvaluator() is evaluator
+        assert not model.hasParam("parallelism")
+
+    assert most_at_a_time(runs, program) == 2

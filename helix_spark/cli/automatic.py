@@ -4,26 +4,29 @@ at its end, or after each cell."""
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.cli.hash_seed import fix_hash_seed
-from helix_spark.cli.options import Asked, asked
-from helix_spark.cli.process_start import process_start
+from helix_spark.cli.options import Asked, asked, tracker_of
+from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.programs import OFF, end_program, start_over_where_needed, tell, writable_catalog
-from helix_spark.cli.tracker_asked import tracker_of
-from helix_spark.errors import HelixError, SetupError
+from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
 from helix_spark.program.program_text import needs_classic
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.views.program_view import ProgramView
+
+VERBS = ("explain", "log", "plan")
+_NEWEST = 20
 
 
 def begin() -> None:
@@ -104,8 +107,6 @@ def _shell() -> Any:
 
 
 def _begin_notebook(shell: Any, given: Asked) -> None:
-    from helix_spark.cli.notebook_verbs import NotebookVerbs
-
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
     program = _program(Path(named), Path(named).stem, (), given)
@@ -155,6 +156,47 @@ class Cells:
             tell(f"what this cell asked is not on record: {error}")
         if text := tally_of(new, record).cell_text:
             self._say(f"helix: {text}")
+
+
+class NotebookVerbs:
+    """`%helix plan`, `%helix explain NAME` and `%helix log` in a notebook.
+
+    Args:
+        place: names where a question was asked, by file and line: ``In[3]:2``.
+    """
+
+    def __init__(self, program: PlainProgram, say: Callable[[str], None], place: Callable[[str, int], str]) -> None:
+        self._program, self._say, self._place = program, say, place
+
+    def __call__(self, line: str) -> None:
+        """Run what follows ``%helix``. Raises ParameterError for what is no verb."""
+        verb, *given = shlex.split(line) or ["plan"]
+        match verb, given:
+            case "plan", []:
+                self._tell(self._view().again_lines)
+            case "explain", [*words] if words:
+                self._tell(self._view().answer(" ".join(words)).lines)
+            case "log", []:
+                self._log()
+            case _:
+                raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "
+                                     "%helix plan, %helix explain NAME, %helix log")
+
+    def _log(self) -> None:
+        from helix_spark.cli.history_text import print_log
+
+        print_log(self._program.catalog.iterations(limit=_NEWEST))
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._say(line)
+
+    def _view(self) -> ProgramView:
+        from helix_spark.program.viewed_answers import view_of_program
+
+        return view_of_program(
+            self._program, lambda asked: self._place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
+        )
 
 
 def _program(

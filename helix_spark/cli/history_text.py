@@ -12,7 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.answers import print_outputs
+from helix_spark.cli.run_text import print_outputs
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, print_lines, state_text, table
 from helix_spark.past.edit_message import edit_of

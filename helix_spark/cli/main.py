@@ -8,30 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from helix_spark.cli import options
 from helix_spark.cli.export import export
-from helix_spark.cli.hash_seed import fix_hash_seed
-from helix_spark.cli.options import Asked, asked, errors_told, exit_code, told
-from helix_spark.cli.process_start import process_start, waiting_since
+from helix_spark.cli.options import asked, errors_told, exit_code, told, tracker_of
+from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
 from helix_spark.cli.reading_commands import reading_commands
-from helix_spark.cli.storage_shown import storage
 from helix_spark.cli.terminal import say
-from helix_spark.cli.tracker_asked import tracker_of
+from helix_spark.cli.ui_command import ui
 from helix_spark.cli.upkeep_commands import upkeep_commands
+from helix_spark.cli.workflow_runs import load_workflow, open_helix, run_workflow
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.project.being_loaded import is_loading
 
 if TYPE_CHECKING:
-    from helix_spark.engine.execution.observer import Observer
-    from helix_spark.helix import Helix
-    from helix_spark.iteration.iteration import Iteration
     from helix_spark.project.author_file import Factory
     from helix_spark.workflow.workflow import Workflow
 
-__all__ = ["exit_code", "helix", "main", "run_and_tell", "workflow_of"]
+__all__ = ["exit_code", "helix", "main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=options.EXIT_CODES)
@@ -62,7 +57,7 @@ def run(
             path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
             budget=place.room, tracker=tracker_of(place),
         )
-    _run(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
+    run_workflow(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
 
 @helix.command(context_settings=options.PASSED_ON)
@@ -76,8 +71,8 @@ def run(
 def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
-    from helix_spark.cli.plans import print_plan
     from helix_spark.cli.programs import plan_program
+    from helix_spark.cli.run_text import print_plan
     from helix_spark.cli.schema import plan_json, to_text
 
     path, function, is_plain = _targeted(target, arguments)
@@ -85,8 +80,8 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
         place = asked(path, **given)
         plan_program(path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    with _helix(asked(path, **given), quiet=True) as engine:
-        made = engine.plan(workflow_of(path, function, settings, engine))
+    with open_helix(asked(path, **given), quiet=True) as engine:
+        made = engine.plan(load_workflow(path, function, settings, engine))
         if as_json:
             say(to_text(plan_json(made)))
         else:
@@ -126,8 +121,8 @@ def audit(
         if ended:
             say(f"helix: {ended}", to_stderr=True)
         sys.exit(0 if found.sound else 1)
-    with _helix(asked(path, **given), quiet=True) as engine:
-        found = engine.audit(workflow_of(path, function, settings, engine), everything=everything, seconds=seconds)
+    with open_helix(asked(path, **given), quiet=True) as engine:
+        found = engine.audit(load_workflow(path, function, settings, engine), everything=everything, seconds=seconds)
         say(to_text(audit_json(found)) if as_json else audit_text(found))
     sys.exit(0 if found.sound else 1)
 
@@ -158,8 +153,8 @@ def explain(
         place = asked(path, **given)
         explain_program(node, path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    with _helix(asked(path, **given), quiet=True) as engine:
-        made = engine.plan(workflow_of(path, function, settings, engine))
+    with open_helix(asked(path, **given), quiet=True) as engine:
+        made = engine.plan(load_workflow(path, function, settings, engine))
         left_out = left_out_as(made, node)
         if left_out is not None:
             entry = plan_json(made)["left_out"][made.left_out.index(left_out)]
@@ -192,7 +187,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
         watch_program(path, arguments, place)
         return
     seen = SeenRun(observer_for(quiet=False))
-    with _helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
+    with open_helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
         watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
 
@@ -225,49 +220,8 @@ def _targeted(target: str, arguments: Sequence[str]) -> tuple[Path, str | None, 
     return path, function, is_plain
 
 
-for _command in (*reading_commands, storage, *upkeep_commands, export):
+for _command in (*reading_commands, *upkeep_commands, export, ui):
     helix.add_command(_command)
-
-
-@helix.command()
-@options.place
-@click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
-@click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
-@click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
-    help="How many iterations are exported, newest first.",
-)
-@told
-def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
-    """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
-    from helix_spark.cli.ui_command import export_pages, show_pages
-
-    _check_pages(click.get_current_context(), exported=export is not None)
-    catalog = asked(Path.cwd(), **given).catalog
-    if export is not None:
-        export_pages(catalog, Path(export), workflow, limit)
-    else:
-        show_pages(catalog, host, port)
-
-
-def _check_pages(context: click.Context, *, exported: bool) -> None:
-    """Refuses options of `helix ui` that would be ignored: some are for an export alone, others for a server.
-
-    Raises:
-        ParameterError: one of them was given.
-    """
-    unused = ("host", "port") if exported else ("workflow", "limit")
-    given = [name for name in unused if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if not given:
-        return
-    option = f"--{given[0]}"
-    if exported:
-        raise ParameterError(f"{option} is for pages that are served, and --export serves none",
-                             remedy=f"leave out {option}, or --export")
-    raise ParameterError(f"{option} is for an export; pages that are served show the whole catalog",
-                         remedy=f"add --export FILE.html, or leave out {option}")
 
 
 def main(factory: Factory | Workflow | None = None) -> None:
@@ -302,90 +256,9 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
     @options.running
     @told
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-        _run(path, None, factory, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
+        run_workflow(path, None, factory, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
 
     return command
-
-
-def _helix(given: Asked, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
-    from helix_spark.cli.progress import observer_for
-    from helix_spark.helix import Helix
-
-    return Helix(
-        given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
-        observer=observer or observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
-        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
-    )
-
-
-def workflow_of(
-    path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
-) -> Workflow:
-    """The file's workflow. One that builds Spark objects while it is loaded is loaded once more, for a client that
-    needs no session; where its functions do, it gets one, and is told so."""
-    from helix_spark.capture.declaring import declared_without_spark
-    from helix_spark.program.program_text import is_plain_program
-    from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
-
-    if factory is None and function is None and is_plain_program(path):
-        raise ParameterError(
-            f"{path} is a plain PySpark program, and declares no workflow",
-            remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
-        )
-
-    def made() -> Workflow:
-        if factory is not None:
-            return build(factory, path, settings)
-        AUTHOR_SEEDS.begin_loading(workflow_of)
-        workflow = build(find_factory(load_file(path), path, function), path, settings)
-        AUTHOR_SEEDS.hold(workflow_of)  # what this command draws from now on is not the author's draw
-        return workflow
-
-    try:
-        return made()
-    except NeedsSessionError as error:
-        if not engine.sessions.started and (found := declared_without_spark(made)) is not None:
-            return found
-        engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
-        engine.sessions.get()
-        return made()
-
-
-def _run(
-    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: Asked, message: str, *,
-    quiet: bool, as_json: bool,
-) -> None:
-    from helix_spark.cli.schema import run_json, to_text
-
-    # An error is told before the engine is left, which waits until what was computed before it is stored.
-    with _helix(given, quiet=quiet or as_json) as engine, errors_told():
-        engine.waiting_since = waiting_since()
-        workflow = workflow_of(path, function, settings, engine, factory)
-        iteration = run_and_tell(engine, workflow, message, print_answer=not as_json)
-        if as_json:
-            iteration.wait()
-            live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
-            stored = {signature: record.bytes for signature, record in live.items()}
-            say(to_text(run_json(
-                iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
-                node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
-            )))
-
-
-def run_and_tell(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
-    """Runs a workflow and prints its answer beside the previous one that came to its end."""
-    from helix_spark.cli.answers import print_answer as tell_answer
-    from helix_spark.past.metrics import metrics_of
-    from helix_spark.views.iteration_view import view_of_run
-
-    iteration = engine.run(workflow, message)
-    if print_answer:
-        before = iteration.before
-        if before is None and iteration.number > 1:
-            earlier = (one for one in engine.catalog.iterations(workflow.name, 5) if one.number < iteration.number)
-            before = next((metrics_of(one) for one in earlier if one.status == "done"), None)
-        tell_answer(view_of_run(iteration, before))
-    return iteration
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from helix_spark.sizes import parse_size
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.iteration.auditor import When
+    from helix_spark.iteration.tracker import Tracker
 
 RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
 EXIT_CODES = """\b
@@ -162,6 +163,23 @@ def asked(
     arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off,
                  "audit": audit}
     return Asked(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
+
+
+def tracker_of(given: Asked) -> Tracker | None:
+    """Return the experiment tracker that the options name, if they name one.
+
+    Raises:
+        ParameterError: an option of MLflow's was given, and no MLflow.
+    """
+    if not given.mlflow:
+        alone = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
+        if alone is not None:
+            raise ParameterError(f"{alone} is about MLflow, and no MLflow is named",
+                                 remedy=f"add --mlflow URI, or set HELIX_MLFLOW; or leave out {alone}")
+        return None
+    from helix_spark.tracking.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(given.mlflow, experiment=given.experiment, log_models=given.log_models)
 
 
 def spark_settings(given: Sequence[str]) -> dict[str, str]:

@@ -1,14 +1,23 @@
-"""When this process began, as whoever typed its command began to wait: Python's own start is part of that."""
+"""The start of this process: when it was, and how to start it again under a fixed hash seed.
+
+People wait for Python's own start, too. Python orders sets of texts by the hash seed, and draws one for each process.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
+
+_RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
+"""Verbs that run an author's code, or look at what it builds."""
+
+_COMMANDS = frozenset({"helix", "helix.exe"})
 
 
 def process_start() -> float | None:
@@ -41,3 +50,33 @@ def _age_by_psutil() -> float | None:
     except ImportError:
         return None
     return float(time.time() - psutil.Process().create_time())
+
+
+def fix_hash_seed(script: Path | None = None) -> None:
+    """Start this process again, unless its hash seed is given or nothing that it does depends on it. Does nothing where
+    the process is somebody else's: a notebook, a test.
+
+    Args:
+        script: the file that runs itself; None for the command `helix`.
+    """
+    if os.environ.get("PYTHONHASHSEED", "random") != "random":
+        return
+    running = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
+    if running is None or not sys.orig_argv[1:]:
+        return
+    if script is None:
+        ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
+        if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
+            return
+    elif not _is_main(script):
+        return
+    os.environ["PYTHONHASHSEED"] = "0"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _is_main(script: Path) -> bool:
+    """Whether this process runs a file, whatever its arguments say."""
+    own = getattr(sys.modules["__main__"], "__file__", None)
+    return own is not None and Path(own).is_file() and Path(own).samefile(script)

@@ -1,4 +1,4 @@
-"""The commands that read what a catalog holds: log, show, diff, checkout; and what the commands are set to."""
+"""The commands that read what a catalog holds: log, show, diff, checkout, storage; and what the commands are set to."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from helix_spark.sizes import without_password
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.records import IterationRecord
+    from helix_spark.views.storage_view import StorageView
 
 
 @click.command()
@@ -153,6 +154,25 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
 
 
 @click.command()
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many results.")
+@options.place
+@options.json_wanted
+@told
+def storage(limit: int, as_json: bool, **given: Any) -> None:
+    """Show what is stored, those results first that save most per byte."""
+    from helix_spark.cli.schema import to_text
+    from helix_spark.views.storage_view import storage_of
+
+    known = records(**given)
+    iterations = [known.iterations(name) for name in known.workflows()]
+    view = storage_of(known, known.last_events(), known.loads(), iterations)
+    if as_json:
+        say(to_text(_storage_json(view)))
+    else:
+        _print_storage(view, limit)
+
+
+@click.command()
 @click.option("--show-origin", is_flag=True, help="Say who set each: an argument, the environment, the project.")
 @options.deciding
 @click.option("--mlflow", metavar="URI", help="As of `run`.")
@@ -177,6 +197,46 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
         say(f"{one.name:8} {'none' if value is None else value}" + (f"  ({one.origin})" if show_origin else ""))
 
 
+def _print_storage(view: StorageView, limit: int) -> None:
+    """Print a line for each result."""
+    from helix_spark.cli.tables import WIDE, console, table
+    from helix_spark.sizes import seconds_text
+
+    out = console()
+    out.print(view.use)
+    if not view.stored:
+        return
+    wide = out.width >= WIDE
+    more = (("kind", "left"), ("to load", "right"), ("saves per MB", "right"), ("proof", "left")) if wide else ()
+    shown = table(
+        ("node", "left"), ("size", "right"), ("to have again", "right"), *more, ("loaded", "right"),
+        ("made by", "left"), grow="made by",
+    )
+    for one in view.stored[:limit]:
+        told = (one.artifact.kind, seconds_text(one.load), one.saves_text, one.proof) if wide else ()
+        shown.add_row(one.artifact.node, one.size_text, one.again_text, *told, f"{one.loaded}x", one.made_text)
+    out.print()
+    out.print(shown)
+    if len(view.stored) > limit:
+        out.print(f"... {len(view.stored) - limit} more; --limit shows them")
+
+
+def _storage_json(view: StorageView) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
+        "results": [
+            {
+                "workflow": one.artifact.workflow, "iteration": one.artifact.iteration, "node": one.artifact.node,
+                "kind": one.artifact.kind, "signature": one.artifact.signature, "bytes": one.artifact.bytes,
+                "again_seconds": one.again, "load_seconds": one.load, "saves_seconds": one.saves,
+                "loaded": one.loaded, "current": one.current, "proof": one.proof,
+            }
+            for one in view.stored
+        ],
+    }
+
+
 def _one_of(argument: str | None, option: str | None) -> str | None:
     """The workflow that a command was given by its argument or by --workflow."""
     if argument and option and argument != option:
@@ -184,4 +244,4 @@ def _one_of(argument: str | None, option: str | None) -> str | None:
     return argument or option
 
 
-reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, config)
+reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, storage, config)

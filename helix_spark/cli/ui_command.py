@@ -1,25 +1,70 @@
-"""What `helix ui` does: serve pages, or write them into a file."""
+"""`helix ui`: serve pages, or write them into a file."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 from pathlib import Path
+from typing import Any
 
-from helix_spark.catalog.catalog_reader import CatalogReader
-from helix_spark.catalog.places.output_files import output_at
+import click
+from click.core import ParameterSource
+
+from helix_spark.cli import options
+from helix_spark.cli.options import asked, told
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError, SetupError, install
+from helix_spark.errors import HelixError, ParameterError, SetupError, install
 from helix_spark.sizes import format_size
 
 
-def show_pages(catalog: str, host: str, port: int) -> None:
-    """Serves until interrupted.
+@click.command()
+@options.place
+@click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
+@click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
+@click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
+    help="How many iterations are exported, newest first.",
+)
+@told
+def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
+    """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
+    _check_pages(click.get_current_context(), exported=export is not None)
+    catalog = asked(Path.cwd(), **given).catalog
+    if export is not None:
+        _export_pages(catalog, Path(export), workflow, limit)
+    else:
+        _serve_pages(catalog, host, port)
+
+
+def _check_pages(context: click.Context, *, exported: bool) -> None:
+    """Refuse options of `helix ui` that would be ignored: some are for an export alone, others for a server.
+
+    Raises:
+        ParameterError: one of them was given.
+    """
+    unused = ("host", "port") if exported else ("workflow", "limit")
+    given = [name for name in unused if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if not given:
+        return
+    option = f"--{given[0]}"
+    if exported:
+        raise ParameterError(f"{option} is for pages that are served, and --export serves none",
+                             remedy=f"leave out {option}, or --export")
+    raise ParameterError(f"{option} is for an export; pages that are served show the whole catalog",
+                         remedy=f"add --export FILE.html, or leave out {option}")
+
+
+def _serve_pages(catalog: str, host: str, port: int) -> None:
+    """Serve until interrupted.
 
     Raises:
         SetupError: what serves pages is not installed, or the address is taken.
         CatalogError: there is no catalog.
     """
+    from helix_spark.catalog.catalog_reader import CatalogReader
+
     records = CatalogReader.open(catalog, create=False)
     try:
         from helix_spark.ui.serving import bound, serve
@@ -38,14 +83,17 @@ def show_pages(catalog: str, host: str, port: int) -> None:
         serve(records, opened, names, started)
 
 
-def export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
-    """Writes one file.
+def _export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
+    """Write one file.
 
     Raises:
         SetupError: what renders pages is not installed.
         CatalogError: there is no catalog.
         HelixError: the file cannot be written.
     """
+    from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.places.output_files import output_at
+
     records = CatalogReader.open(catalog, create=False)
     try:
         from helix_spark.ui.one_file import exported

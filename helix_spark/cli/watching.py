@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from helix_spark.cli.options import Asked
 from helix_spark.cli.programs import check_file
 from helix_spark.cli.terminal import say
+from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.program.program_text import files_of_program, needs_classic
@@ -42,8 +43,6 @@ def watch_file(
         seen: the engine's observer.
         plan_options: of the command that plans a file that was saved meanwhile.
     """
-    from helix_spark.cli.main import run_and_tell, workflow_of
-
     ours = frozenset(list(sys.modules))
     engine.sessions.warm()
     known: frozenset[Path] = frozenset()
@@ -60,13 +59,13 @@ def watch_file(
 
         def load_and_run(texts: Texts = texts) -> None:
             nonlocal ran
-            workflow = workflow_of(path, function, settings, engine)
+            workflow = load_workflow(path, function, settings, engine)
             files = project_files(path)
             ran = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
             with overtaking(
                 seen, next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
             ):
-                run_and_tell(engine, workflow, "", print_answer=True)
+                run_and_print(engine, workflow, "", print_answer=True)
 
         try:
             context.copy().run(load_and_run)  # what an earlier text of the file set is not there any more

@@ -450,7 +450,7 @@ def test_explain_finds_a_feature_that_is_left_out(tmp_path: Path, monkeypatch: p
     job.touch()
 
     def explained(name: str, *more: str, prune: bool = True) -> str:
-        monkeypatch.setattr(main, "workflow_of", lambda *_: build(prune=prune))
+        monkeypatch.setattr(main, "load_workflow", lambda *_: build(prune=prune))
         done = CliRunner().invoke(main.helix, ["explain", name, str(job), "--catalog", str(tmp_path / "c"), *more])
         assert done.exit_code == 0, done.stderr
         return done.stdout

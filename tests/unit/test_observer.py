@@ -13,7 +13,7 @@ import pytest
 from doubled import workflow
 
 import helix_spark as hx
-from helix_spark.cli.main import run_and_tell
+from helix_spark.cli.workflow_runs import run_and_print
 from helix_spark.engine.execution.observer import Lines, Quiet
 from helix_spark.errors import ParameterError
 
@@ -74,7 +74,7 @@ def test_an_answer_took_what_was_waited_for_it(tmp_path: Path) -> None:
 def test_an_answer_is_told_beside_the_one_just_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hx.Helix(tmp_path / "catalog", observer=hx.Silent()) as helix:
         for factor in (1, 2, 3):
-            run_and_tell(helix, workflow(factor), "", print_answer=True)
+            run_and_print(helix, workflow(factor), "", print_answer=True)
     said = re.findall(r"(?m)^  total +(\d+.*)", capsys.readouterr().out)
     assert said == ["12", "24  (was 12, measured otherwise)", "36  (was 24, measured otherwise)"]
 

@@ -20,7 +20,7 @@ from remembering import Remembering
 
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.cli.notebook_verbs import NotebookVerbs
+from helix_spark.cli.automatic import NotebookVerbs
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
 from helix_spark.past.edit_message import edit_of

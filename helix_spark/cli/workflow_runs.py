@@ -1,0 +1,106 @@
+"""Workflows at the command line: load a file's workflow, open the engine, run, print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.cli.options import Asked, errors_told, tracker_of
+from helix_spark.cli.process_start import waiting_since
+from helix_spark.cli.terminal import say
+from helix_spark.errors import ParameterError
+from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
+
+if TYPE_CHECKING:
+    from helix_spark.engine.execution.observer import Observer
+    from helix_spark.helix import Helix
+    from helix_spark.iteration.iteration import Iteration
+    from helix_spark.project.author_file import Factory
+    from helix_spark.workflow.workflow import Workflow
+
+
+def open_helix(given: Asked, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
+    """Return an engine as a command's options and the project's settings say."""
+    from helix_spark.cli.progress import observer_for
+    from helix_spark.helix import Helix
+
+    return Helix(
+        given.catalog, budget=given.budget, policy=given.policy, settings=given.spark,
+        observer=observer or observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
+        cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
+    )
+
+
+def load_workflow(
+    path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
+) -> Workflow:
+    """Load a file and return its workflow.
+
+    A file that builds Spark objects while it is loaded is loaded once more, for a client that needs no session. Where
+    its functions need one, Spark is started, and a warning says so.
+    """
+    from helix_spark.capture.declaring import declared_without_spark
+    from helix_spark.program.program_text import is_plain_program
+    from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
+
+    if factory is None and function is None and is_plain_program(path):
+        raise ParameterError(
+            f"{path} is a plain PySpark program, and declares no workflow",
+            remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
+        )
+
+    def made() -> Workflow:
+        if factory is not None:
+            return build(factory, path, settings)
+        AUTHOR_SEEDS.begin_loading(load_workflow)
+        workflow = build(find_factory(load_file(path), path, function), path, settings)
+        AUTHOR_SEEDS.hold(load_workflow)  # what this command draws from now on is not the author's draw
+        return workflow
+
+    try:
+        return made()
+    except NeedsSessionError as error:
+        if not engine.sessions.started and (found := declared_without_spark(made)) is not None:
+            return found
+        engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
+        engine.sessions.get()
+        return made()
+
+
+def run_workflow(
+    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: Asked, message: str, *,
+    quiet: bool, as_json: bool,
+) -> None:
+    """Run the workflow of a file, and print its answer or the JSON of the run."""
+    from helix_spark.cli.schema import run_json, to_text
+
+    # An error is told before the engine is left, which waits until what was computed before it is stored.
+    with open_helix(given, quiet=quiet or as_json) as engine, errors_told():
+        engine.waiting_since = waiting_since()
+        workflow = load_workflow(path, function, settings, engine, factory)
+        iteration = run_and_print(engine, workflow, message, print_answer=not as_json)
+        if as_json:
+            iteration.wait()
+            live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
+            stored = {signature: record.bytes for signature, record in live.items()}
+            say(to_text(run_json(
+                iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
+                node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
+            )))
+
+
+def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
+    """Run a workflow and print its answer next to that of the last run that finished."""
+    from helix_spark.cli.run_text import print_answer as print_view
+    from helix_spark.past.metrics import metrics_of
+    from helix_spark.views.iteration_view import view_of_run
+
+    iteration = engine.run(workflow, message)
+    if print_answer:
+        before = iteration.before
+        if before is None and iteration.number > 1:
+            earlier = (one for one in engine.catalog.iterations(workflow.name, 5) if one.number < iteration.number)
+            before = next((metrics_of(one) for one in earlier if one.status == "done"), None)
+        print_view(view_of_run(iteration, before))
+    return iteration

@@ -30,7 +30,6 @@ from helix_spark.signature.objects.held_values import held_values, is_project, w
 from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
-from helix_spark.signature.objects.patches import FINDS, hung_on_classes, registered
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import Group, encode
@@ -163,13 +162,10 @@ def _describe_value(reference: Reference) -> Described:
     statements = statements_in(reference.value)
     random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
     texts = tuple(texts_in(reference.value))
-    told = frozenset(texts)
-    edges += hung_on_classes(told, reference.label)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(random), unfollowed=tuple(f"{reference.place()} {FINDS.format(one)}" for one in registered(told)),
-        reads=told & {"__doc__"}, texts=texts, said=Said(functions_called((*texts, *statements))),
-        stages=tuple(stages),
+        random=tuple(random), reads=frozenset(texts) & {"__doc__"}, texts=texts,
+        said=Said(functions_called((*texts, *statements))), stages=tuple(stages),
     )
 
 

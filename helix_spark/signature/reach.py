@@ -16,6 +16,7 @@ from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.description import describe
 from helix_spark.signature.functions.chance_in_code import held_uses
 from helix_spark.signature.functions.code_form import form_of
+from helix_spark.signature.functions.import_effects import effects_with, module_of_file
 from helix_spark.signature.functions.named_in_texts import looked_up
 from helix_spark.signature.functions.reflection import docs_of
 from helix_spark.signature.objects.edges import (
@@ -29,7 +30,8 @@ from helix_spark.signature.objects.edges import (
     Shown,
 )
 from helix_spark.signature.objects.leaves import is_immutable
-from helix_spark.signature.objects.origin import Package, package_of_function
+from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 from helix_spark.signature.parts import Group, Part, digest, encode
 
@@ -91,7 +93,7 @@ def reach(
     Raises:
         SignatureError: something cannot be identified.
     """
-    walk = _Walk({} if stages is None else stages, empty)
+    walk = _Walk({} if stages is None else stages, empty, module_of_file(where.file) if where is not None else "")
     for root in roots:
         walk.token(_asked_for(root))
     parts: list[Part] = []
@@ -168,9 +170,24 @@ class _Noticed:
         self.said |= described.said
 
     @property
+    def mentioned(self) -> frozenset[str]:
+        """The texts and names in all that was met."""
+        codes = [value.__code__ for value, _ in self.met if type(value) is types.FunctionType]
+        return frozenset(self.texts).union(*(form_of(code).mentioned for code in codes))
+
+    @property
     def docs(self) -> list[str]:
         """The docstrings of all that was met, if any code asks for such."""
         return [doc for value, _ in self.met for doc in docs_of(value)] if "__doc__" in self.reads else []
+
+
+def _home_module(value: object) -> str:
+    """The name of the module in which a function or class of the project, or a module of it, is; else empty."""
+    if type(value) is types.FunctionType and package_of_function(value) is None:
+        return str(value.__globals__.get("__name__", ""))
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    return str(value.__module__) if is_class(value) and package_of_module(value.__module__) is None else ""
 
 
 def _parameters(edge: Reference) -> str:
@@ -190,7 +207,7 @@ class _Walk:
         told: what is looked up by names in texts.
     """
 
-    def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]]) -> None:
+    def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]], module: str) -> None:
         self.stages = stages
         self.empty = set(empty)
         self.queue: deque[Reference] = deque()
@@ -199,6 +216,8 @@ class _Walk:
         self.told: list[str] = []
         self._shown: set[int] = set()
         self._named: set[tuple[int, str]] = set()
+        self._modules: set[str] = set()
+        self._effects = list(effects_with(module, self._modules))
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
@@ -234,6 +253,17 @@ class _Walk:
             if type(value) is types.FunctionType and package_of_function(value) is None:
                 for found in looked_up(value, form_of(value.__code__), noticed.texts, home):
                     self._look_up(value, found)
+        self._take_effects(noticed)
+
+    def _take_effects(self, noticed: _Noticed) -> None:
+        """Queues what the modules of all that was met put into libraries as they were imported."""
+        for value, _ in tuple(noticed.met):
+            self._effects += effects_with(_home_module(value), self._modules)
+        mentioned = noticed.mentioned
+        for effect in tuple(self._effects):
+            if not effect.names or effect.names & mentioned:
+                self._effects.remove(effect)
+                self.token(Reference(effect.code, "import effects"))
 
     def _is_shown(self, value: object, reads: Collection[str]) -> bool:
         if type(value) is types.FunctionType:

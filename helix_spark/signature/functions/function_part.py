@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import FunctionType
 
 from helix_spark.capture.sql_words import MAKES_VIEW
-from helix_spark.signature.bytecode import nested
 from helix_spark.signature.functions.chance_in_code import random_uses
 from helix_spark.signature.functions.code_form import CodeForm, form_of
 from helix_spark.signature.functions.named_in_texts import functions_called, is_put_together, named_in
 from helix_spark.signature.functions.names import Names
 from helix_spark.signature.functions.routes import routes
-from helix_spark.signature.objects.edges import Described, Edge, Reference, Said, dotted
-from helix_spark.signature.objects.patches import FINDS, classes_named, hung_on_classes, registered
+from helix_spark.signature.objects.edges import Described, Reference, Said, dotted
 from helix_spark.signature.parts import Group, encode
 from helix_spark.since_python_311 import own_name
 
@@ -44,15 +42,10 @@ def describe_function(reference: Reference, home: str) -> Described:
     used += [(name, function.__code__.co_firstlineno) for edge in by_name if (name := dotted(edge)) is not None]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges, used) if function.__name__ != "__hash__" else ()
-    first, inside = function.__code__.co_firstlineno, frozenset(nested(function.__code__))
-    lost += [(_MADE_NAMES, first)] if is_put_together(function, form) else []
-    lost += [(FINDS.format(one), first) for one in registered(form.mentioned, inside)]
+    lost += [(_MADE_NAMES, function.__code__.co_firstlineno)] if is_put_together(function, form) else []
     return Described(
         Group.CODE, names.label, encode("function", form.text),
-        (
-            *edges, *by_name, *named_in(form, edges, names), *_put(names.label, form, used, edges),
-            *names.held(),
-        ),
+        (*edges, *by_name, *named_in(form, edges, names), *names.held()),
         random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
         unfollowed=tuple(_told(names, *one) for one in lost),
         checked=len(edges) + len(by_name),
@@ -76,15 +69,6 @@ def _said(form: CodeForm) -> Said:
         registers=registers,
         in_turns=bool(registers or form.mentioned & MAKES_VIEW) or any(map(_CREATES_VIEW.search, form.texts)),
     )
-
-
-def _put(
-    label: str, form: CodeForm, used: Sequence[tuple[str, int]], edges: Sequence[Edge]
-) -> Iterator[Edge]:
-    """What was hung on the classes that a function uses, or may be given objects of."""
-    held = [edge.value for edge in edges if isinstance(edge, Reference)]
-    kinds = [one if isinstance(one, type) else type(one) for one in held]
-    yield from hung_on_classes(form.mentioned, label, (*classes_named(name for name, _ in used), *kinds))
 
 
 def label_of(function: FunctionType, home: str, fallback: str) -> str:

@@ -18,7 +18,6 @@ from helix_spark.signature.objects.classes import MODULE_INTERNALS
 from helix_spark.signature.objects.edges import Edge, Named, Reference, edge_to, package_edge
 from helix_spark.signature.objects.held_values import closure_of, defaults_of, is_project
 from helix_spark.signature.objects.origin import package_of_module
-from helix_spark.signature.objects.patches import put_into_module
 
 
 @dataclass(slots=True)
@@ -91,8 +90,6 @@ class Names:
                 start = self._found(submodule, name, "module", name)
             else:
                 return self._missing(module, ".".join((attribute, *rest)))
-        if isinstance(start.value, ModuleType) and (put := put_into_module(start.value, rest)) is not None:
-            return self._put(start.value.__name__, rest, *put)
         start, rest = self._field(start, rest)
         edge = edge_to(
             start.value, start.label, role=start.role, name=start.name, owner=self.label, text=path_text(rest),
@@ -109,11 +106,6 @@ class Names:
             return start, path
         return reference_to(start, field, path, self.label), path[field.steps :]
 
-    def _put(self, module: str, path: tuple[str, ...], value: object, length: int) -> Edge:
-        """What the project holds under a library's name."""
-        label = ".".join((module, *path[:length]))
-        return edge_to(value, label, role="global", owner=self.label, text=path_text(path[length:]))
-
     def _missing(self, module: ModuleType, text: str) -> Edge:
         """An attribute that a module does not have: its `__getattr__` may make it, or the class that it was given."""
         getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
@@ -127,8 +119,7 @@ class Names:
         name = self._absolute(imported)
         package = package_of_module(name)
         if package is not None:
-            put = put_into_module(sys.modules[name], path) if name in sys.modules else None
-            return self._put(str(name), path, *put) if put else package_edge(package, ".".join((str(name), *path)))
+            return package_edge(package, ".".join((str(name), *path)))
         module = _module(name) if name else None
         if module is None:
             return Named(".".join(("unbound module", "." * imported.level + imported.module, *path)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import sys
+from types import FunctionType
 from xml.sax import saxutils
 
 import pandas as pd
@@ -12,6 +14,7 @@ from pyspark.sql import DataFrame
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 
+from helix_spark.errors import Location
 from helix_spark.signature.code import trace
 
 SPARK = "from pyspark.sql import DataFrame\ndef clean(x): return {0}\n"
@@ -129,35 +132,18 @@ SPACY = {
 
 
 @pytest.mark.parametrize("way", SPACY)
-def test_what_is_registered_under_a_name_is_not_reused_where_the_name_is_used(project: Project, way: str) -> None:
+def test_what_is_registered_under_a_name_counts_where_the_name_is_used(project: Project, way: str) -> None:
     pytest.importorskip("spacy")
     registering, use = SPACY[way]
-    text = f"from spacy.language import Language\nfrom spacy.tokens import Doc\n{registering.format(1)}\n"
+    found = []
+    for k in (1, 2, 1):
+        _forget("shout")
+        text = f"from spacy.language import Language\nfrom spacy.tokens import Doc\n{registering.format(k)}\n"
+        found.append(project.digest(job=f"{text}def f(x): return {use}"))
     _forget("shout")
-    lost = project.write(job=f"{text}def f(x): return {use}").trace().unfollowed
-    _forget("shout")
-    assert "find shout by a name it was registered under" in lost[0]
-
-
-def test_what_a_function_registers_itself_is_no_other_once_it_has_run(project: Project) -> None:
-    pytest.importorskip("spacy")
-    text = """
-        from spacy.language import Language
-        from spacy.tokens import Doc
-        def f(x):
-            Doc.set_extension("shout", getter=lambda doc: 1, force=True)
-            Doc.set_extension("quiet", default=None, force=True)
-            @Language.component("shout")
-            def shout(doc): return doc
-            return x._.shout, x._.quiet, x.add_pipe("shout")
-    """
-    module = project.write(job=text).load()
-    before = trace(module.f, node="n").unfollowed
-    with pytest.raises(AttributeError):
-        module.f(None)
-    assert trace(module.f, node="n").unfollowed == before == ()
-    _forget("shout")
-    _forget("quiet")
+    one, two, again = found
+    assert one != two
+    assert one == again
 
 
 def _forget(name: str) -> None:
@@ -169,13 +155,99 @@ def _forget(name: str) -> None:
     Underscore.doc_extensions.pop(name, None)
 
 
-def test_what_is_hung_on_a_class_under_another_name_does_not_count(project: Project) -> None:
-    patch, _ = METHODS["of Spark"]
-    one, two = (project.digest(job=f"{patch.format(k)}\ndef f(x): return x.limit(1)") for k in (1, 2))
-    assert one == two
+IN_HELPERS = {
+    "another module": ("import pandas as pd\npd.DataFrame.hung = {0}", "import other\ndef f(x): return x.hung"),
+    "a module that another one imports": (
+        "import pandas as pd\npd.DataFrame.hung = {0}", "import between\ndef f(x): return x.hung",
+    ),
+    "a call": (
+        "import pandas as pd\ndef hang():\n  pd.DataFrame.hung = {0}", "import other\nother.hang()\ndef f(x): return x",
+    ),
+    "a call of what imports itself": (
+        "def hang():\n  import pandas as p\n  p.DataFrame.hung = {0}",
+        "from other import hang\nhung = hang()\ndef f(x): return x",
+    ),
+    "a decorator": (
+        "import pandas as pd\ndef hang(g):\n  setattr(pd.DataFrame, 'hung', g)\n  return g",
+        "from other import hang\n@hang\ndef g(x): return {0}\ndef f(x): return x.hung()",
+    ),
+    "a loop": (
+        "import pandas as pd\nif True:\n  for kind in (pd.DataFrame, pd.Series):\n    kind.hung = {0}",
+        "import other\ndef f(x): return x",
+    ),
+    "an attempt": (
+        "try:\n  import absent_\nexcept ImportError:\n  import pandas\n  pandas.DataFrame.hung = {0}",
+        "import other\ndef f(x): return x",
+    ),
+    "an item": ("import string\nvars(string)['hung'] = {0}", "import other\ndef f(x): return x"),
+    "what is handed over": (
+        "import codecs\ndef find(name): return None if name else {0}\ncodecs.register(find)",
+        "import other\ndef f(x): return x.encode('mine')",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", IN_HELPERS)
+def test_what_the_modules_that_are_loaded_with_it_do_counts(project: Project, way: str) -> None:
+    other, job = IN_HELPERS[way]
+    project.write(between="import other")
+    one, two, again = (project.digest(job=job.format(k), other=other.format(k)) for k in (1, 2, 1))
+    assert one != two
+    assert one == again
+
+
+NO_EFFECTS = [
+    "import pandas as pd\nrows = pd.DataFrame()\nrows['a'] = {0}",
+    "import pytest\n@pytest.mark.parametrize('a', [{0}])\ndef test(a): return {0}",
+    "import logging\nlogging.getLogger('a').debug({0})",
+    "import codecs\ndef find(name): return {0}\nif __name__ == '__main__':\n  codecs.register(find)",
+    "import pandas as pd\ndef hang(): pd.DataFrame.hung = {0}",
+    "class Own: pass\nOwn.k = {0}\nTABLE = {{}}\nTABLE['k'] = {0}",
+]
+
+
+@pytest.mark.parametrize("text", NO_EFFECTS)
+def test_what_changes_no_library_does_not_count(project: Project, text: str) -> None:
+    project.write(job="import other\ndef f(x): return x")
+    assert project.digest(other=text.format(1)) == project.digest(other=text.format(2))
+
+
+def test_an_effect_whose_edit_is_not_loaded_yet_does_not_count(project: Project) -> None:
+    text = "import pandas as pd\npd.DataFrame.hung = {}\ndef f(x): return x.hung"
+    job = project.write(job=text.format(1)).load()
+    before = trace(job.f, node="n").digest
+    project.write(job=text.format(2))
+    assert trace(job.f, node="n").digest == before
+    assert trace(project.load().f, node="n").digest != before
+
+
+def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> None:
+    text = "import pandas as pd\nimport helpers\npd.DataFrame.hung = {}"
+    project.write(helpers="def f(x): return x.hung")
+    found = []
+    for k in (1, 2):
+        job = project.write(job=text.format(k)).load()
+        found.append(trace(job.helpers.f, node="n", where=Location(str(job.__file__), 3)).digest)
+    assert len(set(found)) == 2
+
+
+@pytest.mark.parametrize(("first", "then"), [
+    (["pd.DataFrame.hung = 1"], ["pd.DataFrame.hung = 2"]), (["%no Python", "pd.DataFrame.hung = 1"], []),
+])
+def test_effects_of_the_cells_of_a_notebook_count(
+    project: Project, monkeypatch: pytest.MonkeyPatch, first: list[str], then: list[str]
+) -> None:
+    names = vars(sys.modules["__main__"])
+    monkeypatch.setitem(names, "pd", pd)
+    found = []
+    for cells in (first, then, first):
+        monkeypatch.setitem(names, "In", ["", *cells, "plt.plot(x)"])
+        f = FunctionType((lambda x: x.hung).__code__, names)
+        found.append(trace(f, node="n").digest)
+    assert found[0] == found[2] != found[1]
 
 
 def test_the_part_says_where_the_method_hangs(project: Project) -> None:
     patch, use = METHODS["of Spark"]
     parts = project.write(job=f"{patch.format(1)}\ndef f(x): return {use}").trace().parts
-    assert [part.label for part in parts][:2] == ["f", "clean"]
+    assert [part.label for part in parts][:3] == ["f", "import effects", "clean"]

@@ -1,0 +1,261 @@
+"""What the author's modules put into libraries while they are imported: ``pd.DataFrame.clean = clean``, or a component
+that spaCy finds by its name.
+
+A library is known by its version, which says nothing of that. So these statements count as code, with all that they
+reach, for each function that is loaded with them:
+
+- an assignment to an attribute or item of something that is known by its name, ``setattr`` included;
+- a call on such a thing, of which nothing is kept, that is given code of the project, or is a class's;
+- a definition under a library's decorator that returns it as it is, for code that mentions its name, or a text of the
+  decorator;
+- a call of a function of the project that does any of these, also as a decorator.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import resolve_name
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from helix_spark.signature.functions.source import read_lines
+from helix_spark.signature.objects.identity import identity
+from helix_spark.signature.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
+from helix_spark.signature.objects.typing_objects import is_class
+
+_REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
+"""Builtins that act on what they are given first."""
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Names = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportEffect:
+    """A statement of a module that changes what a library does.
+
+    Attributes:
+        code: a function of this statement.
+        names: code has to mention one of them for the effect to count; empty if it always counts.
+    """
+
+    code: FunctionType
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A module of the project as it was imported.
+
+    Attributes:
+        spec: of this import; a reload has another.
+        file: its file.
+        names: its variables.
+        statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
+    """
+
+    spec: object
+    file: str
+    names: dict[str, Any]
+    statements: tuple[ast.stmt, ...]
+
+
+_modules: dict[str, _Module] = {}
+
+
+def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
+    """Yield what a module of the project, and those that it imports outside of functions, put into libraries.
+
+    Args:
+        seen: names of modules, whose effects are not yielded; takes up those that are new.
+    """
+    waiting = [name]
+    while waiting:
+        module = _module(one) if (one := waiting.pop()) not in seen else None
+        seen.add(one)
+        for statement in _outside_functions(module.statements) if module is not None else ():
+            assert module is not None
+            waiting += _imported_by(statement, module)
+            if isinstance(statement, _Definition):
+                yield from _decorations(statement, module)
+            elif _is_effect(statement, module.names, frozenset()):
+                yield ImportEffect(_function(module, [statement]))
+
+
+def module_of_file(file: str) -> str:
+    """Return the name of the module that is loaded from a file; empty if there is none."""
+    loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
+    return next((name for name, names in loaded if names.get("__file__") == file), "")
+
+
+def _module(name: str) -> _Module | None:
+    """A module of the project, or what a notebook has run; None for any other."""
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType):
+        return None
+    names = vars(module)
+    file, spec, cells = names.get("__file__"), names.get("__spec__") or module, names.get("In")
+    if isinstance(file, str) and is_project_file(file):
+        if (known := _modules.get(name)) is None or known.spec is not spec:
+            _modules[name] = _Module(spec, file, names, _parsed("".join(read_lines(file))))
+        return _modules[name]
+    if name == "__main__" and isinstance(cells, list):
+        texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
+        return _Module(spec, "<cells>", names, tuple(one for text in reversed(texts) for one in _parsed(text)))
+    return None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[ast.stmt, ...]:
+    try:
+        return tuple(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return ()
+
+
+def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
+    """The modules that an import statement names."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        package = str(module.names.get("__package__") or "")
+        start = "." * statement.level + (statement.module or "")
+        base = resolve_name(start, package) if package or not statement.level else start
+        yield from (base, *(f"{base}.{alias.name}" for alias in statement.names))
+
+
+def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run as a module is imported: a compound one and those in it, but for functions and classes, and
+    for what runs the module as a program."""
+    for one in statements:
+        if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
+            continue
+        yield one
+        if not isinstance(one, _Definition):
+            yield from _outside_functions(node for node in ast.iter_child_nodes(one) if isinstance(node, ast.stmt))
+            for handler in getattr(one, "handlers", ()):
+                yield from _outside_functions(handler.body)
+
+
+def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
+    """Whether a statement by itself changes what a library does."""
+    match statement:
+        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+            stored: list[ast.expr] = targets
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            stored = [target]
+        case _:
+            stored = []
+    for one in (node for target in stored for node in ast.walk(target)):
+        is_stored = isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
+        if is_stored and _is_librarys(_thing(one.value, names)):  # type: ignore[attr-defined]  # as asked before
+            return True
+    call = getattr(statement, "value", None)
+    if not isinstance(call, ast.Call):
+        return False
+    return _calls_effect(call.func, names, callers) or (isinstance(statement, ast.Expr) and _registers(call, names))
+
+
+def _registers(call: ast.Call, names: _Names) -> bool:
+    """Whether a call whose result is dropped gives a library code of the project, or is a method of its class."""
+    if isinstance(call.func, ast.Name) and call.func.id in ("setattr", "delattr"):
+        return bool(call.args) and _is_librarys(_thing(call.args[0], names))
+    holder = _thing(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
+    given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
+    return _is_librarys(holder) and (
+        is_class(holder)
+        or any(isinstance(node, ast.Lambda) for node in given)
+        or any(isinstance(node, ast.Name) and _is_project_code(names.get(node.id)) for node in given)
+    )
+
+
+def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
+    """Whether a function of the project is called that changes what a library does."""
+    function = _thing(called, names)
+    if not isinstance(function, FunctionType) or function.__code__ in callers or not _is_project_code(function):
+        return False
+    module = _module(function.__module__)
+    written = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
+    inside = [node for one in written if one.name == function.__name__ for node in ast.walk(one)]
+    around = function.__globals__ | dict(_imported_in(inside))
+    callers |= {function.__code__}
+    return any(_is_effect(node, around, callers) for node in inside if isinstance(node, ast.stmt))
+
+
+def _imported_in(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
+    """The names that import statements bind to modules, and to what is in them."""
+    for one in nodes:
+        if isinstance(one, ast.Import):
+            for alias in one.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                yield alias.asname or name, sys.modules.get(name)
+        elif isinstance(one, ast.ImportFrom) and one.module:
+            held = getattr(sys.modules.get(one.module), "__dict__", {})
+            yield from ((alias.asname or alias.name, held.get(alias.name)) for alias in one.names)
+
+
+def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
+    """What the decorators of a definition do besides."""
+    live = module.names.get(definition.name)
+    is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
+    is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself
+    for one in definition.decorator_list:
+        code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
+        if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
+            yield ImportEffect(_function(module, code))
+        elif is_unchanged and not is_marked and _is_librarys(_thing(one, module.names), of_python=False):
+            texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
+            names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
+            yield ImportEffect(_function(module, code), names)
+
+
+def _thing(node: ast.expr, names: _Names) -> object:
+    """The class, function or variable of a module that an expression begins with; None where that is not to be told."""
+    path: list[str] = []
+    while not isinstance(node, ast.Name):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in _REFLECTION:
+                node = first
+            case ast.Attribute(value=inner, attr=attribute):
+                path.insert(0, attribute)
+                node = inner
+            case ast.Call(func=inner) | ast.Subscript(value=inner):
+                path.clear()
+                node = inner
+            case _:
+                return None
+    value = names.get(node.id)
+    for attribute in path:
+        if not isinstance(value, ModuleType):
+            break
+        value = vars(value).get(attribute)
+    return value
+
+
+def _is_librarys(value: object, *, of_python: bool = True) -> bool:
+    known = identity(value)
+    return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
+
+
+def _is_project_code(value: object) -> bool:
+    if isinstance(value, FunctionType):
+        return package_of_function(value) is None
+    return is_class(value) and package_of_module(value.__module__) is None
+
+
+def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
+    """A function of statements of a module, which sees its variables."""
+    written = ast.parse("def f(): ...")
+    function = written.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.name, function.body = "import effects", statements
+    try:
+        code = compile(ast.fix_missing_locations(written), module.file, "exec", dont_inherit=True)
+    except SyntaxError:  # `await`, or an asterisk, which no function may have
+        text = "\n".join(map(ast.unparse, statements))
+        code = compile(f"def f(): return {text!r}", module.file, "exec", dont_inherit=True)
+    return FunctionType(next(one for one in code.co_consts if isinstance(one, CodeType)), module.names)

@@ -28,7 +28,7 @@ from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.planner import solver
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.signature.parts import digest
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from helix_spark.planner.candidates import capacity, had_now
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Solution
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
-from helix_spark.planner.turns import Turn
+from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, RoomPriority, execution_problem
 from helix_spark.sizes import seconds_text
 
 
@@ -26,11 +25,11 @@ class _Option:
     bytes: int
     saved_seconds: float
     stored: bool
-    turn: Turn
+    priority: RoomPriority
 
     def rank(self) -> tuple[int, float, str]:
         """Wishes first, then benefit per byte."""
-        return (self.turn, -self.saved_seconds / max(1, self.bytes), self.signature)
+        return (self.priority, -self.saved_seconds / max(1, self.bytes), self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Recreation:
             if option.signature in kept:
                 continue
             verb = "evicted" if option.stored else "not kept"
-            if option.saved_seconds <= 0 and option.turn is Turn.WEIGHED:
+            if option.saved_seconds <= 0 and option.priority is RoomPriority.WEIGHED:
                 reasons[option.signature] = f"{verb}: recreating it is no slower than loading it"
             elif room is not None and used + option.bytes > room:
                 reasons[option.signature] = f"{verb}: others save more seconds per byte"
@@ -71,12 +70,12 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     had = had_now(problem, solution)
     anew = _recreation_seconds(problem.nodes)
     options = [
-        _Option(node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored, node.turn)
+        _Option(node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored, node.priority)
         for node in problem.nodes
         if node.storable and node.keep != "never" and (node.stored or node.signature in had)
     ]
     options += [
-        _Option(other.signature, other.bytes, other.compute_seconds - other.load_seconds, True, other.turn)
+        _Option(other.signature, other.bytes, other.compute_seconds - other.load_seconds, True, other.priority)
         for other in problem.others
     ]
     return options

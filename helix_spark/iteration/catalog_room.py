@@ -10,7 +10,7 @@ from helix_spark.catalog.view import wished
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.run import Run
-from helix_spark.planner.turns import Held
+from helix_spark.planner.eviction import StoredResult
 from helix_spark.workflow.declaration import Wishes
 
 TOO_LARGE = "it turned out larger than what the budget had left"
@@ -39,13 +39,14 @@ class CatalogRoom:
         self.seen.update((record.signature, record.attempt) for record in live)
         return live
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[StoredResult]:
         """All that is stored by now, and who insists on it: of this version its author, as it says today."""
         today = [
             wished(one, self.run.plan.workflow, self._wishes.get(one.signature, _NO_WISHES)) for one in self.live()
         ]
         return [
-            Held(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed) for one in today
+            StoredResult(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed)
+            for one in today
         ]
 
     def fits(self, record: ArtifactRecord, owed: int) -> bool:

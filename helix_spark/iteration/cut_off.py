@@ -19,9 +19,8 @@ from helix_spark.engine.results.node_results import ModelResult, TableResult, Va
 from helix_spark.iteration.deciding import plan_again
 from helix_spark.iteration.run import Run
 from helix_spark.planner.known_node import KnownNode
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.planner.standing import carried_on
 from helix_spark.signature.parts import Group
 from helix_spark.signature.signing import of_rows, read_in_any_order
 from helix_spark.workflow.operators import Assemble, Result
@@ -74,8 +73,8 @@ def cut_off(run: Run) -> Run:
     if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
         found = replace(run, comparable=frozenset())
     else:
-        earlier = {name: _told(found, one) for name, one in equal.items()}
-        found = replace(found, plan=carried_on(run.plan, found.plan, ran, earlier))
+        earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
+        found = replace(found, plan=_carry_on(run.plan, found.plan, ran, earlier))
         _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
     run.tools.observer.planned(found.numbered)
     return replace(found, goes_on_from=outcome, unfinished=True)
@@ -143,8 +142,45 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
     return [(node.name, node.inputs) for node in dag.nodes]
 
 
-def _told(run: Run, equal: Equal) -> str:
-    """Of an earlier result, with the newest iteration on record that had it, where one of the remembered ones did."""
+def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
+    """Return the later plan, with what happened by the earlier one.
+
+    Args:
+        ran: names of the nodes that were computed or loaded by then.
+        equal: of these, those that turned out to be earlier results, with a sentence about that.
+    """
+    def with_history(node: PlannedNode) -> PlannedNode:
+        if node.name not in ran:
+            return node
+        had = before[node.name]
+        reason = f"{had.reason}; {_describe_cut(had, before, after, equal)}" if node.name in equal else had.reason
+        return replace(
+            node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held,
+        )
+
+    return replace(after, nodes=tuple(map(with_history, after.nodes)), run_all_seconds=before.run_all_seconds)
+
+
+def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
+    """Say what a result is equal to, and what below it is not computed for that reason.
+
+    A node below several equal results is named with each.
+    """
+    text = equal[node.name]
+    below, names = {node.name}, list[str]()
+    for reader in before.nodes:
+        if below.isdisjoint(reader.inputs):
+            continue
+        below.add(reader.name)
+        if reader.state is State.COMPUTE and after[reader.name].state is not State.COMPUTE:
+            names.append(f"`{reader.name}`")
+    if not names:
+        return text
+    return f"{text}: {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}"
+
+
+def _describe_earlier(run: Run, equal: Equal) -> str:
+    """Name an earlier result by the newest remembered iteration that had it."""
     number = next(
         (past.record.number for past in reversed(run.view.past)
          if any(node.signature == equal.signature for node in past.nodes)), None,

@@ -15,11 +15,11 @@ from helix_spark.iteration.run import Run
 from helix_spark.iteration.settling import settled
 from helix_spark.iteration.storable import Storable
 from helix_spark.iteration.written import Kept
+from helix_spark.planner.eviction import choose_evictions
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.situation import Situation
-from helix_spark.planner.turns import overflow
 
 OVERFLOW_ROUNDS = 6
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
@@ -128,7 +128,7 @@ class Retention:
             seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
             if excess <= 0:
                 break
-            chosen = overflow(self._room.held(), excess, lineage)
+            chosen = choose_evictions(self._room.held(), excess, lineage)
             gone |= self._room.evict_all(dict.fromkeys(chosen, OVERFLOWED), seen)
         return gone
 

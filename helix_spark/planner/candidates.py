@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.planner.demands import last_steps
+from helix_spark.planner.eviction import grant_room
 from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import PlanningProblem
-from helix_spark.planner.turns import granted
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -95,7 +95,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
         chance = 0.0 if other.signature in in_scenarios else afterlife(other.age)
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
-    insisted = granted(problem, found, room)
+    insisted = grant_room(problem, found, room)
     return {
         name: _ranked(replace(candidate, insisted=name in insisted), rank / len(found))
         for rank, (name, candidate) in enumerate(found.items())

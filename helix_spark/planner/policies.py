@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from helix_spark.planner.eviction import crowded_out
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import (
     Decision,
     NodeCosts,
     PlanningProblem,
+    RoomPriority,
     cumulative_seconds,
     execution_problem,
 )
-from helix_spark.planner.turns import Turn, without_room
 from helix_spark.sizes import seconds_text
 
 Wanted = Callable[[NodeCosts, float], str | None]
@@ -62,7 +63,7 @@ class Rule:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        gone = (other.signature for other in problem.others if other.turn is Turn.WEIGHED)
+        gone = (other.signature for other in problem.others if other.priority is RoomPriority.WEIGHED)
         purged = frozenset(gone) if self.purge else frozenset[str]()
         return _first_come(problem, _worth_two_loads, purged)
 
@@ -79,7 +80,7 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
     solution = problem.done or plan_execution(execution_problem(problem))
     reasons = dict.fromkeys(purged, "the current version no longer has it")
     others = [other for other in problem.others if other.signature not in purged]
-    crowded = dict.fromkeys(without_room(problem, others), "evicted: the budget is used up")
+    crowded = dict.fromkeys(crowded_out(problem, others), "evicted: the budget is used up")
     reasons, evict = {**reasons, **crowded}, {*purged, *crowded}
     used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
     keep: set[str] = set()

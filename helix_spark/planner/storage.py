@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.model import with_warm_up
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
-from helix_spark.planner.turns import Turn
+
+
+class RoomPriority(IntEnum):
+    """The order in which stored results are given room, the first one first.
+
+    Fixed draws of past versions come in between. To lose another result costs seconds, which a plan can weigh. A draw
+    could not be had again, nor could anything that was found with it, so it goes for nothing but what somebody pins
+    today. For that it does go: frequent edits of what is drawn would fill a budget with draws, and then not even the
+    newest would be kept.
+    """
+
+    INSISTED = auto()
+    """The author of the current version, or of another workflow's, wants it kept."""
+    DRAWN = auto()
+    """It was fixed as it was drawn, in a past version."""
+    WEIGHED = auto()
+    """The seconds that it saves decide."""
+
+    @classmethod
+    def from_wishes(cls, *, insisted: bool, fixed: bool) -> RoomPriority:
+        """Return the priority of a result by what its author wishes."""
+        return cls.INSISTED if insisted else cls.DRAWN if fixed else cls.WEIGHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +76,8 @@ class NodeCosts:
     differs: bool = False
 
     @property
-    def turn(self) -> Turn:
-        return Turn.INSISTED if self.keep == "always" else Turn.WEIGHED
+    def priority(self) -> RoomPriority:
+        return RoomPriority.INSISTED if self.keep == "always" else RoomPriority.WEIGHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +105,8 @@ class OtherArtifact:
     fixed: bool = False
 
     @property
-    def turn(self) -> Turn:
-        return Turn.of(insisted=bool(self.kept_for), fixed=self.fixed)
+    def priority(self) -> RoomPriority:
+        return RoomPriority.from_wishes(insisted=bool(self.kept_for), fixed=self.fixed)
 
     @property
     def seconds_again(self) -> float:

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.iteration.iteration import Iteration
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 

@@ -19,7 +19,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.iteration.storable import Storable
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 

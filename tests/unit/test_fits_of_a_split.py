@@ -26,7 +26,7 @@ from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
 from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.past.metrics import Metrics
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.signature.node_description import describe
 from helix_spark.signature.parts import Group

@@ -18,8 +18,7 @@ from helix_spark.iteration import foresight
 from helix_spark.iteration.foresight import Foresight, may_come_back
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import NodeCosts, OtherArtifact
-from helix_spark.planner.turns import Turn
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority
 
 
 def foresee(
@@ -230,9 +229,9 @@ def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are(
     shared = replace(stored("shared", "model", 1), insisted=True, insisted_by=("theirs",))
     draws = [replace(stored(f"draw-{own}", "rows", 1, own), fixed=True) for own in ("w", "theirs")]
     found = others([theirs, ours, shared, *draws], view(past(1)))
-    assert {name: one.turn for name, one in found.items()} == {
-        "theirs": Turn.INSISTED, "x": Turn.WEIGHED, "shared": Turn.INSISTED, "draw-w": Turn.DRAWN,
-        "draw-theirs": Turn.DRAWN,
+    assert {name: one.priority for name, one in found.items()} == {
+        "theirs": RoomPriority.INSISTED, "x": RoomPriority.WEIGHED, "shared": RoomPriority.INSISTED,
+        "draw-w": RoomPriority.DRAWN, "draw-theirs": RoomPriority.DRAWN,
     }
     assert {found[name].kept_for for name in ("theirs", "shared")} == {"theirs"}
 

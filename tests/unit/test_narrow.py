@@ -33,8 +33,8 @@ from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.results.narrowing import may_be_narrow, narrowed, width
-from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.gaps import gaps
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Decision, PlanningProblem

@@ -5,17 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_spark.planner.eviction import StoredResult, choose_evictions
 from helix_spark.planner.lineage import Made
-from helix_spark.planner.turns import Held, overflow
 
 SIZES = st.lists(st.tuples(st.integers(0, 1_000), st.floats(0, 100)), max_size=8)
 
 
 @given(SIZES, st.integers(-10, 3_000))
 def test_enough_goes_and_nothing_in_vain(sizes: list[tuple[int, float]], excess: int) -> None:
-    held = [Held(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
+    held = [StoredResult(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
     size_of = {one.signature: one.bytes for one in held}
-    gone = overflow(held, excess)
+    gone = choose_evictions(held, excess)
     freed = sum(size_of[signature] for signature in gone)
     assert len(set(gone)) == len(gone)
     assert freed >= min(excess, sum(size_of.values()))
@@ -25,17 +25,18 @@ def test_enough_goes_and_nothing_in_vain(sizes: list[tuple[int, float]], excess:
 
 @given(SIZES, st.integers(1, 1_000))
 def test_where_one_is_enough_the_quickest_to_have_again_goes(sizes: list[tuple[int, float]], excess: int) -> None:
-    held = [Held(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
+    held = [StoredResult(str(number), size, seconds) for number, (size, seconds) in enumerate(sizes)]
     enough = [one for one in held if one.bytes >= excess]
     if enough:
-        (gone,) = overflow(held, excess)
+        (gone,) = choose_evictions(held, excess)
         assert held[int(gone)].recompute_seconds == min(one.recompute_seconds for one in enough)
 
 
 def test_what_its_author_insists_on_goes_last() -> None:
-    insisted, free = Held("insisted", 900, 0.1, insisted=True), [Held("a", 300, 60.0), Held("b", 300, 30.0)]
-    assert overflow([insisted, *free], 500) == ("b", "a")
-    assert overflow([insisted, *free], 700) == ("b", "a", "insisted")
+    insisted = StoredResult("insisted", 900, 0.1, insisted=True)
+    free = [StoredResult("a", 300, 60.0), StoredResult("b", 300, 30.0)]
+    assert choose_evictions([insisted, *free], 500) == ("b", "a")
+    assert choose_evictions([insisted, *free], 700) == ("b", "a", "insisted")
 
 
 LINEAGE = {
@@ -44,31 +45,31 @@ LINEAGE = {
 }
 
 
-def held(*names: str) -> list[Held]:
+def held(*names: str) -> list[StoredResult]:
     """Each with its seconds from nothing, as its record has them."""
     from_nothing = {"rows": 40.0, "parse": 640.0, "pairs": 670.0, "sums": 671.0}
-    return [Held(name, 1_000, from_nothing[name]) for name in names]
+    return [StoredResult(name, 1_000, from_nothing[name]) for name in names]
 
 
 def test_what_is_made_quickly_from_what_stays_goes_before_what_it_is_made_from() -> None:
-    assert overflow(held("parse", "pairs", "sums"), 10) == ("parse",), "by seconds from nothing"
-    assert overflow(held("parse", "pairs", "sums"), 10, LINEAGE) == ("sums",)
+    assert choose_evictions(held("parse", "pairs", "sums"), 10) == ("parse",), "by seconds from nothing"
+    assert choose_evictions(held("parse", "pairs", "sums"), 10, LINEAGE) == ("sums",)
 
 
 def test_what_went_is_reckoned_with_by_what_is_made_from_it() -> None:
-    assert overflow(held("parse", "pairs", "sums"), 2_000, LINEAGE) == ("sums", "pairs")
+    assert choose_evictions(held("parse", "pairs", "sums"), 2_000, LINEAGE) == ("sums", "pairs")
     # `sums` takes 2 seconds beside `pairs`, and 33 without: longer than `unknown`.
-    beside = [Held("pairs", 10_000, 670.0), Held("sums", 500, 671.0), Held("parse", 300, 640.0)]
-    assert overflow([*beside, Held("unknown", 1_000, 20.0)], 10_400, LINEAGE) == ("pairs", "unknown")
+    beside = [StoredResult("pairs", 10_000, 670.0), StoredResult("sums", 500, 671.0), StoredResult("parse", 300, 640.0)]
+    assert choose_evictions([*beside, StoredResult("unknown", 1_000, 20.0)], 10_400, LINEAGE) == ("pairs", "unknown")
 
 
 def test_where_nobody_knows_what_a_result_is_made_from_its_seconds_from_nothing_count() -> None:
-    unknown = Held("unknown", 1_000, 20.0)
-    assert overflow([unknown, *held("parse", "pairs")], 10, LINEAGE) == ("unknown",)
+    unknown = StoredResult("unknown", 1_000, 20.0)
+    assert choose_evictions([unknown, *held("parse", "pairs")], 10, LINEAGE) == ("unknown",)
 
 
 def test_draws_go_after_what_can_be_had_again_and_those_of_today_last_of_all() -> None:
-    past, drawn = Held("past", 900, 0.1, fixed=True), Held("drawn", 900, 0.2, insisted=True, fixed=True)
-    wished, free = Held("wished", 900, 9.0, insisted=True), Held("free", 100, 60.0)
-    assert overflow([drawn, wished, past, free], 100) == ("free",)
-    assert overflow([drawn, wished, past, free], 2_800) == ("free", "past", "wished", "drawn")
+    past, drawn = StoredResult("past", 900, 0.1, fixed=True), StoredResult("drawn", 900, 0.2, insisted=True, fixed=True)
+    wished, free = StoredResult("wished", 900, 9.0, insisted=True), StoredResult("free", 100, 60.0)
+    assert choose_evictions([drawn, wished, past, free], 100) == ("free",)
+    assert choose_evictions([drawn, wished, past, free], 2_800) == ("free", "past", "wished", "drawn")

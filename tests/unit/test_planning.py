@@ -20,8 +20,8 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.iteration.recording import plan_summary
-from helix_spark.planner.by_name import POLICIES, policy_named
 from helix_spark.planner.known_node import KnownNode
+from helix_spark.planner.named_policies import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan, replan_storage
 from helix_spark.planner.problem import Solution, State

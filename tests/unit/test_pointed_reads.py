@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import Location, OperatorError, UnknownNodeError
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.signature.node_description import describe

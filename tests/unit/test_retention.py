@@ -19,6 +19,7 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import Outcome
@@ -28,18 +29,16 @@ from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.iteration import result_writer
 from helix_spark.iteration.catalog_room import CatalogRoom
-from helix_spark.iteration.leasing import Leased
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.retention import OVERFLOWED, Retention
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.written import Kept
-from helix_spark.planner.by_name import policy_named
 from helix_spark.planner.lineage import Made
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem
-from helix_spark.planner.turns import Turn
+from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
 
 
 @dataclass
@@ -212,7 +211,7 @@ class Answered:
             catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(held=frozenset())
         )
         return Retention(Run(
-            hx.Workflow("w"), tools, "run", 0.0, Leased(self.catalog.leases),
+            hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
             described={one.name: one.described for one in now.nodes}, dag=now.dag,
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
@@ -476,8 +475,8 @@ def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalo
     published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
     keeps.keep()
     (asked,) = run.policy.asked
-    assert {other.signature: other.turn for other in asked.others} == {
-        past: Turn.WEIGHED, now: Turn.INSISTED, since: Turn.INSISTED, draw: Turn.DRAWN,
+    assert {other.signature: other.priority for other in asked.others} == {
+        past: RoomPriority.WEIGHED, now: RoomPriority.INSISTED, since: RoomPriority.INSISTED, draw: RoomPriority.DRAWN,
     }
 
 
@@ -500,7 +499,7 @@ def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catal
 # Where there is no room
 
 
-def without_room(keeps: Retention) -> Retention:
+def crowded_out(keeps: Retention) -> Retention:
     """As where records alone are more than the budget."""
     return Retention(replace(keeps.run, plan=replace(keeps.run.plan, budget=1)))
 
@@ -508,14 +507,14 @@ def without_room(keeps: Retention) -> Retention:
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
     writes.size = 0
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "size")))
-    assert without_room(run.retention()).keep() == Kept({"size": 0})
+    assert crowded_out(run.retention()).keep() == Kept({"size": 0})
     assert len(writes.makers) == 1, "it is decided once"
     assert {record.node for record in catalog.live()} == {"rows", "size"}
 
 
 def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep() == Kept({}, {"wide": 500_000})
+    assert crowded_out(run.retention()).keep() == Kept({}, {"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows"}
 
 
@@ -527,7 +526,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
 
     monkeypatch.setattr(result_writer, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep() == Kept({"wide": 500_000})
+    assert crowded_out(run.retention()).keep() == Kept({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}
 
 

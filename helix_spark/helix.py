@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
@@ -29,11 +30,10 @@ from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
 from helix_spark.iteration.executing import compute_output
 from helix_spark.iteration.following import Followed
-from helix_spark.iteration.holding import held_or_stored
 from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.leasing import Leased
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.recorded import RecordedIteration
+from helix_spark.iteration.results_in_memory import find_result
 from helix_spark.iteration.run import Run, through
 from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.steps import LOOKING, SHOWING, answered
@@ -41,7 +41,7 @@ from helix_spark.iteration.tools import Tools
 from helix_spark.iteration.tracker import Tracker
 from helix_spark.past.comparison import Comparison, compare
 from helix_spark.past.finding import check_workflow, find_iteration
-from helix_spark.planner.by_name import policy_named
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.sizes import parse_size
@@ -247,7 +247,7 @@ class Helix:
                 remedy='such as helix.iteration(3), or helix.iteration("census", 3)',
             )
         record = find_iteration(self.catalog, workflow, number)
-        return RecordedIteration(record, self.catalog, partial(held_or_stored, self._tools()))
+        return RecordedIteration(record, self.catalog, partial(find_result, self._tools()))
 
     def compare(
         self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None
@@ -338,7 +338,7 @@ class Helix:
         since, self.waiting_since = self.waiting_since, None
         waited = 0.0 if since is None else max(0.0, begun - since)
         return Run(
-            workflow, self._tools(), uuid.uuid4().hex, begun, Leased(self.catalog.leases), message, waited=waited
+            workflow, self._tools(), uuid.uuid4().hex, begun, RunLeases(self.catalog.leases), message, waited=waited
         )
 
     def _compute_output(self, workflow: Workflow, name: str, signature: str) -> NodeResult:

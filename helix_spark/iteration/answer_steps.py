@@ -7,14 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from helix_spark.engine.execution.outcome import (
+    load_seconds_by_node,
+    seconds_by_node,
+    starts_by_node,
+    warm_seconds_by_node,
+)
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import OvertakenError
-from helix_spark.iteration.holding import held_or_stored, hold
 from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.node_run import node_runs
+from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.output_tables import tables_here
 from helix_spark.iteration.recording import described_outputs, not_reached, unmeasured
+from helix_spark.iteration.results_in_memory import find_result, hold_in_memory
 from helix_spark.iteration.retention import Retention
 from helix_spark.iteration.run import Run
 
@@ -25,7 +31,7 @@ def measure(run: Run) -> Run:
     dag, plan, outcome = run.dag, run.plan, run.outcome
     run = replace(
         run, seconds=seconds, start_seconds=run.tools.sessions.start_seconds_since(run.begun),
-        nodes=node_runs(run),
+        nodes=collect_node_runs(run),
         chance=found_random(dag, plan, outcome.results, outcome.suspicion, run.described),
     )
     run = replace(run, retention=Retention(run))
@@ -34,9 +40,23 @@ def measure(run: Run) -> Run:
     return replace(run, outputs=described_outputs(run))
 
 
+def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
+    """Return a row for each node, inputs first, once all is executed."""
+    executed = run.dag, run.plan, run.outcome
+    seconds, warm = seconds_by_node(*executed), warm_seconds_by_node(*executed)
+    loads, starts = load_seconds_by_node(*executed), starts_by_node(*executed)
+    return tuple(
+        NodeRun(
+            one, run.plan[one.name], run.outcome.results.get(one.name), seconds.get(one.name), warm.get(one.name),
+            loads.get(one.name), starts.get(one.name),
+        )
+        for one in run.situation.nodes
+    )
+
+
 def hold_results(run: Run) -> Run:
     """What later runs may find in memory is there."""
-    hold(run, run.retention.storable.not_to_be_held)
+    hold_in_memory(run, run.retention.storable.not_to_be_held)
     return run
 
 
@@ -65,4 +85,4 @@ def iteration_of(run: Run, compute: Callable[[str, str], NodeResult]) -> Iterati
         if not isinstance(failure, OvertakenError) and (said := not_reached(run)):
             run.tools.observer.warning(said)
         raise failure
-    return Iteration(run, partial(held_or_stored, run.tools), compute)
+    return Iteration(run, partial(find_result, run.tools), compute)

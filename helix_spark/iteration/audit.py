@@ -16,8 +16,8 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult, TableResult
+from helix_spark.iteration.auditable_results import auditable_nodes
 from helix_spark.iteration.executing import registering
-from helix_spark.iteration.proven import auditable
 from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
@@ -83,7 +83,7 @@ def audit(
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    stored = [name for name in auditable(run) if wanted is None or run.situation[name].signature in wanted]
+    stored = [name for name in auditable_nodes(run) if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if _is_verified(name, run)]
     asked = _dearest_first([name for name in stored if name not in verified], run)
     chosen = _with_their_inputs(_within(asked, run, seconds), run)
@@ -134,7 +134,7 @@ def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
     """With the stored results that they are made of, which are computed on the way: else what is made of a different
     one would take the blame."""
     above = frozenset[str]().union(*map(run.dag.ancestors, names))
-    return above.intersection(auditable(run)).union(names)
+    return above.intersection(auditable_nodes(run)).union(names)
 
 
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:

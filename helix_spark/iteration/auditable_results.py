@@ -7,7 +7,7 @@ from dataclasses import replace
 from helix_spark.iteration.run import Run
 
 
-def auditable(run: Run) -> list[str]:
+def auditable_nodes(run: Run) -> list[str]:
     """Names of the nodes whose results are stored and would be the same if computed again, as far as is known."""
     return [
         one.name for one in run.situation.nodes
@@ -15,10 +15,10 @@ def auditable(run: Run) -> list[str]:
     ]
 
 
-def reusing_proven(run: Run) -> Run:
+def without_unverified(run: Run) -> Run:
     """What is left to be reused where what is unproven is not; that of which no audit can tell whether it comes out the
     same still is."""
-    situation, excused, asked = run.situation, run.tools.auditor.excused, frozenset(auditable(run))
+    situation, excused, asked = run.situation, run.tools.auditor.excused, frozenset(auditable_nodes(run))
     doubtful = {
         one.signature: one.artifact for one in situation.nodes
         if one.artifact is not None and one.name in asked and not one.verified and one.signature not in excused

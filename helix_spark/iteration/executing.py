@@ -13,7 +13,7 @@ from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.iteration.cut_off import worth_comparing
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.deciding import plan_again
-from helix_spark.iteration.holding import hold
+from helix_spark.iteration.results_in_memory import hold_in_memory
 from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
@@ -34,7 +34,7 @@ def set_damage_aside(run: Run) -> Run:
     damage, tools = run.outcome.failure, run.tools
     if not isinstance(damage, DamagedResultError) or damage.record.attempt in run.set_aside:
         return run
-    hold(run, _uncertain(damage, run))
+    hold_in_memory(run, _uncertain(damage, run))
     # It may be held, too: its rows were read before its files went, and its DataFrame is asked for now.
     tools.memory.drop(damage.record.signature)
     if (sound := _quarantined(damage, run)) is not None:
@@ -71,7 +71,7 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     outcome = run.tools.executor.execute(dag, plan, artifacts, run.id, registering(run), record=run.answered)
     if outcome.failure is not None:
         raise outcome.failure
-    hold(replace(run, outcome=outcome))
+    hold_in_memory(replace(run, outcome=outcome))
     return outcome.results[node.name]
 
 

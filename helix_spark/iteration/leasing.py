@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from helix_spark.catalog.leases.leases import Lease, Leases
+from helix_spark.catalog.leases.leases import Lease
 from helix_spark.iteration.deciding import plan_again
 from helix_spark.iteration.run import Run
 from helix_spark.planner.plan import Plan
@@ -44,33 +44,6 @@ def expensive(plan: Plan) -> dict[str, str]:
         plan[name].signature: name for name, took in seconds.items()
         if took >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
     }
-
-
-class Leased:
-    """The leases that a run holds: each is taken down as it is had, so that whoever ends the run gives it back."""
-
-    def __init__(self, leases: Leases) -> None:
-        self._leases = leases
-        self.names: list[str] = []
-
-    def take(self, name: str, expected: float | None = None) -> Lease | None:
-        """Takes one, unless another process has it: then that is returned."""
-        found = self._leases.take(name, expected)
-        if found is None:
-            self.names.append(name)
-        return found
-
-    def release(self, name: str) -> None:
-        """Gives one back, if it is among these."""
-        if name in self.names:
-            self._leases.release(name)
-            self.names.remove(name)
-
-    def release_all(self) -> None:
-        """Gives up those that are left."""
-        while self.names:
-            self._leases.release(self.names[-1])
-            self.names.pop()
 
 
 def wait_for_others(run: Run) -> Run:

@@ -14,13 +14,13 @@ from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.iteration.answered_before import AnsweredBefore
+from helix_spark.iteration.auditable_results import without_unverified
 from helix_spark.iteration.calibration import calibrated_loads, sampled
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
-from helix_spark.iteration.knowing import known_nodes
+from helix_spark.iteration.known_nodes import known_nodes
 from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.iteration.on_record import OnRecord
-from helix_spark.iteration.proven import reusing_proven
 from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.iteration.recorded_outputs import recorded_outputs
 from helix_spark.iteration.records_read import RecordsRead
@@ -87,7 +87,7 @@ def look_up(run: Run) -> Run:
     )
     situation = _foreseen(_with_others(situation, read), serving, tools.one_run)
     found = replace(run, records=read, dag=dag, situation=situation, recorded=recorded, comparable=_comparable(read))
-    return reusing_proven(found) if run.only_proven else found
+    return without_unverified(found) if run.only_proven else found
 
 
 def _comparable(records: RecordsRead) -> frozenset[str]:

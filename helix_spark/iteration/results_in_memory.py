@@ -1,4 +1,4 @@
-"""What a run had is held in memory, for later runs and for whoever asks for it afterwards."""
+"""Hold the results of a run in memory, for later runs and for reading them afterwards."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from helix_spark.iteration.run import Run
 from helix_spark.iteration.tools import Tools
 
 
-def hold(run: Run, spoiled: Collection[str] = ()) -> None:
-    """Puts what a run had into the memory tier; what may differ each time is held apart."""
+def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
+    """Put the results of a run into the memory tier; nondeterministic ones are kept apart."""
     plan, outcome, memory = run.plan, run.outcome, run.tools.memory
     for name, result in lasting(outcome).items():
         if not plan[name].random and name not in spoiled:
@@ -21,9 +21,8 @@ def hold(run: Run, spoiled: Collection[str] = ()) -> None:
             memory.keep_apart(result)
 
 
-def held_or_stored(tools: Tools, signature: str) -> NodeResult | None:
-    """A result that a run did not need, or that an earlier one had, for who asks for it afterwards: checked as whatever
-    a run loads. None where it is neither held in memory nor stored."""
+def find_result(tools: Tools, signature: str) -> NodeResult | None:
+    """Return a result from memory or the catalog, checked as all that a run loads; None where neither has it."""
     held = tools.memory.get(signature)
     if held is not None:
         return held

@@ -13,13 +13,13 @@ from helix_spark.workflow.workflow import Workflow
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from helix_spark.catalog.leases.leases import RunLeases
     from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.chance_in_plans import Chance
     from helix_spark.iteration.answered_before import AnsweredBefore
-    from helix_spark.iteration.leasing import Leased
     from helix_spark.iteration.node_run import NodeRun
     from helix_spark.iteration.provenance import Provenance
     from helix_spark.iteration.records_read import RecordsRead
@@ -88,7 +88,7 @@ class Run:
     tools: Tools
     id: str
     begun: float
-    leased: Leased
+    leased: RunLeases
     message: str = ""
     provenance: Provenance = NOT_YET
     waited: float = 0.0

@@ -30,13 +30,11 @@ from helix_spark.iteration.beginning import (
     note_provenance,
     say_who_else_declares,
 )
-from helix_spark.iteration.calling_again import call_what_computes
 from helix_spark.iteration.cut_off import cut_off
-from helix_spark.iteration.deciding import decide
+from helix_spark.iteration.deciding import call_what_computes, decide, say_what_is_verified, verify
 from helix_spark.iteration.executing import execute, set_damage_aside
 from helix_spark.iteration.leasing import wait_for_others
 from helix_spark.iteration.preparation import declare, look_up
-from helix_spark.iteration.proving import say_what_is_verified, verify
 from helix_spark.iteration.run import Run, RunStep, repeated, through
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)

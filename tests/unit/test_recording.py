@@ -16,8 +16,8 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step, shares
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import ValueResult
+from helix_spark.iteration.answer_steps import collect_node_runs
 from helix_spark.iteration.node_records import result_records
-from helix_spark.iteration.node_run import node_runs
 from helix_spark.planner.problem import State
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
@@ -51,7 +51,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
         outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7),
     )
-    run.nodes = node_runs(run)
+    run.nodes = collect_node_runs(run)
     found = result_records(run, {}, {})
     return {record.node: record for record in found}
 

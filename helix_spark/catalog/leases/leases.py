@@ -294,6 +294,33 @@ class Leases:
                     (self._folder / name).freshen(json.dumps({**json.loads(text), "beat": time.time_ns()}), seen)
 
 
+class RunLeases:
+    """The leases that one run holds: each is noted as it is taken, so that the end of the run gives it back."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self.names: list[str] = []
+
+    def take(self, name: str, expected: float | None = None) -> Lease | None:
+        """Take a lease, or return that of the process that has it."""
+        other = self._leases.take(name, expected)
+        if other is None:
+            self.names.append(name)
+        return other
+
+    def release(self, name: str) -> None:
+        """Give a lease back, if it is among these."""
+        if name in self.names:
+            self._leases.release(name)
+            self.names.remove(name)
+
+    def release_all(self) -> None:
+        """Give back those that are left."""
+        while self.names:
+            self._leases.release(self.names[-1])
+            self.names.pop()
+
+
 def _to_json(expected: float | None) -> str:
     own = json.loads(this_process().to_json())
     return json.dumps(own if expected is None else own | {"expected": expected})

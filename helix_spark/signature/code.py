@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.data_version import DataIdentity, Identified, contents_below, identify
-from helix_spark.signature.made_once import reach_made_once
+from helix_spark.signature.lazy_variables import reach_lazily
 from helix_spark.signature.objects.edges import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.identity import is_udf
@@ -55,7 +55,7 @@ def trace(
     label = name or _name(value) or node
     more = [_declared(extra, node, where) for extra in depends_on]
     roots = [_root(value, label), *more]
-    return reach_made_once(roots, node=node, where=where, home=home_of(value), stages=stages).trace
+    return reach_lazily(roots, node=node, where=where, home=home_of(value), stages=stages).trace
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:

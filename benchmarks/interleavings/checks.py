@@ -9,7 +9,6 @@ from benchmarks.interleavings.disk import disk
 from benchmarks.interleavings.drivers import ROOT, WORKFLOWS, Acknowledged, opened
 from benchmarks.interleavings.rows import ROWS
 from benchmarks.interleavings.world import DAY, World
-from helix_spark.catalog.artifacts import WIDER
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -98,7 +97,7 @@ def _stored(told: Acknowledged, catalog: Catalog) -> Iterator[str]:
         if len(attempts) > 1:
             yield f"{signature[:6]} is live {len(attempts)} times"
     for attempt in told.published:
-        if attempt in ends and attempt not in told.wanted_gone and ends[attempt].why != WIDER:
+        if attempt in ends and attempt not in told.wanted_gone:
             yield f"the result {attempt} was ended, though nobody asked for that: {ends[attempt].event}"
     for attempt in ends:
         if attempt not in sizes and ends[attempt].event != "abandoned":

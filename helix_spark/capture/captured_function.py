@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.capture import connect_client as client
-from helix_spark.capture.named_columns import columns_named
 from helix_spark.capture.named_functions import NamedFunction, by_names, keys_in
 from helix_spark.capture.own_columns import of_either_side
 from helix_spark.capture.plan_chance import chance_in
@@ -19,7 +18,6 @@ from helix_spark.capture.plan_reads import reads_elsewhere
 from helix_spark.capture.plan_words import Line, lines_of
 from helix_spark.capture.recorded_call import UDF, Asks, Recording
 from helix_spark.capture.written_plan import Plan, PlanWriter, parts_of_plan, plan_id, relation_of
-from helix_spark.dag.columns_read import Reads
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.workflow.operators import Function
 
@@ -162,10 +160,6 @@ class BuiltFunction(Function):
     """A function of the author's that was called on stand-ins, and what it built."""
 
     built: CapturedFunction = field(kw_only=True, compare=False)
-
-    def reads_of(self, place: int) -> Reads:
-        """See `dag.columns_read.Planned`."""
-        return columns_named(self.built.plan, place)
 
 
 @dataclass(frozen=True, slots=True)

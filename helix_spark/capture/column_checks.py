@@ -10,10 +10,9 @@ from helix_spark.capture.capture_nodes import known_columns
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.capture.plan_columns import INPUT, Columns
 from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.dag.columns_read import named_columns
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
-from helix_spark.workflow.operators import ApplyStage, FitStage, Stage
+from helix_spark.workflow.operators import ApplyStage, FitStage, Stage, named_columns
 from helix_spark.workflow.parameters import takes_label
 
 _READ_BY_STAGES = ("inputCol", "featuresCol", "labelCol", "weightCol", "inputCols")

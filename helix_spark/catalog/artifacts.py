@@ -1,9 +1,8 @@
 """Which stored results are live: their records in, their ends in. Touches no folder of data.
 
 An attempt is live when it was published and neither evicted nor quarantined; an end is final. A signature has at most
-one live attempt: publishing is conditional on nobody having published in between, so the first record wins,
-unless it lacks columns that the later one has: then its end is recorded together with the later one. Of an attempt that
-was published several rows may say so, as more comes to be wished of it; the newest counts.
+one live attempt: publishing is conditional on nobody having published in between, so the first record wins. Of an
+attempt that was published several rows may say so, as more comes to be wished of it; the newest counts.
 """
 
 from __future__ import annotations
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 End = Literal["evicted", "quarantined"]
 """How a stored result may end."""
-
-WIDER = "stored again with columns that it lacked"
-"""Why a table is gone that another one of its signature replaced."""
 
 _ENDED = "attempt IN (SELECT attempt FROM journal WHERE event <> 'published')"
 
@@ -112,10 +108,8 @@ class ArtifactLedger:
             f"AND {_STORED} ORDER BY sequence"
         )}
 
-    def publish(self, record: ArtifactRecord) -> tuple[ArtifactRecord, ArtifactRecord | None]:
-        """Append `record`, unless its signature is live already with all columns that `record` has.
-
-        Returns the record that is live then, and the one that it replaced.
+    def publish(self, record: ArtifactRecord) -> ArtifactRecord:
+        """Append `record`, unless its signature is live already. Return the record that is live then.
 
         Raises CatalogError for a record that cannot be published, or whose attempt was ended before.
         """
@@ -125,12 +119,13 @@ class ArtifactLedger:
         def decide() -> Sequence[ArtifactRecord]:
             nonlocal live
             live = self.live_of(record.signature)
-            if live is not None and live.holds_all_of(record):
+            if live is not None:
                 return ()
             self._check_new(record)
-            return (record,) if live is None else (_ended(live, "evicted", WIDER), record)
+            return (record,)
 
-        return (record, live) if self._journal.decide_and_append(decide) else (live or record, None)
+        self._journal.decide_and_append(decide)
+        return live or record
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Append, in one commit, the records of live artifacts which do not say yet what a workflow's author wishes of

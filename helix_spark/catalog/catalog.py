@@ -40,6 +40,7 @@ from helix_spark.catalog.tables.attempts import Attempt, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
+from helix_spark.catalog.view import why_missing
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class Catalog(CatalogReader):
         """Make a written result exist, and return the record that counts.
 
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
-        `record` is deleted. Only a table that lacks columns which `record` has gives way to it, and is deleted.
+        `record` is deleted.
 
         What is seen to be published survives a loss of power; that it is published does after the next `sync`.
 
@@ -193,20 +194,17 @@ class Catalog(CatalogReader):
         self._place.make()
         record = self._synced(record)
         try:
-            live, replaced = self._artifacts.publish(record)
+            live = self._artifacts.publish(record)
         except BaseException:
             # An answer that was lost, or that comes late, may be one of success.
             self._in_doubt.add(record.attempt)
             raise
         try:
             reach("publish.recorded")
-            surplus = replaced if live.attempt == record.attempt else record
-            if surplus is not None:
+            if live.attempt != record.attempt:
                 # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
                 with contextlib.suppress(CatalogError):
-                    if surplus is replaced:
-                        sync([self._journals.artifacts])
-                    self._removal.delete([folders.attempt_of(self._layout, surplus)])
+                    self._removal.delete([folders.attempt_of(self._layout, record)])
         finally:
             self.leases.release(record.attempt)
         return live
@@ -238,14 +236,15 @@ class Catalog(CatalogReader):
         return self._end_one(signature, why, "quarantined", attempt)
 
     def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
-        """The same at once for those of some artifacts whose folder is gone: it is asked for once more, as an end is
-        final. Returns these."""
+        """Quarantine those of some artifacts that are incomplete or whose folder is gone, which is looked at again, as
+        an end is final. Return these."""
         if not records:
             return ()
         with explained(self._layout, "read"):
             gone, _ = folders.looked_for(self._layout, records, lambda signature: False)
-        why = dict.fromkeys((record.signature for record in gone), "its folder is gone")
-        return self._removal.end_all(why, "quarantined", {record.attempt for record in gone})
+        lost = [*gone, *(record for record in records if record.incomplete)]
+        why = {record.signature: why_missing(record) for record in lost}
+        return self._removal.end_all(why, "quarantined", {record.attempt for record in lost})
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""

@@ -98,6 +98,7 @@ class CatalogReader:
             missing, leftovers = folders.looked_for(
                 self._layout, [live[one] for one in sorted(near & live.keys())], lambda signature: signature not in live
             )
+        missing += [record for record in live.values() if record.incomplete and record not in missing]
         lost = {record.signature for record in missing}
         past_wishes = self._past_wishes(live.values(), workflow)
         ended = [one.record for one in past if one.record.status != "running"]
@@ -226,9 +227,9 @@ class CatalogReader:
         """Read all of a stored table without a JVM and keep nothing; see `table_reading.check_rows`."""
         return check_rows(self._table_path(record), record)
 
-    def read_arrow(self, record: ArtifactRecord, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_arrow(self, record: ArtifactRecord) -> pa.Table:
         """Read a stored table without a JVM; see `table_reading.read_arrow`."""
-        return read_arrow(self._table_path(record), record, columns)
+        return read_arrow(self._table_path(record), record)
 
     def first_rows(self, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
         """The first rows of a stored table without a JVM; see `table_reading.read_first`."""

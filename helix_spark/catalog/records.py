@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import LONGEST_COLUMN, MOST_COLUMNS, Flag, Json, Number, SchemaText, Text, Texts, Word
 from helix_spark.signature.parts import Group
-from helix_spark.visible_text import LONGEST_NAME
+from helix_spark.visible_text import LONGEST_NAME, named
 
 if TYPE_CHECKING:
     from helix_spark.planner.plan import Proof
@@ -89,7 +89,8 @@ class ArtifactRecord:
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `digest_of_table` and `checked_digest`; None for a value, and
             in older records.
-        left_out: columns of `schema` that are not in the files, because nothing read them; in the order of the schema.
+        left_out: columns of `schema` that are not in the files: earlier versions stored tables without columns that
+            nothing read. Such a table is never loaded; see `incomplete`.
         insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said; older
             records do not say so of any.
         insisted_by: other workflows whose authors insist on it as well, sorted.
@@ -124,9 +125,10 @@ class ArtifactRecord:
         """The workflows whose authors insist that it is kept."""
         return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
 
-    def holds_all_of(self, other: ArtifactRecord) -> bool:
-        """Whether the stored result holds every column that another one of its signature holds."""
-        return set(self.left_out) <= set(other.left_out)
+    @property
+    def incomplete(self) -> str:
+        """Why the stored table is not the whole one; empty if it is."""
+        return f"an earlier version of Helix stored it without {named(self.left_out, 3)}" if self.left_out else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,24 +100,13 @@ def _write_value(value: Any, node: str, path: Path) -> None:
 
 
 def _write_table(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
-    """The columns that are stored; which are not is said."""
-    from helix_spark.catalog.cells import parsed_schema
-    from helix_spark.catalog.tables.table_check import held_schema
-
     _check_ending(path, node, "table", TABLE_ENDINGS)
-    names = None
-    if stored.left_out:
-        catalog.check_table(stored)  # its record, too
-        schema = held_schema(stored)
-        names = [field["name"] for field in (parsed_schema(schema)["fields"] if schema else ())]
-    table = catalog.read_arrow(stored, names)
+    table = catalog.read_arrow(stored)
     as_text = path.suffix.lower() == ".csv"
     if as_text:
         _check_flat(table, node)
     with output_at(path) as partial:
         _write_arrow(table, partial, as_text=as_text)
-    if stored.left_out:
-        say(f"without {', '.join(stored.left_out)}, which were not stored, for nothing read them", to_stderr=True)
 
 
 def _write_preview(table: TablePreview, node: str, path: Path) -> None:

@@ -144,7 +144,7 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
     asked = run.situation.on(dag)
     nodes = tuple(
-        replace(one, artifact=drawn.get(one.signature), held=False, gap=None, influence=None) for one in asked.nodes
+        replace(one, artifact=drawn.get(one.signature), held=False, influence=None) for one in asked.nodes
     )
     situation = replace(asked, nodes=nodes, others=(), scenarios=(), budget=None)
     plan = make_plan(situation, Never())
@@ -167,7 +167,7 @@ def _unpin(outcome: Outcome) -> None:
 
 def _compared(name: str, run: Run, outcome: Outcome) -> Audited:
     signature = run.situation[name].signature
-    before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions, as_stored=True)
+    before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions)
     try:
         how = difference(before, outcome.results[name])
         exact = how is None and difference(before, outcome.results[name], exact=True) is None

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from helix_spark.capture.column_checks import check_columns_exist
+from helix_spark.catalog.view import why_missing
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import begun
@@ -48,10 +49,11 @@ def make_catalog(run: Run) -> Run:
 
 
 def end_missing(run: Run) -> Run:
-    """Ends stored results whose folder is gone: a live record without data would keep new data from being published."""
+    """Quarantine stored results that are gone or incomplete: a live record would keep new data from being published."""
     for record in run.tools.catalog.quarantine_missing(run.view.missing):
         run.tools.observer.warning(
-            f"the stored result of {record.node!r} is gone; it is computed again when needed"
+            f"the stored result of {record.node!r} cannot be loaded: {why_missing(record)}; it is computed again when "
+            "needed"
         )
     return run
 

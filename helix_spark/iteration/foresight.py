@@ -96,8 +96,7 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
 def others_among(
     live: Collection[ArtifactRecord], situation: Situation, records: RecordsRead
 ) -> tuple[OtherArtifact, ...]:
-    """The stored results that no node of the current version has, and, by their attempts, those that lack columns which
-    it reads.
+    """Return the stored results that no node of the current version has.
 
     A result of this workflow is as old as the newest iteration that had it. Of another workflow nothing is read but
     what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
@@ -107,8 +106,7 @@ def others_among(
         records: as the plan saw them.
     """
     view = records.view
-    lacking = {gap.stored.attempt for gap in situation.gaps}
-    stored = {record.signature for record in live if record.attempt not in lacking}
+    stored = {record.signature for record in live}
     current = {one.signature for one in situation.nodes}
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
@@ -124,12 +122,11 @@ def others_among(
 
     return tuple(
         OtherArtifact(
-            record.attempt if record.attempt in lacking else record.signature, record.workflow, record.node,
-            record.bytes, records.load_seconds(record), record.recompute_seconds, age(record),
-            seconds_again(situation.lineage, record.signature, stored),
+            record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
+            record.recompute_seconds, age(record), seconds_again(situation.lineage, record.signature, stored),
             kept_for=kept_for(record, view.workflow), fixed=record.fixed,
         )
-        for record in live if record.attempt in lacking or record.signature not in current
+        for record in live if record.signature not in current
     )
 
 

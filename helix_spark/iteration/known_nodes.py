@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import ResultRecord
+from helix_spark.catalog.view import why_missing
 from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
 from helix_spark.iteration.calibration import calibrated_writes
 from helix_spark.iteration.fit_records import told_of
 from helix_spark.iteration.records_read import RecordsRead
-from helix_spark.planner.known_node import Gap, KnownNode
+from helix_spark.planner.known_node import KnownNode
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.node_description import Description
 from helix_spark.signature.signing import Signed
@@ -21,13 +22,12 @@ from helix_spark.signature.signing import Signed
 
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
-    missing: Mapping[str, Gap], held: frozenset[str], fits: Mapping[str, Influence], catalog: CatalogReader,
+    held: frozenset[str], fits: Mapping[str, Influence], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
     """The rows, in the order of the graph.
 
     Args:
         described, signed: by node name.
-        records: without the artifacts in `missing`, which do not serve this version; by signature.
         held: signatures of what is in memory.
         fits: what the newest fit of each learner that asks to prune features gave them.
     """
@@ -38,16 +38,17 @@ def known_nodes(
     costs = _estimates(dag, signatures, sources, records, previous)
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
-    ended = catalog.ends_among(lost)
+    ended = {signature: f"{end.event}: {end.why}" for signature, end in catalog.ends_among(lost).items()}
+    ended |= {record.signature: why_missing(record) for record in view.missing}
 
     def known(name: str) -> KnownNode:
         own, node = signed[name], dag[name]
-        record, end, before = measured.get(own.signature), ended.get(own.signature), last.get(name)
+        record, before = measured.get(own.signature), last.get(name)
         return KnownNode(
             node, _with_chance_found(described[name], records.known_random.get(own.declared)), own, costs[name],
-            artifact=view.artifacts.get(own.signature), gap=missing.get(own.signature), held=own.signature in held,
+            artifact=view.artifacts.get(own.signature), held=own.signature in held,
             before=None if before is None else parts_from_json(before.parts),
-            ended="" if end is None else f"{end.event}: {end.why}",
+            ended=ended.get(own.signature, ""),
             influence=told_of(node, (record, previous.get(name)), fits.get(name)),
             verified=record is not None and bool(record.verified),
         )

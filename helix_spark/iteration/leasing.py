@@ -69,10 +69,8 @@ def wait_for_others(run: Run) -> Run:
 
 
 def _stored_meanwhile(run: Run) -> bool:
-    """Whether one of the results that are leased is there by now; a table that lacks what this version reads does not
-    count."""
-    known = {gap.stored.attempt for gap in run.situation.gaps}
-    return any(record.attempt not in known for record in run.tools.catalog.live_among(run.leased.names).values())
+    """Return whether one of the leased results is stored by now."""
+    return any(not record.incomplete for record in run.tools.catalog.live_among(run.leased.names).values())
 
 
 def _waited(blocking: Lease, name: str, run: Run) -> bool:

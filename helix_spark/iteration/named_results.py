@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import EndedError, HelixError, Location, UnknownNodeError, nearest
+from helix_spark.errors import EndedError, Location, UnknownNodeError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.plots import Plot, is_plot
 from helix_spark.workflow.operators import Result
@@ -106,12 +106,4 @@ class NamedResults(ABC):
 
     def _rows(self, name: str) -> TableResult:
         """A table of which all columns are wanted."""
-        table = self._table(name, lambda table: table.collected or not table.lost)
-        if table.left_out and not table.collected:
-            # Another run may store all of it.
-            self._results = {node: result for node, result in self._results.items() if result is not table}
-            raise HelixError(
-                f"{name!r} is stored without {', '.join(table.left_out)}, which nothing reads", where=self._where(name),
-                remedy=f"it.table({name!r}).select(...) reads the columns that are there; output=True keeps all",
-            )
-        return table
+        return self._table(name, lambda table: table.collected or not table.lost)

@@ -26,7 +26,6 @@ from helix_spark.iteration.recorded_outputs import recorded_outputs
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.run import Run
 from helix_spark.past.metrics import metrics_of
-from helix_spark.planner.gaps import gaps
 from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.planning import planning_problem
 from helix_spark.planner.situation import Situation
@@ -73,19 +72,17 @@ def look_up(run: Run) -> Run:
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     measured = records.measured
     read = RecordsRead(view, measured, calibrated_loads(sample, measured), records.known_random)
-    missing = gaps(dag, {name: own.signature for name, own in signed.items()}, view.artifacts)
-    serving = read.without(missing)
     held = tools.held.union(signed[name].signature for name in run.had)
     recorded = {} if run.only_proven else recorded_outputs(view, dag, signed, whole.outputs)
     notices = (*leaving.notices, *_told_of_misfits(catalog.left_out), *_other_tests(run, view))
     situation = Situation(
-        dag, known_nodes(dag, run.described, signed, serving, missing, held, fits, catalog), view.next_iteration,
+        dag, known_nodes(dag, run.described, signed, read, held, fits, catalog), view.next_iteration,
         budget=tools.budget, overhead=_bytes_beside(view), session_runs=tools.sessions.started,
         session_worked=tools.sessions.worked, notices=notices,
         recorded={name: record.number for name, record in recorded.items()},
         left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
-    situation = _foreseen(_with_others(situation, read), serving, tools.one_run)
+    situation = _foreseen(_with_others(situation, read), read, tools.one_run)
     found = replace(run, records=read, dag=dag, situation=situation, recorded=recorded, comparable=_comparable(read))
     return without_unverified(found) if run.only_proven else found
 
@@ -116,8 +113,8 @@ def _stored_of_late(view: CatalogView) -> set[str]:
 
 
 def _bytes_beside(view: CatalogView) -> int:
-    """Bytes of the records, and of what nobody refers to. Tables that lack columns are among what is stored; what is
-    gone counts by its records until the run has ended them, and takes no room."""
+    """Return the bytes of the records and of leftovers. Missing results count by their records until the run has ended
+    them, and take no room."""
     return view.other_bytes - sum(record.bytes for record in view.missing)
 
 

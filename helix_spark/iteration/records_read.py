@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView
@@ -25,11 +25,6 @@ class RecordsRead:
     measured: Mapping[str, ResultRecord]
     loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
     known_random: Mapping[str, str] = field(default_factory=dict)
-
-    def without(self, missing: Container[str]) -> RecordsRead:
-        """The same, as if these signatures were not stored."""
-        left = {signature: one for signature, one in self.view.artifacts.items() if signature not in missing}
-        return replace(self, view=replace(self.view, artifacts=left))
 
     def compute_seconds(self, signature: str) -> float | None:
         """What computing a result took, if that is on record."""

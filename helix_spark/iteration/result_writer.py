@@ -27,8 +27,8 @@ class ResultWriter:
         self.run, self.storable = run, storable
         self.contents = dict[str, str]()
 
-    def write(self, name: str, plan: Plan, left_out: tuple[str, ...]) -> ArtifactRecord | None:
-        """Stores the result of a node, without some columns; None where that cannot be. Its lease is given back."""
+    def write(self, name: str, plan: Plan) -> ArtifactRecord | None:
+        """Store the result of a node, and release its lease; None where it cannot be stored."""
         tools, node = self.run.tools, plan[name]
         tools.observer.storing(name)
         try:
@@ -39,7 +39,7 @@ class ResultWriter:
                 wishes.insisted, wishes.fixed,
             )
             record = store(
-                self.run.outcome.results[name], maker, tools.catalog, left_out,
+                self.run.outcome.results[name], maker, tools.catalog,
                 lambda: self.storable.check_unmoved(name),
                 partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
             )

@@ -94,11 +94,9 @@ class Retention:
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
         for node in wanted:
-            before = there.get(node.signature)
-            left_out = self.storable.unread_columns(node.name, before)
-            if before is not None and set(before.left_out) <= set(left_out):
+            if (before := there.get(node.signature)) is not None:
                 stored[node.name] = before.bytes
-            elif (record := self.writer.write(node.name, plan, left_out)) is not None:
+            elif (record := self.writer.write(node.name, plan)) is not None:
                 fits = self._room.fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
                 met[node.signature] = record
@@ -134,11 +132,10 @@ class Retention:
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
         """Has it on record where what is stored already is wished otherwise than when it was stored, or was stored by
-        another workflow: whoever makes room has nothing but records to tell it from. A table that lacks columns is
-        stored anew for who insists on it."""
+        another workflow: whoever makes room has nothing but records to tell it from."""
         news = {
             signature: wishes for signature, wishes in self._wishes.items()
-            if (record := stored.get(signature)) is not None and not record.left_out
+            if (record := stored.get(signature)) is not None
             and wished(record, self.run.plan.workflow, wishes) != record
         }
         if news:
@@ -147,10 +144,8 @@ class Retention:
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: Run) -> Situation:
-    """The situation after some results were stored, and others evicted, by this run or by another. One that lacked
-    columns may be whole by now."""
-    lacking = {gap.stored.attempt for gap in situation.gaps}
-    stored = {record.signature: record for record in live if record.attempt not in lacking}
+    """Return the situation after some results were stored, and others evicted, by this run or by another."""
+    stored = {record.signature: record for record in live}
     return replace(
         situation, nodes=tuple(replace(one, artifact=stored.get(one.signature)) for one in situation.nodes),
         others=others_among(live, situation, run.records),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.outcome import lasting
-from helix_spark.engine.results.narrowing import may_be_narrow, narrowed
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.data_read import DataRead
@@ -92,24 +90,6 @@ class Storable:
     @cached_property
     def _data(self) -> DataRead:
         return DataRead(self.run)
-
-    def unread_columns(self, name: str, before: ArtifactRecord | None) -> tuple[str, ...]:
-        """The columns of a result that are not stored, because nothing reads them.
-
-        Args:
-            before: the stored result that this one is to replace.
-        """
-        node, result, dag = self.run.dag[name], self.run.outcome.results[name], self.run.dag
-        if not isinstance(result, TableResult) or result.collected or result.left_out or not may_be_narrow(node, dag):
-            return ()
-        if (before is not None and not before.left_out) or self._was_damaged(name):
-            return ()
-        return narrowed(node, result.frame().schema, dag, None if before is None else before.left_out)
-
-    def _was_damaged(self, name: str) -> bool:
-        """Whether the last stored result could not be read: if that was for want of a column, it would be so again."""
-        last = self.run.tools.catalog.last_event(self.run.situation[name].signature)
-        return last is not None and last.event == "quarantined"
 
     def wanted(self, plan: Plan) -> list[PlannedNode]:
         """What is to be written. After a failure nothing that would first have to be computed for it: the plans of lazy

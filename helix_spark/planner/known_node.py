@@ -29,8 +29,6 @@ class Stored(Protocol):
     @property
     def bytes(self) -> int: ...
     @property
-    def left_out(self) -> tuple[str, ...]: ...
-    @property
     def insisting(self) -> frozenset[str]: ...
 
 
@@ -41,19 +39,6 @@ def kept_for(artifact: Stored, workflow: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Why a stored table does not serve the current version.
-
-    Attributes:
-        stored: the table.
-        why: in words.
-    """
-
-    stored: Stored
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class KnownNode:
     """What is known of one node when it is planned.
 
@@ -61,8 +46,7 @@ class KnownNode:
         described: what it is, apart from its inputs.
         signed: its signatures.
         costs: estimates.
-        artifact: its stored result, where that serves this version.
-        gap: what keeps a stored result from serving it.
+        artifact: its stored result.
         held: whether the session holds its result in memory.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
         ended: why its stored result is gone, where it was there in the iteration before; else empty.
@@ -75,7 +59,6 @@ class KnownNode:
     signed: Signed
     costs: NodeEstimate
     artifact: Stored | None = None
-    gap: Gap | None = None
     held: bool = False
     before: tuple[Part, ...] | None = None
     ended: str = ""

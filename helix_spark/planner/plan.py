@@ -33,7 +33,6 @@ class PlannedNode:
         output: whether the workflow asks for it.
         random: the nodes that make the result differ each time; such a result is not reused.
         aliases: equal nodes merged into this one.
-        left_out: columns that its stored table lacks, because nothing reads them.
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
             nothing yet (unproven), or that it may not be (chance).
         by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
@@ -63,7 +62,6 @@ class PlannedNode:
     output: bool = False
     random: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
     bytes_known: bool = False
     proof: Proof = "unproven"
     by_code: str = ""

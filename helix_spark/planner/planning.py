@@ -10,7 +10,6 @@ from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.gaps import columns_text
 from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planned_features import planned_influences
@@ -40,7 +39,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         nodes=tuple(_planned(one, dag, decision, why[one.name]) for one in situation.nodes),
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
         budget=situation.budget,
-        used=situation.used, evict=_evictions(situation, decision),
+        used=situation.used, evict=_evictions(decision),
         run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
@@ -97,24 +96,18 @@ def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: S
     nodes = tuple(
         replace(
             node, keep=node.signature in decision.keep,
-            storage_reason=_storage_reason(decision, node.signature, node.left_out),
+            storage_reason=decision.reasons.get(node.signature, ""),
             bytes=int(situation[node.name].costs.bytes.amount),
             compute_seconds=situation[node.name].costs.compute.amount,
         )
         for node in plan.nodes
     )
-    return replace(plan, nodes=nodes, evict=_evictions(situation, decision), certificate=decision.certificate)
+    return replace(plan, nodes=nodes, evict=_evictions(decision), certificate=decision.certificate)
 
 
-def _evictions(situation: Situation, decision: Decision) -> dict[str, str]:
-    """Signature -> why its stored result is to go. What is to be stored with more columns replaces it by itself."""
-    gone = {signature: signature for signature in decision.evict} | {
-        gap.stored.attempt: gap.stored.signature for gap in situation.gaps
-    }
-    return {
-        gone[name]: decision.reasons.get(name, "evicted") for name in sorted(decision.evict)
-        if gone[name] == name or gone[name] not in decision.keep
-    }
+def _evictions(decision: Decision) -> dict[str, str]:
+    """Return why stored results are to go, by signature."""
+    return {signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)}
 
 
 def _costs(one: KnownNode, dag: Dag) -> NodeCosts:
@@ -149,7 +142,6 @@ def _is_stored_already(read: Read) -> bool:
 
 def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> PlannedNode:
     node, own, costs, artifact = one.node, one.signed, one.costs, one.artifact
-    left_out = artifact.left_out if artifact is not None else ()
     way = decision.solution.chosen.get(node.name)
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
@@ -158,8 +150,8 @@ def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> Plann
         load_seconds=costs.load.amount, write_seconds=costs.write.amount,
         bytes=int(costs.bytes.amount), origin=costs.compute.origin,
         held=one.held, stored=artifact is not None,
-        keep=own.signature in decision.keep, storage_reason=_storage_reason(decision, own.signature, left_out),
-        output=node.name in dag.outputs, random=own.random, aliases=node.aliases, left_out=left_out,
+        keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
+        output=node.name in dag.outputs, random=own.random, aliases=node.aliases,
         bytes_known=costs.bytes.origin is not Origin.KIND,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
@@ -171,11 +163,6 @@ def _uncalled(operator: Operator) -> float:
     """Seconds that it takes to call a function that was not called; 0 where there is none."""
     built = operator.built if isinstance(operator, BuiltFunction) else None
     return built.seconds if built is not None and built.uncalled is not None else 0.0
-
-
-def _storage_reason(decision: Decision, signature: str, left_out: tuple[str, ...]) -> str:
-    why = decision.reasons.get(signature, "")
-    return f"{why}; without {columns_text(left_out)}, which nothing reads" if left_out and why else why
 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:

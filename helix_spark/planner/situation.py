@@ -8,7 +8,7 @@ from functools import cached_property
 
 from helix_spark.costs.starting import first_work_seconds, start_seconds
 from helix_spark.dag.node import Dag
-from helix_spark.planner.known_node import Gap, KnownNode
+from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.plan import PlannedLeftOut
 from helix_spark.planner.storage import OtherArtifact, Scenario
@@ -22,8 +22,7 @@ class Situation:
         dag: the current version; `nodes` what is known of its nodes, in the same order.
         iteration: its number.
         budget: bytes, or None; `overhead` of it is taken by records and leftovers.
-        others: stored results that no node of the current version has, and those that do not serve it, by their
-            attempts.
+        others: stored results that no node of the current version has.
         scenarios: what may come next.
         horizon: how many further iterations to plan for.
         session_runs: whether Spark is started; `session_worked` whether the session has run something yet.
@@ -58,11 +57,6 @@ class Situation:
     @cached_property
     def _by_name(self) -> Mapping[str, KnownNode]:
         return {one.name: one for one in self.nodes}
-
-    @property
-    def gaps(self) -> tuple[Gap, ...]:
-        """Of stored results that do not serve the current version."""
-        return tuple(one.gap for one in self.nodes if one.gap is not None)
 
     @property
     def used(self) -> int:

@@ -53,8 +53,6 @@ def _computed(one: KnownNode) -> str:
         return "you asked for it to be computed in every run"
     if own.random:
         return _random(one)
-    if one.gap is not None:
-        return one.gap.why
     if one.before is None:
         return "never run before"
     found = changes(one.before, own.parts)

@@ -41,7 +41,7 @@ class Preview:
 
 def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
     """A table's texts; wide tables and long texts are cut, and it says so."""
-    shown, total, left_out = first.table, record.rows, record.left_out
+    shown, total = first.table, record.rows
     slots = slot_names_of(record.schema or "")
     columns = [
         [_cell(value, slots.get(name, ())) for value in column]
@@ -52,7 +52,6 @@ def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
     for why, names in (
         ("not shown, for only Spark can read them", first.unreadable),
         ("not shown, for their first values take too much memory", first.too_long),
-        ("not stored, for nothing read them", left_out),
     ):
         if names:
             more = f" and {len(names) - Preview.COLUMNS:,} more" if len(names) > Preview.COLUMNS else ""

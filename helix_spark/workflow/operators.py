@@ -384,3 +384,19 @@ def split_of_fit(operator: Operator) -> Split | None:
     if isinstance(operator, FitCategoriesOfTraining | FitQuantilesOfTraining | FitStageOfTraining):
         return operator.split
     return None
+
+
+def named_columns(operator: Operator) -> list[str]:
+    """Return the columns that a ready-made operator names, all of which its table must have."""
+    match operator:
+        case Select(columns=columns):
+            return list(columns)
+        case Interact(columns=columns):
+            return [column for column in columns if isinstance(column, str)]
+        case Assemble(split=OwnSplit(), keep=keep):
+            return [one for one in keep if isinstance(one, str)]
+        case Assemble(split=split, keep=keep):
+            return [*(one for one in keep if isinstance(one, str)), *split_columns(split)]
+        case _:
+            column = getattr(operator, "column", None)
+            return [*([column] if isinstance(column, str) else []), *split_columns(split_of_fit(operator))]

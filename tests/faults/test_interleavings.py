@@ -125,7 +125,7 @@ def _without_time(said: Any) -> Any:
 def _value(signature: str, number: int) -> ArtifactRecord:
     return ArtifactRecord(
         signature, digest("attempt", str(number))[:32], "value", "published", "w", "n", 1, 0.0, value="1",
-        insisted=number % 2 == 0, left_out=("a", "b")[: number % 3],
+        insisted=number % 2 == 0, insisted_by=("a", "b")[: number % 3],
     )
 
 

@@ -580,9 +580,9 @@ def test_what_reading_by_itself_took_is_on_record_and_calibrates_loads(
     assert on_record(first) is None
     read = Catalog.read_arrow
 
-    def slowly(self: Catalog, record: Any, columns: Any = None) -> Any:
+    def slowly(self: Catalog, record: Any) -> Any:
         time.sleep(1.5)
-        return read(self, record, columns)
+        return read(self, record)
 
     monkeypatch.setattr(Catalog, "read_arrow", slowly)
     again = run(workflow(2))

@@ -27,7 +27,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, files_written
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
-from helix_spark.errors import CatalogError, ColumnNotFoundError
+from helix_spark.errors import CatalogError
 from helix_spark.signature.parts import digest
 
 A = digest("a")
@@ -126,12 +126,6 @@ class TestRoundTrip:
         assert read.equals(table)
         read.validate(full=True)
 
-    def test_chosen_columns_in_the_order_asked_for(self, catalog: Catalog) -> None:
-        record = stored(catalog, pa.table({"a": [1], "b": [2], "c": [3]}))
-        assert catalog.read_arrow(record, ["c", "a"]).to_pydict() == {"c": [3], "a": [1]}
-        with pytest.raises(ColumnNotFoundError, match="no column 'd'"):
-            catalog.read_arrow(record, ["d"])
-
     def test_names_as_headers_of_files_have_them(self, catalog: Catalog) -> None:
         table = pa.table({"a b": [1], "x (y), {z}=;": ["p"], "s": [{"in ner": 1}]})
         assert catalog.read_arrow(stored(catalog, table)).equals(table)
@@ -215,13 +209,12 @@ class TestSparkTables:
         lists = [[1.0, 0.0, 0.0, 2.0], None, [5.0, 6.0], [0.0, 0.0]]
         assert catalog.read_arrow(record)["v"].to_pylist() == lists + lists[2:]
 
-    def test_what_only_spark_reads_is_said_and_the_rest_is_read(self, catalog: Catalog) -> None:
+    def test_what_only_spark_reads_is_said_and_the_rest_is_checked(self, catalog: Catalog) -> None:
         other = {"type": "udt", "class": "org.apache.spark.ml.linalg.MatrixUDT", "sqlType": "string"}
         schema = spark_schema(a="long", m=other, v="variant")
         record = as_spark(catalog, [pa.table({"a": [1], "m": ["x"], "v": ["y"]})], schema)
         with pytest.raises(NeedsSparkError, match="MatrixUDT"):
             catalog.read_arrow(record)
-        assert catalog.read_arrow(record, ["a"]).to_pydict() == {"a": [1]}
         assert len(catalog.check_rows(record)) == 2
 
     @pytest.mark.parametrize("beside_it", [True, False])

@@ -439,8 +439,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
-        "dag/influence.py from_json", "engine/results/loading.py _stored_columns", "engine/results/loading.py load",
-        "engine/results/narrow_tables.py with_left_out", "iteration/knowing.py known",
+        "dag/influence.py from_json", "engine/results/loading.py load",
+        "iteration/knowing.py known",
         "iteration/knowing.py known_nodes", "iteration/on_record.py _of_what_is_there",
         "iteration/on_record.py _why_unknown", "iteration/recorded_outputs.py _answers",
         "iteration/recorded_outputs.py told_outputs", "iteration/recorded.py __init__",

@@ -76,9 +76,9 @@ def test_pages_of_garbage_are_an_error_in_words(wrong: list[tuple[int, int]]) ->
 
 def test_a_preview_says_what_it_does_not_show() -> None:
     table = pa.table({"\u202e" * 300: [[float(n) for n in range(100)]], "s": ["x" * 1000]})
-    record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=1, left_out=("none",))
+    record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=1)
     shown = preview_of(FirstRows(table, 70, ("only",), ("long",)), record)
     assert [len(name) for name, _ in shown.columns] == [200, 1]
     assert [len(cell) for cell in shown.rows[0]] == [120, 120]
-    for words in ("the first 60 of 69 columns", "can read them: only", "memory: long", "read them: none"):
+    for words in ("the first 60 of 69 columns", "can read them: only", "memory: long"):
         assert words in shown.note

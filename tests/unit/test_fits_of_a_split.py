@@ -17,7 +17,6 @@ from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.capture.capture_nodes import capture_nodes
-from helix_spark.dag.columns_read import declared_reads, taken
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leakage import doubted
 from helix_spark.dag.merging import merge_equal
@@ -161,22 +160,6 @@ def test_fits_share_a_pass_where_they_learn_of_the_same_rows() -> None:
     }
 
 
-# What is read
-
-
-@pytest.mark.parametrize(("split", "sex", "age"), [
-    (None, ("sex",), ("age",)), (hx.HashSplit(key=("key",)), ("key", "sex"), ("key", "age")),
-    (SPLIT, COLUMNS, COLUMNS), (hx.HashSplit(key=("a.b",)), COLUMNS, COLUMNS),
-])
-def test_a_fit_reads_what_its_rows_are_divided_by(
-    split: HashSplit | None, sex: tuple[str, ...], age: tuple[str, ...]
-) -> None:
-    dag = compile_workflow(build(split))
-    read = {name: taken(declared_reads(dag, name, "data"), COLUMNS) for name in dag.readers("data")}
-    assert (read["sex_is.fit"], read["index.fit"], read["decade.fit"]) == (sex, sex, age)
-    assert (read["sex_is"], read["index"], read["decade"]) == (("sex",), ("sex",), ("age",))
-
-
 # What a plan warns of
 
 
@@ -299,12 +282,6 @@ def test_a_column_split_is_another_identity_than_all_rows_and_without_one_they_a
     assert of_examples(with_model(plain)) == of_examples(with_model(plain, rows="all"))
     operators = capture_nodes(compile_workflow(with_model(plain)), {}).by_name
     assert operators["examples"].operator.split is None  # type: ignore[union-attr]
-
-
-def test_examples_read_the_column_split_of_their_table() -> None:
-    columns = (*COLUMNS, "split")
-    dag = capture_nodes(compile_workflow(with_model(TABLE.assign(split=["train"]))), {})
-    assert taken(declared_reads(dag, "examples", "data"), columns) == ("y", "split")
 
 
 # What numbers are worth

@@ -190,12 +190,11 @@ def stored(signature: str, node: str, iteration: int, workflow: str = "w", secon
 
 
 def others(
-    live: list[ArtifactRecord], seen: CatalogView, *, lineage: Lineage | None = None, lacking: tuple[str, ...] = (),
+    live: list[ArtifactRecord], seen: CatalogView, *, lineage: Lineage | None = None,
 ) -> dict[str, OtherArtifact]:
     """What is stored beside the results of the chain as it is without an edit."""
     now = SimpleNamespace(
         nodes=[SimpleNamespace(signature=signature) for signature in signatures().values()], lineage=lineage or {},
-        gaps=[SimpleNamespace(stored=SimpleNamespace(attempt=name)) for name in lacking],
     )
     return {one.signature: one for one in foresight.others_among(live, now, RecordsRead(seen, {}))}  # type: ignore[arg-type]  # what it looks at
 
@@ -234,11 +233,6 @@ def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are(
         "draw-w": RoomPriority.DRAWN, "draw-theirs": RoomPriority.DRAWN,
     }
     assert {found[name].kept_for for name in ("theirs", "shared")} == {"theirs"}
-
-
-def test_what_lacks_columns_that_are_read_goes_by_its_attempt() -> None:
-    narrow = replace(stored("rows", "rows", 1), attempt="narrow")
-    assert others([narrow], view(past(1)), lacking=("narrow",)).keys() == {"narrow"}
 
 
 def test_what_is_made_from_a_stored_result_costs_no_more_to_have_again_than_from_there() -> None:

@@ -24,7 +24,6 @@ from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load, looked_into
-from helix_spark.engine.results.narrow_tables import LEFT_OUT
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
@@ -190,13 +189,6 @@ def test_a_table_that_is_damaged_here_too_is(catalog: Catalog, harm: Callable[[P
     assert looked_into(damage, catalog) is damage
 
 
-def test_that_a_column_was_not_stored_needs_no_second_look(catalog: Catalog) -> None:
-    record = stored_table(catalog)
-    damage = damaged_by(RuntimeError(f"{LEFT_OUT} {record.attempt}: `y` was not stored"), [record])
-    assert damage is not None
-    assert looked_into(damage, catalog) is damage
-
-
 def test_a_run_that_a_worker_fails_keeps_what_is_sound(tmp_path: Path) -> None:
     def failing(catalog: Path) -> hx.Workflow:
         wf = hx.Workflow("shared")
@@ -304,7 +296,9 @@ def test_a_folder_that_is_back_by_now_is_not_put_aside(catalog: Catalog) -> None
     )
     end_missing(run)
     assert catalog.live() == (record,)
-    assert told == ["the stored result of 'model' is gone; it is computed again when needed"]
+    assert told == [
+        "the stored result of 'model' cannot be loaded: its folder is gone; it is computed again when needed"
+    ]
 
 
 def test_a_catalog_is_there_before_anything_is_leased_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

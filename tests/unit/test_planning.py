@@ -43,7 +43,6 @@ class Artifact:
     iteration: int = 3
     bytes: int = 1000
     attempt: str = "attempt"
-    left_out: tuple[str, ...] = ()
     insisting: frozenset[str] = frozenset()
 
 

@@ -438,20 +438,6 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
     assert held is not fixed
 
 
-def test_who_insists_on_a_table_that_lacks_columns_has_it_on_record_with_the_whole_one(
-    catalog: Catalog, writes: Writes
-) -> None:
-    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    signature = situation(build())["wide"].signature
-    published(catalog, signature, "wide", 1_000, 3, "theirs", left_out=("story",))
-    keeps = run.retention()
-    before = catalog._artifacts.version()
-    keeps.keep()
-    assert len(writes.makers) == 1
-    assert catalog._artifacts.version() == before + 1
-    assert {one.left_out for one in catalog.live() if one.signature == signature} == {()}
-
-
 def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Catalog, *given: object) -> None:
         raise CatalogError("no room")

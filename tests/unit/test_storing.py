@@ -107,25 +107,6 @@ def test_what_nobody_foresaw_leaves_nothing_behind(catalog: Catalog, monkeypatch
     assert list(catalog.leases.names()) == []
 
 
-def test_what_is_recorded_is_stored_though_what_it_replaces_cannot_be_deleted(catalog: Catalog, tmp_path: Path) -> None:
-    narrow = catalog.publish(_written(catalog, ("y",)))
-    whole = _written(catalog, ())
-    outside = tmp_path / "outside"
-    (Path(str(catalog.root)) / "tables" / ROWS).rename(outside)
-    (Path(str(catalog.root)) / "tables" / ROWS).symlink_to(outside)
-    assert catalog.publish(whole) == whole
-    assert catalog.artifact(ROWS) == whole
-    assert (outside / narrow.attempt).exists(), "a link leads out of the catalog, so nothing is deleted"
-    assert list(catalog.leases.names()) == []
-
-
-def _written(catalog: Catalog, left_out: tuple[str, ...]) -> ArtifactRecord:
-    attempt = catalog.begin_attempt(ROWS, "table")
-    assert isinstance(attempt.path, Path)
-    attempt.path.mkdir(parents=True)
-    return ArtifactRecord(ROWS, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, left_out=left_out)
-
-
 def test_who_cannot_abandon_what_is_published_gives_its_lease_back(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,6 @@ class Planned:
     keep: bool = False
     stored: bool = False
     held: bool = False
-    left_out: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     origin: Origin = Origin.MEASURED
 

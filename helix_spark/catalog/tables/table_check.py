@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
 
 _PART = re.compile(r"part-(\d+)-")
+_COMPUTED = "it is computed again"
 
 class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
@@ -34,7 +34,7 @@ class DamagedArtifactError(CatalogError):
 
 def damaged(folder: Place, what: str) -> DamagedArtifactError:
     """The error to raise about the table in `folder`."""
-    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
+    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy=_COMPUTED)
 
 
 def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
@@ -68,6 +68,8 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
     Raises DamagedArtifactError for anything that does not match.
     """
+    if record.incomplete:
+        raise DamagedArtifactError(f"the stored table {folder} is not whole: {record.incomplete}", remedy=_COMPUTED)
     commit = _commit(folder)
     if commit.attempt is not None and commit.attempt != record.attempt:
         raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")
@@ -77,8 +79,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
         raise damaged(folder, f"its log has {len(commit.files)} files, its record {record.files}")
     schema = commit.schema
     try:
-        recorded = held_schema(record)
-        alike = recorded is None or same_types(schema, recorded)
+        alike = record.schema is None or same_types(schema, record.schema)
         foreign = (*foreign_classes(schema), *(foreign_classes(record.schema) if record.schema else ()))
     except ValueError as error:
         raise damaged(folder, f"its schema, or the recorded one, cannot be read: {error}") from error
@@ -92,25 +93,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     files = sorted(_checked_files(folder, commit), key=_partition)
     if record.digest is not None and _digest(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
-    return CheckedTable(tuple(files), recorded or schema)
-
-
-def held_schema(record: ArtifactRecord) -> str | None:
-    """The Spark schema of a table's files as JSON, without the columns that were left out; None where its record has
-    none.
-
-    Raises ValueError for what is no schema.
-
-    >>> columns = ", ".join(f'{{"name": "{name}", "type": "long", "nullable": true}}' for name in "ab")
-    >>> record = ArtifactRecord("s", "a", "table", "published", "w", "n", 1, 0.0, left_out=("b",),
-    ...     schema=f'{{"type": "struct", "fields": [{columns}]}}')
-    >>> held_schema(record)
-    '{"type": "struct", "fields": [{"name": "a", "type": "long", "nullable": true}]}'
-    """
-    if record.schema is None or not record.left_out:
-        return record.schema
-    whole = parsed_schema(record.schema)
-    return json.dumps({**whole, "fields": [one for one in whole["fields"] if one["name"] not in record.left_out]})
+    return CheckedTable(tuple(files), record.schema or schema)
 
 
 def written_digest(folder: Place) -> str:

@@ -18,8 +18,7 @@ from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import MOST_VALUES, Column, NeedsSparkError, columns, to_lists
-from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError, check_table, damaged, unread
-from helix_spark.errors import ColumnNotFoundError, nearest
+from helix_spark.catalog.tables.table_check import CheckedTable, check_table, damaged, unread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,35 +39,27 @@ _MOST_BYTES, _TIMES = 256 << 20, 10_000
 each become more, and whole tables have others besides."""
 
 
-class ColumnsLeftOutError(DamagedArtifactError):
-    """A column is asked for that was not stored, as nothing read it. To who asks, the result is as good as gone."""
-
-
-def read_arrow(folder: Place, record: ArtifactRecord, names: Sequence[str] | None = None) -> pa.Table:
-    """Read a stored table: all columns, or those of `names` in that order.
+def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
+    """Read a stored table.
 
     Types and nullability are those of Spark's `toArrow()`, but vectors are lists of doubles. Rows are in the order of
     the partitions.
 
     Raises:
         DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
-        NeedsSparkError: a wanted column is of a type that only Spark can read.
-        ColumnNotFoundError: a name that no column has.
-        ColumnsLeftOutError: a wanted column was left out when the table was stored.
+        NeedsSparkError: a column is of a type that only Spark can read.
     """
     import pyarrow as pa
 
-    if missing := [name for name in record.left_out if names is None or name in names]:
-        listed = ", ".join(f"`{name}`" for name in missing)
-        raise ColumnsLeftOutError(f"{listed} was not stored, as nothing read it", remedy="it is computed again")
     table = check_table(folder, record)
-    known = _columns(folder, table)
-    wanted = [_wanted(name, known, folder) for name in (known if names is None else names)]
+    stored_columns = tuple(_columns(folder, table).values())
+    if unreadable := next((column for column in stored_columns if column.unreadable), None):
+        raise NeedsSparkError(_needs_spark(unreadable))
     with _damage_told(folder):
-        parts, rows = _read_files(folder, table.files, [column.name for column in wanted])
-        arrays = [_as_declared(parts, column, rows) for column in wanted]
+        parts, rows = _read_files(folder, table.files, [column.name for column in stored_columns])
+        arrays = [_as_declared(parts, column, rows) for column in stored_columns]
     _check_count(folder, record, rows)
-    fields = [pa.field(column.name, column.declared, column.nullable) for column in wanted]
+    fields = [pa.field(column.name, column.declared, column.nullable) for column in stored_columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
@@ -211,14 +202,6 @@ def _damage_told(folder: Place) -> Iterator[None]:
 def _check_count(folder: Place, record: ArtifactRecord, rows: int) -> None:
     if record.rows is not None and rows != record.rows:
         raise damaged(folder, f"its files have {rows} rows, its record {record.rows}")
-
-
-def _wanted(name: str, known: dict[str, Column], folder: Place) -> Column:
-    if name not in known:
-        raise ColumnNotFoundError(f"the stored table {folder} has no column {name!r}", exists=nearest(name, known))
-    if known[name].unreadable:
-        raise NeedsSparkError(_needs_spark(known[name]))
-    return known[name]
 
 
 def _needs_spark(column: Column) -> str:

@@ -150,6 +150,5 @@ def _is_spark(node: Node, plan: Plan) -> bool:
     """Whether the table is a DataFrame in the first place; one made of collected rows is in memory anyway."""
     own = plan[node.name]
     if own.state is State.LOAD:
-        # Persisting evaluates every column, and some of a table that was stored without them cannot be.
-        return not own.held and not own.left_out
+        return not own.held
     return not (isinstance(node.operator, Function) and node.operator.returns in (Form.PANDAS, Form.ARROW))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.dag.columns_read import named_columns
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import built_table, column_result, leave_in_session, tables_of
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
@@ -60,6 +59,7 @@ from helix_spark.workflow.operators import (
     Read,
     Result,
     Select,
+    named_columns,
 )
 from helix_spark.workflow.sources import MemorySource, ReaderSource, Source
 

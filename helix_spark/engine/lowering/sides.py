@@ -66,7 +66,7 @@ def own_split(table: TableResult) -> OwnSplit | None:
         name for name, kind in table.frame().dtypes
         if name.lower() == "split" and kind in ("string", "boolean", "tinyint", "smallint", "int", "bigint", "double")
     ]
-    if len(found) != 1 or found[0] in table.left_out:  # of two columns of one name Spark finds neither
+    if len(found) != 1:  # of two columns of one name Spark finds neither
         return None
     return OwnSplit(found[0])
 

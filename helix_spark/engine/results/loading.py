@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
-from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
@@ -18,7 +17,6 @@ from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arro
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.model_copies import CheckedModel, checked_model
-from helix_spark.engine.results.narrow_tables import LEFT_OUT, with_left_out
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.spark.gateway import how_ended
 from helix_spark.engine.spark.spark_errors import first_line
@@ -45,12 +43,8 @@ class DamagedResultError(CatalogError):
         super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
 
 
-def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions, *, as_stored: bool = False) -> NodeResult:
+def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
     """A stored result. A table is read when its rows are asked for.
-
-    Args:
-        as_stored: whether a table that was stored without some columns is one that has the others alone; else who asks
-            for its rows asks for those, too.
 
     Raises:
         DamagedResultError: now, or when the rows are asked for.
@@ -66,34 +60,24 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions, *, 
     if record.schema is None:
         record = _with_schema(record, catalog)
 
-    names = _stored_columns(record) if as_stored and record.left_out else None
-
     def rows() -> pa.Table:
         start = time.perf_counter()
         with _damage(record):
             try:
-                found = catalog.read_arrow(record, names)
+                found = catalog.read_arrow(record)
             except NeedsSparkError:
-                frame = _frame(record, catalog, sessions)
-                found = collect(frame if names is None else frame.drop(*record.left_out))
+                found = collect(_frame(record, catalog, sessions))
             else:
                 table.read_seconds = time.perf_counter() - start
         table.told_by_rows = record.schema is not None and told_by_arrow(record.schema)
         return found
 
     table = TableResult(lambda: _frame(record, catalog, sessions), rows)
-    table.left_out = record.left_out
     return table
 
 
-def _stored_columns(record: ArtifactRecord) -> list[str]:
-    fields = parsed_schema(record.schema)["fields"] if record.schema else ()
-    return [field["name"] for field in fields if field["name"] not in record.left_out]
-
-
 def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
-    """The stored result that a failed Spark job could not read, told by the attempt in the path that Spark names, or in
-    the message of a column that was not stored.
+    """Return the stored result that a failed Spark job could not read, by the attempt in the path that Spark names.
 
     None where it was the object store that failed: what it holds must not be put aside for that.
 
@@ -109,8 +93,6 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
     hit = next((record for record in records if record.attempt in text), None)
     if found is None or hit is None or _STORE_FAILED.search(text):
         return None
-    if found[0] == LEFT_OUT:
-        return DamagedResultError(hit, "a column that was not stored is read")
     damage = DamagedResultError(hit, found[0], hearsay=True)
     damage.__cause__ = error
     return damage
@@ -137,7 +119,7 @@ def looked_into(damage: DamagedResultError, catalog: CatalogReader) -> CatalogEr
 
 
 _UNREADABLE = re.compile(
-    rf"{LEFT_OUT}|FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException"
+    r"FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException"
     "|FileNotFoundException"
 )
 
@@ -167,7 +149,7 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
             path = catalog.path_of(record)
             assert path is not None
             frame = stored.load(path.spark_uri)
-        return with_left_out(frame, record) if record.left_out else frame
+        return frame
 
 
 def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> ModelResult:

@@ -36,8 +36,8 @@ class MemoryTier:
         """Holds a result: a table only where its rows are in memory, persisted by Spark or collected."""
         if isinstance(result, ColumnResult):
             return
-        if isinstance(result, TableResult) and (result.left_out or not (persisted or result.collected)):
-            return  # what the next version reads of a table that lacks columns is for its plan to see, not for us
+        if isinstance(result, TableResult) and not (persisted or result.collected):
+            return
         with self._lock:
             if (before := self._results.get(signature)) is not None and before is not result:
                 self.drop(signature)

@@ -31,13 +31,11 @@ class TableResult:
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
-        left_out: columns that the catalog does not hold; a job that evaluates one fails (see `narrow_tables`).
         told_by_rows: whether its rows in this process are all that there is to it. Those of a loaded table may lack the
             classes of vectors, and what its columns' metadata say.
     """
 
     read_seconds: float | None = None
-    left_out: tuple[str, ...] = ()
     told_by_rows: bool = True
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:

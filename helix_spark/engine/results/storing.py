@@ -69,16 +69,15 @@ class WrittenTable:
 
 
 def store(
-    result: NodeResult | WrittenTable, origin: Origin, catalog: Catalog, left_out: tuple[str, ...] = (),
+    result: NodeResult | WrittenTable, origin: Origin, catalog: Catalog,
     check: Callable[[], None] = lambda: None, noted: Callable[[str], None] | None = None,
 ) -> ArtifactRecord:
-    """Writes a result and publishes it. The first record of a signature wins, unless it lacks columns that this has.
+    """Writes a result and publishes it. The first record of a signature wins.
 
     Args:
-        left_out: columns of a DataFrame that are not written; the record keeps the whole schema.
         check: called when all is written and nothing published; raises CatalogError to have it not published.
         noted: is told the digest of what a DataFrame holds, which is taken while its rows are written; None if nobody
-            asks for it. Not told where some of its columns are not written, or it cannot be had (see `contents`).
+            asks for it. Not told where it cannot be had (see `contents`).
 
     Raises:
         NotStoredError: it could not be written or published; what was written is gone again.
@@ -88,8 +87,7 @@ def store(
     record = ArtifactRecord(
         signature=origin.signature, attempt=attempt.attempt, kind=attempt.kind, event="published",
         workflow=origin.workflow, node=origin.node, iteration=origin.iteration, at=time.time(),
-        recompute_seconds=origin.recompute_seconds, left_out=left_out,
-        insisted=origin.insisted, fixed=origin.fixed,
+        recompute_seconds=origin.recompute_seconds, insisted=origin.insisted, fixed=origin.fixed,
     )
     try:
         reach("store.begun")
@@ -165,7 +163,7 @@ def _write_frame(
     assert attempt.path is not None
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    rows = _saved(frame.drop(*record.left_out), attempt, None if record.left_out else noted)
+    rows = _saved(frame, attempt, noted)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),

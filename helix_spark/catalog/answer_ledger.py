@@ -96,21 +96,21 @@ class AnswerLedger:
         if record.digest:
             if record.digest == record.content_digest():
                 return record
-            self.leave_out(record.question, "its digest is another one")
+            self.reject(record.question, "its digest is another one")
         elif record.answer.startswith(_OLD_DOUBT):
             return replace(record, answer="", doubt=record.answer.removeprefix(_OLD_DOUBT))
         else:
             self.older.add(record.question)
         return None
 
-    def leave_out(self, question: str, why: str) -> None:
+    def reject(self, question: str, why: str) -> None:
         """Remember that an answer was left out because it does not fit."""
-        self._journal.leave_out(f"the answer to {question[:12]}: {why}")
+        self._journal.reject(f"the answer to {question[:12]}: {why}")
 
     @property
-    def left_out(self) -> Sequence[str]:
+    def rejections(self) -> Sequence[str]:
         """Why answers were left out, in words."""
-        return tuple(self._journal.left_out)
+        return tuple(self._journal.rejections)
 
     def _entries(self, where: str, limit: str = "") -> list[Entry]:
         """Entries, the newest first."""
@@ -134,7 +134,7 @@ class AnswerLedger:
         """A condition that leaves out what is in files which are too large."""
         beyond = self._journal.files_beyond(LARGEST_FILE)
         for name, _, _ in beyond:
-            self._journal.leave_out(f"{name} decodes to more than {LARGEST_FILE >> 20} MiB, and is not read")
+            self._journal.reject(f"{name} decodes to more than {LARGEST_FILE >> 20} MiB, and is not read")
         return "".join(f" AND ({SEQUENCE} < {first:d} OR {SEQUENCE} > {last:d})" for _, first, last in beyond)
 
 
@@ -226,7 +226,7 @@ class AnswersRead:
 
     def refuse(self, question: str, why: str) -> None:
         """Leave an answer out: its text does not fit."""
-        self._ledger.leave_out(question, why)
+        self._ledger.reject(question, why)
         self._kept[question] = None
 
     def notes(self) -> Mapping[str, str]:

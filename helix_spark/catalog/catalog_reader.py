@@ -78,9 +78,9 @@ class CatalogReader:
     # What is on record ---------------------------------------------------------------------------------------------
 
     @property
-    def left_out(self) -> tuple[str, ...]:
+    def rejections(self) -> tuple[str, ...]:
         """Why records were left out of what was read so far, in words: they do not fit."""
-        return tuple(why for journal in self._journals for why in journal.left_out)
+        return tuple(why for journal in self._journals for why in journal.rejections)
 
     def snapshot(self, workflow: str) -> CatalogView:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.

@@ -77,7 +77,7 @@ class History:
         for row in rows:
             record = damaged_iteration(row) if isinstance(row, Misfit) else row
             if record is None:
-                self._iterations.leave_out(str(row))
+                self._iterations.reject(str(row))
             else:
                 records.append(record)
         return tuple(heaviest(records).values())
@@ -102,7 +102,7 @@ class History:
         for row in self._nodes.rows(sql):
             node = damaged_node(row) if isinstance(row, Misfit) else row
             if node is None or node.name in found:
-                self._nodes.leave_out(str(row) if isinstance(row, Misfit) else f"name: there are two {row.name!r}")
+                self._nodes.reject(str(row) if isinstance(row, Misfit) else f"name: there are two {row.name!r}")
             else:
                 found[node.name] = node
         return tuple(in_order(list(found.values())))

@@ -55,7 +55,7 @@ class Verification:
         findings: one a live result.
         iterations, nodes: how many records of them were read.
         deep: whether all bytes were read.
-        left_out: why records were left out that do not fit.
+        rejections: why records were left out that do not fit.
         answers: how many recorded answers were read, and how many of them an older version recorded.
     """
 
@@ -63,13 +63,14 @@ class Verification:
     iterations: int
     nodes: int
     deep: bool
-    left_out: tuple[str, ...] = ()
+    rejections: tuple[str, ...] = ()
     answers: int = 0
     older_answers: int = 0
 
     @property
     def sound(self) -> bool:
-        return not self.left_out and not any(finding.verdict in ("damaged", "not reached") for finding in self.findings)
+        bad = ("damaged", "not reached")
+        return not self.rejections and not any(finding.verdict in bad for finding in self.findings)
 
 
 def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
@@ -86,7 +87,7 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     nodes = catalog.nodes_recorded() if deep else 0
     answers = _check_answers(catalog.answers)
     return Verification(
-        findings, len(iterations), nodes, deep, catalog.left_out, answers, len(catalog.answers.older)
+        findings, len(iterations), nodes, deep, catalog.rejections, answers, len(catalog.answers.older)
     )
 
 
@@ -100,7 +101,7 @@ def _check_answers(answers: AnswerLedger) -> int:
             try:
                 check_text(sound.answer, sound.question)
             except StrangeAnswerError as error:
-                answers.leave_out(sound.question, str(error))
+                answers.reject(sound.question, str(error))
     return count
 
 

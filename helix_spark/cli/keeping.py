@@ -45,7 +45,7 @@ def verify_text(found: Verification) -> str:
     if found.answers:
         older = f", {found.older_answers} of them without a digest, which are requested again"
         lines.append(f"{found.answers} answers recorded{older if found.older_answers else ''}")
-    lines += [f"  a record does not fit: {why}" for why in found.left_out]
+    lines += [f"  a record does not fit: {why}" for why in found.rejections]
     if any(finding.bad for finding in found.findings):
         lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")
     return "\n".join(lines)
@@ -54,7 +54,7 @@ def verify_text(found: Verification) -> str:
 def verify_json(found: Verification) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "sound": found.sound, "deep": found.deep, "iterations": found.iterations, "left_out": list(found.left_out),
+        "sound": found.sound, "deep": found.deep, "iterations": found.iterations, "left_out": list(found.rejections),
         "results": [
             {
                 "workflow": each.record.workflow, "iteration": each.record.iteration, "node": each.record.node,

@@ -205,9 +205,9 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
 
 def told_of_misfits(catalog: CatalogReader) -> None:
     """Says that records were left out that do not fit."""
-    if left_out := catalog.left_out:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        say(f"warning: records that do not fit are left out ({left_out[0]}{more}); `helix verify` lists them",
+    if rejections := catalog.rejections:
+        more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
+        say(f"warning: records that do not fit are left out ({rejections[0]}{more}); `helix verify` lists them",
             to_stderr=True)
 
 

@@ -148,8 +148,8 @@ def _read_seconds(result: NodeResult | None) -> float | None:
 
 def told_by_content(run: Run) -> list[str]:
     """Names of the nodes that were computed, and may stand for a later result that holds the same."""
-    left_out = uncertain(run) | run.retention.storable.void
-    return [one.name for one in run.nodes if one.computed and one.name not in left_out and not one.planned.random]
+    doubtful = uncertain(run) | run.retention.storable.void
+    return [one.name for one in run.nodes if one.computed and one.name not in doubtful and not one.planned.random]
 
 
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:

@@ -74,7 +74,7 @@ def look_up(run: Run) -> Run:
     read = RecordsRead(view, measured, calibrated_loads(sample, measured), records.known_random)
     held = tools.held.union(signed[name].signature for name in run.had)
     recorded = {} if run.only_proven else recorded_outputs(view, dag, signed, whole.outputs)
-    notices = (*leaving.notices, *_told_of_misfits(catalog.left_out), *_other_tests(run, view))
+    notices = (*leaving.notices, *_told_of_misfits(catalog.rejections), *_other_tests(run, view))
     situation = Situation(
         dag, known_nodes(dag, run.described, signed, read, held, fits, catalog), view.next_iteration,
         budget=tools.budget, overhead=_bytes_beside(view), session_runs=tools.sessions.started,
@@ -93,11 +93,11 @@ def _comparable(records: RecordsRead) -> frozenset[str]:
     return frozenset(node.name for past in records.view.past for node in past.nodes if node.signature in contents)
 
 
-def _told_of_misfits(left_out: Sequence[str]) -> Iterator[str]:
+def _told_of_misfits(rejections: Sequence[str]) -> Iterator[str]:
     """What a plan says of records that do not fit: they are as good as not there."""
-    if left_out:
-        more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        yield f"the catalog has records that do not fit, and this plan goes without them ({left_out[0]}{more})"
+    if rejections:
+        more = f", and {len(rejections) - 1} more" if len(rejections) > 1 else ""
+        yield f"the catalog has records that do not fit, and this plan goes without them ({rejections[0]}{more})"
 
 
 def _other_tests(run: Run, view: CatalogView) -> Iterator[str]:

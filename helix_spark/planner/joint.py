@@ -215,7 +215,7 @@ def _decision(
     objective = _objective(view, chosen, found.keep, solution, ahead)
     bound = objective
     if found.bound is not None:
-        bound = min(objective, max(0.0, found.bound + _left_out(problem, view, chosen)))
+        bound = min(objective, max(0.0, found.bound + _constant_seconds(problem, view, chosen)))
     gap = (objective - bound) / objective if objective > 0 else 0.0
     optimal = objective - bound <= max(_PROVEN * objective, TIE)
     certificate = Certificate(
@@ -228,7 +228,7 @@ def _decision(
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
 
 
-def _left_out(problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> float:
+def _constant_seconds(problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> float:
     """Seconds that the program's own objective leaves out, whatever the plan."""
     done = total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0
     return done + sum(candidate.worth for candidate in chosen.values()) + view.certain_seconds

@@ -309,7 +309,7 @@ class Answerer:
         if self.mode == "audit":
             return []
         before = self.record.left(question.identity)
-        if place.may_be_left_out and not question.chance and not self.rerun_effects and is_left(place, before):
+        if place.may_be_skipped and not question.chance and not self.rerun_effects and is_left(place, before):
             self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
             return []
         if self.mode == "run":

@@ -56,17 +56,17 @@ class RecordedAnswers:
 
     def refuse(self, identity: str, why: str) -> None:
         self._refused.add(identity)
-        self.catalog.answers.leave_out(identity, why)
+        self.catalog.answers.reject(identity, why)
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
         """Say once that recorded answers are not reused."""
         answers = self.catalog.answers
-        if not self._has_told and (answers.left_out or answers.older):
+        if not self._has_told and (answers.rejections or answers.older):
             self._has_told = True
             self.tell(
-                f"recorded answers that do not fit are requested again ({answers.left_out[0]}); `helix verify` lists "
-                "them" if answers.left_out else
+                f"recorded answers that do not fit are requested again ({answers.rejections[0]}); `helix verify` lists "
+                "them" if answers.rejections else
                 "answers that an older version of Helix recorded have no digest, and are requested again"
             )
 

@@ -15,12 +15,12 @@ class WrittenPlace:
 
     Attributes:
         path: on a disk of this machine.
-        may_be_left_out: whether writing it once more would leave what is there already: not where it is added to what
+        may_be_skipped: whether writing it once more would leave what is there already: not where it is added to what
             is there, nor where Spark refuses to write to a place that is taken.
     """
 
     path: Path
-    may_be_left_out: bool
+    may_be_skipped: bool
 
     def identity(self) -> str:
         """Of what is there now; empty if nothing is."""
@@ -37,17 +37,17 @@ def written_place(command: Any, folder: Path) -> WrittenPlace | None:
 
     if command.WhichOneof("command_type") == "ml_command":
         write = command.ml_command.write
-        return _place(write.path, folder, left_out=write.should_overwrite)
+        return _place(write.path, folder, may_be_skipped=write.should_overwrite)
     write = command.write_operation
     if write.WhichOneof("save_type") != "path":
         return None
     again = (pb.WriteOperation.SAVE_MODE_OVERWRITE, pb.WriteOperation.SAVE_MODE_IGNORE)
-    return _place(write.path, folder, left_out=write.mode in again)
+    return _place(write.path, folder, may_be_skipped=write.mode in again)
 
 
-def _place(path: str, folder: Path, *, left_out: bool) -> WrittenPlace | None:
+def _place(path: str, folder: Path, *, may_be_skipped: bool) -> WrittenPlace | None:
     place = on_this_machine(path, folder) if path else None
-    return None if place is None else WrittenPlace(place, left_out)
+    return None if place is None else WrittenPlace(place, may_be_skipped)
 
 
 def is_left(place: WrittenPlace, before: str | None) -> bool:

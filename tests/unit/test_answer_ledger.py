@@ -73,7 +73,7 @@ def test_a_changed_field_is_seen(catalog: Catalog, name: str) -> None:
     assert len(said) == 1
     found = verify(Catalog.open(catalog.root, create=False), deep=False)
     assert not found.sound
-    assert "digest" in found.left_out[0]
+    assert "digest" in found.rejections[0]
 
 
 def test_every_field_has_its_change() -> None:
@@ -127,7 +127,7 @@ def test_a_doubt_is_no_answer(catalog: Catalog) -> None:
 
 def test_an_answer_that_is_none_is_found_by_who_verifies(catalog: Catalog) -> None:
     catalog.answers.append([record(1, answer="AAAA")])
-    assert "the answer to" in verify(catalog, deep=False).left_out[0]
+    assert "the answer to" in verify(catalog, deep=False).rejections[0]
 
 
 def test_texts_are_read_ahead_by_bytes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ def look_at_records(root: Path) -> None:
         answers = catalog.answers.read(workflow, 10)
         _ = answers.of(digest("q"))
     _ = catalog.results(declared={signature_of_node("auc", 2)}, signatures={signature_of_node("data", 1)})
-    _ = (catalog.loads(), catalog.bytes_used(), catalog.nodes_recorded(), catalog.last_events(), catalog.left_out)
+    _ = (catalog.loads(), catalog.bytes_used(), catalog.nodes_recorded(), catalog.last_events(), catalog.rejections)
     catalog.leases.find(run_id(RUNNING))
     list(catalog.leases.names())
     catalog.leases.is_dead(run_id(RUNNING), untouched=1e9)

@@ -87,7 +87,7 @@ class Journal(Generic[Row]):
         mender: is asked once where damage is met; by default it is an error.
 
     Attributes:
-        left_out: why rows were left out that do not fit, in words, in the order in which they were met.
+        rejections: why rows were left out that do not fit, in words, in the order in which they were met.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Journal(Generic[Row]):
         self.pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
         self._open = OpenTable(folder, row_type, self._log, mender)
-        self.left_out: dict[str, None] = {}
+        self.rejections: dict[str, None] = {}
         self._beyond: tuple[int, Sequence[tuple[str, int, int]]] | None = None
 
     @_mended
@@ -232,7 +232,7 @@ class Journal(Generic[Row]):
         found = self.rows(sql)
         for row in found:
             if isinstance(row, Misfit):
-                self.leave_out(str(row))
+                self.reject(str(row))
         return [row for row in found if not isinstance(row, Misfit)]
 
     def rows(self, sql: str) -> list[Row | Misfit]:
@@ -244,16 +244,16 @@ class Journal(Generic[Row]):
         columns = self._read(sql)
         wrong = misfits(columns, self.row_type)
         for of_row in wrong.values():
-            self.leave_out(str(Misfit({}, of_row)))
+            self.reject(str(Misfit({}, of_row)))
         if not wrong:
             return columns
         return {name: [one for place, one in enumerate(values) if place not in wrong]
                 for name, values in columns.items()}
 
-    def leave_out(self, why: str) -> None:
+    def reject(self, why: str) -> None:
         """Remember that a row was left out because it does not fit."""
-        if len(self.left_out) < _MOST_TOLD:
-            self.left_out[f"{self.folder.name}: {why}"] = None
+        if len(self.rejections) < _MOST_TOLD:
+            self.rejections[f"{self.folder.name}: {why}"] = None
 
     @_mended
     def _read(self, sql: str) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import importlib.machinery
 import os
 import pathlib
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, Kind, asker, direct
+from helix_spark.hermetic.asking import Asker, Kind, asker, direct, kind_of
 from helix_spark.hermetic.generators import found_and_then
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
@@ -323,6 +324,7 @@ class Wrapped:
             started(thread)
 
         yield threading.Thread, "start", start
+        yield importlib, "import_module", self._by_name(importlib.import_module)
         yield os, "stat", self._status(os.stat)
         if sys.version_info < (3, 11):  # where paths hold what `os` has
             yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(self._status(os.stat))
@@ -351,6 +353,20 @@ class Wrapped:
                     yield told, "__init__", self._reader(vars(told)["__init__"])
             elif callable(told):
                 yield library, reader, self._client(told) if library.__name__ in _CLIENTS else self._reader(told)
+
+    def _by_name(self, told: Any) -> Callable[..., Any]:
+        """Nondeterminism, as what a library does with a module of the author's is in no signature."""
+
+        def import_module(*given: Any, **named: Any) -> Any:
+            module = told(*given, **named)
+            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
+            if watch is not None and who is not None and who.kind is Kind.LIBRARY:
+                file = getattr(module, "__file__", None)
+                if isinstance(file, str) and kind_of(file) is Kind.AUTHOR:
+                    watch.differs(who.at(f"imports {module.__name__} by its name"))
+            return module
+
+        return import_module
 
     def _status(self, told: Any) -> Callable[..., Any]:
         def stat(path: Any, *given: Any, **named: Any) -> Any:

@@ -19,6 +19,7 @@ from datetime import date, datetime, timezone
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from xml.etree import ElementTree
 
@@ -302,6 +303,37 @@ def test_what_asks_the_clock_through_a_library_is_never_reused(
     assert first["stamp"] != again["stamp"]
     assert "asks the clock, time.time through stamps (test_watched.py:" in again.plan["stamp"].reason
     sys.modules.pop("stamps")
+
+
+def test_what_a_library_imports_by_its_name_is_never_reused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = folder / "site-packages" / "configured"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text(dedent("""
+        import importlib
+        def build(path):
+            module, _, name = path.rpartition(".")
+            return getattr(importlib.import_module(module), name)()
+    """))
+    (folder / "own_models.py").write_text("def model():\n    return 3\n")
+    for place in (str(library.parent), str(folder)):
+        monkeypatch.syspath_prepend(place)
+    import configured  # type: ignore[import-not-found]  # written here
+
+    def built(path: str) -> Any:
+        wf = hx.Workflow("built")
+        wf.source("data", hx.table(ROWS))
+
+        @wf.reducer(output=True, keep="always")
+        def model(data: pd.DataFrame) -> int:
+            return int(configured.build(path))
+
+        run(folder, wf)
+        return run(folder, wf).plan["model"].reason
+
+    assert "imports own_models by its name through configured (test_watched.py:" in built("own_models.model")
+    assert "by its name" not in built("builtins.int")
+    for name in ("configured", "own_models"):
+        sys.modules.pop(name)
 
 
 def test_files_that_are_declared_are_taken_for_all(folder: Path) -> None:

@@ -16,10 +16,11 @@ _IMPORTS = frozenset({"importlib.import_module", "importlib.__import__", "builti
 _EVALUATES = re.compile(r"builtins\.(eval|exec)$|pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
 _UNSEEN = re.compile(
     r"sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule)$"
-    r"|hydra\.(\w+\.)*(instantiate|call|get_(class|method|object))$|runpy\.\w+$|pydoc\.locate$|pkgutil\.resolve_name$"
+    r"|runpy\.\w+$|pydoc\.locate$|pkgutil\.resolve_name$"
     r"|importlib\.(util\.spec_from_file_location|(_bootstrap_external|machinery)\.\w+FileLoader)$"
 )
-"""Functions that lead to code by what is there at run time alone: frames, a configuration, a file, a path."""
+"""Functions of Python's that lead to code by what is there at run time alone: frames, a file, a path. A library that
+imports the author's code by a name, as one does that a configuration names, is seen while it does."""
 
 _AROUND = frozenset({"__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame"})
 """Attributes that lead from a function, or a frame, to everything around it."""

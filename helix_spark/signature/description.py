@@ -7,12 +7,13 @@ import types
 from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
+from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.functions.chance_in_code import random_sql, statements_in
 from helix_spark.signature.functions.function_part import describe_function
 from helix_spark.signature.functions.named_in_texts import functions_called
-from helix_spark.signature.functions.reflection import describe_shown
+from helix_spark.signature.functions.routes import UNFOLLOWED
 from helix_spark.signature.objects.attributes import attributes, declares_itself
-from helix_spark.signature.objects.classes import describe_class, describe_module
+from helix_spark.signature.objects.classes import describe_class, describe_module, hints_of
 from helix_spark.signature.objects.edges import (
     NOTHING_SAID,
     Described,
@@ -53,7 +54,7 @@ def describe(reference: Reference, home: str) -> Described:
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
     if isinstance(value, Shown):
-        return describe_shown(reference)
+        return _describe_shown(value.value, reference.label)
     if is_udf(value):
         return describe_udf(reference)
     if type(value) is types.FunctionType:
@@ -69,6 +70,13 @@ def describe(reference: Reference, home: str) -> Described:
         return describe_module(reference)
     inner = _inner(value) if not declares_itself(value) else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
+
+
+def _describe_shown(function: types.FunctionType, label: str) -> Described:
+    """What whoever is handed a function may see of it: its name, its parameters, and what its annotations mean."""
+    called = f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
+    hints = edge_to(dict(hints_of(function)), f"{label}.__annotations__", role="annotations", owner=label)
+    return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (Named(called), hints))
 
 
 def _seen_of(package: Package) -> tuple[Edge, ...]:
@@ -164,7 +172,8 @@ def _describe_value(reference: Reference) -> Described:
     texts = tuple(texts_in(reference.value))
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(random), reads=frozenset(texts) & {"__doc__"}, texts=texts,
+        random=tuple(random), texts=texts,
+        unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
         said=Said(functions_called((*texts, *statements))), stages=tuple(stages),
     )
 

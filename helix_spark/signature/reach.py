@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import Location, SignatureError
@@ -18,7 +18,6 @@ from helix_spark.signature.functions.chance_in_code import held_uses
 from helix_spark.signature.functions.code_form import form_of
 from helix_spark.signature.functions.import_effects import effects_with, module_of_file
 from helix_spark.signature.functions.named_in_texts import looked_up
-from helix_spark.signature.functions.reflection import docs_of
 from helix_spark.signature.objects.edges import (
     NOTHING_SAID,
     Described,
@@ -106,8 +105,8 @@ def reach(
         noticed.take(reference, described)
         if not walk.queue:
             walk.look_again(noticed, home)
-    if walk.told or noticed.docs:
-        parts.append(Part(Group.CODE, "what is asked of functions", digest(*walk.told, *noticed.docs)))
+    if walk.told:
+        parts.append(Part(Group.CODE, "names that texts are searched for", digest(*walk.told)))
     trace = CodeTrace(
         tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(noticed.unfollowed), noticed.said,
     )
@@ -147,7 +146,6 @@ class _Noticed:
 
     Attributes:
         met: what was described, each with a label.
-        reads: what code asks of functions and classes.
         texts: see `Described`.
     """
 
@@ -156,7 +154,6 @@ class _Noticed:
     unfollowed: dict[str, None] = field(default_factory=dict)
     texts: dict[str, None] = field(default_factory=dict)
     met: list[tuple[object, str]] = field(default_factory=list)
-    reads: set[str] = field(default_factory=set)
     said: Said = NOTHING_SAID
 
     def take(self, reference: Reference, described: Described) -> None:
@@ -166,7 +163,6 @@ class _Noticed:
         self.chance |= dict.fromkeys((*described.random, *held))
         self.unfollowed |= dict.fromkeys(described.unfollowed)
         self.texts |= dict.fromkeys(described.texts)
-        self.reads |= described.reads
         self.said |= described.said
 
     @property
@@ -174,11 +170,6 @@ class _Noticed:
         """The texts and names in all that was met."""
         codes = [value.__code__ for value, _ in self.met if type(value) is types.FunctionType]
         return frozenset(self.texts).union(*(form_of(code).mentioned for code in codes))
-
-    @property
-    def docs(self) -> list[str]:
-        """The docstrings of all that was met, if any code asks for such."""
-        return [doc for value, _ in self.met for doc in docs_of(value)] if "__doc__" in self.reads else []
 
 
 def _home_module(value: object) -> str:
@@ -247,10 +238,12 @@ class _Walk:
     def look_again(self, noticed: _Noticed, home: str) -> None:
         """Queues what counts of the things met so far because of other things that were met, which may lead to more."""
         for value, label in tuple(noticed.met):
-            if self._is_shown(value, noticed.reads) and id(value) not in self._shown:
+            if type(value) is not types.FunctionType:
+                continue
+            if id(value) in self.handed and id(value) not in self._shown:
                 self._shown.add(id(value))
                 self.token(Reference(Shown(value), label))
-            if type(value) is types.FunctionType and package_of_function(value) is None:
+            if package_of_function(value) is None:
                 for found in looked_up(value, form_of(value.__code__), noticed.texts, home):
                     self._look_up(value, found)
         self._take_effects(noticed)
@@ -264,11 +257,6 @@ class _Walk:
             if not effect.names or effect.names & mentioned:
                 self._effects.remove(effect)
                 self.token(Reference(effect.code, "import effects"))
-
-    def _is_shown(self, value: object, reads: Collection[str]) -> bool:
-        if type(value) is types.FunctionType:
-            return id(value) in self.handed
-        return isinstance(value, type) and "__subclasses__" in reads
 
     def _look_up(self, function: object, found: Edge | str) -> None:
         name = found if isinstance(found, str) else f"{found.text} {getattr(found, 'name', '')}"

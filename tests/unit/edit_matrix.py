@@ -1567,15 +1567,6 @@ def f(x): return str(Acc().__class__)
 class Accuracy: pass
 def f(x): return str(Accuracy().__class__)
 
-=== docstring that is read
-def g(x):
-    "one"
-def f(x): return g.__doc__
---- becomes
-def g(x):
-    "two"
-def f(x): return g.__doc__
-
 === function that names a column of an aggregation
 def p90(x): return x.quantile(0.9)
 def f(rows): return rows.groupby("a").agg([p90])
@@ -1829,55 +1820,6 @@ def f(x):
   def h(a): return a
   return h.__code__.co_name
 
-=== docstring of an inner function that is read
-def f(x):
-  def g(a):
-    "one"
-    return a
-  return g.__doc__
---- becomes
-def f(x):
-  def g(a):
-    "two"
-    return a
-  return g.__doc__
-
-=== subclass that is looked for
-class Feature: pass
-class Age(Feature):
-  def value(self): return 1
-def f(x): return [one().value() for one in Feature.__subclasses__()]
---- becomes
-class Feature: pass
-class Age(Feature):
-  def value(self): return 2
-def f(x): return [one().value() for one in Feature.__subclasses__()]
-
-=== one more subclass that is looked for
-class Feature: pass
-class Age(Feature): pass
-def f(x): return len(Feature.__subclasses__())
---- becomes
-class Feature: pass
-class Age(Feature): pass
-class Sex(Feature): pass
-def f(x): return len(Feature.__subclasses__())
-
-=== subclass of a subclass that a helper looks for
-class Feature: pass
-class Number(Feature): pass
-class Age(Number):
-  def value(self): return 1
-def below(kind): return [two for one in kind.__subclasses__() for two in (one, *below(one))]
-def f(x): return below(Feature)
---- becomes
-class Feature: pass
-class Number(Feature): pass
-class Age(Number):
-  def value(self): return 2
-def below(kind): return [two for one in kind.__subclasses__() for two in (one, *below(one))]
-def f(x): return below(Feature)
-
 === order of members that is read by vars
 class Columns:
   a = 1
@@ -2075,39 +2017,6 @@ def quantile(n):
   def q(x): return x.quantile(n)
   return q
 def f(rows): return rows.agg([quantile(0.5)])
-
-=== docstring that is read by inspect
-import inspect
-def g(x):
-  'one'
-def f(x): return inspect.getdoc(g)
---- becomes
-import inspect
-def g(x):
-  'two'
-def f(x): return inspect.getdoc(g)
-
-=== docstring of an inner function that is read by inspect
-from inspect import getdoc as told
-def f(x):
-  def g(a): 'one'
-  return told(g)
---- becomes
-from inspect import getdoc as told
-def f(x):
-  def g(a): 'two'
-  return told(g)
-
-=== docstring that is read by a name in a constant
-WHAT = '__doc__'
-def g(x):
-  'one'
-def f(x): return getattr(g, WHAT)
---- becomes
-WHAT = '__doc__'
-def g(x):
-  'two'
-def f(x): return getattr(g, WHAT)
 
 === docstring of an object
 class A: pass

@@ -66,6 +66,14 @@ LOST = [
     ("E = '1 + 2'\ndef f(x): return eval(E)", "`f` calls eval (job.py:2)"),
     ("import pkgutil\ndef f(x): return pkgutil.resolve_name('helpers:g')(x)", "`f` calls pkgutil.resolve_name"),
     ("NAME = 'f'\ndef f(x): return globals().get(NAME)", "`f` calls globals (job.py:2)"),
+    ("def g(x): 'one'\ndef f(x): return g.__doc__", "`f` reads __doc__ (job.py:2)"),
+    ("def f(x):\n  def g(a): 'one'\n  return g.__doc__", "`f` reads __doc__ (job.py:3)"),
+    ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getdoc(g)", "`f` calls inspect.getdoc (job.py:3)"),
+    ("from inspect import getdoc as told\ndef f(x):\n  def g(a): 'one'\n  return told(g)", "`f` calls inspect.getdoc"),
+    ("WHAT = '__doc__'\ndef g(x): 'one'\ndef f(x): return getattr(g, WHAT)", "global `WHAT` of `f` names __doc__"),
+    ("import operator\ndef f(x): return operator.attrgetter('__doc__')(x)", "`f` names __doc__ (job.py:2)"),
+    ("class A: pass\ndef f(x): return [one() for one in A.__subclasses__()]", "`f` reads __subclasses__ (job.py:2)"),
+    ("class A: pass\ndef g(a): return a.__subclasses__()\ndef f(x): return g(A)", "`g` reads __subclasses__"),
 ]
 
 
@@ -88,6 +96,7 @@ def test_a_route_that_cannot_be_followed_is_told(
         "def f(rows, words): return rows.query(f'age > {words}'), rows.query('age > %s' % words)",
         "def f(tree, points): return tree.query(points), tree.query('age > 3'), tree.eval(), tree.query(...)",
         "def f(x):\n  def getattr(a, b): return b\n  return getattr(x, 'sample')",
+        "def f(x):\n  class A:\n    'It is documented.'\n  return A()",
     ],
 )
 def test_what_is_plain_is_no_route(project: Project, text: str) -> None:

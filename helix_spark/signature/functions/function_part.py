@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from types import FunctionType
 
 from helix_spark.capture.sql_words import MAKES_VIEW
@@ -20,8 +19,6 @@ _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
 _CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
 _MADE_NAMES = "has names looked up in a text that is made at run time"
-_DOCS, _READ_DOCS = "__doc__", ("getdoc", "render_doc")
-_SUBCLASSES = "__subclasses__"
 
 
 def describe_function(reference: Reference, home: str) -> Described:
@@ -49,15 +46,8 @@ def describe_function(reference: Reference, home: str) -> Described:
         random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
         unfollowed=tuple(_told(names, *one) for one in lost),
         checked=len(edges) + len(by_name),
-        reads=_reads(form, used),
         texts=form.texts, said=_said(form),
     )
-
-
-def _reads(form: CodeForm, used: Sequence[tuple[str, int]]) -> frozenset[str]:
-    """What it asks of functions and classes that counts for nobody who does not ask."""
-    docs = _DOCS in form.mentioned or any(name.endswith(_READ_DOCS) for name, _ in used)
-    return frozenset([_DOCS] if docs else []) | ({_SUBCLASSES} & form.mentioned)
 
 
 def _said(form: CodeForm) -> Said:

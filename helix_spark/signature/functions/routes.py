@@ -15,15 +15,17 @@ from helix_spark.signature.objects.edges import Edge, dotted
 _IMPORTS = frozenset({"importlib.import_module", "importlib.__import__", "builtins.__import__"})
 _EVALUATES = re.compile(r"builtins\.(eval|exec)$|pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
 _UNSEEN = re.compile(
-    r"sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule)$"
-    r"|runpy\.\w+$|pydoc\.locate$|pkgutil\.resolve_name$"
+    r"sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc)$"
+    r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
     r"|importlib\.(util\.spec_from_file_location|(_bootstrap_external|machinery)\.\w+FileLoader)$"
 )
-"""Functions of Python's that lead to code by what is there at run time alone: frames, a file, a path. A library that
-imports the author's code by a name, as one does that a configuration names, is seen while it does."""
+"""Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
+imports the author's code by its name is seen while it does."""
 
-_AROUND = frozenset({"__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame"})
-"""Attributes that lead from a function, or a frame, to everything around it."""
+UNFOLLOWED = frozenset({
+    "__globals__", "f_globals", "f_locals", "f_builtins", "f_back", "tb_frame", "gi_frame", "__doc__", "__subclasses__",
+})
+"""Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
 _GLOBALS, _MODULES = "builtins.globals", "sys.modules"
 _MAIN = "__main__"
@@ -37,10 +39,11 @@ def routes(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free], list[tupl
         edges: what the slots of its form stand for.
     """
     found: list[Free] = []
-    lost: list[tuple[str, int]] = []
+    first = min((use.line for use in form.uses), default=0)
+    lost = [(f"names {text}", first) for text in form.texts if text in UNFOLLOWED]
     for use in form.uses:
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
-        lost += [(f"reads {name}", use.line) for name in path if name in _AROUND]
+        lost += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
         name = dotted(edges[use.slot]) if use.slot is not None else None
         phrase = _phrase(name) if name is not None else None
         if use.slot is None or name is None or phrase is None:

@@ -64,9 +64,9 @@ class Outside:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """What whoever is handed a function or class may see of it, beside what it is made of."""
+    """What code that is handed a function may see of it, apart from what it is made of."""
 
-    value: object
+    value: types.FunctionType
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,6 @@ class Described:
         edges: what it refers to, in the order of the slots of its form.
         warnings, random, unfollowed: see `CodeTrace`.
         checked: how many edges, the first ones, were checked for chance together with how they are called.
-        reads: what it asks of functions and classes that counts because it asks: ``__doc__``, ``__subclasses__``.
         texts: what it says, which others may look names up in.
         said: what it says that counts where it runs.
         stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
@@ -120,7 +119,6 @@ class Described:
     random: tuple[str, ...] = ()
     unfollowed: tuple[str, ...] = ()
     checked: int = 0
-    reads: frozenset[str] = frozenset()
     texts: tuple[str, ...] = ()
     said: Said = NOTHING_SAID
     stages: tuple[str, ...] = ()

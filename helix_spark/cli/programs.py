@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -117,7 +119,7 @@ def audit_program(
         CatalogError: the catalog cannot be used.
     """
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.unheard_runs import run_audited
+    from helix_spark.program.program_audit import run_audited
 
     _check_reuses(path, arguments, catalog)
     return run_audited(PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit"))
@@ -126,17 +128,26 @@ def audit_program(
 def _planned(
     path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
 ) -> tuple[PlainProgram, BaseException | None]:
-    """A program that has run as far as its answers are on record, and what ended it."""
+    """Return a program that ran as far as its answers are recorded, and what ended it."""
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.program.plain_program import PlainProgram
-    from helix_spark.program.unheard_runs import run_planned
 
     _check_reuses(path, arguments, catalog)
     program = PlainProgram(
         path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
         live=LiveAnswers.of(os.environ),
     )
-    return program, run_planned(program)
+    return program, _run_planned(program)
+
+
+def _run_planned(program: PlainProgram) -> BaseException | None:
+    """Run a program of mode ``plan`` as far as its answers are recorded, without Spark. Return what ended it."""
+    with redirect_stdout(io.StringIO()):
+        try:
+            program.run()
+        except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
+            return theirs
+    return None
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str]) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.errors import HelixError
 from helix_spark.past.comparison import parts_of
 from helix_spark.past.model_card import ModelCard, card_of
-from helix_spark.past.profile_on_record import profile_of
 from helix_spark.past.states import proofs_of, shown_states
 from helix_spark.past.table_preview import TablePreview, tables_of
-from helix_spark.past.table_profile import ColumnProfile
+from helix_spark.past.table_profile import ROWS, ColumnProfile, profiled
 from helix_spark.signature.difference import Change, changes
 from helix_spark.signature.parts import Group, Part
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from helix_spark.catalog.known_results import KnownResults
     from helix_spark.catalog.tables.table_reading import FirstRows
     from helix_spark.planner.plan import Proof
+
+_MOST_COLUMNS = 60
+"""Of a stored table that are profiled."""
 
 
 class Records(Protocol):
@@ -89,7 +93,7 @@ def look_at(
     old = next((one for one in (records.nodes(before) if before else ()) if one.name == name), None)
     fields, artifact = parts_of(node.parts), artifact_of(node.signature)
     table = tables_of(iteration, records).get(name)
-    rows, columns = profile_of(artifact, table, records)
+    rows, columns = _profile_of(artifact, table, records)
     return NodeLook(
         iteration, node, shown_states(iteration, nodes)[name],
         tuple(one.name for one in nodes if name in one.inputs), artifact, proofs_of([node], records)[name],
@@ -98,3 +102,24 @@ def look_at(
         tuple(part for part in fields if part.group is not Group.INPUT), card_of(node.signature, records), table,
         rows, columns,
     )
+
+
+def _profile_of(
+    artifact: ArtifactRecord | None, preview: TablePreview | None, records: Records
+) -> tuple[int, tuple[ColumnProfile, ...]]:
+    """Return how many rows were profiled, and their columns; none of what is no table, or cannot be read.
+
+    Args:
+        artifact: of the result, whose stored rows come first; live, ended or None.
+        preview: its recorded first rows, if there are any.
+    """
+    if artifact is not None and artifact.event == "published" and artifact.kind == "table":
+        try:
+            found = records.first_rows(artifact, ROWS, _MOST_COLUMNS).table
+        except HelixError:  # who shows its rows says so
+            return 0, ()
+        return found.num_rows, profiled(found, slot_names_of(artifact.schema or ""))
+    if preview is not None and preview.rows:
+        table = preview.arrow()
+        return table.num_rows, profiled(table)
+    return 0, ()

@@ -253,7 +253,7 @@ class Answerer:
     def _ml(self, command: Any, request: Any) -> list[Any]:
         match command.WhichOneof("command"):
             case "delete":
-                self.served.models.let_go(one.id for one in command.delete.obj_refs)
+                self.served.models.release(one.id for one in command.delete.obj_refs)
                 return []
             case "clean_cache":
                 return []  # models go with their session

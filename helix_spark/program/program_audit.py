@@ -6,10 +6,12 @@ Nothing is kept of such a run, and nothing is written by Spark. What a program d
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
@@ -18,7 +20,7 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited
 from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import Asked, NotAuditedError
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.questions import Question
@@ -28,6 +30,32 @@ CLOSE_OF_MODELS = 0.01
 """Relative difference of two numbers that are taken for one in answers that rest on a fitted model; `CLOSE` of others.
 Its fit sums in another order each time, and may end a step sooner: the area under a curve differs by some 5e-6 from fit
 to fit of one logistic regression, a count by single rows."""
+
+
+def run_audited(program: PlainProgram) -> tuple[Audit, str]:
+    """Run a program of mode ``audit`` from scratch. Return the audit, and what ended the program if something did.
+
+    Spark writes nothing; what came out different is recorded.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    began, ended = time.monotonic(), ""
+    try:
+        try:
+            with redirect_stdout(io.StringIO()):
+                program.run()
+        except SystemExit:
+            pass
+        except NotAuditedError as error:
+            ended = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
+            ended = f"it ended with {type(error).__name__}: {error}"
+        found = audit_of(program, time.monotonic() - began)
+        note_audit(found, program)
+    finally:
+        program.close()
+    return found, ended
 
 
 def audit_of(program: PlainProgram, seconds: float) -> Audit:

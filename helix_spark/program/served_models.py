@@ -4,7 +4,9 @@ server does not hold it, because an earlier run's server made it, or it was evic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +15,6 @@ from typing import Any, Protocol
 
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
-from helix_spark.program.model_references import MOST_UNSTORED, ModelReferences
 from helix_spark.program.questions import (
     Question,
     asked_of,
@@ -26,6 +27,10 @@ from helix_spark.program.questions import (
 )
 from helix_spark.program.sent_requests import rpc_error, said_of
 from helix_spark.program.stored_tables import StoredTable
+
+MOST_UNSTORED = 256
+"""Released models of a run that a server keeps, so that they can be stored after its last answer. A classic session
+frees them all; a fit of a model keeps the plan of its summary, of some 100 KB."""
 
 
 class StoredResults(Protocol):
@@ -63,6 +68,57 @@ AT_A_TIME = 4
 
 
 @dataclass(slots=True)
+class ModelReferences:
+    """The models that a program holds, by the ids that it knows. Any thread may call its methods.
+
+    The program's client reports when it releases one. A server forgets it then, unless it is yet to be stored.
+    """
+
+    _held: Counter[str] = field(default_factory=Counter)
+    _released: deque[str] = field(default_factory=deque)
+    _stored: set[str] = field(default_factory=set)
+    _unheld: dict[str, None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, handle: str) -> None:
+        """Note that the program gets a model, perhaps one that it has already."""
+        with self._lock:
+            self._held[handle] += 1
+
+    def release(self, handles: Iterable[str]) -> None:
+        """Note that the program holds models no more. Takes no lock: the garbage collector calls it at any moment."""
+        self._released.extend(handles)
+
+    def is_stored(self, handle: str) -> None:
+        """Note that a model was read from where it is stored."""
+        self._stored.add(handle)
+
+    def forget(self, live: MutableMapping[str, str]) -> list[str]:
+        """Remove the models that a server need not hold any more from `live`, and return the server's ids of them.
+
+        >>> models, live = ModelReferences(), {"a": "1", "b": "2"}
+        >>> for handle in ("a", "b", "b"):
+        ...     models.take(handle)
+        >>> for handle in ("a", "b"):
+        ...     models.is_stored(handle)
+        >>> models.release(["a", "b"])
+        >>> models.forget(live), live
+        (['1'], {'b': '2'})
+        """
+        with self._lock:
+            while self._released:
+                handle = self._released.popleft()
+                self._held[handle] = max(0, self._held[handle] - 1)  # a tree of a forest is released, but never taken
+                if not self._held[handle]:
+                    self._unheld[handle] = None
+            unheld = [one for one in self._unheld if one in live and not self._held[one]]
+            unstored = [one for one in unheld if one not in self._stored]
+            gone = [*(one for one in unheld if one in self._stored), *unstored[:-MOST_UNSTORED]]
+            self._unheld = dict.fromkeys(one for one in unstored[-MOST_UNSTORED:])
+            return [live.pop(one) for one in gone]
+
+
+@dataclass(slots=True)
 class ServedModels:
     """All of a session. Its methods may be called from any thread."""
 
@@ -81,9 +137,9 @@ class ServedModels:
         if question.sort == "fit":
             self._references.take(handle_of(question))
 
-    def let_go(self, handles: Iterable[str]) -> None:
-        """The program holds models no more. See `ModelReferences.let_go`."""
-        self._references.let_go(handles)
+    def release(self, handles: Iterable[str]) -> None:
+        """Note that the program holds models no more. See `ModelReferences.release`."""
+        self._references.release(handles)
 
     def lose_all(self) -> None:
         """Expect nothing of a server that has just been started: what is needed of it is made again."""

@@ -13,7 +13,7 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer, Program, Runs, rows
 
-from helix_spark.program import model_references
+from helix_spark.program import served_models
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_models_that_a_program_lets_go_are_held_until_they_are_stored(runs: Runs
 
 
 def test_no_more_of_them_than_there_is_room_for(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_references, "MOST_UNSTORED", 1)
+    monkeypatch.setattr(served_models, "MOST_UNSTORED", 1)
     server = runs.run(fitted_and_let_go([0.1, 0.2, 0.3, 0.4]))
     assert deleted(server) == server.models[:2]
 
@@ -137,7 +137,7 @@ def test_no_more_of_them_than_there_is_room_for(runs: Runs, monkeypatch: pytest.
 def test_a_model_that_was_let_go_is_made_again_where_it_is_needed(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_references, "MOST_UNSTORED", 1)
+    monkeypatch.setattr(served_models, "MOST_UNSTORED", 1)
 
     def program(spark: Any) -> None:
         from pyspark.ml.classification import LogisticRegression

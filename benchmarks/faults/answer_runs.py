@@ -296,7 +296,7 @@ class Home:
         catalog = Catalog.open(Path("copy"), create=True)
         catalog.answers.append([AnswerRecord("0" * 64, "workflow", 1, 1.0, 0.1, text)])
         before = answered_before.AnsweredBefore(catalog, "workflow", {})
-        answer = answered_before.Question(before, "0" * 64, "node", asks).answer()
+        answer = answered_before.FunctionQuestion(before, "0" * 64, "node", asks).answer()
         if self.canary.exists():
             return ["code of the stranger's ran in a workflow"]
         is_honest = answer is None or text_of_answer(honest.form, answer) == honest.text

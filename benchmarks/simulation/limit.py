@@ -22,7 +22,7 @@ from helix_spark.planner.demands import Outlook, outlook
 from helix_spark.planner.frontiers import frontiers, upstream
 from helix_spark.planner.joint import WRITE_WEIGHT
 from helix_spark.planner.recall import recalls
-from helix_spark.planner.solver import Program, solve
+from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 
@@ -35,7 +35,7 @@ def limit(work: Work, budget: int | None, *, time_limit: float = 20.0, gap: floa
     Raises:
         AssertionError: if the solver finds no answer.
     """
-    program = Program(costs=[])
+    program = LinearProgram(costs=[])
     seconds = _first_seconds(work)
     known: dict[str, NodeCosts] = {}
     kept: dict[str, int] = {}
@@ -88,7 +88,7 @@ def _storable(work: Work, number: int) -> dict[str, NodeCosts]:
 
 
 def _add_kept(
-    program: Program, known: Mapping[str, NodeCosts], current: Mapping[str, NodeCosts], before: Mapping[str, int],
+    program: LinearProgram, known: Mapping[str, NodeCosts], current: Mapping[str, NodeCosts], before: Mapping[str, int],
     budget: int | None,
 ) -> dict[str, int]:
     """Whether each result is kept after an iteration; what was not kept before is written, if the version has it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from helix_spark.errors import PlanError
 from helix_spark.planner.joint import WRITE_WEIGHT
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
-from helix_spark.planner.solver import Program, solve
+from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
 
 TIME_LIMIT, GAP = 30.0, 1e-3
@@ -120,7 +120,7 @@ class _Multiperiod:
 
     sizes: Mapping[str, int]
     budget: int | None
-    program: Program = field(default_factory=lambda: Program(costs=[]))
+    program: LinearProgram = field(default_factory=lambda: LinearProgram(costs=[]))
     ways: list[dict[Derivation, int]] = field(default_factory=list)
     kept: list[dict[str, int]] = field(default_factory=list)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.cli.options import Asked, asked, tracker_of
+from helix_spark.cli.options import CommandSettings, asked, tracker_of
 from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.programs import OFF, end_program, start_over_where_needed, tell, writable_catalog
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
@@ -106,7 +106,7 @@ def _shell() -> Any:
     return None if found is None else found.get_ipython()
 
 
-def _begin_notebook(shell: Any, given: Asked) -> None:
+def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
     program = _program(Path(named), Path(named).stem, (), given)
@@ -200,7 +200,7 @@ class NotebookVerbs:
 
 
 def _program(
-    path: Path, name: str, arguments: Any, given: Asked, since: float | None = None
+    path: Path, name: str, arguments: Any, given: CommandSettings, since: float | None = None
 ) -> PlainProgram:
     from helix_spark.program.plain_program import PlainProgram
 

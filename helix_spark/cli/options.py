@@ -75,7 +75,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandSettings:
     """What a command was told of the place and the policy.
 
     Attributes:
@@ -154,7 +154,7 @@ def asked(
     start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
     mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     cut_off: str | None = None, audit: str | None = None,
-) -> Asked:
+) -> CommandSettings:
     """What a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
@@ -162,10 +162,10 @@ def asked(
     """
     arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off,
                  "audit": audit}
-    return Asked(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
+    return CommandSettings(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
 
 
-def tracker_of(given: Asked) -> Tracker | None:
+def tracker_of(given: CommandSettings) -> Tracker | None:
     """Return the experiment tracker that the options name, if they name one.
 
     Raises:

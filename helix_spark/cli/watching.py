@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import Asked
+from helix_spark.cli.options import CommandSettings
 from helix_spark.cli.programs import check_file
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
@@ -93,7 +93,7 @@ def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
         say(f"saved: {edit}", to_stderr=to_stderr)
 
 
-def watch_program(path: Path, arguments: Sequence[str], place: Asked) -> None:
+def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) -> None:
     """Runs a program now and at each save, until interrupted.
 
     Raises:
@@ -135,7 +135,7 @@ def watch_program(path: Path, arguments: Sequence[str], place: Asked) -> None:
         server.stop()
 
 
-def _command(path: Path, arguments: Sequence[str], place: Asked) -> list[str]:
+def _command(path: Path, arguments: Sequence[str], place: CommandSettings) -> list[str]:
     options = ["--catalog", place.catalog, *(("--budget", place.budget) if place.budget is not None else ())]
     options += [] if place.experiment is None else ["--experiment", place.experiment]
     return [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]

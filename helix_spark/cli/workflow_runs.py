@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import Asked, errors_told, tracker_of
+from helix_spark.cli.options import CommandSettings, errors_told, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from helix_spark.workflow.workflow import Workflow
 
 
-def open_helix(given: Asked, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
+def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
     """Return an engine as a command's options and the project's settings say."""
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
@@ -69,8 +69,8 @@ def load_workflow(
 
 
 def run_workflow(
-    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: Asked, message: str, *,
-    quiet: bool, as_json: bool,
+    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: CommandSettings,
+    message: str, *, quiet: bool, as_json: bool,
 ) -> None:
     """Run the workflow of a file, and print its answer or the JSON of the run."""
     from helix_spark.cli.schema import run_json, to_text

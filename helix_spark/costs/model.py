@@ -13,7 +13,7 @@ from helix_spark.workflow.names_used import names_used
 from helix_spark.workflow.operators import Function, Kind, Result
 
 
-class Origin(StrEnum):
+class EstimateSource(StrEnum):
     """Where an estimate comes from, best first."""
 
     MEASURED = "measured"
@@ -26,7 +26,7 @@ class Estimate:
     """A number and where it comes from."""
 
     amount: float
-    origin: Origin
+    origin: EstimateSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def estimate(
         kind = artifact_kind(node)
         usual = load[kind].seconds(size.amount)
         loading = _pick(_believed(own.load_seconds, usual), None, usual)
-        writing = Estimate(write[kind].seconds(size.amount), Origin.KIND)
+        writing = Estimate(write[kind].seconds(size.amount), EstimateSource.KIND)
         estimates[node.name] = NodeEstimate(compute, loading, writing, size)
     return estimates
 
@@ -205,8 +205,10 @@ def artifact_kind(node: Node) -> str:
 
 def _pick(measured: float | None, previous: float | None, first: float) -> Estimate:
     if measured is not None:
-        return Estimate(float(measured), Origin.MEASURED)
-    return Estimate(first, Origin.KIND) if previous is None else Estimate(float(previous), Origin.PREVIOUS)
+        return Estimate(float(measured), EstimateSource.MEASURED)
+    if previous is not None:
+        return Estimate(float(previous), EstimateSource.PREVIOUS)
+    return Estimate(first, EstimateSource.KIND)
 
 
 def _believed(measured: float | None, usual: float) -> float | None:

@@ -24,7 +24,7 @@ _IDLE = ("prune", "same")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class NodeGroup:
     """What one box stands for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Group:
     members: tuple[str, ...]
 
 
-def tail_of(graph: DrawnGraph) -> Group | None:
+def tail_of(graph: DrawnGraph) -> NodeGroup | None:
     """What had no part in it, with all that it is made of: the long tail of a picture. None where that is little.
 
     Whatever it reads is in it, so that no edge leads back into its box.
@@ -61,10 +61,10 @@ def tail_of(graph: DrawnGraph) -> Group | None:
         return None
     members = tuple(found)
     label = f"{len(members)} {WORDS[found[members[0]].state]}"
-    return Group(members[0], label, f"{members[0]} … {members[-1]}", members)
+    return NodeGroup(members[0], label, f"{members[0]} … {members[-1]}", members)
 
 
-def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[str] = ()) -> tuple[Group, ...]:
+def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[str] = ()) -> tuple[NodeGroup, ...]:
     """The groups whose members share a box, whether or not their box is open.
 
     Args:
@@ -80,7 +80,7 @@ def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[st
     return (*([] if tail is None else [tail]), *alike)
 
 
-def groups_of(graph: DrawnGraph) -> tuple[Group, ...]:
+def groups_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
     """The groups of nodes that are alike, in the graph's order; no node is in two.
 
     >>> data = DrawnNode("data")
@@ -104,14 +104,14 @@ def groups_of(graph: DrawnGraph) -> tuple[Group, ...]:
         if len(fan) >= _FEWEST:
             names = tuple(each.name for node in fan for each in (*own.get(node.name, ()), node))
             label = f"{len(fan)} {fan[0].kind or 'node'}s"
-            found.append(Group(fan[0].name, label, f"{fan[0].name} … {fan[-1].name}", names))
+            found.append(NodeGroup(fan[0].name, label, f"{fan[0].name} … {fan[-1].name}", names))
         else:
             found += [_with_parts(node, own[node.name]) for node in fan if node.name in own]
     place = {node.name: number for number, node in enumerate(graph.nodes)}
     return tuple(sorted(found, key=lambda group: place[group.name]))
 
 
-def collapsed(graph: DrawnGraph, groups: Sequence[Group], links: Mapping[str, str] | None = None) -> DrawnGraph:
+def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup], links: Mapping[str, str] | None = None) -> DrawnGraph:
     """The graph with one box for each of these groups.
 
     Args:
@@ -135,7 +135,9 @@ def collapsed(graph: DrawnGraph, groups: Sequence[Group], links: Mapping[str, st
     return replace(graph, nodes=tuple(drawn))
 
 
-def _box(group: Group, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...], href: str) -> DrawnNode:
+def _box(
+    group: NodeGroup, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...], href: str
+) -> DrawnNode:
     taken = [member.seconds for member in members if member.seconds is not None]
     marks = {member.stored for member in members}
     return replace(
@@ -183,7 +185,7 @@ def _alike(
     return inputs, readers[node.name], node.kind, node.state, node.stored, node.note
 
 
-def _with_parts(node: DrawnNode, parts: Sequence[DrawnNode]) -> Group:
+def _with_parts(node: DrawnNode, parts: Sequence[DrawnNode]) -> NodeGroup:
     suffixes = [part.name.removeprefix(f"{node.name}.") for part in parts]
     kind = " + ".join([node.kind, *suffixes]) if node.kind else " + ".join(suffixes)
-    return Group(node.name, node.label or node.name, kind, (*(part.name for part in parts), node.name))
+    return NodeGroup(node.name, node.label or node.name, kind, (*(part.name for part in parts), node.name))

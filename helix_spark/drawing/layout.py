@@ -24,7 +24,7 @@ _BEND_ROOM = 0.5
 
 
 @dataclass(frozen=True)
-class Layout:
+class GraphLayout:
     """Where all is.
 
     Attributes:
@@ -40,7 +40,7 @@ class Layout:
     breadth: float
 
 
-def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Layout:
+def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
     """The layout of (name, names of its inputs) each. Inputs that are not among the names are left out.
 
     >>> drawn = layout([("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"])])
@@ -58,7 +58,7 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Layout:
         return row[place], round(across[place] - least, 3)
 
     names = [name for name, _ in nodes]
-    return Layout(
+    return GraphLayout(
         {name: point(number) for name, number in index.items()},
         {
             (names[source], names[reader]): tuple(point(place) for place in (source, *bends, reader))

@@ -8,7 +8,7 @@ from html import escape
 from itertools import accumulate
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode
-from helix_spark.drawing.layout import Layout, Point, layout
+from helix_spark.drawing.layout import GraphLayout, Point, layout
 from helix_spark.drawing.style import SIGNS, STYLE, WORDS
 from helix_spark.sizes import seconds_text
 from helix_spark.visible_text import visible
@@ -80,7 +80,7 @@ class _Frame:
     width: tuple[int, ...]
 
 
-def _frame(graph: DrawnGraph, placed: Layout) -> _Frame:
+def _frame(graph: DrawnGraph, placed: GraphLayout) -> _Frame:
     widths = [0] * placed.layers
     for node in graph.nodes:
         layer = placed.nodes[node.name][0]
@@ -101,7 +101,7 @@ def _small(node: DrawnNode) -> str:
     return " · ".join(filter(None, [shortened(node.kind, _MOST_LETTERS), seconds_text(node.seconds), node.note]))
 
 
-def _edges(graph: DrawnGraph, placed: Layout, frame: _Frame) -> list[str]:
+def _edges(graph: DrawnGraph, placed: GraphLayout, frame: _Frame) -> list[str]:
     return [
         f'<g class="hx-link{" hx-fading" if edge in graph.fading else ""}" data-from="{text(edge[0])}" '
         f'data-to="{text(edge[1])}">{_edge(points, frame)}</g>'

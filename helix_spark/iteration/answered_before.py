@@ -77,13 +77,13 @@ class AnsweredBefore:
 
     def question(
         self, node: Node, asks: Asks, asked: CapturedFunction, inputs: Mapping[str, str]
-    ) -> Question | None:
+    ) -> FunctionQuestion | None:
         """What a node's function asks; None where the answer may be another one each time, or rests on the order of
         rows: what the function builds of it may rest on that, too, as it is then."""
         if any(order_in(messages(asked.plan))):
             return None
         declared = self.declared(_of_table(node, asked), inputs)
-        return None if declared is None else Question(self, digest("asks", asks, declared), node.name, asks)
+        return None if declared is None else FunctionQuestion(self, digest("asks", asks, declared), node.name, asks)
 
     def declared(self, node: Node, inputs: Mapping[str, str]) -> str | None:
         """The declared signature of a node by what its function builds; None where there is none."""
@@ -147,7 +147,7 @@ def _of_table(node: Node, asked: CapturedFunction) -> Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class FunctionQuestion:
     """Something that a node's function asks about a table.
 
     Attributes:

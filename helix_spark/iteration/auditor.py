@@ -21,7 +21,7 @@ OVERTIME = 2.0
 """An audit is expected to take its seconds at most. One that takes so many times as long is ended."""
 
 
-class Running(Protocol):
+class RunningAudit(Protocol):
     """An audit under way."""
 
     def parts(self) -> Iterator[Mapping[str, Any]]:
@@ -31,7 +31,7 @@ class Running(Protocol):
         """Ends it at once."""
 
 
-Begin = Callable[[Workflow, Collection[str], float | None], Running]
+Begin = Callable[[Workflow, Collection[str], float | None], RunningAudit]
 """Begins an audit of the results of a workflow that have these signatures, which may take so many seconds."""
 
 
@@ -53,7 +53,7 @@ class Auditor:
         self._seconds, self._begin, self._warn = seconds, begin, warn
         self._lock, self._turn = Lock(), 0
         self._timer: Timer | None = None
-        self._running: Running | None = None
+        self._running: RunningAudit | None = None
         self._seen: set[str] = set()
         self._told: set[str] = set()
 
@@ -150,7 +150,7 @@ def _is_worth_it(node: PlannedNode) -> bool:
     return (kept and node.proof == "unproven") or (node.state is State.LOAD and not node.held)
 
 
-def _ended_after(running: Running, seconds: float | None) -> Callable[[], None]:
+def _ended_after(running: RunningAudit, seconds: float | None) -> Callable[[], None]:
     """Ends an audit that takes far longer than it may; returns what calls that off."""
     if seconds is None:
         return lambda: None

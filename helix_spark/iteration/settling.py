@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from helix_spark.costs.model import Estimate, NodeEstimate, Origin
+from helix_spark.costs.model import Estimate, EstimateSource, NodeEstimate
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
@@ -74,6 +74,6 @@ def names_at_hand(outcome: Outcome) -> frozenset[str]:
 def _measured(costs: NodeEstimate, seconds: float | None, again: float, size: int | None) -> NodeEstimate:
     return replace(
         costs, write=replace(costs.write, amount=costs.write.amount + again),
-        compute=costs.compute if seconds is None else Estimate(seconds, Origin.MEASURED),
-        bytes=costs.bytes if size is None else Estimate(size, Origin.MEASURED),
+        compute=costs.compute if seconds is None else Estimate(seconds, EstimateSource.MEASURED),
+        bytes=costs.bytes if size is None else Estimate(size, EstimateSource.MEASURED),
     )

@@ -144,14 +144,14 @@ class Comparison(Displayed):
         return text_of(self)
 
 
-class Records(Protocol):
+class NodesReader(Protocol):
     """What is read of a catalog here."""
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
     def file_text(self, digest: str) -> str | None: ...
 
 
-def compare(records: Records, before: IterationRecord, after: IterationRecord) -> Comparison:
+def compare(records: NodesReader, before: IterationRecord, after: IterationRecord) -> Comparison:
     """How two iterations of one catalog differ; in their parameters alone where one has no nodes on record. Raises
     CatalogError for damaged records."""
     parameters = _differing(mapping(before.parameters), mapping(after.parameters))

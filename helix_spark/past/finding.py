@@ -8,21 +8,21 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
 
 
-class Records(Protocol):
+class IterationsReader(Protocol):
     """What is read of a catalog here."""
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]: ...
     def workflows(self) -> tuple[str, ...]: ...
 
 
-def check_workflow(records: Records, workflow: str | None) -> None:
+def check_workflow(records: IterationsReader, workflow: str | None) -> None:
     """Raises ParameterError if a workflow is named that the catalog does not have."""
     known = records.workflows() if workflow is not None else ()
     if workflow is not None and workflow not in known:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
 
 
-def find_iteration(records: Records, workflow: str | None, number: int) -> IterationRecord:
+def find_iteration(records: IterationsReader, workflow: str | None, number: int) -> IterationRecord:
     """The iteration of a number.
 
     Raises:

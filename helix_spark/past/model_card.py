@@ -100,14 +100,14 @@ def _card(found: Any, deepest: int) -> ModelCard | None:
     )
 
 
-class Known(Protocol):
+class FitsReader(Protocol):
     """What is read of a catalog here."""
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
     def file_text(self, digest: str) -> str | None: ...
 
 
-def card_of(signature: str, known: Known) -> ModelCard | None:
+def card_of(signature: str, known: FitsReader) -> ModelCard | None:
     """What is on record of the fit of this signature; None where there is nothing. Raises CatalogError."""
     record = known.results((), [signature]).measured.get(signature) if signature else None
     if record is None or not record.trained:

@@ -27,7 +27,7 @@ _MOST_COLUMNS = 60
 """Of a stored table that are profiled."""
 
 
-class Records(Protocol):
+class NodeLookReader(Protocol):
     """What is read of a catalog here."""
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
@@ -77,7 +77,7 @@ class NodeLook:
 
 
 def look_at(
-    records: Records, iteration: IterationRecord, name: str, before: IterationRecord | None,
+    records: NodeLookReader, iteration: IterationRecord, name: str, before: IterationRecord | None,
     artifact_of: Callable[[str], ArtifactRecord | None],
 ) -> NodeLook | None:
     """A node by its name; None if the iteration has none of that name. Raises CatalogError.
@@ -105,7 +105,7 @@ def look_at(
 
 
 def _profile_of(
-    artifact: ArtifactRecord | None, preview: TablePreview | None, records: Records
+    artifact: ArtifactRecord | None, preview: TablePreview | None, records: NodeLookReader
 ) -> tuple[int, tuple[ColumnProfile, ...]]:
     """Return how many rows were profiled, and their columns; none of what is no table, or cannot be read.
 

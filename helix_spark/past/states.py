@@ -36,18 +36,18 @@ def blamed(error: str, names: Iterable[str]) -> str:
     return min((found for found in quoted if found[0] >= 0), default=(0, 0, ""))[2]
 
 
-class Known(Protocol):
+class ResultsReader(Protocol):
     """Tells what is on record of results."""
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
 
 
-def proofs_of(nodes: Iterable[NodeRecord], known: Known) -> dict[str, Proof]:
+def proofs_of(nodes: Iterable[NodeRecord], known: ResultsReader) -> dict[str, Proof]:
     """By name, what is known by now of the results that nodes had."""
     return proofs_of_several([tuple(nodes)], known)[0]
 
 
-def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: Known) -> list[dict[str, Proof]]:
+def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: ResultsReader) -> list[dict[str, Proof]]:
     """The same of the nodes of several iterations, looked up at once."""
     # A run that goes on has no signatures on record yet.
     asked = {node.signature for nodes in iterations for node in nodes if node.signature}

@@ -158,13 +158,13 @@ def preview_from(text: str) -> TablePreview | None:
     )
 
 
-class Texts(Protocol):
+class FilesReader(Protocol):
     """What is read of a catalog here."""
 
     def file_text(self, digest: str) -> str | None: ...
 
 
-def tables_of(record: IterationRecord, texts: Texts) -> dict[str, TablePreview]:
+def tables_of(record: IterationRecord, texts: FilesReader) -> dict[str, TablePreview]:
     """The tables among the outputs of an iteration, as far as they are on record, by name. Raises CatalogError for
     damaged records."""
     digests: Mapping[str, str] = mapping(record.plan).get("tables", {})

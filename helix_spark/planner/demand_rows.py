@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from helix_spark.planner.demands import Demand
 from helix_spark.planner.frontiers import ResultCosts, Results
-from helix_spark.planner.solver import Program
+from helix_spark.planner.solver import LinearProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ _ALWAYS = _Affine(1.0)
 class _Rows:
     """The program as one demand is added to it, and the constant seconds that come with it."""
 
-    program: Program
+    program: LinearProgram
     probability: float
     seconds: float = 0.0
 
@@ -93,7 +93,7 @@ class _Rows:
 
 
 def add_demand(
-    program: Program, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
+    program: LinearProgram, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
 ) -> float:
     """Adds one demand to a program.
 

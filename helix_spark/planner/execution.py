@@ -23,7 +23,7 @@ from helix_spark.planner.problem import (
     State,
     total_seconds,
 )
-from helix_spark.planner.solver import Program, solve
+from helix_spark.planner.solver import LinearProgram, solve
 
 STATE_TIE = {State.LOAD: 1e-7, State.COMPUTE: 1e-6}
 """Seconds added to a derivation so that equal plans are told apart: fewer nodes first, then loads before computes.
@@ -40,7 +40,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     forced = without_choice(problem)
     if forced is not None:
         return _solution(forced, "none needed", start)
-    program = Program(costs=[])
+    program = LinearProgram(costs=[])
     variables = add_execution(problem, program)
     answer = solve(program)
     if answer.values is None:
@@ -96,7 +96,7 @@ def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:
     return chosen
 
 
-def add_execution(problem: ExecutionProblem, program: Program) -> dict[Derivation, int]:
+def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Derivation, int]:
     """Adds the variables and rows of this iteration's states to a program; returns the variable of each derivation.
 
     Raises:

@@ -12,7 +12,7 @@ from helix_spark.planner.demands import Outlook, outlook
 from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
-from helix_spark.planner.policies import Rule
+from helix_spark.planner.policies import OnlineRule
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.prospects import default_scenarios
 from helix_spark.planner.recall import Recall, recalls
@@ -79,7 +79,7 @@ class Joint:
 
     def _found(
         self, problem: PlanningProblem, ahead: Frontiers, chosen: Mapping[str, Candidate]
-    ) -> tuple[Outlook, _Found | str]:
+    ) -> tuple[Outlook, _ChosenPlan | str]:
         """The plan, or in words why there is none; with the outlook that it looks at.
 
         At first what is small and pays is kept without a choice, as if it took no room. A plan that has room for it all
@@ -90,7 +90,7 @@ class Joint:
         while True:
             kept = sure.insisted | small
             view = outlook(ahead, chosen.keys(), kept)
-            found: _Found | str | None = _without_choice(problem, view, chosen, kept)
+            found: _ChosenPlan | str | None = _without_choice(problem, view, chosen, kept)
             if found is None:
                 crowded = len(sure.small) - len(small) > CROWD
                 found = self._solved(problem, build(problem, view, chosen, kept), chosen, crowded=crowded)
@@ -100,7 +100,7 @@ class Joint:
 
     def _solved(
         self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate], *, crowded: bool
-    ) -> _Found | str | None:
+    ) -> _ChosenPlan | str | None:
         """A plan within the budget, or in words why there is none; None where the best one has no room for what the
         program spares (see `JointProgram.spared`)."""
         bound = None
@@ -119,7 +119,7 @@ class Joint:
             if room is None or used <= room or program.budget_row is None:
                 states = problem.done or _states(program, answer)
                 offset = program.underestimate - _ties(program, answer, chosen, picked)
-                return _Found(states, keep, answer.solver, bound + offset)
+                return _ChosenPlan(states, keep, answer.solver, bound + offset)
             if program.spared:
                 return None
             terms, limit = program.program.rows_at_most[program.budget_row]
@@ -128,7 +128,7 @@ class Joint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ChosenPlan:
     """States and what is kept.
 
     Attributes:
@@ -143,7 +143,7 @@ class _Found:
 
 def _without_choice(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
-) -> _Found | None:
+) -> _ChosenPlan | None:
     """The plan, where the states leave no choice, and all that could be kept is certain to be, or stored with room.
 
     The best states for now are the best at all when all they bring is kept, and to compute more, in order to keep it,
@@ -165,7 +165,7 @@ def _without_choice(
         return None
     if problem.done is None and _more_may_pay(problem, view, chosen, solution, keep):
         return None
-    return _Found(solution, keep, "none needed")
+    return _ChosenPlan(solution, keep, "none needed")
 
 
 def _more_may_pay(
@@ -206,7 +206,7 @@ def _last_steps(problem: PlanningProblem, signatures: Collection[str], session: 
 
 
 def _decision(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _Found, start: float
+    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], found: _ChosenPlan, start: float
 ) -> Decision:
     current = {node.signature for node in problem.nodes}
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
@@ -268,7 +268,7 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
     """What the rule decides, and if even its states need a solver that is not there, what is stored is loaded."""
     if problem.done is None:
         problem = replace(problem, done=_walked_back(problem))
-    decision = Rule().decide(problem)
+    decision = OnlineRule().decide(problem)
     notice = f"{why}; what to keep was decided by Helix's rule instead"
     cost = total_seconds(decision.solution.chosen.values())
     certificate = Certificate(

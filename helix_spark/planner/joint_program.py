@@ -24,7 +24,7 @@ from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
 from helix_spark.planner.frontiers import Results, upstream
 from helix_spark.planner.problem import Derivation, State
-from helix_spark.planner.solver import Program
+from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, PlanningProblem, execution_problem
 
 ALLOWANCE = 12_000
@@ -46,7 +46,7 @@ class JointProgram:
         underestimate: constant seconds that the program's objective leaves out.
     """
 
-    program: Program
+    program: LinearProgram
     ways: dict[Derivation, int]
     keep: dict[str, int]
     settled: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ def build(
     Args:
         kept: signatures of what is certain to be kept (see `candidates.certain`).
     """
-    program = Program(costs=[])
+    program = LinearProgram(costs=[])
     ways = {} if problem.done is not None else add_execution(execution_problem(problem), program)
     states = frozenset(ways.values())
     whole, rest = _within(view, ALLOWANCE)
@@ -105,7 +105,7 @@ def _settled(
 
 
 def _add_budget(
-    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
+    problem: PlanningProblem, program: LinearProgram, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
     settled: Collection[str], small: Collection[str],
 ) -> tuple[int | None, float, int]:
     """The budget's row, its unit in bytes, and the bytes that it does not count; no row where everything fits.
@@ -125,7 +125,7 @@ def _add_budget(
 
 
 def _add_had(
-    problem: PlanningProblem, program: Program, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
+    problem: PlanningProblem, program: LinearProgram, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
     ways: Mapping[Derivation, int],
 ) -> None:
     """Only what is computed now, or held and fetched from memory, can be newly kept."""
@@ -161,7 +161,7 @@ def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]
     return whole, rest
 
 
-def _add_last_steps(program: Program, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:
+def _add_last_steps(program: LinearProgram, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:
     """What a demand costs at least: each required result's last step, or its load if that is less and it is kept."""
     seconds = 0.0
     for name in demand.results:

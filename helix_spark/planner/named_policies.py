@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import Always, Never, Rule
+from helix_spark.planner.policies import Always, Never, OnlineRule
 from helix_spark.planner.storage import Policy
 
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (Never(), Always(), Rule(), Rule(purge=True), Joint())}
+POLICIES: dict[str, Policy] = {
+    policy.name: policy for policy in (Never(), Always(), OnlineRule(), OnlineRule(purge=True), Joint())
+}
 
 
 def policy_named(name: str) -> Policy:

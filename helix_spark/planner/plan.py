@@ -180,10 +180,10 @@ class Plan(Displayed):
     @property
     def guess(self) -> str:
         """How much of what it is expected to take is guessed, as the end of a sentence; empty where nothing is."""
-        from helix_spark.costs.model import Origin  # with graphs, which pages that show a plan do without
+        from helix_spark.costs.model import EstimateSource  # with graphs, which pages that show a plan do without
 
         computed = [node for node in self.nodes if node.state is State.COMPUTE]
-        unknown = sum(node.origin is Origin.KIND for node in computed)
+        unknown = sum(node.origin is EstimateSource.KIND for node in computed)
         return f", guessed for {unknown} of {len(computed)} nodes that never ran" if unknown else ""
 
     @property

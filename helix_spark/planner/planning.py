@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.costs.model import Origin
+from helix_spark.costs.model import EstimateSource
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
@@ -152,7 +152,7 @@ def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> Plann
         held=one.held, stored=artifact is not None,
         keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
         output=node.name in dag.outputs, random=own.random, aliases=node.aliases,
-        bytes_known=costs.bytes.origin is not Origin.KIND,
+        bytes_known=costs.bytes.origin is not EstimateSource.KIND,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
         uncalled=_uncalled(node.operator),

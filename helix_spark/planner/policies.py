@@ -46,7 +46,7 @@ class Always:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class OnlineRule:
     """Helix's online rule: store n when C(n) > 2 l(n), first come, never evict (PVLDB 12(4), algorithm 2).
 
     Attributes:

@@ -17,7 +17,7 @@ costs to chance."""
 
 
 @dataclass(slots=True)
-class Program:
+class LinearProgram:
     """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (terms, bound).
 
     Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
@@ -60,7 +60,7 @@ class Answer:
     bound: float = float("-inf")
 
 
-def solve(program: Program, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
+def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
     """Solves a program.
 
     Args:
@@ -88,7 +88,7 @@ def solve(program: Program, *, time_limit: float | None = None, gap: float | Non
     return Answer(values, status, solver.name, objective, _bound(problem, status, objective))
 
 
-def _model(program: Program) -> Any:
+def _model(program: LinearProgram) -> Any:
     """The program in PuLP's terms; its variables, in order, as `helix_variables`."""
     import pulp
 

@@ -22,7 +22,7 @@ from helix_spark.capture.frame_creation import (
     refusal_text,
     schema_request,
 )
-from helix_spark.program.frame_steps import FrameSteps, Step
+from helix_spark.program.frame_steps import FrameStep, FrameSteps
 from helix_spark.program.questions import PROGRAM_FORMAT, Question
 from helix_spark.program.sent_requests import rpc_error
 from helix_spark.signature.parts import digest
@@ -66,7 +66,7 @@ class Analyses:
     _known: dict[str, Any] = field(default_factory=dict)
     _new: list[Analysis] = field(default_factory=list)
 
-    def settle(self, frame: Any) -> Step:
+    def settle(self, frame: Any) -> FrameStep:
         """Analyse a table that the program is given, unless it is known to be right, and return its last step.
 
         Raises:
@@ -88,7 +88,7 @@ class Analyses:
         note_schema(frame, said.schema.schema)
         return step
 
-    def _looked_up_or_asked(self, frame: Any, step: Step, identity: str) -> Any | None:
+    def _looked_up_or_asked(self, frame: Any, step: FrameStep, identity: str) -> Any | None:
         """The answer to the same question in other words; else the server's."""
         started, request = time.perf_counter(), schema_request(frame)
         what = request.schema

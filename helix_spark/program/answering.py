@@ -89,7 +89,7 @@ class NotAuditedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnsweredQuestion:
     """One question of this run, and how it was answered.
 
     Attributes:
@@ -136,7 +136,7 @@ class Answerer:
     rerun_effects: bool = False
     mode: Mode = "run"
     live: LiveAnswers | None = None
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[AnsweredQuestion] = field(default_factory=list)
     following: Following = field(default_factory=Unfollowed)
     served: ServedSession = field(init=False)
     commands: SessionCommands = field(init=False)
@@ -310,7 +310,7 @@ class Answerer:
             return []
         before = self.record.left(question.identity)
         if place.may_be_skipped and not question.chance and not self.rerun_effects and is_left(place, before):
-            self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
+            self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             return []
         if self.mode == "run":
             self.served.models.make_before(lambda one: any(read.overlaps(place.path) for read in one.reads))
@@ -328,7 +328,7 @@ class Answerer:
             if known is not None:
                 self.served.know(question, request)
                 self.following.found(question, caller())
-                self._note(Asked(question, caller(), time.perf_counter() - started, started, fresh=False))
+                self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
             self._keep(question, known)
@@ -374,7 +374,7 @@ class Answerer:
         """Asks Spark, and remembers what it said."""
         who = caller()
         if self.mode == "plan":
-            self._note(Asked(question, who, 0.0, time.perf_counter(), True, why=why))
+            self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
         self.served.know(question, request)
         found, started, seconds = self._waited_for(question, request, who)
         why = (
@@ -395,7 +395,7 @@ class Answerer:
         if self.live is not None:
             self.live.note(question.identity, answer or "")
         there = "" if left is None or why else left.identity()
-        self._note(Asked(question, who, seconds, started, True, answer, why, there))
+        self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
         return found
 
     def _analysed(self, question: Question, request: Any) -> Any:
@@ -426,7 +426,7 @@ class Answerer:
         if self._newest is not None:
             self.served.interrupt(self._newest)
 
-    def _note(self, one: Asked) -> None:
+    def _note(self, one: AnsweredQuestion) -> None:
         with self._lock:
             self.asked.append(one)
 

@@ -12,9 +12,9 @@ from helix_spark.catalog.records import FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.errors import HelixError
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit
+from helix_spark.program.program_nodes import QuestionRow, is_fit
 from helix_spark.program.questions import handle_of, ml_command, stage_class
 from helix_spark.program.sent_requests import ours, rpc_error, said_of
 from helix_spark.program.served_session import ServedSession
@@ -24,7 +24,7 @@ MOST_FITS = 40
 """Of a run, the last ones that it fitted. A card takes some ten questions to the server, of 5 ms each."""
 
 
-def keep_cards(rows: Sequence[Row], program: PlainProgram, number: int) -> list[ResultRecord]:
+def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
     """Records what fits of a run gave, where a server has their models and that is not on record; returns records to be
     appended, by which the cards are found.
 
@@ -45,7 +45,7 @@ def keep_cards(rows: Sequence[Row], program: PlainProgram, number: int) -> list[
     return found
 
 
-def _cards(rows: Sequence[Row], program: PlainProgram) -> list[tuple[Row, FileRecord]]:
+def _cards(rows: Sequence[QuestionRow], program: PlainProgram) -> list[tuple[QuestionRow, FileRecord]]:
     assert program.answerer is not None
     fits = [row for row in rows if _may_have_one(row.asked)]
     known = program.catalog.results((), [row.asked.question.identity for row in fits]).measured if fits else {}
@@ -62,7 +62,7 @@ def _cards(rows: Sequence[Row], program: PlainProgram) -> list[tuple[Row, FileRe
     return [(row, card) for row, card in found if card is not None]
 
 
-def _may_have_one(asked: Asked) -> bool:
+def _may_have_one(asked: AnsweredQuestion) -> bool:
     return asked.fresh and bool(asked.answer) and is_fit(asked.question.what)
 
 
@@ -74,7 +74,7 @@ class _Made:
     _like: Any = None
     _slots: dict[bytes, Mapping[str, tuple[str, ...]]] | None = None
 
-    def card(self, row: Row) -> FileRecord | None:
+    def card(self, row: QuestionRow) -> FileRecord | None:
         """What the model of a fit says of itself; None where the server has it no more, or it is none of Spark's."""
         question = row.asked.question
         there, fit = self.served.models.there(handle_of(question)), ml_command(question.what).fit

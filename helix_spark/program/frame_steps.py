@@ -14,14 +14,14 @@ from helix_spark.capture.column_kinds import Kinds, kinds_of_step
 from helix_spark.capture.frame_creation import steps_of
 from helix_spark.capture.plan_messages import messages, plan_named, sort_of
 from helix_spark.capture.sql_words import spark_functions
-from helix_spark.program.plan_data import FILE_FORMATS, DataRead, MissingDataError, UnknownDataError
+from helix_spark.program.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
 from helix_spark.program.questions import Signer, functions_called, handle_in, read_key, tables_named
 from helix_spark.program.session_state import Binding
 from helix_spark.signature.parts import digest
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FrameStep:
     """One step of a plan.
 
     Attributes:
@@ -57,11 +57,11 @@ class FrameSteps:
     signer: Signer
     kinds: dict[int, Kinds | None] = field(default_factory=dict)
     client: Any = None
-    _steps: dict[int, Step] = field(default_factory=dict)
+    _steps: dict[int, FrameStep] = field(default_factory=dict)
     _frames: dict[int, weakref.ref[Any]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def of(self, frame: Any) -> Step:
+    def of(self, frame: Any) -> FrameStep:
         """Note the steps of a table that are new, and return its last one."""
         with self._lock:
             self.client = frame._session.client
@@ -71,7 +71,7 @@ class FrameSteps:
             self._frames[number] = weakref.ref(frame)
             return self._steps[number]
 
-    def tables(self) -> Iterator[tuple[Step, Any]]:
+    def tables(self) -> Iterator[tuple[FrameStep, Any]]:
         """The last steps of tables that the program still has, as `alive` gives them."""
         with self._lock:
             self._frames = {number: frame for number, frame in self._frames.items() if frame() is not None}
@@ -80,7 +80,7 @@ class FrameSteps:
             if (plan := one.plan()) is not None:
                 yield one, plan
 
-    def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[Step, Any]]:
+    def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
         """The steps that the program may still use, each with pyspark's object, in the order in which they were built.
 
         Args:
@@ -103,7 +103,7 @@ class FrameSteps:
         names = frozenset(_names(parts, binding))
         if names and binding.unknown:
             chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
-        self._steps[number] = Step(
+        self._steps[number] = FrameStep(
             number, weakref.ref(plan), self._identity(relation, binding, names, reads),
             tuple(dict.fromkeys((*chance, *(why for one in inputs for why in one.chance)))), names,
             frozenset(handle for one in parts if (handle := handle_in(one)) is not None).union(
@@ -127,7 +127,7 @@ class FrameSteps:
         """What names mean now, with the versions of the files that a step reads; the versions of all that it reads; and
         why nobody knows one."""
         binding, chance = self.signer.state.now, list[str]()
-        data: dict[bytes, tuple[DataRead, ...]] = {}
+        data: dict[bytes, tuple[PlanRead, ...]] = {}
         versions: list[str] = []
         for one in parts:
             try:

@@ -18,9 +18,9 @@ from helix_spark.errors import CatalogError
 from helix_spark.planner.joint import Joint
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, call_of, is_fit, named
+from helix_spark.program.program_nodes import QuestionRow, call_of, is_fit, named
 from helix_spark.program.questions import Question, fitted_class
 from helix_spark.program.served_models import AT_A_TIME
 from helix_spark.program.served_session import ServedSession
@@ -28,7 +28,7 @@ from helix_spark.program.served_writes import ServedModel, ServedTable
 from helix_spark.visible_text import LONGEST_NAME
 
 
-def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
     """Stores what is worth keeping of a run, and evicts what is not worth its room. Returns what was stored, by
     identity.
 
@@ -50,7 +50,7 @@ def keep_results(rows: Sequence[Row], program: PlainProgram, number: int) -> dic
     }
 
 
-def _may_be_kept(asked: Asked) -> bool:
+def _may_be_kept(asked: AnsweredQuestion) -> bool:
     """Whether a question was answered now by a result that may be stored."""
     if not asked.fresh or asked.why:
         return False
@@ -58,7 +58,7 @@ def _may_be_kept(asked: Asked) -> bool:
 
 
 def problem_of(
-    rows: Sequence[Row], program: PlainProgram, live: Sequence[ArtifactRecord], number: int
+    rows: Sequence[QuestionRow], program: PlainProgram, live: Sequence[ArtifactRecord], number: int
 ) -> PlanningProblem:
     """The run as a planning problem, of which only storage is left to decide."""
     at_hand = {one.signature: one for one in live}
@@ -75,7 +75,7 @@ def problem_of(
     )
 
 
-def scenarios_of(rows: Sequence[Row], history: Sequence[Edit]) -> tuple[Scenario, ...]:
+def scenarios_of(rows: Sequence[QuestionRow], history: Sequence[Edit]) -> tuple[Scenario, ...]:
     """What may be edited next. An edit of a call in the program's text touches all that the call asks: of a search each
     fit of a stage, or each evaluation.
 
@@ -104,7 +104,7 @@ _LOOK_BACK = 6
 """Iterations whose edits are looked at; of each all nodes are read."""
 
 
-def _kind(asked: Asked) -> str:
+def _kind(asked: AnsweredQuestion) -> str:
     """What a question is to the forecast: see `forecast.PHASES`."""
     if asked.question.sort == "table" or ".ml.feature." in fitted_class(asked.question.what):
         return "extractor"
@@ -114,7 +114,7 @@ def _kind(asked: Asked) -> str:
 _DONE = Certificate("optimal", 0.0, 0.0, 0.0, "none needed", 0.0)
 
 
-def _costs(row: Row, program: PlainProgram, live: Mapping[str, ArtifactRecord]) -> NodeCosts:
+def _costs(row: QuestionRow, program: PlainProgram, live: Mapping[str, ArtifactRecord]) -> NodeCosts:
     question, record = row.asked.question, program.record
     assert record is not None
     seconds = row.asked.seconds if row.asked.fresh else record.seconds(question.identity)
@@ -134,7 +134,7 @@ _LOAD_MODEL, _WRITE_MODEL = Throughput(0.2, 1 / 100e6), Throughput(0.07, 1 / 50e
 """A server reads a model by one command, and writes several side by side: so each takes less than a workflow's."""
 
 
-def _expected_bytes(row: Row) -> int:
+def _expected_bytes(row: QuestionRow) -> int:
     """What a result takes when it is stored: a table as much as the files that it was read from; a model little."""
     if row.asked.question.sort != "table":
         return _MODEL_BYTES
@@ -152,13 +152,13 @@ def _other(record: ArtifactRecord) -> OtherArtifact:
     )
 
 
-def _stored(wanted: Sequence[Row], program: PlainProgram, number: int) -> Iterator[ArtifactRecord]:
+def _stored(wanted: Sequence[QuestionRow], program: PlainProgram, number: int) -> Iterator[ArtifactRecord]:
     """Stores results: models side by side."""
     assert program.answerer is not None
     served = program.answerer.served
     tables = {one.question.identity: one for one in served.tables if one.question is not None and not one.forgotten}
 
-    def stored(row: Row) -> ArtifactRecord | None:
+    def stored(row: QuestionRow) -> ArtifactRecord | None:
         question = row.asked.question
         table = tables.get(question.identity) if question.sort == "table" else None
         made = ModelResult(ServedModel(served, question)) if table is None else WrittenTable(ServedTable(served, table))

@@ -31,7 +31,7 @@ class MissingDataError(UnknownDataError):
 
 
 @dataclass(frozen=True, slots=True)
-class DataRead:
+class PlanRead:
     """Data that a plan reads, and how it was when the plan was signed."""
 
     source: FileSource | DeltaSource | Path
@@ -79,25 +79,25 @@ class DataVersions:
 
     folder: Path = field(default_factory=Path.cwd)
     elsewhere: str = ""
-    _known: dict[FileSource | DeltaSource | Path, DataRead] = field(default_factory=dict)
+    _known: dict[FileSource | DeltaSource | Path, PlanRead] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_source(self, source: Any) -> DataRead:
+    def of_source(self, source: Any) -> PlanRead:
         """Of a `Read.DataSource`. Raises UnknownDataError."""
         return self._of(self._source(source.format or "parquet", source.paths, dict(source.options)))
 
-    def of_table(self, name: str) -> DataRead:
+    def of_table(self, name: str) -> PlanRead:
         """Of a table that is named by its path, as in ``delta.`/data/table` ``. Raises UnknownDataError."""
         found = _PATH_IN_SQL.fullmatch(name)
         if found is None:
             raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
         return self._of(self._source(found["format"], [found["path"]], {}))
 
-    def of_folder(self, path: str) -> DataRead:
+    def of_folder(self, path: str) -> PlanRead:
         """Of all files at a path. Raises UnknownDataError."""
         place = self._placed(path)
         try:
-            return DataRead(place, identify(place))
+            return PlanRead(place, identify(place))
         except (HelixError, OSError) as error:
             raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
 
@@ -122,13 +122,13 @@ class DataVersions:
                 return FileSource("text", placed, options=tuple(sorted(kept.items())))
         raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
 
-    def _of(self, source: FileSource | DeltaSource) -> DataRead:
+    def _of(self, source: FileSource | DeltaSource) -> PlanRead:
         with self._lock:
             before = self._known.get(source)
             try:
                 if before is not None and isinstance(source, FileSource) and before.changed() is None:
                     return before
-                found = DataRead(source, identify(source))
+                found = PlanRead(source, identify(source))
             except (HelixError, OSError) as error:
                 kind = MissingDataError if _is_missing(source) else UnknownDataError
                 raise kind(f"reads {_shown(source)}, which cannot be read ({error})") from error

@@ -20,7 +20,7 @@ from helix_spark.catalog.records import AnswerRecord
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited
 from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import Asked, NotAuditedError
+from helix_spark.program.answering import AnsweredQuestion, NotAuditedError
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.questions import Question
@@ -99,7 +99,7 @@ def _fits_of(question: Question) -> Iterator[str]:
     return (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
 
 
-def _audited(name: str, asked: Asked, before: str) -> Audited:
+def _audited(name: str, asked: AnsweredQuestion, before: str) -> Audited:
     question = asked.question
     assert asked.answer is not None
     if asked.answer == before:

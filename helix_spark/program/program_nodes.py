@@ -11,26 +11,26 @@ from typing import Any
 from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.capture.program_client import Caller
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions import KINDS, Question, handle_in, ml_command
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QuestionRow:
     """A question with the name that it has among all of its run, and the names of those whose results it is made
     from."""
 
     name: str
-    asked: Asked
+    asked: AnsweredQuestion
     inputs: tuple[str, ...] = ()
 
 
-def rows_of(asked: Sequence[Asked], tables: PersistedTables) -> list[Row]:
+def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[QuestionRow]:
     """The questions that count as nodes, inputs first: those that run something, and the tables that were kept for
     them. Each once, by the first time that it was asked."""
-    once: dict[str, Asked] = {}
+    once: dict[str, AnsweredQuestion] = {}
     for one in (*map(_as_asked, _needed(tables)), *asked):
         if is_node(one.question, one.caller):
             once.setdefault(one.question.identity, one)
@@ -41,10 +41,10 @@ def rows_of(asked: Sequence[Asked], tables: PersistedTables) -> list[Row]:
     }
     inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
     ordered = TopologicalSorter(inputs).static_order()
-    return [Row(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
+    return [QuestionRow(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
 
 
-def rows_of_program(program: PlainProgram) -> list[Row]:
+def rows_of_program(program: PlainProgram) -> list[QuestionRow]:
     """All that a program has asked so far."""
     answerer = program.answerer
     return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
@@ -55,13 +55,13 @@ def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:
     return (table for table in tables if table.question is not None and (table.stored is not None or table.is_computed))
 
 
-def _as_asked(table: PersistedTable) -> Asked:
+def _as_asked(table: PersistedTable) -> AnsweredQuestion:
     assert table.question is not None
     why = table.question.chance[0] if table.question.chance else "it is not kept any more" if table.forgotten else ""
-    return Asked(table.question, table.caller, table.seconds, table.started, table.stored is None, why=why)
+    return AnsweredQuestion(table.question, table.caller, table.seconds, table.started, table.stored is None, why=why)
 
 
-def _inputs(asked: Asked, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
+def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
     """The identities of the nodes that a question's answer is made from: models, checkpoints and tables that are
     kept."""
     question = asked.question
@@ -79,10 +79,10 @@ def _inputs(asked: Asked, tables: PersistedTables, names: Mapping[str, str]) -> 
     return [one for one in found if one in names and one != question.identity]
 
 
-def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
+def _numbers(asked: Iterable[AnsweredQuestion]) -> dict[str, int]:
     """By identity, the number of each question among those of its name: in an order that does not rest on which of them
     was answered first, as fits of a grid side by side are."""
-    groups: defaultdict[str, list[Asked]] = defaultdict(list)
+    groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in asked:
         groups[named(one)].append(one)
     numbers: dict[str, int] = {}
@@ -92,7 +92,7 @@ def _numbers(asked: Iterable[Asked]) -> dict[str, int]:
     return numbers
 
 
-def named(asked: Asked) -> str:
+def named(asked: AnsweredQuestion) -> str:
     """What a question is called; without a number among those of its name."""
     return title_of(asked.question, asked.caller)
 

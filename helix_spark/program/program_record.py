@@ -20,12 +20,12 @@ from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
 from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, call_of, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, call_of, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
@@ -76,7 +76,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     return ended
 
 
-def _kept(rows: Sequence[Row], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+def _kept(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
     """Store what is worth keeping of a run, as far as its server still runs; return what was stored, by identity."""
     assert program.answerer is not None
     program.answerer.served.is_over = True
@@ -100,7 +100,7 @@ def _edit(
     return edit_message(last, old, mapping(ended.parameters), new, call_of)
 
 
-def keep_answers(program: PlainProgram, asked: Sequence[Asked]) -> None:
+def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
     """Records some answers of a program that goes on, and stores the models that were fitted for them. What became of
     its iteration is recorded at its end; that it runs before, for a catalog of results alone has lost its records.
 
@@ -128,7 +128,7 @@ def _is_exit(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
-def _answers(asked: Sequence[Asked], program: PlainProgram, number: int) -> list[AnswerRecord]:
+def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
     """What is put on record: the answers, and what Python functions were seen to read for them."""
     now = time.time()
     learned = program.watched.learned() if program.watched is not None else ()
@@ -144,7 +144,7 @@ def _answers(asked: Sequence[Asked], program: PlainProgram, number: int) -> list
 
 
 def _node(
-    row: Row, ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
+    row: QuestionRow, ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
     stored: ArtifactRecord | None,
 ) -> NodeRecord:
     asked, question = row.asked, row.asked.question
@@ -168,7 +168,7 @@ def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
     return {node.name: parts_from_json(node.parts) for node in nodes}
 
 
-def reason_of(row: Row, before: Mapping[str, tuple[Part, ...]]) -> str:
+def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]]) -> str:
     """Why a question was asked of Spark, or not.
 
     Args:
@@ -195,17 +195,17 @@ _LOST = {"table": "it is not stored"}
 _FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
 
 
-def place_of(asked: Asked) -> str:
+def place_of(asked: AnsweredQuestion) -> str:
     """The author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 
-def parts_of_row(row: Row) -> tuple[Part, ...]:
+def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
     """What a question is made of, for who compares two runs."""
     return tuple(_parts(row))
 
 
-def _parts(row: Row) -> Iterator[Part]:
+def _parts(row: QuestionRow) -> Iterator[Part]:
     question = row.asked.question
     said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
     code = tuple(dict.fromkeys(one for one, _ in question.code))
@@ -230,7 +230,7 @@ def _relations(what: Any) -> list[Any]:
     return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
 
 
-def _outputs(rows: Sequence[Row], record: RecordedAnswers) -> dict[str, Any]:
+def _outputs(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
     """What the author's own calls of evaluators gave, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 

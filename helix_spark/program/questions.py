@@ -19,7 +19,7 @@ from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tokens
 from helix_spark.errors import SignatureError
-from helix_spark.program.plan_data import DataRead, DataVersions, UnknownDataError
+from helix_spark.program.plan_data import DataVersions, PlanRead, UnknownDataError
 from helix_spark.program.session_state import Binding, SessionState, View
 from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
@@ -60,9 +60,9 @@ class Question:
     what: Any
     chance: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
-    reads: tuple[DataRead, ...] = ()
+    reads: tuple[PlanRead, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
-    relisted: tuple[tuple[int, DataRead], ...] = ()
+    relisted: tuple[tuple[int, PlanRead], ...] = ()
 
 
 @dataclass(slots=True)
@@ -204,7 +204,7 @@ class Signer:
                 if asks_tables(tokens(one.expression)):
                     found.chance.append("has a query inside an expression in SQL")
 
-    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[DataRead]:
+    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[PlanRead]:
         listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
         if not (changed := [read for read in listed if read.changed() is not None]) and listed:
             yield from listed
@@ -214,7 +214,7 @@ class Signer:
             found.relisted.append((binding.step, read))
         yield from self.data_of(one, binding, lambda name: self._view(name, binding, found))
 
-    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[DataRead]:
+    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[PlanRead]:
         """The data that a message reads, as it is now.
 
         Args:
@@ -277,10 +277,10 @@ class _Found:
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)
-    reads: list[DataRead] = field(default_factory=list)
+    reads: list[PlanRead] = field(default_factory=list)
     means: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
-    relisted: list[tuple[int, DataRead]] = field(default_factory=list)
+    relisted: list[tuple[int, PlanRead]] = field(default_factory=list)
 
     def meanings(self) -> Iterator[str]:
         """What names mean; each once, unless one means several things in several places."""

@@ -47,7 +47,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class QuestionProgress:
     """A question that this run has come to. Times are seconds since it came to the first that Spark is asked.
 
     Attributes:
@@ -81,7 +81,7 @@ def expected_of(nodes: Iterable[NodeRecord], is_kept: Callable[[str], bool]) -> 
     return tuple(sorted(found, key=lambda one: one.began))
 
 
-def matched(before: Sequence[Expected], met: Iterable[Met]) -> dict[str, int]:
+def matched(before: Sequence[Expected], met: Iterable[QuestionProgress]) -> dict[str, int]:
     """Which question of the run before each is, by identity: the same one, else the first of its title that no other
     one is."""
     same = {one.node.signature: at for at, one in enumerate(before)}
@@ -98,7 +98,9 @@ def matched(before: Sequence[Expected], met: Iterable[Met]) -> dict[str, int]:
     return found
 
 
-def still_to_come(before: Sequence[Expected], met: Sequence[Met], found: Mapping[str, int]) -> Iterator[Expected]:
+def still_to_come(
+    before: Sequence[Expected], met: Sequence[QuestionProgress], found: Mapping[str, int]
+) -> Iterator[Expected]:
     """Those that Spark is expected to be asked yet. What was over last time before one began that has been met is not
     asked any more. Once Spark is asked something that it was not asked before, what follows is taken to be made of
     that; else it is asked what is never kept."""
@@ -112,8 +114,8 @@ def still_to_come(before: Sequence[Expected], met: Sequence[Met], found: Mapping
 
 
 def progress_of_program(
-    workflow: str, number: int, before: Sequence[Expected], met: Sequence[Met], *, began: float, session_seconds: float,
-    starting: bool,
+    workflow: str, number: int, before: Sequence[Expected], met: Sequence[QuestionProgress], *, began: float,
+    session_seconds: float, starting: bool,
 ) -> Progress:
     """How far a run is, as that of a workflow is told.
 
@@ -159,7 +161,7 @@ def _with_inputs(nodes: Sequence[RunningNode]) -> list[RunningNode]:
     return [replace(node, inputs=tuple(name for name in node.inputs if name in there)) for node in nodes]
 
 
-class Shown(Protocol):
+class ProgressDisplay(Protocol):
     """Who shows how far a run is: a bar."""
 
     def shows(self, progress: Progress, began: float) -> None:
@@ -185,10 +187,10 @@ class QuestionsUnderway:
         long: seconds that an answer is waited for before anything is shown. Until then nothing is looked up for it.
     """
 
-    def __init__(self, program: PlainProgram, shown: Shown | None, long: float = _LONG) -> None:
+    def __init__(self, program: PlainProgram, shown: ProgressDisplay | None, long: float = _LONG) -> None:
         self._program, self._shown, self._long = program, shown, long
         self._known: tuple[int, float, tuple[Expected, ...]] | None = None
-        self._met: dict[str, Met] = {}
+        self._met: dict[str, QuestionProgress] = {}
         self._lock = RLock()
         self._began = self._clock = 0.0
         self._waiting = 0
@@ -199,7 +201,7 @@ class QuestionsUnderway:
         """A question was answered from the record."""
         with self._lock:
             if question.identity not in self._met and is_node(question, who):
-                self._met[question.identity] = Met(question.identity, title_of(question, who), fresh=False)
+                self._met[question.identity] = QuestionProgress(question.identity, title_of(question, who), fresh=False)
 
     def asks(self, question: Question, who: Caller) -> None:
         """Spark is about to be asked, and to be started where it does not run yet."""
@@ -210,7 +212,7 @@ class QuestionsUnderway:
             if question.sort != "analysis":  # which takes no time beside the server's start
                 # Of those that are no nodes the run before has none on record.
                 tells = is_node(question, who) or not question.chance
-                self._met[identity] = Met(identity, title, fresh=True, tells=tells)
+                self._met[identity] = QuestionProgress(identity, title, fresh=True, tells=tells)
             self._waiting += 1
             if self._timer is None:
                 self._timer = self._later()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError, ServerEndedError
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
-from helix_spark.program.plan_data import DataRead
+from helix_spark.program.plan_data import PlanRead
 from helix_spark.program.program_server import server_ended
 from helix_spark.program.questions import Question, Signer, asked_of, handle_of
 from helix_spark.program.sent_requests import as_new, is_cancelled, is_run, ours, rpc_error, said_of
@@ -68,7 +68,7 @@ class ServedSession:
     _resolved: set[int] = field(default_factory=set)
     _listed: set[int] = field(default_factory=set)
     _analysed: dict[int, Any] = field(default_factory=dict)
-    _held: list[DataRead] = field(default_factory=list)
+    _held: list[PlanRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     told: bool = False

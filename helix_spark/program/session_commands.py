@@ -15,7 +15,7 @@ import pyarrow as pa
 from helix_spark.capture.answer_texts import rows_answered
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.written_plan import written
-from helix_spark.program.frame_steps import FrameSteps, Step
+from helix_spark.program.frame_steps import FrameStep, FrameSteps
 from helix_spark.program.questions import Signer, functions_called, tables_named
 from helix_spark.program.sent_requests import ours
 from helix_spark.program.served_session import ServedSession
@@ -145,7 +145,7 @@ class SessionCommands:
             self.served.unpersist(table.relation.common.plan_id)
         self.change(request)
 
-    def list_files(self, step: Step, request: Any) -> None:
+    def list_files(self, step: FrameStep, request: Any) -> None:
         """Have the server list the files of a step that was just built: later ones are not the step's."""
         if step.lists == "source" and self.served.told:
             self.served.list_files(request)
@@ -182,7 +182,7 @@ class SessionCommands:
             found |= new
         return found
 
-    def _keep(self, step: Step, plan: Any, request: Any) -> None:
+    def _keep(self, step: FrameStep, plan: Any, request: Any) -> None:
         if not self.served.keeps(step.number):
             relation = written(plan, self.steps.client)
             keep = partial(self.served.keep_analysed, step.number, relation, request, lambda: step.plan() is not None)

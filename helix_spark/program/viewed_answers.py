@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.program.answering import Asked
+from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import Row, is_fit, rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
 from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reason_of
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 
-def view_of_program(program: PlainProgram, place: Callable[[Asked], str] = place_of) -> ProgramView:
+def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
     """What a program has asked so far.
 
     Args:
@@ -22,7 +22,7 @@ def view_of_program(program: PlainProgram, place: Callable[[Asked], str] = place
     before, record = parts_before(program), program.record
     asked = [] if program.answerer is None else program.answerer.asked
 
-    def viewed(row: Row) -> AnswerView:
+    def viewed(row: QuestionRow) -> AnswerView:
         one = row.asked
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
@@ -36,7 +36,7 @@ def view_of_program(program: PlainProgram, place: Callable[[Asked], str] = place
     )
 
 
-def _asked_again(asked: Asked) -> str:
+def _asked_again(asked: AnsweredQuestion) -> str:
     """Why another run asks Spark again; empty if it does not."""
     if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
         return asked.why
@@ -54,7 +54,7 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
     )
 
 
-def tally_of(asked: Sequence[Asked], record: RecordedAnswers) -> Tally:
+def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tally:
     """How questions were answered."""
     found = {one.question.identity for one in asked}
     fresh = {one.question.identity: one for one in asked if one.fresh}

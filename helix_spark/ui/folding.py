@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helix_spark.drawing import DrawnGraph, Group, collapsed, folds_of
+from helix_spark.drawing import DrawnGraph, NodeGroup, collapsed, folds_of
 
 MOST_NODES, MOST_EDGES = 600, 2_000
 """A larger graph is drawn only when asked for: it is slow to look at, not to make."""
@@ -39,7 +39,7 @@ BY_SIZE = Folding()
 class Toggle:
     """A group in the list beside a graph; `href` opens it, or closes it if it is open."""
 
-    group: Group
+    group: NodeGroup
     opened: bool
     href: str
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StorageRow:
     """One stored result.
 
     Attributes:
@@ -84,7 +84,7 @@ class StorageView:
     used: int
     results: int
     budget: int | None
-    stored: tuple[Stored, ...]
+    stored: tuple[StorageRow, ...]
     gone: tuple[ArtifactRecord, ...]
 
     @property
@@ -94,7 +94,7 @@ class StorageView:
         return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
 
 
-class Known(Protocol):
+class StorageReader(Protocol):
     """What is read of a catalog here."""
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
@@ -103,7 +103,7 @@ class Known(Protocol):
 
 
 def storage_of(
-    known: Known, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
+    known: StorageReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
     """What a catalog has stored. Raises CatalogError.
@@ -139,7 +139,7 @@ def storage_view(
     nodes = {node.signature: node for node in everything}
     made = _lineage(everything, live, measured)
     stored = [
-        Stored(
+        StorageRow(
             record, _again(signature, made, live, measured), _load(measured.get(signature)),
             loads[signature][0] if signature in loads else 0,
             loads[signature][1:] if signature in loads else None, signature in nodes,

@@ -12,9 +12,9 @@ import helix_spark as hx
 from helix_spark.costs.model import (
     LOAD,
     WRITE,
+    EstimateSource,
     Measurement,
     NodeEstimate,
-    Origin,
     Throughput,
     artifact_kind,
     calibrate,
@@ -55,7 +55,7 @@ def estimated(
 def test_every_node_is_estimated_from_the_first_run_on() -> None:
     costs = estimated()
     assert set(costs) == {"data", "rows", "b.fit", "b", "examples", "model", "count"}
-    assert all(cost.compute.amount > 0 and cost.compute.origin is Origin.KIND for cost in costs.values())
+    assert all(cost.compute.amount > 0 and cost.compute.origin is EstimateSource.KIND for cost in costs.values())
 
 
 def test_rows_that_go_to_python_are_expected_to_take_longer() -> None:
@@ -88,11 +88,11 @@ def test_more_data_is_expected_to_take_longer() -> None:
 def test_a_measurement_of_the_very_result_is_believed_first_then_one_of_its_previous_version() -> None:
     before = {"rows": Measurement(compute_seconds=7.0, load_seconds=3.0, bytes=500)}
     cost = estimated(previous=before)["rows"]
-    assert (cost.compute.amount, cost.compute.origin) == (7.0, Origin.PREVIOUS)
-    assert (cost.bytes.amount, cost.bytes.origin) == (500.0, Origin.PREVIOUS)
+    assert (cost.compute.amount, cost.compute.origin) == (7.0, EstimateSource.PREVIOUS)
+    assert (cost.bytes.amount, cost.bytes.origin) == (500.0, EstimateSource.PREVIOUS)
     own = {"signature of rows": Measurement(compute_seconds=9.0)}
     cost = estimated(own, before)["rows"]
-    assert (cost.compute.amount, cost.compute.origin) == (9.0, Origin.MEASURED)
+    assert (cost.compute.amount, cost.compute.origin) == (9.0, EstimateSource.MEASURED)
     assert cost.bytes.amount == 500.0
 
 
@@ -102,7 +102,7 @@ def test_loading_is_measured_or_follows_from_the_bytes() -> None:
     assert cost.write.amount == pytest.approx(WRITE["table"].seconds(300_000_000))
     known = Measurement(load_seconds=4.0, bytes=300_000_000)
     measured = estimated({"signature of rows": known})["rows"]
-    assert (measured.load.amount, measured.load.origin) == (4.0, Origin.MEASURED)
+    assert (measured.load.amount, measured.load.origin) == (4.0, EstimateSource.MEASURED)
 
 
 @pytest.mark.parametrize(("seconds", "believed"), [(0.01, 0.01), (1.0, 1.0), (3600.0, 4.0)])

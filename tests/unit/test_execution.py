@@ -11,7 +11,7 @@ import pytest
 from helix_spark.errors import PlanError
 from helix_spark.planner.execution import add_execution, plan_execution
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State
-from helix_spark.planner.solver import Program, solve
+from helix_spark.planner.solver import LinearProgram, solve
 
 
 def random_problem(rng: random.Random) -> ExecutionProblem:
@@ -58,7 +58,7 @@ def test_the_relaxation_is_integral(seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(50):
         problem = random_problem(rng)
-        program = Program(costs=[])
+        program = LinearProgram(costs=[])
         add_execution(problem, program)
         relaxed, whole = solve(replace(program, integer=frozenset())), solve(program)
         assert relaxed.values is not None

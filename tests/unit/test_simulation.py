@@ -14,14 +14,14 @@ from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import replay
 from benchmarks.simulation.work import draw
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import Always, Never, Rule
+from helix_spark.planner.policies import Always, Never, OnlineRule
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 @pytest.mark.parametrize("share", [0.3, None])
-@pytest.mark.parametrize("policy", [Joint(), Always(), Never(), Rule(purge=True)], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", [Joint(), Always(), Never(), OnlineRule(purge=True)], ids=lambda policy: policy.name)
 def test_no_policy_is_below_the_limit(seed: int, share: float | None, policy: Policy) -> None:
     work = draw(seed)
     budget = None if share is None else int(share * work.version_bytes)

@@ -8,7 +8,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
-from helix_spark.costs.model import Origin
+from helix_spark.costs.model import EstimateSource
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import Unit, of_unknown_cost, pins, units
@@ -25,7 +25,7 @@ class Planned:
     stored: bool = False
     held: bool = False
     random: tuple[str, ...] = ()
-    origin: Origin = Origin.MEASURED
+    origin: EstimateSource = EstimateSource.MEASURED
 
 
 @dataclass
@@ -42,7 +42,7 @@ class FakePlan:
         return Planned(
             self.states.get(name, State.COMPUTE), name in self.dag.outputs, name in self.keep,
             random=(name,) if name in self.random else (),
-            origin=Origin.KIND if name in self.guessed else Origin.MEASURED,
+            origin=EstimateSource.KIND if name in self.guessed else EstimateSource.MEASURED,
         )
 
 

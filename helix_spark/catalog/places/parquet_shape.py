@@ -69,7 +69,7 @@ class RowGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ParquetShape:
     """What a file's footer says.
 
     Attributes:
@@ -84,7 +84,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ParquetPage:
     """What the header of a page says.
 
     Attributes:
@@ -122,7 +122,7 @@ def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
     return size, file.read(length + AFTER_FOOTER)
 
 
-def shape_of(file: BinaryIO) -> Shape:
+def shape_of(file: BinaryIO) -> ParquetShape:
     """Read the footer of a file.
 
     Raises:
@@ -133,7 +133,7 @@ def shape_of(file: BinaryIO) -> Shape:
     return _shape(footer[:-AFTER_FOOTER], size)
 
 
-def _shape(footer: bytes, size: int) -> Shape:
+def _shape(footer: bytes, size: int) -> ParquetShape:
     try:
         told = Thrift(footer).struct()
         columns = {tuple(path): column for path, *column in _columns(told[2])}
@@ -144,7 +144,7 @@ def _shape(footer: bytes, size: int) -> Shape:
         keys = tuple((_text(one[1]), _text(one.get(2, b""))) for one in told.get(5, ()))
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"its footer is none: {error}") from error
-    return Shape(size, _count(told[3]), groups, keys)
+    return ParquetShape(size, _count(told[3]), groups, keys)
 
 
 def _columns(elements: Sequence[Any]) -> Iterator[tuple[list[str], int, int]]:
@@ -177,7 +177,7 @@ def _chunk(column: dict[int, Any], columns: dict[tuple[str, ...], Any], size: in
     )
 
 
-def pages(file: BinaryIO, chunk: Chunk) -> Iterator[Page]:
+def pages(file: BinaryIO, chunk: Chunk) -> Iterator[ParquetPage]:
     """The pages of a column, as their headers say. Raises ValueError for what is none, OSError."""
     at, end = chunk.start, chunk.start + chunk.compressed
     while at < end:
@@ -186,7 +186,7 @@ def pages(file: BinaryIO, chunk: Chunk) -> Iterator[Page]:
         at = page.at + page.compressed
 
 
-def check_decoded(file: BinaryIO, shape: Shape, *, most: int) -> None:
+def check_decoded(file: BinaryIO, shape: ParquetShape, *, most: int) -> None:
     """Check that a file becomes at most so many bytes when all of it is read. Texts of a dictionary are taken to be as
     long as they are in the mean. Raises ValueError, OSError."""
     decoded = 0
@@ -202,7 +202,7 @@ def check_decoded(file: BinaryIO, shape: Shape, *, most: int) -> None:
                 raise ValueError(f"its {shape.size:,} bytes would become {decoded:,} and more, which is beyond belief")
 
 
-def _page(file: BinaryIO, at: int, end: int) -> Page:
+def _page(file: BinaryIO, at: int, end: int) -> ParquetPage:
     for most in (_FIRST_LOOK, _LONGEST_HEADER):
         file.seek(at)
         header = Thrift(file.read(min(most, end - at)))
@@ -215,11 +215,11 @@ def _page(file: BinaryIO, at: int, end: int) -> Page:
     raise ValueError("the header of a page has no end")
 
 
-def _page_of(header: dict[int, Any], at: int) -> Page:
+def _page_of(header: dict[int, Any], at: int) -> ParquetPage:
     first, second, dictionary = header.get(5), header.get(8), header.get(7)
     of_values = second or first or dictionary or {}
     encoding = of_values.get(4 if second else 2, 0)
-    return Page(
+    return ParquetPage(
         header[1] == _DICTIONARY_PAGE, at, _count(header[3]), _count(header[2]), _count(of_values.get(1, 0)),
         _count(second[3]) if second else None, _count(second[5]) + _count(second[6]) if second else -1, encoding,
     )
@@ -379,7 +379,7 @@ def bytes_of_first(file: BinaryIO, chunk: Chunk, rows: int, most: int) -> int:
     return total
 
 
-def _letters(page: Page, chunk: Chunk, longest: int) -> int:
+def _letters(page: ParquetPage, chunk: Chunk, longest: int) -> int:
     """Letters of a value at most, beyond those that lie in the page. In some encodings a text begins as the one before
     it, so that each may be as long as all of the page."""
     if page.looks_up:
@@ -387,7 +387,7 @@ def _letters(page: Page, chunk: Chunk, longest: int) -> int:
     return 0 if page.encoding == 0 or not chunk.texts else page.uncompressed
 
 
-def _first_values(file: BinaryIO, page: Page, chunk: Chunk, rows: int) -> tuple[int, int]:
+def _first_values(file: BinaryIO, page: ParquetPage, chunk: Chunk, rows: int) -> tuple[int, int]:
     """How many values of a page are in the first rows, and how many rows are left then."""
     if not chunk.lists:
         return min(page.values, rows), rows - page.values
@@ -431,7 +431,7 @@ def _longest_entry(dictionary: bytes) -> int:
     return longest
 
 
-def _page_content(file: BinaryIO, page: Page, chunk: Chunk) -> bytes:
+def _page_content(file: BinaryIO, page: ParquetPage, chunk: Chunk) -> bytes:
     """Read what a page holds, whose size was checked before."""
     import pyarrow as pa
 

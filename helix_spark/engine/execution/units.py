@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.costs.model import Origin, in_python_workers
+from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
@@ -100,7 +100,7 @@ def of_unknown_cost(dag: Dag, plan: Plan) -> tuple[str, ...]:
     return tuple(
         node.name for node in dag.nodes
         if node.result is Result.TABLE and (own := plan[node.name]).state is State.COMPUTE
-        and own.origin == Origin.KIND and not own.random and is_lazy(node) and in_python_workers(node)
+        and own.origin == EstimateSource.KIND and not own.random and is_lazy(node) and in_python_workers(node)
     )
 
 

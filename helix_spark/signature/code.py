@@ -13,11 +13,11 @@ from types import FunctionType, ModuleType
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.data_version import DataIdentity, Identified, contents_below, identify
 from helix_spark.signature.lazy_variables import reach_lazily
-from helix_spark.signature.objects.edges import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.objects.held_values import own_attribute
 from helix_spark.signature.objects.identity import is_udf
 from helix_spark.signature.objects.leaves import shown
 from helix_spark.signature.objects.origin import package_of_function, package_of_module
+from helix_spark.signature.objects.references import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.signature.parts import Group, Part
 from helix_spark.signature.reach import CodeTrace, reach
 

@@ -9,12 +9,17 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 
 from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.functions.chance_in_code import random_sql, statements_in
+from helix_spark.signature.functions.dynamic_lookups import UNFOLLOWED
 from helix_spark.signature.functions.function_part import describe_function
 from helix_spark.signature.functions.named_in_texts import functions_called
-from helix_spark.signature.functions.routes import UNFOLLOWED
 from helix_spark.signature.objects.attributes import attributes, declares_itself
 from helix_spark.signature.objects.classes import describe_class, describe_module, hints_of
-from helix_spark.signature.objects.edges import (
+from helix_spark.signature.objects.encoder import canonical, is_identifiable
+from helix_spark.signature.objects.held_values import held_values, is_project, wrapped
+from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
+from helix_spark.signature.objects.leaves import shown
+from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.signature.objects.references import (
     NOTHING_SAID,
     Described,
     Edge,
@@ -26,11 +31,6 @@ from helix_spark.signature.objects.edges import (
     edge_to,
     package_edge,
 )
-from helix_spark.signature.objects.encoder import canonical, is_identifiable
-from helix_spark.signature.objects.held_values import held_values, is_project, wrapped
-from helix_spark.signature.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
-from helix_spark.signature.objects.leaves import shown
-from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import Group, encode

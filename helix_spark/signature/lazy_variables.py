@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary
 from helix_spark.errors import Location
 from helix_spark.signature.bytecode import instructions, nested, parameter_names
 from helix_spark.signature.functions.source import read_lines
-from helix_spark.signature.objects.edges import Edge, Reference, Said
 from helix_spark.signature.objects.origin import is_project_file
+from helix_spark.signature.objects.references import Edge, Reference, Said
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 from helix_spark.signature.reach import Reached, reach
 

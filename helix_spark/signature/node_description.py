@@ -17,8 +17,8 @@ from helix_spark.signature.data_version import DataIdentity, Identified, identif
 from helix_spark.signature.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.signature.functions.chance_in_code import random_sql
 from helix_spark.signature.functions.named_in_texts import functions_called
-from helix_spark.signature.objects.edges import NOTHING_SAID, Said
 from helix_spark.signature.objects.origin import replaced
+from helix_spark.signature.objects.references import NOTHING_SAID, Said
 from helix_spark.signature.parts import Group, Part, digest, signature_of
 from helix_spark.signature.reach import CodeTrace
 from helix_spark.workflow.operators import Form, Function, Read, Stage

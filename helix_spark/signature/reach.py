@@ -18,7 +18,9 @@ from helix_spark.signature.functions.chance_in_code import held_uses
 from helix_spark.signature.functions.code_form import form_of
 from helix_spark.signature.functions.import_effects import effects_with, module_of_file
 from helix_spark.signature.functions.named_in_texts import looked_up
-from helix_spark.signature.objects.edges import (
+from helix_spark.signature.objects.leaves import is_immutable
+from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.signature.objects.references import (
     NOTHING_SAID,
     Described,
     Edge,
@@ -28,8 +30,6 @@ from helix_spark.signature.objects.edges import (
     Said,
     Shown,
 )
-from helix_spark.signature.objects.leaves import is_immutable
-from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.objects.unidentified import PLAIN_DATA, UnidentifiedError, UnidentifiedVariableError
 from helix_spark.signature.parts import Group, Part, digest, encode

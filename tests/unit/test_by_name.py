@@ -13,9 +13,6 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.signature.node_description import describe
 
 FOLLOWED = {
-    "globals": "from helpers import g\ndef f(x): return globals()['g'](x)",
-    "sys.modules": "import sys\nimport helpers\ndef f(x): return sys.modules['helpers'].g(x)",
-    "get of sys.modules": "import sys\nimport helpers\ndef f(x): return sys.modules.get('helpers').g(x)",
     "eval": "from helpers import g\ndef f(x): return eval('g(x)')",
     "eval in eval": "from helpers import g\ndef f(x): return eval('eval(\"g(x)\")')",
     "exec": "import helpers\ndef f(x):\n  ns = {}\n  exec('y = helpers.g(3)', ns)\n  return ns['y']",
@@ -66,6 +63,9 @@ LOST = [
     ("E = '1 + 2'\ndef f(x): return eval(E)", "`f` calls eval (job.py:2)"),
     ("import pkgutil\ndef f(x): return pkgutil.resolve_name('helpers:g')(x)", "`f` calls pkgutil.resolve_name"),
     ("NAME = 'f'\ndef f(x): return globals().get(NAME)", "`f` calls globals (job.py:2)"),
+    ("def f(x): return globals()['f'](x)", "`f` calls globals (job.py:1)"),
+    ("import sys\ndef f(x): return sys.modules['job'].f(x)", "`f` reads sys.modules (job.py:2)"),
+    ("import sys\ndef f(x): return sys.modules.get('job').f(x)", "`f` reads sys.modules (job.py:2)"),
     ("def g(x): 'one'\ndef f(x): return g.__doc__", "`f` reads __doc__ (job.py:2)"),
     ("def f(x):\n  def g(a): 'one'\n  return g.__doc__", "`f` reads __doc__ (job.py:3)"),
     ("import inspect\ndef g(x): 'one'\ndef f(x): return inspect.getdoc(g)", "`f` calls inspect.getdoc (job.py:3)"),

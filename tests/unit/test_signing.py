@@ -41,8 +41,8 @@ from helix_spark.signature.data_version import (
     sample_places,
 )
 from helix_spark.signature.node_description import describe
-from helix_spark.signature.objects.edges import Said
 from helix_spark.signature.objects.encoder import canonical
+from helix_spark.signature.objects.references import Said
 from helix_spark.signature.parts import digest
 from helix_spark.signature.signing import Signed, resolve
 

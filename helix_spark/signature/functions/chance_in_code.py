@@ -14,7 +14,7 @@ from typing import Any
 
 from helix_spark.capture.plan_chance import CHANCE, chance_in_text
 from helix_spark.signature.functions.code_form import CodeForm
-from helix_spark.signature.objects.edges import Edge, Reference, dotted
+from helix_spark.signature.objects.references import Edge, Reference, dotted
 from helix_spark.signature.objects.spark_objects import spark_classes
 
 _SPARK = r"pyspark\.sql\.(connect\.)?functions\."

@@ -103,8 +103,7 @@ class Use:
         slot: which slot; None for attributes of what has none.
         names: of such attributes, one of the other: ``sparkSession.conf`` of `rows`.
         is_call: whether it is called there, and nothing else is done with it.
-        text: of a slot the text that it is given first, or that is looked up in what it returns, if that is written
-            there.
+        text: of a slot the constant text that it is given first.
         line: in the file.
     """
 
@@ -391,20 +390,17 @@ def _asked_by_name(steps: Sequence[Instruction], at: int, after: int) -> str | N
 
 
 def _text_after(steps: Sequence[Instruction], at: int, before: int = 0) -> str | None:
-    """The constant text that is given there; or that is looked up in what a call without arguments returns,
-    ``globals()["clean"]``. Not one of which a text is put together.
+    """The constant text that a call is given first, if the text is not put together.
 
     Args:
         before: how many arguments have been given already.
     """
-    if at + 1 < len(steps) and steps[at].name == "CALL" and steps[at].value == 0:
-        at += 2 if steps[at + 1].name == "LOAD_ATTR" and steps[at + 1].value == "get" else 1
     given = list(takewhile(lambda step: step.name in ("LOAD_CONST", "LOAD_FAST"), steps[at : at + _ARGUMENTS]))
     after = steps[at + len(given)] if at + len(given) < len(steps) else None
-    ends = (("CALL", len(given) + before), ("BINARY_SUBSCR", None))
-    if not given or given[0].name != "LOAD_CONST" or after is None or (after.name, after.value) not in ends:
+    if not given or given[0].name != "LOAD_CONST" or after is None:
         return None
-    return given[0].value if isinstance(given[0].value, str) else None
+    is_call = (after.name, after.value) == ("CALL", len(given) + before)
+    return given[0].value if is_call and isinstance(given[0].value, str) else None
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import MemberDescriptorType, SimpleNamespace
 
 from helix_spark.signature.functions.code_form import path_text
-from helix_spark.signature.objects.edges import Reference
 from helix_spark.signature.objects.leaves import LEAVES
 from helix_spark.signature.objects.origin import package_of_module
+from helix_spark.signature.objects.references import Reference
 
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
 """Classes of Python's own whose objects hold what they were given, and no more."""

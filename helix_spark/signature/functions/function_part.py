@@ -8,10 +8,10 @@ from types import FunctionType
 from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.signature.functions.chance_in_code import random_uses
 from helix_spark.signature.functions.code_form import CodeForm, form_of
+from helix_spark.signature.functions.dynamic_lookups import dynamic_lookups
 from helix_spark.signature.functions.named_in_texts import functions_called, is_put_together, named_in
 from helix_spark.signature.functions.names import Names
-from helix_spark.signature.functions.routes import routes
-from helix_spark.signature.objects.edges import Described, Reference, Said, dotted
+from helix_spark.signature.objects.references import Described, Reference, Said, dotted
 from helix_spark.signature.parts import Group, encode
 from helix_spark.since_python_311 import own_name
 
@@ -33,18 +33,18 @@ def describe_function(reference: Reference, home: str) -> Described:
     names = Names(function, label_of(function, home, reference.label), home)
     form = form_of(function.__code__)
     edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
-    found, lost = routes(form, edges)
-    by_name = [*map(names.resolve, found)]
+    modules, unfollowed = dynamic_lookups(form, edges)
+    by_name = [*map(names.resolve, modules)]
     used = [(name, form.line_of(slot)) for slot, edge in enumerate(edges) if (name := dotted(edge)) is not None]
     used += [(name, function.__code__.co_firstlineno) for edge in by_name if (name := dotted(edge)) is not None]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges, used) if function.__name__ != "__hash__" else ()
-    lost += [(_MADE_NAMES, function.__code__.co_firstlineno)] if is_put_together(function, form) else []
+    unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if is_put_together(function, form) else []
     return Described(
         Group.CODE, names.label, encode("function", form.text),
         (*edges, *by_name, *named_in(form, edges, names), *names.held()),
-        random=tuple(dict.fromkeys(_told(names, *use) for use in chance)),
-        unfollowed=tuple(_told(names, *one) for one in lost),
+        random=tuple(dict.fromkeys(_sentence(names, *use) for use in chance)),
+        unfollowed=tuple(_sentence(names, *one) for one in unfollowed),
         checked=len(edges) + len(by_name),
         texts=form.texts, said=_said(form),
     )
@@ -70,6 +70,6 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
     return name if module == home else f"{module}.{name}"
 
 
-def _told(names: Names, what: str, line: int) -> str:
+def _sentence(names: Names, what: str, line: int) -> str:
     """What a function does at a line, as a sentence."""
     return f"`{names.label}` {what} ({names.place(line)})"

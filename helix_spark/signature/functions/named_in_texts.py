@@ -13,7 +13,7 @@ from helix_spark.signature.bytecode import nested
 from helix_spark.signature.functions.code_form import CodeForm, Free, words_of
 from helix_spark.signature.functions.fields import is_plain
 from helix_spark.signature.functions.names import Names
-from helix_spark.signature.objects.edges import Edge, Reference
+from helix_spark.signature.objects.references import Edge, Reference
 
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*)")
 _MADE = re.compile(r"@\s*$")

@@ -15,9 +15,9 @@ from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.functions.code_form import Free, Imported, path_text
 from helix_spark.signature.functions.fields import field_of, is_plain, reference_to
 from helix_spark.signature.objects.classes import MODULE_INTERNALS
-from helix_spark.signature.objects.edges import Edge, Named, Reference, edge_to, package_edge
 from helix_spark.signature.objects.held_values import closure_of, defaults_of, is_project
 from helix_spark.signature.objects.origin import package_of_module
+from helix_spark.signature.objects.references import Edge, Named, Reference, edge_to, package_edge
 
 
 @dataclass(slots=True)

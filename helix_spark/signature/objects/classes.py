@@ -14,10 +14,10 @@ from typing import Any
 
 from helix_spark.signature.bytecode import is_compiled_in
 from helix_spark.signature.objects.attributes import attributes, beside_value
-from helix_spark.signature.objects.edges import Described, Edge, Named, Reference, edge_to
 from helix_spark.signature.objects.encoder import is_identifiable
 from helix_spark.signature.objects.identity import DESCRIPTORS
 from helix_spark.signature.objects.origin import PYTHON, Package, package_of_module
+from helix_spark.signature.objects.references import Described, Edge, Named, Reference, edge_to
 from helix_spark.signature.parts import Group, encode
 from helix_spark.since_python_311 import is_of_dataclass
 

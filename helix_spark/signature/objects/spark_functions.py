@@ -8,9 +8,9 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
-from helix_spark.signature.objects.edges import Described, Edge, Reference, edge_to
 from helix_spark.signature.objects.encoder import canonical
 from helix_spark.signature.objects.identity import is_code
+from helix_spark.signature.objects.references import Described, Edge, Reference, edge_to
 from helix_spark.signature.parts import Group, encode
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import wished
-from helix_spark.iteration.acknowledgement import Acknowledgement
+from helix_spark.errors import CatalogError
 from helix_spark.iteration.catalog_room import CatalogRoom, warned
 from helix_spark.iteration.foresight import others_among
 from helix_spark.iteration.result_writer import ResultWriter
-from helix_spark.iteration.run import Run
-from helix_spark.iteration.settling import settled
+from helix_spark.iteration.run import Run, WrittenResults
 from helix_spark.iteration.storable import Storable
-from helix_spark.iteration.written import Kept
+from helix_spark.iteration.storage_decision import decide_storage
+from helix_spark.iteration.tools import Tools
 from helix_spark.planner.eviction import choose_evictions
 from helix_spark.planner.joint import LARGE_GAP
 from helix_spark.planner.lineage import lineage_of
@@ -29,6 +31,10 @@ OVERFLOWED = "records of the run took the room that the budget had left for it"
 DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
 measured, mostly after one more."""
+
+
+PATIENCE = 1.0
+"""Seconds for which news of a stored result may wait, so that one sync serves several."""
 
 
 class Retention:
@@ -49,12 +55,12 @@ class Retention:
         self._wishes = {run.plan[node.name].signature: node.wishes for node in run.dag.nodes}
         self._room = CatalogRoom(run, self._wishes)
 
-    def keep(self) -> Kept:
+    def keep(self) -> WrittenResults:
         """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
         room to others, so that it is decided once more."""
-        kept, plan = Kept(), self.run.plan
+        kept, plan = WrittenResults(), self.run.plan
         for _ in range(DECISIONS):
-            plan = self._settled(kept.sizes)
+            plan = self._decide_storage(kept.sizes)
             more = self.store(plan)
             kept = kept.then(more, [name for name in kept.stored if self.run.plan[name].signature in plan.evict])
             if not more.gone:
@@ -65,12 +71,12 @@ class Retention:
             self.run.tools.observer.warning(f"what to keep, by what the run has measured: {plan.certificate.notice}")
         return kept
 
-    def _settled(self, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
+    def _decide_storage(self, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
         """The plan with storage decided on what is known by now; what the run itself has recorded takes its room, and
         so does what others have stored since it was planned.
 
         Args:
-            sizes: of what this run has stored already, or could not. `to_write` as for `settled`.
+            sizes: of what this run has stored already, or could not. `to_write` as for `decide_storage`.
         """
         run, situation = self.run, self.run.situation
         if run.start_seconds:
@@ -79,9 +85,9 @@ class Retention:
             live = self._room.live()
             beside = run.tools.catalog.bytes_used() - sum(record.bytes for record in live)
             situation = _as_stored_now(replace(situation, overhead=beside), live, run)
-        return settled(replace(run, situation=situation), sizes, to_write=to_write)
+        return decide_storage(replace(run, situation=situation), sizes, to_write=to_write)
 
-    def store(self, plan: Plan) -> Kept:
+    def store(self, plan: Plan) -> WrittenResults:
         """Evicts and stores what a plan says; what the writes read is left for `keep` to evict."""
         late = self.storable.read_by_writes(plan)
         self._room.evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
@@ -104,7 +110,7 @@ class Retention:
                     self.acknowledgement.add(record)
         self._yield_to_others({**there, **met})
         self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
-        return Kept(stored, gone)
+        return WrittenResults(stored, gone)
 
     def _yield_to_others(self, found: Mapping[str, ArtifactRecord]) -> None:
         """What another driver stored first of a fixed node stands, and may be another draw than this run's."""
@@ -118,7 +124,7 @@ class Retention:
         if budget is None or catalog.bytes_used() <= budget:
             return set()
         seen = catalog.stored_version()
-        plan = self._settled({}, to_write=False)
+        plan = self._decide_storage({}, to_write=False)
         gone = self._room.evict_all(dict.fromkeys(plan.evict, OVERFLOWED), seen)
         lineage = {**self.run.situation.lineage, **lineage_of(plan.nodes)}
         for _ in range(OVERFLOW_ROUNDS):
@@ -141,6 +147,37 @@ class Retention:
         if news:
             with warned(self.run.tools.observer):
                 self.run.tools.catalog.note_wishes(self.run.plan.workflow, news)
+
+
+class Acknowledgement:
+    """News of what a run stored, which people get once it survives a loss of power."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._waiting: list[ArtifactRecord] = []
+        self._reported = time.monotonic()
+
+    def add(self, record: ArtifactRecord) -> None:
+        """Add a result that was published. Report all that wait, if nothing was reported for a while."""
+        self._waiting.append(record)
+        if time.monotonic() - self._reported > PATIENCE:
+            with contextlib.suppress(CatalogError):  # it is tried again, and reported, when all is stored
+                self.give()
+
+    def give(self, gone: Collection[str] = ()) -> None:
+        """Sync all records, and report what was stored.
+
+        Args:
+            gone: signatures of what is not stored any more.
+
+        Raises CatalogError if the records cannot be synced: nobody may rely on what they say.
+        """
+        self._tools.catalog.sync()
+        for record in self._waiting:
+            if record.signature not in gone:
+                self._tools.observer.stored(record.node, record.bytes)
+        self._waiting.clear()
+        self._reported = time.monotonic()
 
 
 def _as_stored_now(situation: Situation, live: Collection[ArtifactRecord], run: Run) -> Situation:

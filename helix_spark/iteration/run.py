@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.iteration.written import Kept
 from helix_spark.planner.situation import Situation
 from helix_spark.workflow.workflow import Workflow
 
@@ -38,6 +37,37 @@ class _NotYet:
 
 
 NOT_YET: Any = _NotYet()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenResults:
+    """Physical bytes by node, of what a run wrote.
+
+    Attributes:
+        stored: of what is there.
+        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
+    """
+
+    stored: Mapping[str, int] = field(default_factory=dict)
+    gone: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All that was learnt of sizes."""
+        return {**self.gone, **self.stored}
+
+    def then(self, more: WrittenResults, evicted: Collection[str]) -> WrittenResults:
+        """Return all that was written once more was.
+
+        Args:
+            evicted: names of what was stored and is not any more.
+
+        >>> WrittenResults({"a": 1, "b": 2}).then(WrittenResults({"c": 3}, {"d": 4}), ["b"])
+        WrittenResults(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
+        """
+        stays = {name: size for name, size in self.stored.items() if name not in evicted}
+        gone = {name: size for name, size in self.sizes.items() if name not in stays}
+        return WrittenResults({**stays, **more.stored}, {**gone, **more.gone})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +154,7 @@ class Run:
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
     behind: Future[Mapping[str, int]] = NOT_YET
     node_records: tuple[NodeRecord, ...] = ()
-    kept: Kept = field(default_factory=Kept)
+    kept: WrittenResults = field(default_factory=WrittenResults)
     gone: frozenset[str] = frozenset()
 
     @property

@@ -10,7 +10,7 @@ from helix_spark.engine.results.node_results import TableResult
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.run import Run
-from helix_spark.iteration.settling import names_at_hand
+from helix_spark.iteration.storage_decision import names_at_hand
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Read

@@ -32,8 +32,7 @@ from helix_spark.iteration.catalog_room import CatalogRoom
 from helix_spark.iteration.node_run import NodeRun
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.iteration.retention import OVERFLOWED, Retention
-from helix_spark.iteration.run import Run
-from helix_spark.iteration.written import Kept
+from helix_spark.iteration.run import Run, WrittenResults
 from helix_spark.planner.lineage import Made
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
@@ -485,7 +484,7 @@ def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catal
 # Where there is no room
 
 
-def crowded_out(keeps: Retention) -> Retention:
+def without_room(keeps: Retention) -> Retention:
     """As where records alone are more than the budget."""
     return Retention(replace(keeps.run, plan=replace(keeps.run.plan, budget=1)))
 
@@ -493,14 +492,14 @@ def crowded_out(keeps: Retention) -> Retention:
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
     writes.size = 0
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "size")))
-    assert crowded_out(run.retention()).keep() == Kept({"size": 0})
+    assert without_room(run.retention()).keep() == WrittenResults({"size": 0})
     assert len(writes.makers) == 1, "it is decided once"
     assert {record.node for record in catalog.live()} == {"rows", "size"}
 
 
 def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert crowded_out(run.retention()).keep() == Kept({}, {"wide": 500_000})
+    assert without_room(run.retention()).keep() == WrittenResults({}, {"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows"}
 
 
@@ -512,7 +511,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
 
     monkeypatch.setattr(result_writer, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert crowded_out(run.retention()).keep() == Kept({"wide": 500_000})
+    assert without_room(run.retention()).keep() == WrittenResults({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}
 
 

@@ -1,4 +1,4 @@
-"""What to store, decided once more when a run is over: on what it has measured, and on what it still has in memory."""
+"""The decision what to store, made again when a run is over: on what it measured, and what it has in memory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from helix_spark.planner.planning import replan_storage
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 
 
-def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
-    """The plan with storage decided on what the run has measured.
+def decide_storage(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Plan:
+    """Return the plan with storage decided on what the run measured.
 
     Args:
         sizes: bytes of results that were stored already, or were too large to be.
@@ -45,10 +45,10 @@ def settled(run: Run, sizes: Mapping[str, int], *, to_write: bool = True) -> Pla
 
 
 def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
-    """What writing each result that this run had would compute once more: a lazy table that is not persisted comes from
-    its inputs again, as far up as nothing is at hand.
+    """Return the seconds that writing each result of this run would compute again, by name.
 
-    A table that columns extend is made once for all of them: it counts with who reads it beside them, not with each.
+    A lazy table that is not persisted comes from its inputs again, as far up as nothing is in memory. A table that
+    columns extend is made once for all of them: it counts with its other readers, not with each column.
 
     Args:
         seconds: of each node that ran.
@@ -63,7 +63,7 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
 
 
 def names_at_hand(outcome: Outcome) -> frozenset[str]:
-    """Names of the results whose rows are in memory, so that writing them reads nothing."""
+    """Return the names of the results whose rows are in memory, so that writing them reads nothing."""
     return frozenset(
         name for name, result in outcome.results.items()
         if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
-from helix_spark.workflow.declaration import Declaration
-from helix_spark.workflow.workflow import Workflow
+
+if TYPE_CHECKING:
+    from helix_spark.workflow.workflow import Workflow
 
 
 def workflow_text(workflow: Workflow) -> str:
-    """A line a node."""
+    """Return a line for each node."""
     width = max((len(declared.name) for declared in workflow.declarations), default=0)
     lines = [f"{workflow.name}: {len(workflow.declarations)} nodes"]
     for one in workflow.declarations:
@@ -21,8 +22,8 @@ def workflow_text(workflow: Workflow) -> str:
 
 
 def workflow_html(workflow: Workflow) -> str:
-    """The graph, and a table of the nodes."""
-    declared: Sequence[Declaration] = workflow.declarations
+    """Return the graph, and a table of the nodes."""
+    declared = workflow.declarations
     parameters = ", ".join(f"{name}={value!r}" for name, value in workflow.parameters.items())
     graph = DrawnGraph(
         tuple(

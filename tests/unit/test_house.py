@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import networkx as nx
+
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
     "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "views",
@@ -103,6 +105,36 @@ def later_inner_rooms(path: Path) -> Iterator[str]:
 def test_imports_go_one_way_within_a_room() -> None:
     within = [path for path in files() if room_of(path) in INNER_ROOMS]
     assert [wrong for path in within for wrong in later_inner_rooms(path)] == []
+
+
+CIRCLES = [
+    {"iteration." + name for name in (
+        "run", "retention", "catalog_room", "result_writer", "storable", "data_read", "storage_decision",
+    )},  # a run has what it keeps, which is decided by all that the run has measured
+    {"workflow." + name for name in (
+        "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "ways", "picture",
+    )},  # a workflow gives references to its nodes, which declare further nodes of it
+    {"signature.objects." + name for name in (
+        "encoder", "held_values", "leaves", "spark_objects", "tabular", "typing_objects",
+    )},  # an encoder of objects has encoders of the parts of objects
+    {"hermetic." + name for name in ("task", "worker_reports", "worker_time")},
+    {"engine.spark." + name for name in ("archive", "own", "training")},
+    {"engine.spark." + name for name in ("transport", "connect_transport")},
+]
+"""Files that import each other, for the type checker alone or within functions, too. None may be added."""
+
+
+def test_no_files_import_each_other_but_those_that_did() -> None:
+    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files()}
+    graph = nx.DiGraph()
+    for name, path in modules.items():
+        for module, _, _ in imported(path):
+            _, _, within = module.partition("helix_spark.")
+            targets = (one for one in (within, within.rpartition(".")[0]) if one in modules)
+            if (target := next(targets, name)) != name:
+                graph.add_edge(name, target)
+    circles = [found for found in nx.strongly_connected_components(graph) if len(found) > 1]
+    assert [found for found in circles if not any(found <= known for known in CIRCLES)] == []
 
 
 def test_a_files_name_occurs_once() -> None:

@@ -135,9 +135,9 @@ def main() -> None:
     print("ready", flush=True)
     made = workflow(given.key, given.weight, seconds=given.seconds, mark=given.mark, name=given.name)
     if given.command:
-        from helix_spark.cli.options import told
+        from helix_spark.cli.options import reporting_errors
 
-        told(lambda: print(run(given.catalog, made, Heard(loud=True), given.policy)))()
+        reporting_errors(lambda: print(run(given.catalog, made, Heard(loud=True), given.policy)))()
         return
     outputs = run(given.catalog, made, Heard(loud=True), given.policy)
     print(f"done {outputs == answers(given.key, given.weight)}", flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.cli.options import CommandSettings, asked, tracker_of
+from helix_spark.cli.options import CommandSettings, read_settings, tracker_of
 from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.programs import OFF, end_program, start_over_where_needed, tell, writable_catalog
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
@@ -44,7 +44,7 @@ def begin() -> None:
         return
     fix_hash_seed(path)
     _check_no_session()
-    given = asked(Path.cwd())
+    given = read_settings(Path.cwd())
     program = _program(path, path.stem, sys.argv[1:], given, process_start())
     program.following = QuestionsUnderway(program, program_bar(quiet=False))
     if (reason := recorded_need(program.catalog, path, program.arguments)) is not None:
@@ -67,7 +67,7 @@ def load_extension(shell: Any) -> None:
         SetupError: a session was made before.
     """
     if not _BEGUN:
-        _begin_notebook(shell, asked(Path.cwd()))
+        _begin_notebook(shell, read_settings(Path.cwd()))
 
 
 def session(catalog: str | Path | None = None) -> SparkSession:
@@ -86,7 +86,7 @@ def session(catalog: str | Path | None = None) -> SparkSession:
             "hx.session is for notebooks, and this is none", remedy="run the file by `helix run`, or make "
             "`import helix_spark.auto` its first line; a workflow is run by hx.Helix(catalog)",
         )
-    given = asked(Path.cwd(), catalog=None if catalog is None else str(catalog))
+    given = read_settings(Path.cwd(), catalog=None if catalog is None else str(catalog))
     if not _BEGUN:
         _begin_notebook(shell, given)
     program, kept = _BEGUN[0]

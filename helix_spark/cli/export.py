@@ -12,7 +12,7 @@ import click
 
 from helix_spark.catalog.places.output_files import already_there, output_at
 from helix_spark.cli import options
-from helix_spark.cli.options import records, told
+from helix_spark.cli.options import records, reporting_errors
 from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, NotStoredError, ParameterError
 
@@ -33,7 +33,7 @@ TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), 
 @click.argument("path", type=click.Path(path_type=Path))
 @options.named_workflow
 @options.place
-@told
+@reporting_errors
 def export(number: int, node: str, path: Path, named: str | None, **given: Any) -> None:
     """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
 

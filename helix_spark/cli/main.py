@@ -11,7 +11,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.export import export
-from helix_spark.cli.options import asked, errors_told, exit_code, told, tracker_of
+from helix_spark.cli.options import exit_code, read_settings, report_errors, reporting_errors, tracker_of
 from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
 from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
@@ -40,7 +40,7 @@ def helix() -> None:
 @options.arguments
 @options.running
 @click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before.")
-@told
+@reporting_errors
 def run(
     target: str, arguments: Sequence[str], settings: Sequence[str], message: str, quiet: bool, as_json: bool,
     rerun_effects: bool, **given: Any,
@@ -52,12 +52,12 @@ def run(
     if is_plain:
         from helix_spark.cli.programs import run_program
 
-        place = asked(path, **given)
+        place = read_settings(path, **given)
         run_program(
             path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
             budget=place.room, tracker=tracker_of(place),
         )
-    run_workflow(path, function, None, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
+    run_workflow(path, function, None, settings, read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
 
 @helix.command(context_settings=options.PASSED_ON)
@@ -67,7 +67,7 @@ def run(
 @options.deciding
 @options.spark
 @options.json_wanted
-@told
+@reporting_errors
 def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
@@ -77,10 +77,10 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
 
     path, function, is_plain = _targeted(target, arguments)
     if is_plain:
-        place = asked(path, **given)
+        place = read_settings(path, **given)
         plan_program(path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    with open_helix(asked(path, **given), quiet=True) as engine:
+    with open_helix(read_settings(path, **given), quiet=True) as engine:
         made = engine.plan(load_workflow(path, function, settings, engine))
         if as_json:
             say(to_text(plan_json(made)))
@@ -98,7 +98,7 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
 @options.place
 @options.spark
 @options.json_wanted
-@told
+@reporting_errors
 def audit(
     target: str, arguments: Sequence[str], settings: Sequence[str], everything: bool, seconds: float | None,
     as_json: bool, **given: Any,
@@ -115,13 +115,13 @@ def audit(
 
     path, function, is_plain = _targeted(target, arguments)
     if is_plain:
-        place = asked(path, **given)
+        place = read_settings(path, **given)
         found, ended = audit_program(path, arguments, place.catalog, place.spark)
         say(to_text(audit_json(found)) if as_json else audit_text(found, "answers"))
         if ended:
             say(f"helix: {ended}", to_stderr=True)
         sys.exit(0 if found.sound else 1)
-    with open_helix(asked(path, **given), quiet=True) as engine:
+    with open_helix(read_settings(path, **given), quiet=True) as engine:
         found = engine.audit(load_workflow(path, function, settings, engine), everything=everything, seconds=seconds)
         say(to_text(audit_json(found)) if as_json else audit_text(found))
     sys.exit(0 if found.sound else 1)
@@ -135,7 +135,7 @@ def audit(
 @options.deciding
 @options.spark
 @options.json_wanted
-@told
+@reporting_errors
 def explain(
     node: str, target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any
 ) -> None:
@@ -150,10 +150,10 @@ def explain(
 
     path, function, is_plain = _targeted(target, arguments)
     if is_plain:
-        place = asked(path, **given)
+        place = read_settings(path, **given)
         explain_program(node, path, arguments, place.catalog, place.spark, as_json=as_json)
         return
-    with open_helix(asked(path, **given), quiet=True) as engine:
+    with open_helix(read_settings(path, **given), quiet=True) as engine:
         made = engine.plan(load_workflow(path, function, settings, engine))
         left_out = left_out_as(made, node)
         if left_out is not None:
@@ -174,7 +174,7 @@ def explain(
 @options.deciding
 @options.spark
 @options.tracking
-@told
+@reporting_errors
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.progress import observer_for
@@ -183,11 +183,11 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
 
     path, function, is_plain = _targeted(target, arguments)
     if is_plain:
-        place = asked(path, **given)
+        place = read_settings(path, **given)
         watch_program(path, arguments, place)
         return
     seen = SeenRun(observer_for(quiet=False))
-    with open_helix(asked(path, **given), quiet=False, one_run=False, observer=seen) as engine:
+    with open_helix(read_settings(path, **given), quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
         watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
 
@@ -241,7 +241,7 @@ def main(factory: Factory | Workflow | None = None) -> None:
         helix(obj=process_start())
         return
     with AUTHOR_SEEDS.untouched():
-        with errors_told():
+        with report_errors():
             command = _own_command(factory)
         command(obj=process_start())
 
@@ -254,9 +254,9 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
 
     @click.command(help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES)
     @options.running
-    @told
+    @reporting_errors
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-        run_workflow(path, None, factory, settings, asked(path, **given), message, quiet=quiet, as_json=as_json)
+        run_workflow(path, None, factory, settings, read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
     return command
 

@@ -36,15 +36,15 @@ Exit codes:
 
 
 def exit_code(error: HelixError) -> int:
-    """Which exit code an error has."""
+    """Return the exit code of an error."""
     if isinstance(error, NodeError | ResultTypeError):  # what a function returns is known once it has run
         return RUN_FAILED
     return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
-    """Prints a HelixError to stderr and ends with its exit code."""
+def report_errors() -> Iterator[None]:
+    """Print a HelixError to stderr and end with its exit code."""
     try:
         yield
     except HelixError as error:
@@ -52,14 +52,14 @@ def errors_told() -> Iterator[None]:
         sys.exit(exit_code(error))
 
 
-def told(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that tells its errors, and ends quietly when it is interrupted."""
+def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Have a command report its errors, and end quietly when it is interrupted."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         hush()
         try:
-            with interruptible(), errors_told():
+            with interruptible(), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
             interrupt = interrupt_behind(error)
@@ -76,7 +76,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
-    """What a command was told of the place and the policy.
+    """The settings of a command: its options, filled up from the environment and the project.
 
     Attributes:
         settings: by name.
@@ -150,12 +150,12 @@ class CommandSettings:
             ) from None
 
 
-def asked(
+def read_settings(
     start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
     mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     cut_off: str | None = None, audit: str | None = None,
 ) -> CommandSettings:
-    """What a command's options say, filled up from the environment and the project that `start` is in.
+    """Return what a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
         ParameterError: see `config.settings_for` and `spark_settings`.
@@ -183,7 +183,7 @@ def tracker_of(given: CommandSettings) -> Tracker | None:
 
 
 def spark_settings(given: Sequence[str]) -> dict[str, str]:
-    """What ``--conf NAME=VALUE`` says, as of spark-submit; of several values of one setting the last counts.
+    """Return the settings of ``--conf NAME=VALUE``, as of spark-submit; the last of several values of one counts.
 
     Raises:
         ParameterError: a setting without a value, or one that is none of Spark's, which Spark would pass over.
@@ -203,7 +203,7 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def told_of_misfits(catalog: CatalogReader) -> None:
+def warn_of_misfits(catalog: CatalogReader) -> None:
     """Says that records were left out that do not fit."""
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
@@ -212,10 +212,10 @@ def told_of_misfits(catalog: CatalogReader) -> None:
 
 
 def records(start: Path | None = None, **given: Any) -> CatalogReader:
-    """The catalog that a reading command was told to read."""
+    """Open the catalog that a reading command is to read."""
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-    return CatalogReader.open(asked(start or Path.cwd(), **given).catalog, create=False)
+    return CatalogReader.open(read_settings(start or Path.cwd(), **given).catalog, create=False)
 
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]

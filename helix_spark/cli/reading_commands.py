@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import asked, records, told, told_of_misfits
+from helix_spark.cli.options import read_settings, records, reporting_errors, warn_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import without_password
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.history_text import log_json, print_log
@@ -43,7 +43,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
         say(to_text(log_json(iterations, proofs)))
     else:
         print_log(iterations)
-    told_of_misfits(known)
+    warn_of_misfits(known)
 
 
 @click.command()
@@ -53,7 +53,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
 @options.named_workflow
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def show(
     number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
@@ -69,7 +69,7 @@ def show(
     iteration = find_iteration(known, _one_of(workflow, named), number)
     if node is not None:
         _show_node(known, iteration, node, as_json)
-        told_of_misfits(known)
+        warn_of_misfits(known)
         return
     nodes = known.nodes(iteration)
     live = known.live_among([node.signature for node in nodes])
@@ -78,7 +78,7 @@ def show(
         say(to_text(show_json(iteration, nodes, live, proofs, tables)))
     else:
         print_iteration(view_of_record(iteration, nodes, live, proofs, tables))
-    told_of_misfits(known)
+    warn_of_misfits(known)
 
 
 def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
@@ -110,7 +110,7 @@ def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_j
 @options.named_workflow
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
     from helix_spark.cli.differences import diff_json, print_comparison
@@ -129,7 +129,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
         say(to_text(diff_json(compared, tables)))
     else:
         print_comparison(comparison_view(compared, tables))
-    told_of_misfits(known)
+    warn_of_misfits(known)
 
 
 @click.command(short_help="Write the workflow's file as an iteration had it.")
@@ -137,7 +137,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @options.named_workflow
 @options.place
-@told
+@reporting_errors
 def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
     """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
     if that is below the current folder; else into the current folder.
@@ -157,7 +157,7 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many results.")
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def storage(limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
     from helix_spark.cli.schema import to_text
@@ -177,7 +177,7 @@ def storage(limit: int, as_json: bool, **given: Any) -> None:
 @options.deciding
 @click.option("--mlflow", metavar="URI", help="As of `run`.")
 @options.json_wanted
-@told
+@reporting_errors
 def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """Print the settings as the commands would take them here.
 
@@ -187,7 +187,7 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """
     from helix_spark.cli.schema import to_text
 
-    settings = asked(Path.cwd(), **given).settings.values()
+    settings = read_settings(Path.cwd(), **given).settings.values()
     values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
     if as_json:
         say(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))

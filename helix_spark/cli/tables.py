@@ -36,7 +36,7 @@ class _Terminal(Console):
             yield segment if segment.control else segment._replace(text=visible(segment.text, self.encoding))
 
     def on_broken_pipe(self) -> None:
-        """Rich would end the program with exit code 1; but `head`, for one, has read enough (see `options.told`)."""
+        """Raise the error, for `options.reporting_errors`: rich would end the program with exit code 1."""
         raise BrokenPipeError
 
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from helix_spark.cli import options
-from helix_spark.cli.options import asked, told
+from helix_spark.cli.options import read_settings, reporting_errors
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, ParameterError, SetupError, install
 from helix_spark.sizes import format_size
@@ -27,11 +27,11 @@ from helix_spark.sizes import format_size
     "-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
     help="How many iterations are exported, newest first.",
 )
-@told
+@reporting_errors
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
     _check_pages(click.get_current_context(), exported=export is not None)
-    catalog = asked(Path.cwd(), **given).catalog
+    catalog = read_settings(Path.cwd(), **given).catalog
     if export is not None:
         _export_pages(catalog, Path(export), workflow, limit)
     else:

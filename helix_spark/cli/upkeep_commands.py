@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import BAD_PLACE, asked, records, told
+from helix_spark.cli.options import BAD_PLACE, read_settings, records, reporting_errors
 from helix_spark.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--deep", is_flag=True, help="Read every page and compare every checksum.")
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def verify(deep: bool, as_json: bool, **given: Any) -> None:
     """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
     from helix_spark.catalog.verification import verify as compare
@@ -40,7 +40,7 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
 )
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
     from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
@@ -54,7 +54,7 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing.")
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make a damaged catalog usable again: save what can be saved, put aside what is unsound, say what is lost.
 
@@ -71,13 +71,13 @@ def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
 @click.command()
 @options.place
 @options.json_wanted
-@told
+@reporting_errors
 def doctor(as_json: bool, **given: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
     from helix_spark.cli.schema import to_text
     from helix_spark.engine.spark.checks import doctor as examine
 
-    checks = examine(asked(Path.cwd(), **given).catalog)
+    checks = examine(read_settings(Path.cwd(), **given).catalog)
     if as_json:
         say(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
     else:
@@ -92,7 +92,7 @@ def _opened(**given: Any) -> Catalog:
     """The catalog that is to be changed, which is there."""
     from helix_spark.catalog.catalog import Catalog
 
-    return Catalog.open(asked(Path.cwd(), **given).catalog, create=False)
+    return Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
 
 
 upkeep_commands: tuple[click.Command, ...] = (verify, gc, repair, doctor)

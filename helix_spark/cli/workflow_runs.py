@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import CommandSettings, errors_told, tracker_of
+from helix_spark.cli.options import CommandSettings, report_errors, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
@@ -76,7 +76,7 @@ def run_workflow(
     from helix_spark.cli.schema import run_json, to_text
 
     # An error is told before the engine is left, which waits until what was computed before it is stored.
-    with open_helix(given, quiet=quiet or as_json) as engine, errors_told():
+    with open_helix(given, quiet=quiet or as_json) as engine, report_errors():
         engine.waiting_since = waiting_since()
         workflow = load_workflow(path, function, settings, engine, factory)
         iteration = run_and_print(engine, workflow, message, print_answer=not as_json)

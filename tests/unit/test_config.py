@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import helix_spark as hx
 from helix_spark.cli.config import settings_for
 from helix_spark.cli.main import helix
-from helix_spark.cli.options import asked
+from helix_spark.cli.options import read_settings
 from helix_spark.errors import ParameterError
 
 
@@ -63,12 +63,12 @@ def test_settings_that_make_no_sense(project: Path, line: str, words: str) -> No
 
 @pytest.mark.parametrize(("said", "meant"), [("on", True), ("off", False), ("2.5", 2.5)])
 def test_cut_off_is_on_off_or_a_number_of_seconds(said: str, meant: object, project: Path) -> None:
-    assert asked(project, cut_off=said).cut_off == meant
+    assert read_settings(project, cut_off=said).cut_off == meant
 
 
 def test_cut_off_is_nothing_else(project: Path) -> None:
     with pytest.raises(ParameterError, match="'perhaps' is no setting of cut_off"):
-        assert asked(project, cut_off="perhaps").cut_off
+        assert read_settings(project, cut_off="perhaps").cut_off
 
 
 def test_the_command_shows_origins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
 def test_when_audits_are_made_is_one_of_three_words(project: Path) -> None:
     file = project / "pyproject.toml"
     file.write_text('[tool.helix_spark]\naudit = "before reuse"\naudit_seconds = 20\n')
-    assert (asked(project).audit, asked(project).audit_seconds) == ("before reuse", 20.0)
-    assert asked(project, audit="before-reuse").audit == "before reuse"
+    assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("before reuse", 20.0)
+    assert read_settings(project, audit="before-reuse").audit == "before reuse"
     with pytest.raises(ParameterError, match="'often' is no setting of audit"):
-        _ = asked(project, audit="often").audit
+        _ = read_settings(project, audit="often").audit

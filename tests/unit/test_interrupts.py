@@ -132,7 +132,7 @@ def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A signal to the whole group ends the JVM, too: nobody is there for who tidies up."""
-    @options.told
+    @options.reporting_errors
     def command() -> None:
         try:
             raise Terminated

@@ -8,7 +8,7 @@ from typing import Any
 
 from helix_spark.capture.capture_nodes import known_columns
 from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.plan_columns import INPUT, Columns
+from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
@@ -34,7 +34,7 @@ def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, 
     """
     known = known_columns(dag, settings)
     for node in nodes:
-        for source, column, where in _columns_of(node, known):
+        for source, column, where in _columns_of(node):
             columns = known.get(source)
             if columns is None or column.lower() in {one.lower() for one in columns}:
                 continue
@@ -44,7 +44,7 @@ def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, 
             )
 
 
-def _columns_of(node: Node, known: Mapping[str, Columns | None]) -> Iterator[tuple[str, str, str]]:
+def _columns_of(node: Node) -> Iterator[tuple[str, str, str]]:
     """Tables that a node reads, the columns of them that it names, and where, as what follows in a sentence."""
     operator = node.operator
     match operator:

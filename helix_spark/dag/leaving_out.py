@@ -46,7 +46,7 @@ def leave_out(
         if not isinstance(node.operator, Assemble):
             continue
         learners = [name for name in dag.readers(node.name) if dag[name].wishes.prune_features and name in fits]
-        found = _without_influence(dag, node, node.operator, [fits[name] for name in learners], declared, random)
+        found = _without_influence(node, node.operator, [fits[name] for name in learners], declared, random)
         blocked = _needs_whole(dag, node, learners) if found else ""
         if blocked:
             notices.append(f"nothing is left out of `{node.name}`, though {_names(found)} got no weight: {blocked}")
@@ -88,8 +88,7 @@ def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
 
 
 def _without_influence(
-    dag: Dag, node: Node, operator: Assemble, fits: Collection[Influence], declared: Mapping[str, str],
-    random: Collection[str],
+    node: Node, operator: Assemble, fits: Collection[Influence], declared: Mapping[str, str], random: Collection[str],
 ) -> dict[str, tuple[int, ...]]:
     """Features that no fit gave weight to -> the iterations of the fits that say so; none if it would be all."""
     features = dict.fromkeys(features_of(node, operator))

@@ -83,15 +83,15 @@ def _values_differ(one: Any, other: Any, close: float) -> str | None:
     if isinstance(one, Mapping):
         if list(one) != list(other):
             return "their keys"
-        return _first(one, ((key, _values_differ(one[key], other[key], close)) for key in one))
+        return _first((key, _values_differ(one[key], other[key], close)) for key in one)
     if isinstance(one, list):
         if len(one) != len(other):
             return f"{len(one)} and {len(other)} elements"
-        return _first(one, ((n, _values_differ(*pair, close)) for n, pair in enumerate(zip(one, other, strict=True))))
+        return _first(((n, _values_differ(*pair, close)) for n, pair in enumerate(zip(one, other, strict=True))))
     return None if one == other else f"{one!r} and {other!r}"
 
 
-def _first(whole: Any, found: Iterable[tuple[Any, str | None]]) -> str | None:
+def _first(found: Iterable[tuple[Any, str | None]]) -> str | None:
     return next((f"{at}: {how}" for at, how in found if how is not None), None)
 
 

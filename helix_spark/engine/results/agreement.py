@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.engine.results.node_results import MODELS_INSIDE, ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.visible_text import named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,15 +97,18 @@ def _first(found: Iterable[tuple[Any, str | None]]) -> str | None:
 
 
 def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
-    """Of columns that only one of the two has nothing is said: a table may be stored without those that nobody reads.
+    """Return how two tables differ, in words; rows may come in another order.
 
     Raises:
         NotComparedError: they are too large.
     """
-    names = [name for name in one.column_names if name in other.column_names]
+    names = one.column_names
+    if names != other.column_names:
+        extra = sorted({*names} ^ {*other.column_names})
+        return f"only one of them has {named(extra, 3)}" if extra else "the order of their columns"
     if len(one) != len(other):
         return f"{len(one):,} and {len(other):,} rows"
-    hashes = {hash_of_rows(table.select(names).replace_schema_metadata(None)) for table in (one, other)}
+    hashes = {hash_of_rows(table.replace_schema_metadata(None)) for table in (one, other)}
     if len(hashes) == 1 and None not in hashes:
         return None
     if len(one) * len(names) > _LARGEST:

@@ -99,7 +99,13 @@ def reach(
     noticed = _Noticed()
     while walk.queue:
         reference = walk.queue.popleft()
-        described = _described(reference, node, where, home)
+        try:
+            described = _described(reference, node, where, home)
+        except SignatureError as error:
+            if not walk.takes_effects:
+                raise
+            told = error.what.removeprefix(f"node {node!r}: ")
+            described = Described(Group.CODE, reference.label, encode("unidentified"), unfollowed=(told,))
         tokens = [*map(walk.token, described.edges), *map(walk.stage, described.stages)]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
         noticed.take(reference, described)
@@ -196,6 +202,7 @@ class _Walk:
         stages: as in `reach`.
         empty: variables that are None, or count as such.
         told: what is looked up by names in texts.
+        takes_effects: whether what comes now is what modules did as they were imported, beside what the roots reach.
     """
 
     def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]], module: str) -> None:
@@ -207,6 +214,7 @@ class _Walk:
         self.told: list[str] = []
         self._shown: set[int] = set()
         self._named: set[tuple[int, str]] = set()
+        self.takes_effects = False
         self._modules: set[str] = set()
         self._effects = list(effects_with(module, self._modules))
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
@@ -256,6 +264,7 @@ class _Walk:
         for effect in tuple(self._effects):
             if not effect.names or effect.names & mentioned:
                 self._effects.remove(effect)
+                self.takes_effects = True
                 self.token(Reference(effect.code, "import effects"))
 
     def _look_up(self, function: object, found: Edge | str) -> None:

@@ -196,6 +196,32 @@ def test_what_the_modules_that_are_loaded_with_it_do_counts(project: Project, wa
     assert one == again
 
 
+PROXY = """
+class Proxy:
+  def __getattribute__(self, name): raise RuntimeError("outside of a context")
+current = Proxy()
+try: current.k = 1
+except RuntimeError: pass
+try: current.register(lambda x: x)
+except RuntimeError: pass
+def f(x): return x
+"""
+
+
+def test_an_object_that_answers_for_itself_ends_nothing(project: Project) -> None:
+    assert project.digest(job=PROXY) == project.digest(job=PROXY)
+
+
+@pytest.mark.parametrize(("effect", "told"), [
+    ("def find(name, lock=threading.Lock()): return None\ncodecs.register(find)", "default `lock`"),
+    ("LOCK = threading.Lock()\ncodecs.register(lambda name: LOCK and None)", "global `LOCK`"),
+])
+def test_an_effect_without_identity_is_told(project: Project, effect: str, told: str) -> None:
+    (sentence,) = project.write(job=f"import codecs, threading\n{effect}\ndef f(x): return x").trace().unfollowed
+    assert told in sentence
+    assert "cannot be identified" in sentence
+
+
 NO_EFFECTS = [
     "import pandas as pd\nrows = pd.DataFrame()\nrows['a'] = {0}",
     "import pytest\n@pytest.mark.parametrize('a', [{0}])\ndef test(a): return {0}",

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -25,7 +26,6 @@ from typing import Any
 from helix_spark.signature.functions.source import read_lines
 from helix_spark.signature.objects.identity import identity
 from helix_spark.signature.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
-from helix_spark.signature.objects.typing_objects import is_class
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""
@@ -47,7 +47,7 @@ class ImportEffect:
     names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Module:
     """A module of the project as it was imported.
 
@@ -77,19 +77,31 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
     while waiting:
         module = _module(one) if (one := waiting.pop()) not in seen else None
         seen.add(one)
-        for statement in _outside_functions(module.statements) if module is not None else ():
-            assert module is not None
-            waiting += _imported_by(statement, module)
-            if isinstance(statement, _Definition):
-                yield from _decorations(statement, module)
-            elif _is_effect(statement, module.names, frozenset()):
-                yield ImportEffect(_function(module, [statement]))
+        if module is not None:
+            is_whole = isinstance(module.spec, ModuleSpec) and not getattr(module.spec, "_initializing", False)
+            effects, imports = _scan(module) if is_whole else _scan.__wrapped__(module)
+            waiting += imports
+            yield from effects
 
 
 def module_of_file(file: str) -> str:
     """Return the name of the module that is loaded from a file; empty if there is none."""
     loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
     return next((name for name, names in loaded if names.get("__file__") == file), "")
+
+
+@lru_cache(maxsize=4096)
+def _scan(module: _Module) -> tuple[tuple[ImportEffect, ...], tuple[str, ...]]:
+    """Return the effects of a module, and the names of what it imports."""
+    effects: list[ImportEffect] = []
+    imports: list[str] = []
+    for statement in _outside_functions(module.statements):
+        imports += _imported_by(statement, module)
+        if isinstance(statement, _Definition):
+            effects += _decorations(statement, module)
+        elif _is_effect(statement, module.names, frozenset()):
+            effects.append(ImportEffect(_function(module, [statement])))
+    return tuple(effects), tuple(imports)
 
 
 def _module(name: str) -> _Module | None:
@@ -167,7 +179,7 @@ def _registers(call: ast.Call, names: _Names) -> bool:
     holder = _thing(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
     given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
     return _is_librarys(holder) and (
-        is_class(holder)
+        issubclass(type(holder), type)
         or any(isinstance(node, ast.Lambda) for node in given)
         or any(isinstance(node, ast.Name) and _is_project_code(names.get(node.id)) for node in given)
     )
@@ -176,7 +188,7 @@ def _registers(call: ast.Call, names: _Names) -> bool:
 def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
     """Whether a function of the project is called that changes what a library does."""
     function = _thing(called, names)
-    if not isinstance(function, FunctionType) or function.__code__ in callers or not _is_project_code(function):
+    if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
     module = _module(function.__module__)
     written = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
@@ -230,21 +242,24 @@ def _thing(node: ast.expr, names: _Names) -> object:
                 return None
     value = names.get(node.id)
     for attribute in path:
-        if not isinstance(value, ModuleType):
+        if not issubclass(type(value), ModuleType):  # not `isinstance`, which a proxy answers itself
             break
         value = vars(value).get(attribute)
     return value
 
 
 def _is_librarys(value: object, *, of_python: bool = True) -> bool:
-    known = identity(value)
+    try:
+        known = identity(value)
+    except Exception:  # noqa: BLE001 - a proxy that answers for itself may raise anything
+        return False
     return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
 
 
 def _is_project_code(value: object) -> bool:
-    if isinstance(value, FunctionType):
+    if type(value) is FunctionType:
         return package_of_function(value) is None
-    return is_class(value) and package_of_module(value.__module__) is None
+    return issubclass(type(value), type) and package_of_module(value.__module__) is None
 
 
 def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:

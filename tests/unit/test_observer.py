@@ -28,7 +28,9 @@ def test_who_asks_for_nothing_hears_of_what_is_gone(tmp_path: Path, capsys: pyte
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         assert helix.run(workflow(3))["total"] == 36
     said = capsys.readouterr()
-    assert said.err == "warning: the stored result of 'rows' is gone; it is computed again when needed\n"
+    assert said.err == (
+        "warning: the stored result of 'rows' cannot be loaded: its folder is gone; it is computed again when needed\n"
+    )
     assert said.out == ""
 
 

@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from typing import Any
 
 from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.functions.chance_in_code import random_sql, statements_in
@@ -31,7 +32,6 @@ from helix_spark.signature.objects.references import (
     edge_to,
     package_edge,
 )
-from helix_spark.signature.objects.spark_functions import describe_udf
 from helix_spark.signature.objects.typing_objects import is_class
 from helix_spark.signature.parts import Group, encode
 
@@ -56,7 +56,7 @@ def describe(reference: Reference, home: str) -> Described:
     if isinstance(value, Shown):
         return _describe_shown(value.value, reference.label)
     if is_udf(value):
-        return describe_udf(reference)
+        return _describe_udf(reference)
     if type(value) is types.FunctionType:
         package = package_of_function(value)
         if package is None or reference.top:
@@ -92,6 +92,39 @@ def _is_visible(value: object) -> bool:
     if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
         return True
     return not is_code(value) and _is_identifiable_around_code(value)
+
+
+def _describe_udf(reference: Reference) -> Described:
+    """A function or class that is registered with Spark (`udf`, `pandas_udf`, `udtf`), by the names of pyspark's class:
+    its Python code, what it returns, how it is evaluated, whether it is deterministic.
+
+    Raises:
+        UnidentifiedError: its return type is no type of Spark.
+    """
+    given: Any = reference.value
+    udf = given.__dict__["_unwrapped"] if isinstance(given, types.FunctionType) else given
+    label = reference.label
+    return_types: list[Edge] = []
+
+    def refer(value: object, _path: str) -> bytes | None:
+        if not is_code(value):
+            return None
+        return_types.append(edge_to(value, label, role="return type"))
+        return encode("slot", str(len(return_types)))
+
+    # `returnType` asks the JVM to parse a type given as text; what was given is as good.
+    returned = canonical(udf._returnType, refer)
+    # Spark names the column after the function, where nobody gives it another name.
+    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic), str(udf._name))
+    edges: tuple[Edge, ...] = (
+        edge_to(udf.func, label, role="function", name=label),
+        edge_to(type(udf), "pyspark", role="class"),
+        *return_types,
+    )
+    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
+    declared = not udf.deterministic and type(udf).__name__ != "UserDefinedTableFunction"
+    random = (f"`{label}` is declared nondeterministic",) if declared else ()
+    return Described(Group.CODE, f"{label} (udf)", form, edges, random=random)
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:

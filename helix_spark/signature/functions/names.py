@@ -13,9 +13,9 @@ from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.signature.functions.code_form import Free, Imported, path_text
-from helix_spark.signature.functions.fields import field_of, is_plain, reference_to
+from helix_spark.signature.functions.fields import field_of, reference_to
 from helix_spark.signature.objects.classes import MODULE_INTERNALS
-from helix_spark.signature.objects.held_values import closure_of, defaults_of, is_project
+from helix_spark.signature.objects.held_values import closure_of, defaults_of
 from helix_spark.signature.objects.origin import package_of_module
 from helix_spark.signature.objects.references import Edge, Named, Reference, edge_to, package_edge
 
@@ -59,8 +59,6 @@ class Names:
             return Named(f"{name}{path_text(free.attributes)}")
         elif name in namespace:
             start = self._global(namespace, name)
-        elif _is_put_into_builtins(name):
-            start = self._found(vars(builtins)[name], name, "global", name, (id(vars(builtins)), name))
         else:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
             return Named(f"{kind}.{name}{path_text(free.attributes)}")
@@ -139,13 +137,6 @@ class Names:
 def _may_hold(module: ModuleType, name: str) -> bool:
     """Whether a module may hold another one: who asks what is no package for one asks its `__getattr__`."""
     return "__path__" in vars(module) or name in sys.modules
-
-
-def _is_put_into_builtins(name: str) -> bool:
-    """Whether somebody gave all modules a variable or a function of that name: Python itself has no data there."""
-    value = vars(builtins).get(name)
-    is_pythons = name.startswith("__") or any(value is one for one in (None, Ellipsis, NotImplemented))
-    return not is_pythons and (is_plain(value) or is_project(value))
 
 
 def _module(name: str) -> object | None:

@@ -175,6 +175,15 @@ IN_HELPERS = {
         "import pandas as pd\nif True:\n  for kind in (pd.DataFrame, pd.Series):\n    kind.hung = {0}",
         "import other\ndef f(x): return x",
     ),
+    "a loop over what is put there": (
+        "import pandas as pd\ndef g(x): return {0}\ndef h(x): return 3\n"
+        "for name, code in {{'hung': g, 'other': h}}.items():\n  setattr(pd.DataFrame, name, code)",
+        "import other\ndef f(x): return x.hung()",
+    ),
+    "a choice": (
+        "import pandas as pd\nK = {0}\nmatch K:\n  case 1:\n    pd.DataFrame.hung = 1\n  case _:\n    pass",
+        "import other\ndef f(x): return x.hung",
+    ),
     "an attempt": (
         "try:\n  import absent_\nexcept ImportError:\n  import pandas\n  pandas.DataFrame.hung = {0}",
         "import other\ndef f(x): return x",
@@ -228,6 +237,7 @@ NO_EFFECTS = [
     "import logging\nlogging.getLogger('a').debug({0})",
     "import codecs\ndef find(name): return {0}\nif __name__ == '__main__':\n  codecs.register(find)",
     "import pandas as pd\ndef hang(): pd.DataFrame.hung = {0}",
+    "import os\ndef make():\n  def g(): os.environ['HUNG_'] = '{0}'\n  return g\nmade = make()",
     "class Own: pass\nOwn.k = {0}\nTABLE = {{}}\nTABLE['k'] = {0}",
 ]
 

@@ -95,12 +95,13 @@ def _scan(module: _Module) -> tuple[tuple[ImportEffect, ...], tuple[str, ...]]:
     """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
     imports: list[str] = []
-    for statement in _outside_functions(module.statements):
-        imports += _imported_by(statement, module)
-        if isinstance(statement, _Definition):
-            effects += _decorations(statement, module)
-        elif _is_effect(statement, module.names, frozenset()):
+    for statement in module.statements:
+        inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
+        if any(_is_effect(one, module.names, frozenset()) for one in inside):
             effects.append(ImportEffect(_function(module, [statement])))
+        for one in inside:
+            imports += _imported_by(one, module)
+            effects += _decorations(one, module) if isinstance(one, _Definition) else ()
     return tuple(effects), tuple(imports)
 
 
@@ -147,10 +148,11 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
         if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
             continue
         yield one
-        if not isinstance(one, _Definition):
-            yield from _outside_functions(node for node in ast.iter_child_nodes(one) if isinstance(node, ast.stmt))
-            for handler in getattr(one, "handlers", ()):
-                yield from _outside_functions(handler.body)
+        for child in ast.iter_child_nodes(one) if not isinstance(one, _Definition) else ():
+            if isinstance(child, ast.stmt):
+                yield from _outside_functions([child])
+            elif isinstance(child, ast.ExceptHandler | ast.match_case):
+                yield from _outside_functions(child.body)
 
 
 def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
@@ -191,16 +193,16 @@ def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType])
     if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
     module = _module(function.__module__)
-    written = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
-    inside = [node for one in written if one.name == function.__name__ for node in ast.walk(one)]
+    texts = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
+    inside = [*_outside_functions(one for text in texts if text.name == function.__name__ for one in text.body)]
     around = function.__globals__ | dict(_imported_in(inside))
     callers |= {function.__code__}
-    return any(_is_effect(node, around, callers) for node in inside if isinstance(node, ast.stmt))
+    return any(_is_effect(one, around, callers) for one in inside)
 
 
-def _imported_in(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, object]]:
+def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
     """The names that import statements bind to modules, and to what is in them."""
-    for one in nodes:
+    for one in statements:
         if isinstance(one, ast.Import):
             for alias in one.names:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]

@@ -21,6 +21,7 @@ from helix_spark.program.program_text import NeedsClassic, needs_classic
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.records import IterationRecord
     from helix_spark.iteration.audit import Audit
     from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.plain_program import PlainProgram
@@ -232,11 +233,10 @@ def end_program(
         return
     from helix_spark.iteration.tracker import finished_on_record
     from helix_spark.iteration.tracker import tell as tell_tracker
-    from helix_spark.program.program_record import record_run
-    from helix_spark.program.viewed_answers import run_text
-
     try:
-        recorded = record_run(program, error)
+        recorded = _recorded(program, error)
+        from helix_spark.program.viewed_answers import run_text
+
         if recorded is not None and not quiet:
             tell(run_text(program, recorded))
         if recorded is not None and tracker is not None:
@@ -249,6 +249,21 @@ def end_program(
         program.close()
         if tracker is not None:
             tracker.close()
+
+
+def _recorded(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
+    """Record a program that has ended, also where an interrupt comes meanwhile: as interrupted, and without storing
+    what it computed. Raises that interrupt."""
+    try:
+        from helix_spark.program.program_record import record_run
+
+        return record_run(program, error)
+    except KeyboardInterrupt as interrupt:
+        ignore_termination()
+        from helix_spark.program.program_record import record_run
+
+        record_run(program, interrupt)
+        raise
 
 
 def _check_reuses(path: Path, arguments: Sequence[str], catalog: str) -> None:

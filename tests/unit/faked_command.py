@@ -1,6 +1,7 @@
 """The command `helix` with a server of Spark Connect in its own process: `faked_command.py WORDS`.
 
-What the server is to do is in the variable FAKED: ``slow`` has each query wait for a minute.
+What happens is in the variable FAKED: ``slow`` has each query wait for a minute, ``keeping`` has what a run computed
+take as long to be stored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from program_fakes import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.engine.spark import connect_server
+from helix_spark.program import program_record
 from helix_spark.program.program_server import ProgramServer
 
 
@@ -65,6 +67,13 @@ class KeptServer:
         Path("stopped").touch()
 
 
+def keep_slowly(*_: Any) -> dict[str, Any]:
+    """Store nothing, in a minute."""
+    Path("keeping").touch()
+    time.sleep(60)
+    return {}
+
+
 def run_command(path: Path, arguments: Sequence[str], place: Any) -> list[str]:
     """The command of a run of `helix watch`."""
     return [sys.executable, str(Path(__file__).resolve()), "run", str(path)]
@@ -76,6 +85,8 @@ def faked(words: Sequence[str]) -> None:
     ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
     connect_server.ConnectServer = KeptServer  # type: ignore[misc, assignment]
     watching._command = run_command
+    if os.environ["FAKED"] == "keeping":
+        program_record.keep_results = keep_slowly
     sys.argv = ["helix", *words]
     main()
 

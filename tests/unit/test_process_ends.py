@@ -90,6 +90,17 @@ def test_a_run_that_is_interrupted_says_so_and_is_recorded(
     assert statuses(tmp_path) == [("interrupted", why)]
 
 
+def test_an_interrupt_while_results_are_stored_has_the_run_recorded_without_them(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(WAITS)
+    process = start(tmp_path, "run", "waits.py", behaviour="keeping")
+    wait_until(tmp_path / "keeping", process)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 143, printed
+    assert "Traceback" not in printed
+    assert statuses(tmp_path) == [("interrupted", "by SIGTERM")]
+
+
 @pytest.mark.long
 def test_a_watch_interrupts_a_run_after_a_save_and_ends_with_it_by_sigterm(tmp_path: Path) -> None:
     program, asked = tmp_path / "waits.py", tmp_path / "asked"

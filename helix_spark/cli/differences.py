@@ -90,7 +90,7 @@ def _code(view: ComparisonView) -> None:
 def _metrics_json(compared: Comparison) -> dict[str, Any]:
     before, after = compared.metrics
 
-    def told(name: str) -> dict[str, Any]:
+    def metric_json(name: str) -> dict[str, Any]:
         old, new, alike = before.values.get(name), after.values.get(name), after.measured_alike(name, before)
         return {
             "before": old, "after": new, "better": after.direction(name) or None,
@@ -99,7 +99,7 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
             "change": new - old if alike and old is not None and new is not None else None,
         }
 
-    return {name: told(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
+    return {name: metric_json(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
 
 
 def _tables_json(tables: Mapping[str, TableDifference]) -> dict[str, Any]:

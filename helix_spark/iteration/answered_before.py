@@ -108,8 +108,8 @@ class AnsweredBefore:
         made = as_built(node, capture(operator.call, operator.given, Action(node.name, watched=False), answers))
         return None if made is node else self.declared(made, inputs)
 
-    def told(self, identity: str) -> str:
-        """The text of an answer; empty if there is none."""
+    def answer_text(self, identity: str) -> str:
+        """Return the text of an answer; empty if there is none."""
         if (fresh := self._fresh.get(identity)) is not None:
             return fresh.text
         found = self._read.of(identity)
@@ -161,7 +161,7 @@ class FunctionQuestion:
 
     def answer(self) -> Sequence[Any] | None:
         """What is on record, as a server's messages; None if nothing is."""
-        text = self.before.told(self.identity)
+        text = self.before.answer_text(self.identity)
         try:
             return answer_of_text(_FORMS[self.asks], text) if text else None
         except StrangeAnswerError as error:

@@ -17,7 +17,7 @@ from helix_spark.planner.problem import State
 
 def note_provenance(run: Run) -> Run:
     """Reads the file that declares the workflow at once, for it may be edited while the run goes on."""
-    return replace(run, provenance=Provenance.of(run.workflow.where))
+    return replace(run, provenance=Provenance.read(run.workflow.where))
 
 
 def say_who_else_declares(run: Run) -> Run:

@@ -43,8 +43,8 @@ class Provenance:
     _git: subprocess.Popen[str] | None
 
     @classmethod
-    def of(cls, where: Location | None) -> Provenance:
-        """Reads the file at a location, and asks git about it without waiting for what it says."""
+    def read(cls, where: Location | None) -> Provenance:
+        """Read the file at a location, and query git about it without waiting for its answer."""
         path = Path(where.file).absolute() if where is not None else None
         if path is None or not path.is_file():
             return cls(None, None, "", None)

@@ -79,22 +79,22 @@ class RecalledPlans:
         return replace(found, calls=_SOON)
 
     @cached_property
-    def _told(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is on record, by what it is of."""
+    def _recorded_plans(self) -> Mapping[str, Mapping[str, Any]]:
+        """The recorded plans, by what they are of."""
         told = {question: mapping(text) for question, text in self.answers.notes().items()}
         return {question: one for question, one in told.items() if is_like(one, _SLOW)}
 
     @cached_property
     def _slow(self) -> frozenset[str]:
         """Names of the nodes whose functions were slow to call."""
-        return frozenset(one["slow"] for one in self._told.values())
+        return frozenset(one["slow"] for one in self._recorded_plans.values())
 
     def _recalled_or_called(self, node: Node, given: StandIns) -> CapturedFunction | NotCaptured:
         try:
             identity = self._identity(node, given)
         except SignatureError as error:
             return _each_time(called(node, given), error.what)
-        told = self._told.get(identity.digest, {})
+        told = self._recorded_plans.get(identity.digest, {})
         on_record = None if identity.doubts else _recalled(told, node, given)
         if on_record is not None and node.name not in self.distrusted:
             return on_record

@@ -88,18 +88,18 @@ class Comparison(Displayed):
     @property
     def added(self) -> tuple[str, ...]:
         """Names of nodes."""
-        return self._of("added")
+        return self._names_of("added")
 
     @property
     def removed(self) -> tuple[str, ...]:
         """Names of nodes."""
-        return self._of("removed")
+        return self._names_of("removed")
 
     @property
     def nodes(self) -> dict[str, tuple[Change, ...]]:
         """Name of a node that has another result -> the fields that changed; none for a node that was drawn anew, or
         only changed through its inputs."""
-        return {name: self.differences[name].changes for name in self._of("changed", "drawn", "affected")}
+        return {name: self.differences[name].changes for name in self._names_of("changed", "drawn", "affected")}
 
     @property
     def rewritten(self) -> dict[str, tuple[Change, ...]]:
@@ -137,7 +137,7 @@ class Comparison(Displayed):
         """How a node of either iteration differs."""
         return self.differences[name].sort
 
-    def _of(self, *sorts: Sort) -> tuple[str, ...]:
+    def _names_of(self, *sorts: Sort) -> tuple[str, ...]:
         return tuple(name for name, one in self.differences.items() if one.sort in sorts)
 
     def __str__(self) -> str:

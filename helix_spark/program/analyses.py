@@ -72,7 +72,7 @@ class Analyses:
         Raises:
             AnalysisException: Spark refuses it.
         """
-        step = self.steps.of(frame)
+        step = self.steps.note_frame(frame)
         if step.is_open or self.steps.kinds[step.number] is not None:
             return step
         identity = digest("analysis", str(PROGRAM_FORMAT), self.steps.signer.around, step.identity)

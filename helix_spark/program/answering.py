@@ -400,7 +400,7 @@ class Answerer:
 
     def _analysed(self, question: Question, request: Any) -> Any:
         """Ask Spark of a plan. It is no question of the author's, but the start that it may need is waited for."""
-        if self.served.told:
+        if self.served.is_informed:
             return self.served.ask(question, request)[0]
         return self._waited_for(question, request, caller())[0][0]
 

@@ -61,7 +61,7 @@ class FrameSteps:
     _frames: dict[int, weakref.ref[Any]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def of(self, frame: Any) -> FrameStep:
+    def note_frame(self, frame: Any) -> FrameStep:
         """Note the steps of a table that are new, and return its last one."""
         with self._lock:
             self.client = frame._session.client

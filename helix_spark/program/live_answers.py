@@ -24,7 +24,7 @@ class LiveAnswers:
 
     @staticmethod
     def of(environ: Mapping[str, str]) -> LiveAnswers | None:
-        """Those that this process is told of; None where it is told of none."""
+        """Return the answers whose folder the environment names; None where it names none."""
         folder = environ.get(LIVE_VARIABLE)
         return LiveAnswers(Path(folder)) if folder else None
 

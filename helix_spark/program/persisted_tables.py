@@ -26,7 +26,7 @@ class PersistedTable:
         caller: where it says so.
         question: which result it is, once it is needed.
         stored: as it was stored, while that stands in for it; None where it is computed.
-        told: whether the server knows that it is to be kept.
+        is_registered: whether the server knows that it is to be kept.
         started, seconds: of the question for which it was computed, as `time.perf_counter()` has it; 0.0 before.
         given_up: whether the program wants it no more.
         forgotten: whether the server does not keep it any more either.
@@ -36,7 +36,7 @@ class PersistedTable:
     caller: Caller
     question: Question | None = None
     stored: StoredTable | None = None
-    told: bool = False
+    is_registered: bool = False
     started: float = 0.0
     seconds: float = 0.0
     given_up: bool = False
@@ -52,12 +52,12 @@ class PersistedTable:
 
     def may_differ(self) -> bool:
         """Return whether the server keeps it, and might compute other rows another time."""
-        is_kept = self.told and self.stored is None and not self.given_up
+        is_kept = self.is_registered and self.stored is None and not self.given_up
         return is_kept and self.question is not None and bool(self.question.chance)
 
     def compute(self) -> None:
-        """Nothing stands in for it any more."""
-        self.stored, self.told = None, False
+        """Compute the table: no stored one takes its place any more."""
+        self.stored, self.is_registered = None, False
 
     def is_stored_for(self, what: Any, *, as_files: bool) -> bool:
         """Whether what stands in for it has all that a message asks of it.
@@ -71,7 +71,7 @@ class PersistedTable:
     @property
     def is_computed(self) -> bool:
         """Whether the server computed it in this run."""
-        return self.told and self.stored is None and self.seconds > 0.0
+        return self.is_registered and self.stored is None and self.seconds > 0.0
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class PersistedTables:
     _tables: dict[int, PersistedTable] = field(default_factory=dict)
 
     def persist(self, number: int, request: Any, caller: Caller) -> None:
-        """The program wants a table kept: where it is run, it is."""
+        """Note that the program wants a table kept. It is, once it is computed."""
         known = self._tables.get(number)
         if known is None or known.forgotten:
             self._tables[number] = PersistedTable(request, caller)
@@ -89,7 +89,7 @@ class PersistedTables:
             known.given_up = False
 
     def unpersist(self, number: int) -> list[PersistedTable]:
-        """It does not any more. Returns the tables that the server is to forget."""
+        """Note that the program does not want a table any more. Return the tables that the server is to forget."""
         table = self._tables.get(number)
         if table is None or table.given_up:
             return []
@@ -98,12 +98,12 @@ class PersistedTables:
         gone = [table] if not table.is_computed else held_back[:-MOST_HELD_BACK]
         for one in gone:
             one.forgotten = True
-        return [one for one in gone if one.told]
+        return [one for one in gone if one.is_registered]
 
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
         for table in self:
-            table.told = False
+            table.is_registered = False
             table.forgotten = table.forgotten or table.given_up
 
     def numbered(self, number: int) -> PersistedTable | None:
@@ -118,8 +118,8 @@ class PersistedTables:
     def __iter__(self) -> Iterator[PersistedTable]:
         return iter(tuple(self._tables.values()))
 
-    def of(self, message: Any) -> PersistedTable | None:
-        """The table that a message is the relation of, also one that is not kept any more."""
+    def table_of(self, message: Any) -> PersistedTable | None:
+        """Return the table that a message is the relation of, also one that is not kept any more."""
         return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
 
     def needed(self, what: Any) -> Iterator[PersistedTable]:
@@ -127,7 +127,7 @@ class PersistedTables:
         waiting, seen = [what] if self._tables else [], set()
         while waiting:
             one = waiting.pop()
-            table = self.of(one)
+            table = self.table_of(one)
             if table is not None and not table.forgotten:
                 if table.relation.common.plan_id not in seen:
                     seen.add(table.relation.common.plan_id)
@@ -143,7 +143,7 @@ class PersistedTables:
             for table in self.needed(what) if table.stored is not None
         }
 
-    def as_told(self, table: PersistedTable) -> dict[int, Any]:
+    def as_registered(self, table: PersistedTable) -> dict[int, Any]:
         """By their ids, what stands in for a table, or for some in it, where the server was told to keep it."""
         if table.stored is not None:
             return {table.relation.common.plan_id: stand_in(table.relation, table.stored)}

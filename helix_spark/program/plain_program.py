@@ -153,7 +153,7 @@ class PlainProgram:
         asked = [] if self.answerer is None else self.answerer.asked
         record = Unread(self.record) if self.mode == "audit" else self.record
         self.answerer = Answerer(
-            signer, record, self.server, _told(options), self.tell, self.rerun_effects, self.mode,
+            signer, record, self.server, _own_settings(options), self.tell, self.rerun_effects, self.mode,
             self.live if self.mode == "run" else None, asked, self.following,
         )
         session = open_session(self.answerer, initial, address)
@@ -225,7 +225,7 @@ class PlainProgram:
                 await_threads(before)
 
 
-def _told(options: Mapping[str, str]) -> dict[str, str]:
+def _own_settings(options: Mapping[str, str]) -> dict[str, str]:
     """The settings that a program gave its session, which it may ask for again."""
     return _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
 

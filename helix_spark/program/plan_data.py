@@ -84,14 +84,14 @@ class DataVersions:
 
     def of_source(self, source: Any) -> PlanRead:
         """Of a `Read.DataSource`. Raises UnknownDataError."""
-        return self._of(self._source(source.format or "parquet", source.paths, dict(source.options)))
+        return self._read_version(self._source(source.format or "parquet", source.paths, dict(source.options)))
 
     def of_table(self, name: str) -> PlanRead:
         """Of a table that is named by its path, as in ``delta.`/data/table` ``. Raises UnknownDataError."""
         found = _PATH_IN_SQL.fullmatch(name)
         if found is None:
             raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
-        return self._of(self._source(found["format"], [found["path"]], {}))
+        return self._read_version(self._source(found["format"], [found["path"]], {}))
 
     def of_folder(self, path: str) -> PlanRead:
         """Of all files at a path. Raises UnknownDataError."""
@@ -122,7 +122,7 @@ class DataVersions:
                 return FileSource("text", placed, options=tuple(sorted(kept.items())))
         raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
 
-    def _of(self, source: FileSource | DeltaSource) -> PlanRead:
+    def _read_version(self, source: FileSource | DeltaSource) -> PlanRead:
         with self._lock:
             before = self._known.get(source)
             try:

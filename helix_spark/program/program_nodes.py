@@ -69,7 +69,7 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
     found: dict[str, None] = {}
     while waiting:
         one: Any = waiting.pop()
-        table = tables.of(one)
+        table = tables.table_of(one)
         if table is not None and table.question is not None:
             found[table.question.identity] = None
             continue

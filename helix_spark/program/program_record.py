@@ -51,7 +51,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     last, before = run_before(catalog, program.name), parts_before(program)
     begun = begun_run(program)
     try:
-        provenance = Provenance.of(Location(str(program.path), 1))
+        provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
         ended = provenance.stamped(replace(

@@ -48,7 +48,7 @@ class RecordedAnswers:
     def answer(self, identity: str) -> str | None:
         if identity in self._refused:
             return None
-        found = self._of(identity)
+        found = self._read_record(identity)
         if found is not None and found.doubt:
             return None
         known = None if found is None else found.answer or None
@@ -71,11 +71,11 @@ class RecordedAnswers:
             )
 
     def doubt(self, identity: str) -> str:
-        found = self._of(identity)
+        found = self._read_record(identity)
         return "" if found is None else found.doubt
 
     def left(self, identity: str) -> str | None:
-        found = self._of(identity)
+        found = self._read_record(identity)
         return None if found is None else found.left or None
 
     def seconds(self, identity: str) -> float:
@@ -88,7 +88,7 @@ class RecordedAnswers:
 
     def reads(self, code: str) -> str:
         """What a Python function was seen to read in workers, as a text; empty if nothing is on record."""
-        found = self._of(reads_of(code))
+        found = self._read_record(reads_of(code))
         return "" if found is None else found.answer
 
     def model(self, identity: str) -> tuple[str, str] | None:
@@ -128,7 +128,7 @@ class RecordedAnswers:
             self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
         return self._read
 
-    def _of(self, identity: str) -> AnswerRecord | None:
+    def _read_record(self, identity: str) -> AnswerRecord | None:
         found = self._answers.of(identity)
         self._tell_of_misfits()
         return found

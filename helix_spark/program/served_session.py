@@ -71,7 +71,7 @@ class ServedSession:
     _held: list[PlanRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    told: bool = False
+    is_informed: bool = False
     is_over: bool = False
     at_first: Callable[[], None] = lambda: None
 
@@ -105,11 +105,11 @@ class ServedSession:
 
     def _informed(self) -> Any:
         """Return the stub of a server that runs, after it has been told what the program's session holds."""
-        if self.told and (how := self.server.how_ended()):
+        if self.is_informed and (how := self.server.how_ended()):
             self._start_again(how)
         stub = self.server.stub()
-        if not self.told:
-            self.told = True
+        if not self.is_informed:
+            self.is_informed = True
             self.at_first()
             for request in list(self.signer.state.requests):
                 if callable(request):
@@ -134,7 +134,7 @@ class ServedSession:
             raise server_ended(f"{how}, and with it went {lost}" if lost else how)
         self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
         self.server.drop()
-        self.told = False
+        self.is_informed = False
         self._resolved.clear()
         self._shared.lose_all()
         self.tables.lose_all()
@@ -155,7 +155,7 @@ class ServedSession:
 
     def _sent_sharing(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, which is made of what others were made of, where that is kept."""
-        shared = self._shared.of(question, self.tables) if is_run(request) else None
+        shared = self._shared.subplan_for(question, self.tables) if is_run(request) else None
         if shared is None:
             return self.send(request)
         try:
@@ -174,11 +174,11 @@ class ServedSession:
         import pyspark.sql.connect.proto as pb
 
         with self.turn(f"shared {id(shared)}"):
-            if not shared.told:
+            if not shared.is_registered:
                 asking = ours(pb.AnalyzePlanRequest, request)
                 asking.persist.relation.CopyFrom(shared.relation)
                 self.send(asking)
-                shared.told = True
+                shared.is_registered = True
         self._forget_shared(self._shared.beyond(), request)
 
     def _forget_shared(self, gone: Sequence[SharedSubplan], request: Any) -> None:
@@ -268,8 +268,8 @@ class ServedSession:
                 self._look_up(table)
             if table.stored is not None and not table.is_stored_for(what, as_files=as_files):
                 table.compute()
-            if not table.told:
-                table.told = True
+            if not table.is_registered:
+                table.is_registered = True
                 self.send(table.request)
             if table.stored is None and not table.seconds:
                 computed.append(table)
@@ -305,7 +305,7 @@ class ServedSession:
         """
         import pyspark.sql.connect.proto as pb
 
-        if not self.told or self.server.how_ended():
+        if not self.is_informed or self.server.how_ended():
             return
         asking = ours(pb.InterruptRequest, like)
         asking.interrupt_type = pb.InterruptRequest.INTERRUPT_TYPE_ALL
@@ -338,7 +338,7 @@ class ServedSession:
                 self._forget(table)
 
     def _forget(self, table: PersistedTable) -> None:
-        self._keep_no_longer(table.relation, table.request, self.tables.as_told(table))
+        self._keep_no_longer(table.relation, table.request, self.tables.as_registered(table))
 
     def _keep_no_longer(self, relation: Any, like: Any, stand_ins: Mapping[int, Any]) -> None:
         """Has the server keep a relation no longer.

@@ -63,7 +63,8 @@ class SessionCommands:
         pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
         self.note_settings(new, request)
-        if self.served.told or any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new):
+        is_static = any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new)
+        if self.served.is_informed or is_static:
             return self.served.send(request)[0]  # Spark says which of its own may be set
         self.signer.state.requests.append(request)
         return pb.ConfigResponse()
@@ -147,14 +148,14 @@ class SessionCommands:
 
     def list_files(self, step: FrameStep, request: Any) -> None:
         """Have the server list the files of a step that was just built: later ones are not the step's."""
-        if step.lists == "source" and self.served.told:
+        if step.lists == "source" and self.served.is_informed:
             self.served.list_files(request)
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan, request)
 
     def change(self, request: Any) -> list[Any]:
         """Have the server do the same, once it is there."""
-        if self.served.told:
+        if self.served.is_informed:
             self.served.send(request)
         self.signer.state.requests.append(request)
         return []
@@ -186,7 +187,7 @@ class SessionCommands:
         if not self.served.keeps(step.number):
             relation = written(plan, self.steps.client)
             keep = partial(self.served.keep_analysed, step.number, relation, request, lambda: step.plan() is not None)
-            if self.served.told:
+            if self.served.is_informed:
                 keep()
             self.signer.state.requests.append(keep)
 

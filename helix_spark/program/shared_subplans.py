@@ -29,13 +29,13 @@ class SharedSubplan:
     Attributes:
         relation: as it was first sent. Spark knows it again by its id and all that is in it.
         table: that it is made of.
-        told: whether the server knows that it is to be kept.
+        is_registered: whether the server knows that it is to be kept.
         refused: whether Spark could not compute it as a whole.
     """
 
     relation: Any
     table: PersistedTable
-    told: bool = False
+    is_registered: bool = False
     refused: bool = False
 
     def within(self, request: Any) -> Any:
@@ -66,9 +66,8 @@ class SharedSubplans:
         if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
             self._noted[question.identity] = part
 
-    def of(self, question: Question, tables: PersistedTables) -> SharedSubplan | None:
-        """What the server is to keep for a question that was noted, as another one is made of it, too; None if there is
-        nothing."""
+    def subplan_for(self, question: Question, tables: PersistedTables) -> SharedSubplan | None:
+        """Return what the server is to keep for a noted question, as another is made of it, too; None if nothing."""
         part = shared_part(question.what)
         table = None if part is None else self._made_of(part, tables)
         if table is None:
@@ -89,23 +88,23 @@ class SharedSubplans:
 
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
-        self._forgotten(self._told())
+        self._forgotten(self._registered())
 
     def beyond(self) -> list[SharedSubplan]:
         """Those that the server is to forget, as there are too many."""
-        return self._forgotten(self._told()[:-MOST_KEPT])
+        return self._forgotten(self._registered()[:-MOST_KEPT])
 
     def made_of(self, table: PersistedTable) -> list[SharedSubplan]:
         """Those that the server is to forget with a table."""
-        return self._forgotten([one for one in self._told() if one.table is table])
+        return self._forgotten([one for one in self._registered() if one.table is table])
 
-    def _told(self) -> list[SharedSubplan]:
+    def _registered(self) -> list[SharedSubplan]:
         with self._lock:
-            return [one for one in self._kept.values() if one.told]
+            return [one for one in self._kept.values() if one.is_registered]
 
     def _forgotten(self, gone: list[SharedSubplan]) -> list[SharedSubplan]:
         for one in gone:
-            one.told = False
+            one.is_registered = False
         return gone
 
     def _made_of(self, relation: Any, tables: PersistedTables) -> PersistedTable | None:
@@ -115,7 +114,7 @@ class SharedSubplans:
             if not self._maps_rows(part.ml_relation.transform):
                 return None
             part = below
-        table = tables.of(part)
+        table = tables.table_of(part)
         return None if table is None or table.given_up else table
 
     def _maps_rows(self, transform: Any) -> bool:

@@ -43,7 +43,7 @@ class WatchedFunctions:
 
     def identity(self, code: str) -> str:
         """Return the identity of what a function is known to read, as it is now; empty where it reads nothing."""
-        seen = self._of(code)
+        seen = self._seen_by(code)
         if not seen.reads:
             return ""
         now = seen.now()
@@ -71,7 +71,7 @@ class WatchedFunctions:
             if unknown := self.unknown(code):
                 return unknown[0]
             if after != before:
-                read = _named(self._of(code))
+                read = _named(self._seen_by(code))
                 return f"has Python code in it that reads {read}, which is new, or was changed meanwhile"
         return ""
 
@@ -89,12 +89,12 @@ class WatchedFunctions:
     def _learn(self, code: str, seen: Seen) -> None:
         if seen.chance or seen.outside:
             self._doubts[code] = f"has Python code in it that {(*seen.chance, *seen.outside)[0]}"
-        known = self._of(code)
+        known = self._seen_by(code)
         if seen.reads and not known.agrees(seen):
             self._known[code] = known | seen
             self._learned.add(code)
 
-    def _of(self, code: str) -> Seen:
+    def _seen_by(self, code: str) -> Seen:
         if code not in self._known:
             self._known[code] = self._read(code)
         return self._known[code]

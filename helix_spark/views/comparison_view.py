@@ -159,15 +159,15 @@ def comparison_view(
     shown = tuple(node for node in found if whole or node.differs)
     commits = [commit_text(record) for record in (before, after)]
 
-    def told(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+    def keep_differing(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
         return tuple(pair for pair in pairs if whole or pair.differs)
 
     recorded, timed = not compared.unrecorded, _timed(compared)
     return ComparisonView(
         after.workflow, before.number, after.number, whole, compared.unrecorded,
-        told(_pairs(mapping(before.parameters), mapping(after.parameters))),
-        told(_outputs(*compared.metrics)) if recorded else (),
-        told(_pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
+        keep_differing(_pairs(mapping(before.parameters), mapping(after.parameters))),
+        keep_differing(_outputs(*compared.metrics)) if recorded else (),
+        keep_differing(_pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
         _seconds("seconds to answer", before.seconds, after.seconds), timed[:MOST_TIMED],
         max(0, len(timed) - MOST_TIMED), shown, len(found) - len(shown),
         _graph(compared, found, shown), diff_lines(compared.file_diff[2:]), tables,

@@ -61,7 +61,7 @@ def run(job: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 def stamp(job: Path) -> IterationRecord:
     record = IterationRecord("0" * 32, "one", 1, "done", 0.0)
-    return Provenance.of(Location(str(job), 5)).stamped(record)
+    return Provenance.read(Location(str(job), 5)).stamped(record)
 
 
 def test_two_files_of_one_workflow_name_are_told_once(run: Callable[..., Result], job: Path) -> None:
@@ -76,7 +76,7 @@ def test_two_files_of_one_workflow_name_are_told_once(run: Callable[..., Result]
 
 def test_a_file_that_moved_or_was_checked_out_is_not_another_one(job: Path) -> None:
     def told(path: Path) -> str:
-        return Provenance.of(Location(str(path), 5)).declared_elsewhere(stamp(job))
+        return Provenance.read(Location(str(path), 5)).declared_elsewhere(stamp(job))
 
     moved = job.with_name("moved.py")
     moved.write_text(JOB)
@@ -90,16 +90,16 @@ def test_a_file_that_moved_or_was_checked_out_is_not_another_one(job: Path) -> N
     assert told(link) == ""
     last = stamp(job)
     job.write_text("from moved import one")
-    assert Provenance.of(Location(str(moved), 5)).declared_elsewhere(last) == "", "it declares no such workflow now"
+    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(last) == "", "it declares no such workflow now"
     job.unlink()
-    assert Provenance.of(Location(str(moved), 5)).declared_elsewhere(last) == ""
-    assert Provenance.of(Location(str(moved), 5)).declared_elsewhere(None) == ""
+    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(last) == ""
+    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(None) == ""
 
 
 def test_a_file_that_an_editor_is_about_to_replace_fails_no_run(job: Path) -> None:
     moved = job.with_name("moved.py")
     moved.write_text(JOB)
-    found = Provenance.of(Location(str(moved), 5))
+    found = Provenance.read(Location(str(moved), 5))
     moved.unlink()
     assert found.declared_elsewhere(stamp(job)) == ""
 
@@ -144,14 +144,14 @@ def test_a_git_that_takes_long_is_done_without(job: Path, monkeypatch: pytest.Mo
 
 
 def test_a_notebook_has_no_file() -> None:
-    found = Provenance.of(Location("<ipython-input-1>", 1))
+    found = Provenance.read(Location("<ipython-input-1>", 1))
     assert found.file_record() is None
     assert found.stamped(IterationRecord("0" * 32, "w", 1, "done", 0.0)).file == ""
 
 
 def test_a_long_file_is_known_by_its_digest_alone(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "LONGEST_FILE", 10)
-    found = Provenance.of(Location(str(job), 1))
+    found = Provenance.read(Location(str(job), 1))
     assert found.file_record() is None
     assert len(found.digest) == 64
 

@@ -41,7 +41,7 @@ query."""
 
 
 def describe(reference: Reference, home: str) -> Described:
-    """What the part of a thing is made of. `home` as for `describe_function`.
+    """Describe one thing, as a part of a signature. `home` as for `describe_function`.
 
     Raises:
         UnidentifiedError: it cannot be told apart from others.
@@ -50,7 +50,7 @@ def describe(reference: Reference, home: str) -> Described:
     value = reference.value
     if isinstance(value, Package):
         form = encode("package", value.name, value.version, value.content)
-        return Described(Group.PACKAGE, value.name, form, _seen_of(value), shown=value.version)
+        return Described(Group.PACKAGE, value.name, form, _visible_in(value), shown=value.version)
     if isinstance(value, Outside):
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
     if isinstance(value, Shown):
@@ -73,15 +73,14 @@ def describe(reference: Reference, home: str) -> Described:
 
 
 def _describe_shown(function: types.FunctionType, label: str) -> Described:
-    """What whoever is handed a function may see of it: its name, its parameters, and what its annotations mean."""
+    """Describe what code that is handed a function may see of it: its name, parameters, and annotations."""
     called = f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
     hints = edge_to(dict(hints_of(function)), f"{label}.__annotations__", role="annotations", owner=label)
     return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (Named(called), hints))
 
 
-def _seen_of(package: Package) -> tuple[Edge, ...]:
-    """What is seen from outside of a compiled module of the project: classes that it extends, modules that it imports,
-    data."""
+def _visible_in(package: Package) -> tuple[Edge, ...]:
+    """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
     found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
     edges = describe_module(Reference(found[0], package.name)).edges if found else ()
     return tuple(edge for edge in edges if isinstance(edge, Named) or _is_visible(edge.value))
@@ -147,7 +146,7 @@ def _is_identifiable_around_code(value: object) -> bool:
 
 
 def _inner(value: object) -> list[tuple[str, object]] | None:
-    """What an object made around code is made of; None for all else."""
+    """Return what an object around code is made of; None for any other object."""
     match value:
         case types.MethodType():
             return [("method", value.__func__), ("self", value.__self__)]

@@ -36,8 +36,8 @@ module's names or its class."""
 def reach_lazily(
     roots: Sequence[Edge], *, node: str, where: Location | None, home: str, stages: dict[str, int] | None = None
 ) -> Reached:
-    """As `reach`, where a variable whose value has no identity counts as None: a lock, a session, a pool. Unless code
-    that is reached has made it, the result is never reused."""
+    """Describe everything the roots reach, as `reach` does. A variable whose value has no identity (a lock, a session,
+    a pool) counts as None. Unless code that is reached has made it, the result is never reused."""
     refused: dict[_Variable, UnidentifiedVariableError] = {}
     walk = partial(reach, node=node, where=where, home=home)
     while True:
@@ -71,7 +71,7 @@ def reach_lazily(
 
 
 def _filler(name: str, met: Iterable[object]) -> FunctionType | None:
-    """The function that assigns a variable, if it is the only one and makes the value of nothing that it is given."""
+    """Return the function that assigns a variable, if it is the only one and makes the value of no argument."""
     functions = [one for one in met if isinstance(one, FunctionType)]
     codes = [(one, code) for one in functions for code in (one.__code__, *nested(one.__code__))]
     assigning = [(one, code) for one, code in codes if any(_bases(code, name))]
@@ -84,7 +84,7 @@ def _filler(name: str, met: Iterable[object]) -> FunctionType | None:
 
 
 def _bases(code: CodeType, name: str) -> Iterator[str]:
-    """Of each assignment of a global or an attribute of a name: of what variable it is an attribute, or ``global``."""
+    """Yield for each assignment of a name the variable of which it is an attribute, or ``global``."""
     before: object = None
     for step in instructions(code):
         if step.value == name and step.name in ("STORE_GLOBAL", "STORE_ATTR"):
@@ -93,13 +93,13 @@ def _bases(code: CodeType, name: str) -> Iterator[str]:
 
 
 def _is_assigned_elsewhere(name: str, filler: FunctionType) -> bool:
-    """Whether other code than a function may have assigned a variable of a name, as far as texts tell."""
+    """Return whether other code than a function may have assigned a variable of a name, as far as texts tell."""
     code, main = filler.__code__, vars(sys.modules["__main__"])
     own = "".join(read_lines(code.co_filename))
     lines = range(code.co_firstlineno, max(line or 0 for _, _, line in code.co_lines()) + 1)
     cells = [str(cell) for cell in main["In"]] if isinstance(main.get("In"), list) else []
     if not own or (hasattr(sys, "ps1") and not cells):
-        return True  # what somebody types is kept nowhere
+        return True  # what is typed is kept nowhere
     others = ["".join(read_lines(file)) for file in _files() if file != code.co_filename]
     texts = [(own, True, lines), *((cell, filler.__globals__ is main, range(0)) for cell in cells if cell != own)]
     texts += [(text, False, range(0)) for text in others]
@@ -107,8 +107,8 @@ def _is_assigned_elsewhere(name: str, filler: FunctionType) -> bool:
 
 
 def _may_assign(text: str, name: str, is_own: bool, but: range) -> bool:
-    """Whether a text may assign something other than None to a variable or attribute of a name, or says the name as a
-    text or a keyword, by which others may.
+    """Return whether a text may assign something other than None to a variable or attribute of a name, or holds the
+    name as a text or a keyword, by which other code may.
 
     Args:
         is_own: whether its variables are those of the module in question.
@@ -139,7 +139,7 @@ def _may_assign(text: str, name: str, is_own: bool, but: range) -> bool:
 
 
 def _files() -> Iterator[str]:
-    """The files of the project's modules."""
+    """Yield the files of the project's modules."""
     for module in list(sys.modules.values()):
         file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
         if isinstance(file, str) and is_project_file(file):

@@ -188,7 +188,7 @@ def _home_module(value: object) -> str:
 
 
 def _parameters(edge: Reference) -> str:
-    """The names of a function's parameters, by which whoever refers to it may give it arguments."""
+    """Return the names of a function's parameters, by which callers may give it arguments."""
     is_function = type(edge.value) is types.FunctionType and not edge.top
     return f" by {parameter_names(edge.value.__code__)}" if is_function else ""  # type: ignore[attr-defined]  # it is one
 
@@ -220,7 +220,7 @@ class _Walk:
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
-        """What an edge says; queues what it leads to if that is new."""
+        """Return the text of an edge; queue what it leads to if that is new."""
         if isinstance(edge, Named):
             return f"name {edge.text}"
         if edge.variable in self.empty:
@@ -240,7 +240,7 @@ class _Walk:
         return f"new {said}"
 
     def stage(self, identifier: str) -> str:
-        """Which stage a part is or names: whether it is one of an earlier part."""
+        """Return the number of a stage that a part is or names, as of one of an earlier part."""
         return f"stage {self.stages.setdefault(identifier, len(self.stages))}"
 
     def look_again(self, noticed: _Noticed, home: str) -> None:

@@ -51,7 +51,7 @@ def describe_function(reference: Reference, home: str) -> Described:
 
 
 def _said(form: CodeForm) -> Said:
-    """What a function says that counts for whoever runs it."""
+    """Collect what a function says that counts where it runs."""
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & _REGISTERS else frozenset()
     return Said(
@@ -71,5 +71,5 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
 
 
 def _sentence(names: Names, what: str, line: int) -> str:
-    """What a function does at a line, as a sentence."""
+    """Say what a function does at a line."""
     return f"`{names.label}` {what} ({names.place(line)})"

@@ -106,7 +106,7 @@ def _scan(module: _Module) -> tuple[tuple[ImportEffect, ...], tuple[str, ...]]:
 
 
 def _module(name: str) -> _Module | None:
-    """A module of the project, or what a notebook has run; None for any other."""
+    """Return a module of the project, or what a notebook has run; None for any other."""
     module = sys.modules.get(name)
     if not isinstance(module, ModuleType):
         return None
@@ -131,7 +131,7 @@ def _parsed(text: str) -> tuple[ast.stmt, ...]:
 
 
 def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
-    """The modules that an import statement names."""
+    """Yield the modules that an import statement names."""
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names)
     elif isinstance(statement, ast.ImportFrom):
@@ -142,8 +142,8 @@ def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
 
 
 def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that run as a module is imported: a compound one and those in it, but for functions and classes, and
-    for what runs the module as a program."""
+    """Yield the statements that run as a module is imported: a compound one and those in it, but for functions and
+    classes, and for what runs the module as a program."""
     for one in statements:
         if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
             continue
@@ -156,7 +156,7 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
-    """Whether a statement by itself changes what a library does."""
+    """Return whether a statement by itself changes what a library does."""
     match statement:
         case ast.Assign(targets=targets) | ast.Delete(targets=targets):
             stored: list[ast.expr] = targets
@@ -166,7 +166,7 @@ def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType])
             stored = []
     for one in (node for target in stored for node in ast.walk(target)):
         is_stored = isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
-        if is_stored and _is_librarys(_thing(one.value, names)):  # type: ignore[attr-defined]  # as asked before
+        if is_stored and _is_librarys(_base(one.value, names)):  # type: ignore[attr-defined]  # as asked before
             return True
     call = getattr(statement, "value", None)
     if not isinstance(call, ast.Call):
@@ -175,10 +175,10 @@ def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType])
 
 
 def _registers(call: ast.Call, names: _Names) -> bool:
-    """Whether a call whose result is dropped gives a library code of the project, or is a method of its class."""
+    """Return whether a call, whose result is dropped, gives a library code of the project, or is its class's method."""
     if isinstance(call.func, ast.Name) and call.func.id in ("setattr", "delattr"):
-        return bool(call.args) and _is_librarys(_thing(call.args[0], names))
-    holder = _thing(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
+        return bool(call.args) and _is_librarys(_base(call.args[0], names))
+    holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
     given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
     return _is_librarys(holder) and (
         issubclass(type(holder), type)
@@ -188,8 +188,8 @@ def _registers(call: ast.Call, names: _Names) -> bool:
 
 
 def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
-    """Whether a function of the project is called that changes what a library does."""
-    function = _thing(called, names)
+    """Return whether a function of the project is called that changes what a library does."""
+    function = _base(called, names)
     if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
     module = _module(function.__module__)
@@ -201,7 +201,7 @@ def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType])
 
 
 def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
-    """The names that import statements bind to modules, and to what is in them."""
+    """Yield the names that import statements bind to modules, and to what is in them."""
     for one in statements:
         if isinstance(one, ast.Import):
             for alias in one.names:
@@ -213,7 +213,7 @@ def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]
 
 
 def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
-    """What the decorators of a definition do besides."""
+    """Yield what the decorators of a definition do besides."""
     live = module.names.get(definition.name)
     is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
     is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself
@@ -221,14 +221,14 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
         code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
         if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
             yield ImportEffect(_function(module, code))
-        elif is_unchanged and not is_marked and _is_librarys(_thing(one, module.names), of_python=False):
+        elif is_unchanged and not is_marked and _is_librarys(_base(one, module.names), of_python=False):
             texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
             names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
             yield ImportEffect(_function(module, code), names)
 
 
-def _thing(node: ast.expr, names: _Names) -> object:
-    """The class, function or variable of a module that an expression begins with; None where that is not to be told."""
+def _base(node: ast.expr, names: _Names) -> object:
+    """Return the class, function or variable of a module that an expression begins with; None if there is none."""
     path: list[str] = []
     while not isinstance(node, ast.Name):
         match node:
@@ -265,7 +265,7 @@ def _is_project_code(value: object) -> bool:
 
 
 def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
-    """A function of statements of a module, which sees its variables."""
+    """Return a function of statements of a module, which sees its variables."""
     written = ast.parse("def f(): ...")
     function = written.body[0]
     assert isinstance(function, ast.FunctionDef)

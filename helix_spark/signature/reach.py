@@ -16,7 +16,7 @@ from helix_spark.signature.bytecode import parameter_names
 from helix_spark.signature.description import describe
 from helix_spark.signature.functions.chance_in_code import held_uses
 from helix_spark.signature.functions.code_form import form_of
-from helix_spark.signature.functions.import_effects import effects_with, module_of_file
+from helix_spark.signature.functions.import_effects import ImportEffect, effects_with, module_of_file
 from helix_spark.signature.functions.named_in_texts import looked_up
 from helix_spark.signature.objects.leaves import is_immutable
 from helix_spark.signature.objects.origin import Package, package_of_function, package_of_module
@@ -216,7 +216,8 @@ class _Walk:
         self._named: set[tuple[int, str]] = set()
         self.takes_effects = False
         self._modules: set[str] = set()
-        self._effects = list(effects_with(module, self._modules))
+        self._effects: list[ImportEffect] = []
+        self._module = module
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
@@ -258,8 +259,9 @@ class _Walk:
 
     def _take_effects(self, noticed: _Noticed) -> None:
         """Queues what the modules of all that was met put into libraries as they were imported."""
-        for value, _ in tuple(noticed.met):
-            self._effects += effects_with(_home_module(value), self._modules)
+        homes = {name: None for value, _ in noticed.met if (name := _home_module(value))}
+        for name in (*homes, self._module) if homes else ():
+            self._effects += effects_with(name, self._modules)
         mentioned = noticed.mentioned
         for effect in tuple(self._effects):
             if not effect.names or effect.names & mentioned:

@@ -267,6 +267,12 @@ def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> N
     assert len(set(found)) == 2
 
 
+def test_effects_do_not_count_for_what_has_no_code_of_the_project(project: Project) -> None:
+    job = project.write(job="import pandas as pd\npd.DataFrame.hung = 1").load()
+    where = Location(str(job.__file__), 3)
+    assert trace(StandardScaler, node="n", where=where) == trace(StandardScaler, node="n")
+
+
 @pytest.mark.parametrize(("first", "then"), [
     (["pd.DataFrame.hung = 1"], ["pd.DataFrame.hung = 2"]), (["%no Python", "pd.DataFrame.hung = 1"], []),
 ])

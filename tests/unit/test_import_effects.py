@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import sys
+import weakref
 from types import FunctionType
 from xml.sax import saxutils
 
@@ -255,6 +257,17 @@ def test_an_effect_whose_edit_is_not_loaded_yet_does_not_count(project: Project)
     project.write(job=text.format(2))
     assert trace(job.f, node="n").digest == before
     assert trace(project.load().f, node="n").digest != before
+
+
+def test_a_module_that_was_loaded_again_is_not_kept(project: Project) -> None:
+    project.write(job="import pandas as pd\nclass Big: pass\nbig = Big()\npd.DataFrame.hung = 1\ndef f(x): return x")
+    first = project.load()
+    big = weakref.ref(first.big)
+    trace(first.f, node="n")
+    del first
+    trace(project.load().f, node="n")
+    gc.collect()
+    assert big() is None
 
 
 def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> None:

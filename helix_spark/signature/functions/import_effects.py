@@ -22,6 +22,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from helix_spark.signature.functions.source import read_lines
 from helix_spark.signature.objects.identity import identity
@@ -47,7 +48,7 @@ class ImportEffect:
     names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Module:
     """A module of the project as it was imported.
 
@@ -64,7 +65,10 @@ class _Module:
     statements: tuple[ast.stmt, ...]
 
 
+_Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
+
 _modules: dict[str, _Module] = {}
+_scans: WeakKeyDictionary[_Module, _Scan] = WeakKeyDictionary()
 
 
 def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
@@ -79,7 +83,9 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
         seen.add(one)
         if module is not None:
             is_whole = isinstance(module.spec, ModuleSpec) and not getattr(module.spec, "_initializing", False)
-            effects, imports = _scan(module) if is_whole else _scan.__wrapped__(module)
+            effects, imports = found = _scans.get(module) or _scan(module)
+            if is_whole:
+                _scans[module] = found
             waiting += imports
             yield from effects
 
@@ -90,8 +96,7 @@ def module_of_file(file: str) -> str:
     return next((name for name, names in loaded if names.get("__file__") == file), "")
 
 
-@lru_cache(maxsize=4096)
-def _scan(module: _Module) -> tuple[tuple[ImportEffect, ...], tuple[str, ...]]:
+def _scan(module: _Module) -> _Scan:
     """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
     imports: list[str] = []

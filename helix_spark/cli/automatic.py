@@ -30,7 +30,7 @@ _NEWEST = 20
 
 
 def begin() -> None:
-    """Takes over the sessions of the program that this process runs, until its end."""
+    """Take over the sessions of the program that this process runs, until its end."""
     main = getattr(sys.modules["__main__"], "__file__", None)
     if main is None or os.environ.get(OFF, "").lower() == "off":
         return
@@ -120,7 +120,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
         return f"{name[1] if name else Path(file).name}:{line}"
 
     def helix(line: str) -> None:
-        """Of what the cells asked: %helix plan, %helix explain NAME, %helix log."""
+        """Show what the cells requested: %helix plan, %helix explain NAME, %helix log."""
         try:
             NotebookVerbs(program, print, place)(line)
         except HelixError as error:
@@ -139,7 +139,7 @@ class Cells:
         self._program, self._say, self._told = program, say, 0
 
     def after_cell(self, _: Any = None) -> None:
-        """To be called when a cell has run."""
+        """Record what a cell requested, once it has run."""
         from helix_spark.program.program_record import keep_answers
         from helix_spark.program.viewed_answers import tally_of
 
@@ -211,7 +211,7 @@ def _program(
 
 
 def _check_no_session() -> None:
-    """Raises SetupError where a session is there already: what it holds nobody has seen."""
+    """Raise SetupError where a session exists already: Helix has not seen what it holds."""
     context = sys.modules.get("pyspark.core.context")
     if context is not None and context.SparkContext._active_spark_context is not None:
         raise SetupError(

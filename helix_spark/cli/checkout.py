@@ -69,8 +69,10 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
 
 
 def where_it_was(file: str, below: Path) -> Path:
-    """Where a workflow's file was, as far as its record may say: a file of Python of a plain name, in its own folder if
-    that is below another one, else in that. The record may be somebody else's.
+    """Return where a workflow's file was, as far as its record may say.
+
+    The record may be a stranger's, so this is a Python file of a plain name: in its own folder if that is below another
+    one, else in that.
 
     >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
     (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))

@@ -82,7 +82,7 @@ def _check_free(path: Path) -> None:
 
 
 def _check_ending(path: Path, node: str, kind: str, endings: Sequence[str]) -> None:
-    """Refuses a path by which nobody would know what is in it, or would take it for something else."""
+    """Refuse a path whose ending says another format than the file gets."""
     if path.suffix.lower() not in endings:
         wanted = " or ".join(one or "a folder without an ending" for one in endings)
         raise ParameterError(
@@ -156,7 +156,7 @@ def _check_flat(table: pa.Table, node: str) -> None:
 
 
 def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
-    """As it is stored, and compared with its record: it may be evicted meanwhile."""
+    """Copy a stored model, and compare it with its record: it may be evicted meanwhile."""
     _check_ending(path, node, "model", MODEL_ENDINGS)
     folder = catalog.path_of(stored)
     assert folder is not None

@@ -88,8 +88,8 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     }
 
 
-def _from_here(file: str) -> str:
-    """A file, and what follows its name, as seen from the current folder where it is in there."""
+def _shorten_path(file: str) -> str:
+    """Return a path, and what follows it, relative to the current folder where it is below that."""
     return file.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
@@ -100,7 +100,7 @@ def print_iteration(view: IterationView) -> None:
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
     told = (
         f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
-        _from_here(view.file),
+        _shorten_path(view.file),
     )
     print_lines(f"  {line}" for line in told if line)
     out.print()

@@ -33,8 +33,8 @@ def interruptible() -> Iterator[None]:
 
 
 def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """The interrupt that an error is or came up behind: a signal to the whole group ends the JVM as well, and whoever
-    tidies up then finds nobody to talk to.
+    """Return the interrupt that an error is, or that caused it: a signal to the whole group ends the JVM as well, and
+    code that tidies up then fails.
 
     >>> try:
     ...     try:
@@ -59,7 +59,7 @@ def leave(code: int) -> NoReturn:
 
 
 def ignore_termination() -> None:
-    """Have SIGTERM change nothing more: this process ends already. Only the main thread of a process can say so."""
+    """Ignore SIGTERM from now on, as this process ends already. Only its main thread can do so."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

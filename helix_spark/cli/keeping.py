@@ -94,7 +94,7 @@ def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
 
 
 def repair_text(found: Repair) -> str:
-    """What is wrong, what is taken up again, and what is lost."""
+    """Return what is damaged, what is taken up again, and what is lost."""
     if not found.is_needed:
         return "nothing to repair"
     lines = []

@@ -53,7 +53,7 @@ def report_errors() -> Iterator[None]:
 
 
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Have a command report its errors, and end quietly when it is interrupted."""
+    """Wrap a command so that it reports its errors, and ends quietly when it is interrupted."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -204,7 +204,7 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
 
 
 def warn_of_misfits(catalog: CatalogReader) -> None:
-    """Says that records were left out that do not fit."""
+    """Warn of records that do not fit and are rejected."""
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
         say(f"warning: records that do not fit are left out ({rejections[0]}{more}); `helix verify` lists them",

@@ -21,7 +21,7 @@ _COMMANDS = frozenset({"helix", "helix.exe"})
 
 
 def process_start() -> float | None:
-    """On the clock of `time.perf_counter()`; None where the system does not tell: then nobody guesses.
+    """Return when this process began, on the clock of `time.perf_counter()`; None where the system does not tell.
 
     Linux tells in `/proc`; elsewhere psutil does, where it is installed.
     """
@@ -30,7 +30,7 @@ def process_start() -> float | None:
 
 
 def waiting_since() -> float | None:
-    """When whoever typed the command that runs began to wait; None where this process is somebody else's, a test's."""
+    """Return when the person who typed this command began to wait; None outside of commands, as in a test."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.find_object(float)
 

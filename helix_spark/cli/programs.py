@@ -61,7 +61,7 @@ def run_program(
         _run_plainly(path, arguments, settings)
     program = PlainProgram(
         path, arguments, opened, settings, tell, rerun_effects, budget=budget,
-        live=LiveAnswers.of(os.environ), began=waiting_since() or time.perf_counter(), message=message,
+        live=LiveAnswers.from_environment(os.environ), began=waiting_since() or time.perf_counter(), message=message,
     )
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet))
     start_over_where_needed(program, [str(path), *arguments])
@@ -136,7 +136,7 @@ def _planned(
     _check_reuses(path, arguments, catalog)
     program = PlainProgram(
         path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
-        live=LiveAnswers.of(os.environ),
+        live=LiveAnswers.from_environment(os.environ),
     )
     return program, _run_planned(program)
 

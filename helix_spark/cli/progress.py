@@ -35,7 +35,7 @@ class Bar(UnderwayBar):
         return self._bar is not None
 
     def draw(self, view: ProgressView) -> None:
-        self._bar = self._made()
+        self._bar = self._build_bar()
         self._task = self._bar.add_task(view.doing, total=view.total)
         self._bar.start()
 
@@ -55,7 +55,7 @@ class Bar(UnderwayBar):
         if bar is not None:
             bar.stop()
 
-    def _made(self) -> Progress:
+    def _build_bar(self) -> Progress:
         from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
         from rich.text import Text
 

@@ -35,7 +35,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
     from helix_spark.past.finding import check_workflow
     from helix_spark.past.states import proofs_of_several
 
-    known, wanted = records(**given), _one_of(workflow, named)
+    known, wanted = records(**given), _workflow_from(workflow, named)
     check_workflow(known, wanted)
     iterations = known.iterations(wanted, limit)
     if as_json:
@@ -66,7 +66,7 @@ def show(
     from helix_spark.views.iteration_view import view_of_record
 
     known = records(**given)
-    iteration = find_iteration(known, _one_of(workflow, named), number)
+    iteration = find_iteration(known, _workflow_from(workflow, named), number)
     if node is not None:
         _show_node(known, iteration, node, as_json)
         warn_of_misfits(known)
@@ -122,7 +122,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     from helix_spark.views.comparison_view import comparison_view
 
     known = records(**given)
-    one, other = (find_iteration(known, _one_of(workflow, named), number) for number in (before, after))
+    one, other = (find_iteration(known, _workflow_from(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
     tables = table_differences(tables_of(one, known), tables_of(other, known))
     if as_json:
@@ -237,8 +237,8 @@ def _storage_json(view: StorageView) -> dict[str, Any]:
     }
 
 
-def _one_of(argument: str | None, option: str | None) -> str | None:
-    """The workflow that a command was given by its argument or by --workflow."""
+def _workflow_from(argument: str | None, option: str | None) -> str | None:
+    """Return the workflow that a command names by its argument or by --workflow."""
     if argument and option and argument != option:
         raise ParameterError(f"two workflows are named, {argument!r} and {option!r}", remedy="name one of them")
     return argument or option

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """Its end closes the pipe; nobody is told anything any more."""
+    """Wait until the parent process closes the pipe, then end."""
     while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
         pass
     os.killpg(0, signal.SIGKILL)

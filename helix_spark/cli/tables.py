@@ -41,7 +41,7 @@ class _Terminal(Console):
 
 
 def console(*, to_stderr: bool = False) -> Console:
-    """Where to print. Made anew for each command, for what stdout is may change."""
+    """Return where to print: a new console for each command, as stdout may be another one."""
     file = sys.stderr if to_stderr else sys.stdout
     # Below a notebook's cell it is the same text, in the order in which it is printed.
     return _Terminal(file=file, highlight=False, markup=False, emoji=False, force_jupyter=False)

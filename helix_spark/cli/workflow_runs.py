@@ -50,7 +50,7 @@ def load_workflow(
             remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
         )
 
-    def made() -> Workflow:
+    def load() -> Workflow:
         if factory is not None:
             return build(factory, path, settings)
         AUTHOR_SEEDS.begin_loading(load_workflow)
@@ -59,13 +59,13 @@ def load_workflow(
         return workflow
 
     try:
-        return made()
+        return load()
     except NeedsSessionError as error:
-        if not engine.sessions.started and (found := declared_without_spark(made)) is not None:
+        if not engine.sessions.started and (found := declared_without_spark(load)) is not None:
             return found
         engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
         engine.sessions.get()
-        return made()
+        return load()
 
 
 def run_workflow(

@@ -125,7 +125,7 @@ Signed = Mapping[str, tuple[str, tuple[str, ...]]]
 
 
 def edits(iterations: Sequence[Signed], kinds: Mapping[str, str]) -> tuple[Edit, ...]:
-    """What happened between each iteration and the next, told from signatures.
+    """Return the edits between each iteration and the next, by their signatures.
 
     A node was hit itself if its signature changed though its inputs' did not. (One that changed together with an input
     may have been edited, too; the input is what matters, as everything below it is lost.) When sources alone were hit,

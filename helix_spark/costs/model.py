@@ -104,7 +104,7 @@ def estimate(
     dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, Measurement], previous: Mapping[str, Measurement],
     source_bytes: Mapping[str, int], load: Mapping[str, Throughput] = LOAD, write: Mapping[str, Throughput] = WRITE,
 ) -> dict[str, NodeEstimate]:
-    """What each node of the graph costs.
+    """Estimate the costs of each node of a graph.
 
     Args:
         signatures: by node name.
@@ -152,7 +152,7 @@ def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throug
 
 
 def with_warm_up(seconds: float, probability: float) -> float:
-    """What work is expected to take in a process that is a new one with a probability.
+    """Return the seconds that work is expected to take in a process that may be a new one.
 
     Costs on record are those of a process that has done the like before. In a new one Spark's code is loaded and
     compiled meanwhile, whatever the work is: little of it takes half as long again, much of it some seconds longer.
@@ -212,7 +212,7 @@ def _pick(measured: float | None, previous: float | None, first: float) -> Estim
 
 
 def _believed(measured: float | None, usual: float) -> float | None:
-    """What is believed of a measured load: see `_MOST_TIMES_USUAL`."""
+    """Limit a measured load to `_MOST_TIMES_USUAL` times the usual."""
     return None if measured is None else min(measured, _MOST_TIMES_USUAL * usual)
 
 

@@ -13,7 +13,7 @@ from helix_spark.costs.starting import fresh_process
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.known_node import kept_for
-from helix_spark.planner.lineage import Lineage, Made, lineage_of, seconds_again
+from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
 from helix_spark.planner.prospects import Version, scenarios
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
@@ -89,7 +89,7 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
                 continue
             costs = _past_costs(node, today, records)
             inputs = tuple(signatures[name] for name in costs.inputs)
-            found[node.signature] = Made(inputs, costs.compute_seconds, costs.load_seconds)
+            found[node.signature] = LineageNode(inputs, costs.compute_seconds, costs.load_seconds)
     return found
 
 

@@ -74,7 +74,7 @@ def afterlife(age: int) -> float:
 
 
 def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weight: float) -> dict[str, Candidate]:
-    """What may be kept, by signature, in the order of the nodes; nothing that is larger than the budget."""
+    """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
     room = capacity(problem)
     found: dict[str, Candidate] = {}
     had = None if problem.done is None else had_now(problem, problem.done)
@@ -103,7 +103,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
 
 
 def _ranked(candidate: Candidate, rank: float) -> Candidate:
-    """Of equally good ones, what comes first is kept: the current version's results, inputs first, then others."""
+    """Break ties by rank: the current version's results come first, inputs before others."""
     return replace(candidate, tie=TIE * (rank - 2 if candidate.stored else rank + 1) / 2)
 
 
@@ -135,7 +135,7 @@ class Certain:
 
 
 def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> Certain:
-    """What leaves no choice, of what is stored or is computed whatever the plan."""
+    """Return what is kept without a choice, of what is stored or is computed in every plan."""
     room = capacity(problem)
     there = {name for name, candidate in found.items() if candidate.stored}
     there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)

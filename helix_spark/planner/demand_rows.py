@@ -27,8 +27,8 @@ class _Affine:
     constant: float
     terms: Mapping[int, float] = field(default_factory=dict)
 
-    def less(self, variable: int) -> _Affine:
-        """This, minus a variable."""
+    def minus(self, variable: int) -> _Affine:
+        """Return this, minus a variable."""
         return _Affine(self.constant, {**self.terms, variable: self.terms.get(variable, 0.0) - 1.0})
 
 
@@ -57,8 +57,8 @@ class _Rows:
             terms[variable] = terms.get(variable, 0.0) - 1.0
         self.program.at_most(terms, -smaller.constant)
 
-    def had(self, computed: list[_Affine]) -> _Affine:
-        """Whether a result is had that is made into others, given whether each of them is computed."""
+    def is_had(self, computed: list[_Affine]) -> _Affine:
+        """Return whether a result is had that others are made from, given whether each of these is computed."""
         if _ALWAYS in computed:
             return _ALWAYS
         distinct = [amount for index, amount in enumerate(computed) if amount not in computed[:index]]
@@ -78,7 +78,7 @@ class _Rows:
         if more >= 0:
             self.charge(had, result.load_seconds)
             if had == _ALWAYS:
-                computed = had.less(kept)
+                computed = had.minus(kept)
                 self.charge(computed, more)
                 return computed
             variable = self.program.variable(self.probability * more)
@@ -89,7 +89,7 @@ class _Rows:
         self.program.at_most({loaded: 1.0, kept: -1.0}, 0.0)
         if had != _ALWAYS:
             self.program.at_most({loaded: 1.0, **{index: -value for index, value in had.terms.items()}}, had.constant)
-        return had.less(loaded)
+        return had.minus(loaded)
 
 
 def add_demand(
@@ -108,7 +108,7 @@ def add_demand(
     made_into: dict[str, list[_Affine]] = {}
     for name in reversed(names):
         result = results[name]
-        had = _ALWAYS if name in demand.results else rows.had(made_into[name])
+        had = _ALWAYS if name in demand.results else rows.is_had(made_into[name])
         computed = rows.computed(result, had, keep.get(name) if result.loadable else None)
         for source in result.inputs:
             if source not in demand.given:

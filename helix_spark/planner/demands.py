@@ -96,7 +96,7 @@ def last_steps(ahead: Frontiers) -> dict[str, float]:
 def _without_choice(
     results: Results, required: Iterable[str], kept: Collection[str]
 ) -> tuple[set[str], set[str], set[str]]:
-    """What is computed in any case, what is loaded in any case, and what is left."""
+    """Return what is computed in any case, what is loaded in any case, and the rest."""
     computed: set[str] = set()
     loaded: set[str] = set()
     left: set[str] = set()

@@ -66,7 +66,7 @@ class Joint:
         ahead = frontiers(asked)
         chosen = candidates(asked, ahead.hazard, self.write_weight)
         try:
-            view, found = self._found(asked, ahead, chosen)
+            view, found = self._find_plan(asked, ahead, chosen)
         except SetupError as missing:
             return _fallback(asked, missing.what, start)
         if isinstance(found, str):
@@ -77,10 +77,10 @@ class Joint:
         notice = f"planned with other figures than given, because these make no sense: {', '.join(cleaned.replaced)}"
         return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
 
-    def _found(
+    def _find_plan(
         self, problem: PlanningProblem, ahead: Frontiers, chosen: Mapping[str, Candidate]
     ) -> tuple[Outlook, _ChosenPlan | str]:
-        """The plan, or in words why there is none; with the outlook that it looks at.
+        """Return the plan, or in words why there is none; with the outlook that it looks at.
 
         At first what is small and pays is kept without a choice, as if it took no room. A plan that has room for it all
         the same is the best; else small results are a choice like others, and a plan is looked for anew.
@@ -196,7 +196,7 @@ def _more_may_pay(
 
 
 def _last_steps(problem: PlanningProblem, signatures: Collection[str], session: float) -> dict[str, float]:
-    """By signature, seconds of the last step to have it now; none where memory holds it."""
+    """Return seconds of the last step to have each result now, by signature; none where memory holds it."""
     takes: dict[str, float] = {}
     for node in problem.nodes:
         if node.signature in signatures:
@@ -265,7 +265,7 @@ def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
-    """What the rule decides, and if even its states need a solver that is not there, what is stored is loaded."""
+    """Decide by the rule; where even its states need a solver that is missing, load what is stored."""
     if problem.done is None:
         problem = replace(problem, done=_walked_back(problem))
     decision = OnlineRule().decide(problem)

@@ -91,7 +91,7 @@ def build(
 def _settled(
     problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: Collection[str], useful: Collection[str]
 ) -> frozenset[str]:
-    """Signatures of what is kept in any case and that no demand asks for: certain, or stored and in nobody's way."""
+    """Return signatures of what is kept in any case and no demand needs: certain, or stored where there is room."""
     room = capacity(problem)
     most = sum(
         candidate.bytes for name, candidate in chosen.items()
@@ -162,7 +162,7 @@ def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]
 
 
 def _add_last_steps(program: LinearProgram, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:
-    """What a demand costs at least: each required result's last step, or its load if that is less and it is kept."""
+    """Return the least that a demand costs: each required result's last step, or its load if less and it is kept."""
     seconds = 0.0
     for name in demand.results:
         result = results[name]

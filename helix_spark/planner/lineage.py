@@ -8,15 +8,15 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A result: signatures of what it is made from, seconds to compute it from that, and to load it if it is stored."""
+class LineageNode:
+    """A result: signatures of its inputs, seconds to compute it from these, and to load it if it is stored."""
 
     inputs: tuple[str, ...]
     compute_seconds: float
     load_seconds: float
 
 
-Lineage = Mapping[str, Made]
+Lineage = Mapping[str, LineageNode]
 """By signature."""
 
 
@@ -35,14 +35,14 @@ class Costed(Protocol):
     def load_seconds(self) -> float: ...
 
 
-def lineage_of(nodes: Iterable[Costed]) -> dict[str, Made]:
+def lineage_of(nodes: Iterable[Costed]) -> dict[str, LineageNode]:
     """The lineage of one version's results; inputs come first."""
     signatures: dict[str, str] = {}
-    found: dict[str, Made] = {}
+    found: dict[str, LineageNode] = {}
     for node in nodes:
         signatures[node.name] = node.signature
         inputs = tuple(signatures[name] for name in node.inputs)
-        found[node.signature] = Made(inputs, node.compute_seconds, node.load_seconds)
+        found[node.signature] = LineageNode(inputs, node.compute_seconds, node.load_seconds)
     return found
 
 
@@ -51,7 +51,8 @@ def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> 
 
     None where it is not known what something on the way is made from.
 
-    >>> made = {"rows": Made((), 40.0, 2.0), "parse": Made(("rows",), 600.0, 5.0), "sums": Made(("parse",), 3.0, 0.1)}
+    >>> made = {"rows": LineageNode((), 40.0, 2.0), "parse": LineageNode(("rows",), 600.0, 5.0)}
+    >>> made["sums"] = LineageNode(("parse",), 3.0, 0.1)
     >>> seconds_again(made, "sums", {"sums", "parse"}), seconds_again(made, "sums", {"sums"})
     (8.0, 643.0)
     >>> seconds_again({"sums": made["sums"]}, "sums", {"sums", "parse"})  # what loading the parse takes is not known

@@ -15,7 +15,11 @@ from helix_spark.workflow.operators import Assemble
 
 
 def planned_left_out(dag: Dag, seconds: Callable[[str], float]) -> tuple[PlannedLeftOut, ...]:
-    """What the graph goes without. `seconds`: to compute a node that it does without, by its name."""
+    """Return the features that the graph drops.
+
+    Args:
+        seconds: to compute a dropped node, by its name.
+    """
     return tuple(
         PlannedLeftOut(one.feature, one.synthesizer, one.found, one.nodes, sum(map(seconds, one.nodes)))
         for one in dag.left_out
@@ -23,7 +27,7 @@ def planned_left_out(dag: Dag, seconds: Callable[[str], float]) -> tuple[Planned
 
 
 def planned_influences(situation: Situation) -> tuple[PlannedInfluence, ...]:
-    """What is known of the features that are the same as when they were fitted."""
+    """Return the influence of the features that are the same as when they were fitted."""
     found, dag = [], situation.dag
     for learner in situation.nodes:
         influence = learner.influence
@@ -51,7 +55,7 @@ def planned_influences(situation: Situation) -> tuple[PlannedInfluence, ...]:
 
 
 def feature_reasons(situation: Situation) -> dict[str, str]:
-    """Why examples that lose nothing but features, and features that come back, are computed; by name."""
+    """Return why examples that only lose features, and features that come back, are computed; by name."""
     found: dict[str, str] = {}
     left_out = situation.dag.left_out
     for synthesizer in dict.fromkeys(one.synthesizer for one in left_out):
@@ -70,7 +74,7 @@ def feature_reasons(situation: Situation) -> dict[str, str]:
 
 
 def left_out_json(plan: Plan) -> list[dict[str, Any]]:
-    """What is left out, as JSON's types."""
+    """Return the dropped features as JSON's types."""
     return [
         {
             "feature": one.feature, "synthesizer": one.synthesizer, "nodes": list(one.nodes), "seconds": one.seconds,
@@ -81,12 +85,12 @@ def left_out_json(plan: Plan) -> list[dict[str, Any]]:
 
 
 def left_out_as(plan: Plan, name: str) -> PlannedLeftOut | None:
-    """Why a node is not in the plan, if it was left out."""
+    """Return the dropped feature that a node belongs to, if there is one."""
     return next((one for one in plan.left_out if name in one.nodes), None)
 
 
 def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
-    """What is known of the features of a learner, or of an extractor as a feature, as JSON's types."""
+    """Return the influence of a learner's features, or of an extractor as a feature, as JSON's types."""
     return [
         {
             "learner": one.learner, "feature": feature.name, "iteration": one.iteration, "share": feature.share,

@@ -70,13 +70,13 @@ def planning_problem(situation: Situation, done: Solution | None = None) -> Plan
 
 
 def _seconds_of_all(problem: PlanningProblem) -> float:
-    """What computing every node takes."""
+    """Return the seconds to compute every node."""
     session = problem.session_seconds if any(node.compute_needs_spark for node in problem.nodes) else 0.0
     return session + sum(seconds_now(problem, node, State.COMPUTE) for node in problem.nodes)
 
 
 def _session_seconds(problem: PlanningProblem, solution: Solution) -> float:
-    """What a solution takes because it needs Spark. Told from its states: not every policy has the session in it."""
+    """Return the seconds that a solution takes for a session, by its states: not every policy plans the session."""
     return problem.session_seconds if _needs_spark(problem, solution) else 0.0
 
 

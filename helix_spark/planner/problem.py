@@ -85,5 +85,5 @@ class Solution:
 
 
 def total_seconds(derivations: Iterable[Derivation]) -> float:
-    """What a set of derivations costs."""
+    """Return the seconds of a set of derivations."""
     return sum(derivation.seconds for derivation in derivations)

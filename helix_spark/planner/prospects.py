@@ -25,7 +25,7 @@ def scenarios(prospects: Iterable[Prospect], versions: Mapping[int, Version] | N
 
 
 def default_scenarios(problem: PlanningProblem) -> tuple[Scenario, ...]:
-    """What may come next when nothing is known but the kinds of the nodes."""
+    """Return what may come next when only the kinds of the nodes are known."""
     return scenarios(forecast({node.name: node.kind for node in problem.nodes}))
 
 

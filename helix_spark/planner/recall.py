@@ -86,14 +86,14 @@ def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixe
 
 
 def _needs(results: Results, signature: str, load: bool | None) -> tuple[str, ...]:
-    """What a result that is loaded, or computed, takes."""
+    """Return the inputs that loading or computing a result needs."""
     if load is None:
         return ()
     return results[signature].load_inputs if load else results[signature].inputs
 
 
 def _worth_a_choice(results: Results, undecided: set[str], fixed: _Fixed) -> set[str]:
-    """Those whose inputs are not all there already; with them there, the last step is the quicker way."""
+    """Return the results whose inputs are not all there already; else the last step is the quicker way."""
     left = set(undecided)
     changed = True
     while changed:
@@ -112,13 +112,13 @@ def _solved(results: Results, required: list[str], kept: Collection[str], given:
     for name in relevant:
         result = results[name]
         if result.loadable and name in kept:
-            ways.append(Derivation(name, State.LOAD, _without(result.load_inputs, given), result.load_seconds))
-        ways.append(Derivation(name, State.COMPUTE, _without(result.inputs, given), result.compute_seconds))
+            ways.append(Derivation(name, State.LOAD, _names_without(result.load_inputs, given), result.load_seconds))
+        ways.append(Derivation(name, State.COMPUTE, _names_without(result.inputs, given), result.compute_seconds))
     solution = plan_execution(ExecutionProblem(tuple(relevant), tuple(ways), frozenset(required)))
     loaded = frozenset(name for name, way in solution.chosen.items() if way.state is State.LOAD)
     seconds = solution.certificate.objective
     return Recall(seconds, loaded, frozenset(solution.chosen) - loaded)
 
 
-def _without(names: tuple[str, ...], given: Collection[str]) -> tuple[str, ...]:
+def _names_without(names: tuple[str, ...], given: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in given)

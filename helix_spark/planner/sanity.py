@@ -35,7 +35,7 @@ def sane(problem: PlanningProblem) -> Sane:
     """
     replaced: list[str] = []
     nodes = _nodes(problem.nodes, replaced)
-    others = tuple(_other(other, replaced) for other in problem.others)
+    others = tuple(_sane_other(other, replaced) for other in problem.others)
     scenarios = tuple(_scenario(scenario, replaced) for scenario in problem.scenarios)
     horizon, session, price = problem.horizon, problem.session_seconds, problem.start_price
     fresh = problem.fresh_process
@@ -85,7 +85,7 @@ def _node(node: NodeCosts, usual: dict[str, float], replaced: list[str]) -> Node
     return replace(node, **costs, bytes=max(0, node.bytes))
 
 
-def _other(other: OtherArtifact, replaced: list[str]) -> OtherArtifact:
+def _sane_other(other: OtherArtifact, replaced: list[str]) -> OtherArtifact:
     if not (_absurd(other.load_seconds) or _absurd(other.seconds_again) or other.bytes < 0):
         return other
     replaced.append(f"the figures of the stored `{other.node}` of {other.workflow}")

@@ -30,7 +30,7 @@ def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
     match solution.state(one.name):
         case State.PRUNE:
             if (number := situation.recorded.get(one.name)) is not None:
-                return f"unchanged: iteration {number} has it on record; it is {_had(one)} when you ask for it"
+                return f"unchanged: iteration {number} has it on record; it is {_how_had(one)} when you ask for it"
             return _pruned(one.node, situation.dag, solution)
         case State.LOAD:
             why = _loaded(one, situation.dag)
@@ -66,7 +66,7 @@ def _computed(one: KnownNode) -> str:
     return "unchanged, but its result was not stored"
 
 
-def _had(one: KnownNode) -> str:
+def _how_had(one: KnownNode) -> str:
     return "loaded" if one.artifact is not None else "computed"
 
 
@@ -100,8 +100,10 @@ def _random(one: KnownNode) -> str:
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
-    """What is to be said of nodes that were fixed and differ each time all the same: what they are made of does, or
-    they are columns, of which no result could be kept. And of those that are to be computed in every run, too."""
+    """Return warnings of fixed nodes that differ each time all the same.
+
+    Their inputs do, or they are columns, whose results cannot be kept, or they are to be computed in every run, too.
+    """
     found: list[str] = []
     for one in situation.nodes:
         node = one.node

@@ -110,7 +110,7 @@ class OtherArtifact:
 
     @property
     def seconds_again(self) -> float:
-        """What its loss costs whoever asks for it again."""
+        """Seconds to have the result again once it is lost."""
         return self.compute_seconds if self.marginal_seconds is None else self.marginal_seconds
 
 
@@ -224,7 +224,7 @@ def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
 
 
 def seconds_now(problem: PlanningProblem, node: NodeCosts, state: State) -> float:
-    """What computing a node, or loading it from the catalog, takes in this iteration."""
+    """Return the seconds to compute a node, or to load it from the catalog, in this iteration."""
     seconds, in_spark = (
         (node.compute_seconds, node.compute_needs_spark) if state is State.COMPUTE
         else (node.load_seconds, node.load_needs_spark)

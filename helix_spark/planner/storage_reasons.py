@@ -42,13 +42,13 @@ def explain(
     reasons: dict[str, str] = {}
     for node in problem.nodes:
         if node.signature in keep:
-            reasons[node.signature] = _kept(node, view, uses, chosen[node.signature], keep)
+            reasons[node.signature] = _why_kept_node(node, view, uses, chosen[node.signature], keep)
         else:
             verb = "evicted" if node.stored else "not kept"
             why = _not_kept(problem, node, view, uses, had, keep, best)
             reasons[node.signature] = f"{verb}: {why}"
     for other in problem.others:
-        reasons[other.signature] = _other(other, uses, chosen.get(other.signature), keep, best)
+        reasons[other.signature] = _why_kept_other(other, uses, chosen.get(other.signature), keep, best)
     return reasons
 
 
@@ -62,7 +62,7 @@ def _uses(view: Outlook, ahead: Sequence[Recall]) -> _Uses:
     return _Uses(loaded, computed)
 
 
-def _again(view: Outlook, signature: str, keep: frozenset[str]) -> float:
+def _seconds_again(view: Outlook, signature: str, keep: frozenset[str]) -> float:
     """Seconds to have a result again without keeping it, with all else that is kept."""
     return recall(view.results, [signature], keep - {signature}).seconds
 
@@ -71,7 +71,7 @@ def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[
     """The name of the kept result that the budget is better spent on: of those that take some of it, the one that saves
     most. (By the byte a value of a few would win, for which nothing had to make room.)"""
     def saved(node: NodeCosts) -> float:
-        again = _again(view, node.signature, keep)
+        again = _seconds_again(view, node.signature, keep)
         return uses.loaded[node.signature] * (again - node.load_seconds)
 
     some = _SOME * (capacity(problem) or 0)
@@ -82,10 +82,10 @@ def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[
     return max(kept, key=saved).name if kept else ""
 
 
-def _kept(
+def _why_kept_node(
     node: NodeCosts, view: Outlook, uses: _Uses, candidate: Candidate, keep: frozenset[str]
 ) -> str:
-    again = _again(view, node.signature, keep)
+    again = _seconds_again(view, node.signature, keep)
     chance = uses.loaded.get(node.signature, 0.0)
     price = format_size(node.bytes)
     price = f"takes {price}" if node.stored else f"costs {seconds_text(node.write_seconds)} and {price}"
@@ -116,7 +116,7 @@ def _not_kept(
     if not view.results[node.signature].loadable:
         return "you want it computed each time" if node.recompute else _no_quicker(node, view, keep)
     chance = uses.computed.get(node.signature, 0.0)
-    again = _again(view, node.signature, keep)
+    again = _seconds_again(view, node.signature, keep)
     if chance < _UNLIKELY:
         return "with what is kept, the next edit hardly ever asks for it"
     if again <= node.load_seconds:
@@ -136,11 +136,11 @@ def _unstorable(node: NodeCosts) -> str:
 
 
 def _no_quicker(node: NodeCosts, view: Outlook, keep: frozenset[str]) -> str:
-    again = _again(view, node.signature, keep)
+    again = _seconds_again(view, node.signature, keep)
     return f"{seconds_text(again)} to recompute is no more than {seconds_text(node.load_seconds)} to load"
 
 
-def _other(
+def _why_kept_other(
     other: OtherArtifact, uses: _Uses, candidate: Candidate | None, keep: frozenset[str], best: str
 ) -> str:
     whose = f"`{other.node}` of {other.workflow}"
@@ -149,7 +149,7 @@ def _other(
             return f"evicted: its {format_size(other.bytes)} are more than the whole budget"
         return f"evicted: the budget is better spent on {f'`{best}`' if best else 'newer results'} than on {whose}"
     if candidate is not None and candidate.insisted:
-        return f"kept: {whose}, {_why_kept(other)}; takes {format_size(other.bytes)}"
+        return f"kept: {whose}, {_pinned_by(other)}; takes {format_size(other.bytes)}"
     chance = uses.loaded.get(other.signature, 0.0)
     if chance >= _UNLIKELY:
         return f"kept: {chance:.0%} likely to be asked for again ({whose}); takes {format_size(other.bytes)}"
@@ -157,8 +157,8 @@ def _other(
     return f"kept: there is room for {whose}, {used}; takes {format_size(other.bytes)}"
 
 
-def _why_kept(other: OtherArtifact) -> str:
-    """Who insists on a stored result that the current version does not have, or why it is kept as if somebody did."""
+def _pinned_by(other: OtherArtifact) -> str:
+    """Return who insists on a stored result that the current version lacks, or why it is kept all the same."""
     if not other.kept_for:
         return "a draw that could not be had again"
     return "whose author asked for it" if other.kept_for == other.workflow else f"which `{other.kept_for}` asked for"

@@ -23,7 +23,7 @@ class LiveAnswers:
     folder: Path
 
     @staticmethod
-    def of(environ: Mapping[str, str]) -> LiveAnswers | None:
+    def from_environment(environ: Mapping[str, str]) -> LiveAnswers | None:
         """Return the answers whose folder the environment names; None where it names none."""
         folder = environ.get(LIVE_VARIABLE)
         return LiveAnswers(Path(folder)) if folder else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.past.metrics import number
-from helix_spark.planner.lineage import Lineage, Made, seconds_again
+from helix_spark.planner.lineage import Lineage, LineageNode, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _again(
 
 def _lineage(
     nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
-) -> dict[str, Made]:
+) -> dict[str, LineageNode]:
     """What the results of these nodes, and all else that is stored, are made from; what nobody measured counts as
     nothing."""
     # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
@@ -181,5 +181,5 @@ def _lineage(
     return {signature: _made(sources, measured.get(signature)) for signature, sources in inputs.items()}
 
 
-def _made(inputs: tuple[str, ...], costs: ResultRecord | None) -> Made:
-    return Made(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)
+def _made(inputs: tuple[str, ...], costs: ResultRecord | None) -> LineageNode:
+    return LineageNode(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)

@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.cli.options import CommandSettings, read_settings, tracker_of
 from helix_spark.cli.process_start import fix_hash_seed, process_start
-from helix_spark.cli.programs import OFF, end_program, start_over_where_needed, tell, writable_catalog
+from helix_spark.cli.programs import (
+    OFF,
+    check_settings,
+    end_program,
+    open_program,
+    start_over_where_needed,
+    tell,
+    writable_catalog,
+)
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
 from helix_spark.program.program_text import needs_classic
 
@@ -45,7 +52,8 @@ def begin() -> None:
     fix_hash_seed(path)
     _check_no_session()
     given = read_settings(Path.cwd())
-    program = _program(path, path.stem, sys.argv[1:], given, process_start())
+    check_settings(given, {})
+    program = open_program(path, sys.argv[1:], given, writable_catalog(given.catalog), began=process_start())
     program.following = QuestionsUnderway(program, program_bar(quiet=False))
     if (reason := recorded_need(program.catalog, path, program.arguments)) is not None:
         tell(f"{reason}, as its last run found: nothing is reused")
@@ -109,7 +117,8 @@ def _shell() -> Any:
 def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     _check_no_session()
     named = os.environ.get("JPY_SESSION_NAME") or "notebook"
-    program = _program(Path(named), Path(named).stem, (), given)
+    check_settings(given, {})
+    program = open_program(Path(named), (), given, writable_catalog(given.catalog))
     program.begin()
     _BEGUN.append((program, given.catalog))
     cells = Cells(program)
@@ -197,17 +206,6 @@ class NotebookVerbs:
         return view_of_program(
             self._program, lambda asked: self._place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
         )
-
-
-def _program(
-    path: Path, name: str, arguments: Any, given: CommandSettings, since: float | None = None
-) -> PlainProgram:
-    from helix_spark.program.plain_program import PlainProgram
-
-    return PlainProgram(
-        path, list(arguments), writable_catalog(given.catalog), {}, tell, name=name, budget=given.room,
-        began=since or time.perf_counter(),
-    )
 
 
 def _check_no_session() -> None:

@@ -11,7 +11,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.export import export
-from helix_spark.cli.options import exit_code, read_settings, report_errors, reporting_errors, tracker_of
+from helix_spark.cli.options import exit_code, read_settings, report_errors, reporting_errors
 from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
 from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
@@ -48,14 +48,13 @@ def run(
     """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
     by itself, and what Spark answered it before is not asked again."""
 
-    path, function, is_plain = _targeted(target, arguments)
+    path, function, is_plain = _targeted(target, arguments, settings)
     if is_plain:
         from helix_spark.cli.programs import run_program
 
-        place = read_settings(path, **given)
         run_program(
-            path, arguments, place.catalog, place.spark, message, quiet=quiet, rerun_effects=rerun_effects,
-            budget=place.room, tracker=tracker_of(place),
+            path, arguments, read_settings(path, **given), message, quiet=quiet, as_json=as_json,
+            rerun_effects=rerun_effects,
         )
     run_workflow(path, function, None, settings, read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
@@ -75,10 +74,9 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
     from helix_spark.cli.run_text import print_plan
     from helix_spark.cli.schema import plan_json, to_text
 
-    path, function, is_plain = _targeted(target, arguments)
+    path, function, is_plain = _targeted(target, arguments, settings)
     if is_plain:
-        place = read_settings(path, **given)
-        plan_program(path, arguments, place.catalog, place.spark, as_json=as_json)
+        plan_program(path, arguments, read_settings(path, **given), as_json=as_json)
         return
     with open_helix(read_settings(path, **given), quiet=True) as engine:
         made = engine.plan(load_workflow(path, function, settings, engine))
@@ -113,10 +111,9 @@ def audit(
     from helix_spark.cli.programs import audit_program
     from helix_spark.cli.schema import to_text
 
-    path, function, is_plain = _targeted(target, arguments)
+    path, function, is_plain = _targeted(target, arguments, settings)
     if is_plain:
-        place = read_settings(path, **given)
-        found, ended = audit_program(path, arguments, place.catalog, place.spark)
+        found, ended = audit_program(path, arguments, read_settings(path, **given), seconds)
         say(to_text(audit_json(found)) if as_json else audit_text(found, "answers"))
         if ended:
             say(f"helix: {ended}", to_stderr=True)
@@ -148,10 +145,9 @@ def explain(
     from helix_spark.views.feature_words import left_out_text
     from helix_spark.views.plan_view import planned_node_lines
 
-    path, function, is_plain = _targeted(target, arguments)
+    path, function, is_plain = _targeted(target, arguments, settings)
     if is_plain:
-        place = read_settings(path, **given)
-        explain_program(node, path, arguments, place.catalog, place.spark, as_json=as_json)
+        explain_program(node, path, arguments, read_settings(path, **given), as_json=as_json)
         return
     with open_helix(read_settings(path, **given), quiet=True) as engine:
         made = engine.plan(load_workflow(path, function, settings, engine))
@@ -181,32 +177,23 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     from helix_spark.cli.watching import watch_file, watch_program
     from helix_spark.project.stale_runs import SeenRun
 
-    path, function, is_plain = _targeted(target, arguments)
+    path, function, is_plain = _targeted(target, arguments, settings)
     if is_plain:
-        place = read_settings(path, **given)
-        watch_program(path, arguments, place)
+        watch_program(path, arguments, read_settings(path, **given))
         return
-    seen = SeenRun(observer_for(quiet=False))
-    with open_helix(read_settings(path, **given), quiet=False, one_run=False, observer=seen) as engine:
+    seen, place = SeenRun(observer_for(quiet=False)), read_settings(path, **given)
+    more = (*(("--set", one) for one in settings), *(("--conf", one) for one in given["conf"]))
+    plan_options = [*place.options, *(word for pair in more for word in pair)]
+    with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
-        watch_file(path, function, settings, engine, seen, _plan_options(settings, **given))
+        watch_file(path, function, settings, engine, seen, plan_options)
 
 
-def _plan_options(settings: Sequence[str], **given: Any) -> list[str]:
-    """The options of `plan` that say of a file what another command was told."""
-    several = {"set": settings, "conf": given.get("conf") or ()}
-    single = {name: given[name] for name in ("catalog", "budget", "policy", "audit") if given.get(name)}
-    return [
-        *(word for name, values in several.items() for value in values for word in (f"--{name}", value)),
-        *(word for name, value in single.items() for word in (f"--{name}", value)),
-    ]
-
-
-def _targeted(target: str, arguments: Sequence[str]) -> tuple[Path, str | None, bool]:
+def _targeted(target: str, arguments: Sequence[str], settings: Sequence[str]) -> tuple[Path, str | None, bool]:
     """The file and the function of a target, and whether it is a plain program.
 
     Raises:
-        ParameterError: there is no such file, or arguments of a program are given to a workflow.
+        ParameterError: there is no such file, arguments are given to a workflow, or parameters to a program.
     """
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import split_target
@@ -216,6 +203,12 @@ def _targeted(target: str, arguments: Sequence[str]) -> tuple[Path, str | None, 
     if arguments and not is_plain:
         raise ParameterError(
             f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE",
+        )
+    if settings and is_plain:
+        raise ParameterError(
+            f"{path} is a script, which has arguments and no parameter for --set {settings[0]}",
+            remedy=f"write `helix run {path} ARGUMENTS`, and read them from sys.argv, for example by argparse; options "
+            "behind `--` are the script's own",
         )
     return path, function, is_plain
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from helix_spark.cli.config import Setting, settings_for
+from helix_spark.cli.config import ARGUMENT, Setting, settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
@@ -110,6 +110,16 @@ class CommandSettings:
     def mlflow(self) -> str | None:
         return self.settings["mlflow"].value
 
+    def is_argument(self, name: str) -> bool:
+        """Return whether a setting was given on this command's own line."""
+        return self.settings[name].origin.startswith(ARGUMENT)
+
+    @property
+    def options(self) -> list[str]:
+        """The options of this command that hold for others of the same file, but those for Spark."""
+        names = [name for name in ("catalog", "budget", "policy", "audit") if self.is_argument(name)]
+        return [word for name in names for word in (f"--{name}", self.settings[name].value or "")]
+
     @property
     def cut_off(self) -> bool | float:
         """Raises ParameterError where it is neither on nor off nor a number."""
@@ -123,7 +133,6 @@ class CommandSettings:
                 f"{said.value!r} is no setting of cut_off ({said.origin})", remedy="write on, off, or for how many "
                 "seconds of what lies below it a result is compared with earlier ones",
             ) from None
-
 
     @property
     def audit(self) -> When:

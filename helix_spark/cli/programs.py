@@ -10,9 +10,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from helix_spark.cli.config import DEFAULTS
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
+from helix_spark.cli.options import CommandSettings, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.records import IterationRecord
     from helix_spark.iteration.audit import Audit
     from helix_spark.iteration.tracker import Tracker
+    from helix_spark.program.answering import Mode
     from helix_spark.program.plain_program import PlainProgram
 
 OFF = "HELIX"
@@ -31,49 +34,106 @@ OFF = "HELIX"
 
 
 def run_program(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], message: str, *, quiet: bool,
-    rerun_effects: bool = False, budget: int | None = None, tracker: Tracker | None = None,
+    path: Path, arguments: Sequence[str], place: CommandSettings, message: str, *, quiet: bool, as_json: bool = False,
+    rerun_effects: bool = False,
 ) -> NoReturn:
-    """Runs a program, and ends this process as the program would.
+    """Run a program, and end this process as the program would.
 
     Args:
-        budget: bytes that may be stored in all; None for no limit.
-        tracker: is told of the run at its end.
+        as_json: print the JSON of the run; what the program and its child processes print goes to stderr then.
 
     Raises:
-        ParameterError: there is no such file.
+        ParameterError: there is no such file, or a setting makes no sense.
         CatalogError: the catalog cannot be used.
     """
     check_file(path)
+    check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
+    tracker = tracker_of(place)
+    output = _redirect_to_stderr() if as_json else None
     if os.environ.get(OFF, "").lower() == "off":
-        _run_plainly(path, arguments, settings)
+        _run_plainly(path, arguments, place, output)
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
-        _run_plainly(path, arguments, settings)
-    opened = writable_catalog(catalog)
+        _run_plainly(path, arguments, place, output)
+    catalog = writable_catalog(place.catalog)
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.classic_need import recorded_need
-    from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.questions_underway import QuestionsUnderway
 
-    if (reason := recorded_need(opened, path, arguments)) is not None:
+    if (reason := recorded_need(catalog, path, arguments)) is not None:
         tell(f"{reason}, as its last run found: it runs without reuse")
-        _run_plainly(path, arguments, settings)
-    program = PlainProgram(
-        path, arguments, opened, settings, tell, rerun_effects, budget=budget,
-        live=LiveAnswers.from_environment(os.environ), began=waiting_since() or time.perf_counter(), message=message,
+        _run_plainly(path, arguments, place, output)
+    quiet = quiet or as_json
+    program = open_program(
+        path, arguments, place, catalog, rerun_effects=rerun_effects, live=LiveAnswers.from_environment(os.environ),
+        began=waiting_since(), message=message,
     )
     program.following = QuestionsUnderway(program, program_bar(quiet=quiet))
-    start_over_where_needed(program, [str(path), *arguments])
-    code = _ended(program, tracker, quiet=quiet)
+    start_over_where_needed(program, [str(path), *arguments], output)
+    code, recorded = _ended(program, tracker, quiet=quiet)
     sys.stdout.flush()
     sys.stderr.flush()
+    if output is not None:
+        _print_json(recorded, program, output)
     sys.exit(code)
 
 
-def plan_program(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *, as_json: bool
-) -> None:
+def open_program(
+    path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
+    live: LiveAnswers | None = None, began: float | None = None, message: str = "",
+    rerun_effects: bool = False,
+) -> PlainProgram:
+    """Return a program that has not begun, as the settings say. See `PlainProgram`."""
+    from helix_spark.program.plain_program import PlainProgram
+
+    return PlainProgram(
+        path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
+        policy=place.policy, live=live, began=began or time.perf_counter(), message=message,
+    )
+
+
+def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) -> None:
+    """Refuse settings that make no sense, and say which options of this command have no effect on a script.
+
+    Args:
+        without_effect: why, by name of the setting.
+
+    Raises:
+        ParameterError: a setting makes no sense.
+    """
+    if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
+        from helix_spark.planner.named_policies import policy_named
+
+        policy_named(place.policy)
+    _ = place.room, place.audit, place.audit_seconds, place.cut_off
+    for name, why in without_effect.items():
+        if place.is_argument(name) and place.settings[name].value != "off":
+            tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
+    if place.log_models:
+        tell("--log-models has no effect on a script: its models are not logged")
+
+
+_DECIDES_NOTHING = dict.fromkeys(("budget", "policy"), "what to store is decided once it has run")
+
+
+def _redirect_to_stderr() -> TextIO:
+    """Have this process, and those that it starts, print to stderr; return what standard output was."""
+    sys.stdout.flush()
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return output
+
+
+def _print_json(recorded: IterationRecord | None, program: PlainProgram, output: TextIO) -> None:
+    """Print the JSON of a run that came to its end; ``null`` if it asked Spark nothing."""
+    from helix_spark.cli.schema import recorded_run_json, to_text
+
+    if recorded is None or recorded.status == "done":
+        found = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
+        print(to_text(found), file=output, flush=True)
+
+
+def plan_program(path: Path, arguments: Sequence[str], place: CommandSettings, *, as_json: bool) -> None:
     """Say what the record would answer of a run, and what the run would ask Spark first.
 
     Raises:
@@ -82,7 +142,7 @@ def plan_program(
     from helix_spark.cli.schema import program_json, to_text
     from helix_spark.program.viewed_answers import view_of_program
 
-    program, error = _planned(path, arguments, catalog, settings)
+    program, error = _planned(path, arguments, place)
     view = view_of_program(program)
     ended = f"{type(error).__name__}: {error}" if error is not None and not isinstance(error, SystemExit) else ""
     if as_json:
@@ -93,8 +153,7 @@ def plan_program(
 
 
 def explain_program(
-    name: str, path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str], *,
-    as_json: bool = False,
+    name: str, path: Path, arguments: Sequence[str], place: CommandSettings, *, as_json: bool = False
 ) -> None:
     """Say all that is known of one answer of a program, as far as the program can be planned.
 
@@ -104,40 +163,43 @@ def explain_program(
     from helix_spark.cli.schema import answer_json, to_text
     from helix_spark.program.viewed_answers import view_of_program
 
-    program, _ = _planned(path, arguments, catalog, settings)
+    program, _ = _planned(path, arguments, place)
     answer = view_of_program(program).answer(name)
     for line in [to_text(answer_json(answer))] if as_json else answer.lines:
         say(line)
 
 
 def audit_program(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+    path: Path, arguments: Sequence[str], place: CommandSettings, seconds: float | None = None
 ) -> tuple[Audit, str]:
-    """Runs a program from scratch, unheard, and compares; see `run_audited`.
+    """Run a program from scratch, unheard, and compare; see `run_audited`.
+
+    Args:
+        seconds: that the audit should take at most, for which a script has no use.
 
     Raises:
         ParameterError: there is no such file, or nothing of it is ever reused.
         CatalogError: the catalog cannot be used.
     """
-    from helix_spark.program.plain_program import PlainProgram
     from helix_spark.program.program_audit import run_audited
 
-    _check_reuses(path, arguments, catalog)
-    return run_audited(PlainProgram(path, arguments, writable_catalog(catalog), settings, tell, mode="audit"))
+    check_settings(place, {})
+    _check_reuses(path, arguments, place.catalog)
+    if seconds is not None:
+        tell("--budget has no effect on a script, which is run once as a whole")
+    return run_audited(open_program(path, arguments, place, writable_catalog(place.catalog), mode="audit"))
 
 
 def _planned(
-    path: Path, arguments: Sequence[str], catalog: str, settings: Mapping[str, str]
+    path: Path, arguments: Sequence[str], place: CommandSettings
 ) -> tuple[PlainProgram, BaseException | None]:
     """Return a program that ran as far as its answers are recorded, and what ended it."""
     from helix_spark.catalog.catalog import Catalog
-    from helix_spark.program.plain_program import PlainProgram
 
-    _check_reuses(path, arguments, catalog)
-    program = PlainProgram(
-        path, arguments, Catalog.open(catalog, create=True), settings, tell, mode="plan",
-        live=LiveAnswers.from_environment(os.environ),
-    )
+    check_settings(place, _DECIDES_NOTHING)
+    _check_reuses(path, arguments, place.catalog)
+    catalog = Catalog.open(place.catalog, create=True)
+    program = open_program(path, arguments, place, catalog, mode="plan", live=LiveAnswers.from_environment(os.environ))
     return program, _run_planned(program)
 
 
@@ -151,11 +213,12 @@ def _run_planned(program: PlainProgram) -> BaseException | None:
     return None
 
 
-def start_over_where_needed(program: PlainProgram, command: Sequence[str]) -> None:
+def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
     """Have a program start over in a classic session where it turns out to need one.
 
     Args:
         command: of Python, that runs it.
+        output: where JSON of its run is to be printed; None if none is.
     """
     from helix_spark.program.classic_need import LastingActs, lasting_act, record_need
 
@@ -176,13 +239,15 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str]) -> No
             program.close()
         else:
             end_program(program, OvertakenError(str(need)), quiet=True)
-        _replace_process(command, program.settings)
+        _replace_process(command, program.settings, output)
 
     program.on_need = start_over
 
 
-def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> int | str | None:
-    """Runs a program to its end, puts it on record, and returns what it would end its process with."""
+def _ended(
+    program: PlainProgram, tracker: Tracker | None, *, quiet: bool
+) -> tuple[int | str | None, IterationRecord | None]:
+    """Run a program to its end and record it; return what it would end its process with, and the record."""
     from helix_spark.program.main_module import author_line, print_error
 
     error: BaseException | None = None
@@ -207,12 +272,12 @@ def _ended(program: PlainProgram, tracker: Tracker | None, *, quiet: bool) -> in
             program.answerer.interrupt()
         if overtaken := _overtaken(program):
             error, quiet = OvertakenError(overtaken), True
-    end_program(program, error, quiet=quiet, tracker=tracker)
+    recorded = end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
-        return error.code
+        return error.code, recorded
     if isinstance(error, KeyboardInterrupt):
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-    return 0 if error is None else 1
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED, recorded
+    return 0 if error is None else 1, recorded
 
 
 def _overtaken(program: PlainProgram) -> str:
@@ -222,15 +287,17 @@ def _overtaken(program: PlainProgram) -> str:
 
 def end_program(
     program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
-) -> None:
+) -> IterationRecord | None:
     """Record a program that has ended, say so, and stop its server. No-op in a forked child.
+
+    Return its iteration; None if there is none.
 
     Args:
         error: what ended it, if something did.
         tracker: is told of it, too, and closed.
     """
     if not program.home.is_here:
-        return
+        return None
     from helix_spark.iteration.tracker import finished_on_record
     from helix_spark.iteration.tracker import tell as tell_tracker
     try:
@@ -243,8 +310,10 @@ def end_program(
             tell_tracker(tracker, finished_on_record(program.catalog, recorded), tell)
         for warning in program.record.warnings if program.record is not None else ():
             tell(warning)
+        return recorded
     except HelixError as own:
         tell(f"this run is not on record: {own}")
+        return None
     finally:
         program.close()
         if tracker is not None:
@@ -297,12 +366,17 @@ def tell(text: str) -> None:
     say(f"helix: {text}", to_stderr=True)
 
 
-def _run_plainly(path: Path, arguments: Sequence[str], settings: Mapping[str, str]) -> NoReturn:
-    _replace_process([str(path), *arguments], settings)
+def _run_plainly(
+    path: Path, arguments: Sequence[str], place: CommandSettings, output: TextIO | None
+) -> NoReturn:
+    _replace_process([str(path), *arguments], place.spark, output)
 
 
-def _replace_process(command: Sequence[str], settings: Mapping[str, str]) -> NoReturn:
-    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark."""
+def _replace_process(command: Sequence[str], settings: Mapping[str, str], output: TextIO | None) -> NoReturn:
+    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark.
+    There is no JSON of its run."""
+    if output is not None:
+        print("null", file=output, flush=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ |= {OFF: "off", "PYSPARK_SUBMIT_ARGS": submit_arguments(settings, os.environ)}

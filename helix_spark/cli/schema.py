@@ -31,6 +31,10 @@
     storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
     warnings     list of text
 
+Of a plain program `run` prints the same keys: its nodes have those of `show`, and code (FILE:LINE); `plan` is empty,
+`evicted` null. It prints null where the program asked Spark nothing, or ran without reuse. What the program prints goes
+to stderr.
+
 `explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out; of a
 plain program, of `answers`.
 
@@ -45,11 +49,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from helix_spark.past.shown import node_json
+from helix_spark.past.states import proofs_of
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import influence_json, left_out_json
 from helix_spark.views.program_view import AnswerView, ProgramView
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.records import IterationRecord
 
 SCHEMA_VERSION = 1
 
@@ -147,6 +157,19 @@ def run_json(
         node["stored"] = node["signature"] in stored
         node["bytes"] = stored.get(node["signature"], node["bytes"])
     return printed
+
+
+def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
+    """A finished run of a plain program as JSON's types; see the module."""
+    nodes = catalog.nodes(ended)
+    live, proofs = catalog.live_among([node.signature for node in nodes]), proofs_of(nodes, catalog)
+    return {
+        "schema": SCHEMA_VERSION, "workflow": ended.workflow, "iteration": ended.number, "seconds": ended.seconds,
+        "message": ended.message, "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
+        "nodes": [node_json(node, live, proofs[node.name]) | {"code": node.code} for node in nodes],
+        "dropped": [], "left_out": [], "plan": {},
+        "storage": {"bytes": catalog.bytes_used(), "budget": budget, "evicted": None}, "warnings": [],
+    }
 
 
 def program_json(view: ProgramView, error: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import check_file
+from helix_spark.cli.programs import check_file, check_settings
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -107,11 +107,12 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
         raise ParameterError(
             str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
         )
+    check_settings(place, {})
     server = ConnectServer(place.spark)
     environment = {**os.environ, **server.environment()}
     if place.mlflow is not None:  # not on the command line: it may hold a password
         environment[URI_VARIABLE] = place.mlflow
-    words = [str(path), "--json", "--catalog", place.catalog, "--", *arguments]
+    words = [str(path), "--json", *place.options, "--", *arguments]
     ran: Texts = {}
     try:
         while True:
@@ -136,8 +137,7 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
 
 
 def _command(path: Path, arguments: Sequence[str], place: CommandSettings) -> list[str]:
-    options = ["--catalog", place.catalog, *(("--budget", place.budget) if place.budget is not None else ())]
-    options += [] if place.experiment is None else ["--experiment", place.experiment]
+    options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
     return [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]
 
 

@@ -1,5 +1,5 @@
-"""What a program's run keeps: of the models that it fitted, and the tables that it had persisted, those that the joint
-program chooses. Runs behind the program's last answer."""
+"""What a program's run keeps: of the models that it fitted, and the tables that it had persisted, those that the policy
+chooses. Runs behind the program's last answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
 from helix_spark.errors import CatalogError
-from helix_spark.planner.joint import Joint
+from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 from helix_spark.program.answering import AnsweredQuestion
@@ -41,7 +41,8 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
     if not made or (program.server is not None and program.server.elsewhere):  # which writes to disks of its own
         return {}
     live = program.catalog.live()
-    decision, there = Joint().decide(problem_of(rows, program, live, number)), {one.signature for one in live}
+    decision = policy_named(program.policy).decide(problem_of(rows, program, live, number))
+    there = {one.signature for one in live}
     program.catalog.evict_all({one: decision.reasons.get(one, "evicted") for one in decision.evict & there})
     new = decision.keep - there  # a session that goes on keeps tables that it has stored already
     return {

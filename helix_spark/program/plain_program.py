@@ -58,6 +58,7 @@ class PlainProgram:
         rerun_effects, mode: see `Answerer`.
         name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
+        policy: the name of what decides which results are stored.
         live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
@@ -76,6 +77,7 @@ class PlainProgram:
     mode: Mode = "run"
     name: str = ""
     budget: int | None = None
+    policy: str = "joint"
     live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
     following: Following = field(default_factory=Unfollowed)

@@ -25,16 +25,19 @@ from helix_spark.program import program_record
 from helix_spark.program.program_server import ProgramServer
 
 
-def start(folder: Path, *words: str, behaviour: str = "", background: bool = False) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *words: str, behaviour: str = "", background: bool = False, stderr: int = subprocess.STDOUT
+) -> subprocess.Popen[str]:
     """Start the command in a folder.
 
     Args:
         background: whether it ignores SIGINT, as what a shell starts with ``&``.
+        stderr: see `subprocess.Popen`.
     """
     environ = {**os.environ, "FAKED": behaviour, "PYTHONHASHSEED": "0", "HELIX_CATALOG": "catalog"}
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).resolve()), *words], cwd=folder, text=True, env=environ,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=stderr,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler),
     )
 

@@ -19,8 +19,10 @@ from pyspark.sql.functions import udf
 from remembering import Remembering
 
 from helix_spark.capture import recorded_call
+from helix_spark.capture.plan_messages import sort_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.automatic import NotebookVerbs
+from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
 from helix_spark.past.edit_message import edit_of
@@ -127,6 +129,16 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     assert LinearRegression().uid == f"LinearRegression_{sha256(b'LinearRegression 2').hexdigest()[:12]}"
 
 
+@pytest.mark.parametrize(("policy", "writes"), [("never", 0), ("always", 1)])
+def test_the_policy_decides_whether_models_are_stored(policy: str, writes: int, program: PlainProgram) -> None:
+    program.server, program.policy = Regressing(), policy  # type: ignore[assignment]  # what it is asked here
+    LinearRegression(maxIter=2).fit(program.session({}).read.csv("rows.csv", header=True))
+    end_program(program, None, quiet=True)
+    assert isinstance(program.server, FakeServer)
+    kinds = [one.ml_command.WhichOneof("command") for one in program.server.asked if sort_of(one) == "Command"]
+    assert kinds.count("write") == writes
+
+
 def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
@@ -183,7 +195,7 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
     )
     try:
         for name in ("rows.count", "train.py:4 rows.count"):
-            explain_program(name, Path("train.py"), [], str(tmp_path / "catalog"), {})
+            explain_program(name, Path("train.py"), [], read_settings(tmp_path, catalog=str(tmp_path / "catalog")))
             assert "train.py:4 rows.count\n  asked of Spark: it was not asked before\n" in capsys.readouterr().out
     finally:
         if (session := SparkSession.getActiveSession()) is not None:

@@ -1,0 +1,75 @@
+"""The options of commands hold for scripts, are refused, or a line says why they have no effect."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from faked_command import start
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli.main import helix
+
+COUNTS = """
+import os, sys
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.getOrCreate()
+print("counted", spark.range(10).count())
+os.system("echo from a child")
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("counts.py").write_text(COUNTS)
+    return Path("counts.py")
+
+
+@pytest.mark.parametrize("command", [["run"], ["plan"], ["explain", "rows.count"], ["watch"], ["audit"]])
+def test_set_is_refused_before_anything_runs(command: list[str], script: Path) -> None:
+    done = CliRunner().invoke(helix, [*command, str(script), "--set", "depth=3"])
+    assert done.exit_code == 2
+    assert "counts.py is a script, which has arguments and no parameter for --set depth=3" in done.stderr
+    assert "sys.argv" in done.stderr
+    assert not Path("catalog").exists()
+
+
+@pytest.mark.parametrize("command", [["run"], ["plan"], ["explain", "rows.count"], ["watch"]])
+@pytest.mark.parametrize(("option", "value", "words"), [
+    ("--policy", "alway", "did you mean 'always'?"), ("--budget", "lots", "'lots' is no size"),
+    ("--audit", "often", "'often' is no setting of audit"),
+])
+def test_a_value_that_makes_no_sense_is_refused_before_anything_runs(
+    command: list[str], option: str, value: str, words: str, script: Path
+) -> None:
+    done = CliRunner().invoke(helix, [*command, str(script), option, value])
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not Path("catalog").exists()
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and stderr of the command."""
+    process = start(Path.cwd(), *words, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None:
+    code, output, errors = run("run", str(script), "--json", "-m", "first", "--cut-off", "5", "0")
+    printed = json.loads(output)
+    assert code == 0
+    assert (printed["workflow"], printed["iteration"], printed["message"]) == ("counts", 1, "first")
+    assert [(node["state"], node["code"].rpartition(":")[2]) for node in printed["nodes"]] == [("compute", "6")]
+    assert "counted 1\n" in errors
+    assert "from a child\n" in errors
+    assert "--cut-off has no effect on a script: its questions are known by what they are made of" in errors
+    (iteration,) = Catalog.open("catalog", create=False).iterations()
+    assert iteration.message == "first"
+    assert run("run", str(script), "--json", "3")[:2] == (3, "")

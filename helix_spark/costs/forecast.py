@@ -179,7 +179,7 @@ class _Counts:
     several: dict[frozenset[str], float] = field(default_factory=dict)
 
     def add(self, edit: Edit, kinds: Mapping[str, str], weight: float) -> None:
-        """Counts one edit. Several nodes hit at once are one event that may come again, and each was hit, too."""
+        """Count one edit. Several nodes hit at once are one event that may come again, and each was hit, too."""
         hit = frozenset(edit.hit & kinds.keys())
         what = "back" if edit.back else "grew" if edit.grew else "edit" if edit.hit else "rerun"
         if what == "edit" and len(hit) > 1:

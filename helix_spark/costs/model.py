@@ -217,7 +217,7 @@ def _believed(measured: float | None, usual: float) -> float | None:
 
 
 def in_python_workers(node: Node) -> bool:
-    """Whether a node's function sends rows to Python workers, as far as its own code tells."""
+    """Return whether a node's function sends rows to Python workers, as far as its own code tells."""
     return isinstance(node.operator, Function) and bool(names_used(node.operator.call) & _PYTHON_WORKERS)
 
 

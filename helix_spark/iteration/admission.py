@@ -34,7 +34,7 @@ class Admission:
         self._thread = local()
 
     def take_on(self, task: Task) -> None:
-        """Says what the calling thread does from now on."""
+        """Say what the calling thread does from now on."""
         self._thread.task = task
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ from helix_spark.past.table_preview import TablePreview
 
 
 def forget_void(run: Run) -> Run:
-    """What is made of data that changed meanwhile is found in memory by nobody."""
+    """Drop from memory what is made of data that changed meanwhile."""
     for name in run.retention.storable.void:
         run.tools.memory.drop(run.plan[name].signature)
     return run
@@ -54,7 +54,7 @@ def record(run: Run) -> Run:
 
 
 def keep(run: Run) -> Run:
-    """Stores and evicts. After a failure what was computed before it is stored as it was planned to be. Nothing goes
+    """Store and evict. After a failure what was computed before it is stored as it was planned to be. Nothing goes
     for it: that would make room for more than was had."""
     if _interrupted(run):
         return run
@@ -65,7 +65,7 @@ def keep(run: Run) -> Run:
 
 
 def note_sizes(run: Run) -> Run:
-    """What storing taught of results is on record."""
+    """Record what storing taught of results."""
     if run.outcome.failure is None:
         with _spark_may_end(run, "what some tables hold is not known, and no later result is compared with them"):
             run.retention.writer.look_at_pins(node_records.told_by_content(run))
@@ -74,7 +74,7 @@ def note_sizes(run: Run) -> Run:
 
 
 def note_late(run: Run) -> Run:
-    """What code did in Spark's workers while results were stored is on record."""
+    """Record what code did in Spark's workers while results were stored."""
     late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome)
     told = late - run.retention.storable.void
     if told:
@@ -83,7 +83,7 @@ def note_late(run: Run) -> Run:
 
 
 def tidy(run: Run) -> Run:
-    """Keeps the records quick to read, and gives back the bytes of writers that died, which count for the budget; then
+    """Keep the records quick to read, and give back the bytes of writers that died, which count for the budget; then
     evicts what is too much. Not after an interrupt: a person wants an end to it."""
     if _interrupted(run):
         return run
@@ -126,14 +126,14 @@ def track(run: Run) -> Run:
 
 
 def told_influences(run: Run) -> dict[str, str]:
-    """What each fit of the run gave its features, as JSON by the learner's name."""
+    """Return what each fit of the run gave its features, as JSON by the learner's name."""
     with _spark_may_end(run, "what fits gave their features is not known"):
         return fitted_influences(run)
     return {}
 
 
 def _cards(run: Run) -> dict[str, FileRecord]:
-    """What each fit of the run gave, as records by node name."""
+    """Return what each fit of the run gave, as records by node name."""
     with _spark_may_end(run, "what fits gave is not known"):
         return fitted_cards(run)
     return {}

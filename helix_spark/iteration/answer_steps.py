@@ -26,7 +26,7 @@ from helix_spark.iteration.run import Run
 
 
 def measure(run: Run) -> Run:
-    """What the run took, what it found of chance, and what it answers."""
+    """Note what the run took, what nondeterminism it found, and what it answers."""
     seconds = time.perf_counter() - run.begun + run.waited
     dag, plan, outcome = run.dag, run.plan, run.outcome
     run = replace(
@@ -55,7 +55,7 @@ def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
 
 
 def hold_results(run: Run) -> Run:
-    """What later runs may find in memory is there."""
+    """Put into memory what later runs may find there."""
     hold_in_memory(run, run.retention.storable.not_to_be_held)
     return run
 

@@ -68,7 +68,7 @@ class AnsweredBefore:
         self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
 
     def notes(self) -> Mapping[str, str]:
-        """What is recorded as JSON of the workflow's functions, by what it is of."""
+        """Return what is recorded as JSON of the workflow's functions, by what it is of."""
         return self._read.notes()
 
     def refuse(self, identity: str, why: str) -> None:
@@ -124,7 +124,7 @@ class AnsweredBefore:
         self._fresh[identity] = _Fresh(node, text, seconds, of_rows=False)
 
     def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:
-        """What this run found out, for the record.
+        """Return what this run found out, for the record.
 
         Args:
             void: names of the nodes whose data changed meanwhile.
@@ -160,7 +160,7 @@ class FunctionQuestion:
     asks: Asks
 
     def answer(self) -> Sequence[Any] | None:
-        """What is on record, as a server's messages; None if nothing is."""
+        """Return what is on record, as a server's messages; None if nothing is."""
         text = self.before.answer_text(self.identity)
         try:
             return answer_of_text(_FORMS[self.asks], text) if text else None

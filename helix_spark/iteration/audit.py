@@ -71,7 +71,7 @@ class Audit:
 def audit(
     run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
 ) -> Audit:
-    """Computes stored results of a workflow again, and puts on record how they came out.
+    """Compute stored results of a workflow again, and put on record how they came out.
 
     Args:
         everything: also what is verified.
@@ -138,7 +138,7 @@ def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
 
 
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
-    """Computes nodes, and loads nothing but draws that stand."""
+    """Compute nodes, and load nothing but draws that stand."""
     dag = _asked_for(run.dag, chosen)
     fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
@@ -197,7 +197,7 @@ def _excused(one: Audited, before: Sequence[Audited], run: Run, outcome: Outcome
 
 
 def _noted(found: Sequence[Audited], run: Run) -> list[Audited]:
-    """Puts on record what was found. Of what came out different those alone are to blame whose inputs did not; what is
+    """Put on record what was found. Of what came out different those alone are to blame whose inputs did not; what is
     made of it goes with it."""
     different = {one.node for one in found if one.verdict == "different"}
     to_blame = {name for name in different if different.isdisjoint(run.dag.ancestors(name))}
@@ -235,7 +235,7 @@ def _record(one: Audited, why: str, run: Run) -> ResultRecord:
 def _put_aside(
     why: Mapping[str, str], heirs: Mapping[str, Sequence[str]], run: Run
 ) -> None:
-    """Quarantines what came out different, with its heirs. The record says already that nobody may reuse it."""
+    """Quarantine what came out different, with its heirs. The record says already that nobody may reuse it."""
     reasons: dict[str, str] = {}
     for name, text in why.items():
         reasons |= dict.fromkeys(heirs[name], f"it is made of `{name}`: {text}")

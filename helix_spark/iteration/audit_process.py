@@ -84,7 +84,7 @@ class AuditProcess:
             rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
-        """Ends it, and the JVM that it started, without waiting for that. Any thread may call it, more than once."""
+        """End it, and the JVM that it started, without waiting for that. Any thread may call it, more than once."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -25,10 +25,10 @@ class RunningAudit(Protocol):
     """An audit under way."""
 
     def parts(self) -> Iterator[Mapping[str, Any]]:
-        """What it found, part by part (see `cli.schema`, audit), or `error`: why it could not go on."""
+        """Return what it found, part by part (see `cli.schema`, audit), or `error`: why it could not go on."""
 
     def stop(self) -> None:
-        """Ends it at once."""
+        """End it at once."""
 
 
 Begin = Callable[[Workflow, Collection[str], float | None], RunningAudit]
@@ -58,7 +58,7 @@ class Auditor:
         self._told: set[str] = set()
 
     def stop(self) -> int:
-        """Ends what is under way, at once: somebody waits. Returns whose turn it is now, for `answered`."""
+        """End what is under way, at once: somebody waits. Returns whose turn it is now, for `answered`."""
         with self._lock:
             self._turn += 1
             timer, self._timer = self._timer, None
@@ -71,7 +71,7 @@ class Auditor:
         return turn
 
     def answered(self, turn: int, workflow: Workflow, plan: Plan) -> None:
-        """Has what a run stored or reused computed again, unless somebody asks for something before that.
+        """Have what a run stored or reused computed again, unless somebody asks for something before that.
 
         What was verified before is looked at once more where this process reused it: what a result rests on without
         anybody's knowing shows only after it has changed.
@@ -89,7 +89,7 @@ class Auditor:
                 self._timer.start()
 
     def verify(self, workflow: Workflow, wanted: Collection[str]) -> None:
-        """Computes results again, and waits for what comes of it."""
+        """Compute results again, and wait for what comes of it."""
         if wanted:
             self._audit(self._turn, workflow, wanted, None)
 
@@ -133,7 +133,7 @@ class Auditor:
 
 
 def different_text(node: str, why: str, heirs: Collection[str]) -> str:
-    """What people are told of a result that came out different.
+    """Return what people are told of a result that came out different.
 
     >>> different_text("rows", "2 and 3", ["total"])
     'an audit computed `rows` again and it came out different (2 and 3): neither it nor total is reused any more'
@@ -143,7 +143,7 @@ def different_text(node: str, why: str, heirs: Collection[str]) -> str:
 
 
 def _is_worth_it(node: PlannedNode) -> bool:
-    """Whether a result may be audited that was, or may be, reused."""
+    """Return whether a result may be audited that was, or may be, reused."""
     if node.random:
         return False
     kept = node.stored or node.keep
@@ -151,7 +151,7 @@ def _is_worth_it(node: PlannedNode) -> bool:
 
 
 def _ended_after(running: RunningAudit, seconds: float | None) -> Callable[[], None]:
-    """Ends an audit that takes far longer than it may; returns what calls that off."""
+    """End an audit that takes far longer than it may; return what calls that off."""
     if seconds is None:
         return lambda: None
     timer = Timer(OVERTIME * seconds, running.stop)

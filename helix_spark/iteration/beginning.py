@@ -16,19 +16,19 @@ from helix_spark.planner.problem import State
 
 
 def note_provenance(run: Run) -> Run:
-    """Reads the file that declares the workflow at once, for it may be edited while the run goes on."""
+    """Read the file that declares the workflow at once, for it may be edited while the run goes on."""
     return replace(run, provenance=Provenance.read(run.workflow.where))
 
 
 def say_who_else_declares(run: Run) -> Run:
-    """Warns where another file declares a workflow of the same name."""
+    """Warn where another file declares a workflow of the same name."""
     if elsewhere := run.provenance.declared_elsewhere(run.view.last):
         run.tools.observer.warning(elsewhere)
     return run
 
 
 def check_what_computes(run: Run) -> Run:
-    """Checks the stages that are to be computed and the columns that nodes name, and notes how long planning took by
+    """Check the stages that are to be computed and the columns that nodes name, and note how long planning took by
     then.
 
     Raises:

@@ -50,7 +50,7 @@ class CatalogRoom:
         ]
 
     def fits(self, record: ArtifactRecord, owed: int) -> bool:
-        """Whether there is room for what was just stored; else it goes.
+        """Return whether a result that was just stored has room; evict it otherwise.
 
         What takes no bytes always fits, were there no room for anything: that it went would free nothing. And another
         driver's record, which came first, is not this run's to take away.
@@ -66,7 +66,7 @@ class CatalogRoom:
         return True
 
     def evict_all(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
-        """Evicts by signature, for these reasons; returns the signatures of what went. What was stored since it was
+        """Evict by signature, for these reasons; return the signatures of what went. What was stored since it was
         decided stays; with `seen` all does, if anything was stored or ended since that version."""
         attempts = {self.seen[signature] for signature in why if signature in self.seen}
         with warned(self.run.tools.observer):

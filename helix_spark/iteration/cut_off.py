@@ -81,7 +81,7 @@ def cut_off(run: Run) -> Run:
 
 
 def _has_other_features(known: KnownNode) -> bool:
-    """Whether examples were made of other extractors before: their vectors had other slots."""
+    """Return whether examples were made of other extractors before: their vectors had other slots."""
     if not isinstance(known.node.operator, Assemble) or known.before is None:
         return False
     return {part.label for part in known.before if part.group is Group.INPUT} != set(known.node.inputs)
@@ -108,7 +108,7 @@ def _worth_looking(planning: float, loading: float, *, dear: bool) -> float:
 
 
 def _is_dear(node: Node) -> bool:
-    """Whether taking the digest of a result takes more than a hash of what is in this process."""
+    """Return whether taking the digest of a result takes more than a hash of what is in this process."""
     return is_lazy(node) or node.result is Result.MODEL
 
 
@@ -131,7 +131,7 @@ def _ran(run: Run) -> frozenset[str]:
 
 
 def _is_held(name: str, outcome: Outcome) -> bool:
-    """Whether a result is in memory, so that reading it computes nothing."""
+    """Return whether a result is in memory, so that reading it computes nothing."""
     result = outcome.results[name]
     if isinstance(result, TableResult):
         return name in outcome.filled or result.collected
@@ -190,7 +190,7 @@ def _describe_earlier(run: Run, equal: Equal) -> str:
 
 
 def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
-    """Forgets plans that nobody computes any more."""
+    """Forget plans that nobody computes any more."""
     for name in outcome.results.keys() - needed:
         result = outcome.results.pop(name)
         if name in outcome.pinned and isinstance(result, TableResult):

@@ -84,7 +84,7 @@ class DataRead:
         return (one.signed.change(opened) if opened is not None else None) or one.signed.change(now)
 
     def _reads(self, name: str) -> tuple[Identified, ...]:
-        """What a node read in this run that may change under it."""
+        """Return what a node read in this run that may change under it."""
         computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
         if not computed and name not in self._again:
             return ()
@@ -101,7 +101,7 @@ class DataRead:
         )
 
     def _is_there(self, name: str) -> bool:
-        """Whether a result is had without computing it again."""
+        """Return whether a result is had without computing it again."""
         result = self._outcome.results.get(name)
         if isinstance(result, ModelResult | ValueResult) or (isinstance(result, TableResult) and result.at_hand):
             return True

@@ -20,7 +20,7 @@ from helix_spark.planner.policies import Never
 
 
 def execute(run: Run) -> Run:
-    """Does what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
+    """Do what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from,
         run.answered,
@@ -81,7 +81,7 @@ def registering(run: Run) -> list[str]:
 
 
 def _registers(node: Node, run: Run) -> bool:
-    """Whether a node's code registers views or functions with the session."""
+    """Return whether a node's code registers views or functions with the session."""
     return run.described[node.name].said.in_turns
 
 
@@ -99,7 +99,7 @@ def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
 
 
 def _quarantined(damage: DamagedResultError, run: Run) -> CatalogError | None:
-    """Puts a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
+    """Put a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
     try:
         found = looked_into(damage, run.tools.catalog)
     except CatalogError as error:

@@ -105,7 +105,7 @@ def newest_fits(dag: Dag, catalog: CatalogReader) -> dict[str, Influence]:
 def told_of(
     node: Node, records: Iterable[ResultRecord | None], newest: Influence | None
 ) -> Influence | None:
-    """What is on record of a learner.
+    """Return what is on record of a learner.
 
     Args:
         records: of its current version, and of its previous one.

@@ -38,7 +38,7 @@ class Followed(Underway):
             self._later.start()
 
     def close(self) -> None:
-        """Forgets the last run."""
+        """Forget the last run."""
         with self._lock:
             self._forget()
 

@@ -81,7 +81,7 @@ class Iteration(NamedResults):
         return {name: tuple(one.feature for one in self.plan.left_out if one.synthesizer == name) for name in names}
 
     def wait(self) -> Mapping[str, int]:
-        """Waits until everything that was to be stored is; returns physical bytes by node.
+        """Wait until everything that was to be stored is; return physical bytes by node.
 
         Raises:
             HelixError: this is a forked child, which has nothing that stores.
@@ -99,7 +99,7 @@ class Iteration(NamedResults):
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows. The whole graph is in sight once; later iterations show what was computed."""
+        """Return what a notebook shows. The whole graph is in sight once; later iterations show what was computed."""
         from helix_spark.drawing.notebook import bundle
         from helix_spark.views.iteration_view import view_of_run
         from helix_spark.views.notebook_views import iteration_html, iteration_text

@@ -47,7 +47,7 @@ def expensive(plan: Plan) -> dict[str, str]:
 
 
 def wait_for_others(run: Run) -> Run:
-    """Waits while another process computes what this plan would compute, then has it planned with what that stored.
+    """Wait while another process computes what this plan would compute, then have it planned with what that stored.
 
     Who takes too long is not waited for again: the run says so, and computes the result as well. In the end the run
     holds the leases of the plan to run, until their results are stored, or will not be.
@@ -74,7 +74,7 @@ def _stored_meanwhile(run: Run) -> bool:
 
 
 def _waited(blocking: Lease, name: str, run: Run) -> bool:
-    """Waits for the end of a lease. Returns whether it came in time.
+    """Wait for the end of a lease. Returns whether it came in time.
 
     Raises:
         EndedError: the Helix was closed meanwhile.
@@ -99,7 +99,7 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
 
 
 def _take_all(wanted: Iterable[str], run: Run) -> Lease | None:
-    """Takes leases, up to the first one that another process has: that is returned."""
+    """Take leases, up to the first one that another process has: that is returned."""
     expected = run.plan.predicted_seconds
     found = (run.leased.take(signature, expected) for signature in sorted(wanted))
     return next((lease for lease in found if lease is not None), None)

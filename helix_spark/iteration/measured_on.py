@@ -55,7 +55,7 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
 
 
 def measured(run: Run) -> dict[str, Any]:
-    """What the numbers among a run's outputs were measured by and on, as it is recorded."""
+    """Return what the numbers among a run's outputs were measured by and on, as it is recorded."""
     tested = with_rows(describe_tests(run.whole, run.described), run)
     return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
 
@@ -106,7 +106,7 @@ def _examples(dag: Dag, predictions: str) -> str:
 
 
 def measured_by(run: Run) -> dict[str, str]:
-    """What measured each output, as digests of its code.
+    """Return what measured each output, as digests of its code.
 
     A number inside an output whose code was edited keeps the digest that it had where it came out the same for the
     same inputs: the edit was of other numbers.
@@ -129,7 +129,7 @@ def measured_by(run: Run) -> dict[str, str]:
 
 
 def _same_inputs(run: Run, output: str, before: Mapping[str, PastNode]) -> bool:
-    """Whether an output is made of the same results as in an earlier iteration."""
+    """Return whether an output is made of the same results as in an earlier iteration."""
     if output not in before:
         return False
     past = [before[one].signature if one in before else None for one in before[output].inputs]

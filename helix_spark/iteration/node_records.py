@@ -27,7 +27,7 @@ _SHOWN_CODE = 20_000
 
 
 def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
-    """What happened to each node.
+    """Return what happened to each node.
 
     Args:
         void: names of the nodes whose results are of data that changed meanwhile: they get a signature of this run
@@ -115,7 +115,7 @@ def _by_plan(run: Run, one: NodeRun) -> str:
 
 
 def _content(name: str, outcome: Outcome, in_any_order: Collection[str]) -> str | None:
-    """What a result that may be reused holds: as it was compared, else taken now, behind the answer."""
+    """Return what a result that may be reused holds: as it was compared, else taken now, behind the answer."""
     if outcome.contents is None:
         return None
     return outcome.contents.get(name) or content_here(outcome.results[name], in_any_order=name in in_any_order)
@@ -128,7 +128,7 @@ def _tells(record: ResultRecord) -> bool:
 
 
 def _observed(node: Node, outcome: Outcome) -> str:
-    """What a node's code was seen to do. The files that its author declares are taken for all that it reads."""
+    """Return what a node's code was seen to do. The files that its author declares are taken for all that it reads."""
     seen = outcome.seen.get(node.name, Seen())
     declared = Seen(seen.drew, environment=seen.environment, generators=seen.generators)
     return (declared if node.wishes.depends_on else seen).to_json()
@@ -153,7 +153,7 @@ def told_by_content(run: Run) -> list[str]:
 
 
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
-    """What storing results taught of them: physical bytes, by node name, and digests of what they hold."""
+    """Return what storing results taught of them: physical bytes, by node name, and digests of what they hold."""
     contents = run.retention.writer.contents
     return [
         _learnt(run, node.name, bytes=sizes.get(node.name), content=contents.get(node.name))
@@ -162,7 +162,7 @@ def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
 
 
 def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
-    """What nodes' code was seen to do behind the answer: storing may run more of it."""
+    """Return what nodes' code was seen to do behind the answer: storing may run more of it."""
     return [
         _learnt(
             run, name, observed=_observed(run.dag[name], run.outcome),

@@ -48,7 +48,7 @@ class OnRecord:
         self._had = view.artifacts.keys() | set(held)
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
-        """Signs; again when records say that a node stands for another one, which changes all that reads it."""
+        """Sign; again when records say that a node stands for another one, which changes all that reads it."""
         while True:
             signed = resolve(
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
@@ -68,7 +68,7 @@ class OnRecord:
             self._learn(found)
 
     def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
-        """Finds out what the first function that asks Spark something builds, if it is not on record by its code; gives
+        """Find out what the first function that asks Spark something builds, if it is not on record by its code; gives
         whether there was one. Those below it are signed by what it stands for."""
         for node in dag.nodes:
             own = signed[node.name]
@@ -82,7 +82,7 @@ class OnRecord:
         return False
 
     def _learn(self, found: KnownResults) -> None:
-        """Takes over what stands for what. A result that differs each time stands for itself only while it can be had:
+        """Take over what stands for what. A result that differs each time stands for itself only while it can be had:
         it is stored, or it is held in memory, as it is until it is stored behind its answer.
 
         Of several draws the first that can be had stands. Who drew again could not have it yet.

@@ -94,7 +94,7 @@ def _comparable(records: RecordsRead) -> frozenset[str]:
 
 
 def _told_of_misfits(rejections: Sequence[str]) -> Iterator[str]:
-    """What a plan says of records that do not fit: they are as good as not there."""
+    """Yield what a plan says of records that do not fit: they are as good as not there."""
     if rejections:
         more = f", and {len(rejections) - 1} more" if len(rejections) > 1 else ""
         yield f"the catalog has records that do not fit, and this plan goes without them ({rejections[0]}{more})"

@@ -143,7 +143,7 @@ def _text(raw: bytes) -> str | None:
 
 
 def _ask(path: Path) -> subprocess.Popen[str] | None:
-    """Starts git, if the file may be in a repository. Untracked files are not looked for: a catalog is one of them."""
+    """Start git, if the file may be in a repository. Untracked files are not looked for: a catalog is one of them."""
     if not any((folder / ".git").exists() for folder in path.parents):
         return None
     try:
@@ -165,7 +165,7 @@ def _is_tracked(path: Path) -> bool:
 
 
 def _environ() -> dict[str, str]:
-    """Looks only: takes no lock of the index; and looks at the file's own repository, whichever a hook works on."""
+    """Look without a lock of the index, and at the file's own repository, whichever a hook works on."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | {"GIT_OPTIONAL_LOCKS": "0"}
 

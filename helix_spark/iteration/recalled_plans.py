@@ -67,7 +67,7 @@ class RecalledPlans:
     distrusted: frozenset[str] = frozenset()
 
     def __call__(self, node: Node, given: StandIns) -> CapturedFunction | NotCaptured:
-        """What a node's function builds."""
+        """Return what a node's function builds."""
         if node.wishes.fresh:
             return called(node, given)
         if node.name in self._slow:
@@ -120,7 +120,7 @@ class RecalledPlans:
         return identity_by_code(node, self.settings, json.dumps([*told, str(Path.cwd())]))
 
     def _called(self, node: Node, given: StandIns) -> tuple[CapturedFunction | NotCaptured, _Did]:
-        """Calls a node's function; gives what it does, too."""
+        """Call a node's function; gives what it does, too."""
         assert isinstance(node.operator, Function)
         action = action_of(node, watched=True)
         found = called(node, given, action)
@@ -192,7 +192,7 @@ def _each_time(found: CapturedFunction | NotCaptured, why: str) -> CapturedFunct
 
 
 def _recalled(told: Mapping[str, Any], node: Node, given: StandIns) -> CapturedFunction | None:
-    """What a node's function built, by what is on record of its code, if it would still read the same."""
+    """Return what a node's function built, by what is on record of its code, if it would still read the same."""
     assert isinstance(node.operator, Function)
     if not is_like(told, _BUILT):
         return None

@@ -46,7 +46,7 @@ class RecordedIteration(NamedResults):
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows."""
+        """Return what a notebook shows."""
         from helix_spark.drawing.notebook import bundle
         from helix_spark.views.iteration_view import view_of_record
         from helix_spark.views.notebook_views import iteration_html, iteration_text
@@ -87,7 +87,7 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
 def stored_result(
     catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
 ) -> ArtifactRecord:
-    """What is stored of a node's result.
+    """Return what is stored of a node's result.
 
     Raises:
         UnknownNodeError: the iteration has no such node.
@@ -101,7 +101,7 @@ def stored_result(
 
 
 def is_stored(catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> bool:
-    """Whether a node's result is stored now. Raises UnknownNodeError."""
+    """Return whether a node's result is stored now. Raises UnknownNodeError."""
     return catalog.artifact(node_named(record, nodes, name).signature) is not None
 
 

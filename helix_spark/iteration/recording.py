@@ -48,7 +48,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 
 def _said_of_metrics(run: Run) -> dict[str, Any]:
-    """What the author says of numbers among the outputs."""
+    """Return what the author says of numbers among the outputs."""
     declared = [one for node in run.whole.nodes for one in node.wishes.metrics]
     return {
         "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
@@ -58,7 +58,7 @@ def _said_of_metrics(run: Run) -> dict[str, Any]:
 def with_ending(
     summary: str, edit: str, tables: Mapping[str, TablePreview], measured: Mapping[str, Any] = MappingProxyType({})
 ) -> str:
-    """What is recorded of a plan, with what the edit was, and where the output tables are on record.
+    """Return what is recorded of a plan, with what the edit was, and where the output tables are on record.
 
     Args:
         measured: what the numbers among the outputs were measured by and on.
@@ -69,7 +69,7 @@ def with_ending(
 
 
 def not_reached(run: Run) -> str:
-    """What a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
+    """Return what a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
     plan, outcome = run.plan, run.outcome
     wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
     left = [name for name in wanted if name not in outcome.results]

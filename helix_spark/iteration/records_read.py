@@ -27,10 +27,10 @@ class RecordsRead:
     known_random: Mapping[str, str] = field(default_factory=dict)
 
     def compute_seconds(self, signature: str) -> float | None:
-        """What computing a result took, if that is on record."""
+        """Return what computing a result took, if that is on record."""
         record = self.measured.get(signature)
         return None if record is None else record.compute_seconds
 
     def load_seconds(self, artifact: ArtifactRecord) -> float:
-        """What loading a stored result is expected to take."""
+        """Return what loading a stored result is expected to take."""
         return self.loads[artifact.kind].seconds(artifact.bytes)

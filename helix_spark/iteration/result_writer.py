@@ -52,7 +52,7 @@ class ResultWriter:
             self.run.leased.release(node.signature)
 
     def look_at_pins(self, names: Iterable[str]) -> None:
-        """Takes the digests of tables whose rows Spark has in memory, and which are not known by now."""
+        """Take the digests of tables whose rows Spark has in memory, and which are not known by now."""
         for name in names:
             result = self.run.outcome.results.get(name)
             if not isinstance(result, TableResult) or result.collected or not result.in_memory:
@@ -63,11 +63,11 @@ class ResultWriter:
                     self.contents[name] = content
 
     def _has_no_content(self, name: str) -> bool:
-        """Whether the digest of what a result holds is asked for, and was not taken yet."""
+        """Return whether the digest of what a result holds is asked for, and was not taken yet."""
         return self.run.outcome.contents is not None and name not in self.run.outcome.contents
 
     def _note_content(self, name: str, record: ArtifactRecord) -> None:
-        """Takes the digest of a model from its files: before, it would have had to be written for that. Where another
+        """Take the digest of a model from its files: before, it would have had to be written for that. Where another
         driver's result came first, nobody knows what that holds."""
         if not self.run.is_own(record):
             self.contents.pop(name, None)

@@ -56,7 +56,7 @@ class Retention:
         self._room = CatalogRoom(run, self._wishes)
 
     def keep(self) -> WrittenResults:
-        """Decides what to keep on what is known by now, evicts and stores. What turns out to be too large leaves its
+        """Decide what to keep on what is known by now, evict and store. What turns out to be too large leaves its
         room to others, so that it is decided once more."""
         kept, plan = WrittenResults(), self.run.plan
         for _ in range(DECISIONS):
@@ -88,7 +88,7 @@ class Retention:
         return decide_storage(replace(run, situation=situation), sizes, to_write=to_write)
 
     def store(self, plan: Plan) -> WrittenResults:
-        """Evicts and stores what a plan says; what the writes read is left for `keep` to evict."""
+        """Evict and store what a plan says; what the writes read is left for `keep` to evict."""
         late = self.storable.read_by_writes(plan)
         self._room.evict_all({signature: why for signature, why in plan.evict.items() if signature not in late})
         owed = sum(one.bytes for one in self.run.tools.catalog.live_among(late & plan.evict.keys()).values())
@@ -119,7 +119,7 @@ class Retention:
                 self.run.tools.memory.drop(signature)
 
     def evict_overflow(self) -> set[str]:
-        """Keeps the catalog within its budget once all is recorded; returns the signatures that had to go."""
+        """Keep the catalog within its budget once all is recorded; return the signatures that had to go."""
         catalog, budget = self.run.tools.catalog, self.run.plan.budget
         if budget is None or catalog.bytes_used() <= budget:
             return set()
@@ -137,7 +137,7 @@ class Retention:
         return gone
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
-        """Has it on record where what is stored already is wished otherwise than when it was stored, or was stored by
+        """Record it where what is stored already is wished otherwise than when it was stored, or was stored by
         another workflow: whoever makes room has nothing but records to tell it from."""
         news = {
             signature: wishes for signature, wishes in self._wishes.items()

@@ -168,7 +168,7 @@ class Run:
         return replace(self.plan, iteration=self.record.number)
 
     def is_own(self, stored: ArtifactRecord) -> bool:
-        """Whether a stored result is of this run, and not another driver's that came first."""
+        """Return whether a stored result is of this run, and not another driver's that came first."""
         return (stored.workflow, stored.iteration) == (self.plan.workflow, self.record.number)
 
     @property

@@ -15,7 +15,7 @@ class StandingWarnings:
         self._said: dict[str, frozenset[str]] = {}
 
     def tell(self, plan: Plan, warning: Callable[[str], None]) -> None:
-        """Says what a plan that is about to run warns of."""
+        """Say what a plan that is about to run warns of."""
         before = self._said.get(plan.workflow, frozenset())
         self._said[plan.workflow] = frozenset(plan.warnings)
         for text in plan.warnings:

@@ -101,7 +101,7 @@ def _recorded(run: Run) -> Run:
 
 
 def _finished(on_record: Future[Run]) -> Mapping[str, int]:
-    """Stores and evicts, once the iteration is recorded; returns physical bytes stored by node. They survive a loss of
+    """Store and evict, once the iteration is recorded; return physical bytes stored by node. They survive a loss of
     power by then, and so does the record. Never raises."""
     run = on_record.result()
     try:
@@ -114,7 +114,7 @@ def _finished(on_record: Future[Run]) -> Mapping[str, int]:
 
 
 def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
-    """Says what nobody foresaw to fail behind an answer: who does not wait for the end would never hear of it."""
+    """Report an unforeseen failure after an answer: people who do not wait for the end would never hear of it."""
     if not behind.cancelled() and (error := behind.exception()) is not None:
         observer.warning(
             f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "

@@ -47,18 +47,18 @@ class Tracker(Protocol):
     """Is told of each iteration, behind its answer."""
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        """Takes note of an iteration. It should return soon, for storing waits for it; sending is for later.
+        """Take note of an iteration. It should return soon, for storing waits for it; sending is for later.
 
         Args:
             warning: is told what went wrong, then or later, from any thread.
         """
 
     def close(self) -> None:
-        """Ends the work, within bounds: a program that ends waits for it."""
+        """End the work, within bounds: a program that ends waits for it."""
 
 
 def tell(tracker: Tracker, finished: Finished, warning: Callable[[str], None]) -> None:
-    """Tells a tracker, whatever it does."""
+    """Tell a tracker, whatever it does."""
     try:
         tracker.track(finished, warning)
     except Exception as error:  # noqa: BLE001 - a tracker may be anybody's, and the iteration stands without it

@@ -212,7 +212,7 @@ def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> S
 
 
 def unrecorded(*iterations: IterationRecord) -> str:
-    """Which of these iterations have no nodes on record, and why, in words; empty where all have.
+    """Return which of these iterations have no nodes on record, and why, in words; empty where all have.
 
     >>> unrecorded(IterationRecord("0" * 32, "w", 5, "died", 0.0), IterationRecord("1" * 32, "w", 6, "failed", 0.0))
     'iteration 5 died before its nodes were recorded'
@@ -240,7 +240,7 @@ def rewired(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
 
 
 def differ(before: Any, after: Any) -> bool:
-    """Whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
+    """Return whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
 
     >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
     (False, True)

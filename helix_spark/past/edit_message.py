@@ -17,7 +17,7 @@ _MOST_NAMES, _MOST_PARTS, _LONGEST = 3, 5, 400
 
 
 def edit_of(record: IterationRecord) -> str:
-    """What the edit before an iteration was; empty where nothing was edited, and of older records."""
+    """Return what the edit before an iteration was; empty where nothing was edited, and of older records."""
     found = mapping(record.plan).get("edit", "")
     return found if isinstance(found, str) else ""
 
@@ -26,7 +26,7 @@ def edit_message(
     before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord],
     called: Callable[[str], str] = str,
 ) -> str:
-    """What differs from the iteration before, in a line; empty for the first one, and where nothing does.
+    """Return what differs from the iteration before, in a line; empty for the first one, and where nothing does.
 
     Args:
         before: the iteration before, whose nodes are `old`.

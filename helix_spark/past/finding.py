@@ -16,7 +16,7 @@ class IterationsReader(Protocol):
 
 
 def check_workflow(records: IterationsReader, workflow: str | None) -> None:
-    """Raises ParameterError if a workflow is named that the catalog does not have."""
+    """Raise ParameterError if a workflow is named that the catalog does not have."""
     known = records.workflows() if workflow is not None else ()
     if workflow is not None and workflow not in known:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))

@@ -84,7 +84,7 @@ class Metrics:
         return "" if isinstance(self.leaves.get(name), int) else "higher"
 
     def is_guessed(self, name: str) -> bool:
-        """Whether nobody said which way is better."""
+        """Return whether it is unknown which way is better."""
         return name not in self.better
 
     def merit(self, name: str) -> float | None:
@@ -97,7 +97,7 @@ class Metrics:
         return None if value is None or not direction else -value if direction == "lower" else value
 
     def measured_alike(self, name: str, other: Metrics) -> bool:
-        """Whether another iteration's number of that name may be compared with this one, as far as is known."""
+        """Return whether another iteration's number of that name may be compared with this one, as far as is known."""
         return not self.incomparable(name, other)
 
     def incomparable(self, name: str, other: Metrics) -> str:
@@ -110,12 +110,12 @@ class Metrics:
         return "on other test rows" if differs else ""
 
     def same_code(self, name: str, other: Metrics) -> bool:
-        """Whether the same code measured another iteration's number of that name, as far as is known."""
+        """Return whether the same code measured another iteration's number of that name, as far as is known."""
         mine, theirs = (one.measured_by.get(output_of(name, one.measured_by)) for one in (self, other))
         return mine is None or theirs is None or mine == theirs
 
     def doubt(self, name: str) -> str:
-        """Why a number does not tell how good a model is, as a phrase."""
+        """Return why a number does not tell how good a model is, as a phrase."""
         return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
@@ -152,7 +152,7 @@ def output_of(name: str, outputs: Iterable[str]) -> str:
 
 
 def less_is_better(name: str) -> bool:
-    """Whether a metric of this name is better when it is smaller, as far as names tell.
+    """Return whether a metric of this name is better when it is smaller, as far as names tell.
 
     >>> [less_is_better(name) for name in ("accuracy", "val_rmse", "logLoss", "error_analysis_f1")]
     [False, True, True, False]
@@ -186,7 +186,7 @@ def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """What is no object by itself, by name; what is inside objects by a dotted one.
+    """Return what is no object by itself, by name; what is inside objects by a dotted one.
 
     >>> leaves({"by": {"sex": {"f": 1}, "note": "x"}, "predictions": {"table": "predictions", "rows": 3}})
     {'by.sex.f': 1, 'by.note': 'x', 'predictions': {'table': 'predictions', 'rows': 3}}

@@ -74,7 +74,7 @@ class ModelCard:
 
 
 def card_from(text: str) -> ModelCard | None:
-    """What `ModelCard.text` wrote; None for anything else, for a catalog may be from anybody.
+    """Return what `ModelCard.text` wrote; None for anything else, for a catalog may be from anybody.
 
     >>> card_from('{"kind": 3}') is None
     True
@@ -108,7 +108,7 @@ class FitsReader(Protocol):
 
 
 def card_of(signature: str, known: FitsReader) -> ModelCard | None:
-    """What is on record of the fit of this signature; None where there is nothing. Raises CatalogError."""
+    """Return what is on record of the fit of this signature; None where there is nothing. Raises CatalogError."""
     record = known.results((), [signature]).measured.get(signature) if signature else None
     if record is None or not record.trained:
         return None

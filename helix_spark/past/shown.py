@@ -77,7 +77,7 @@ def titled(name: str, code: str) -> str:
 
 
 def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, Any]:
-    """What happened to a node as JSON's types.
+    """Return what happened to a node as JSON's types.
 
     Args:
         live: signatures of the results that are stored by now.

@@ -138,7 +138,7 @@ def _plain(value: Any) -> tuple[Any, bool]:
 
 
 def preview_from(text: str) -> TablePreview | None:
-    """What `TablePreview.text` wrote; None for anything else, for a catalog may be from anybody.
+    """Return what `TablePreview.text` wrote; None for anything else, for a catalog may be from anybody.
 
     >>> preview_from('{"columns": [["a", "int64"]], "rows": [[1]], "total": 1, "cut": false}').whole
     True
@@ -187,6 +187,6 @@ def cell_text(value: Any) -> str:
 
 
 def is_number(values: Sequence[Any]) -> bool:
-    """Whether all values of a column that are there are numbers, and some are."""
+    """Return whether all values of a column that are there are numbers, and some are."""
     there = [value for value in values if value is not None]
     return bool(there) and all(type(value) in (int, float) for value in there)

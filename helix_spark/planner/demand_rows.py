@@ -44,14 +44,14 @@ class _Rows:
     seconds: float = 0.0
 
     def charge(self, amount: _Affine, seconds: float) -> None:
-        """Adds to the objective: seconds, as often as `amount` says."""
+        """Add to the objective: seconds, as often as `amount` says."""
         weight = self.probability * seconds
         self.seconds += weight * amount.constant
         for variable, coefficient in amount.terms.items():
             self.program.costs[variable] += weight * coefficient
 
     def at_most(self, smaller: _Affine, larger: int, *more: int) -> None:
-        """Adds the row: smaller <= larger + more."""
+        """Add the row: smaller <= larger + more."""
         terms = dict(smaller.terms)
         for variable in (larger, *more):
             terms[variable] = terms.get(variable, 0.0) - 1.0
@@ -70,7 +70,7 @@ class _Rows:
         return _Affine(0.0, {variable: 1.0})
 
     def computed(self, result: ResultCosts, had: _Affine, kept: int | None) -> _Affine:
-        """Whether it is computed, given whether it is had, and the variable that says whether it is kept."""
+        """Return whether it is computed, given whether it is had, and the variable that says whether it is kept."""
         if kept is None:
             self.charge(had, result.compute_seconds)
             return had
@@ -95,7 +95,7 @@ class _Rows:
 def add_demand(
     program: LinearProgram, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
 ) -> float:
-    """Adds one demand to a program.
+    """Add one demand to a program.
 
     Args:
         names: signatures of what the demand requires and all that is made from, inputs first.

@@ -97,7 +97,7 @@ def _walked(problem: ExecutionProblem) -> dict[str, Derivation] | None:
 
 
 def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Derivation, int]:
-    """Adds the variables and rows of this iteration's states to a program; returns the variable of each derivation.
+    """Add the variables and rows of this iteration's states to a program; return the variable of each derivation.
 
     Raises:
         PlanError: if an output has no derivation.

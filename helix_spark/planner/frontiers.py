@@ -214,7 +214,7 @@ def _results(problem: PlanningProblem) -> Results:
 
 
 def _exceeds(seconds: Iterable[float], limit: float) -> bool:
-    """Whether a sum is larger than a limit, without adding up more than it takes to tell."""
+    """Return whether a sum is larger than a limit, without adding up more than it takes to tell."""
     total = 0.0
     for value in seconds:
         total += value
@@ -224,7 +224,7 @@ def _exceeds(seconds: Iterable[float], limit: float) -> bool:
 
 
 def keepable(node: NodeCosts) -> bool:
-    """Whether a later iteration may load it, if it is kept."""
+    """Return whether a later iteration may load it, if it is kept."""
     return node.storable and node.keep != "never" and not node.recompute
 
 

@@ -171,7 +171,7 @@ def _without_choice(
 def _more_may_pay(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution, keep: frozenset[str]
 ) -> bool:
-    """Whether computing more than the states need, in order to keep it, may save more than it takes.
+    """Return whether computing more than the states need, in order to keep it, may save more than it takes.
 
     It never does while the next iteration would compute it at no higher price, and only perhaps. An iteration in
     another process may pay more than this one: for a session, and for work in a young JVM. Even then what could be

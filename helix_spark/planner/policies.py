@@ -75,7 +75,7 @@ def _worth_two_loads(node: NodeCosts, spent: float) -> str | None:
 
 
 def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str] = frozenset()) -> Decision:
-    """Keeps what is stored, and adds what is wanted in topological order while the budget lasts."""
+    """Keep what is stored, and add what is wanted in topological order while the budget lasts."""
     start = time.perf_counter()
     solution = problem.done or plan_execution(execution_problem(problem))
     reasons = dict.fromkeys(purged, "the current version no longer has it")

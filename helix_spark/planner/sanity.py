@@ -24,7 +24,7 @@ class Sane:
 
 
 def sane(problem: PlanningProblem) -> Sane:
-    """Replaces seconds that are not numbers, negative or beyond `LARGEST` by the median of the others of their sort.
+    """Replace seconds that are not numbers, negative or beyond `LARGEST` by the median of the others of their sort.
 
     Sizes below zero count as zero, probabilities that are no probabilities as impossible.
 

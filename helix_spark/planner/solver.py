@@ -32,15 +32,15 @@ class LinearProgram:
     integer: frozenset[int] | None = None
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
-        """Adds the row: sum of coefficient x variable <= bound."""
+        """Add the row: sum of coefficient x variable <= bound."""
         self.rows_at_most.append((terms, bound))
 
     def equal(self, terms: Mapping[int, float], bound: float) -> None:
-        """Adds the row: sum of coefficient x variable = bound."""
+        """Add the row: sum of coefficient x variable = bound."""
         self.rows_equal.append((terms, bound))
 
     def variable(self, cost: float) -> int:
-        """Adds a variable and returns its index."""
+        """Add a variable and return its index."""
         self.costs.append(cost)
         return len(self.costs) - 1
 

@@ -200,7 +200,7 @@ class Policy(Protocol):
         """As it is called on the command line."""
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """Plans one iteration, or only its storage where `problem.done` gives the states.
+        """Plan one iteration, or only its storage where `problem.done` gives the states.
 
         Raises:
             PlanError: if an output cannot be had.

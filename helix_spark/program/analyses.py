@@ -136,7 +136,7 @@ class Analyses:
             return self._refusal(frame, error)
 
     def _refusal(self, frame: Any, error: Exception) -> Any:
-        """What the server says of an error, as an answer. Raises all errors that are not for good."""
+        """Return what the server says of an error, as an answer. Raises all errors that are not for good."""
         import pyspark.sql.connect.proto as pb
 
         self.details.last = None

@@ -41,10 +41,10 @@ class Record(StoredResults, Protocol):
         """Note that a recorded answer does not fit, so that it is none from now on."""
 
     def left(self, identity: str) -> str | None:
-        """What an effect left at its place when it last ran; None if it never did."""
+        """Return what an effect left at its place when it last ran; None if it never did."""
 
     def doubt(self, identity: str) -> str:
-        """Why an answer is not to be put on record, as an audit found; empty if it may be."""
+        """Return why an answer is not to be put on record, as an audit found; empty if it may be."""
 
 
 class Following(Protocol):
@@ -201,7 +201,7 @@ class Answerer:
         return of_session(details, request)
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        """Ends all that runs: the server knows what it runs by other ids than the client."""
+        """End all that runs: the server knows what it runs by other ids than the client."""
         import pyspark.sql.connect.proto as pb
 
         self.interrupt()
@@ -371,7 +371,7 @@ class Answerer:
     def _asked_live(
         self, question: Question, request: Any, why: str = "", left: WrittenPlace | None = None
     ) -> list[Any]:
-        """Asks Spark, and remembers what it said."""
+        """Ask Spark, and remember what it said."""
         who = caller()
         if self.mode == "plan":
             self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
@@ -405,7 +405,7 @@ class Answerer:
         return self._waited_for(question, request, caller())[0][0]
 
     def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
-        """What Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
+        """Return what Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
         self.following.asks(question, who)
         try:
             self.served.stub()
@@ -422,7 +422,7 @@ class Answerer:
             self.following.answered(question)
 
     def interrupt(self) -> None:
-        """Has the server end what it is asked, if it is asked anything: whoever waited for that has gone."""
+        """Have the server end what it is asked, if it is asked anything: whoever waited for that has gone."""
         if self._newest is not None:
             self.served.interrupt(self._newest)
 
@@ -435,7 +435,7 @@ _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
 
 
 def _room_made() -> Any:
-    """What Spark ML says once there is room for a model."""
+    """Return what Spark ML says once there is room for a model."""
     import pyspark.sql.connect.proto as pb
 
     done = pb.Expression.Literal(boolean=True)
@@ -443,7 +443,7 @@ def _room_made() -> Any:
 
 
 def _only_looks(kind: str) -> bool:
-    """Whether a call of ``spark.catalog`` changes nothing."""
+    """Return whether a call of ``spark.catalog`` changes nothing."""
     return kind.startswith(("list_", "get_", "current_")) or kind.endswith("_exists") or kind == "is_cached"
 
 

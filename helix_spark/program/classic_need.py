@@ -71,7 +71,7 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
 
 
 def lasting_act(program: PlainProgram, acts: LastingActs) -> str:
-    """What a program did that lasts, in words; empty if it did nothing."""
+    """Return what a program did that lasts, in words; empty if it did nothing."""
     asked = () if program.answerer is None else tuple(program.answerer.asked)
     effect = next((one for one in asked if one.fresh and one.question.sort == "effect"), None)
     if effect is None:
@@ -92,7 +92,7 @@ def record_need(need: NeedsClassic, program: PlainProgram) -> None:
 
 
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
-    """What an earlier run of the same text needed a classic session for; None if none did.
+    """Return what an earlier run of the same text needed a classic session for; None if none did.
 
     Raises:
         CatalogError: the catalog cannot be read.

@@ -25,7 +25,7 @@ MOST_FITS = 40
 
 
 def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
-    """Records what fits of a run gave, where a server has their models and that is not on record; returns records to be
+    """Record what fits of a run gave, where a server has their models and that is not on record; return records to be
     appended, by which the cards are found.
 
     Args:

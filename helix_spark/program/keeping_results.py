@@ -29,7 +29,7 @@ from helix_spark.visible_text import LONGEST_NAME
 
 
 def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
-    """Stores what is worth keeping of a run, and evicts what is not worth its room. Returns what was stored, by
+    """Store what is worth keeping of a run, and evict what is not worth its room. Returns what was stored, by
     identity.
 
     Args:
@@ -52,7 +52,7 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
 
 
 def _may_be_kept(asked: AnsweredQuestion) -> bool:
-    """Whether a question was answered now by a result that may be stored."""
+    """Return whether a question was answered now by a result that may be stored."""
     if not asked.fresh or asked.why:
         return False
     return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
@@ -94,7 +94,7 @@ def scenarios_of(rows: Sequence[QuestionRow], history: Sequence[Edit]) -> tuple[
 
 
 def _edits(program: PlainProgram) -> list[Edit]:
-    """What was edited between the program's last runs."""
+    """Return what was edited between the program's last runs."""
     past = reversed(program.catalog.iterations(program.name, _LOOK_BACK))
     nodes = [{node.name: (node.signature, node.inputs) for node in program.catalog.nodes(one)} for one in past]
     found = edits([one for one in nodes if one], {})
@@ -106,7 +106,7 @@ _LOOK_BACK = 6
 
 
 def _kind(asked: AnsweredQuestion) -> str:
-    """What a question is to the forecast: see `forecast.PHASES`."""
+    """Return what a question is to the forecast: see `forecast.PHASES`."""
     if asked.question.sort == "table" or ".ml.feature." in fitted_class(asked.question.what):
         return "extractor"
     return "learner" if is_fit(asked.question.what) else "reducer"
@@ -154,7 +154,7 @@ def _other(record: ArtifactRecord) -> OtherArtifact:
 
 
 def _stored(wanted: Sequence[QuestionRow], program: PlainProgram, number: int) -> Iterator[ArtifactRecord]:
-    """Stores results: models side by side."""
+    """Store results: models side by side."""
     assert program.answerer is not None
     served = program.answerer.served
     tables = {one.question.identity: one for one in served.tables if one.question is not None and not one.forgotten}
@@ -180,7 +180,7 @@ def _stored(wanted: Sequence[QuestionRow], program: PlainProgram, number: int) -
 
 
 def _check_data(served: ServedSession, question: Question) -> None:
-    """Raises CatalogError if what a result was made of was changed meanwhile."""
+    """Raise CatalogError if what a result was made of was changed meanwhile."""
     if changed := served.changed_data(question):
         raise CatalogError(f"it was not stored: {changed}")
     if doubt := served.signer.watched.doubt(question.code):
@@ -188,7 +188,7 @@ def _check_data(served: ServedSession, question: Question) -> None:
 
 
 def _within_budget(record: ArtifactRecord, program: PlainProgram) -> ArtifactRecord | None:
-    """What was just stored, if there is room for it; else it goes again."""
+    """Return a result that was just stored, if it has room; evict it otherwise."""
     catalog = program.catalog
     if program.budget is None or not record.bytes or catalog.bytes_used() <= program.budget:
         return record

@@ -48,7 +48,7 @@ class LiveAnswers:
         return (self.folder / f"{identity}{_ANSWERED}").exists()
 
     def in_flight(self) -> dict[str, str]:
-        """What is asked right now: by identity, the author's call."""
+        """Return what is asked right now: by identity, the author's call."""
         asked = [path.name.removesuffix(_ASKED) for path in sorted(self.folder.glob(f"*{_ASKED}"))]
         return {one: self._text(f"{one}{_ASKED}") for one in asked if not self.is_answered(one)}
 
@@ -57,7 +57,7 @@ class LiveAnswers:
         self._put(_OVERTAKEN, why)
 
     def overtaken(self) -> str:
-        """Why the run is ended; empty where it is not, or by somebody else."""
+        """Return why the run is ended; empty where it is not, or by somebody else."""
         return self._text(_OVERTAKEN)
 
     def _put(self, name: str, text: str) -> None:

@@ -33,7 +33,7 @@ def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def await_threads(before: set[threading.Thread]) -> None:
-    """Waits for the threads that a program has started, as Python does at its end. Those of pools wait for work, and
+    """Wait for the threads that a program has started, as Python does at its end. Those of pools wait for work, and
     end with the process.
 
     Args:
@@ -46,7 +46,7 @@ def await_threads(before: set[threading.Thread]) -> None:
 
 
 def print_error(error: BaseException, path: Path) -> None:
-    """Prints an error as Python does where a program ends with it, without what is Helix's."""
+    """Print an error as Python does where a program ends with it, without what is Helix's."""
     file, seen = str(path.absolute()), set[int]()
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename != file:

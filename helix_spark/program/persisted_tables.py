@@ -60,7 +60,7 @@ class PersistedTable:
         self.stored, self.is_registered = None, False
 
     def is_stored_for(self, what: Any, *, as_files: bool) -> bool:
-        """Whether what stands in for it has all that a message asks of it.
+        """Return whether what stands in for it has all that a message asks of it.
 
         Args:
             as_files: whether the message writes rows to files.

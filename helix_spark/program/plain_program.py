@@ -187,7 +187,7 @@ class PlainProgram:
         return given, remote if elsewhere else ""
 
     def close(self) -> None:
-        """Ends what was started for it."""
+        """End what was started for it."""
         if self.watched is not None:
             self.watched.close()
         if self.server is not None:
@@ -197,7 +197,7 @@ class PlainProgram:
         self.name = self.name or self.path.stem
 
     def begin(self) -> None:
-        """Takes over the sessions that this process makes from now on."""
+        """Take over the sessions that this process makes from now on."""
         inherited_server()  # before the program sees its environment
         cache_no_fresh_bytecode()
         take_over(self)
@@ -205,7 +205,7 @@ class PlainProgram:
         spread_searches(self.fits_at_a_time)
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
-        """Runs it, as ``python FILE ARGUMENTS`` would, and waits for its threads. What it raises is raised.
+        """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised.
 
         Args:
             ended_by: is told that before its threads are waited for.

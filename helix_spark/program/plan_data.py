@@ -48,7 +48,7 @@ class PlanRead:
         return isinstance(self.source, FileSource)
 
     def overlaps(self, place: Path) -> bool:
-        """Whether a write to a place may change it."""
+        """Return whether a write to a place may change it."""
         match self.source:
             case FileSource(paths=paths):
                 at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
@@ -59,7 +59,7 @@ class PlanRead:
         return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
 
     def changed(self) -> str | None:
-        """What was done to it since, in words."""
+        """Return what was done to it since, in words."""
         # Of a Delta table the version is what is known, and that is in its log alone.
         contents = isinstance(self.source, DeltaSource)
         try:

@@ -59,7 +59,7 @@ def run_audited(program: PlainProgram) -> tuple[Audit, str]:
 
 
 def audit_of(program: PlainProgram, seconds: float) -> Audit:
-    """What came out of an audit, once the program has run.
+    """Return what came out of an audit, once the program has run.
 
     Args:
         seconds: that it took.
@@ -75,7 +75,7 @@ def audit_of(program: PlainProgram, seconds: float) -> Audit:
 
 
 def note_audit(found: Audit, program: PlainProgram) -> None:
-    """Puts on record what came out different, and what was fitted for it.
+    """Put on record what came out different, and what was fitted for it.
 
     Raises:
         CatalogError: the catalog cannot be written.

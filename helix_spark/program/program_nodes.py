@@ -93,7 +93,7 @@ def _numbers(asked: Iterable[AnsweredQuestion]) -> dict[str, int]:
 
 
 def named(asked: AnsweredQuestion) -> str:
-    """What a question is called; without a number among those of its name."""
+    """Return what a question is called; without a number among those of its name."""
     return title_of(asked.question, asked.caller)
 
 
@@ -105,7 +105,7 @@ def title_of(question: Question, who: Caller) -> str:
 
 
 def call_of(name: str) -> str:
-    """What a node is called without its number among those of its name.
+    """Return what a node is called without its number among those of its name.
 
     >>> call_of("cv.fit: LogisticRegression #12"), call_of("rows.count")
     ('cv.fit: LogisticRegression', 'rows.count')
@@ -126,7 +126,7 @@ def _inside(what: Any) -> str:
 
 
 def is_node(question: Question, who: Caller) -> bool:
-    """Whether a question runs something, and is one that its author asks. pyspark asks its models some things by
+    """Return whether a question runs something, and is one that its author asks. pyspark asks its models some things by
     itself."""
     if KINDS[question.sort] != "execute":
         return False

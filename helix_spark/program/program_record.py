@@ -35,7 +35,7 @@ from helix_spark.visible_text import LONGEST_NAME
 
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Records a run that has ended, and returns its iteration; None if it asked Spark nothing.
+    """Record a run that has ended, and return its iteration; None if it asked Spark nothing.
 
     Args:
         error: what ended it, if something did.
@@ -101,7 +101,7 @@ def _edit(
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
-    """Records some answers of a program that goes on, and stores the models that were fitted for them. What became of
+    """Record some answers of a program that goes on, and store the models that were fitted for them. What became of
     its iteration is recorded at its end; that it runs before, for a catalog of results alone has lost its records.
 
     Raises:
@@ -129,7 +129,7 @@ def _is_exit(error: BaseException) -> bool:
 
 
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
-    """What is put on record: the answers, and what Python functions were seen to read for them."""
+    """Return what is put on record: the answers, and what Python functions were seen to read for them."""
     now = time.time()
     learned = program.watched.learned() if program.watched is not None else ()
     analyses = program.answerer.analyses.take() if program.answerer is not None else ()
@@ -162,14 +162,14 @@ def _node(
 
 
 def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
-    """What the questions of the program's last iteration were made of, by name."""
+    """Return what the questions of the program's last iteration were made of, by name."""
     last = run_before(program.catalog, program.name)
     nodes = () if last is None else program.catalog.nodes(last)
     return {node.name: parts_from_json(node.parts) for node in nodes}
 
 
 def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]]) -> str:
-    """Why a question was asked of Spark, or not.
+    """Return why a question was asked of Spark, or not.
 
     Args:
         before: see `parts_before`.
@@ -201,7 +201,7 @@ def place_of(asked: AnsweredQuestion) -> str:
 
 
 def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
-    """What a question is made of, for who compares two runs."""
+    """Return what a question is made of, for who compares two runs."""
     return tuple(_parts(row))
 
 
@@ -231,7 +231,7 @@ def _relations(what: Any) -> list[Any]:
 
 
 def _outputs(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
-    """What the author's own calls of evaluators gave, by name."""
+    """Return what the author's own calls of evaluators gave, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     found: dict[str, Any] = {}

@@ -47,7 +47,7 @@ class ProgramServer:
         return "" if not host or is_this_machine(host) else host
 
     def stub(self) -> Any:
-        """What sends it requests. Raises SetupError if it cannot be started."""
+        """Return what sends it requests. Raises SetupError if it cannot be started."""
         with self._lock:
             if self._stub is None:
                 address = self.address
@@ -89,7 +89,7 @@ class ProgramServer:
         return settings_of_server(self.address, self.stub())
 
     def stop(self) -> None:
-        """Stops one that was started here."""
+        """Stop one that was started here."""
         if self._own is not None:
             self._own.stop()
             self._own, self._stub = None, None

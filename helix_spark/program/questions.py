@@ -241,7 +241,7 @@ _READS = frozenset({"Read.DataSource", "Read.NamedTable", "SQL"})
 
 
 def read_key(one: Any) -> bytes:
-    """What tells a message that reads data from others in its step."""
+    """Return what tells a message that reads data from others in its step."""
     written: bytes = one.SerializeToString(deterministic=True)
     return sort_of(one).encode() + written
 
@@ -283,7 +283,7 @@ class _Found:
     relisted: list[tuple[int, PlanRead]] = field(default_factory=list)
 
     def meanings(self) -> Iterator[str]:
-        """What names mean; each once, unless one means several things in several places."""
+        """Return what names mean; each once, unless one means several things in several places."""
         once = dict.fromkeys(self.means)
         several = len({name for name, _ in once}) < len(once)
         return (part for pair in (self.means if several else sorted(once)) for part in pair)

@@ -239,7 +239,7 @@ class QuestionsUnderway:
         return round(time.perf_counter() - self._clock, 3)
 
     def _show(self) -> None:
-        """Says how far the run is, again and again as long as something is waited for."""
+        """Say how far the run is, again and again as long as something is waited for."""
         self._known = self._known or self._run_before()
         number, session_seconds, before = self._known
         with self._lock:

@@ -83,11 +83,11 @@ class RecordedAnswers:
         return self._answers.seconds(identity)
 
     def is_kept(self, identity: str) -> bool:
-        """Whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
+        """Return whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
         return self.answer(identity) is not None or self.left(identity) is not None
 
     def reads(self, code: str) -> str:
-        """What a Python function was seen to read in workers, as a text; empty if nothing is on record."""
+        """Return what a Python function was seen to read in workers, as a text; empty if nothing is on record."""
         found = self._read_record(reads_of(code))
         return "" if found is None else found.answer
 

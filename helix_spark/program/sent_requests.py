@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_run(request: Any) -> bool:
-    """Whether it runs something, rather than analysing it."""
+    """Return whether it runs something, rather than analysing it."""
     return type(request).__name__ == "ExecutePlanRequest"
 
 
@@ -28,7 +28,7 @@ def ours(kind: Callable[..., Any], like: Any) -> Any:
 
 
 def rpc_error() -> type[Exception]:
-    """What a server's refusal is raised as."""
+    """Return what a server's refusal is raised as."""
     from grpc import RpcError
 
     found: type[Exception] = RpcError

@@ -57,10 +57,10 @@ class Session(Protocol):
         """The server's answers to a question."""
 
     def changed_data(self, question: Question) -> str:
-        """What was done to the data of a question since it was signed, in words; empty if nothing was."""
+        """Return what was done to the data of a question since it was signed, in words; empty if nothing was."""
 
     def run_ml(self, command: Any, like: Any) -> list[Any]:
-        """Runs a command of Spark ML of our own, in the session of a request of the program's."""
+        """Run a command of Spark ML of our own, in the session of a request of the program's."""
 
 
 AT_A_TIME = 4
@@ -173,7 +173,7 @@ class ServedModels:
                 self._make_all_live(ref_to(handle))
 
     def forget(self, request: Any) -> None:
-        """Has the server hold no longer what the program does not, before it makes more.
+        """Have the server hold no longer what the program does not, before it makes more.
 
         Args:
             request: of the program's, which says whose session it is.
@@ -226,7 +226,7 @@ class ServedModels:
         return (self._live[handle], self._made_by[handle][1]) if handle in self._live else None
 
     def write(self, question: Question, folder: str) -> None:
-        """Has the server write a model that this run fitted. Raises CatalogError if it cannot."""
+        """Have the server write a model that this run fitted. Raises CatalogError if it cannot."""
         import pyspark.sql.connect.proto as pb
 
         handle = handle_of(question)
@@ -271,12 +271,12 @@ class ServedModels:
             self.session.ask(question, request)
 
     def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
-        """Whether a question, or what made an object that it refers to, reads some data."""
+        """Return whether a question, or what made an object that it refers to, reads some data."""
         made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
         return reads(question) or any(self._rests_on(one, reads) for one, _ in made)
 
     def _read_model(self, handle: str, request: Any, name: str, folder: str) -> bool:
-        """Whether the server could read a stored model."""
+        """Return whether the server could read a stored model."""
         import pyspark.sql.connect.proto as pb
 
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
@@ -296,7 +296,7 @@ def _handles_in(what: Any) -> Iterator[str]:
 
 
 def _asks_summary(what: Any) -> bool:
-    """Whether a message asks for the summary of a fit, which a model that was read has none of."""
+    """Return whether a message asks for the summary of a fit, which a model that was read has none of."""
     return any(
         sort_of(one) == "Fetch" and any(method.method in ("summary", "hasSummary") for method in one.methods)
         for one in messages(what)
@@ -304,5 +304,5 @@ def _asks_summary(what: Any) -> bool:
 
 
 def _makes_object(what: Any) -> bool:
-    """Whether the answer to a question may be an object that stays on the server."""
+    """Return whether the answer to a question may be an object that stays on the server."""
     return sort_of(what) == "Command" and what.WhichOneof("command_type") in ("ml_command", "checkpoint_command")

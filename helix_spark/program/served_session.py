@@ -27,7 +27,7 @@ class Server(Protocol):
     """A server of Spark Connect, started when it is first asked."""
 
     def stub(self) -> Any:
-        """What sends it requests. Raises SetupError if it cannot be started."""
+        """Return what sends it requests. Raises SetupError if it cannot be started."""
 
     def how_ended(self) -> str:
         """Return how it ended without being told to, in words; empty while it runs or where there is none."""
@@ -186,7 +186,7 @@ class ServedSession:
             self._keep_no_longer(one.relation, request, self.tables.stand_ins(one.relation))
 
     def send(self, request: Any) -> list[Any]:
-        """Sends a request to the server, with all in it that the server has to have first."""
+        """Send a request to the server, with all in it that the server has to have first."""
         stub = self.stub()
         if not _has_tables_kept(request):
             return self._call(stub, request)
@@ -259,7 +259,7 @@ class ServedSession:
             self._listed.add(number)
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
-        """Has the server keep the tables in a request that the program wants kept, as they are stored where they are.
+        """Have the server keep the tables in a request that the program wants kept, as they are stored where they are.
         Returns those that the request has computed."""
         what, computed = asked_of(request), []
         as_files = sort_of(what) == "Command" and what.HasField("write_operation")
@@ -283,7 +283,7 @@ class ServedSession:
         table.question = question  # at last: who sees it in another thread believes what is stored
 
     def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
-        """Has tables computed whose stand-ins Spark could not run."""
+        """Have tables computed whose stand-ins Spark could not run."""
         self.tell(f"a stored table could not be used, and is computed again: {said_of(error)}")
         for table in self.tables:
             if table.relation.common.plan_id in stand_ins:
@@ -294,11 +294,11 @@ class ServedSession:
         return iter(self.stub().ExecutePlan(as_new(request)))
 
     def details_of_error(self, request: Any) -> Any:
-        """What the server says of an error that it has raised."""
+        """Return what the server says of an error that it has raised."""
         return self.stub().FetchErrorDetails(as_new(request))
 
     def interrupt(self, like: Any) -> None:
-        """Has the server end all that runs in a session.
+        """Have the server end all that runs in a session.
 
         Args:
             like: a request of the program's, which says whose session it is.
@@ -331,7 +331,7 @@ class ServedSession:
             raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
 
     def forget_given_up(self) -> None:
-        """Has the server keep no longer what the program does not want kept."""
+        """Have the server keep no longer what the program does not want kept."""
         for table in self.tables:
             if table.given_up and not table.forgotten:
                 table.forgotten = True
@@ -341,7 +341,7 @@ class ServedSession:
         self._keep_no_longer(table.relation, table.request, self.tables.as_registered(table))
 
     def _keep_no_longer(self, relation: Any, like: Any, stand_ins: Mapping[int, Any]) -> None:
-        """Has the server keep a relation no longer.
+        """Have the server keep a relation no longer.
 
         Args:
             like: a request of the program's, which says whose session it is.
@@ -368,7 +368,7 @@ class ServedSession:
         return "" if question.chance else question.identity
 
     def run_ml(self, command: Any, like: Any) -> list[Any]:
-        """Runs a command of Spark ML of our own.
+        """Run a command of Spark ML of our own.
 
         Args:
             like: a request of the program's, which says whose session it is.
@@ -380,8 +380,10 @@ class ServedSession:
         return list(self.stub().ExecutePlan(request))
 
     def _resolve_reads(self, what: Any, request: Any) -> None:
-        """Has the server look at each source once, as a classic session does, where it infers a schema and lists files.
-        It remembers plans that it was asked the schema of."""
+        """Have the server look at each source once, as a classic session does.
+
+        It infers a schema and lists files then, and remembers plans whose schema it was asked.
+        """
         import pyspark.sql.connect.proto as pb
 
         for one in _relations_in(what):
@@ -397,7 +399,7 @@ class ServedSession:
 
 
 def _named(name: str, number: int, relation: Any) -> Any:
-    """What reads a view in the place of a relation, whose columns have the names that they have there.
+    """Return what reads a view in the place of a relation, whose columns have the names that they have there.
 
     Args:
         number: the plan id of the relation.
@@ -417,7 +419,7 @@ def _relations_in(what: Any) -> Iterator[Any]:
 
 
 def _has_tables_kept(request: Any) -> bool:
-    """Whether it runs something, or has the server keep something: then tables in it are to be kept, too."""
+    """Return whether it runs something, or has the server keep something: then tables in it are to be kept, too."""
     return is_run(request) or (
         type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
     )

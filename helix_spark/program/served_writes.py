@@ -47,7 +47,7 @@ class ServedTable:
         return schema_told(told)
 
     def save(self, path: str, options: Mapping[str, str]) -> str:
-        """Writes its rows, each with its place, as parquet files into a new folder; returns their schema as JSON.
+        """Write its rows, each with its place, as parquet files into a new folder; return their schema as JSON.
 
         Raises:
             CatalogError: it cannot be written.
@@ -77,7 +77,7 @@ class ServedTable:
             self._set(before)
 
     def _set(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Sets some settings of the session; returns what they were."""
+        """Set some settings of the session; return what they were."""
         import pyspark.sql.connect.proto as pb
 
         asking: Any = self.table.ours(pb.ConfigRequest)

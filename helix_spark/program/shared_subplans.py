@@ -141,7 +141,7 @@ def shared_part(what: Any) -> Any | None:
 
 
 def _input(relation: Any) -> Any | None:
-    """What a model or a transformer is applied to; None of another relation."""
+    """Return what a model or a transformer is applied to; None of another relation."""
     if relation.WhichOneof("rel_type") != "ml_relation" or not relation.ml_relation.HasField("transform"):
         return None
     return relation.ml_relation.transform.input

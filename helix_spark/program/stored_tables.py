@@ -141,7 +141,7 @@ def _around(what: Any, number: int) -> Iterator[Any]:
 
 
 def _gives_names(message: Any) -> bool:
-    """Whether columns may be named by it: as ``people.age``."""
+    """Return whether columns may be named by it: as ``people.age``."""
     return sort_of(message) in ("SubqueryAlias", "Read.NamedTable", "SQL")
 
 
@@ -192,7 +192,7 @@ def partitions_told(responses: Iterable[Any]) -> int | None:
 
 
 def _never_null(schema: Any) -> bool:
-    """Whether something in a schema cannot be null."""
+    """Return whether something in a schema cannot be null."""
     match schema:
         case {"nullable": False} | {"containsNull": False} | {"valueContainsNull": False}:
             return True

@@ -14,7 +14,7 @@ from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 
 def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
-    """What a program has asked so far.
+    """Return what a program has asked so far.
 
     Args:
         place: names where a question was asked, for people.
@@ -37,7 +37,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 
 
 def _asked_again(asked: AnsweredQuestion) -> str:
-    """Why another run asks Spark again; empty if it does not."""
+    """Return why another run asks Spark again; empty if it does not."""
     if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
         return asked.why
     return "it is done each time"

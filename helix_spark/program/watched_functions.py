@@ -38,7 +38,7 @@ class WatchedFunctions:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def purpose(self, code: str) -> Purpose:
-        """What a function is sent to workers for."""
+        """Return what a function is sent to workers for."""
         return Purpose(code, self._reports.folder if self.watched and code else "", self.home)
 
     def identity(self, code: str) -> str:
@@ -76,7 +76,7 @@ class WatchedFunctions:
         return ""
 
     def learned(self) -> Iterator[tuple[str, str]]:
-        """What was learned in this run, as texts for the record, by code."""
+        """Return what was learned in this run, as texts for the record, by code."""
         with self._lock:
             learned = sorted(self._learned)
             self._learned.clear()

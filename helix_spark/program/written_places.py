@@ -51,7 +51,7 @@ def _place(path: str, folder: Path, *, may_be_skipped: bool) -> WrittenPlace | N
 
 
 def is_left(place: WrittenPlace, before: str | None) -> bool:
-    """Whether what an earlier run left at a place is there still.
+    """Return whether what an earlier run left at a place is there still.
 
     Args:
         before: its identity then.

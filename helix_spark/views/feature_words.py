@@ -18,7 +18,7 @@ def left_out_text(one: PlannedLeftOut) -> str:
 
 
 def influence_lines(plan: Plan, name: str) -> list[str]:
-    """What is known of the features of a learner, or of an extractor as a feature; set in."""
+    """Return what is known of the features of a learner, or of an extractor as a feature; set in."""
     lines = [f"  {left_out_text(one)}" for one in plan.left_out if name in _concerned(one)]
     for one in plan.influences:
         if name == one.learner:

@@ -251,7 +251,7 @@ def took_text(seconds: float | None, saved: float, session: float = 0.0, waited:
 
 
 def saved_text(seconds: float) -> str:
-    """What reuse saved; empty where that is nothing."""
+    """Return what reuse saved; empty where that is nothing."""
     return f"about {format_seconds(seconds)} s of computing saved" if seconds >= _HUNDREDTH else ""
 
 

@@ -143,14 +143,14 @@ def recorded_rows(
 
 
 def stored_mark(artifact: ArtifactRecord | None) -> Stored:
-    """Whether there is a result, or was."""
+    """Return whether there is a result, or was."""
     if artifact is None:
         return ""
     return "stored" if artifact.event == "published" else "evicted"
 
 
 def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:
-    """What failed, ran or was loaded first, inputs first among those."""
+    """Return what failed, ran or was loaded first, inputs first among those."""
     return tuple(sorted(rows, key=lambda row: _RANK.get(row.state, len(_RANK))))
 
 

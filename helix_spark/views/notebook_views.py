@@ -97,7 +97,7 @@ def _tables(tables: Mapping[str, TablePreview]) -> list[str]:
 
 
 def _computed(graph: DrawnGraph) -> DrawnGraph:
-    """What was computed, with what that reads."""
+    """Return what was computed, with what that reads."""
     computed = {node.name for node in graph.nodes if node.state == State.COMPUTE}
     near = computed | {source for node in graph.nodes if node.name in computed for source in node.inputs}
     return replace(graph, nodes=tuple(node for node in graph.nodes if node.name in near))

@@ -66,7 +66,7 @@ class PlanView:
         return graph_of(self.title, self.rows)
 
     def __str__(self) -> str:
-        """What fits 80 columns, whatever prints it: a line or two a node, then totals."""
+        """Return what fits 80 columns, whatever prints it: a line or two a node, then totals."""
         width = min(_WIDEST_NAME, max([4, *(len(row.name) for row in self.rows)]))
         lines = [self.title, "", f"{'state':8}{'seconds':>8}  {'node':{width}}  why"]
         for row in self.rows:
@@ -108,7 +108,7 @@ def planned_node_lines(plan: Plan, name: str) -> list[str]:
 
 
 def _costs(plan: Plan) -> list[str]:
-    """What it takes and saves, and how good it is known to be."""
+    """Return what it takes and saves, and how good it is known to be."""
     everything, proof = plan.run_all_seconds, plan.certificate
     saved = f"; saves {format_seconds(plan.saved_seconds)} s of {format_seconds(everything)} s" if everything else ""
     quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"

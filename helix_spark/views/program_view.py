@@ -90,7 +90,7 @@ class ProgramView:
         return found
 
     def plan_lines(self, error: str) -> Iterator[str]:
-        """What a run would be answered from the record, and what Spark would be asked first.
+        """Yield what a run would be answered from the record, and what Spark would be asked first.
 
         Args:
             error: what the program ends with, if nothing is asked of Spark before.

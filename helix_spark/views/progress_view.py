@@ -97,7 +97,7 @@ def _doing(progress: Progress, running: list[RunningNode], waiting: float) -> st
 
 
 def running_states(progress: Progress) -> dict[str, str]:
-    """What each node shows: its planned state once it is done, else running or waiting.
+    """Return what each node shows: its planned state once it is done, else running or waiting.
 
     A node without a step of its own runs inside the steps that read it: it is as far as the furthest of them.
     """

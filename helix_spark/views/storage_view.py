@@ -106,7 +106,7 @@ def storage_of(
     known: StorageReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
-    """What a catalog has stored. Raises CatalogError.
+    """Return what a catalog has stored. Raises CatalogError.
 
     Args:
         artifacts: the newest record of each signature; `loads` how often it was loaded, and by whom last.
@@ -127,7 +127,7 @@ def storage_view(
     measured: Mapping[str, ResultRecord], newest: Mapping[str, Sequence[NodeRecord]],
     last: IterationRecord | None, used: int,
 ) -> StorageView:
-    """What is stored, the best by benefit per byte first; what takes no bytes of its own comes last.
+    """Return what is stored, the best by benefit per byte first; what takes no bytes of its own comes last.
 
     Args:
         measured: costs by signature, of what is stored and of the nodes in `newest`.

@@ -53,13 +53,13 @@ class _Module:
     """A module of the project as it was imported.
 
     Attributes:
-        spec: of this import; a reload has another.
+        spec: of this import; a reload has another, and a program none.
         file: its file.
         names: its variables.
         statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
     """
 
-    spec: object
+    spec: ModuleSpec | None
     file: str
     names: dict[str, Any]
     statements: tuple[ast.stmt, ...]
@@ -67,7 +67,7 @@ class _Module:
 
 _Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
 
-_modules: dict[str, _Module] = {}
+_modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
 _scans: WeakKeyDictionary[_Module, _Scan] = WeakKeyDictionary()
 
 
@@ -82,7 +82,7 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
         module = _module(one) if (one := waiting.pop()) not in seen else None
         seen.add(one)
         if module is not None:
-            is_whole = isinstance(module.spec, ModuleSpec) and not getattr(module.spec, "_initializing", False)
+            is_whole = module.spec is not None and not getattr(module.spec, "_initializing", False)
             effects, imports = found = _scans.get(module) or _scan(module)
             if is_whole:
                 _scans[module] = found
@@ -116,14 +116,14 @@ def _module(name: str) -> _Module | None:
     if not isinstance(module, ModuleType):
         return None
     names = vars(module)
-    file, spec, cells = names.get("__file__"), names.get("__spec__") or module, names.get("In")
+    file, spec, cells = names.get("__file__"), names.get("__spec__"), names.get("In")
     if isinstance(file, str) and is_project_file(file):
-        if (known := _modules.get(name)) is None or known.spec is not spec:
-            _modules[name] = _Module(spec, file, names, _parsed("".join(read_lines(file))))
-        return _modules[name]
+        if (known := _modules.get(module)) is None or known.spec is not spec:
+            _modules[module] = known = _Module(spec, file, names, _parsed("".join(read_lines(file))))
+        return known
     if name == "__main__" and isinstance(cells, list):
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
-        return _Module(spec, "<cells>", names, tuple(one for text in reversed(texts) for one in _parsed(text)))
+        return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in _parsed(text)))
     return None
 
 

@@ -278,12 +278,14 @@ class Caller:
         file, line: of the author's; empty and 0 where none is found.
         call: what the author calls, as it is written: ``lr.fit``; else the function's own name.
         function: of pyspark's that is called, such as ``fit``.
+        target: what the author assigns the statement's value to, as it is written; empty where nothing.
     """
 
     file: str = ""
     line: int = 0
     call: str = ""
     function: str = ""
+    target: str = ""
 
 
 def caller() -> Caller:
@@ -301,24 +303,25 @@ def _caller(frame: FrameType | None) -> Caller | None:
         if kind is Kind.SPARK:
             inner = frame.f_code.co_name
         elif kind is Kind.AUTHOR:
-            return Caller(file, frame.f_lineno, _called(frame, inner) or inner, inner)
+            call, target = _called(frame, inner)
+            return Caller(file, frame.f_lineno, call or inner, inner, target)
         frame = frame.f_back
     return None
 
 
-def _called(frame: FrameType, name: str) -> str:
-    """The call as it is written, without what it is given; empty where that cannot be told.
+def _called(frame: FrameType, name: str) -> tuple[str, str]:
+    """Return the call as it is written, without its arguments, and what its value is assigned to; empty texts where
+    that cannot be told.
 
     Args:
         name: of the function that is called.
     """
     calls, end = _calls(tuple(linecache.getlines(frame.f_code.co_filename))), _end_of_call(frame)
     if end is not None:
-        function = calls.get(end)
-        return "" if function is None else _short(function)
-    found = [_short(one) for one in calls.values() if one.end_lineno == frame.f_lineno]
-    named = [one for one in found if one.rpartition(".")[2] == name]
-    return named[0] if len(named) == 1 else ""
+        return calls.get(end, ("", ""))
+    on_line = [one for (line, _), one in calls.items() if line == frame.f_lineno]
+    named = [one for one in on_line if one[0].rpartition(".")[2] == name]
+    return named[0] if len(named) == 1 else ("", "")
 
 
 def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
@@ -331,14 +334,37 @@ def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=32)
-def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], ast.expr]:
-    """What is called in a file, by where each call ends. Of one over several lines Python tells no other place."""
+def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
+    """Return the calls of a file and what their values are assigned to, by where each call ends. Of a call over several
+    lines Python tells no other place.
+
+    >>> _calls(("model = cv.fit(train)",))
+    {(1, 21): ('cv.fit', 'model')}
+    """
     try:
         tree = ast.parse("".join(lines))
     except SyntaxError:
         return {}
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return {(one.end_lineno or 0, one.end_col_offset or 0): one.func for one in calls}
+    targets = {end: target for one in ast.walk(tree) for end, target in _assigned(one)}
+    calls = ((_end(one), one) for one in ast.walk(tree) if isinstance(one, ast.Call))
+    return {end: (_short(one.func), targets.get(end, "")) for end, one in calls}
+
+
+def _end(tree: ast.expr) -> tuple[int, int]:
+    return tree.end_lineno or 0, tree.end_col_offset or 0
+
+
+def _assigned(statement: ast.AST) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield where each call in an assignment ends, with what is assigned to."""
+    match statement:
+        case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+            text = ast.unparse(target).removeprefix("(").removesuffix(")")
+            for one in ast.walk(value):
+                if isinstance(one, ast.Call) and len(text) <= _LONGEST_TARGET:
+                    yield _end(one), text
+
+
+_LONGEST_TARGET = 40
 
 
 def _short(tree: ast.expr) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from helix_spark.capture.program_client import Caller
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions import KINDS, Question, handle_in, ml_command
+from helix_spark.program.questions import KINDS, Question, handle_in, ml_command, stage_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +81,71 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
 
 
 def _numbers(asked: Iterable[AnsweredQuestion]) -> dict[str, int]:
-    """By identity, the number of each question among those of its name: in an order that does not rest on which of them
-    was answered first, as fits of a grid side by side are."""
+    """Number each question among those of its name, by identity: in the order of lines, on one line in an order that
+    does not depend on which is answered first, as fits of a grid run side by side."""
     groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in asked:
         groups[named(one)].append(one)
     numbers: dict[str, int] = {}
     for group in groups.values():
-        ordered = sorted(group, key=lambda one: (sorted(params_of(one.question.what)), one.question.identity))
+        ordered = sorted(group, key=_order)
         numbers |= {one.question.identity: at for at, one in enumerate(ordered, 1)}
     return numbers
 
 
+def _order(asked: AnsweredQuestion) -> tuple[int, list[tuple[str, str]], str]:
+    return asked.caller.line, sorted(params_of(asked.question.what)), asked.question.identity
+
+
 def named(asked: AnsweredQuestion) -> str:
-    """Return what a question is called; without a number among those of its name."""
+    """Return what a question is called, without a number among those of its name."""
     return title_of(asked.question, asked.caller)
 
 
 def title_of(question: Question, who: Caller) -> str:
-    """What a question is called: as its author writes the call; of Spark ML, with what is fitted or evaluates, too."""
-    call = who.call or who.function or "a question"
+    """Return what a question is called: a metric by its name, else by what its author assigns, or by the call as it is
+    written; of a call that fits or evaluates several things, with which of them."""
     inside = _inside(question.what)
+    if inside and is_metric(question, who):
+        return inside
+    call = who.target or who.call or who.function or "a question"
     return call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}"
+
+
+def is_metric(question: Question, who: Caller) -> bool:
+    """Whether a question is an evaluation that the author asks, not one of a search."""
+    command = ml_command(question.what)
+    return command is not None and command.HasField("evaluate") and who.function == "evaluate"
 
 
 def call_of(name: str) -> str:
     """Return what a node is called without its number among those of its name.
 
-    >>> call_of("cv.fit: LogisticRegression #12"), call_of("rows.count")
-    ('cv.fit: LogisticRegression', 'rows.count')
+    >>> call_of("model: LogisticRegression #12"), call_of("rows.count")
+    ('model: LogisticRegression', 'rows.count')
     """
     call, mark, number = name.rpartition(" #")
     return call if mark and number.isdigit() else name
 
 
 def _inside(what: Any) -> str:
-    """The class of Spark ML that is fitted or evaluates; empty for other questions."""
+    """Return the class of Spark ML that is fitted, or the metric that is evaluated; empty for other questions."""
     command = ml_command(what)
     match None if command is None else command.WhichOneof("command"):
         case "fit":
             return str(command.fit.estimator.name.rpartition(".")[2])
         case "evaluate":
-            return str(command.evaluate.evaluator.name.rpartition(".")[2])
+            evaluator = str(command.evaluate.evaluator.name)
+            return dict(params_of(what)).get("metricName") or _default_metric(evaluator)
     return ""
+
+
+def _default_metric(evaluator: str) -> str:
+    """Return the metric of an evaluator whose author names none, by the evaluator's name in the JVM: clients send only
+    what is set."""
+    kind = stage_class(evaluator)
+    known = {} if kind is None else inspect.signature(kind).parameters
+    return str(known["metricName"].default) if "metricName" in known else evaluator.rpartition(".")[2]
 
 
 def is_node(question: Question, who: Caller) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from program_fakes import FakeServer
 from pyspark.ml.connect.serialize import serialize_param
+from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
@@ -29,6 +30,7 @@ from helix_spark.past.edit_message import edit_of
 from helix_spark.past.finding import find_iteration
 from helix_spark.past.model_card import card_of
 from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import keep_answers
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.tracking.entry import entry_of
@@ -60,8 +62,6 @@ def test_a_builder_sets_its_options_in_the_session_that_there_is(program: PlainP
 
 
 def evaluated(spark: Any) -> Any:
-    from pyspark.ml.evaluation import BinaryClassificationEvaluator
-
     rows = spark.read.csv("rows.csv", header=True)
     rows.selectExpr("rand()").collect()
     return BinaryClassificationEvaluator().evaluate(rows)
@@ -77,8 +77,24 @@ def test_a_tracker_is_told_of_a_program_as_of_a_workflow(program: PlainProgram) 
     assert (entry.name, entry.status, entry.tags["mlflow.note.content"]) == ("train 1", "FINISHED", "a message")
     assert entry.parameters["arguments"] == "rows.csv --depth 3"
     assert entry.parameters["depth"] == "3"
-    assert [number for name, number in entry.metrics.items() if "BinaryClassificationEvaluator" in name] == [value]
-    assert "evaluate" in entry.texts["plan.txt"]
+    assert [number for name, number in entry.metrics.items() if name.endswith("areaUnderROC")] == [value]
+    assert "areaUnderROC" in entry.texts["plan.txt"]
+
+
+def test_metrics_of_a_script_are_called_by_their_names_and_answers_by_what_is_assigned(program: PlainProgram) -> None:
+    rows = program.session({}).read.csv("rows.csv", header=True)
+    sizes = {}
+    sizes["all"] = rows.count()
+    half, double = rows.limit(1).count(), rows.union(rows).count()
+    BinaryClassificationEvaluator().evaluate(rows)
+    for name in ("accuracy", "logLoss"):
+        MulticlassClassificationEvaluator(metricName=name).evaluate(rows)
+    rows.limit(7).collect()
+    assert half != double
+    assert {row.name for row in rows_of_program(program)} == {
+        "sizes['all']", "half, double", "half, double #2", "areaUnderROC", "accuracy", "logLoss",
+        "rows.limit(...).collect",
+    }
 
 
 class Regressing(FakeServer):
@@ -162,7 +178,7 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
         return edit_of(catalog.iterations("train", 1)[0])
 
     assert ran(2, 1) == ""
-    assert ran(3, 1) == "parameter `maxIter` 2 -> 3 of `LinearRegression(...).fit`"
+    assert ran(3, 1) == "parameter `maxIter` 2 -> 3 of `model: LinearRegression`"
     assert ran(3, 2) == "code of `rows.select(...).collect`"
     assert ran(3, 2) == ""
 

@@ -11,7 +11,7 @@ from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError, nearest
-from helix_spark.iteration.provenance import as_of
+from helix_spark.iteration.provenance import checkout_path
 
 _ODD = re.compile(r"[^\w.-]+")
 _LONGEST_STEM = 100
@@ -58,7 +58,7 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
     beside = file or where_it_was(record.file, Path.cwd())
     if not beside.parent.is_dir():
         raise ParameterError(f"there is no folder {beside.parent}", remedy="name a file in one that is there")
-    path = as_of(beside, record.number)
+    path = checkout_path(beside, record.number)
     if os.path.lexists(path):
         if _holds(path, text):
             return path, False

@@ -100,7 +100,7 @@ class Auditor:
         try:
             running = self._begin(workflow, wanted, seconds)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
-            self._tell_once(f"results of {workflow.name!r} cannot be audited by themselves: {_said(error)}")
+            self._tell_once(f"results of {workflow.name!r} cannot be audited by themselves: {_first_line(error)}")
             return
         with self._lock:
             mine = turn == self._turn
@@ -160,5 +160,5 @@ def _ended_after(running: RunningAudit, seconds: float | None) -> Callable[[], N
     return timer.cancel
 
 
-def _said(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -102,7 +102,7 @@ def newest_fits(dag: Dag, catalog: CatalogReader) -> dict[str, Influence]:
     return {name: influence for name, influence in told.items() if influence is not None}
 
 
-def told_of(
+def influence_of(
     node: Node, records: Iterable[ResultRecord | None], newest: Influence | None
 ) -> Influence | None:
     """Return what is on record of a learner.

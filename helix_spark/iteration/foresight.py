@@ -158,7 +158,7 @@ def _version(iteration: PastIteration, nodes: Sequence[NodeCosts], records: Reco
 
 def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:
     artifact, seconds = records.view.artifacts.get(node.signature), records.compute_seconds(node.signature)
-    known = today.get(node.name) or _gone(node)
+    known = today.get(node.name) or _as_absent(node)
     return replace(
         known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
         compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
@@ -167,7 +167,7 @@ def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: Records
     )
 
 
-def _gone(node: PastNode) -> NodeCosts:
+def _as_absent(node: PastNode) -> NodeCosts:
     return NodeCosts(
         node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
     )

@@ -12,7 +12,7 @@ from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
 from helix_spark.iteration.calibration import calibrated_writes
-from helix_spark.iteration.fit_records import told_of
+from helix_spark.iteration.fit_records import influence_of
 from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.signature.difference import parts_from_json
@@ -49,7 +49,7 @@ def known_nodes(
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             before=None if before is None else parts_from_json(before.parts),
             ended=ended.get(own.signature, ""),
-            influence=told_of(node, (record, previous.get(name)), fits.get(name)),
+            influence=influence_of(node, (record, previous.get(name)), fits.get(name)),
             verified=record is not None and bool(record.verified),
         )
 

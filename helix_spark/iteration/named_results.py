@@ -69,12 +69,12 @@ class NamedResults(ABC):
 
     def model(self, name: str) -> Any:
         """A fitted Spark ML model."""
-        model: ModelResult = self._had(name, Result.MODEL)
+        model: ModelResult = self._result_here(name, Result.MODEL)
         return model.copy()
 
     def value(self, name: str) -> Any:
         """A value, output or not."""
-        value: ValueResult = self._had(name, Result.VALUE)
+        value: ValueResult = self._result_here(name, Result.VALUE)
         return value.copy()
 
     @abstractmethod
@@ -85,7 +85,7 @@ class NamedResults(ABC):
         """Where a node is declared, if that is known."""
         return None
 
-    def _had(self, name: str, wanted: Result) -> Any:
+    def _result_here(self, name: str, wanted: Result) -> Any:
         """As `_result`, in the process that has it: what lies in a forked child's memory has lost what it is made of.
         """
         self._home.check(f"what iteration {self.number} of {self.workflow} has of {name!r}")
@@ -93,10 +93,10 @@ class NamedResults(ABC):
 
     def _table(self, name: str, can_be_had: Callable[[TableResult], bool]) -> TableResult:
         """A table; where a session has ended with it, as it is stored."""
-        table: TableResult = self._had(name, Result.TABLE)
+        table: TableResult = self._result_here(name, Result.TABLE)
         if not can_be_had(table):
             self._results = {node: result for node, result in self._results.items() if result is not table}
-            table = self._had(name, Result.TABLE)
+            table = self._result_here(name, Result.TABLE)
         if not can_be_had(table):
             raise EndedError(
                 f"the Spark session that had {name!r} was stopped", where=self._where(name),

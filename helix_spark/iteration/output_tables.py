@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from helix_spark.engine.results.node_results import TableResult, collect
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.node_run import NodeRun
-from helix_spark.iteration.recorded_outputs import told_tables
+from helix_spark.iteration.recorded_outputs import tables_on_record
 from helix_spark.iteration.run import Run
 from helix_spark.past.table_preview import COLUMNS, ROWS, TablePreview, previewed
 from helix_spark.planner.problem import State
@@ -19,7 +19,7 @@ QUICK = 2.0
 def tables_here(run: Run) -> dict[str, TablePreview]:
     """Those whose rows are in this process, or told from the record, by the author's names: nothing has to be computed
     or read for them."""
-    return dict(told_tables(run)) | {
+    return dict(tables_on_record(run)) | {
         name: previewed(rows, len(rows)) for name, _, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }

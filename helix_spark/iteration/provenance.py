@@ -102,10 +102,10 @@ class Provenance:
             return commit, None
 
 
-def as_of(path: Path, number: int) -> Path:
+def checkout_path(path: Path, number: int) -> Path:
     """Where `helix checkout` writes a file as an iteration had it.
 
-    >>> as_of(Path("jobs/census.py"), 2)
+    >>> checkout_path(Path("jobs/census.py"), 2)
     PosixPath('jobs/census.iteration-2.py')
     """
     return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")

@@ -56,23 +56,23 @@ def _is_cut(value: Any) -> bool:
     )
 
 
-def told_outputs(run: Run) -> Iterator[tuple[str, Any]]:
+def outputs_on_record(run: Run) -> Iterator[tuple[str, Any]]:
     """Yield the outputs that a run took from the record, by the author's names."""
     for name in run.whole.outputs:
-        if (record := _told_by(run, name)) is not None:
+        if (record := _recorded_by(run, name)) is not None:
             yield name, mapping(record.outputs)[name]
 
 
-def told_tables(run: Run) -> Iterator[tuple[str, TablePreview]]:
+def tables_on_record(run: Run) -> Iterator[tuple[str, TablePreview]]:
     """Yield the first rows of the tables among them."""
     for name in run.whole.outputs:
-        if (record := _told_by(run, name)) is not None:
+        if (record := _recorded_by(run, name)) is not None:
             tables = tables_of(record, run.tools.catalog)
             if name in tables:
                 yield name, tables[name]
 
 
-def _told_by(run: Run, name: str) -> IterationRecord | None:
+def _recorded_by(run: Run, name: str) -> IterationRecord | None:
     """Return the iteration whose record stands for an output of this run; None if the run had the output itself."""
     planned = run.plan[name]
     return run.recorded.get(planned.name) if planned.state is State.PRUNE else None

@@ -14,7 +14,7 @@ from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, nearest
 from helix_spark.iteration.provenance import versions_json
-from helix_spark.iteration.recorded_outputs import told_outputs
+from helix_spark.iteration.recorded_outputs import outputs_on_record
 from helix_spark.iteration.run import Run
 from helix_spark.past.metrics import flattened
 from helix_spark.past.states import blamed
@@ -95,7 +95,7 @@ def unmeasured(run: Run) -> Iterator[str]:
 def described_outputs(run: Run) -> dict[str, Any]:
     """Outputs by the author's names, as before equal nodes were merged: values as they are, tables and models as a
     short description."""
-    told = dict(told_outputs(run))
+    told = dict(outputs_on_record(run))
     return {
         name: told[name] if name in told else _described(name, run) for name in run.whole.outputs
         if name in told or run.plan[name].name in run.outcome.results

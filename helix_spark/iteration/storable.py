@@ -59,12 +59,12 @@ class Storable:
     @property
     def changes(self) -> tuple[str, ...]:
         """What changed while the iteration ran, in sentences, as far as is known."""
-        return tuple(self._said.values())
+        return tuple(self._sentences.values())
 
     def _void(self, *, contents: bool) -> frozenset[str]:
         for name in self._data.names:
             how = self._data.change(name, contents=contents)
-            if how is not None and name not in self._said:
+            if how is not None and name not in self._sentences:
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
                 self._say(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
@@ -74,17 +74,17 @@ class Storable:
         """What may have been computed under other settings than it is signed for: all of the run, in whatever order."""
         left = self.run.outcome.left
         for name, what in left.items():
-            if (key := f"settings of {name}") not in self._said:
+            if (key := f"settings of {name}") not in self._sentences:
                 remedy = "set it back before it returns, or have the session start with it"
                 self._say(key, f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
         return frozenset(node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
 
     def _say(self, key: str, sentence: str) -> None:
-        self._said[key] = sentence
+        self._sentences[key] = sentence
         self.run.tools.observer.warning(sentence)
 
     @cached_property
-    def _said(self) -> dict[str, str]:
+    def _sentences(self) -> dict[str, str]:
         return {}
 
     @cached_property

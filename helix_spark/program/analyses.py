@@ -98,7 +98,7 @@ class Analyses:
             question = self.steps.signer.question("analysis", what)
         said = None if question.chance else self._recorded(question.identity)
         if said is None and self.ask is not None:
-            said = self._asked(frame, question, request, self.ask)
+            said = self._ask_server(frame, question, request, self.ask)
         if said is not None and not step.chance:
             identities = {identity} if question.chance else {identity, question.identity}
             self._note(said, identities, time.perf_counter() - started)
@@ -129,7 +129,7 @@ class Analyses:
                 return said[0]
         return None
 
-    def _asked(self, frame: Any, question: Question, request: Any, ask: Callable[[Question, Any], Any]) -> Any:
+    def _ask_server(self, frame: Any, question: Question, request: Any, ask: Callable[[Question, Any], Any]) -> Any:
         try:
             return ask(question, request)
         except rpc_error() as error:

@@ -16,7 +16,7 @@ from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
 from helix_spark.program.questions import handle_of, ml_command, stage_class
-from helix_spark.program.sent_requests import ours, rpc_error, said_of
+from helix_spark.program.sent_requests import ours, rpc_error, server_message
 from helix_spark.program.served_session import ServedSession
 from helix_spark.visible_text import LONGEST_NAME
 
@@ -57,7 +57,8 @@ def _cards(rows: Sequence[QuestionRow], program: PlainProgram) -> list[tuple[Que
     try:
         found = beside(made, lambda: [(row, made.card(row)) for row in new]) if new else []
     except (HelixError, rpc_error()) as error:
-        program.tell(f"what fits gave is not known: {error.what if isinstance(error, HelixError) else said_of(error)}")
+        why = error.what if isinstance(error, HelixError) else server_message(error)
+        program.tell(f"what fits gave is not known: {why}")
         return []
     return [(row, card) for row, card in found if card is not None]
 

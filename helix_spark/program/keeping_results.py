@@ -71,7 +71,7 @@ def problem_of(
     return PlanningProblem(
         nodes=nodes, outputs=frozenset(node.name for node in nodes if node.name not in needed), budget=program.budget,
         overhead=program.catalog.bytes_used() - sum(one.bytes for one in live) if program.budget is not None else 0,
-        others=tuple(_other(one) for one in live if one.signature not in own), done=Solution(ways, _DONE),
+        others=tuple(_other_artifact(one) for one in live if one.signature not in own), done=Solution(ways, _DONE),
         scenarios=scenarios_of(rows, _edits(program)), horizon=horizon(number),
     )
 
@@ -146,7 +146,7 @@ _MODEL_BYTES = 50_000
 """A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
 
 
-def _other(record: ArtifactRecord) -> OtherArtifact:
+def _other_artifact(record: ArtifactRecord) -> OtherArtifact:
     return OtherArtifact(
         record.signature, record.workflow, record.node, record.bytes, LOAD[record.kind].seconds(record.bytes),
         record.recompute_seconds, age=1, fixed=record.fixed,

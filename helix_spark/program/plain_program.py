@@ -138,7 +138,7 @@ class PlainProgram:
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
     def _open(self, options: dict[str, str]) -> Any:
-        given, address = self._given(options)
+        given, address = self._settings_and_address(options)
         if self.server is None:
             self.server = ProgramServer(given, address)
             heard = self.live if self.mode == "plan" else None
@@ -173,7 +173,7 @@ class PlainProgram:
             self.answerer.served.at_first = lambda: session.addArtifacts(*modules, pyfile=True)
         return session
 
-    def _given(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """The settings that its session is given, and the address of the server that it names; empty if none."""
         remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
         elsewhere = remote.startswith("sc://")

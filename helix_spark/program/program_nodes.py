@@ -32,7 +32,7 @@ def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[
     """The questions that count as nodes, inputs first: those that run something, and the tables that were kept for
     them. Each once, by the first time that it was asked."""
     once: dict[str, AnsweredQuestion] = {}
-    for one in (*map(_as_asked, _needed(tables)), *asked):
+    for one in (*map(_question_of, _needed(tables)), *asked):
         if is_node(one.question, one.caller):
             once.setdefault(one.question.identity, one)
     numbers = _numbers(once.values())
@@ -56,7 +56,7 @@ def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:
     return (table for table in tables if table.question is not None and (table.stored is not None or table.is_computed))
 
 
-def _as_asked(table: PersistedTable) -> AnsweredQuestion:
+def _question_of(table: PersistedTable) -> AnsweredQuestion:
     assert table.question is not None
     why = table.question.chance[0] if table.question.chance else "it is not kept any more" if table.forgotten else ""
     return AnsweredQuestion(table.question, table.caller, table.seconds, table.started, table.stored is None, why=why)

@@ -63,7 +63,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             catalog.append_iteration(ended)
         # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
         to_keep = not isinstance(error, KeyboardInterrupt)
-        kept = _kept(rows, program, begun.number) if to_keep else {}
+        kept = _keep_results(rows, program, begun.number) if to_keep else {}
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
         nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
@@ -76,7 +76,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     return ended
 
 
-def _kept(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
+def _keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
     """Store what is worth keeping of a run, as far as its server still runs; return what was stored, by identity."""
     assert program.answerer is not None
     program.answerer.served.is_over = True

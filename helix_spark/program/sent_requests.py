@@ -45,10 +45,10 @@ def is_unreachable(error: BaseException) -> bool:
 
 def is_cancelled(error: BaseException) -> bool:
     """Return whether a server ended a request because it was told to."""
-    return "OPERATION_CANCELED" in said_of(error)
+    return "OPERATION_CANCELED" in server_message(error)
 
 
-def said_of(error: BaseException) -> str:
+def server_message(error: BaseException) -> str:
     """The first line of what a server says of a failure."""
     details = getattr(error, "details", None)
     return (str(details() if callable(details) else error).splitlines() or [""])[0]

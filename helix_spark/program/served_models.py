@@ -25,7 +25,7 @@ from helix_spark.program.questions import (
     ref_to,
     with_handles,
 )
-from helix_spark.program.sent_requests import rpc_error, said_of
+from helix_spark.program.sent_requests import rpc_error, server_message
 from helix_spark.program.stored_tables import StoredTable
 
 MOST_UNSTORED = 256
@@ -236,7 +236,7 @@ class ServedModels:
         try:
             self.session.run_ml(pb.MlCommand(write=write), self._made_by[handle][1])
         except rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
+            raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
     def _make_all_live(self, what: Any) -> None:
         """Have the server hold the objects that a message refers to, side by side."""
@@ -283,7 +283,7 @@ class ServedModels:
         try:
             found = self.session.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
         except rpc_error() as error:
-            self.session.tell(f"a stored model could not be read, and is fitted again: {said_of(error)}")
+            self.session.tell(f"a stored model could not be read, and is fitted again: {server_message(error)}")
             return False
         self.name(found, handle)
         self._read.add(handle)

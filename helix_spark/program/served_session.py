@@ -17,7 +17,7 @@ from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.program.plan_data import PlanRead
 from helix_spark.program.program_server import server_ended
 from helix_spark.program.questions import Question, Signer, asked_of, handle_of
-from helix_spark.program.sent_requests import as_new, is_cancelled, is_run, ours, rpc_error, said_of
+from helix_spark.program.sent_requests import as_new, is_cancelled, is_run, ours, rpc_error, server_message
 from helix_spark.program.served_models import ServedModels, StoredResults
 from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
 from helix_spark.program.stored_tables import with_stand_ins
@@ -167,7 +167,7 @@ class ServedSession:
             # As a whole it may be more than the program asks of it: such as a column that no fit looks at.
             shared.refused = True
             self._forget_shared([shared], request)
-            self.tell(f"what several fits are made of is computed for each: {said_of(error)}")
+            self.tell(f"what several fits are made of is computed for each: {server_message(error)}")
             return self.send(request)
 
     def _keep_shared(self, shared: SharedSubplan, request: Any) -> None:
@@ -210,7 +210,7 @@ class ServedSession:
         try:
             return self._sent(stub, request)
         except rpc_error() as error:
-            if _EVICTED not in said_of(error) or not self.models.lose(what):
+            if _EVICTED not in server_message(error) or not self.models.lose(what):
                 raise
             return self._sent(stub, request)  # which makes again what the server has evicted
 
@@ -284,7 +284,7 @@ class ServedSession:
 
     def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
         """Have tables computed whose stand-ins Spark could not run."""
-        self.tell(f"a stored table could not be used, and is computed again: {said_of(error)}")
+        self.tell(f"a stored table could not be used, and is computed again: {server_message(error)}")
         for table in self.tables:
             if table.relation.common.plan_id in stand_ins:
                 table.compute()
@@ -315,7 +315,7 @@ class ServedSession:
     def unpersist(self, number: int) -> None:
         """The program wants a table kept no more, by the id of its plan."""
         if (table := self.tables.numbered(number)) is not None:
-            self._forget_shared(self._shared.made_of(table), table.request)
+            self._forget_shared(self._shared.with_table(table), table.request)
         for table in self.tables.unpersist(number):
             self._forget(table)
 
@@ -328,7 +328,7 @@ class ServedSession:
         try:
             return self._call(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
         except rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {said_of(error)}") from error
+            raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
     def forget_given_up(self) -> None:
         """Have the server keep no longer what the program does not want kept."""

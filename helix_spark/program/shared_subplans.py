@@ -94,7 +94,7 @@ class SharedSubplans:
         """Those that the server is to forget, as there are too many."""
         return self._forgotten(self._registered()[:-MOST_KEPT])
 
-    def made_of(self, table: PersistedTable) -> list[SharedSubplan]:
+    def with_table(self, table: PersistedTable) -> list[SharedSubplan]:
         """Those that the server is to forget with a table."""
         return self._forgotten([one for one in self._registered() if one.table is table])
 

@@ -27,7 +27,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
             row.name, one.caller.call, place(one), one.question.identity, one.fresh, reason_of(row, before),
-            one.seconds if one.fresh else on_record, _asked_again(one), row.inputs, parts_of_row(row),
+            one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
         )
 
     return ProgramView(
@@ -36,7 +36,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
     )
 
 
-def _asked_again(asked: AnsweredQuestion) -> str:
+def _why_asked_again(asked: AnsweredQuestion) -> str:
     """Return why another run asks Spark again; empty if it does not."""
     if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
         return asked.why

@@ -94,7 +94,7 @@ class NodeRow:
         return f"stored{size}, {self.proof}"
 
     @property
-    def told(self) -> str:
+    def tooltip(self) -> str:
         """What pointing at its box tells."""
         return "; ".join(filter(None, (f"{self.name} ({self.kind})", self.did, self.why, self.storing)))
 
@@ -189,7 +189,7 @@ def graph_of(
 def _drawn(row: NodeRow, href: str, edit: str) -> DrawnNode:
     took = row.seconds if row.compute is None or row.seconds is not None else row.expected
     return DrawnNode(
-        row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, seconds=took, title=row.told,
+        row.name, row.inputs, kind=row.kind, state=row.state, stored=row.stored, seconds=took, title=row.tooltip,
         href=href, note=edit,
         css=" ".join((*(["hx-output"] if row.output else []), *(["hx-edited"] if edit else []))),
     )

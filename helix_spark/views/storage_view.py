@@ -140,7 +140,7 @@ def storage_view(
     made = _lineage(everything, live, measured)
     stored = [
         StorageRow(
-            record, _again(signature, made, live, measured), _load(measured.get(signature)),
+            record, _seconds_again(signature, made, live, measured), _load(measured.get(signature)),
             loads[signature][0] if signature in loads else 0,
             loads[signature][1:] if signature in loads else None, signature in nodes,
             measured[signature].proof if signature in measured else "unproven",
@@ -160,7 +160,7 @@ def _load(measured: ResultRecord | None) -> float | None:
     return measured.load_seconds if measured else None
 
 
-def _again(
+def _seconds_again(
     signature: str, made: Lineage, live: Collection[str], measured: Mapping[str, ResultRecord]
 ) -> float | None:
     own = measured.get(signature)
@@ -178,8 +178,8 @@ def _lineage(
     for node in nodes:
         read = ((node.workflow, name) for name in node.inputs)
         inputs[node.signature] = tuple(by_name[source] for source in read if source in by_name)
-    return {signature: _made(sources, measured.get(signature)) for signature, sources in inputs.items()}
+    return {signature: _lineage_node(sources, measured.get(signature)) for signature, sources in inputs.items()}
 
 
-def _made(inputs: tuple[str, ...], costs: ResultRecord | None) -> LineageNode:
+def _lineage_node(inputs: tuple[str, ...], costs: ResultRecord | None) -> LineageNode:
     return LineageNode(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)

@@ -88,7 +88,8 @@ def open_program(
 
     return PlainProgram(
         path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, live=live, began=began or time.perf_counter(), message=message,
+        policy=place.policy, only_verified=place.audit == "before reuse", live=live,
+        began=began or time.perf_counter(), message=message,
     )
 
 

@@ -37,6 +37,9 @@ class Record(StoredResults, Protocol):
     def answer(self, identity: str) -> str | None:
         """The text of an answer; None if there is none on record."""
 
+    def is_reusable(self, identity: str) -> bool:
+        """Whether a recorded answer to what audits compare is reused."""
+
     def refuse(self, identity: str, why: str) -> None:
         """Note that a recorded answer does not fit, so that it is none from now on."""
 
@@ -336,6 +339,8 @@ class Answerer:
 
     def _recorded(self, question: Question) -> list[Any] | None:
         """The recorded answer to a question; None if there is none, or it does not fit."""
+        if question.sort in ("fit", "rows") and not self.record.is_reusable(question.identity):
+            return None
         return self._recorded_as(question.identity, form_of(question))
 
     def _recorded_as(self, identity: str, form: AnswerForm) -> list[Any] | None:

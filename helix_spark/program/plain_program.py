@@ -59,6 +59,7 @@ class PlainProgram:
         name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
         policy: the name of what decides which results are stored.
+        only_verified: see `RecordedAnswers`.
         live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
@@ -78,6 +79,7 @@ class PlainProgram:
     name: str = ""
     budget: int | None = None
     policy: str = "joint"
+    only_verified: bool = False
     live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
     following: Following = field(default_factory=Unfollowed)
@@ -142,7 +144,10 @@ class PlainProgram:
         if self.server is None:
             self.server = ProgramServer(given, address)
             heard = self.live if self.mode == "plan" else None
-            self.record = RecordedAnswers(self.catalog, self.name, self.server.elsewhere, live=heard, tell=self.tell)
+            self.record = RecordedAnswers(
+                self.catalog, self.name, self.server.elsewhere, live=heard, tell=self.tell,
+                only_verified=self.only_verified,
+            )
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
         initial = self.server.settings_there() if address else planned_settings(given, defaults=as_spark_has_it())

@@ -10,21 +10,22 @@ import io
 import math
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
-from helix_spark.catalog.records import AnswerRecord
+from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.engine.results.agreement import CLOSE
-from helix_spark.iteration.audit import Audit, Audited
+from helix_spark.iteration.audit import Audit, Audited, Verdict
 from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import AnsweredQuestion, NotAuditedError
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
 from helix_spark.program.questions import Question
-from helix_spark.visible_text import cut
+from helix_spark.visible_text import LONGEST_NAME, cut
 
 CLOSE_OF_MODELS = 0.01
 """Relative difference of two numbers that are taken for one in answers that rest on a fitted model; `CLOSE` of others.
@@ -58,40 +59,69 @@ def run_audited(program: PlainProgram) -> tuple[Audit, str]:
     return found, ended
 
 
-def audit_of(program: PlainProgram, seconds: float) -> Audit:
-    """Return what came out of an audit, once the program has run.
+def audit_of(program: PlainProgram, seconds: float, rows: Sequence[QuestionRow] | None = None) -> Audit:
+    """Compare what Spark answered with what is recorded.
 
     Args:
-        seconds: that it took.
+        seconds: that the audit took.
+        rows: the questions to look at; None for all of the program.
     """
     record = program.record
-    found = []
-    for row in rows_of_program(program):
+    results = []
+    for row in rows_of_program(program) if rows is None else rows:
         one = row.asked
         before = None if record is None else record.answer(one.question.identity)
         if one.fresh and one.answer and before and one.question.sort != "fit":
-            found.append(_audited(row.name, one, before))
-    return Audit(tuple(found), (), (), seconds)
+            results.append(_audited(row.name, one, before))
+    return Audit(tuple(results), (), (), seconds)
 
 
-def note_audit(found: Audit, program: PlainProgram) -> None:
-    """Put on record what came out different, and what was fitted for it.
+def note_audit(audit: Audit, program: PlainProgram, rows: Sequence[QuestionRow] | None = None) -> None:
+    """Record what came out different, with what was fitted for it, and what was verified.
+
+    Args:
+        rows: see `audit_of`.
 
     Raises:
         CatalogError: the catalog cannot be written.
     """
-    if program.answerer is None or found.sound:
-        return
-    asked = {one.question.identity: one.question for one in program.answerer.asked}
+    rows = rows_of_program(program) if rows is None else rows
+    questions = {row.asked.question.identity: row.asked.question for row in rows}
     doubts: dict[str, str] = {}
-    for one in found.results:
+    for one in audit.results:
         if one.verdict == "different":
             why = f"an audit computed it again and it came out different ({one.why})"[:500]
-            doubts |= dict.fromkeys((one.signature, *_fits_of(asked[one.signature])), why)
+            doubts |= dict.fromkeys((one.signature, *_fits_of(questions[one.signature])), why)
     now = time.time()
     program.catalog.answers.append([
         AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
     ])
+    verdicts = _verdicts(audit, rows)
+    program.catalog.append_results([
+        ResultRecord(
+            identity, identity, program.name, row.name[:LONGEST_NAME], kind_of(row.asked.question), 0,
+            random=doubts.get(identity, ""), verified=verdicts.get(row.name) == "verified" or None,
+        )
+        for row in rows for identity in (row.asked.question.identity,)
+        if identity in doubts or (row.asked.fresh and verdicts.get(row.name) == "verified")
+    ])
+
+
+def _verdicts(audit: Audit, rows: Sequence[QuestionRow]) -> dict[str, Verdict]:
+    """Return what came out of an audit, by name. A fit and a table are judged by what was made from them.
+
+    Args:
+        rows: inputs first.
+    """
+    verdicts = {one.node: one.verdict for one in audit.results}
+    below: defaultdict[str, set[Verdict]] = defaultdict(set)
+    for row in reversed(rows):
+        if row.name not in verdicts and below[row.name]:
+            verdicts[row.name] = "different" if "different" in below[row.name] else "verified"
+        if row.name in verdicts:
+            for name in row.inputs:
+                below[name].add(verdicts[row.name])
+    return verdicts
 
 
 def _fits_of(question: Question) -> Iterator[str]:

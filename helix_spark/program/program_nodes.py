@@ -170,6 +170,11 @@ def params_of(what: Any) -> Iterator[tuple[str, str]]:
                 yield name, str(deserialize_param(value))[:200]
 
 
+def kind_of(question: Question) -> str:
+    """Return the kind of node that a question is recorded as."""
+    return {"fit": "learner", "effect": "write", "table": "table"}.get(question.sort, "answer")
+
+
 def is_fit(what: Any) -> bool:
     command = ml_command(what)
     return command is not None and command.WhichOneof("command") == "fit"

@@ -25,7 +25,7 @@ from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, call_of, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, call_of, kind_of, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
@@ -53,7 +53,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     try:
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
-        catalog.answers.append(_answers(answerer.asked, program, begun.number))
+        _record_answers(answerer.asked, rows, program, begun.number)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
             error="" if error is None or _is_exit(error) else told_of(error)[:10_000],
@@ -111,8 +111,8 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
         return
     assert program.answerer is not None
     number = begun_run(program).number
-    program.catalog.answers.append(_answers(asked, program, number))
     rows = rows_of(asked, program.answerer.served.tables)
+    _record_answers(asked, rows, program, number)
     keep_results(rows, program, number)
     program.catalog.append_results(keep_cards(rows, program, number))
     program.catalog.sync()
@@ -126,6 +126,24 @@ def _status(error: BaseException | None) -> Any:
 
 def _is_exit(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+def _record_answers(
+    asked: Sequence[AnsweredQuestion], rows: Sequence[QuestionRow], program: PlainProgram, number: int
+) -> None:
+    """Record what was answered; where only what is verified is reused, compare it with the earlier answers first."""
+    audit = None
+    if program.record is not None and program.record.only_verified:
+        from helix_spark.iteration.auditor import different_text
+        from helix_spark.program.program_audit import audit_of, note_audit
+
+        audit = audit_of(program, 0.0, rows)
+    program.catalog.answers.append(_answers(asked, program, number))
+    if audit is not None:
+        note_audit(audit, program, rows)
+        for one in audit.results:
+            if one.verdict == "different":
+                program.tell(different_text(one.node, one.why, ()))
 
 
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
@@ -151,11 +169,12 @@ def _node(
     assert program.record is not None
     return NodeRecord(
         run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
-        kind={"fit": "learner", "effect": "write", "table": "table"}.get(question.sort, "answer"),
+        kind=kind_of(question),
         inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
-        state="compute" if asked.fresh else "load", reason=reason_of(row, before), declared=question.identity,
-        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
-        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
+        state="compute" if asked.fresh else "load", reason=reason_of(row, before, program.record),
+        declared=question.identity, signature=question.identity, parts=parts_to_json(parts_of_row(row)),
+        code=place_of(asked), seconds=asked.seconds,
+        predicted_seconds=program.record.seconds(question.identity) or None,
         bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
         output=question.sort == "rows", started=max(0.0, asked.started - program.began),
     )
@@ -168,11 +187,12 @@ def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
     return {node.name: parts_from_json(node.parts) for node in nodes}
 
 
-def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]]) -> str:
+def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]], record: RecordedAnswers | None) -> str:
     """Return why a question was asked of Spark, or not.
 
     Args:
         before: see `parts_before`.
+        record: of earlier runs; None if there is none yet.
     """
     asked = row.asked
     if not asked.fresh:
@@ -188,7 +208,11 @@ def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]]) -> str:
     told = [one for one in found if one.group is not Group.INPUT]
     if found and not told:
         return "a model that it uses is another one"
-    return "; ".join(map(str, told)) or _LOST.get(asked.question.sort, "its answer is not kept")
+    if told:
+        return "; ".join(map(str, told))
+    if record is not None and not record.is_reusable(asked.question.identity):
+        return "no audit has verified it, so it is computed again and compared before it is reused"
+    return _LOST.get(asked.question.sort, "its answer is not kept")
 
 
 _LOST = {"table": "it is not stored"}

@@ -33,6 +33,7 @@ class RecordedAnswers:
         warnings: what was found damaged, in words.
         live: answers of a run that is under way; None if there is none.
         tell: prints a line for people.
+        only_verified: whether nothing is reused that no audit has verified, among what audits compare.
     """
 
     catalog: Catalog
@@ -41,6 +42,8 @@ class RecordedAnswers:
     warnings: list[str] = field(default_factory=list)
     live: LiveAnswers | None = None
     tell: Callable[[str], None] = lambda _: None
+    only_verified: bool = False
+    _verified: dict[str, bool] = field(default_factory=dict)
     _read: AnswersRead | None = None
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
@@ -53,6 +56,14 @@ class RecordedAnswers:
             return None
         known = None if found is None else found.answer or None
         return known or (None if self.live is None else self.live.answer(identity))
+
+    def is_reusable(self, identity: str) -> bool:
+        if not self.only_verified:
+            return True
+        if identity not in self._verified:
+            known = self.catalog.results((), [identity]).measured.get(identity)
+            self._verified[identity] = known is not None and known.proof == "verified"
+        return self._verified[identity]
 
     def refuse(self, identity: str, why: str) -> None:
         self._refused.add(identity)
@@ -84,7 +95,8 @@ class RecordedAnswers:
 
     def is_kept(self, identity: str) -> bool:
         """Return whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
-        return self.answer(identity) is not None or self.left(identity) is not None
+        has_answer = self.answer(identity) is not None and self.is_reusable(identity)
+        return has_answer or self.left(identity) is not None
 
     def reads(self, code: str) -> str:
         """Return what a Python function was seen to read in workers, as a text; empty if nothing is on record."""
@@ -120,7 +132,7 @@ class RecordedAnswers:
             return None
 
     def _stored(self, identity: str) -> ArtifactRecord | None:
-        return None if self.elsewhere else self.catalog.artifact(identity)
+        return None if self.elsewhere or not self.is_reusable(identity) else self.catalog.artifact(identity)
 
     @property
     def _answers(self) -> AnswersRead:
@@ -146,6 +158,9 @@ class Unread:
 
     def answer(self, identity: str) -> str | None:
         return None
+
+    def is_reusable(self, identity: str) -> bool:
+        return False
 
     def refuse(self, identity: str, why: str) -> None:
         """Nothing was reused that could be refused."""

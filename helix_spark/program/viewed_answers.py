@@ -26,7 +26,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
         one = row.asked
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
-            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reason_of(row, before),
+            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reason_of(row, before, record),
             one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
         )
 

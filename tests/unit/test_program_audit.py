@@ -10,6 +10,7 @@ from typing import Any
 import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer
+from test_program_told import Regressing
 
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
@@ -39,26 +40,28 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("a,b\n1,2\n")
 
-    def run(text: str, mode: Mode = "run", server: FakeServer | None = None) -> PlainProgram:
+    def run(
+        text: str, mode: Mode = "run", server: FakeServer | None = None, *, only_verified: bool = False
+    ) -> PlainProgram:
         Path("train.py").write_text(text)
         catalog = Catalog.open("catalog", create=True)
         program = PlainProgram(Path("train.py"), [], catalog, {}, print, mode=mode)
         program.server = server or FakeServer()  # type: ignore[assignment]  # what it is asked here
-        program.record = RecordedAnswers(catalog, program.name)
+        program.record = RecordedAnswers(catalog, program.name, only_verified=only_verified)
         try:
             program.run()
+            if mode == "run":
+                record_run(program, None)
         finally:
             program.session({}).stop()
             recorded_call.PROGRAMS.clear()
-        if mode == "run":
-            record_run(program, None)
         return program
     return run
 
 
 def drifted() -> FakeServer:
     """A server that answers with other numbers than the first."""
-    return FakeServer(asked=[pb.Relation()])
+    return FakeServer(asked=[pb.Relation()] * 10)
 
 
 def verdicts(found: Audit) -> list[str]:
@@ -99,3 +102,47 @@ def test_an_audit_ends_before_what_lasts(run: Run) -> None:
     run(LASTS)
     with pytest.raises(NotAuditedError, match="that lasts"):
         run(LASTS, "audit")
+
+
+FITS = """
+from pyspark.ml.evaluation import RegressionEvaluator
+from pyspark.ml.regression import LinearRegression
+from pyspark.sql import SparkSession
+rows = SparkSession.builder.getOrCreate().read.csv("rows.csv", header=True)
+model = LinearRegression(maxIter=2).fit(rows)
+print(RegressionEvaluator().evaluate(model.transform(rows)))
+"""
+
+
+def fits(program: PlainProgram) -> int:
+    return sum(one.ml_command.HasField("fit") for one in commands(program))
+
+
+def test_before_reuse_what_is_unproven_is_asked_again_once(run: Run) -> None:
+    assert fits(run(FITS, server=Regressing())) == 1
+    again = run(FITS, server=Regressing(), only_verified=True)
+    assert (fresh(again), fits(again)) == (2, 1)
+    assert again.record is not None
+    last = again.catalog.nodes(again.catalog.iterations("train")[0])
+    assert {node.reason for node in last} == {
+        "no audit has verified it, so it is computed again and compared before it is reused"
+    }
+    proven = run(FITS, server=Regressing(), only_verified=True)
+    assert (fresh(proven), fits(proven)) == (0, 0)
+
+
+def test_before_reuse_what_comes_out_different_is_said_and_asked_each_time(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(COUNTS)
+    run(COUNTS, server=drifted(), only_verified=True)
+    assert "an audit computed `rows.count` again and it came out different" in capsys.readouterr().out
+    for _ in range(2):
+        assert fresh(run(COUNTS)) == 3
+
+
+def test_what_an_audit_verified_is_reused_where_nothing_else_is(run: Run) -> None:
+    run(COUNTS)
+    audited = run(COUNTS, "audit")
+    note_audit(audit_of(audited, 1.0), audited)
+    assert fresh(run(COUNTS, only_verified=True)) == 1

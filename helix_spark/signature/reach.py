@@ -102,17 +102,18 @@ def reach(
         try:
             described = _described(reference, node, where, home)
         except SignatureError as error:
-            if not walk.takes_effects:
+            is_variable = isinstance(error, UnidentifiedVariableError) and error.variable is not None
+            if is_variable or not walk.takes_effects:
                 raise
-            told = error.what.removeprefix(f"node {node!r}: ")
-            described = Described(Group.CODE, reference.label, encode("unidentified"), unfollowed=(told,))
+            reason = error.what.removeprefix(f"node {node!r}: ")
+            described = Described(Group.CODE, reference.label, encode("unidentified"), unfollowed=(reason,))
         tokens = [*map(walk.token, described.edges), *map(walk.stage, described.stages)]
         parts.append(Part(described.group, described.label, digest(described.form, *tokens), described.shown))
         noticed.take(reference, described)
         if not walk.queue:
             walk.look_again(noticed, home)
-    if walk.told:
-        parts.append(Part(Group.CODE, "names that texts are searched for", digest(*walk.told)))
+    if walk.lookups:
+        parts.append(Part(Group.CODE, "names that texts are searched for", digest(*walk.lookups)))
     trace = CodeTrace(
         tuple(parts), tuple(noticed.warnings), tuple(noticed.chance), tuple(noticed.unfollowed), noticed.said,
     )
@@ -130,8 +131,8 @@ def _described(reference: Reference, node: str, where: Location | None, home: st
     try:
         return describe(reference, home)
     except UnidentifiedError as error:
-        told = f"{reference.place(error.path or '')} cannot be identified: {error.what}"
-        raise UnidentifiedVariableError(node, told, reference.variable, where=where, remedy=error.remedy) from None
+        reason = f"{reference.place(error.path or '')} cannot be identified: {error.what}"
+        raise UnidentifiedVariableError(node, reason, reference.variable, where=where, remedy=error.remedy) from None
     except SignatureError as error:
         raise SignatureError(
             f"node {node!r}: {reference.place()}: {error.what}",
@@ -201,7 +202,7 @@ class _Walk:
         handed: ids of what is handed around, and not called alone.
         stages: as in `reach`.
         empty: variables that are None, or count as such.
-        told: what is looked up by names in texts.
+        lookups: variables that are looked up by names in texts.
         takes_effects: whether what comes now is what modules did as they were imported, beside what the roots reach.
     """
 
@@ -211,7 +212,7 @@ class _Walk:
         self.queue: deque[Reference] = deque()
         self.handed: set[int] = set()
         self._numbers: dict[Hashable, int] = {}
-        self.told: list[str] = []
+        self.lookups: list[str] = []
         self._shown: set[int] = set()
         self._named: set[tuple[int, str]] = set()
         self.takes_effects = False
@@ -273,7 +274,7 @@ class _Walk:
         name = found if isinstance(found, str) else f"{found.text} {getattr(found, 'name', '')}"
         if (id(function), name) not in self._named:
             self._named.add((id(function), name))
-            self.told.append(found if isinstance(found, str) else self.token(found))
+            self.lookups.append(found if isinstance(found, str) else self.token(found))
 
     def _key(self, reference: Reference) -> Hashable:
         """One thing, one key. Whether two equal constants are one object is up to the interpreter, so they are two

@@ -228,7 +228,8 @@ def test_an_object_that_answers_for_itself_ends_nothing(project: Project) -> Non
     ("LOCK = threading.Lock()\ncodecs.register(lambda name: LOCK and None)", "global `LOCK`"),
 ])
 def test_an_effect_without_identity_is_told(project: Project, effect: str, told: str) -> None:
-    (sentence,) = project.write(job=f"import codecs, threading\n{effect}\ndef f(x): return x").trace().unfollowed
+    traced = project.write(job=f"import codecs, threading\n{effect}\ndef f(x): return x").trace()
+    (sentence,) = (*traced.unfollowed, *traced.random)
     assert told in sentence
     assert "cannot be identified" in sentence
 
@@ -280,6 +281,25 @@ def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> N
         job = project.write(job=text.format(k)).load()
         found.append(trace(job.helpers.f, node="n", where=Location(str(job.__file__), 3)).digest)
     assert len(set(found)) == 2
+
+
+def test_a_lazy_global_of_an_effect_is_the_same_once_it_is_filled(project: Project) -> None:
+    text = """
+        import threading
+        import pandas as pd
+        KEPT = None
+        def kept():
+            global KEPT
+            if KEPT is None: KEPT = threading.Lock()
+            return KEPT
+        pd.DataFrame.hung = lambda rows: kept()
+        def f(x): return x.hung()
+    """
+    job = project.write(job=text).load()
+    before = trace(job.f, node="n")
+    job.f(pd.DataFrame())
+    again = trace(job.f, node="n")
+    assert (again.digest, again.random, again.unfollowed) == (before.digest, (), ())
 
 
 def test_effects_do_not_count_for_what_has_no_code_of_the_project(project: Project) -> None:

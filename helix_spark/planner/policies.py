@@ -51,7 +51,7 @@ class OnlineRule:
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
-            insists on, nor draws (see `turns`), which the paper knows nothing of.
+            insists on, nor draws (see `eviction`), which the paper knows nothing of.
     """
 
     purge: bool = False

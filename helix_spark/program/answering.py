@@ -51,28 +51,28 @@ class Record(StoredResults, Protocol):
 
 
 class Following(Protocol):
-    """Is told how far a run is, from any thread."""
+    """An observer of how far a run is. Any thread may call it."""
 
-    def found(self, question: Question, who: Caller) -> None:
-        """A question was answered from the record."""
+    def note_recorded(self, question: Question, who: Caller) -> None:
+        """Note that a question was answered from the record."""
 
-    def asks(self, question: Question, who: Caller) -> None:
-        """Spark is about to be asked, and to be started where it does not run yet."""
+    def note_request(self, question: Question, who: Caller) -> None:
+        """Note that a question is about to be sent to Spark, which is started where it does not run yet."""
 
-    def asked(self, question: Question) -> None:
-        """It runs, and is asked now."""
+    def note_sent(self, question: Question) -> None:
+        """Note that Spark runs, and gets the question now."""
 
-    def answered(self, question: Question) -> None:
-        """It has answered, or never will."""
+    def note_answer(self, question: Question) -> None:
+        """Note that Spark has answered, or never will."""
 
 
 class Unfollowed:
-    """Nobody looks on."""
+    """The observer of a run that is not observed."""
 
-    def found(self, question: Question, who: Caller) -> None: ...
-    def asks(self, question: Question, who: Caller) -> None: ...
-    def asked(self, question: Question) -> None: ...
-    def answered(self, question: Question) -> None: ...
+    def note_recorded(self, question: Question, who: Caller) -> None: ...
+    def note_request(self, question: Question, who: Caller) -> None: ...
+    def note_sent(self, question: Question) -> None: ...
+    def note_answer(self, question: Question) -> None: ...
 
 
 Mode = Literal["run", "plan", "audit"]
@@ -330,7 +330,7 @@ class Answerer:
             known = self._answers.get(question.identity) or self._recorded(question)
             if known is not None:
                 self.served.know(question, request)
-                self.following.found(question, caller())
+                self.following.note_recorded(question, caller())
                 self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
@@ -411,7 +411,7 @@ class Answerer:
 
     def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
         """Return what Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
-        self.following.asks(question, who)
+        self.following.note_request(question, who)
         try:
             self.served.stub()
             if question.sort == "fit":
@@ -419,12 +419,12 @@ class Answerer:
             self._newest = request
             if self.live is not None:
                 self.live.ask(question.identity, who.call or who.function)
-            self.following.asked(question)
+            self.following.note_sent(question)
             started = time.perf_counter()
             found = self.served.ask(question, request)
             return found, started, time.perf_counter() - started
         finally:
-            self.following.answered(question)
+            self.following.note_answer(question)
 
     def interrupt(self) -> None:
         """Have the server end what it is asked, if it is asked anything: whoever waited for that has gone."""

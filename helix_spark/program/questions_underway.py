@@ -197,13 +197,13 @@ class QuestionsUnderway:
         self._timer: Timer | None = None
         self._noted: Progress | None = None
 
-    def found(self, question: Question, who: Caller) -> None:
+    def note_recorded(self, question: Question, who: Caller) -> None:
         """A question was answered from the record."""
         with self._lock:
             if question.identity not in self._met and is_node(question, who):
                 self._met[question.identity] = QuestionProgress(question.identity, title_of(question, who), fresh=False)
 
-    def asks(self, question: Question, who: Caller) -> None:
+    def note_request(self, question: Question, who: Caller) -> None:
         """Spark is about to be asked, and to be started where it does not run yet."""
         identity, title = question.identity, title_of(question, who)
         with self._lock:
@@ -217,14 +217,14 @@ class QuestionsUnderway:
             if self._timer is None:
                 self._timer = self._later()
 
-    def asked(self, question: Question) -> None:
-        """It runs, and is asked now."""
+    def note_sent(self, question: Question) -> None:
+        """Note that Spark runs, and gets the question now."""
         with self._lock:
             if (one := self._met.get(question.identity)) is not None:
                 self._met[question.identity] = replace(one, started=self._since())
 
-    def answered(self, question: Question) -> None:
-        """It has answered, or never will."""
+    def note_answer(self, question: Question) -> None:
+        """Note that Spark has answered, or never will."""
         with self._lock:
             if (one := self._met.get(question.identity)) is not None:
                 self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())

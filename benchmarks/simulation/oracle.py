@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.errors import PlanError
-from helix_spark.planner.joint import WRITE_WEIGHT
+from helix_spark.planner.candidates import WRITE_WEIGHT
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem

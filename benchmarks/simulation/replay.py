@@ -10,7 +10,7 @@ from benchmarks.simulation.forecasters import Forecaster
 from benchmarks.simulation.oracle import Oracle, Version
 from benchmarks.simulation.work import Work
 from helix_spark.costs.forecast import horizon
-from helix_spark.planner.joint import WRITE_WEIGHT
+from helix_spark.planner.candidates import WRITE_WEIGHT
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, OtherArtifact, PlanningProblem, Policy
 

@@ -15,6 +15,10 @@ RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
 further one. People go back to an earlier iteration now and then (an undo, the best one), seldom far."""
 
+WRITE_WEIGHT = 1.0
+"""What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
+they think, but at the end of a batch job somebody does, and the machine is busy: a second is a second."""
+
 TIE = 1e-4
 """Seconds by which keeping what is stored is preferred, and writing what is not is disliked, where all else is equal.
 Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
@@ -73,7 +77,7 @@ def afterlife(age: int) -> float:
     return RETURN * float(FADING ** max(0, age - 1))
 
 
-def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weight: float) -> dict[str, Candidate]:
+def candidates(problem: PlanningProblem, hazard: Mapping[str, float]) -> dict[str, Candidate]:
     """Return what may be kept, by signature, in the order of the nodes; nothing larger than the budget."""
     room = capacity(problem)
     found: dict[str, Candidate] = {}
@@ -86,7 +90,7 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float], write_weig
         if room is not None and node.bytes > room:
             continue
         life = lifetime(hazard.get(node.signature, 0.0), problem.horizon)
-        seconds = 0.0 if node.stored else write_weight * node.write_seconds / life
+        seconds = 0.0 if node.stored else WRITE_WEIGHT * node.write_seconds / life
         found[node.signature] = Candidate(node.bytes, node.stored, seconds)
     in_scenarios = {node.signature for scenario in problem.scenarios for node in scenario.version}
     for other in problem.others:

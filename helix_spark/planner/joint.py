@@ -21,10 +21,6 @@ from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem, seconds_now
 from helix_spark.planner.storage_reasons import explain
 
-WRITE_WEIGHT = 1.0
-"""What a second of writing counts against a second of waiting. Writes follow the answer, so nobody waits for them while
-they think, but at the end of a batch job somebody does, and the machine is busy: a second is a second."""
-
 LARGE, LARGE_GAP = 2_000, 0.004
 """Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
 percent, and proving the last of it takes most of the time."""
@@ -48,12 +44,10 @@ class Joint:
         time_limit: seconds for the solver; then the best plan found so far is taken, or else the rule's.
         gap: relative; the solver stops when no plan can be better by more. None for none where the program is small,
             else `LARGE_GAP`.
-        write_weight: see `WRITE_WEIGHT`.
     """
 
     time_limit: float = 10.0
     gap: float | None = None
-    write_weight: float = WRITE_WEIGHT
     name: str = "joint"
 
     def decide(self, problem: PlanningProblem) -> Decision:
@@ -64,7 +58,7 @@ class Joint:
         if not asked.scenarios:
             asked = replace(asked, scenarios=default_scenarios(asked))
         ahead = frontiers(asked)
-        chosen = candidates(asked, ahead.hazard, self.write_weight)
+        chosen = candidates(asked, ahead.hazard)
         try:
             view, found = self._find_plan(asked, ahead, chosen)
         except SetupError as missing:

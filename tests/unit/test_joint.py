@@ -116,7 +116,7 @@ def next_seconds(problem: PlanningProblem, kept: frozenset[str]) -> float:
 def kept_cost(problem: PlanningProblem, kept: frozenset[str]) -> tuple[float, float]:
     """Seconds of the writes' shares, and what results of no scenario are worth that are not kept; and the ties."""
     seconds = 0.0
-    ties = sum(candidate.tie for name, candidate in candidates(problem, {}, 1.0).items() if name in kept)
+    ties = sum(candidate.tie for name, candidate in candidates(problem, {}).items() if name in kept)
     for node in problem.nodes:
         if node.signature in kept:
             lost = [s.probability for s in problem.scenarios if not s.version and node.name in below(problem, s.hit)]
@@ -318,7 +318,7 @@ def test_an_earlier_iterations_result_competes_with_the_current_ones() -> None:
 def test_a_result_counts_for_less_the_longer_it_is_out_of_date() -> None:
     newest = OtherArtifact("newest", "w", "rows", 14_000_000, 0.6, 400.0, 1)
     past = OtherArtifact("past", "w", "rows", 14_000_000, 0.6, 400.0, 5)
-    found = candidates(chain(others=(newest, past)), {}, 1.0)
+    found = candidates(chain(others=(newest, past)), {})
     assert found["newest"].worth > found["past"].worth > 0
 
 
@@ -375,7 +375,7 @@ def test_what_nobody_asks_for_is_no_variable_where_there_is_room() -> None:
     for budget in (None, 100_000_000):
         problem = chain(others=past, budget=budget)
         ahead = frontiers(problem)
-        chosen = candidates(problem, ahead.hazard, 1.0)
+        chosen = candidates(problem, ahead.hazard)
         program = build(problem, outlook(ahead, chosen.keys()), chosen, frozenset())
         assert program.settled == {other.signature for other in past}
         assert not program.settled & program.keep.keys()
@@ -444,7 +444,7 @@ def test_what_another_workflow_insists_on_comes_first_then_own_wishes_then_draws
     draws = tuple(OtherArtifact(f"draw-{age}", "w", "rows", 4_000_000, 0.6, 9.0, age, fixed=True) for age in (3, 1))
     problem = with_node(chain(others=(theirs, *draws)), "features", keep="always")
     granted = {
-        room: {name for name, one in candidates(replace(problem, budget=room), {}, 1.0).items() if one.insisted}
+        room: {name for name, one in candidates(replace(problem, budget=room), {}).items() if one.insisted}
         for room in (19_999_999, 20_000_000, 24_000_000, 30_000_000)
     }
     assert granted == {

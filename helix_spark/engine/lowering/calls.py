@@ -310,12 +310,15 @@ def _remedy_for_jvm(error: BaseException) -> str | None:
     )
 
 
-def _first_lines(text: str, limit: int = 400) -> str:
-    """A Spark error's message without the JVM's and the workers' stack traces."""
+def _first_lines(text: str) -> str:
+    """Return a Spark error's message without the JVM's and the workers' stack traces."""
     head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
     worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
     head = worker[-1] if "Traceback" in text and worker else head
-    return head if len(head) <= limit else head[:limit] + " ..."
+    return head if len(head) <= _LONGEST_ERROR else head[:_LONGEST_ERROR] + " ..."
+
+
+_LONGEST_ERROR = 400
 
 
 def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:

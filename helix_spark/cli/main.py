@@ -49,14 +49,15 @@ def run(
     by itself, and what Spark answered it before is not asked again."""
 
     path, function, is_plain = _targeted(target, arguments, settings)
+    place = read_settings(path, **given)
+    if place.audit == "idle" and place.is_argument("audit"):
+        say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
+            to_stderr=True)
     if is_plain:
         from helix_spark.cli.programs import run_program
 
-        run_program(
-            path, arguments, read_settings(path, **given), message, quiet=quiet, as_json=as_json,
-            rerun_effects=rerun_effects,
-        )
-    run_workflow(path, function, None, settings, read_settings(path, **given), message, quiet=quiet, as_json=as_json)
+        run_program(path, arguments, place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
+    run_workflow(path, function, None, settings, place, message, quiet=quiet, as_json=as_json)
 
 
 @helix.command(context_settings=options.PASSED_ON)

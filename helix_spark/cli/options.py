@@ -117,8 +117,13 @@ class CommandSettings:
     @property
     def options(self) -> list[str]:
         """The options of this command that hold for others of the same file, but those for Spark."""
-        names = [name for name in ("catalog", "budget", "policy", "audit") if self.is_argument(name)]
-        return [word for name in names for word in (f"--{name}", self.settings[name].value or "")]
+        values = {
+            name: self.settings[name].value or "" for name in ("catalog", "budget", "policy", "audit")
+            if self.is_argument(name)
+        }
+        if values.get("audit") == "idle":  # the watching process audits, not those that it starts
+            values["audit"] = "off"
+        return [word for name, value in values.items() for word in (f"--{name}", value)]
 
     @property
     def cut_off(self) -> bool | float:

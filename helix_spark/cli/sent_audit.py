@@ -11,6 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,13 +59,16 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     from helix_spark.helix import Helix
     from helix_spark.project.being_loaded import loading
 
+    if isinstance(job.work, tuple):
+        yield _audited_script(job.work, job)
+        return
     sys.path[:] = job.path
     linecache.cache.update(job.cells)
     package = sys.modules["helix_spark"]
     for name in package.__all__:
         getattr(package, name)  # classes go by the outermost name that is loaded, as where the workflow was declared
     with loading():
-        workflow = pickle.loads(job.workflow)
+        workflow = pickle.loads(job.work)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART
     with Helix(job.catalog, settings=job.settings, observer=Silent(), one_run=True) as helix:
         while left and (job.seconds is None or spent < job.seconds):
@@ -74,6 +79,22 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
             if not found.left or (rest is not None and portion >= rest and not found.results):
                 return
             spent, portion = spent + found.seconds, 2 * portion
+
+
+def _audited_script(command: tuple[str, ...], job: Job) -> dict[str, Any]:
+    """Audit a script as a whole.
+
+    Args:
+        command: its file and its arguments.
+    """
+    from helix_spark.cli.keeping import audit_json
+    from helix_spark.cli.options import read_settings
+    from helix_spark.cli.programs import audit_program
+
+    path = Path(command[0])
+    place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
+    audit, ended = audit_program(path, command[1:], place)
+    return audit_json(audit) | ({"error": ended} if ended else {})
 
 
 if __name__ == "__main__":

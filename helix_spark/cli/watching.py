@@ -8,19 +8,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import check_file, check_settings
+from helix_spark.cli.programs import check_file, check_settings, tell
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
+from helix_spark.iteration.audit_process import AuditProcess, Job
+from helix_spark.iteration.auditor import Auditor
+from helix_spark.past.states import proofs_of
+from helix_spark.program.begun_run import run_before
 from helix_spark.program.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.program.program_text import files_of_program, needs_classic
+from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.project.loaded_modules import blamed, forget_project, project_files
 from helix_spark.project.saves import Texts, await_change, edited, next_save, stamps, texts_of
 from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, plan_told, planned_elsewhere
@@ -108,6 +115,8 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
             str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
         )
     check_settings(place, {})
+    auditor = Auditor(place.audit, place.audit_seconds, partial(_begin_audit, place), tell)
+    script = AuditedScript(path, tuple(arguments))
     server = ConnectServer(place.spark)
     environment = {**os.environ, **server.environment()}
     if place.mlflow is not None:  # not on the command line: it may hold a password
@@ -116,7 +125,7 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
     ran: Texts = {}
     try:
         while True:
-            known = files_of_program(path)
+            turn, known = auditor.stop(), files_of_program(path)
             before, texts = stamps(known), texts_of(known)
             _say_saved(ran, texts, to_stderr=True)
             if how := server.how_ended():
@@ -131,9 +140,48 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
                 continue
             seconds = time.perf_counter() - started
             say(f"{seconds:.2f} s from save to end; watching {path}, Ctrl-C ends", to_stderr=True)
+            if place.audit == "idle":
+                audit_when_idle(auditor, turn, script, place)
             await_change(known, before)
     finally:
+        auditor.stop()
         server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedScript:
+    """A plain program and its arguments, as an audit runs it."""
+
+    path: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+
+def audit_when_idle(auditor: Auditor[AuditedScript], turn: int, script: AuditedScript, place: CommandSettings) -> None:
+    """Have the unproven answers of a script's last run audited in the background, unless that takes too long."""
+    catalog = Catalog.open(place.catalog, create=True)
+    last, record = run_before(catalog, script.name), RecordedAnswers(catalog, script.name)
+    nodes = () if last is None or last.status != "done" else catalog.nodes(last)
+    seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)
+    unproven = [
+        node.signature for node in nodes
+        if node.kind == "answer" and proofs[node.name] == "unproven" and record.answer(node.signature)
+    ]
+    if unproven and seconds > place.audit_seconds:
+        tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "
+             f"{place.audit_seconds:.0f}; `helix audit {script.path}` makes one")
+    elif unproven:
+        auditor.audit_when_idle(turn, script, unproven)
+
+
+def _begin_audit(
+    place: CommandSettings, script: AuditedScript, wanted: Collection[str], seconds: float | None
+) -> AuditProcess:
+    job = Job((str(script.path), *script.arguments), (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds)
+    return AuditProcess(job, gentle=True)
 
 
 def _command(path: Path, arguments: Sequence[str], place: CommandSettings) -> list[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from threading import Lock, Timer
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
 
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.workflow.workflow import Workflow
 
 When = Literal["off", "idle", "before reuse"]
 
@@ -31,11 +30,21 @@ class RunningAudit(Protocol):
         """End it at once."""
 
 
-Begin = Callable[[Workflow, Collection[str], float | None], RunningAudit]
+class AuditSubject(Protocol):
+    """What is audited: a workflow, or a script."""
+
+    @property
+    def name(self) -> str:
+        """The name under which its results are recorded."""
+
+
+Work = TypeVar("Work", bound=AuditSubject)
+
+Begin = Callable[[Work, Collection[str], float | None], RunningAudit]
 """Begins an audit of the results of a workflow that have these signatures, which may take so many seconds."""
 
 
-class Auditor:
+class Auditor(Generic[Work]):
     """Has results computed again that are unproven.
 
     Args:
@@ -48,7 +57,7 @@ class Auditor:
         excused: signatures of results of which no audit could tell whether they come out the same.
     """
 
-    def __init__(self, when: When, seconds: float, begin: Begin, warn: Callable[[str], None]) -> None:
+    def __init__(self, when: When, seconds: float, begin: Begin[Work], warn: Callable[[str], None]) -> None:
         self.when, self.excused = when, set[str]()
         self._seconds, self._begin, self._warn = seconds, begin, warn
         self._lock, self._turn = Lock(), 0
@@ -70,33 +79,34 @@ class Auditor:
             running.stop()
         return turn
 
-    def answered(self, turn: int, workflow: Workflow, plan: Plan) -> None:
+    def answered(self, turn: int, workflow: Work, plan: Plan) -> None:
         """Have what a run stored or reused computed again, unless somebody asks for something before that.
 
         What was verified before is looked at once more where this process reused it: what a result rests on without
         anybody's knowing shows only after it has changed.
         """
-        wanted = [
-            node.signature for node in plan.nodes
-            if node.signature not in self._seen and _is_worth_it(node)
-        ]
+        self.audit_when_idle(turn, workflow, [node.signature for node in plan.nodes if _is_worth_it(node)])
+
+    def audit_when_idle(self, turn: int, work: Work, signatures: Collection[str]) -> None:
+        """Audit those results that this process has not audited yet, unless somebody asks for something before that."""
+        wanted = [one for one in signatures if one not in self._seen]
         if self.when != "idle" or not wanted:
             return
         with self._lock:
             if turn == self._turn:
-                self._timer = Timer(IDLE_SECONDS, self._idle, (turn, workflow, wanted))
+                self._timer = Timer(IDLE_SECONDS, self._idle, (turn, work, wanted))
                 self._timer.daemon = True
                 self._timer.start()
 
-    def verify(self, workflow: Workflow, wanted: Collection[str]) -> None:
+    def verify(self, workflow: Work, wanted: Collection[str]) -> None:
         """Compute results again, and wait for what comes of it."""
         if wanted:
             self._audit(self._turn, workflow, wanted, None)
 
-    def _idle(self, turn: int, workflow: Workflow, wanted: Collection[str]) -> None:
+    def _idle(self, turn: int, workflow: Work, wanted: Collection[str]) -> None:
         self._audit(turn, workflow, wanted, self._seconds)
 
-    def _audit(self, turn: int, workflow: Workflow, wanted: Collection[str], seconds: float | None) -> None:
+    def _audit(self, turn: int, workflow: Work, wanted: Collection[str], seconds: float | None) -> None:
         try:
             running = self._begin(workflow, wanted, seconds)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
@@ -116,7 +126,7 @@ class Auditor:
             with self._lock:
                 self._running = None if self._running is running else self._running
 
-    def _take(self, part: Mapping[str, Any], workflow: Workflow) -> None:
+    def _take(self, part: Mapping[str, Any], workflow: Work) -> None:
         if error := part.get("error"):
             self._tell_once(f"an audit of {workflow.name!r} came to no end: {error}")
         for one in part.get("results", ()):

@@ -15,6 +15,7 @@ from helix_spark.iteration.auditor import Auditor
 from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.tracker import Tracker
 from helix_spark.planner.storage import Policy
+from helix_spark.workflow.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Tools:
     policy: Policy
     budget: int | None
     one_run: bool | None
-    auditor: Auditor
+    auditor: Auditor[Workflow]
     tracker: Tracker | None
     standing: StandingWarnings
     cut_off: float | None

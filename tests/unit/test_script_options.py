@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +15,10 @@ from faked_command import start
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
+from helix_spark.cli.options import read_settings
+from helix_spark.cli.watching import AuditedScript, audit_when_idle
+from helix_spark.iteration import auditor
+from helix_spark.iteration.auditor import Auditor
 
 COUNTS = """
 import os, sys
@@ -73,3 +80,48 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     (iteration,) = Catalog.open("catalog", create=False).iterations()
     assert iteration.message == "first"
     assert run("run", str(script), "--json", "3")[:2] == (3, "")
+
+
+class Begun:
+    """An audit that ends at once."""
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        return iter(())
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+
+@pytest.mark.parametrize(("limit", "begins"), [("60", True), ("0", False)])
+def test_while_idle_unproven_answers_are_audited_within_the_time(
+    limit: str, begins: bool, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
+    monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
+    assert run("run", str(script), "0")[0] == 0
+    begun = Queue[tuple[str, tuple[str, ...]]]()
+
+    def begin(audited: AuditedScript, wanted: Collection[str], seconds: float | None) -> Begun:
+        begun.put((audited.name, tuple(wanted)))
+        return Begun()
+
+    idle = Auditor("idle", 60.0, begin, pytest.fail)
+    audit_when_idle(idle, idle.stop(), AuditedScript(script, ("0",)), read_settings(script))
+    if begins:
+        name, wanted = begun.get(timeout=30)
+        assert (name, len(wanted)) == ("counts", 1)
+    else:
+        assert "no audit in the background: it takes about 0 s" in capsys.readouterr().err
+        assert begun.empty()
+
+
+def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
+    place = read_settings(script, policy="never", audit="idle", budget=None)
+    assert place.options == ["--policy", "never", "--audit", "off"]
+    assert read_settings(script, audit="before-reuse").options == ["--audit", "before-reuse"]
+
+
+@pytest.mark.parametrize("command", [["run"], ["watch"], ["plan"]])
+def test_idle_of_one_run_says_that_it_audits_nothing(command: list[str], script: Path) -> None:
+    done = CliRunner().invoke(helix, [*command, str(script), "--audit", "idle", "--policy", "alway"])
+    assert ("--audit idle has no effect here" in done.stderr) == (command == ["run"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -19,6 +17,7 @@ from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.live_answers import LiveAnswers
+from helix_spark.program.main_module import silence
 from helix_spark.program.program_text import NeedsClassic, needs_classic
 
 if TYPE_CHECKING:
@@ -206,7 +205,7 @@ def _planned(
 
 def _run_planned(program: PlainProgram) -> BaseException | None:
     """Run a program of mode ``plan`` as far as its answers are recorded, without Spark. Return what ended it."""
-    with redirect_stdout(io.StringIO()):
+    with silence():
         try:
             program.run()
         except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that

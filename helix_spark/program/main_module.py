@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import io
+import os
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import thread as pools
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -30,6 +32,21 @@ def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield vars(module)
     finally:
         sys.modules["__main__"] = before
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Have nothing printed to standard output meanwhile, by this process or by those that it starts."""
+    sys.stdout.flush()
+    output, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+        os.close(nowhere)
 
 
 def await_threads(before: set[threading.Thread]) -> None:

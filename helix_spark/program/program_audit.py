@@ -6,13 +6,11 @@ Nothing is kept of such a run, and nothing is written by Spark. What a program d
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
@@ -22,6 +20,7 @@ from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited, Verdict
 from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import AnsweredQuestion, NotAuditedError
+from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
 from helix_spark.program.questions import Question
@@ -44,7 +43,7 @@ def run_audited(program: PlainProgram) -> tuple[Audit, str]:
     began, ended = time.monotonic(), ""
     try:
         try:
-            with redirect_stdout(io.StringIO()):
+            with silence():
                 program.run()
         except SystemExit:
             pass

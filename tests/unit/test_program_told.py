@@ -145,8 +145,11 @@ def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     assert LinearRegression().uid == f"LinearRegression_{sha256(b'LinearRegression 2').hexdigest()[:12]}"
 
 
-@pytest.mark.parametrize(("policy", "writes"), [("never", 0), ("always", 1)])
-def test_the_policy_decides_whether_models_are_stored(policy: str, writes: int, program: PlainProgram) -> None:
+@pytest.mark.parametrize(("policy", "budget", "writes"), [("never", None, 0), ("always", None, 1), ("always", 0, 0)])
+def test_the_policy_and_the_budget_decide_whether_models_are_stored(
+    policy: str, budget: int | None, writes: int, program: PlainProgram
+) -> None:
+    program.budget = budget
     program.server, program.policy = Regressing(), policy  # type: ignore[assignment]  # what it is asked here
     LinearRegression(maxIter=2).fit(program.session({}).read.csv("rows.csv", header=True))
     end_program(program, None, quiet=True)

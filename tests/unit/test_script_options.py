@@ -80,6 +80,8 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     (iteration,) = Catalog.open("catalog", create=False).iterations()
     assert iteration.message == "first"
     assert run("run", str(script), "--json", "3")[:2] == (3, "")
+    code, output, _ = run("plan", str(script), "--json", "0")
+    assert (code, json.loads(output)["answers"][0]["state"]) == (0, "load")
 
 
 class Begun:

@@ -106,5 +106,5 @@ def test_the_address_is_the_client_s(tmp_path: Path) -> None:
 
 def test_a_local_server_by_spark_s_own_name_is_the_master(tmp_path: Path) -> None:
     program = PlainProgram(tmp_path / "train.py", (), Catalog.open(tmp_path, create=True), {}, print)
-    given, address = program._given({"spark.remote": "local[3]"})
+    given, address = program._settings_and_address({"spark.remote": "local[3]"})
     assert (given["spark.master"], address) == ("local[3]", "")

@@ -31,7 +31,7 @@ def main() -> None:
         os.nice(19)
     job: Job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for part in _parts(job):
+    for part in parts_of(job):
         print(json.dumps(part), file=out, flush=True)
 
 
@@ -42,7 +42,8 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _parts(job: Job) -> Iterator[dict[str, Any]]:
+def parts_of(job: Job) -> Iterator[dict[str, Any]]:
+    """Audit what a job asks for, and return what was found, part by part."""
     from helix_spark.errors import HelixError
 
     try:

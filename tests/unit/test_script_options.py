@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from queue import Queue
@@ -12,13 +13,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from faked_command import start
+from program_fakes import FakeServer
+from pyspark.sql.connect.session import SparkSession
 
+from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli import sent_audit
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.watching import AuditedScript, audit_when_idle
 from helix_spark.iteration import auditor
+from helix_spark.iteration.audit_process import Job
 from helix_spark.iteration.auditor import Auditor
+from helix_spark.program.program_server import ProgramServer
 
 COUNTS = """
 import os, sys
@@ -84,6 +91,14 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     assert (code, json.loads(output)["answers"][0]["state"]) == (0, "load")
 
 
+def test_the_json_of_a_run_without_reuse_is_null(script: Path) -> None:
+    script.write_text("import sys\nimport pyspark\nprint('printed')\nsys.exit()\nspark.range(3).rdd\n")
+    code, output, errors = run("run", str(script), "--json")
+    assert (code, output) == (0, "null\n")
+    assert "counts.py:5 uses .rdd" in errors
+    assert "printed" in errors
+
+
 class Begun:
     """An audit that ends at once."""
 
@@ -127,3 +142,20 @@ def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
 def test_idle_of_one_run_says_that_it_audits_nothing(command: list[str], script: Path) -> None:
     done = CliRunner().invoke(helix, [*command, str(script), "--audit", "idle", "--policy", "alway"])
     assert ("--audit idle has no effect here" in done.stderr) == (command == ["run"])
+
+
+def test_the_process_of_an_audit_takes_a_script(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "0")  # as the command has it
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    server = FakeServer()
+    monkeypatch.setattr(ProgramServer, "stub", lambda _: server)
+    assert run("run", str(script), "0")[0] == 0
+    try:
+        (part,) = sent_audit.parts_of(Job((str(script), "0"), (), {}, "catalog", {}, (), 60.0))
+    finally:
+        if (session := SparkSession.getActiveSession()) is not None:
+            session.stop()
+        recorded_call.PROGRAMS.clear()
+    assert [one["verdict"] for one in part["results"]] == ["verified"]
+    assert "error" not in part

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from helix_spark.cli.history_text import table_json
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
-from helix_spark.cli.tables import console, print_code, print_lines, table
+from helix_spark.cli.tables import console, print_code, print_lines, state_text, table
 from helix_spark.drawing.svg import shortened
 from helix_spark.past.metrics import metric_text
 from helix_spark.past.model_card import ModelCard
 from helix_spark.past.node_look import NodeLook
 from helix_spark.past.shown import node_json
+from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import output_line
 from helix_spark.views.node_view import NodeView
 from helix_spark.visible_text import cut
@@ -31,7 +32,7 @@ _SLOT, _HEAD = 40, 14
 def print_node_view(view: NodeView) -> None:
     """State, reason, what changed, code with its difference, what it holds, what its fit gave."""
     out = console()
-    out.print(Text(view.row.name, style="bold"), Text(view.about))
+    out.print(Text(view.row.title, style="bold"), Text(view.about))
     print_lines(f"  {line}" for line in view.told)
     if view.code:
         out.print()
@@ -41,8 +42,25 @@ def print_node_view(view: NodeView) -> None:
     if view.table is not None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     _print_columns(view)
+    _print_members(view)
     if view.card is not None:
         print_card(view.card)
+
+
+def _print_members(view: NodeView) -> None:
+    """Print a search as its points, another line of a program as its questions."""
+    if view.points:
+        shown = table(("point", "left"), ("mean", "right"), ("folds", "left"), ("", "left"))
+        for point in view.points:
+            shown.add_row(*point.cells)
+    elif view.members:
+        shown = table(("state", "left"), ("seconds", "right"), ("question", "left"), ("why", "left"), grow="why")
+        for row in view.members:
+            shown.add_row(state_text(row.state), format_seconds(row.seconds), row.name, row.why)
+    else:
+        return
+    console().print()
+    console().print(Padding(shown, (0, 0, 0, 2), expand=False))
 
 
 def _print_columns(view: NodeView) -> None:
@@ -127,6 +145,7 @@ def node_look_json(look: NodeLook, view: NodeView) -> dict[str, Any]:
         "changes": None if look.changes is None else [*map(str, look.changes)],
         "readers": list(look.readers), "value": view.value,
         "table": None if look.table is None else table_json(look.table),
+        "points": [asdict(one) for one in look.points], "questions": [one.name for one in look.members],
         "columns": [asdict(one) for one in look.columns], "profiled_rows": look.rows,
         "model": None if look.card is None else asdict(look.card),
     }

@@ -61,6 +61,7 @@ def show(
     from helix_spark.cli.history_text import print_iteration, show_json
     from helix_spark.cli.schema import to_text
     from helix_spark.past.finding import find_iteration
+    from helix_spark.past.source_rows import source_rows
     from helix_spark.past.states import proofs_of
     from helix_spark.past.table_preview import tables_of
     from helix_spark.views.iteration_view import view_of_record
@@ -77,7 +78,8 @@ def show(
     if as_json:
         say(to_text(show_json(iteration, nodes, live, proofs, tables)))
     else:
-        print_iteration(view_of_record(iteration, nodes, live, proofs, tables))
+        rows = source_rows(nodes)
+        print_iteration(view_of_record(iteration, rows, live, proofs_of(rows, known), tables))
     warn_of_misfits(known)
 
 
@@ -86,13 +88,14 @@ def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_j
     from helix_spark.cli.schema import to_text
     from helix_spark.past.comparison import unrecorded
     from helix_spark.past.node_look import look_at
+    from helix_spark.past.source_rows import known_nodes
     from helix_spark.views.node_view import node_view
 
     earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
     before = next((one for one in earlier if not unrecorded(one)), None)
     look = look_at(known, iteration, name, before, known.last_event)
     if look is None:
-        names = [node.name for node in known.nodes(iteration)]
+        names = [node.name for node in known_nodes(known.nodes(iteration))]
         raise ParameterError(
             f"iteration {iteration.number} has no node {name!r}", remedy=nearest(name, names) or unrecorded(iteration)
         )

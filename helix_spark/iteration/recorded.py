@@ -13,6 +13,7 @@ from helix_spark.engine.results.node_results import ModelResult, NodeResult, Tab
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.past.shown import result_text
+from helix_spark.past.source_rows import source_rows
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_preview import tables_of
 from helix_spark.plots import is_plot
@@ -51,9 +52,9 @@ class RecordedIteration(NamedResults):
         from helix_spark.views.iteration_view import view_of_record
         from helix_spark.views.notebook_views import iteration_html, iteration_text
 
-        live = self._catalog.live_among({node.signature for node in self.nodes})
-        proofs, tables = proofs_of(self.nodes, self._catalog), tables_of(self.record, self._catalog)
-        view = view_of_record(self.record, self.nodes, live, proofs, tables)
+        rows, tables = source_rows(self.nodes), tables_of(self.record, self._catalog)
+        live = self._catalog.live_among({node.signature for node in rows})
+        view = view_of_record(self.record, rows, live, proofs_of(rows, self._catalog), tables)
         return bundle(iteration_text(view), iteration_html(view, is_later=False))
 
     def _result(self, name: str, wanted: Result) -> Any:

@@ -13,6 +13,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.past.metrics import Metrics, leaves, metrics_of
+from helix_spark.past.source_rows import source_rows
 from helix_spark.signature.difference import Change, own_changes, parts_from_json
 from helix_spark.signature.parts import Part
 
@@ -157,7 +158,7 @@ def compare(records: NodesReader, before: IterationRecord, after: IterationRecor
     parameters = _differing(mapping(before.parameters), mapping(after.parameters))
     if missing := unrecorded(before, after):
         return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
-    differences = node_differences(records.nodes(before), records.nodes(after))
+    differences = node_differences(*(source_rows(records.nodes(one)) for one in (before, after)))
     files = [records.file_text(one.file_digest) or "" for one in (before, after)]
     old, new = (f"iteration {one.number}" for one in (before, after))
     return Comparison(

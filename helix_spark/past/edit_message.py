@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
@@ -24,21 +25,21 @@ def edit_of(record: IterationRecord) -> str:
 
 def edit_message(
     before: IterationRecord | None, old: Sequence[NodeRecord], parameters: Mapping[str, Any], new: Sequence[NodeRecord],
-    called: Callable[[str], str] = str,
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return what differs from the iteration before, in a line; empty for the first one, and where nothing does.
 
     Args:
         before: the iteration before, whose nodes are `old`.
         parameters: of the workflow, now; `new` are its nodes.
-        called: what people call a node, by its name.
+        places: the author's line of a node, as people know it, by its name.
     """
     if before is None or not old:
         return ""
     differences = node_differences(old, new)
     changed = list(_parameters(mapping(before.parameters), parameters))
     told = frozenset(pair for pair, _ in changed)
-    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told, called))))
+    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told, places))))
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
     return cut("; ".join(shown), _LONGEST)
 
@@ -52,13 +53,14 @@ def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _nodes(
-    differences: Mapping[str, NodeDifference], told: Collection[tuple[str, str]], called: Callable[[str], str]
+    differences: Mapping[str, NodeDifference], told: Collection[tuple[str, str]], places: Mapping[str, str]
 ) -> Iterator[str]:
     for one in differences.values():
         if one.sort == "changed" or one.rewritten:
-            yield from _node(one, told, called(one.name))
+            place = f", {places[one.name]}" if places.get(one.name) else ""
+            yield from (f"{text}{place}" for text in _node(one, told, one.name))
     for sort in ("added", "removed"):
-        if names := list(dict.fromkeys(called(name) for name, one in differences.items() if one.sort == sort)):
+        if names := [name for name, one in differences.items() if one.sort == sort]:
             yield f"{named(names, _MOST_NAMES)} {sort}"
 
 

@@ -7,15 +7,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.errors import HelixError
 from helix_spark.past.comparison import parts_of
 from helix_spark.past.model_card import ModelCard, card_of
+from helix_spark.past.shown import PLACE
+from helix_spark.past.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
 from helix_spark.past.states import proofs_of, shown_states
 from helix_spark.past.table_preview import TablePreview, tables_of
 from helix_spark.past.table_profile import ROWS, ColumnProfile, profiled
-from helix_spark.signature.difference import Change, changes
+from helix_spark.signature.difference import Change, changes, own_changes
 from helix_spark.signature.parts import Group, Part
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class NodeLook:
         card: what its fit gave, where it is one and that is on record.
         table: its first rows, where it is a table among the outputs and they are on record.
         rows, columns: how many of its stored rows were looked at, or of those, and what their columns hold.
+        members: of a line of a plain program that asks several questions, these; `points` of a search.
     """
 
     iteration: IterationRecord
@@ -69,6 +73,8 @@ class NodeLook:
     table: TablePreview | None
     rows: int
     columns: tuple[ColumnProfile, ...]
+    members: tuple[NodeRecord, ...] = ()
+    points: tuple[Point, ...] = ()
 
     @property
     def is_stored(self) -> bool:
@@ -86,22 +92,33 @@ def look_at(
         before: the newest iteration before that has its nodes on record.
         artifact_of: the newest record of a signature's artifacts.
     """
-    nodes = records.nodes(iteration)
+    asked = records.nodes(iteration)
+    lines = source_rows(asked)
+    nodes = lines if any(one.name == name for one in lines) else asked
     node = next((one for one in nodes if one.name == name), None)
     if node is None:
         return None
-    old = next((one for one in (records.nodes(before) if before else ()) if one.name == name), None)
+    olds = known_nodes(records.nodes(before)) if before else ()
+    old = next((one for one in olds if one.name == name), None)
+    members = lines_of_source(asked).get(name, ()) if nodes is lines else ()
+    differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
     fields, artifact = parts_of(node.parts), artifact_of(node.signature)
     table = tables_of(iteration, records).get(name)
     rows, columns = _profile_of(artifact, table, records)
     return NodeLook(
         iteration, node, shown_states(iteration, nodes)[name],
         tuple(one.name for one in nodes if name in one.inputs), artifact, proofs_of([node], records)[name],
-        before.number if before else None, changes(parts_of(old.parts), fields) if old else None,
-        textwrap.dedent(node.code), textwrap.dedent(old.code) if old else "",
+        before.number if before else None, differing(parts_of(old.parts), fields) if old else None,
+        _text_of(node), _text_of(old) if old else "",
         tuple(part for part in fields if part.group is not Group.INPUT), card_of(node.signature, records), table,
-        rows, columns,
+        rows, columns, members if members[1:] else (),
+        points_of(members, mapping(iteration.plan).get("evaluated", {})),
     )
+
+
+def _text_of(node: NodeRecord) -> str:
+    """Return the text of a node's function; empty for a question of a program, whose line its title names."""
+    return "" if PLACE.fullmatch(node.code) else textwrap.dedent(node.code)
 
 
 def _profile_of(

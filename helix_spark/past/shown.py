@@ -63,7 +63,8 @@ def result_text(value: Any) -> str:
     return plot_text(value) if is_plot(value) else ""
 
 
-_PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
+PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
+"""An author's file and line: the code of what a plain program asks."""
 
 
 def titled(name: str, code: str) -> str:
@@ -72,7 +73,7 @@ def titled(name: str, code: str) -> str:
     >>> titled("lr.fit", "/home/me/train.py:31"), titled("rows", "def rows(data):\\n    return data")
     ('train.py:31 lr.fit', 'rows')
     """
-    place = _PLACE.fullmatch(code)
+    place = PLACE.fullmatch(code)
     return name if place is None else f"{place[1]} {name}"
 
 

@@ -15,12 +15,13 @@ from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
 from helix_spark.errors import CatalogError
+from helix_spark.past.source_rows import call_of
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Scenario
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, call_of, is_fit, named
+from helix_spark.program.program_nodes import QuestionRow, is_fit, named
 from helix_spark.program.questions import Question, fitted_class
 from helix_spark.program.served_models import AT_A_TIME
 from helix_spark.program.served_session import ServedSession

@@ -118,16 +118,6 @@ def is_metric(question: Question, who: Caller) -> bool:
     return command is not None and command.HasField("evaluate") and who.function == "evaluate"
 
 
-def call_of(name: str) -> str:
-    """Return what a node is called without its number among those of its name.
-
-    >>> call_of("model: LogisticRegression #12"), call_of("rows.count")
-    ('model: LogisticRegression', 'rows.count')
-    """
-    call, mark, number = name.rpartition(" #")
-    return call if mark and number.isdigit() else name
-
-
 def _inside(what: Any) -> str:
     """Return the class of Spark ML that is fitted, or the metric that is evaluated; empty for other questions."""
     command = ml_command(what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,17 +20,19 @@ from helix_spark.errors import Location, OvertakenError, ServerEndedError, told_
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import with_ending
 from helix_spark.past.edit_message import edit_message
+from helix_spark.past.shown import titled
+from helix_spark.past.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
 from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, call_of, kind_of, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.watched_functions import reads_of
-from helix_spark.signature.difference import changes, parts_from_json, parts_to_json
+from helix_spark.signature.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME
 
@@ -53,9 +56,11 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     try:
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
+        values = _evaluated(rows, record)
         _record_answers(answerer.asked, rows, program, begun.number)
         ended = provenance.stamped(replace(
-            begun, seconds=seconds, status=_status(error), outputs=json.dumps(_outputs(rows, record)),
+            begun, seconds=seconds, status=_status(error),
+            outputs=json.dumps({row.name: values[row.name] for row in rows if row.name in values and _is_metric(row)}),
             error="" if error is None or _is_exit(error) else told_of(error)[:10_000],
             start_seconds=program.server.start_seconds or None if program.server is not None else None,
         ))
@@ -66,8 +71,10 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         kept = _keep_results(rows, program, begun.number) if to_keep else {}
         if (file := provenance.file_record()) is not None:
             catalog.keep_file(file)
-        nodes = [_node(row, ended, program, before, kept.get(row.asked.question.identity)) for row in rows]
-        ended = replace(ended, plan=with_ending(ended.plan, _edit(last, program, ended, nodes), {}))
+        reasons = reasons_of(rows, before, record)
+        nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.asked.question.identity)) for row in rows]
+        edit = _edit(last, program, ended, nodes)
+        ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
         catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number) if to_keep else ())
         catalog.sync()
     finally:
@@ -94,10 +101,11 @@ def _edit(
     if last is None or last.status != "done" or ended.status != "done":
         return ""
     old, new = (
-        [replace(one, inputs=(), code="") for one in all_of if one.kind != "table"]
-        for all_of in (program.catalog.nodes(last), nodes)
+        [one for one in source_rows(all_of) if one.kind != "table"] for all_of in (program.catalog.nodes(last), nodes)
     )
-    return edit_message(last, old, mapping(ended.parameters), new, call_of)
+    places = {one.name: titled("", one.code).strip() for one in (*old, *new)}
+    old, new = ([replace(one, inputs=(), code="") for one in side] for side in (old, new))
+    return edit_message(last, old, mapping(ended.parameters), new, places)
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
@@ -162,8 +170,7 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
 
 
 def _node(
-    row: QuestionRow, ended: IterationRecord, program: PlainProgram, before: Mapping[str, tuple[Part, ...]],
-    stored: ArtifactRecord | None,
+    row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str, stored: ArtifactRecord | None,
 ) -> NodeRecord:
     asked, question = row.asked, row.asked.question
     assert program.record is not None
@@ -171,39 +178,65 @@ def _node(
         run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
         kind=kind_of(question),
         inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
-        state="compute" if asked.fresh else "load", reason=reason_of(row, before, program.record),
-        declared=question.identity, signature=question.identity, parts=parts_to_json(parts_of_row(row)),
-        code=place_of(asked), seconds=asked.seconds,
-        predicted_seconds=program.record.seconds(question.identity) or None,
+        state="compute" if asked.fresh else "load", reason=reason, declared=question.identity,
+        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
+        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
         bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
         output=question.sort == "rows", started=max(0.0, asked.started - program.began),
     )
 
 
 def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
-    """Return what the questions of the program's last iteration were made of, by name."""
+    """Return what the lines of the program's last iteration were made of, by name."""
     last = run_before(program.catalog, program.name)
     nodes = () if last is None else program.catalog.nodes(last)
-    return {node.name: parts_from_json(node.parts) for node in nodes}
+    return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
 
 
-def reason_of(row: QuestionRow, before: Mapping[str, tuple[Part, ...]], record: RecordedAnswers | None) -> str:
-    """Return why a question was asked of Spark, or not.
+def reasons_of(
+    rows: Sequence[QuestionRow], before: Mapping[str, tuple[Part, ...]], record: RecordedAnswers | None
+) -> dict[str, str]:
+    """Return why each question was asked of Spark, or not, by name. What an edit changes is told of the line, since a
+    new point of a grid moves the numbers of its questions.
 
     Args:
         before: see `parts_before`.
         record: of earlier runs; None if there is none yet.
     """
+    parts = {row.name: parts_of_row(row) for row in rows}
+    lines: defaultdict[tuple[str, str], list[QuestionRow]] = defaultdict(list)
+    for row in rows:
+        lines[line_name(row.name), place_of(row.asked)].append(row)
+    names = names_of_lines((*line, min(one.asked.started for one in of)) for line, of in lines.items())
+    found: dict[str, str] = {}
+    for line, of in lines.items():
+        # Tables are there only where they were computed, so they do not show what changed.
+        asked = [row for row in of if row.asked.question.sort != "table"] or of
+        old, new = before.get(names[line]), _together([parts[row.name] for row in asked])
+        differing = None if old is None else changes(old, new)
+        found |= {row.name: _reason(row, differing, parts[row.name], record) for row in of}
+    return found
+
+
+def _together(several: Sequence[tuple[Part, ...]]) -> tuple[Part, ...]:
+    return several[0] if len(several) == 1 else merged_parts(several)
+
+
+def _reason(
+    row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part], record: RecordedAnswers | None
+) -> str:
     asked = row.asked
     if not asked.fresh:
         return _FOUND.get(asked.question.sort, "its answer is on record")
     if asked.why:
         return asked.why
-    if row.name not in before:
+    if of_line is None:
         return "it was not asked before"
+    own = {one.shown for one in parts if one.group is Group.PARAMETER}
     found = [
-        one for one in changes(before[row.name], parts_of_row(row))
-        if one.group is not Group.PLAN or one.before != one.after
+        one for one in of_line
+        if (one.group is not Group.PLAN or one.before != one.after)
+        and (not one.label.startswith("grid value") or one.after in own)
     ]
     told = [one for one in found if one.group is not Group.INPUT]
     if found and not told:
@@ -254,19 +287,21 @@ def _relations(what: Any) -> list[Any]:
     return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
 
 
-def _outputs(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
-    """Return what the author's own calls of evaluators gave, by name."""
+def _is_metric(row: QuestionRow) -> bool:
+    return is_metric(row.asked.question, row.asked.caller)
+
+
+def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
+    """Return what evaluators gave, the author's calls and those of searches, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     found: dict[str, Any] = {}
     for row in rows:
         command = ml_command(row.asked.question.what)
-        if command is None or command.WhichOneof("command") != "evaluate" or row.asked.caller.function != "evaluate":
+        if command is None or not command.HasField("evaluate"):
             continue
         text = row.asked.answer or record.answer(row.asked.question.identity) or ""
         with suppress(StrangeAnswerError):
             for answer in answer_of_text(form_of(row.asked.question), text) if text else ():
                 found[row.name] = deserialize_param(answer.ml_command_result.param)
     return found
-
-

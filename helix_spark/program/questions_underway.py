@@ -16,9 +16,10 @@ from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
+from helix_spark.past.source_rows import call_of
 from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import call_of, is_node, title_of
+from helix_spark.program.program_nodes import is_node, title_of
 from helix_spark.program.questions import Question
 
 

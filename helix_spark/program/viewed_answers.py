@@ -8,7 +8,7 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
-from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reason_of
+from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reasons_of
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
@@ -19,19 +19,20 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
     Args:
         place: names where a question was asked, for people.
     """
-    before, record = parts_before(program), program.record
+    record, rows = program.record, rows_of_program(program)
+    reasons = reasons_of(rows, parts_before(program), record)
     asked = [] if program.answerer is None else program.answerer.asked
 
     def viewed(row: QuestionRow) -> AnswerView:
         one = row.asked
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
-            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reason_of(row, before, record),
+            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reasons[row.name],
             one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
         )
 
     return ProgramView(
-        program.name, tuple(map(viewed, rows_of_program(program))), tuple(one.question.identity for one in asked),
+        program.name, tuple(map(viewed, rows)), tuple(one.question.identity for one in asked),
         next((one.question.identity for one in asked if one.fresh), ""),
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -94,7 +95,12 @@ def _became(old: str, new: str) -> str:
 
 
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
-    """The fields that differ. Fields are matched by group and label; repeated labels in order."""
+    """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a
+    parameter with several values, as in a grid, each value."""
+    grids = {one.label for parts in (before, after) for one in _repeated(parts)}
+    if grids:
+        sides = [[one for one in parts if not _is_of(one, grids)] for parts in (before, after)]
+        return (*changes(*sides), *(one for label in sorted(grids) for one in _grid_changes(label, before, after)))
     old, new = _indexed(before), _indexed(after)
     found = [
         Change(part.group, part.label, old[key].shown, part.shown, "changed")
@@ -105,6 +111,32 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
     found += [Change(part.group, part.label, None, part.shown, "added") for part in added]
     found += [Change(part.group, part.label, part.shown, None, "removed") for part in removed]
     return tuple(found)
+
+
+def _repeated(parts: Sequence[Part]) -> list[Part]:
+    """The parameters that have several values."""
+    count = Counter(one.label for one in parts if one.group is Group.PARAMETER and one.shown is not None)
+    return [one for one in parts if one.group is Group.PARAMETER and count[one.label] > 1]
+
+
+def _is_of(part: Part, labels: Collection[str]) -> bool:
+    return part.group is Group.PARAMETER and part.label in labels
+
+
+def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> Iterator[Change]:
+    """Yield the values that a parameter has on one side alone.
+
+    >>> grid = [Part(Group.PARAMETER, "regParam", one, one) for one in ("0.1", "1")]
+    >>> print(*changes(grid[:1], grid))
+    grid value `regParam` 1 added
+    """
+    old, new = ({one.digest: one.shown for one in parts if _is_of(one, {label})} for parts in (before, after))
+    gone, come = ([value for key, value in one.items() if key not in other] for one, other in ((old, new), (new, old)))
+    if len(gone) == len(come) == 1:
+        yield Change(Group.VALUE, f"grid value `{label}`", gone[0], come[0], "changed")
+        return
+    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", None, value, "added") for value in come)
+    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", value, None, "removed") for value in gone)
 
 
 def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.past.comparison import unrecorded
+from helix_spark.past.source_rows import known_nodes
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
 from helix_spark.ui.pages import Page, Pages
@@ -106,7 +107,7 @@ def _opening(records: Records, iterations: Sequence[IterationRecord]) -> dict[tu
     found: dict[tuple[str, int], tuple[str, ...]] = {}
     left = MOST_PANELS
     for record in sorted(iterations, key=lambda one: one.started, reverse=True):
-        names = () if unrecorded(record) else tuple(node.name for node in records.nodes(record))
+        names = () if unrecorded(record) else tuple(node.name for node in known_nodes(records.nodes(record)))
         if len(names) <= left:
             found[record.workflow, record.number] = names
             left -= len(names)

@@ -18,6 +18,7 @@ from helix_spark.past import metrics
 from helix_spark.past.comparison import compare, unrecorded
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.node_look import look_at
+from helix_spark.past.source_rows import known_nodes, source_rows
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_difference import table_differences
 from helix_spark.past.table_preview import tables_of
@@ -131,7 +132,7 @@ class Pages:
         def href(name: str) -> str:
             return "" if missing else self._links.node(record.workflow, record.number, name)
 
-        nodes = records_of(record, noted) if noted else self._records.nodes(record)
+        nodes = records_of(record, noted) if noted else source_rows(self._records.nodes(record))
         before = newest_recorded(kept.iterations(record.workflow), record.number)
         told = view_of_record(
             record, nodes, kept.artifacts(), proofs_of(nodes, self._records), tables_of(record, self._records),
@@ -141,7 +142,8 @@ class Pages:
             record, told, kept.iterations(record.workflow), href, wanted=wanted, whole=whole, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
             edits=edited(
-                () if before is None else self._records.nodes(find_iteration(kept, record.workflow, before)), nodes
+                () if before is None else
+                source_rows(self._records.nodes(find_iteration(kept, record.workflow, before))), nodes,
             ),
         )
 
@@ -158,7 +160,7 @@ class Pages:
         if look is None:
             raise NotHereError(
                 f"iteration {number} of {workflow!r} has no node {name!r}",
-                remedy=nearest(name, [node.name for node in self._records.nodes(record)]),
+                remedy=nearest(name, [node.name for node in known_nodes(self._records.nodes(record))]),
             )
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html",

@@ -11,6 +11,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.drawing.style import PROOFS
 from helix_spark.past.model_card import ModelCard
 from helix_spark.past.node_look import NodeLook
+from helix_spark.past.source_rows import Point
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.past.table_profile import ColumnProfile
 from helix_spark.sizes import format_size, seconds_text
@@ -33,6 +34,7 @@ class NodeView:
         profiled: how many of its stored rows were looked at, for what `columns` hold.
         card: what its fit gave.
         fields: of its signature: kind, label, value and digest.
+        points: of a search; `members` are the questions of a line that asks several.
     """
 
     workflow: str
@@ -55,6 +57,8 @@ class NodeView:
     fields: tuple[tuple[str, str, str, str], ...]
     signature: str
     declared: str
+    points: tuple[Point, ...] = ()
+    members: tuple[NodeRow, ...] = ()
 
     @property
     def about(self) -> str:
@@ -101,7 +105,7 @@ def node_view(look: NodeLook) -> NodeView:
         next(iter(value), None), look.table,
         look.rows, look.columns, look.card,
         tuple((part.group.value, part.label, part.shown or "", part.digest[:12]) for part in look.fields),
-        node.signature, node.declared,
+        node.signature, node.declared, look.points, recorded_rows(look.iteration, look.members, {}),
     )
 
 

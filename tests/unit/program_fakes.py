@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 from grpc import RpcError
+from pyspark.ml.connect.serialize import serialize_param
+from pyspark.ml.linalg import Vectors
 
 from helix_spark.capture import recorded_call
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
@@ -125,6 +128,30 @@ class FakeServer:
             if sort_of(one) == "ObjectRef" and part.id in self.evicted:
                 raise EvictedError
             assert sort_of(one) != "ObjectRef" or part.id in (HELPER, *self.models), f"no model {part.id}"
+
+
+class Regressing(FakeServer):
+    """Tells of its models what one of a linear regression tells."""
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        (answer,) = super().ExecutePlan(request, metadata)
+        command = request.plan.command.ml_command
+        if command.HasField("fetch"):
+            told: dict[str, Any] = {
+                "coefficients": Vectors.dense(0.5, -3.0), "intercept": 1.0, "scale": 1.0, "totalIterations": 2,
+                "objectiveHistory": [0.5, 0.25, 0.125],
+            }
+            value: Any = told[command.fetch.methods[-1].method]
+            answer.ml_command_result.param.CopyFrom(serialize_param(value, None))  # type: ignore[arg-type]
+        return iter([answer])
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        answer = super().AnalyzePlan(request, metadata)
+        if request.HasField("schema"):
+            attributes = {"ml_attr": {"attrs": {"numeric": [{"idx": 0, "name": "a"}, {"idx": 1, "name": "b"}]}}}
+            (field,) = answer.schema.schema.struct.fields
+            field.name, field.metadata = "features", json.dumps(attributes)
+        return answer
 
 
 _SETTINGS = {**DEFAULT_SETTINGS, "spark.sql.session.timeZone": "UTC"}

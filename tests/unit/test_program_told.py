@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
@@ -10,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program_fakes import FakeServer
-from pyspark.ml.connect.serialize import serialize_param
+from program_fakes import FakeServer, Regressing
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, MulticlassClassificationEvaluator
-from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.functions import udf
@@ -34,6 +31,8 @@ from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import keep_answers
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.tracking.entry import entry_of
+
+HERE = Path(__file__).name
 
 
 @pytest.fixture
@@ -97,30 +96,6 @@ def test_metrics_of_a_script_are_called_by_their_names_and_answers_by_what_is_as
     }
 
 
-class Regressing(FakeServer):
-    """Tells of its models what one of a linear regression tells."""
-
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-        (answer,) = super().ExecutePlan(request, metadata)
-        command = request.plan.command.ml_command
-        if command.HasField("fetch"):
-            told: dict[str, Any] = {
-                "coefficients": Vectors.dense(0.5, -3.0), "intercept": 1.0, "scale": 1.0, "totalIterations": 2,
-                "objectiveHistory": [0.5, 0.25, 0.125],
-            }
-            value: Any = told[command.fetch.methods[-1].method]
-            answer.ml_command_result.param.CopyFrom(serialize_param(value, None))  # type: ignore[arg-type]
-        return iter([answer])
-
-    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        answer = super().AnalyzePlan(request, metadata)
-        if request.HasField("schema"):
-            attributes = {"ml_attr": {"attrs": {"numeric": [{"idx": 0, "name": "a"}, {"idx": 1, "name": "b"}]}}}
-            (field,) = answer.schema.schema.struct.fields
-            field.name, field.metadata = "features", json.dumps(attributes)
-        return answer
-
-
 def test_what_a_fit_gave_is_on_record(program: PlainProgram) -> None:
     program.server = Regressing()  # type: ignore[assignment]  # what it is asked here
     rows = program.session({}).read.csv("rows.csv", header=True)
@@ -178,11 +153,11 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
         finally:
             made.session({}).stop()
             recorded_call.PROGRAMS.clear()
-        return edit_of(catalog.iterations("train", 1)[0])
+        return edit_of(catalog.iterations("train", 1)[0]).rpartition(":")[0]
 
     assert ran(2, 1) == ""
-    assert ran(3, 1) == "parameter `maxIter` 2 -> 3 of `model: LinearRegression`"
-    assert ran(3, 2) == "code of `rows.select(...).collect`"
+    assert ran(3, 1) == f"parameter `maxIter` 2 -> 3 of `model`, {HERE}"
+    assert ran(3, 2) == f"code of `rows.select(...).collect`, {HERE}"
     assert ran(3, 2) == ""
 
 

@@ -57,6 +57,9 @@ def run(
         from helix_spark.cli.programs import run_program
 
         run_program(path, arguments, place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
+    if rerun_effects:
+        raise ParameterError("--rerun-effects is about what a script writes, and this is a workflow",
+                             remedy="leave it out: what a workflow's functions do is done whenever they are computed")
     run_workflow(path, function, None, settings, place, message, quiet=quiet, as_json=as_json)
 
 

@@ -106,10 +106,12 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
 
         policy_named(place.policy)
     _ = place.room, place.audit, place.audit_seconds, place.cut_off
+    if not place.mlflow:
+        tracker_of(place)
     for name, why in without_effect.items():
         if place.is_argument(name) and place.settings[name].value != "off":
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
-    if place.log_models:
+    if place.mlflow and place.log_models:
         tell("--log-models has no effect on a script: its models are not logged")
 
 

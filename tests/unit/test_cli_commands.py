@@ -392,6 +392,7 @@ def test_a_function_that_returns_what_is_no_result_ends_with_1(command: Command)
         (["--budget", "lots"], "'lots' is no size"), (["--policy", "alway"], "did you mean 'always'?"),
         (["--experiment", "mine"], "--experiment is about MLflow, and no MLflow is named"),
         (["--log-models"], "--log-models is about MLflow, and no MLflow is named"),
+        (["--rerun-effects"], "--rerun-effects is about what a script writes, and this is a workflow"),
     ],
 )
 def test_bad_input_ends_with_2_and_writes_nothing(command: Command, arguments: list[str], words: str) -> None:

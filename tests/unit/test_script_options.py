@@ -68,6 +68,15 @@ def test_a_value_that_makes_no_sense_is_refused_before_anything_runs(
     assert not Path("catalog").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "watch"])
+@pytest.mark.parametrize("option", [["--experiment", "mine"], ["--log-models"]])
+def test_options_of_mlflow_are_refused_without_one(command: str, option: list[str], script: Path) -> None:
+    done = CliRunner().invoke(helix, [command, str(script), *option])
+    assert done.exit_code == 2
+    assert f"{option[0]} is about MLflow, and no MLflow is named" in done.stderr
+    assert not Path("catalog").exists()
+
+
 def run(*words: str) -> tuple[int, str, str]:
     """Exit code, standard output and stderr of the command."""
     process = start(Path.cwd(), *words, stderr=subprocess.PIPE)

@@ -146,10 +146,9 @@ def test_tables_are_nodes_between_what_they_are_made_from_and_what_is_asked_of_t
 
     runs.run(program)
     found = rows_of(runs.answerer.asked, runs.answerer.served.tables)
-    fit = "StringIndexer(...).fit"
+    fit = "model: StringIndexer"
     assert {row.name: row.inputs for row in found} == {
-        "rows(...).cache": (), fit: ("rows(...).cache",), "model.transform(...).cache": (fit, "rows(...).cache"),
-        "indexed.count": ("model.transform(...).cache",),
+        "kept": (), fit: ("kept",), "indexed": (fit, "kept"), "indexed.count": ("indexed",),
     }
 
 

@@ -58,8 +58,8 @@ class RecordedAnswers:
         return known or (None if self.live is None else self.live.answer(identity))
 
     def is_reusable(self, identity: str) -> bool:
-        if not self.only_verified:
-            return True
+        if not self.only_verified or (self.live is not None and self.live.answer(identity) is not None):
+            return True  # what a run under way is answered now was not there before
         if identity not in self._verified:
             known = self.catalog.results((), [identity]).measured.get(identity)
             self._verified[identity] = known is not None and known.proof == "verified"

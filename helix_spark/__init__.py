@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.hermetic.generators import seed_stages_by_name
+from helix_spark.loaded_sources import note_loads
 from helix_spark.versions import check_pair, refused_python
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 """A name is imported when it is first asked for: who looks at a catalog declares nothing, who declares runs nothing."""
 
 
+note_loads()
 seed_stages_by_name()  # before an author's file makes any
 AUTHOR_SEEDS.look()  # before an author's file seeds any
 

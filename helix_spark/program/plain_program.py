@@ -29,8 +29,8 @@ from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_s
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
-from helix_spark.hermetic.fresh_bytecode import cache_no_fresh_bytecode
 from helix_spark.hermetic.task import Purpose
+from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.program.answering import Answerer, Following, Mode, Unfollowed
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads

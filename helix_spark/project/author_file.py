@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
-from helix_spark.hermetic.fresh_bytecode import cache_no_fresh_bytecode
+from helix_spark.loaded_sources import cache_no_fresh_bytecode, note_load
 from helix_spark.project.being_loaded import loading
 from helix_spark.project.factory_arguments import arguments_of
 from helix_spark.signature.objects.origin import is_project_file
@@ -88,6 +88,7 @@ def load_file(path: Path) -> ModuleType:
     cache_no_fresh_bytecode()
 
     def run() -> None:  # from its text, as Python runs a program's file: a cache may be older
+        note_load(loader.path)
         exec(loader.source_to_code(loader.get_data(loader.path), loader.path), vars(module))
 
     with loading():

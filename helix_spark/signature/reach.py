@@ -268,6 +268,7 @@ class _Walk:
             if not effect.names or effect.names & mentioned:
                 self._effects.remove(effect)
                 self.takes_effects = True
+                noticed.unfollowed |= dict.fromkeys(filter(None, (effect.doubt,)))
                 self.token(Reference(effect.code, "import effects"))
 
     def _look_up(self, function: object, found: Edge | str) -> None:

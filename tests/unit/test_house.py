@@ -31,6 +31,7 @@ FOR_ALL_WITHIN = {
 }
 FOR_ALL = {
     "errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311", "waits", "regular_files",
+    "loaded_sources",
 }
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""

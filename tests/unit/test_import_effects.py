@@ -324,6 +324,14 @@ def test_effects_of_the_cells_of_a_notebook_count(
     assert found[0] == found[2] != found[1]
 
 
+def test_an_effect_of_a_file_that_was_edited_since_its_import_is_never_reused(project: Project) -> None:
+    job = project.write(job="import pandas as pd\npd.DataFrame.hung = 1\ndef f(x): return x.hung").load()
+    project.write(job="import pandas as pd\npd.DataFrame.hung = 20\ndef f(x): return x.hung")
+    doubt = "job.py changes a library as it is imported, and was edited since"
+    assert trace(job.f, node="n").unfollowed == (doubt,)
+    assert project.trace().unfollowed == ()
+
+
 def test_the_part_says_where_the_method_hangs(project: Project) -> None:
     patch, use = METHODS["of Spark"]
     parts = project.write(job=f"{patch.format(1)}\ndef f(x): return {use}").trace().parts

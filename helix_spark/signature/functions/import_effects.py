@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from helix_spark.loaded_sources import is_edited
 from helix_spark.signature.functions.source import read_lines
 from helix_spark.signature.objects.identity import identity
 from helix_spark.signature.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
@@ -42,10 +44,12 @@ class ImportEffect:
     Attributes:
         code: a function of this statement.
         names: code has to mention one of them for the effect to count; empty if it always counts.
+        doubt: why it may not be what was done, as the end of a sentence; empty where nothing says so.
     """
 
     code: FunctionType
     names: frozenset[str] = frozenset()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +61,14 @@ class _Module:
         file: its file.
         names: its variables.
         statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
+        doubt: see `ImportEffect`.
     """
 
     spec: ModuleSpec | None
     file: str
     names: dict[str, Any]
     statements: tuple[ast.stmt, ...]
+    doubt: str = ""
 
 
 _Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
@@ -103,7 +109,7 @@ def _scan(module: _Module) -> _Scan:
     for statement in module.statements:
         inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
         if any(_is_effect(one, module.names, frozenset()) for one in inside):
-            effects.append(ImportEffect(_function(module, [statement])))
+            effects.append(ImportEffect(_function(module, [statement]), doubt=module.doubt))
         for one in inside:
             imports += _imported_by(one, module)
             effects += _decorations(one, module) if isinstance(one, _Definition) else ()
@@ -119,7 +125,9 @@ def _module(name: str) -> _Module | None:
     file, spec, cells = names.get("__file__"), names.get("__spec__"), names.get("In")
     if isinstance(file, str) and is_project_file(file):
         if (known := _modules.get(module)) is None or known.spec is not spec:
-            _modules[module] = known = _Module(spec, file, names, _parsed("".join(read_lines(file))))
+            edited = f"{Path(file).name} changes a library as it is imported, and was edited since"
+            statements = _parsed("".join(read_lines(file)))
+            _modules[module] = known = _Module(spec, file, names, statements, edited if is_edited(file) else "")
         return known
     if name == "__main__" and isinstance(cells, list):
         texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
@@ -225,11 +233,11 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
     for one in definition.decorator_list:
         code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
         if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
-            yield ImportEffect(_function(module, code))
+            yield ImportEffect(_function(module, code), doubt=module.doubt)
         elif is_unchanged and not is_marked and _is_librarys(_base(one, module.names), of_python=False):
             texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
             names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
-            yield ImportEffect(_function(module, code), names)
+            yield ImportEffect(_function(module, code), names, module.doubt)
 
 
 def _base(node: ast.expr, names: _Names) -> object:

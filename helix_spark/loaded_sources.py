@@ -1,0 +1,64 @@
+"""Sources as Python has loaded them: the code that it caches of them, and whether they were edited since."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+_SECONDS = 2
+"""Python knows a text by its size and the second in which it was saved. Two: a disk's clock may be a tick behind."""
+
+_BEGAN = time.time()
+"""When Helix was loaded. What was imported before has no entry in `_loaded`."""
+
+_loaded: dict[str, tuple[float, int]] = {}
+"""The time and the size that a file had when it was last loaded as a module."""
+
+
+@cache
+def note_loads() -> None:
+    """Have Python note which version of a file it loads as a module; once a process."""
+    look: Any = SourceFileLoader.path_stats
+
+    def path_stats(self: Any, path: str) -> Any:
+        found = look(self, path)
+        _loaded[path] = found["mtime"], found["size"]
+        return found
+
+    SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]  # replaced on purpose
+
+
+def note_load(file: str) -> None:
+    """Note that a file is about to be loaded by other means than Python's import."""
+    status = Path(file).stat()
+    _loaded[file] = status.st_mtime, status.st_size
+
+
+def is_edited(file: str) -> bool:
+    """Return whether a file may be another one than the module has that was loaded from it."""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return True
+    loaded = _loaded.get(file)
+    return status.st_mtime > _BEGAN if loaded is None else loaded != (status.st_mtime, status.st_size)
+
+
+@cache
+def cache_no_fresh_bytecode() -> None:
+    """Have Python cache the code of a module only when no later save can have the same time; once a process.
+
+    Who saves twice in a second, as a program does that edits, would else run the code of the first save if both have
+    the same size.
+    """
+    write: Any = SourceFileLoader.set_data
+
+    def set_data(self: Any, path: str, data: Any, **named: Any) -> None:
+        is_checked_by_time = not any(data[4:8])  # PEP 552: flags, then the time and the size of the source
+        if not is_checked_by_time or int.from_bytes(data[8:12], "little") + _SECONDS <= int(time.time()):
+            write(self, path, data, **named)
+
+    SourceFileLoader.set_data = set_data  # type: ignore[method-assign]  # replaced on purpose

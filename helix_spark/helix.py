@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, overload
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
-from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.notebook_bar import NotebookBar, in_kernel
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet, Telling
@@ -32,7 +31,7 @@ from helix_spark.iteration.executing import compute_output
 from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
-from helix_spark.iteration.recorded import RecordedIteration
+from helix_spark.iteration.recorded import RecordedIteration, RecordedIterations
 from helix_spark.iteration.results_in_memory import find_result
 from helix_spark.iteration.run import Run, through
 from helix_spark.iteration.standing_warnings import StandingWarnings
@@ -214,8 +213,8 @@ class Helix:
         """
         self._executor.overtake(OvertakenError(why))
 
-    def iterations(self, workflow: str | None = None, limit: int | None = 20) -> tuple[IterationRecord, ...]:
-        """What is on record of the iterations of a workflow, or of all, newest first.
+    def iterations(self, workflow: str | None = None, limit: int | None = 20) -> RecordedIterations:
+        """Return the recorded iterations of a workflow, or of all, newest first; `to_pandas` has them as a table.
 
         Raises:
             ParameterError: the catalog has no such workflow.
@@ -224,7 +223,7 @@ class Helix:
         self._admission.check()
         self._recorded()
         check_workflow(self.catalog, workflow)
-        return self.catalog.iterations(workflow, limit)
+        return RecordedIterations(self.catalog.iterations(workflow, limit))
 
     @overload
     def iteration(self, number: int, /) -> RecordedIteration: ...

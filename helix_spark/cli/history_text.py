@@ -20,14 +20,14 @@ from helix_spark.past.metrics import metrics_of
 from helix_spark.past.shown import node_json
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.sizes import format_seconds, format_size
-from helix_spark.views.iteration_view import IterationView, commit_text, output_lines
+from helix_spark.views.iteration_view import IterationView, commit_text, ending_text, output_lines
 
 _MOST, _MOST_WIDE = 3, 6
 """Outputs of an iteration in a log, on a narrow and on a wide terminal."""
 
 
-def print_log(iterations: Sequence[IterationRecord]) -> None:
-    """A line or two an iteration."""
+def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -> None:
+    """Print a line for each iteration; with what else is known of it where `verbose`."""
     out = console()
     if not iterations:
         out.print("no iterations yet")
@@ -42,20 +42,37 @@ def print_log(iterations: Sequence[IterationRecord]) -> None:
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
             format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
-            _outcome(record, _MOST_WIDE if wide else _MOST),
+            _outcome(record, _MOST_WIDE if wide else _MOST) if verbose else _short_outcome(record, wide=wide),
         )
     out.print(shown)
 
 
+def _short_outcome(record: IterationRecord, *, wide: bool) -> Text:
+    """Say in a line how it ended, else its first outputs, and what its author said of it, or edited."""
+    text, said = _ending(record), record.message or edit_of(record)
+    if not text.plain:
+        outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
+        text.append(", ".join(outputs[: _MOST if wide or not said else 1]))
+    if said and record.status in ("done", "running"):
+        text.append(("; " if text.plain else "") + said, style="dim")
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _ending(record: IterationRecord) -> Text:
+    if record.status == "running":
+        return Text("running", style="yellow")
+    told = ending_text(record.status, record.error.split("\n")[0])
+    return Text(told, style="red" if record.status == "failed" else "yellow")
+
+
 def _outcome(record: IterationRecord, most: int) -> Text:
-    """How it ended and its first outputs, the one by which iterations are compared first; what is said of it."""
-    text = Text()
-    if record.status != "done":
-        said = record.status if record.status == "running" else f"{record.status}: "
-        text.append(said, style="red" if record.status == "failed" else "yellow")
+    """Say how it ended, its first outputs, the one by which iterations are compared first, and what is said of it."""
+    text = _ending(record)
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
-    text.append(", ".join([*outputs[:most], *more]) or record.error.split("\n")[0])
+    if outputs:
+        text.append(("\n" if text.plain else "") + ", ".join([*outputs[:most], *more]), style="none")
     warned = record.error if record.status == "done" else ""
     for line, style in ((warned, "yellow"), (record.message, "italic"), (edit_of(record), "dim")):
         if line:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
 )
+@click.option("-v", "--verbose", is_flag=True, help="More outputs, messages and edits: several lines an iteration.")
 @options.place
 @options.json_wanted
 @reporting_errors
-def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **given: Any) -> None:
+def log(
+    workflow: str | None, named: str | None, limit: int, verbose: bool, as_json: bool, **given: Any
+) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.history_text import log_json, print_log
     from helix_spark.cli.schema import to_text
@@ -42,7 +45,7 @@ def log(workflow: str | None, named: str | None, limit: int, as_json: bool, **gi
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
         say(to_text(log_json(iterations, proofs)))
     else:
-        print_log(iterations)
+        print_log(iterations, verbose=verbose)
     warn_of_misfits(known)
 
 

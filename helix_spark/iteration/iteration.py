@@ -75,6 +75,11 @@ class Iteration(NamedResults):
         return pipeline(self._dag[name], self._dag, lambda node: self._result(node, self._dag[node].result))
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """The workflow's parameters in this run, by name."""
+        return dict(self.plan.parameters)
+
+    @property
     def left_out(self) -> Mapping[str, tuple[str, ...]]:
         """By synthesizer, the features that it went without because a fit gave them no weight; see `plan.left_out`."""
         names = dict.fromkeys(one.synthesizer for one in self.plan.left_out)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.iteration.named_results import NamedResults
+from helix_spark.past.edit_message import edit_of
+from helix_spark.past.metrics import Metrics, metrics_of
 from helix_spark.past.shown import result_text
 from helix_spark.past.source_rows import source_rows
 from helix_spark.past.states import proofs_of
 from helix_spark.past.table_preview import tables_of
 from helix_spark.plots import is_plot
 from helix_spark.workflow.operators import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LISTED = 8
 """Names that an error lists of what is still stored."""
@@ -42,6 +48,16 @@ class RecordedIteration(NamedResults):
         super().__init__(record.workflow, record.number, json.loads(record.outputs), {})
         self.record, self.nodes = record, catalog.nodes(record)
         self._catalog, self._elsewhere = catalog, elsewhere
+
+    @property
+    def metrics(self) -> Metrics:
+        """The numbers among its outputs, and what is said of these."""
+        return metrics_of(self.record)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that it ran with, by name."""
+        return mapping(self.record.parameters)
 
     def __repr__(self) -> str:
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
@@ -72,6 +88,27 @@ class RecordedIteration(NamedResults):
         if found is None:
             raise not_stored(self._catalog, self.record, self.nodes, node)
         return found
+
+
+class RecordedIterations(tuple[IterationRecord, ...]):
+    """Iterations of the catalog, newest first."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each iteration: how it went, then its parameters and its metrics, a column each."""
+        import pandas as pd
+
+        return pd.DataFrame([
+            {
+                "workflow": one.workflow, "iteration": one.number, "status": one.status,
+                "started": pd.Timestamp(one.started, unit="s", tz="UTC"), "seconds": one.seconds,
+                "message": one.message, "edit": edit_of(one),
+                **{f"parameters.{name}": value for name, value in mapping(one.parameters).items()},
+                **{f"metrics.{name}": value for name, value in metrics_of(one).values.items()},
+            }
+            for one in self
+        ])
 
 
 _SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.MODEL, ValueResult: Result.VALUE}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -18,8 +18,19 @@ from helix_spark.past.shown import result_text
 _LESS_IS_BETTER = frozenset({
     "loss", "logloss", "error", "err", "errors", "rmse", "mse", "mae", "mape", "wssse", "perplexity", "deviance",
     "distance", "cost", "seconds", "time", "latency", "misses", "impurity", "inertia", "rmsle", "regret", "wer", "cer",
-    "fpr", "fnr",
+    "fpr", "fnr", "falsepositiverate",
 })
+
+_MORE_IS_BETTER = frozenset({
+    "accuracy", "acc", "auc", "auroc", "auprc", "aucpr", "roc", "pr", "ap", "f", "f1", "precision", "recall",
+    "sensitivity", "specificity", "tpr", "tnr", "r2", "silhouette", "ndcg", "map", "mrr", "score", "kappa", "mcc",
+    "jaccard", "iou", "dice", "bleu", "rouge", "likelihood", "truepositiverate",
+})
+
+_QUALIFIERS = frozenset({
+    "by", "label", "at", "k", "measure", "score", "train", "test", "val", "mean", "avg", "macro", "micro",
+})
+"""Words behind a metric's own: ``recallByLabel``, ``ndcgAtK``, ``auc_test``."""
 
 _LARGEST_WHOLE = 1e15
 """Larger numbers are shown by their power of ten."""
@@ -69,19 +80,18 @@ class Metrics:
         return self.said if self.said in self.values else next(scalar, "")
 
     def direction(self, name: str) -> Direction:
-        """Which way a metric is better: as its author said, else as its name suggests; no way for other whole numbers,
-        which are counts.
+        """Return which way a metric is better: as its author said, else as its name surely tells.
 
-        >>> counted = Metrics({"n": 3, "errors": 3, "auc": 0.9})
+        >>> counted = Metrics({"n": 3, "pairs": 0.5, "errors": 3, "auc": 0.9})
         >>> [counted.direction(name) for name in counted.values]
-        ['', 'lower', 'higher']
+        ['', '', 'lower', 'higher']
         """
         said = self.better.get(name)
         if said is not None:
             return "lower" if said == "lower" else "higher"
         if less_is_better(name):
             return "lower"
-        return "" if isinstance(self.leaves.get(name), int) else "higher"
+        return "higher" if _is_named(name, _MORE_IS_BETTER) else ""
 
     def is_guessed(self, name: str) -> bool:
         """Return whether it is unknown which way is better."""
@@ -157,8 +167,23 @@ def less_is_better(name: str) -> bool:
     >>> [less_is_better(name) for name in ("accuracy", "val_rmse", "logLoss", "error_analysis_f1")]
     [False, True, True, False]
     """
-    words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower())
-    return bool(words) and (words[-1] in _LESS_IS_BETTER or "".join(words[-2:]) in _LESS_IS_BETTER)
+    return _is_named(name, _LESS_IS_BETTER)
+
+
+def _is_named(name: str, known: Collection[str]) -> bool:
+    """Return whether a name ends with one of the known words, apart from qualifiers.
+
+    >>> [_is_named(name, _MORE_IS_BETTER) for name in ("recallByLabel", "microF1Measure", "scored_rows")]
+    [True, True, False]
+    """
+    words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
+    while words:
+        if any("".join(words[-count:]) in known for count in (1, 2, 3)):
+            return True
+        if words[-1] not in _QUALIFIERS and not words[-1].isdigit():
+            return False
+        words.pop()
+    return False
 
 
 def number(value: Any) -> float | None:

@@ -13,7 +13,7 @@ from helix_spark.past.comparison import unrecorded
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.metrics import Metrics
 from helix_spark.past.shown import whole_text
-from helix_spark.views.iteration_view import saved_seconds
+from helix_spark.views.iteration_view import ending_text, saved_seconds
 
 PAGE = 100
 """Rows on one page."""
@@ -62,6 +62,12 @@ class Row:
     def edit(self) -> str:
         """What the edit was, as far as it is on record."""
         return edit_of(self.record)
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or what else went wrong, in a line."""
+        error = self.record.error.split("\n")[0]
+        return ending_text(self.record.status, error) or error
 
     @property
     def told(self) -> str:

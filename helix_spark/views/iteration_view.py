@@ -110,13 +110,18 @@ class IterationView:
         return "; ".join(filter(None, (counts_text(self.rows), self.took)))
 
     @property
+    def outcome(self) -> str:
+        """How it ended, where it did not come to its answer."""
+        return ending_text(self.status, self.error)
+
+    @property
     def ending(self) -> tuple[str, ...]:
         """How it ended, in sentences."""
         said = tuple(filter(None, (self.message, self.edit)))
         if self.unrecorded:
             return (*said, self.unrecorded)
         if self.status != "done":
-            return (*said, f"{self.status}: {self.error}")
+            return (*said, ending_text(self.status, self.error))
         return (*said, *(f"warning: {one}" for one in self.warnings), self.summary, *self.error.splitlines())
 
 
@@ -180,6 +185,19 @@ def saved_seconds(record: IterationRecord) -> float | None:
     plan = mapping(record.plan)
     everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
     return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
+
+
+def ending_text(status: str, error: str) -> str:
+    """Say how an iteration ended that did not come to its answer; empty for others.
+
+    >>> ending_text("failed", "no column 'x'"), ending_text("interrupted", "by Ctrl-C"), ending_text("done", "")
+    ("failed: no column 'x'", 'interrupted by Ctrl-C; what was computed before is kept', '')
+    """
+    if status in ("done", "running"):
+        return ""
+    if status == "interrupted":
+        return f"interrupted{' ' if error.startswith('by ') else ': '}{error}; what was computed before is kept"
+    return f"{status}: {error}" if error else status
 
 
 def commit_text(record: IterationRecord) -> str:

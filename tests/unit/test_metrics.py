@@ -67,7 +67,7 @@ def test_numbers_in_a_dict_are_rows_and_other_code_is_no_change(ran: list[str]) 
 
 
 def test_the_log_and_a_difference_say_the_same(ran: list[str]) -> None:
-    assert "scores.f1 1.5, scores.accuracy 0.75" in " ".join(told("log").split())
+    assert "scores.f1 1.5, scores.accuracy 0.75" in " ".join(told("log", "-v").split())
     assert "measured otherwise" in told("diff", "2", "3")
     found = json.loads(told("diff", "1", "2", "--json"))["metrics"]
     assert found["scores.f1"] == {
@@ -163,7 +163,7 @@ def test_a_new_number_in_a_dict_leaves_the_old_ones_comparable(tmp_path: Path, m
     assert (found["scores.accuracy"]["same_code"], found["scores.f1"]["same_code"]) == (False, False)  # both edited
 
 
-def test_a_count_has_no_better_direction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_surely_no_metric_has_no_better_direction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.py").write_text(COUNTED.format(given=0.5, more=', "pairs": 7, "errors": 2, "share": 1.0'))
     assert CliRunner().invoke(helix, ["run", "study.py", "-q"]).exit_code == 0
@@ -172,7 +172,7 @@ def test_a_count_has_no_better_direction(tmp_path: Path, monkeypatch: pytest.Mon
     found = {name: listing("study", rows, metric=name) for name in rows[0].metrics.values}
     assert {name: one.direction for name, one in found.items()} == {
         "scores.accuracy": "higher", "scores.n": "", "scores.pairs": "", "scores.errors": "lower",
-        "scores.share": "higher",
+        "scores.share": "",
     }
     assert (found["scores.n"].best, found["scores.errors"].best) == (None, 1)
     assert listing("study", rows, metric="scores.n", less=True).best == 1  # the reader says so
@@ -198,7 +198,8 @@ def test_a_number_of_training_rows_is_marked_wherever_it_is_shown(tmp_path: Path
     catalog.append_iteration(record)
     page = Pages(catalog, ServerLinks()).framed(Pages(catalog, ServerLinks()).iterations())
     assert page.count('title="on rows that `model` was fitted on">!</abbr>') == 1
-    log = told("log", "--catalog", str(tmp_path / "catalog"))
+    assert "accuracy 0.94 (on rows" in told("log", "--catalog", str(tmp_path / "catalog"))
+    log = told("log", "-v", "--catalog", str(tmp_path / "catalog"))
     assert "(on rows that `model` was fitted on)" in " ".join(log.split())
     assert [line.text for line in output_lines(metrics_of(record), None)] == [
         "0.94 (on rows that `model` was fitted on)", "3",

@@ -12,6 +12,7 @@ from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.regression import LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
+import helix_spark as hx
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
@@ -98,3 +99,20 @@ def test_lines_of_a_program_are_what_is_shown(catalog: Catalog) -> None:
     assert "LinearRegression" not in text
     assert "grid value `regParam` 0.05 added" in " ".join(text.split())
     assert "LinearRegression" not in shown(catalog, "diff", "2", "3")
+
+
+def test_the_log_has_a_line_an_iteration_and_more_where_that_is_asked(catalog: Catalog) -> None:
+    lines = shown(catalog, "log").splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["3", "2", "1"]
+    assert "areaUnderROC 0.5; grid value" in lines[1]
+    assert f"grid value `regParam` 0.05 added, {HERE}" in " ".join(shown(catalog, "log", "-v").split())
+
+
+def test_recorded_iterations_are_a_table_of_parameters_and_metrics(catalog: Catalog) -> None:
+    with hx.Helix(catalog.root) as helix_of:
+        table = helix_of.iterations("train").to_pandas()
+        found = helix_of.iteration("train", 3)
+    assert list(table["iteration"]) == [3, 2, 1]
+    assert list(table["metrics.areaUnderROC"]) == [0.5, 0.5, 0.5]
+    assert dict(found.metrics.values) == {"areaUnderROC": 0.5}
+    assert found.parameters == {}

@@ -47,8 +47,8 @@ def run_program(
     """
     check_file(path)
     check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
-    tracker = tracker_of(place)
     output = _redirect_to_stderr() if as_json else None
+    tracker = tracker_of(place)
     if os.environ.get(OFF, "").lower() == "off":
         _run_plainly(path, arguments, place, output)
     if (reason := needs_classic(path)) is not None:
@@ -79,8 +79,7 @@ def run_program(
 
 def open_program(
     path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
-    live: LiveAnswers | None = None, began: float | None = None, message: str = "",
-    rerun_effects: bool = False,
+    live: LiveAnswers | None = None, began: float | None = None, message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram:
     """Return a program that has not begun, as the settings say. See `PlainProgram`."""
     from helix_spark.program.plain_program import PlainProgram

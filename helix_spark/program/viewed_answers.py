@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.program.answering import AnsweredQuestion
@@ -45,10 +46,13 @@ def _why_asked_again(asked: AnsweredQuestion) -> str:
 
 
 def run_text(program: PlainProgram, ended: IterationRecord) -> str:
-    """How a run went that is on record, in a line."""
+    """Tell in a line how a recorded run went. It saved at most what an earlier run took: answers add up to more, where
+    they were computed side by side."""
     assert program.answerer is not None
     assert program.record is not None
     tally = tally_of(program.answerer.asked, program.record)
+    earlier = (one.seconds for one in program.catalog.iterations(program.name) if one.number < ended.number)
+    tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
     return tally.run_text(
         ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
         interrupted=ended.status == "interrupted",

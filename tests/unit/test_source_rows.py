@@ -22,11 +22,12 @@ from helix_spark.past.edit_message import edit_of
 from helix_spark.past.source_rows import source_rows
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.sizes import format_seconds
 
 HERE = Path(__file__).name
 
 
-def run(catalog: Catalog, *strengths: float) -> None:
+def run(catalog: Catalog, *strengths: float, quiet: bool = True) -> None:
     """Run a program with a search over some strengths, on a server that only counts."""
     program = PlainProgram(Path("train.py"), [], catalog, {}, print)
     program.server = Regressing()  # type: ignore[assignment]  # what it is asked here
@@ -42,7 +43,7 @@ def run(catalog: Catalog, *strengths: float) -> None:
         )
         model: Any = search.fit(rows)
         BinaryClassificationEvaluator().evaluate(model.transform(rows))
-        end_program(program, None, quiet=True)
+        end_program(program, None, quiet=quiet)
     finally:
         program.session({}).stop()
         recorded_call.PROGRAMS.clear()
@@ -116,3 +117,18 @@ def test_recorded_iterations_are_a_table_of_parameters_and_metrics(catalog: Cata
     assert list(table["metrics.areaUnderROC"]) == [0.5, 0.5, 0.5]
     assert dict(found.metrics.values) == {"areaUnderROC": 0.5}
     assert found.parameters == {}
+
+
+def test_a_run_saves_at_most_what_an_earlier_one_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    Path("train.py").write_text("import pyspark\n")
+    catalog = Catalog.open(str(tmp_path / "catalog"), create=True)
+    run(catalog, 0.1, 0.2)
+    monkeypatch.setattr(RecordedAnswers, "seconds", lambda record, identity: 500.0)
+    run(catalog, 0.1, 0.2, quiet=False)
+    took = catalog.iterations("train")[1].seconds
+    assert took is not None
+    assert f"about {format_seconds(took)} s of computing saved" in capsys.readouterr().err

@@ -182,5 +182,5 @@ def test_numbers_of_training_rows_and_of_other_test_rows_are_told(spark: SparkSe
     passed = run(spark, tmp_path, by_pandas())  # that it is divided shows when it runs
     assert any("unless `examples` has a column `split`" in one for one in passed.plan.warnings)
     assert passed.metrics.doubts == {}
-    log = CliRunner().invoke(helix, ["log", "--catalog", str(tmp_path / "catalog")]).stdout
+    log = CliRunner().invoke(helix, ["log", "-v", "--catalog", str(tmp_path / "catalog")]).stdout
     assert "(on rows that `model` was fitted on)" in " ".join(log.split())

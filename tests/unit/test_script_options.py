@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -13,19 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from faked_command import start
-from program_fakes import FakeServer
-from pyspark.sql.connect.session import SparkSession
 
-from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.cli import sent_audit
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.watching import AuditedScript, audit_when_idle
 from helix_spark.iteration import auditor
-from helix_spark.iteration.audit_process import Job
 from helix_spark.iteration.auditor import Auditor
-from helix_spark.program.program_server import ProgramServer
 
 COUNTS = """
 import os, sys
@@ -153,18 +148,24 @@ def test_idle_of_one_run_says_that_it_audits_nothing(command: list[str], script:
     assert ("--audit idle has no effect here" in done.stderr) == (command == ["run"])
 
 
-def test_the_process_of_an_audit_takes_a_script(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONHASHSEED", "0")  # as the command has it
-    monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    server = FakeServer()
-    monkeypatch.setattr(ProgramServer, "stub", lambda _: server)
+AUDITS = """
+import json
+from program_fakes import FakeServer
+from helix_spark.cli.sent_audit import parts_of
+from helix_spark.iteration.audit_process import Job
+from helix_spark.program.program_server import ProgramServer
+
+server = FakeServer()
+ProgramServer.stub = lambda _: server
+(part,) = parts_of(Job(("counts.py", "0"), (), {}, "catalog", {}, (), 60.0))
+print(json.dumps(part))
+"""
+
+
+def test_the_process_of_an_audit_takes_a_script(script: Path) -> None:
     assert run("run", str(script), "0")[0] == 0
-    try:
-        (part,) = sent_audit.parts_of(Job((str(script), "0"), (), {}, "catalog", {}, (), 60.0))
-    finally:
-        if (session := SparkSession.getActiveSession()) is not None:
-            session.stop()
-        recorded_call.PROGRAMS.clear()
+    here = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", AUDITS], env=here, capture_output=True, text=True, check=True)
+    part = json.loads(done.stdout.splitlines()[-1])
     assert [one["verdict"] for one in part["results"]] == ["verified"]
     assert "error" not in part

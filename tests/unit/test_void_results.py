@@ -74,7 +74,7 @@ def test_it_is_said_at_the_answer_and_on_record(words: Path, tmp_path: Path) -> 
         assert [one.error for one in helix.iterations()] == [CHANGED]
         assert [one.status for one in helix.iterations()] == ["done"]
     assert editor.warnings == [CHANGED]
-    for command in (["log"], ["show", "1"]):
+    for command in (["log", "-v"], ["show", "1"]):
         said = CliRunner().invoke(cli, [*command, "--catalog", str(tmp_path / "catalog")])
         assert "changed while the iteration ran" in " ".join(said.output.split())
 

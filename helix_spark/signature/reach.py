@@ -92,7 +92,7 @@ def reach(
     Raises:
         SignatureError: something cannot be identified.
     """
-    walk = _Walk({} if stages is None else stages, empty, module_of_file(where.file) if where is not None else "")
+    walk = _Walk({} if stages is None else stages, empty, where.file if where is not None else "")
     for root in roots:
         walk.token(_asked_for(root))
     parts: list[Part] = []
@@ -206,7 +206,7 @@ class _Walk:
         takes_effects: whether what comes now is what modules did as they were imported, beside what the roots reach.
     """
 
-    def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]], module: str) -> None:
+    def __init__(self, stages: dict[str, int], empty: frozenset[tuple[int, str]], file: str) -> None:
         self.stages = stages
         self.empty = set(empty)
         self.queue: deque[Reference] = deque()
@@ -218,7 +218,7 @@ class _Walk:
         self.takes_effects = False
         self._modules: set[str] = set()
         self._effects: list[ImportEffect] = []
-        self._module = module
+        self._file = file
         self._kept: list[object] = []  # ids stay the objects' own as long as the objects live
 
     def token(self, edge: Edge) -> str:
@@ -261,7 +261,7 @@ class _Walk:
     def _take_effects(self, noticed: _Noticed) -> None:
         """Queues what the modules of all that was met put into libraries as they were imported."""
         homes = {name: None for value, _ in noticed.met if (name := _home_module(value))}
-        for name in (*homes, self._module) if homes else ():
+        for name in (*homes, module_of_file(self._file)) if homes else ():
             self._effects += effects_with(name, self._modules)
         mentioned = noticed.mentioned
         for effect in tuple(self._effects):

@@ -135,6 +135,7 @@ def test_without_the_option_nothing_changes_but_it_is_told(run: Runs) -> None:
     assert told["same"]
 
 
+@pytest.mark.long
 def test_a_tree_goes_without_what_it_does_not_split_by(run: Runs) -> None:
     tree = {"learner": DecisionTreeClassifier, "parameters": {"maxDepth": 3, "seed": 1}}
     first = run(**tree)

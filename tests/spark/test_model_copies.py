@@ -56,6 +56,7 @@ def test_a_copy_has_the_summary_of_its_training(examples: DataFrame, learner: ty
     assert fitted.getPredictionCol() == "prediction", "it is a copy"
 
 
+@pytest.mark.long
 def test_so_have_models_inside_another_one(examples: DataFrame) -> None:
     inner = LinearSVC(maxIter=1)
     grid = ParamGridBuilder().addGrid(inner.regParam, [0.1]).build()

@@ -87,7 +87,9 @@ def run(spark: SparkSession, folder: Path, workflow: hx.Workflow) -> Any:
         return made
 
 
-@pytest.mark.parametrize("build", [by_spark, by_pandas, assembled])
+@pytest.mark.parametrize("build", [
+    by_spark, *(pytest.param(one, marks=pytest.mark.long) for one in (by_pandas, assembled)),
+])
 def test_a_column_split_is_the_split(spark: SparkSession, tmp_path: Path, build: Any) -> None:
     assert run(spark, tmp_path, build())["accuracy"] == {"share": 0.0, "n": len(HELD_OUT)}
     assert computed(run(spark, tmp_path, build())) == set()

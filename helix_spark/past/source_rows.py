@@ -182,20 +182,18 @@ def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tup
     """
     fits = {one.name: one for one in members if one.kind == "learner"}
     given = {name: _parameters(one) for name, one in fits.items()}
-    several: defaultdict[str, set[str]] = defaultdict(set)
-    for label, value in (pair for pairs in given.values() for pair in pairs):
-        several[label].add(value)
+    evaluations = [one for one in members if one.kind == "answer" and not fits.keys().isdisjoint(one.inputs)]
+    each = [[pair for name in one.inputs for pair in given.get(name, ())] for one in evaluations]
+    common = set(each[0]).intersection(*each) if each else set()
     points: defaultdict[tuple[tuple[str, str], ...], list[NodeRecord]] = defaultdict(list)
-    for one in sorted((one for one in members if one.kind == "answer"), key=lambda one: one.started or 0.0):
-        varied = (pair for name in one.inputs for pair in given.get(name, ()) if len(several[pair[0]]) > 1)
-        if not fits.keys().isdisjoint(one.inputs):
-            points[tuple(dict.fromkeys(varied))].append(one)
+    for pairs, one in sorted(zip(each, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
+        points[tuple(pair for pair in dict.fromkeys(pairs) if pair not in common)].append(one)
     found = []
-    for pairs, evaluations in sorted(points.items(), key=lambda entry: [*map(_rank, entry[0])]):
+    for pairs, repeats in sorted(points.items(), key=lambda entry: [*map(_rank, entry[0])]):
         text = ", ".join(f"{label}={value}" for label, value in pairs)
-        of = [fits[name] for one in evaluations for name in one.inputs if name in fits]
-        metrics = tuple(values[one.name] for one in evaluations if one.name in values)
-        is_new = any(one.state == "compute" for one in (*of, *evaluations))
+        of = [fits[name] for one in repeats for name in one.inputs if name in fits]
+        metrics = tuple(values[one.name] for one in repeats if one.name in values)
+        is_new = any(one.state == "compute" for one in (*of, *repeats))
         found.append(Point(text, metrics, sum(one.seconds or 0.0 for one in of if one.state == "compute"), is_new))
     return tuple(found)
 

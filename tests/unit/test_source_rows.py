@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from program_fakes import Regressing
+from pyspark.ml import Pipeline
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.feature import MaxAbsScaler
 from pyspark.ml.regression import LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
@@ -36,10 +38,12 @@ def run(catalog: Catalog, *strengths: float, quiet: bool = True) -> None:
     try:
         rows = program.session({}).read.csv("rows.csv", header=True)
         rows.count()
+        scalers = [MaxAbsScaler(inputCol=name, outputCol=f"{name}_scaled") for name in "ab"]
         linear = LinearRegression()
         grid = ParamGridBuilder().addGrid(linear.regParam, [*strengths]).build()
         search = CrossValidator(
-            estimator=linear, estimatorParamMaps=grid, evaluator=BinaryClassificationEvaluator(), numFolds=2, seed=3
+            estimator=Pipeline(stages=[*scalers, linear]), estimatorParamMaps=grid,
+            evaluator=BinaryClassificationEvaluator(), numFolds=2, seed=3,
         )
         model: Any = search.fit(rows)
         BinaryClassificationEvaluator().evaluate(model.transform(rows))

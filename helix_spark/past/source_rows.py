@@ -186,8 +186,8 @@ def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tup
     each = [[pair for name in one.inputs for pair in given.get(name, ())] for one in evaluations]
     common = set(each[0]).intersection(*each) if each else set()
     points: defaultdict[tuple[tuple[str, str], ...], list[NodeRecord]] = defaultdict(list)
-    for pairs, one in sorted(zip(each, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
-        points[tuple(pair for pair in dict.fromkeys(pairs) if pair not in common)].append(one)
+    for given_pairs, one in sorted(zip(each, evaluations, strict=True), key=lambda entry: entry[1].started or 0.0):
+        points[tuple(pair for pair in dict.fromkeys(given_pairs) if pair not in common)].append(one)
     found = []
     for pairs, repeats in sorted(points.items(), key=lambda entry: [*map(_rank, entry[0])]):
         text = ", ".join(f"{label}={value}" for label, value in pairs)

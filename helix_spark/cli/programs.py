@@ -118,7 +118,7 @@ _DECIDES_NOTHING = dict.fromkeys(("budget", "policy"), "what to store is decided
 
 
 def _redirect_to_stderr() -> TextIO:
-    """Have this process, and those that it starts, print to stderr; return what standard output was."""
+    """Have this process and its children print to stderr; return the stream of standard output."""
     sys.stdout.flush()
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -215,7 +215,7 @@ def _run_planned(program: PlainProgram) -> BaseException | None:
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
-    """Have a program start over in a classic session where it turns out to need one.
+    """Start a program over in a classic session once it turns out to need one.
 
     Args:
         command: of Python, that runs it.

@@ -74,6 +74,9 @@ class _Module:
 _Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
 
 _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
+_module_names: dict[str, str] = {}
+"""By file, the name of the module that was last loaded from it: all modules are many to look through."""
+
 _scans: WeakKeyDictionary[_Module, _Scan] = WeakKeyDictionary()
 
 
@@ -98,16 +101,12 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
 
 def module_of_file(file: str) -> str:
     """Return the name of the module that is loaded from a file; empty if there is none."""
-    known = _names.get(file, Path(file).stem)
+    known = _module_names.get(file, Path(file).stem)
     if getattr(sys.modules.get(known), "__file__", None) == file:
         return known
     loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
-    _names[file] = next((name for name, names in loaded if names.get("__file__") == file), "")
-    return _names[file]
-
-
-_names: dict[str, str] = {}
-"""By file, the name of the module that was last loaded from it: all modules are many to look through."""
+    _module_names[file] = next((name for name, names in loaded if names.get("__file__") == file), "")
+    return _module_names[file]
 
 
 def _scan(module: _Module) -> _Scan:

@@ -35,7 +35,7 @@ from helix_spark.program.answering import Answerer, Mode
 from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.questions import Question, Signer, ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.program.served_session import NeedsSparkError
+from helix_spark.program.served_session import UnansweredError
 from helix_spark.program.session_state import SessionState
 
 MOST_MIB = 300
@@ -170,7 +170,7 @@ def run(root: Path, folder: Path, mode: Mode) -> Outcome:
     with contextlib.redirect_stdout(printed):
         try:
             script(session)
-        except NeedsSparkError:
+        except UnansweredError:
             pass
         except Exception as error:  # noqa: BLE001 - whatever a hostile answer brings about is what is counted
             outcome.error = f"{type(error).__name__}: {str(error)[:200]}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.capture.captured_sql import ALIAS, as_written
 from helix_spark.capture.named_functions import by_names
 from helix_spark.capture.plan_messages import parts_of, sort_of
-from helix_spark.hermetic.asking import Kind, kind_of
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -202,7 +202,7 @@ def _where(message: Any) -> str:
         one = waiting.pop()
         if sort_of(one) == "Expression" and one.common.HasField("origin"):
             place = str(one.common.origin.python_origin.call_site)
-            return "" if kind_of(place.rpartition(":")[0]) is Kind.HELIX else place
+            return "" if kind_of(place.rpartition(":")[0]) is CodeOwner.HELIX else place
         waiting.extend(part for part in reversed(parts_of(one)) if sort_of(part) != "Relation")
     return ""
 

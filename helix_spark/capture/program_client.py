@@ -28,7 +28,7 @@ from helix_spark.capture.classic_ways import session_class
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace
-from helix_spark.hermetic.asking import Kind, kind_of
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.waits import result_of
 
@@ -300,9 +300,9 @@ def _caller(frame: FrameType | None) -> Caller | None:
     while frame is not None:
         file = frame.f_code.co_filename
         kind = kind_of(file)
-        if kind is Kind.SPARK:
+        if kind is CodeOwner.SPARK:
             inner = frame.f_code.co_name
-        elif kind is Kind.AUTHOR:
+        elif kind is CodeOwner.AUTHOR:
             call, target = _called(frame, inner)
             return Caller(file, frame.f_lineno, call or inner, inner, target)
         frame = frame.f_back

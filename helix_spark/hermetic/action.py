@@ -11,7 +11,7 @@ from types import FrameType
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
-from helix_spark.hermetic.asking import Kind, direct, is_for_spark, kind_of
+from helix_spark.hermetic.asking import CodeOwner, direct, is_for_spark, kind_of
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
@@ -101,7 +101,7 @@ def asks(what: str, frame: FrameType | None) -> None:
         frame: who asks.
     """
     watch = _watch(frame)
-    if watch is not None and (who := direct(frame)) is not None and who.kind is Kind.AUTHOR:
+    if watch is not None and (who := direct(frame)) is not None and who.kind is CodeOwner.AUTHOR:
         watch.differs(who.at(what))
 
 
@@ -115,9 +115,9 @@ def _entropy() -> Entropy | None:
 
 def _asks_for_spark(frame: FrameType | None) -> bool:
     """Return whether the innermost code that is neither Python's own nor Helix's is Spark's."""
-    while frame is not None and (kind := kind_of(frame.f_code.co_filename)) in (Kind.PYTHON, Kind.HELIX):
+    while frame is not None and (kind := kind_of(frame.f_code.co_filename)) in (CodeOwner.PYTHON, CodeOwner.HELIX):
         frame = frame.f_back
-    return frame is not None and kind is Kind.SPARK
+    return frame is not None and kind is CodeOwner.SPARK
 
 
 def _watch(_frame: FrameType | None) -> Watch | None:

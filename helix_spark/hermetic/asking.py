@@ -23,7 +23,7 @@ _PASSING_ON = (
 """Of Python's library: what these ask for, who calls them asks for."""
 
 
-class Kind(Enum):
+class CodeOwner(Enum):
     """Whose code a file holds."""
 
     AUTHOR = "the author's"
@@ -43,53 +43,53 @@ class Asker:
         place: the author's line that asks, or calls what does, as ``FILE:LINE``; empty where none is known.
     """
 
-    kind: Kind
+    kind: CodeOwner
     package: str
     place: str
 
     def at(self, what: str) -> str:
         """A phrase with the author's line."""
-        by = f" through {self.package}" if self.kind is Kind.LIBRARY else ""
+        by = f" through {self.package}" if self.kind is CodeOwner.LIBRARY else ""
         return f"{what}{by}" + (f" ({self.place})" if self.place else "")
 
 
 @cache
-def kind_of(file: str) -> Kind:
+def kind_of(file: str) -> CodeOwner:
     """Whose code a file holds.
 
     >>> import json
     >>> kind_of(json.__file__), kind_of("<frozen os>")
-    (<Kind.PYTHON: "Python's own">, <Kind.PYTHON: "Python's own">)
+    (<CodeOwner.PYTHON: "Python's own">, <CodeOwner.PYTHON: "Python's own">)
     """
     if any(part in file for part in _SPARK):
-        return Kind.SPARK
+        return CodeOwner.SPARK
     if file.startswith(_HELIX):  # which may be installed among libraries
-        return Kind.HELIX
+        return CodeOwner.HELIX
     if any(part in file for part in _SITES):
-        return Kind.LIBRARY
+        return CodeOwner.LIBRARY
     # What is made of a text at run time, as a dataclass's methods, is whoever's calls it; a notebook's cells are not.
     made = file.startswith("<") and not file.startswith("<ipython")
-    return Kind.PYTHON if made or file.startswith(_PYTHON) else Kind.AUTHOR
+    return CodeOwner.PYTHON if made or file.startswith(_PYTHON) else CodeOwner.AUTHOR
 
 
 def asker(frame: FrameType | None) -> Asker | None:
     """Who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
     it calls, code that is being imported, messages."""
-    first: tuple[Kind, str] | None = None
+    first: tuple[CodeOwner, str] | None = None
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         kind = kind_of(file)
-        if kind is Kind.HELIX and first is not None:
+        if kind is CodeOwner.HELIX and first is not None:
             break
-        if kind in (Kind.HELIX, Kind.SPARK):  # a library that Spark calls, as grpc, asks for Spark
+        if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # a library that Spark calls, as grpc, asks for Spark
             return None
-        if file.startswith("<frozen importlib") or (kind is Kind.LIBRARY and name == "<module>"):
+        if file.startswith("<frozen importlib") or (kind is CodeOwner.LIBRARY and name == "<module>"):
             return None
-        if kind is Kind.PYTHON and file.endswith(_SILENT):
+        if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None
-        if first is None and kind is not Kind.PYTHON:
+        if first is None and kind is not CodeOwner.PYTHON:
             first = kind, _package(file)
-        if kind is Kind.AUTHOR:
+        if kind is CodeOwner.AUTHOR:
             return Asker(*(first or (kind, "")), f"{Path(file).name}:{frame.f_lineno}")
         frame = frame.f_back
     return None if first is None else Asker(*first, "")
@@ -100,11 +100,11 @@ def is_for_spark(frame: FrameType | None) -> bool:
     by_library = False
     while frame is not None:
         kind = kind_of(frame.f_code.co_filename)
-        if kind is Kind.SPARK:
+        if kind is CodeOwner.SPARK:
             return by_library
-        if kind in (Kind.AUTHOR, Kind.HELIX):
+        if kind in (CodeOwner.AUTHOR, CodeOwner.HELIX):
             return False
-        by_library = by_library or kind is Kind.LIBRARY
+        by_library = by_library or kind is CodeOwner.LIBRARY
         frame = frame.f_back
     return False
 
@@ -113,7 +113,7 @@ def direct(frame: FrameType | None) -> Asker | None:
     """As `asker`, where no code of Python's own asks on its own account: what it asks for itself is not told."""
     while frame is not None and frame.f_code.co_filename.endswith(_PASSING_ON):
         frame = frame.f_back
-    if frame is None or kind_of(frame.f_code.co_filename) not in (Kind.AUTHOR, Kind.LIBRARY):
+    if frame is None or kind_of(frame.f_code.co_filename) not in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
         return None
     return asker(frame)
 

@@ -15,7 +15,7 @@ from copy import deepcopy
 from types import ModuleType
 from typing import Any, TypeVar
 
-from helix_spark.hermetic.asking import Kind, kind_of
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 
 _R = TypeVar("_R")
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -52,7 +52,7 @@ def _locals() -> Iterator[threading.local]:
         names = vars(module) if isinstance(module, ModuleType) else {}
         if names.get("threading") is threading or names.get("local") is threading.local:  # else it makes none
             file = names.get("__file__")
-            if isinstance(file, str) and kind_of(file) in (Kind.AUTHOR, Kind.LIBRARY):
+            if isinstance(file, str) and kind_of(file) in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
                 yield from (value for value in list(names.values()) if isinstance(value, threading.local))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from helix_spark.hermetic.asking import Kind, kind_of
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 
 _LONGEST = 1000
 """Characters of a path."""
@@ -22,9 +22,10 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
     found: dict[str, None] = {}
     while waiting:
         one = waiting.pop()
-        if isinstance(one, FunctionType) and id(one) not in met and kind_of(one.__code__.co_filename) is Kind.AUTHOR:
-            met.add(id(one))
-            waiting.extend(_held(one))
+        if isinstance(one, FunctionType):
+            if id(one) not in met and kind_of(one.__code__.co_filename) is CodeOwner.AUTHOR:
+                met.add(id(one))
+                waiting.extend(_held(one))
         elif isinstance(one, str | PathLike) and (path := _file(fspath(one))) is not None:
             found[path] = None
     yield from found

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, Kind, asker, direct, kind_of
+from helix_spark.hermetic.asking import Asker, CodeOwner, asker, direct, kind_of
 from helix_spark.hermetic.generators import found_and_then
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
@@ -94,7 +94,7 @@ class Watch:
         if path in _ENTROPY:
             self.differs(who.at(f"reads {path}"))
         elif path.startswith(_OF_MACHINE):
-            if who.kind is Kind.AUTHOR and path != os.devnull:
+            if who.kind is CodeOwner.AUTHOR and path != os.devnull:
                 self.differs(who.at(f"reads the state of the machine, {path}"))
         else:
             state = _state(path)
@@ -220,7 +220,7 @@ def _connect_database(watch: Watch, given: tuple[Any, ...], frame: FrameType) ->
 
 def _load_library(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
     who = asker(frame)
-    if isinstance(given[0], str) and "/" in given[0] and who is not None and who.kind is Kind.AUTHOR:
+    if isinstance(given[0], str) and "/" in given[0] and who is not None and who.kind is CodeOwner.AUTHOR:
         watch.read(os.path.abspath(given[0]), who)  # noqa: PTH100 - a text
 
 
@@ -360,9 +360,9 @@ class Wrapped:
         def import_module(*given: Any, **named: Any) -> Any:
             module = told(*given, **named)
             watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
-            if watch is not None and who is not None and who.kind is Kind.LIBRARY:
+            if watch is not None and who is not None and who.kind is CodeOwner.LIBRARY:
                 file = getattr(module, "__file__", None)
-                if isinstance(file, str) and kind_of(file) is Kind.AUTHOR:
+                if isinstance(file, str) and kind_of(file) is CodeOwner.AUTHOR:
                     watch.differs(who.at(f"imports {module.__name__} by its name"))
             return module
 

@@ -10,7 +10,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.results.contents import count
 from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.iteration.run import Run
 from helix_spark.iteration.storable import Storable
 from helix_spark.planner.plan import Plan
@@ -45,7 +45,7 @@ class ResultWriter:
             )
             self._note_content(name, record)
             return record
-        except NotStoredError as error:
+        except StoringError as error:
             tools.observer.warning(error.what)
             return None
         finally:

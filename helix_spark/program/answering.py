@@ -121,7 +121,7 @@ class Answerer:
     Attributes:
         tell: is told what is worth a line.
         rerun_effects: whether what was written before is written again.
-        mode: what the program is run for. In a plan the first question without an answer raises NeedsSparkError; in an
+        mode: what the program is run for. In a plan the first question without an answer raises UnansweredError; in an
             audit writes are left out, and what else lasts raises NotAuditedError.
         live: is told what is asked, and answered; None if nobody looks.
         asked: what was asked so far, in the order of the answers.

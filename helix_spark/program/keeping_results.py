@@ -13,7 +13,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.forecast import Edit, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.node_results import ModelResult
-from helix_spark.engine.results.storing import NotStoredError, Origin, WrittenTable, store
+from helix_spark.engine.results.storing import Origin, StoringError, WrittenTable, store
 from helix_spark.errors import CatalogError
 from helix_spark.past.source_rows import call_of
 from helix_spark.planner.named_policies import policy_named
@@ -168,7 +168,7 @@ def _stored(wanted: Sequence[QuestionRow], program: PlainProgram, number: int) -
         try:
             record = store(made, origin, program.catalog, check=partial(_check_data, served, question))
             return _within_budget(record, program)
-        except (CatalogError, NotStoredError) as error:
+        except (CatalogError, StoringError) as error:
             program.tell(error.what)
             return None
 

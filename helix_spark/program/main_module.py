@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from helix_spark.hermetic.asking import Kind, kind_of
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 
 
 @contextmanager
@@ -81,9 +81,9 @@ def author_line(error: BaseException) -> str:
     frames, found = error.__traceback__, ""
     while frames is not None:
         kind = kind_of(frames.tb_frame.f_code.co_filename)
-        if kind is Kind.AUTHOR:
+        if kind is CodeOwner.AUTHOR:
             found = f" at {Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno}"
-        elif kind is Kind.SPARK:
+        elif kind is CodeOwner.SPARK:
             break
         frames = frames.tb_next
     return found
@@ -93,6 +93,6 @@ def _without_ours(frames: TracebackType | None) -> TracebackType | None:
     if frames is None:
         return None
     behind = _without_ours(frames.tb_next)
-    if kind_of(frames.tb_frame.f_code.co_filename) is Kind.HELIX:
+    if kind_of(frames.tb_frame.f_code.co_filename) is CodeOwner.HELIX:
         return behind
     return TracebackType(behind, frames.tb_frame, frames.tb_lasti, frames.tb_lineno)

@@ -36,7 +36,7 @@ class Server(Protocol):
         """Forget one that has ended."""
 
 
-class NeedsSparkError(Exception):
+class UnansweredError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
 
 
@@ -52,7 +52,7 @@ class ServedSession:
 
     Attributes:
         tell: is told what is worth a line.
-        planning: whether no server is to be asked: then it raises NeedsSparkError.
+        planning: whether no server is to be asked: then it raises UnansweredError.
         is_over: whether the program has ended, so that no other server takes the place of one that has.
         at_first: is done once the server is there, before it is asked anything.
     """
@@ -96,7 +96,7 @@ class ServedSession:
             ServerEndedError: the server has ended, and another one does not help.
         """
         if self.planning:
-            raise NeedsSparkError("it has to be asked of Spark")
+            raise UnansweredError("it has to be asked of Spark")
         with self._lock:
             try:
                 return self._informed()

@@ -23,7 +23,7 @@ from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import storing
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
-from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.engine.spark.table_files import can_be_files, frame_over_files
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
@@ -206,7 +206,7 @@ def test_types_that_take_a_feature_of_delta_are_written_by_delta(
 
 @pytest.mark.parametrize("name", ["new\nline", "tab\tulator"])
 def test_a_name_that_nobody_means_is_refused(spark: SparkSession, tmp_path: Path, name: str) -> None:
-    with pytest.raises(NotStoredError):
+    with pytest.raises(StoringError):
         stored(spark.range(3).withColumnRenamed("id", name), tmp_path / "catalog")
 
 
@@ -230,7 +230,7 @@ def test_names_that_differ_in_case_alone_can_where_spark_takes_them_for_two() ->
 
 
 def test_a_struct_that_could_not_be_read_again_is_not_stored(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(NotStoredError):
+    with pytest.raises(StoringError):
         stored(spark.range(3).selectExpr("id", "array(named_struct('a', 1, 'A', 2)) AS twice"), tmp_path / "catalog")
     assert not list((tmp_path / "catalog" / "tables").glob("*/*"))
 
@@ -326,6 +326,6 @@ def test_files_that_the_driver_does_not_see_are_missed(
         return commit_files(attempt, schema)
 
     monkeypatch.setattr(storing, "commit_files", unseen)
-    with pytest.raises(NotStoredError, match="90 rows were written, and its files have 60: the catalog's folder must"):
+    with pytest.raises(StoringError, match="90 rows were written, and its files have 60: the catalog's folder must"):
         stored(spark.range(0, 90, numPartitions=3), tmp_path / "catalog")
     assert not list((tmp_path / "catalog" / "tables").glob("*/*"))

@@ -15,7 +15,7 @@ from helix_spark.capture.answer_texts import SERVER_SESSION
 from helix_spark.capture.program_client import open_session
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.program_text import is_plain_program, needs_classic
-from helix_spark.program.served_session import NeedsSparkError
+from helix_spark.program.served_session import UnansweredError
 
 
 @pytest.fixture
@@ -478,7 +478,7 @@ def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
 ])
 def test_a_plan_asks_no_server(runs: Runs, asks: Program) -> None:
     def program(spark: Any) -> None:
-        with pytest.raises(NeedsSparkError):
+        with pytest.raises(UnansweredError):
             asks(spark)
 
     assert not runs.run(program, mode="plan").started

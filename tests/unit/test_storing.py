@@ -17,7 +17,7 @@ from helix_spark.catalog.tables.spark_types import VECTOR
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import TableResult, ValueResult
-from helix_spark.engine.results.storing import NotStoredError, Origin, store
+from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.signature.parts import digest
 
 ROWS = digest("rows")
@@ -79,7 +79,7 @@ def test_a_table_whose_rows_do_not_tell_all_is_never_written_from_them(
     table = loaded(catalog, record)
     assert table.only_in_its_files
     catalog.evict(ROWS, "its room is needed")
-    with pytest.raises(NotStoredError):
+    with pytest.raises(StoringError):
         store(table, Origin(ROWS, "w", "rows", 2), catalog)
     assert catalog.artifact(ROWS) is None
 
@@ -120,7 +120,7 @@ def test_who_cannot_abandon_what_is_published_gives_its_lease_back(
     monkeypatch.setattr(Catalog, "publish", full)
     table = TableResult(lambda: None, lambda: pa.table({"x": [1.0]}))  # type: ignore[arg-type, return-value]  # no frame
     table.arrow()
-    with pytest.raises(NotStoredError, match="No space left"):
+    with pytest.raises(StoringError, match="No space left"):
         store(table, Origin(ROWS, "w", "rows", 1), catalog)
     monkeypatch.setattr(Catalog, "publish", publish)
     assert catalog.artifact(ROWS) is not None
@@ -129,7 +129,7 @@ def test_who_cannot_abandon_what_is_published_gives_its_lease_back(
 
 
 def test_a_huge_value_is_not_put_into_the_records(catalog: Catalog) -> None:
-    with pytest.raises(NotStoredError, match=r"\A'many' was not stored: as a value it takes 4\.\d MB"):
+    with pytest.raises(StoringError, match=r"\A'many' was not stored: as a value it takes 4\.\d MB"):
         store(ValueResult(["x" * 1023] * 4097), Origin(digest("many"), "w", "many", 1), catalog)
     assert catalog.artifact(digest("many")) is None
     assert list(catalog.leases.names()) == []

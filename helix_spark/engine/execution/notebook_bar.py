@@ -15,7 +15,7 @@ _BEAT = 0.5
 """Seconds between two looks at what is left, which goes down while a node runs."""
 
 
-class Shown(Protocol):
+class Display(Protocol):
     """What is shown below a cell, and can be replaced; IPython's display handle."""
 
     def display(self, obj: object, **given: Any) -> None: ...
@@ -29,10 +29,10 @@ class NotebookBar(UnderwayBar):
         make: makes the place of a bar, below the cell that runs.
     """
 
-    def __init__(self, make: Callable[[], Shown] | None = None) -> None:
+    def __init__(self, make: Callable[[], Display] | None = None) -> None:
         super().__init__()
         self._make, self._over = make, Event()
-        self._place: Shown | None = None
+        self._place: Display | None = None
 
     @property
     def is_drawn(self) -> bool:
@@ -63,12 +63,12 @@ class NotebookBar(UnderwayBar):
                 if not over.is_set() and (view := self.view) is not None:
                     self.draw_again(view)
 
-    def _made(self) -> Shown:
+    def _made(self) -> Display:
         if self._make is not None:
             return self._make()
         from IPython.display import DisplayHandle
 
-        make: Callable[[], Shown] = DisplayHandle
+        make: Callable[[], Display] = DisplayHandle
         return make()
 
 

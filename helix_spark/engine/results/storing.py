@@ -32,7 +32,7 @@ from helix_spark.versions import may_observe
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-class NotStoredError(HelixError):
+class StoringError(HelixError):
     """A result could not be stored. The run goes on; the result is computed again when it is needed."""
 
 
@@ -80,7 +80,7 @@ def store(
             asks for it. Not told where it cannot be had (see `contents`).
 
     Raises:
-        NotStoredError: it could not be written or published; what was written is gone again.
+        StoringError: it could not be written or published; what was written is gone again.
     """
     begun = time.perf_counter()
     attempt = catalog.begin_attempt(origin.signature, _kind(result))
@@ -102,7 +102,7 @@ def store(
         return catalog.publish(catalog.vouch(written))
     except spark_errors() as error:
         _abandon(attempt, catalog)
-        raise NotStoredError(f"{origin.node!r} was not stored: {first_line(error)}") from error
+        raise StoringError(f"{origin.node!r} was not stored: {first_line(error)}") from error
     except BaseException:  # nobody foresaw it; what was written is nobody's all the same
         _abandon(attempt, catalog)
         raise
@@ -120,12 +120,12 @@ def _write(
         case ValueResult(value=value):
             text = json.dumps(value)
             if len(text) > LARGEST_VALUE:
-                raise NotStoredError(
+                raise StoringError(
                     f"{record.node!r} was not stored: as a value it takes {format_size(len(text))}, and "
                     f"{format_size(LARGEST_VALUE)} are stored at most; a reducer may return a table"
                 )
             if is_too_deep(value):
-                raise NotStoredError(
+                raise StoringError(
                     f"{record.node!r} was not stored: its lists and dicts lie more than {DEEPEST} deep in each other"
                 )
             return replace(record, value=text)

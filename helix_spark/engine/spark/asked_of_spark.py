@@ -22,7 +22,7 @@ from helix_spark.capture.recorded_call import builds
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.hermetic.action import Action, current
-from helix_spark.hermetic.asking import Asker, Kind, asker, kind_of
+from helix_spark.hermetic.asking import Asker, CodeOwner, asker, kind_of
 from helix_spark.hermetic.generators import found_and_then
 
 Told = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Iterator[str]]
@@ -102,7 +102,7 @@ def _who_asks(frame: FrameType | None) -> Asker | None:
     """Return who asks pyspark, directly or through another part of it; None if it is Helix."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if kind_of(file) not in (Kind.SPARK, Kind.PYTHON) and not file.endswith(_IN_PLACE_OF_PYSPARK):
+        if kind_of(file) not in (CodeOwner.SPARK, CodeOwner.PYTHON) and not file.endswith(_IN_PLACE_OF_PYSPARK):
             return asker(frame)
         frame = frame.f_back
     return None

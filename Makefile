@@ -4,6 +4,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Without bytecode files each command that a test starts would compile all of its modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-long versions docs doctests setup constraints figures faults histories lint types clean
 
 run: $(VENV)/.run
@@ -65,25 +68,34 @@ types: $(VENV)/.dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Downloads, unpacks and compiles many packages at a time, by the index, the certificate and the patience of pip.
+$(BIN)/uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+
+export UV_DEFAULT_INDEX ?= $(or $(PIP_INDEX_URL),https://pypi.org/simple)
+export UV_HTTP_TIMEOUT ?= $(or $(PIP_DEFAULT_TIMEOUT),120)
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 # A marker says that all is installed, until one of its files is edited; so the second time costs nothing.
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/uv
 	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/uv
 	$(INSTALL) -e '.[docs]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(INSTALL) -e '.[jobs,ui,mlflow,s3,dev]'
 	touch $@ $(VENV)/.run $(VENV)/.docs
 
 # Writes anew with which versions people develop, on any supported Python: the newest that pyproject.toml allows. And the
 # digests of the jars that go with them.
 constraints: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.10 --no-annotate --no-header \
 	    --extra jobs --extra ui --extra mlflow --extra s3 --extra bench --extra dev \
 	    --output-file constraints.txt pyproject.toml

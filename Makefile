@@ -13,9 +13,10 @@ run: $(VENV)/.run
 	$(BIN)/helix run jobs/census.py
 
 # Types are checked meanwhile, which takes a core most of a minute; what is wrong with them is told when tests have run.
+# Tests often wait for Java and for other processes: a third process keeps two cores at work.
 test: $(VENV)/.dev lint
 	@$(BIN)/mypy > $(VENV)/types.log & types=$$!; \
-	$(BIN)/python -m pytest -n 2 --dist loadscope; tests=$$?; \
+	$(BIN)/python -m pytest -n 3 --dist loadscope; tests=$$?; \
 	wait $$types || tests=1; cat $(VENV)/types.log; exit $$tests
 
 # What takes minutes and seldom breaks: a cluster, a browser, an MLflow server, a notebook, the larger jobs, edits of

@@ -38,16 +38,21 @@ def pytest_runtestloop() -> None:
     gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First come the tests that share a session, which one process has to run by itself and which take it longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/spark/"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """In two processes a module's tests stay together, and so do all that share the one session of Spark."""
+    """In several processes a module's tests stay together, and so do all that share the one session of Spark."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return "tests/spark" if nodeid.startswith("tests/spark/") else nodeid.split("::")[0]
 
-    # Modules in their order, not by their number of tests: the few that run commands come first, and take longest.
+    # Modules in their order, not by their number of tests: those that run commands come early, and take longest.
     config.option.loadscopereorder = False
     return ByModule(config, log)
 
@@ -59,6 +64,13 @@ def _generators_without_a_seed() -> Iterator[None]:
     AUTHOR_SEEDS.release(load_workflow)
     AUTHOR_SEEDS.look()
     AUTHOR_SEEDS.begin_loading(load_workflow)
+
+
+@pytest.fixture(autouse=True)
+def _no_running_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
+    if not request.node.nodeid.startswith("tests/spark/"):
+        monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made.forget()
 
 
-@pytest.fixture(autouse=True)
-def no_running_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
-    monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
-
-
 @pytest.fixture
 def control_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """As a program does that begins, until the test ends: stages of other tests draw identifiers of their own."""

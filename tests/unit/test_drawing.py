@@ -88,6 +88,6 @@ def test_stored_and_evicted_have_drums() -> None:
 
 def test_300_nodes_take_less_than_a_second() -> None:
     nodes = tuple(DrawnNode(name, tuple(inputs), state="compute") for name, inputs in some_graph(300))
-    began = time.perf_counter()
+    began = time.process_time()
     svg(DrawnGraph(nodes))
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from doubled import workflow
-from pyspark.ml import Model
-from pyspark.sql import DataFrame
 from test_loading import Gladly
 from warned import Warned
 
@@ -20,44 +17,9 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.loading import DamagedResultError
-from helix_spark.hermetic.action import current
 from helix_spark.iteration import executing
 from helix_spark.iteration.executing import _uncertain
 from helix_spark.planner.problem import State
-
-
-class Drawn(Model):
-    """A model of which the run alone tells that it is a draw."""
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return dataset
-
-
-def modelled(weight: int, **wishes: Any) -> hx.Workflow:
-    wf = hx.Workflow("modelled")
-    wf.source("data", hx.table(pd.DataFrame({"a": [1, 2, 3]})))
-
-    @wf.scanner
-    def rows(data: pd.DataFrame) -> pd.DataFrame:
-        return data * 2
-
-    @wf.learner(**wishes)
-    def model(data: pd.DataFrame) -> Model:
-        action = current()
-        assert action is not None
-        action.disturbed = random.random() < 1  # as where another function had drawn meanwhile
-        return Drawn()
-
-    @wf.reducer(output=True)
-    def total(model: Model, rows: pd.DataFrame) -> int:
-        return int(rows.a.sum()) * weight
-
-    return wf
-
-
-def cut_short(catalog: Path) -> None:
-    for file in catalog.glob("tables/*/*/part-*"):
-        file.write_bytes(file.read_bytes()[:-100])
 
 
 def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(tmp_path: Path) -> None:
@@ -87,23 +49,6 @@ def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_da
         assert helix.run(workflow(3))["total"] == 36
     assert held == [True, False]
     assert heard.warnings == [], "it was evicted, not damaged"
-
-
-@pytest.mark.spark
-@pytest.mark.long
-def test_what_is_made_of_chance_before_the_damage_is_met_is_not_held(tmp_path: Path) -> None:
-    with hx.Helix(tmp_path, policy="always") as helix:
-        helix.run(workflow(1))
-    cut_short(tmp_path)
-    with hx.Helix(tmp_path, policy=Gladly(), observer=Warned()) as helix:
-        assert helix.plan(modelled(1))["model"].random == (), "its code does not tell"
-        first = helix.run(modelled(1))
-        assert first["total"] == 12
-        assert first.plan["model"].state is State.COMPUTE, "once more, in the second try"
-        first.wait()
-        again = helix.plan(modelled(2))
-        assert again["model"].state is State.COMPUTE
-        assert "drew numbers while another" in again["model"].reason
 
 
 def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,18 +81,3 @@ def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: 
     assert _uncertain(damage, run) == {"left", "of_left", "third", "of_all"}
     damage.record.signature = "right"
     assert _uncertain(damage, run) == {one.name for one in dag.nodes}
-
-
-def test_a_draw_that_stood_does_not_stand_for_who_fixes_it_no_more(tmp_path: Path) -> None:
-    """That it is a draw is found out by the run alone, and is on record as of any other."""
-    with hx.Helix(tmp_path, policy="never", observer=Warned()) as helix:
-        first = helix.run(modelled(1, fixed=True))
-        assert helix.plan(modelled(2, fixed=True))["model"].held
-        assert helix.plan(modelled(2, fixed=True))["model"].signature == first.plan["model"].signature
-        again = helix.plan(modelled(2))["model"]
-        assert again.state is State.COMPUTE
-        assert "drew numbers while another" in again.reason
-    with hx.Helix(tmp_path, policy="never", observer=Warned()) as helix:
-        anew = helix.plan(modelled(1, fixed=True))["model"]
-        assert anew.signature != first.plan["model"].signature, "another draw is another result"
-        assert anew.random == ()

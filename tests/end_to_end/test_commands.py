@@ -98,8 +98,10 @@ class Folder:
         self.environ = {
             **os.environ, "PYTHONPATH": str(ROOT), "HELIX_CDS": "off", "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
-            # Each JVM runs much code a few times: without the optimising compiler it takes a sixth less.
-            "PYSPARK_SUBMIT_ARGS": f"--conf spark.driver.extraJavaOptions={UNOPTIMISED} pyspark-shell",
+            # Each JVM runs much code a few times: without the optimising compiler it takes a sixth less. A few rows do
+            # without compiled stages.
+            "PYSPARK_SUBMIT_ARGS": f"--conf spark.driver.extraJavaOptions={UNOPTIMISED} "
+            "--conf spark.sql.codegen.wholeStage=false pyspark-shell",
         }
         self.environ.pop("HELIX_CATALOG", None)
 

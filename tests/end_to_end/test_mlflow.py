@@ -10,14 +10,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ports import free_port
 
-pytest.importorskip("mlflow")
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
+# Imported in processes of their own alone: it takes seconds, and each process of tests looks at this file.
+pytestmark = [
+    pytest.mark.spark, pytest.mark.slow, pytest.mark.long,
+    pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed"),
+]
 ROOT = Path(__file__).resolve().parents[2]
 JOB = """
 from pyspark.ml.classification import LogisticRegression

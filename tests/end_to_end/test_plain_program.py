@@ -15,6 +15,11 @@ from pathlib import Path
 import pytest
 
 HELIX = str(Path(sys.executable).with_name("helix"))
+QUICK = (
+    "--conf spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 --conf spark.sql.codegen.wholeStage=false "
+    "pyspark-shell"
+)
+"""Much code runs a few times, on a few rows: it takes less without the optimising compiler and compiled stages."""
 
 PROGRAM = '''
 import sys
@@ -75,17 +80,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(folder: Path, *command: str) -> tuple[str, str]:
+def run(folder: Path, *command: str, **environ: str) -> tuple[str, str]:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable},
+        command, cwd=folder, capture_output=True, text=True, timeout=600, check=False,
+        env={**os.environ, "PYTHONHASHSEED": "0", "PYSPARK_PYTHON": sys.executable, **environ},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout, done.stderr
 
 
 def under_helix(folder: Path) -> Ran:
-    printed, said = run(folder, HELIX, "run", "train.py", "an argument")
+    printed, said = run(folder, HELIX, "run", "train.py", "an argument", PYSPARK_SUBMIT_ARGS=QUICK)
     told = re.search(r"iteration (\d+): of (\d+) questions to Spark (\d+) w", said)
     assert told, said
     fits = re.search(r"; (\d+) fit", said)

@@ -22,11 +22,10 @@ pytestmark = pytest.mark.spark
 MAIL = pd.DataFrame({
     "text": ["cheap pills today", "meet for lunch today", "cheap watches now", "minutes of the meeting", None] * 4,
     "kind": ["spam", "friends", "spam", "work", None] * 4,
-    "number": ["0", "1", "0", "1", None] * 4,
 })
 
 
-def build(label: str = "kind", reg: float = 0.1) -> hx.Workflow:
+def build(reg: float = 0.1) -> hx.Workflow:
     wf = hx.Workflow("mail")
     data = wf.source("data", hx.table(MAIL.dropna()))
     words = wf.extractor("words", Tokenizer, on=data, inputCol="text")
@@ -34,7 +33,7 @@ def build(label: str = "kind", reg: float = 0.1) -> hx.Workflow:
     counts = wf.extractor("counts", CountVectorizer, on=data, inputCol=words)
     rare = wf.extractor("rare", IDF, on=data, inputCol=counts)
     couples = wf.extractor("couples", CountVectorizer, on=data, inputCol=pairs)
-    examples = wf.synthesizer("examples", data, features=[rare, couples], label=label, keep=["kind"], output=True)
+    examples = wf.synthesizer("examples", data, features=[rare, couples], label="kind", keep=["kind"], output=True)
     wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, regParam=reg, output=True)
     return wf
 
@@ -69,12 +68,19 @@ def test_slots_are_words_and_classes_are_labels(spark: SparkSession, tmp_path: P
 
 
 def test_a_label_is_a_number_or_a_text_of_few_values(spark: SparkSession, tmp_path: Path) -> None:
-    assert set(run(spark, tmp_path, build("number")).pandas("examples").label) == {0.0, 1.0}
-    assert set(run(spark, tmp_path, build("kind = 'spam'")).pandas("examples").label) == {0.0, 1.0}
+    keys, odd = [f"k{n}" for n in range(101)], [str(n % 2) for n in range(101)]
+    rows = pd.DataFrame({"key": keys, "odd": odd, "x": range(101)})
+
+    def labelled(**labels: str) -> hx.Workflow:
+        wf = hx.Workflow("w")
+        data = wf.source("data", hx.table(rows))
+        x = wf.extractor("x_of", hx.Fields("x"), on=data)
+        wf.output(*(wf.synthesizer(name, data, features=[x], label=label) for name, label in labels.items()))
+        return wf
+
+    made = run(spark, tmp_path, labelled(number="odd", condition="key = 'k7'"))
+    assert set(made.pandas("number").label) == set(made.pandas("condition").label) == {0.0, 1.0}
     with pytest.raises(OperatorError, match=r"its label is of type array<string>, which no learner takes"):
-        run(spark, tmp_path, build("split(text, ' ')"))
-    wf = hx.Workflow("w")
-    data = wf.source("data", hx.table(pd.DataFrame({"key": [f"k{n}" for n in range(101)], "x": range(101)})))
-    wf.output(wf.synthesizer("e", data, features=[wf.extractor("x_of", hx.Fields("x"), on=data)], label="key"))
+        run(spark, tmp_path, labelled(words="split(key, ' ')"))
     with pytest.raises(OperatorError, match=r"a text with more than 100 values"):
-        run(spark, tmp_path, wf)
+        run(spark, tmp_path, labelled(many="key"))

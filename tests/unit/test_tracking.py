@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,9 @@ from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender
 from helix_spark.tracking.entry import RunEntry, entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import send, trouble
+
+WITH_MLFLOW = pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
+"""For tests whose couriers import it; that takes seconds."""
 
 
 def scores(factor: float = 2.0, broken: bool = False) -> hx.Workflow:
@@ -306,8 +310,8 @@ def refusing() -> Iterator[str]:
     server.shutdown()
 
 
+@WITH_MLFLOW
 def test_a_server_that_refuses_costs_a_run_nothing_but_a_warning(tmp_path: Path, refusing: str) -> None:
-    pytest.importorskip("mlflow")
     observer = Warned()
     with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(refusing), observer=observer) as helix:
         assert helix.run(scores())["total"] == 6.0
@@ -315,8 +319,8 @@ def test_a_server_that_refuses_costs_a_run_nothing_but_a_warning(tmp_path: Path,
     assert warning.startswith(f"MLflow at {refusing} has no run of iteration 1 of scores: the server refuses us")
 
 
+@WITH_MLFLOW
 def test_a_server_that_is_down_costs_a_run_nothing_but_a_warning(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow")
     observer = Warned()
     place = "http://me:secret@127.0.0.1:9"
     with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(place), observer=observer) as helix:

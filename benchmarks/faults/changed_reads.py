@@ -263,9 +263,9 @@ def _all(
     folder: Path, count: int, tally: Tally, made: Made, when: tuple[Moments, ...], spark: SparkSession | None = None
 ) -> None:
     chosen = [(way, moments) for moments in when for way in WAYS]
-    for index in range(count):
-        way, moments = chosen[index % len(chosen)]
-        wrong = list(_runs(folder / str(index), way, moments, made, spark))
+    for number in tally.rounds(count):
+        way, moments = chosen[(number - 1) % len(chosen)]
+        wrong = list(_runs(folder / str(number), way, moments, made, spark))
         until = f"until {moments[1]}" if moments[1] else "and stays so"
         tally.expect(not wrong, f"{way.name}, from {moments[0]} on, {until}: {'; '.join(wrong)}")
 

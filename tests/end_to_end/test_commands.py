@@ -233,6 +233,7 @@ def test_doctor(first: Folder) -> None:
     assert first.helix("doctor").stdout.splitlines()[0].startswith("ok   python")
 
 
+@pytest.mark.long
 def test_a_job_runs_under_spark_submit(folder: Folder) -> None:
     submit = Path(sys.executable).with_name("spark-submit")
     done = folder.command(

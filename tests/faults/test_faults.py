@@ -27,7 +27,11 @@ SHOWN_BELOW = {
         "a bit flipped in a file of records", "a bit flipped in a checkpoint of the records",
         "a column of the records has another type", "the records, a newest entry", "the records, a entry that is read",
         "the records, a checkpoint", "the records, a pointer", "the records, a checksum file", "the records, a head",
+        "the records, a file of rows", "several files of the records at once",
+        "an entry of the records is emptied while two drivers run",
     ),
+    "test_same_place": ("a catalog whose place is changed",),
+    "test_process_ends": ("Ctrl-C or SIGTERM at a random time",),
     "test_catalog_tables": (
         "a stored table, cut in half", "a stored table, empty", "a stored table, vacuumed",
         "a stored table, another table", "a stored table, log",

@@ -113,9 +113,9 @@ def by_cache(rows: DataFrame) -> DataFrame:
     return rows.withColumn("all", F.lit(rows.count()))
 
 
-WAYS: list[Scanner] = [by_pandas, by_count, by_python, by_caught_error]
+WAYS: list[Scanner] = [by_python, by_caught_error]
 MORE_WAYS: list[Scanner] = [
-    by_mean, by_groups, by_schema, by_quantile, by_pivot, by_all_rows, by_vectors, by_cache,
+    by_pandas, by_count, by_mean, by_groups, by_schema, by_quantile, by_pivot, by_all_rows, by_vectors, by_cache,
 ]
 
 

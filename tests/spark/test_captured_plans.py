@@ -27,6 +27,8 @@ from captured_programs.identities import captured
 
 pytestmark = pytest.mark.spark
 PROGRAMS = programs()
+SHORT = set(list(PROGRAMS)[::4])
+"""A quarter of each kind: that all build what they built before is a matter of tests/unit/test_captured_programs.py."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,9 @@ def compared(name: str, spark: SparkSession, tables: Mapping[str, DataFrame]) ->
     return Compared(run, called)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in PROGRAMS
+])
 def test_captured_is_called(compared: Compared) -> None:
     # Of five in six Spark says that it would compute the same, whatever the rows are.
     if not compared.run.sameSemantics(compared.called):

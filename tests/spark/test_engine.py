@@ -121,7 +121,9 @@ def test_what_an_extractor_does_to_a_value_or_a_model_is_its_own_affair(spark: S
 @pytest.mark.parametrize(
     ("edit", "touched", "must_not"),
     [
-        ({"digits": 3}, {"accuracy"}, {"model", "predictions", "examples", "bucket.fit"}),
+        pytest.param(
+            {"digits": 3}, {"accuracy"}, {"model", "predictions", "examples", "bucket.fit"}, marks=pytest.mark.long
+        ),
         ({"reg": 0.01}, {"model", "predictions", "accuracy", "weights"}, {"rows", "bucket.fit", "examples"}),
         ({"bins": 3}, {"bucket.fit", "bucket", *FEATURES}, {"sex_is.fit", "work_is.fit"}),
         pytest.param(

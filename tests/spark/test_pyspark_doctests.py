@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.doctests import outcomes, summary
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 
 
 def test_grouped_tables_as_documented(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -280,9 +281,8 @@ def endless_folders(shared: Shared) -> None:
     folder = shared.catalog / "tables" / ("f" * 64) / ("a" * 32)
     folder.mkdir(parents=True)
     (folder / "loop").symlink_to(folder)
-    subprocess.run(
-        ["sh", "-c", "i=0; while [ $i -lt 1500 ]; do mkdir d; cd -P d; i=$((i+1)); done"], cwd=folder, check=True,
-    )
+    nest = "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')"
+    subprocess.run([sys.executable, "-c", nest], cwd=folder, check=True)
 
 
 @hostile(LINKS, "a marker that is a pipe", usable=False, short=True)

@@ -54,14 +54,15 @@ def parsed(path: Path) -> ast.Module:
 @cache
 def imported(path: Path) -> Sequence[tuple[str, int, bool]]:
     """(module, line, only for the type checker) of each import in a file, those inside functions included."""
-    tree = parsed(path)
+    nodes = list(ast.walk(parsed(path)))
     checked = {
         id(child)
-        for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for node in nodes
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for statement in node.body for child in ast.walk(statement)
     }
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             found += [(f"{node.module}.{alias.name}", node.lineno, id(node) in checked) for alias in node.names]

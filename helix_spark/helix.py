@@ -32,7 +32,6 @@ from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.recorded import RecordedIteration, RecordedIterations
-from helix_spark.iteration.results_in_memory import find_result
 from helix_spark.iteration.run import Run, through
 from helix_spark.iteration.standing_warnings import StandingWarnings
 from helix_spark.iteration.steps import LOOKING, SHOWING, answered
@@ -246,7 +245,7 @@ class Helix:
                 remedy='such as helix.iteration(3), or helix.iteration("census", 3)',
             )
         record = find_iteration(self.catalog, workflow, number)
-        return RecordedIteration(record, self.catalog, partial(find_result, self._tools()))
+        return RecordedIteration(record, self.catalog, self._tools().find_result)
 
     def compare(
         self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None

@@ -23,8 +23,8 @@ from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.iteration.audit_process import AuditProcess, Job
 from helix_spark.iteration.auditor import Auditor
+from helix_spark.past.finding import last_ended
 from helix_spark.past.states import proofs_of
-from helix_spark.program.begun_run import run_before
 from helix_spark.program.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.program.recorded_answers import RecordedAnswers
@@ -163,7 +163,7 @@ class AuditedScript:
 def audit_when_idle(auditor: Auditor[AuditedScript], turn: int, script: AuditedScript, place: CommandSettings) -> None:
     """Have the unproven answers of a script's last run audited in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
-    last, record = run_before(catalog, script.name), RecordedAnswers(catalog, script.name)
+    last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)
     seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)
     unproven = [

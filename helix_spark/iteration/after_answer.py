@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from helix_spark.catalog.records import FileRecord, Status
+from helix_spark.catalog.records import FileRecord
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.errors import CatalogError, OvertakenError, SetupError, told_of
+from helix_spark.errors import CatalogError, SetupError
 from helix_spark.iteration import node_records, recording
 from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
 from helix_spark.iteration.measured_on import measured
-from helix_spark.iteration.output_tables import tables_elsewhere
+from helix_spark.iteration.recorded_outputs import tables_elsewhere
 from helix_spark.iteration.run import Run, RunStep, through
 from helix_spark.iteration.tracker import Finished, tell
 from helix_spark.past.edit_message import edit_message
@@ -22,34 +22,31 @@ from helix_spark.past.table_preview import TablePreview
 
 def forget_void(run: Run) -> Run:
     """Drop from memory what is made of data that changed meanwhile."""
-    for name in run.retention.storable.void:
+    for name in run.results.void:
         run.tools.memory.drop(run.plan[name].signature)
     return run
 
 
 def record(run: Run) -> Run:
     """The answer or the failure is on record, and what it took to get there."""
-    status, error = _ending(run)
+    status, error = recording.ending_of(run.outcome.failure)
     tables = _tables(run) if status == "done" else {}
-    void, view = run.retention.storable.void, run.view
+    void, view = run.results.void, run.view
     nodes = tuple(node_records.node_records(run, void))
     edit = edit_message(view.last, view.nodes, run.whole.parameters, nodes)
     ended = run.provenance.stamped(replace(
         run.record, status=status, seconds=run.seconds, outputs=recording.outputs_json(run.outputs),
         plan=recording.with_ending(run.record.plan, edit, tables, measured(run)),
-        error="\n".join(filter(None, (error, *run.retention.storable.changes))),
+        error="\n".join(filter(None, (error, *run.results.changes.values()))),
         start_seconds=run.start_seconds or None,
     ))
     cards = _cards(run) if status != "interrupted" else {}
-    texts = (run.provenance.file_record(), *(one.record(name) for name, one in tables.items()), *cards.values())
-    for file in texts:
-        if file is not None:
-            run.tools.catalog.keep_file(file)
     influences = told_influences(run) if status != "interrupted" else {}
     run.tools.catalog.answers.append(run.answered.records(run.record.number, void, node_records.uncertain(run)))
     results = node_records.result_records(run, influences, cards)
     learnt = [one for one in (*results, *node_records.found_by_plan(run)) if one.node not in void]
-    run.tools.catalog.append_iteration(ended, nodes, learnt)
+    texts = (run.provenance.file_record(), *(one.record(name) for name, one in tables.items()), *cards.values())
+    recording.record_end(run.tools.catalog, ended, nodes, learnt, texts)
     return replace(run, record=ended, node_records=nodes, tables=tables)
 
 
@@ -59,8 +56,8 @@ def keep(run: Run) -> Run:
     if _interrupted(run):
         return run
     if run.outcome.failure is not None:
-        plan = replace(run.plan, evict={})
-        return replace(run, kept=run.retention.store(plan))
+        planned = frozenset(node.signature for node in run.plan.nodes if node.keep)
+        return replace(run, kept=run.retention.keep_planned(planned))
     return replace(run, kept=run.retention.keep())
 
 
@@ -68,7 +65,7 @@ def note_sizes(run: Run) -> Run:
     """Record what storing taught of results."""
     if run.outcome.failure is None:
         with _spark_may_end(run, "what some tables hold is not known, and no later result is compared with them"):
-            run.retention.writer.look_at_pins(node_records.told_by_content(run))
+            run.results.look_at_pins(node_records.told_by_content(run))
     run.tools.catalog.append_results(node_records.size_records(run, run.kept.sizes))
     return run
 
@@ -76,7 +73,7 @@ def note_sizes(run: Run) -> Run:
 def note_late(run: Run) -> Run:
     """Record what code did in Spark's workers while results were stored."""
     late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome)
-    told = late - run.retention.storable.void
+    told = late - run.results.void
     if told:
         run.tools.catalog.append_results(node_records.late_records(run, told))
     return run
@@ -146,7 +143,7 @@ def _tables(run: Run) -> dict[str, TablePreview]:
     with _spark_may_end(run, "the first rows of some outputs are not known"):
         for name, table in tables_elsewhere(run):
             found[name] = table
-    spoiled = run.retention.storable.spoiled | run.retention.storable.void
+    spoiled = run.results.spoiled | run.results.void
     return {
         name: table for name, table in found.items() if name in run.tables or run.plan[name].name not in spoiled
     }
@@ -171,14 +168,3 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
 def _interrupted(run: Run) -> bool:
     """By a person, who wants an end to it."""
     return isinstance(run.outcome.failure, KeyboardInterrupt)
-
-
-def _ending(run: Run) -> tuple[Status, str]:
-    """How the run ended, and why if not well."""
-    failure = run.outcome.failure
-    if failure is None:
-        return "done", ""
-    # A path that is no text, say, must not keep the end from being recorded.
-    told = told_of(failure).encode(errors="backslashreplace").decode()
-    ended_by_somebody = _interrupted(run) or isinstance(failure, OvertakenError)
-    return ("interrupted" if ended_by_somebody else "failed"), told

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from helix_spark.capture.column_checks import check_columns_exist
 from helix_spark.catalog.view import why_missing
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.recording import begun
+from helix_spark.iteration.recording import plan_summary, start_iteration
 from helix_spark.iteration.run import Run
 from helix_spark.planner.problem import State
 
@@ -60,10 +62,20 @@ def end_missing(run: Run) -> Run:
 
 def begin(run: Run) -> Run:
     """The iteration is on record as running, and people are told of its plan."""
-    tools = run.tools
+    tools, plan = run.tools, run.plan
     run.leased.take(run.id)
-    tools.memory.next_version(node.signature for node in run.plan.nodes)
-    run = replace(run, before=run.view.last, record=tools.catalog.start_iteration(begun(run)))
+    tools.memory.next_version(node.signature for node in plan.nodes)
+    record = start_iteration(
+        tools.catalog, run.id, plan.workflow, plan.iteration, time.time(), run.message, plan.parameters,
+        {**plan_summary(plan), "metrics": _declared_metrics(run)},
+    )
+    run = replace(run, before=run.view.last, record=record)
     tools.observer.planned(run.numbered)
-    tools.standing.tell(run.plan, tools.observer.warning)
+    tools.standing.tell(plan, tools.observer.warning)
     return run
+
+
+def _declared_metrics(run: Run) -> list[Mapping[str, Any]]:
+    """Return what the author says of numbers among the outputs."""
+    declared = (one for node in run.whole.nodes for one in node.wishes.metrics)
+    return [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared]

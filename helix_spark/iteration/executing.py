@@ -10,10 +10,10 @@ from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
 from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import CatalogError, NotStoredError
+from helix_spark.iteration.answer_steps import hold_in_memory
 from helix_spark.iteration.cut_off import worth_comparing
 from helix_spark.iteration.data_read import DataRead
 from helix_spark.iteration.deciding import plan_again
-from helix_spark.iteration.results_in_memory import hold_in_memory
 from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never

@@ -3,7 +3,8 @@ be asked for again. No Spark, nothing is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.catalog.records import ArtifactRecord
@@ -15,7 +16,6 @@ from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.known_node import kept_for
 from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
 from helix_spark.planner.prospects import Version, scenarios
-from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
 
 
@@ -38,7 +38,7 @@ class Foresight:
 
 def foresee(
     nodes: Sequence[NodeCosts], random: Collection[str], records: RecordsRead, *, writer: str = "",
-    one_run: bool | None = None,
+    one_run: bool | None = None, line: Callable[[str], str] = str,
 ) -> Foresight:
     """From the current version and the past.
 
@@ -47,15 +47,23 @@ def foresee(
         random: names of those whose signature is new in each run, edited or not.
         writer: the process that asks.
         one_run: whether it is for one run alone; None if nobody can say.
+        line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
     past = [iteration for iteration in records.view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
     kinds = {node.name: node.kind for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
     previous, best = earlier[-1] if earlier else None, _best(earlier)
-    found = forecast(
-        kinds, edits(versions, kinds), best=best.record.number if best else None,
-        previous=previous.record.number if previous else None,
+    lines = defaultdict[str, set[str]](set)
+    for name in kinds:
+        lines[line(name)].add(name)
+    history = [replace(one, hit=frozenset(map(line, one.hit))) for one in edits(versions, kinds)]
+    found = (
+        replace(one, hit=frozenset[str]().union(*(lines[hit] for hit in one.hit)))
+        for one in forecast(
+            {line(name): kind for name, kind in kinds.items()}, history, best=best.record.number if best else None,
+            previous=previous.record.number if previous else None,
+        )
     )
     again = {one.record.number: _version(one, nodes, records) for one in (previous, best) if one is not None}
     had = [one.record for one in records.view.past]
@@ -94,7 +102,7 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
 
 
 def others_among(
-    live: Collection[ArtifactRecord], situation: Situation, records: RecordsRead
+    live: Collection[ArtifactRecord], current: Collection[str], lineage: Lineage, records: RecordsRead
 ) -> tuple[OtherArtifact, ...]:
     """Return the stored results that no node of the current version has.
 
@@ -103,11 +111,12 @@ def others_among(
 
     Args:
         live: everything that is stored, insisted on as in the records.
+        current: signatures of the current version.
+        lineage: see `past_lineage`.
         records: as the plan saw them.
     """
     view = records.view
     stored = {record.signature for record in live}
-    current = {one.signature for one in situation.nodes}
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}
     for record in live:
@@ -123,7 +132,7 @@ def others_among(
     return tuple(
         OtherArtifact(
             record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
-            record.recompute_seconds, age(record), seconds_again(situation.lineage, record.signature, stored),
+            record.recompute_seconds, age(record), seconds_again(lineage, record.signature, stored),
             kept_for=kept_for(record, view.workflow), fixed=record.fixed,
         )
         for record in live if record.signature not in current
@@ -161,10 +170,15 @@ def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: Records
     known = today.get(node.name) or _as_absent(node)
     return replace(
         known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
-        compute_seconds=known.compute_seconds if seconds is None else seconds, stored=artifact is not None,
+        compute_seconds=known.compute_seconds if seconds is None else seconds,
+        stored=artifact is not None or node.kind in _RECORDED_KINDS,
         load_seconds=known.load_seconds if artifact is None else records.load_seconds(artifact),
         bytes=known.bytes if artifact is None else artifact.bytes,
     )
+
+
+_RECORDED_KINDS = ("answer", "write")
+"""Of questions of programs whose answers are recorded, which takes no room."""
 
 
 def _as_absent(node: PastNode) -> NodeCosts:

@@ -11,9 +11,8 @@ from helix_spark.catalog.view import why_missing
 from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
-from helix_spark.iteration.calibration import calibrated_writes
 from helix_spark.iteration.fit_records import influence_of
-from helix_spark.iteration.records_read import RecordsRead
+from helix_spark.iteration.records_read import RecordsRead, calibrated_writes
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.signature.difference import parts_from_json
 from helix_spark.signature.node_description import Description

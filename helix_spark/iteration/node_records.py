@@ -14,8 +14,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
-from helix_spark.iteration.node_run import NodeRun
-from helix_spark.iteration.run import Run
+from helix_spark.iteration.run import NodeRun, Run
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.functions.source import text_of
 from helix_spark.signature.parts import Part, digest
@@ -148,13 +147,13 @@ def _read_seconds(result: NodeResult | None) -> float | None:
 
 def told_by_content(run: Run) -> list[str]:
     """Names of the nodes that were computed, and may stand for a later result that holds the same."""
-    doubtful = uncertain(run) | run.retention.storable.void
+    doubtful = uncertain(run) | run.results.void
     return [one.name for one in run.nodes if one.computed and one.name not in doubtful and not one.planned.random]
 
 
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
     """Return what storing results taught of them: physical bytes, by node name, and digests of what they hold."""
-    contents = run.retention.writer.contents
+    contents = run.results.contents
     return [
         _learnt(run, node.name, bytes=sizes.get(node.name), content=contents.get(node.name))
         for node in run.dag.nodes if node.name in sizes or node.name in contents

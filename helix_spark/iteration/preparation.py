@@ -15,7 +15,6 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.iteration.auditable_results import without_unverified
-from helix_spark.iteration.calibration import calibrated_loads, sampled
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.iteration.known_nodes import known_nodes
@@ -23,7 +22,7 @@ from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.iteration.on_record import OnRecord
 from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.iteration.recorded_outputs import recorded_outputs
-from helix_spark.iteration.records_read import RecordsRead
+from helix_spark.iteration.records_read import RecordsRead, calibrated_loads, sampled
 from helix_spark.iteration.run import Run
 from helix_spark.past.metrics import metrics_of
 from helix_spark.planner.planned_features import planned_left_out
@@ -123,7 +122,9 @@ def _with_others(situation: Situation, records: RecordsRead) -> Situation:
     all of it is kept."""
     if situation.budget is not None:
         situation = replace(situation, lineage=past_lineage(planning_problem(situation).nodes, records))
-    return replace(situation, others=others_among(records.view.artifacts.values(), situation, records))
+    current = {one.signature for one in situation.nodes}
+    live = records.view.artifacts.values()
+    return replace(situation, others=others_among(live, current, situation.lineage, records))
 
 
 def _foreseen(situation: Situation, records: RecordsRead, one_run: bool | None) -> Situation:

@@ -1,42 +1,77 @@
-"""From a run to the record of its iteration: its plan, its outputs, and what is to be said of them."""
+"""The record of an iteration, whichever front runs it: that it runs, what its plan expected, how it ended."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.places.json_text import is_too_deep
-from helix_spark.catalog.records import LARGEST_VALUE, IterationRecord
-from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
-from helix_spark.errors import HelixError, nearest
+from helix_spark.catalog.records import (
+    LARGEST_VALUE,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+    Status,
+)
+from helix_spark.errors import OvertakenError, told_of
 from helix_spark.iteration.provenance import versions_json
-from helix_spark.iteration.recorded_outputs import outputs_on_record
-from helix_spark.iteration.run import Run
-from helix_spark.past.metrics import flattened
-from helix_spark.past.states import blamed
 from helix_spark.past.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import left_out_json
-from helix_spark.planner.problem import State
-from helix_spark.visible_text import named
-
-_MOST_NAMES = 6
 
 
-def begun(run: Run) -> IterationRecord:
-    """The record of an iteration that starts now."""
-    plan = run.plan
-    return IterationRecord(
-        run=run.id, workflow=plan.workflow, number=plan.iteration, status="running", started=time.time(),
-        message=run.message, parameters=json.dumps(dict(plan.parameters)),
-        plan=json.dumps({**plan_summary(plan), **_said_of_metrics(run)}),
-        versions=versions_json(),
+def start_iteration(
+    catalog: Catalog, run: str, workflow: str, number: int, started: float, message: str,
+    parameters: Mapping[str, Any], plan: Mapping[str, Any] = MappingProxyType({}),
+) -> IterationRecord:
+    """Record that an iteration runs; return its record, with the number that it has.
+
+    Args:
+        number: that it is expected to have.
+        started: Unix seconds.
+        plan: what the plan expects, see `plan_summary`.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    return catalog.start_iteration(IterationRecord(
+        run=run, workflow=workflow, number=number, status="running", started=started, message=message,
+        parameters=json.dumps(dict(parameters)), plan=json.dumps(dict(plan)), versions=versions_json(),
         writer=writer(),
-    )
+    ))
+
+
+def ending_of(error: BaseException | None) -> tuple[Status, str]:
+    """Return how a run ended, and the error as it is recorded; empty where it ended well.
+
+    >>> ending_of(None), ending_of(KeyboardInterrupt()), ending_of(ValueError("no \\udcff.csv"))
+    (('done', ''), ('interrupted', 'by Ctrl-C'), ('failed', 'ValueError: no \\\\udcff.csv'))
+    """
+    if error is None:
+        return "done", ""
+    # A path that is no text, say, must not keep the end from being recorded.
+    text = told_of(error).encode(errors="backslashreplace").decode()
+    return ("interrupted" if isinstance(error, KeyboardInterrupt | OvertakenError) else "failed"), text
+
+
+def record_end(
+    catalog: Catalog, ended: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
+    texts: Iterable[FileRecord | None],
+) -> None:
+    """Record the end of an iteration, with its nodes, what it taught of results, and the texts that these refer to.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    for text in texts:
+        if text is not None:
+            catalog.keep_file(text)
+    catalog.append_iteration(ended, nodes, results)
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -44,14 +79,6 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
     return {
         **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan),
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
-    }
-
-
-def _said_of_metrics(run: Run) -> dict[str, Any]:
-    """Return what the author says of numbers among the outputs."""
-    declared = [one for node in run.whole.nodes for one in node.wishes.metrics]
-    return {
-        "metrics": [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared],
     }
 
 
@@ -66,53 +93,6 @@ def with_ending(
     digests = {name: table.record(name).digest for name, table in tables.items()}
     more = {"edit": edit, "tables": digests, **measured}
     return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
-
-
-def not_reached(run: Run) -> str:
-    """Return what a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
-    plan, outcome = run.plan, run.outcome
-    wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
-    left = [name for name in wanted if name not in outcome.results]
-    failed = blamed(str(outcome.failure), left)
-    names = [name for name in left if name != failed]
-    if not names or not isinstance(outcome.failure, HelixError):
-        return ""
-    had = f"{len(wanted) - len(left)} of {len(wanted)} nodes were had"
-    return f"not reached: {named(names, _MOST_NAMES)}; {had}"
-
-
-def unmeasured(run: Run) -> Iterator[str]:
-    """Metrics that something is said of, and that the outputs do not have, in sentences."""
-    found = flattened(run.outputs)
-    for node in run.whole.nodes:
-        names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
-        for one in node.wishes.metrics:
-            if node.name in run.outputs and one.name not in found:
-                exists = nearest(one.name, names) if names else "it has no numbers"
-                yield f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
-
-
-def described_outputs(run: Run) -> dict[str, Any]:
-    """Outputs by the author's names, as before equal nodes were merged: values as they are, tables and models as a
-    short description."""
-    told = dict(outputs_on_record(run))
-    return {
-        name: told[name] if name in told else _described(name, run) for name in run.whole.outputs
-        if name in told or run.plan[name].name in run.outcome.results
-    }
-
-
-def _described(name: str, run: Run) -> Any:
-    canonical = run.plan[name].name
-    match run.outcome.results[canonical]:
-        case ValueResult() as value:
-            return value.copy()
-        case TableResult() as table:
-            rows = len(table.arrow()) if table.collected else run.outcome.rows.get(canonical)
-            return {"table": name, "rows": rows}
-        case ModelResult(model=model):
-            return {"model": type(model).__name__}
-    return None
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.iteration.retention import Retention, WrittenResults
+from helix_spark.planner.known_node import KnownNode
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
 from helix_spark.workflow.workflow import Workflow
 
@@ -13,19 +17,18 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from helix_spark.catalog.leases.leases import RunLeases
-    from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+    from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
-    from helix_spark.dag.node import Dag
+    from helix_spark.dag.node import Dag, Node
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.chance_in_plans import Chance
+    from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.iteration.answered_before import AnsweredBefore
-    from helix_spark.iteration.node_run import NodeRun
     from helix_spark.iteration.provenance import Provenance
     from helix_spark.iteration.records_read import RecordsRead
-    from helix_spark.iteration.retention import Retention
     from helix_spark.iteration.tools import Tools
+    from helix_spark.iteration.workflow_results import WorkflowResults
     from helix_spark.past.table_preview import TablePreview
-    from helix_spark.planner.plan import Plan
     from helix_spark.signature.node_description import Description
 
 
@@ -40,34 +43,39 @@ NOT_YET: Any = _NotYet()
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenResults:
-    """Physical bytes by node, of what a run wrote.
+class NodeRun:
+    """What a run knew, planned and did of one node.
 
     Attributes:
-        stored: of what is there.
-        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
+        known: when it was planned.
+        planned: what was to happen to it.
+        result: None where it was not had.
+        seconds: that it took, measured or attributed; None where it did not run.
+        warm_seconds: the same without what a young JVM takes longer.
+        load_seconds: of a load that had a step of its own.
+        started: `time.perf_counter()` at its begin.
     """
 
-    stored: Mapping[str, int] = field(default_factory=dict)
-    gone: Mapping[str, int] = field(default_factory=dict)
+    known: KnownNode
+    planned: PlannedNode
+    result: NodeResult | None = None
+    seconds: float | None = None
+    warm_seconds: float | None = None
+    load_seconds: float | None = None
+    started: float | None = None
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """All that was learnt of sizes."""
-        return {**self.gone, **self.stored}
+    def node(self) -> Node:
+        return self.known.node
 
-    def then(self, more: WrittenResults, evicted: Collection[str]) -> WrittenResults:
-        """Return all that was written once more was.
+    @property
+    def name(self) -> str:
+        return self.known.name
 
-        Args:
-            evicted: names of what was stored and is not any more.
-
-        >>> WrittenResults({"a": 1, "b": 2}).then(WrittenResults({"c": 3}, {"d": 4}), ["b"])
-        WrittenResults(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
-        """
-        stays = {name: size for name, size in self.stored.items() if name not in evicted}
-        gone = {name: size for name, size in self.sizes.items() if name not in stays}
-        return WrittenResults({**stays, **more.stored}, {**gone, **more.gone})
+    @property
+    def computed(self) -> bool:
+        """True if the plan computes this node."""
+        return self.planned.state is State.COMPUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,8 @@ class Run:
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         nodes: one row a node: what was known of it, planned, and became of it.
         chance: which results may differ each time, and why.
-        retention: what the run keeps.
+        results: what can be stored of what it came to.
+        retention: what the run keeps of these.
         outputs: as they are recorded, by the author's names; none after a failure.
         tables: the output tables of which rows are known, by the author's names.
         behind: gives physical bytes by node once all is stored.
@@ -149,6 +158,7 @@ class Run:
     start_seconds: float = 0.0
     nodes: tuple[NodeRun, ...] = ()
     chance: Chance = NOT_YET
+    results: WorkflowResults = NOT_YET
     retention: Retention = NOT_YET
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
@@ -166,10 +176,6 @@ class Run:
     def numbered(self) -> Plan:
         """The plan, with the number that the iteration has on record."""
         return replace(self.plan, iteration=self.record.number)
-
-    def is_own(self, stored: ArtifactRecord) -> bool:
-        """Return whether a stored result is of this run, and not another driver's that came first."""
-        return (stored.workflow, stored.iteration) == (self.plan.workflow, self.record.number)
 
     @property
     def stored(self) -> dict[str, int]:

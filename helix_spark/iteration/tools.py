@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.iteration.auditor import Auditor
 from helix_spark.iteration.standing_warnings import StandingWarnings
@@ -54,3 +56,11 @@ class Tools:
         """Signatures of the results in memory that may be reused. What is held alone has nothing to be compared with:
         where all is verified first, it is computed anew."""
         return frozenset() if self.auditor.when == "before reuse" else frozenset(self.memory.held)
+
+    def find_result(self, signature: str) -> NodeResult | None:
+        """Return a result from memory or the catalog, checked as all that a run loads; None where neither has it."""
+        held = self.memory.get(signature)
+        if held is not None:
+            return held
+        record = self.catalog.artifact(signature)
+        return None if record is None else load(record, self.catalog, self.sessions)

@@ -1,4 +1,4 @@
-"""Finding an iteration by its number."""
+"""Finding an iteration: by its number, or the last one that has ended."""
 
 from __future__ import annotations
 
@@ -40,3 +40,13 @@ def find_iteration(records: IterationsReader, workflow: str | None, number: int)
         newest = f"the newest is {numbers[0]}" if numbers else "there is none yet"
         raise ParameterError(f"there is no iteration {number}", exists=newest, remedy="`helix log` lists them")
     return found[0]
+
+
+def last_ended(records: IterationsReader, workflow: str) -> IterationRecord | None:
+    """Return the last run of a workflow, or of a program, that has ended: others may run side by side. None if none of
+    the newest has."""
+    ended = (one for one in records.iterations(workflow, _LOOK_BACK) if one.status not in ("running", "died"))
+    return next(ended, None)
+
+
+_LOOK_BACK = 10

@@ -39,7 +39,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         nodes=tuple(_planned(one, dag, decision, why[one.name]) for one in situation.nodes),
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
         budget=situation.budget,
-        used=situation.used, evict=_evictions(decision),
+        used=situation.used, evict=decision.evictions,
         run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
@@ -87,27 +87,6 @@ def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
         return node.compute_needs_spark and solution.state(node.name) is State.COMPUTE
 
     return any(map(needs, problem.nodes))
-
-
-def replan_storage(plan: Plan, situation: Situation, policy: Policy, solution: Solution) -> Plan:
-    """The same plan with storage decided once more, now that the run's costs are known; with that decision's
-    certificate."""
-    decision = policy.decide(planning_problem(situation, done=solution))
-    nodes = tuple(
-        replace(
-            node, keep=node.signature in decision.keep,
-            storage_reason=decision.reasons.get(node.signature, ""),
-            bytes=int(situation[node.name].costs.bytes.amount),
-            compute_seconds=situation[node.name].costs.compute.amount,
-        )
-        for node in plan.nodes
-    )
-    return replace(plan, nodes=nodes, evict=_evictions(decision), certificate=decision.certificate)
-
-
-def _evictions(decision: Decision) -> dict[str, str]:
-    """Return why stored results are to go, by signature."""
-    return {signature: decision.reasons.get(signature, "evicted") for signature in sorted(decision.evict)}
 
 
 def _costs(one: KnownNode, dag: Dag) -> NodeCosts:

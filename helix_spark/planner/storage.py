@@ -191,6 +191,11 @@ class Decision:
     certificate: Certificate
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def evictions(self) -> dict[str, str]:
+        """Why stored results are to go, by signature."""
+        return {signature: self.reasons.get(signature, "evicted") for signature in sorted(self.evict)}
+
 
 class Policy(Protocol):
     """Decides states and storage. Equal problems get equal answers."""

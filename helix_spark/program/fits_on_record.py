@@ -12,7 +12,6 @@ from helix_spark.catalog.records import FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.errors import HelixError
-from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
 from helix_spark.program.questions import handle_of, ml_command, stage_class
@@ -34,20 +33,8 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
     Raises:
         CatalogError: the catalog cannot be written.
     """
-    found = []
-    for row, card in _cards(rows, program):
-        program.catalog.keep_file(card)
-        question = row.asked.question
-        found.append(ResultRecord(
-            question.identity, question.identity, program.name, row.name[:LONGEST_NAME], "learner", number,
-            compute_seconds=row.asked.seconds, trained=card.digest,
-        ))
-    return found
-
-
-def _cards(rows: Sequence[QuestionRow], program: PlainProgram) -> list[tuple[QuestionRow, FileRecord]]:
     assert program.answerer is not None
-    fits = [row for row in rows if _may_have_one(row.asked)]
+    fits = [row for row in rows if row.asked.fresh and row.asked.answer and is_fit(row.asked.question.what)]
     known = program.catalog.results((), [row.asked.question.identity for row in fits]).measured if fits else {}
     new = [
         row for row in fits
@@ -55,16 +42,21 @@ def _cards(rows: Sequence[QuestionRow], program: PlainProgram) -> list[tuple[Que
     ][-MOST_FITS:]
     made = _Made(program.answerer.served)
     try:
-        found = beside(made, lambda: [(row, made.card(row)) for row in new]) if new else []
+        cards = beside(made, lambda: [(row, made.card(row)) for row in new]) if new else []
     except (HelixError, rpc_error()) as error:
         why = error.what if isinstance(error, HelixError) else server_message(error)
         program.tell(f"what fits gave is not known: {why}")
         return []
-    return [(row, card) for row, card in found if card is not None]
-
-
-def _may_have_one(asked: AnsweredQuestion) -> bool:
-    return asked.fresh and bool(asked.answer) and is_fit(asked.question.what)
+    found = []
+    for row, card in cards:
+        if card is not None:
+            program.catalog.keep_file(card)
+            identity = row.asked.question.identity
+            found.append(ResultRecord(
+                identity, identity, program.name, row.name[:LONGEST_NAME], "learner", number,
+                compute_seconds=row.asked.seconds, trained=card.digest,
+            ))
+    return found
 
 
 @dataclass(slots=True)

@@ -8,8 +8,9 @@ import os
 import platform
 import threading
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.questions import FunctionCode, Signer, code_of
-from helix_spark.program.recorded_answers import RecordedAnswers, Unread
+from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.program.session_state import SessionState
 from helix_spark.program.watched_functions import WatchedFunctions
@@ -64,7 +65,7 @@ class PlainProgram:
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
         message: what its author says of the run.
-        begun: its iteration; see `begun_run`.
+        begun: its iteration; see `begun_iteration`.
         on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
     """
@@ -91,6 +92,7 @@ class PlainProgram:
     home: Birthplace = field(default_factory=Birthplace)
     on_need: Callable[[NeedsClassic], None] = lambda _: None
     watched: WatchedFunctions | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _session: Any = None
     _master: str = ""
     _launched_with: dict[str, str] | None = None
@@ -158,7 +160,7 @@ class PlainProgram:
         user = "" if address else _user()
         signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
-        record = Unread(self.record) if self.mode == "audit" else self.record
+        record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
             signer, record, self.server, _own_settings(options), self.tell, self.rerun_effects, self.mode,
             self.live if self.mode == "run" else None, asked, self.following,
@@ -190,6 +192,28 @@ class PlainProgram:
         if remote and not elsewhere:
             given.setdefault("spark.master", remote)
         return given, remote if elsewhere else ""
+
+    def begun_iteration(self) -> IterationRecord:
+        """Return the iteration of this run, which has a lease of its name: recorded once Spark is waited for, so that
+        others can look on, and at the run's end at the latest. Any thread may call this.
+
+        Raises:
+            CatalogError: the catalog cannot be written.
+        """
+        from helix_spark.iteration.recording import start_iteration
+
+        with self._lock:
+            if self.begun is None:
+                run, started = uuid.uuid4().hex, time.time() - (time.perf_counter() - self.began)
+                given = {"arguments": list(self.arguments)} if self.arguments else {}
+                self.catalog.make()
+                self.catalog.leases.take(run)
+                try:
+                    self.begun = start_iteration(self.catalog, run, self.name, 1, started, self.message, given)
+                except BaseException:
+                    self.catalog.leases.release(run)
+                    raise
+            return self.begun
 
     def close(self) -> None:
         """End what was started for it."""

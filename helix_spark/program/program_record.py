@@ -15,16 +15,16 @@ from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import AnswerRecord, ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.errors import Location, OvertakenError, ServerEndedError, told_of
+from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
+from helix_spark.errors import Location, ServerEndedError
 from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.recording import with_ending
+from helix_spark.iteration.recording import ending_of, record_end, with_ending
 from helix_spark.past.edit_message import edit_message
+from helix_spark.past.finding import last_ended
 from helix_spark.past.shown import titled
 from helix_spark.past.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
 from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import AnsweredQuestion
-from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
@@ -51,17 +51,20 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         return None
     seconds = time.perf_counter() - program.began
     catalog = program.catalog
-    last, before = run_before(catalog, program.name), parts_before(program)
-    begun = begun_run(program)
+    last, before = last_ended(catalog, program.name), parts_before(program)
+    begun = program.begun_iteration()
     try:
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
         values = _evaluated(rows, record)
         _record_answers(answerer.asked, rows, program, begun.number)
+        status, text = ending_of(None if _is_exit(error) else error)
         ended = provenance.stamped(replace(
-            begun, seconds=seconds, status=_status(error),
-            outputs=json.dumps({row.name: values[row.name] for row in rows if row.name in values and _is_metric(row)}),
-            error="" if error is None or _is_exit(error) else told_of(error)[:10_000],
+            begun, seconds=seconds, status=status, error=text[:10_000],
+            outputs=json.dumps({
+                row.name: values[row.name] for row in rows
+                if row.name in values and is_metric(row.asked.question, row.asked.caller)
+            }),
             start_seconds=program.server.start_seconds or None if program.server is not None else None,
         ))
         if ended.status == "interrupted":  # at once: whoever interrupted it may not wait for what follows
@@ -69,13 +72,12 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
         to_keep = not isinstance(error, KeyboardInterrupt)
         kept = _keep_results(rows, program, begun.number) if to_keep else {}
-        if (file := provenance.file_record()) is not None:
-            catalog.keep_file(file)
         reasons = reasons_of(rows, before, record)
-        nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.asked.question.identity)) for row in rows]
+        nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.name)) for row in rows]
         edit = _edit(last, program, ended, nodes)
         ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
-        catalog.append_iteration(ended, nodes, keep_cards(rows, program, ended.number) if to_keep else ())
+        cards = keep_cards(rows, program, ended.number) if to_keep else ()
+        record_end(catalog, ended, nodes, cards, [provenance.file_record()])
         catalog.sync()
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
@@ -83,8 +85,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     return ended
 
 
-def _keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, ArtifactRecord]:
-    """Store what is worth keeping of a run, as far as its server still runs; return what was stored, by identity."""
+def _keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, int]:
+    """Store what is worth keeping of a run, as far as its server still runs; return its bytes, by name."""
     assert program.answerer is not None
     program.answerer.served.is_over = True
     try:
@@ -118,7 +120,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     if not any(one.fresh for one in asked):
         return
     assert program.answerer is not None
-    number = begun_run(program).number
+    number = program.begun_iteration().number
     rows = rows_of(asked, program.answerer.served.tables)
     _record_answers(asked, rows, program, number)
     keep_results(rows, program, number)
@@ -126,13 +128,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     program.catalog.sync()
 
 
-def _status(error: BaseException | None) -> Any:
-    if error is None or _is_exit(error):
-        return "done"
-    return "interrupted" if isinstance(error, KeyboardInterrupt | OvertakenError) else "failed"
-
-
-def _is_exit(error: BaseException) -> bool:
+def _is_exit(error: BaseException | None) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
@@ -170,7 +166,7 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
 
 
 def _node(
-    row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str, stored: ArtifactRecord | None,
+    row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str, stored: int | None,
 ) -> NodeRecord:
     asked, question = row.asked, row.asked.question
     assert program.record is not None
@@ -181,14 +177,14 @@ def _node(
         state="compute" if asked.fresh else "load", reason=reason, declared=question.identity,
         signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
         seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
-        bytes=None if stored is None else stored.bytes, stored=not asked.fresh or stored is not None,
+        bytes=stored, stored=not asked.fresh or stored is not None,
         output=question.sort == "rows", started=max(0.0, asked.started - program.began),
     )
 
 
 def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
     """Return what the lines of the program's last iteration were made of, by name."""
-    last = run_before(program.catalog, program.name)
+    last = last_ended(program.catalog, program.name)
     nodes = () if last is None else program.catalog.nodes(last)
     return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
 
@@ -212,14 +208,11 @@ def reasons_of(
     for line, of in lines.items():
         # Tables are there only where they were computed, so they do not show what changed.
         asked = [row for row in of if row.asked.question.sort != "table"] or of
-        old, new = before.get(names[line]), _together([parts[row.name] for row in asked])
+        old, every = before.get(names[line]), [parts[row.name] for row in asked]
+        new = every[0] if len(every) == 1 else merged_parts(every)
         differing = None if old is None else changes(old, new)
         found |= {row.name: _reason(row, differing, parts[row.name], record) for row in of}
     return found
-
-
-def _together(several: Sequence[tuple[Part, ...]]) -> tuple[Part, ...]:
-    return several[0] if len(several) == 1 else merged_parts(several)
 
 
 def _reason(
@@ -285,10 +278,6 @@ def _relations(what: Any) -> list[Any]:
     if sort_of(what) == "Relation":
         return [what]
     return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
-
-
-def _is_metric(row: QuestionRow) -> bool:
-    return is_metric(row.asked.question, row.asked.caller)
 
 
 def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
+from helix_spark.past.finding import last_ended
 from helix_spark.past.source_rows import call_of
-from helix_spark.program.begun_run import begun_run, run_before
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 from helix_spark.program.questions import Question
@@ -273,9 +273,9 @@ class QuestionsUnderway:
         """The number of this run, which is put on record; 0 where that fails, and who records its end says why. What
         Spark's start took in the run before, and what that one asked."""
         program, record, number = self._program, self._program.record, 0
-        last = run_before(program.catalog, program.name)
+        last = last_ended(program.catalog, program.name)
         with suppress(HelixError, OSError):
-            number = begun_run(program).number
+            number = program.begun_iteration().number
         if last is None or record is None:
             return number, 0.0, ()
         before = expected_of(program.catalog.nodes(last), record.is_kept)

@@ -34,6 +34,7 @@ class RecordedAnswers:
         live: answers of a run that is under way; None if there is none.
         tell: prints a line for people.
         only_verified: whether nothing is reused that no audit has verified, among what audits compare.
+        is_unread: whether nothing at all is reused.
     """
 
     catalog: Catalog
@@ -43,13 +44,14 @@ class RecordedAnswers:
     live: LiveAnswers | None = None
     tell: Callable[[str], None] = lambda _: None
     only_verified: bool = False
+    is_unread: bool = False
     _verified: dict[str, bool] = field(default_factory=dict)
     _read: AnswersRead | None = None
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
 
     def answer(self, identity: str) -> str | None:
-        if identity in self._refused:
+        if self.is_unread or identity in self._refused:
             return None
         found = self._read_record(identity)
         if found is not None and found.doubt:
@@ -58,6 +60,8 @@ class RecordedAnswers:
         return known or (None if self.live is None else self.live.answer(identity))
 
     def is_reusable(self, identity: str) -> bool:
+        if self.is_unread:
+            return False
         if not self.only_verified or (self.live is not None and self.live.answer(identity) is not None):
             return True  # what a run under way is answered now was not there before
         if identity not in self._verified:
@@ -144,38 +148,6 @@ class RecordedAnswers:
         found = self._answers.of(identity)
         self._tell_of_misfits()
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A record of which nothing is reused.
-
-    Attributes:
-        known: what there is.
-    """
-
-    known: RecordedAnswers
-
-    def answer(self, identity: str) -> str | None:
-        return None
-
-    def is_reusable(self, identity: str) -> bool:
-        return False
-
-    def refuse(self, identity: str, why: str) -> None:
-        """Nothing was reused that could be refused."""
-
-    def left(self, identity: str) -> str | None:
-        return self.known.left(identity)
-
-    def doubt(self, identity: str) -> str:
-        return self.known.doubt(identity)
-
-    def model(self, identity: str) -> tuple[str, str] | None:
-        return None
-
-    def table(self, identity: str) -> StoredTable | None:
-        return None
 
 
 def _class_of(folder: Place) -> str:

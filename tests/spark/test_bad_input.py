@@ -32,7 +32,7 @@ from helix_spark.errors import (
     SourceError,
     UnknownNodeError,
 )
-from helix_spark.iteration import result_writer
+from helix_spark.iteration import workflow_results
 from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
 
 pytestmark = pytest.mark.spark
@@ -518,13 +518,13 @@ def test_what_was_computed_before_a_failure_is_kept(spark: SparkSession, catalog
 def test_a_failure_is_told_before_what_was_computed_is_stored(
     spark: SparkSession, catalog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, store = threading.Event(), result_writer.store
+    told, store = threading.Event(), workflow_results.store
 
     def held_up(*arguments: Any) -> ArtifactRecord:
         assert told.wait(60)
         return store(*arguments)
 
-    monkeypatch.setattr(result_writer, "store", held_up)
+    monkeypatch.setattr(workflow_results, "store", held_up)
     with hx.Helix(catalog, spark=spark, policy="always") as helix:
         with pytest.raises(NodeError):
             helix.run(divided(0))
@@ -541,7 +541,7 @@ def test_a_defect_behind_a_failure_is_told(
     def defect(*arguments: Any) -> ArtifactRecord:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(result_writer, "store", defect)
+    monkeypatch.setattr(workflow_results, "store", defect)
     heard = Heard()
     with hx.Helix(catalog, spark=spark, policy="always", observer=heard) as helix:
         with pytest.raises(NodeError):

@@ -18,7 +18,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult
-from helix_spark.iteration.storable import Storable
+from helix_spark.iteration.workflow_results import WorkflowResults
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
@@ -69,7 +69,7 @@ def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -
 # What is kept of it
 
 
-def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> Storable:
+def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] = ()) -> WorkflowResults:
     now = situation(drawing("drawn")).on(dag)
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
@@ -78,7 +78,7 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
         dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
         chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent()),
     )
-    return Storable(run)
+    return WorkflowResults(run)
 
 
 def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_held() -> None:
@@ -87,10 +87,10 @@ def test_rows_that_only_a_draw_of_their_own_would_give_are_neither_written_nor_h
     collected._arrow = object()
     keeps = storable(dag, {"drawn": collected})
     assert keeps.drawn_once == {"drawn"}
-    assert keeps.wanted(keeps.run.plan) == []
+    assert keeps.writable == set()
     for kept in (storable(dag, {"drawn": lazy()}, ["drawn"]), storable(dag, {"drawn": in_this_process()})):
         assert kept.drawn_once == frozenset()
-        assert [node.name for node in kept.wanted(kept.run.plan)] == ["drawn"]
+        assert kept.writable == {"drawn"}
 
 
 def in_this_process() -> TableResult:

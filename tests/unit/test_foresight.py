@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from helix_spark.costs.starting import start_price
 from helix_spark.iteration import foresight
 from helix_spark.iteration.foresight import Foresight, may_come_back
 from helix_spark.iteration.records_read import RecordsRead
+from helix_spark.past.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority
 
@@ -99,6 +100,27 @@ def test_the_edit_that_led_to_the_current_version_counts() -> None:
         for edited in ({"model": "x"}, {"auc": "x"})
     )
     assert after > before
+
+
+def test_an_edit_of_a_call_hits_all_that_the_call_asked() -> None:
+    fits = [("model: Fit", 5.0), ("model: Fit #2", 5.0), ("size", 1.0)]
+    nodes = tuple(NodeCosts(name, "learner", name, (), seconds, 1.0, 1.0, 100) for name, seconds in fits)
+    hits = {one.label: one.hit for one in foresee(nodes, (), view(), {}, line=call_of).scenarios}
+    assert hits["`model: Fit` is edited"] == {"model: Fit", "model: Fit #2"}
+    assert hits["`size` is edited"] == {"size"}
+
+
+def test_an_earlier_versions_answers_of_a_program_are_recorded_and_take_nothing() -> None:
+    record = IterationRecord("1" * 32, "w", 1, "done", 0.0)
+    before = PastIteration(record, (
+        PastNode("model", "learner", (), "older model", True), PastNode("size", "answer", ("model",), "older", True),
+    ))
+    nodes = (
+        NodeCosts("model", "learner", "model", (), 5.0, 1.0, 1.0, 100),
+        NodeCosts("size", "reducer", "size", ("model",), 1.0, 0.0, 0.0, 0, stored=True),
+    )
+    (back,) = [one for one in foresee(nodes, (), view(before), {}).scenarios if one.version]
+    assert {node.signature: node.stored for node in back.version} == {"older model": False, "older": True}
 
 
 def test_a_node_that_differs_each_time_was_not_edited() -> None:
@@ -193,10 +215,8 @@ def others(
     live: list[ArtifactRecord], seen: CatalogView, *, lineage: Lineage | None = None,
 ) -> dict[str, OtherArtifact]:
     """What is stored beside the results of the chain as it is without an edit."""
-    now = SimpleNamespace(
-        nodes=[SimpleNamespace(signature=signature) for signature in signatures().values()], lineage=lineage or {},
-    )
-    return {one.signature: one for one in foresight.others_among(live, now, RecordsRead(seen, {}))}  # type: ignore[arg-type]  # what it looks at
+    found = foresight.others_among(live, set(signatures().values()), lineage or {}, RecordsRead(seen, {}))
+    return {one.signature: one for one in found}
 
 
 def test_a_result_is_as_old_as_the_newest_iteration_that_had_it() -> None:

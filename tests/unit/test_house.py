@@ -111,7 +111,7 @@ def test_imports_go_one_way_within_a_room() -> None:
 
 CIRCLES = [
     {"iteration." + name for name in (
-        "run", "retention", "catalog_room", "result_writer", "storable", "data_read", "storage_decision",
+        "run", "workflow_results", "data_read",
     )},  # a run has what it keeps, which is decided by all that the run has measured
     {"workflow." + name for name in (
         "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "ways", "picture",

@@ -23,10 +23,9 @@ from helix_spark.iteration.recording import plan_summary
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.named_policies import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planning import make_plan, replan_storage
-from helix_spark.planner.problem import Solution, State
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
-from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.signature.node_description import describe
 from helix_spark.signature.signing import resolve
 from helix_spark.views.node_row import planned_row
@@ -349,26 +348,7 @@ def test_what_costs_more_than_it_saves_is_said_to_save_nothing() -> None:
     assert "; saves 0.00 s of 0.01 s" in str(made)
 
 
-# Storage decided once more
-
-
-class Doubtful:
-    """Computes everything, keeps nothing, and is not sure of it."""
-
-    name = "doubtful"
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        decision = policy_named("never").decide(problem)
-        proof = replace(decision.certificate, status="fallback", notice="no time was left")
-        return replace(decision, certificate=proof)
-
-
-def test_what_decided_on_storage_again_says_how_sure_it_is() -> None:
-    now = situation(build())
-    made = plan(now)
-    again = replan_storage(made, now, Doubtful(), Solution({}, made.certificate))
-    assert (again.certificate.status, again.certificate.notice) == ("fallback", "no time was left")
-    assert again.nodes[0].state is made.nodes[0].state
+# What is told of a plan
 
 
 def test_a_record_of_a_plan_has_all_that_a_run_prints_of_it() -> None:

@@ -27,12 +27,11 @@ from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
-from helix_spark.iteration import result_writer
-from helix_spark.iteration.catalog_room import CatalogRoom
-from helix_spark.iteration.node_run import NodeRun
+from helix_spark.iteration import workflow_results
 from helix_spark.iteration.records_read import RecordsRead
-from helix_spark.iteration.retention import OVERFLOWED, Retention
-from helix_spark.iteration.run import Run, WrittenResults
+from helix_spark.iteration.retention import OVERFLOWED, Retention, WrittenResults
+from helix_spark.iteration.run import NodeRun, Run
+from helix_spark.iteration.workflow_results import WorkflowResults
 from helix_spark.planner.lineage import LineageNode
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
@@ -113,13 +112,13 @@ def test_a_table_that_cannot_be_stored_keeps_nothing_else_from_being_stored(tmp_
 def test_what_was_stored_since_the_plan_was_made_is_reckoned_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on, store = threading.Event(), result_writer.store
+    may_go_on, store = threading.Event(), workflow_results.store
 
     def held_up(*given: Any) -> ArtifactRecord:
         assert may_go_on.wait(60)
         return store(*given)
 
-    monkeypatch.setattr(result_writer, "store", held_up)
+    monkeypatch.setattr(workflow_results, "store", held_up)
     everything = policy_named("always")
     told = Told(lambda problem: set(everything.decide(problem).keep))
     with hx.Helix(tmp_path / "catalog", policy=told, budget="1 GiB") as helix:
@@ -209,13 +208,22 @@ class Answered:
         tools: Any = SimpleNamespace(
             catalog=self.catalog, policy=self.policy, observer=self.heard, memory=SimpleNamespace(held=frozenset())
         )
-        return Retention(Run(
+        return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
             described={one.name: one.described for one in now.nodes}, dag=now.dag,
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
             nodes=tuple(NodeRun(one, plan[one.name], warm_seconds=WARM.get(one.name)) for one in now.nodes),
         ))
+
+
+def retention_of(run: Run) -> Retention:
+    return Retention(WorkflowResults(run).to_keep)
+
+
+def run_of(keeps: Retention) -> Run:
+    assert isinstance(keeps.run.results, WorkflowResults)
+    return keeps.run.results.run
 
 
 class Writes:
@@ -240,7 +248,7 @@ def catalog(tmp_path: Path) -> Catalog:
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
     made = Writes(500_000)
-    monkeypatch.setattr(result_writer, "store", made)
+    monkeypatch.setattr(workflow_results, "store", made)
     return made
 
 
@@ -261,8 +269,8 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
     assert writes.live == [{"rows"}], "it could be read"
     assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
-    assert keeps.run.plan.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.run.plan.budget
+    assert keeps.run.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.run.budget
 
 
 def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:
@@ -315,9 +323,10 @@ def test_after_a_failure_nothing_is_computed_to_be_stored(
     catalog: Catalog, writes: Writes, wide: Callable[[], TableResult], written: set[str]
 ) -> None:
     keeps = Answered(catalog, Told()).retention()
-    keeps.run.outcome.results["wide"] = wide()
-    keeps.run.outcome.failure = ValueError("elsewhere")
-    keeps.store(keeps.run.plan)
+    run = run_of(keeps)
+    run.outcome.results["wide"] = wide()
+    run.outcome.failure = ValueError("elsewhere")
+    keeps.keep_planned([node.signature for node in run.plan.nodes if node.keep])
     assert {maker.node for maker in writes.makers} == written
 
 
@@ -385,7 +394,7 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     told = catalog.artifact(by_others.signature)
     assert told == replace(by_others, insisted_by=("w",))
     before = catalog._artifacts.version()
-    Retention(replace(keeps.run, records=RecordsRead(catalog.snapshot("w"), {}))).keep()
+    retention_of(replace(run_of(keeps), records=RecordsRead(catalog.snapshot("w"), {}))).keep()
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
 
 
@@ -395,10 +404,10 @@ def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_c
     def outrun(result: NodeResult, maker: Any, *given: Any) -> ArtifactRecord:
         return published(catalog, maker.signature, maker.node, 1_000, 7, "theirs")
 
-    monkeypatch.setattr(result_writer, "store", outrun)
+    monkeypatch.setattr(workflow_results, "store", outrun)
     keeps = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide"))).retention()
     keeps.keep()
-    told = catalog.artifact(keeps.run.plan["wide"].signature)
+    told = catalog.artifact(run_of(keeps).plan["wide"].signature)
     assert told is not None
     assert (told.workflow, told.iteration, told.insisting) == ("theirs", 7, {"w"})
 
@@ -409,24 +418,24 @@ def test_of_two_drivers_draws_under_one_signature_the_stored_one_stands_in_this_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool, fixed: bool
 ) -> None:
     """That it is a draw was not known to either of them: their code did not tell."""
-    store, evict_all = result_writer.store, CatalogRoom.evict_all
+    store, evict = workflow_results.store, Retention._evict
 
-    def theirs(keeps: CatalogRoom) -> None:
-        maker = Origin(keeps.run.plan["rows"].signature, "theirs", "rows", 9)
-        store(keeps.run.outcome.results["rows"], maker, keeps.run.tools.catalog)
+    def theirs(run: Run) -> None:
+        maker = Origin(run.plan["rows"].signature, "theirs", "rows", 9)
+        store(run.outcome.results["rows"], maker, run.tools.catalog)
 
-    def evicts(keeps: CatalogRoom, why: Mapping[str, str]) -> None:
-        evict_all(keeps, why)
+    def evicts(keeps: Retention, why: Mapping[str, str]) -> None:
+        evict(keeps, why)
         if before:
-            theirs(keeps)
+            theirs(run_of(keeps))
 
     def outrun(result: NodeResult, maker: Origin, catalog: Catalog, *given: Any) -> ArtifactRecord:
         if maker.node == "rows":
             store(result, replace(maker, workflow="theirs"), catalog)
         return store(result, maker, catalog, *given)
 
-    monkeypatch.setattr(CatalogRoom, "evict_all", evicts)
-    monkeypatch.setattr(result_writer, "store", outrun)
+    monkeypatch.setattr(Retention, "_evict", evicts)
+    monkeypatch.setattr(workflow_results, "store", outrun)
     with hx.Helix(tmp_path, policy="always") as helix:
         iteration = helix.run(asking("mine", 1, fixed=fixed))
         iteration.wait()
@@ -486,7 +495,8 @@ def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catal
 
 def without_room(keeps: Retention) -> Retention:
     """As where records alone are more than the budget."""
-    return Retention(replace(keeps.run, plan=replace(keeps.run.plan, budget=1)))
+    run = run_of(keeps)
+    return retention_of(replace(run, plan=replace(run.plan, budget=1)))
 
 
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
@@ -509,7 +519,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
     def came_second(result: NodeResult, maker: Any, catalog: Catalog, *given: Any) -> ArtifactRecord:
         return published(catalog, maker.signature, maker.node, 500_000, maker.iteration - 1)
 
-    monkeypatch.setattr(result_writer, "store", came_second)
+    monkeypatch.setattr(workflow_results, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
     assert without_room(run.retention()).keep() == WrittenResults({"wide": 500_000})
     assert {record.node for record in catalog.live()} == {"rows", "wide"}

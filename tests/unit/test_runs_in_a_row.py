@@ -18,7 +18,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
-from helix_spark.iteration import result_writer
+from helix_spark.iteration import workflow_results
 
 _LONGEST = 60.0
 
@@ -29,7 +29,7 @@ class Stores:
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
         self.written: list[str] = []
-        self._store = result_writer.store
+        self._store = workflow_results.store
 
     def __call__(self, result: Any, maker: Any, *given: Any) -> ArtifactRecord:
         assert self.may_go_on.wait(_LONGEST)
@@ -40,7 +40,7 @@ class Stores:
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     held_up = Stores()
-    monkeypatch.setattr(result_writer, "store", held_up)
+    monkeypatch.setattr(workflow_results, "store", held_up)
     yield held_up
     held_up.may_go_on.set()
 

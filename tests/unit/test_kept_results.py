@@ -1,0 +1,50 @@
+"""What of a script's run is kept: its questions as rows of the planner."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helix_spark.capture.program_client import Caller
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.view import CatalogView
+from helix_spark.iteration.records_read import RecordsRead
+from helix_spark.planner.problem import State
+from helix_spark.program.answering import AnsweredQuestion
+from helix_spark.program.keeping_results import ServedResults
+from helix_spark.program.program_nodes import QuestionRow
+from helix_spark.program.questions import Question
+
+RELEASED = "it is not kept any more"
+
+
+def results_of(*rows: QuestionRow) -> ServedResults:
+    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
+    served: Any = None
+    view = CatalogView("train", {}, (), None, (), (), 1, 0)
+    return ServedResults(rows, program, served, RecordsRead(view, {}))
+
+
+def table(*, fresh: bool, why: str = "") -> QuestionRow:
+    made = Question("a" * 64, "a" * 64, "table", SimpleNamespace())
+    return QuestionRow("rows", AnsweredQuestion(made, Caller("cache"), 2.0, 0.0, fresh, why=why))
+
+
+@pytest.mark.parametrize(("fresh", "stored", "storable"), [(True, False, False), (False, True, True)])
+def test_a_stored_table_that_the_program_released_stays_stored(fresh: bool, stored: bool, storable: bool) -> None:
+    live = [ArtifactRecord("a" * 64, "b" * 32, "table", "published", "train", "rows", 1, 0.0, bytes=100)] * stored
+    results = results_of(table(fresh=fresh, why=RELEASED))
+    (node,) = results.problem(live, 0, {}, to_write=True).nodes
+    assert (node.storable, node.stored, node.compute_seconds) == (storable, stored, 2.0 if fresh else 7.0)
+    assert results.writable == set()
+
+
+def test_what_was_too_large_is_planned_by_its_measured_size() -> None:
+    results = results_of(table(fresh=True))
+    problem = results.problem([], 0, {"rows": 5_000}, to_write=True)
+    assert [node.bytes for node in problem.nodes] == [5_000]
+    assert problem.done is not None
+    assert problem.done.state("rows") is State.COMPUTE
+    assert results.writable == {"rows"}

@@ -245,7 +245,10 @@ def by_rows(least: int) -> Callable[[DataFrame], DataFrame]:
 
 @pytest.mark.parametrize(
     ("before", "after", "totals"),
-    [(older_than_30, older_than_60, (3.0, 2.0)), (by_rows(30), by_rows(60), (12.0, 8.0))],
+    [
+        pytest.param(older_than_30, older_than_60, (3.0, 2.0), marks=pytest.mark.long),
+        (by_rows(30), by_rows(60), (12.0, 8.0)),
+    ],
     ids=["failure swallowed", "no failure"],
 )
 def test_what_looks_at_its_data_is_computed_again_whether_it_fails_on_a_stub_or_not(

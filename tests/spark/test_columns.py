@@ -172,7 +172,9 @@ def vectors(spark: SparkSession, folder: Path, values: Sequence[float | None], w
         return made
 
 
-@pytest.mark.parametrize("values", [[1.0, None, 3.0], [1, None, 3], [1.0, float("nan"), 3.0]], ids=str)
+@pytest.mark.parametrize("values", [
+    [1.0, None, 3.0], *(pytest.param(one, marks=pytest.mark.long) for one in ([1, None, 3], [1.0, float("nan"), 3.0])),
+], ids=str)
 def test_what_is_no_number_is_in_no_bucket(
     spark: SparkSession, tmp_path: Path, values: list[float | None]
 ) -> None:
@@ -183,7 +185,9 @@ def test_what_is_no_number_is_in_no_bucket(
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
-@pytest.mark.parametrize("how", [{"bins": 4}, {"splits": [20.0, 40.0, 60.0]}], ids=str)
+@pytest.mark.parametrize("how", [
+    {"bins": 4}, pytest.param({"splits": [20.0, 40.0, 60.0]}, marks=pytest.mark.long),
+], ids=str)
 def test_nulls_change_nothing_for_numbers(
     spark: SparkSession, tmp_path: Path, how: dict[str, Any], one_hot: bool
 ) -> None:

@@ -91,7 +91,7 @@ def no_rows(data: DataFrame) -> DataFrame:
     return data.where("age < 0")
 
 
-@pytest.mark.parametrize("make", [types, vectors, no_rows])
+@pytest.mark.parametrize("make", [types, vectors, pytest.param(no_rows, marks=pytest.mark.long)])
 def test_what_is_loaded_is_what_was_computed(run: Callable[..., Iteration], make: Callable[..., DataFrame]) -> None:
     first = run(table_of(make))
     before = first.table("made")
@@ -290,7 +290,7 @@ def twice(data: DataFrame) -> DataFrame:
     return data.select("age", "age")
 
 
-@pytest.mark.parametrize("make", [tabbed, intervals, twice])
+@pytest.mark.parametrize("make", [tabbed, *(pytest.param(one, marks=pytest.mark.long) for one in (intervals, twice))])
 def test_a_schema_that_cannot_be_stored_is_told_and_the_run_goes_on(
     run: Callable[..., Iteration], heard: Heard, make: Callable[..., DataFrame]
 ) -> None:

@@ -63,7 +63,9 @@ def build(split: HashSplit | None, of_examples: HashSplit = SPLIT) -> hx.Workflo
     return wf
 
 
-@pytest.mark.parametrize("split", [SPLIT, hx.HashSplit(test=0.4, seed=2, key=("tag", "age"))], ids=["rows", "key"])
+@pytest.mark.parametrize("split", [
+    SPLIT, pytest.param(hx.HashSplit(test=0.4, seed=2, key=("tag", "age")), marks=pytest.mark.long),
+], ids=["rows", "key"])
 def test_what_is_learned_is_learned_of_the_synthesizers_training_rows(
     tmp_path: Path, spark: SparkSession, split: HashSplit
 ) -> None:
@@ -107,7 +109,7 @@ def test_a_split_is_an_edit_like_any_other(tmp_path: Path, spark: SparkSession) 
         assert again["tag_is_learned"] == first["tag_is_learned"]
 
 
-@pytest.mark.parametrize("key", [("tag",), ()], ids=["key", "rows"])
+@pytest.mark.parametrize("key", [("tag",), pytest.param((), marks=pytest.mark.long)], ids=["key", "rows"])
 def test_on_tables_with_other_columns_the_rows_are_the_same_by_a_key(
     tmp_path: Path, spark: SparkSession, key: tuple[str, ...]
 ) -> None:
@@ -130,7 +132,7 @@ def test_on_tables_with_other_columns_the_rows_are_the_same_by_a_key(
     assert (made["learned"] == sorted(train.tag)) is bool(key)
 
 
-@pytest.mark.parametrize("stage", [False, True])
+@pytest.mark.parametrize("stage", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_key_that_the_table_does_not_have(tmp_path: Path, spark: SparkSession, stage: bool) -> None:
     wf = hx.Workflow("keyless")
     data = wf.source("data", hx.table(TAGGED))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from helix_spark.catalog.records import FileRecord
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
-from helix_spark.errors import CatalogError, SetupError
+from helix_spark.errors import SetupError
 from helix_spark.iteration import node_records, recording
 from helix_spark.iteration.fit_records import fitted_cards, fitted_influences
 from helix_spark.iteration.measured_on import measured
@@ -80,17 +80,8 @@ def note_late(run: Run) -> Run:
 
 
 def tidy(run: Run) -> Run:
-    """Keep the records quick to read, and give back the bytes of writers that died, which count for the budget; then
-    evicts what is too much. Not after an interrupt: a person wants an end to it."""
-    if _interrupted(run):
-        return run
-    try:
-        run.tools.catalog.maintain(budget=run.plan.budget)
-        run.tools.catalog.gc(dry_run=False)
-        return replace(run, gone=frozenset(run.retention.evict_overflow()))
-    except (CatalogError, OSError) as error:
-        run.tools.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
-        return run
+    """Tidy the catalog. Not after an interrupt: a person wants an end to it."""
+    return run if _interrupted(run) else replace(run, gone=frozenset(run.retention.tidy()))
 
 
 def acknowledged(*steps: RunStep) -> RunStep:

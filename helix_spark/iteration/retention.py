@@ -14,6 +14,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView, wished
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
+from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import CatalogError
 from helix_spark.planner.eviction import StoredResult, choose_evictions
 from helix_spark.planner.joint import LARGE_GAP
@@ -166,6 +167,17 @@ class Retention:
             keep: signatures.
         """
         return self._store(self._problem({}), keep, {})[0]
+
+    def tidy(self) -> set[str]:
+        """Keep the records quick to read, give back the bytes of writers that died, which count for the budget, and
+        evict what is too much; return the signatures of what had to go."""
+        try:
+            self.run.catalog.maintain(budget=self.run.budget)
+            self.run.catalog.gc(dry_run=False)
+            return self.evict_overflow()
+        except (CatalogError, OSError) as error:
+            self.run.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
+            return set()
 
     def evict_overflow(self) -> set[str]:
         """Keep the catalog within its budget once all is recorded; return the signatures that had to go."""

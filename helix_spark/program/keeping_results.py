@@ -47,20 +47,23 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
         rows: the run's questions, those whose results others are made from first.
         number: of the iteration.
     """
-    answerer, catalog = program.answerer, program.catalog
-    assert answerer is not None
     elsewhere = program.server is not None and program.server.elsewhere  # which writes to disks of its own
     if elsewhere or not any(_may_be_kept(row.asked) for row in rows):
         return {}
-    records = RecordsRead(catalog.snapshot(program.name), {}, _LOAD)
-    results = ServedResults(rows, program, answerer.served, records)
-    retention = Retention(RunToKeep(
-        program.name, number, records.view, catalog, Reports(program.tell), policy_named(program.policy),
-        program.budget, results,
-    ))
-    kept = retention.keep()
-    answerer.served.forget_given_up()
+    assert program.answerer is not None
+    kept = retention_of(rows, program, number).keep()
+    program.answerer.served.forget_given_up()
     return {**kept.stored}
+
+
+def retention_of(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> Retention:
+    """Return what a run keeps. Arguments as for `keep_results`."""
+    assert program.answerer is not None
+    records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
+    return Retention(RunToKeep(
+        program.name, number, records.view, program.catalog, Reports(program.tell), policy_named(program.policy),
+        program.budget, ServedResults(rows, program, program.answerer.served, records),
+    ))
 
 
 @dataclass(frozen=True, slots=True)

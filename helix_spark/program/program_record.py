@@ -26,7 +26,7 @@ from helix_spark.past.source_rows import call_of, line_name, merged_parts, names
 from helix_spark.program.answer_forms import form_of
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.fits_on_record import keep_cards
-from helix_spark.program.keeping_results import keep_results
+from helix_spark.program.keeping_results import keep_results, retention_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
 from helix_spark.program.questions import ml_command
@@ -78,6 +78,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
         cards = keep_cards(rows, program, ended.number) if to_keep else ()
         record_end(catalog, ended, nodes, cards, [provenance.file_record()])
+        if to_keep and any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
+            retention_of(rows, program, ended.number).tidy()
         catalog.sync()
     finally:
         catalog.forget_progress(begun.workflow, begun.number)

@@ -19,10 +19,12 @@ from remembering import Remembering
 from helix_spark.capture import recorded_call
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.cli.automatic import NotebookVerbs
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
+from helix_spark.iteration.retention import OVERFLOWED
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.finding import find_iteration
 from helix_spark.past.model_card import card_of
@@ -131,6 +133,23 @@ def test_the_policy_and_the_budget_decide_whether_models_are_stored(
     assert isinstance(program.server, FakeServer)
     kinds = [one.ml_command.WhichOneof("command") for one in program.server.asked if sort_of(one) == "Command"]
     assert kinds.count("write") == writes
+
+
+def test_what_a_scripts_records_took_of_the_budget_is_evicted_at_its_end(program: PlainProgram) -> None:
+    attempt = program.catalog.begin_attempt("a" * 64, "table")
+    assert attempt.path is not None
+    attempt.path.mkdir(parents=True)
+    (attempt.path / "part").write_bytes(b"0" * 60_000)
+    program.catalog.publish(ArtifactRecord(
+        "a" * 64, attempt.attempt, "table", "published", "other", "rows", 1, 0.0, bytes=60_000, recompute_seconds=9.0,
+    ))
+    program.budget = program.catalog.bytes_used() + 100
+    evaluated(program.session({}))
+    end_program(program, None, quiet=True)
+    assert program.catalog.live() == ()
+    last = program.catalog.last_event("a" * 64)
+    assert last is not None
+    assert (last.event, last.why) == ("evicted", OVERFLOWED)
 
 
 def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

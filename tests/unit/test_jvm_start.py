@@ -106,3 +106,36 @@ def test_a_jvm_that_is_killed_while_it_starts_is_told_as_that(pids: Callable[[],
         os.kill(begun[1], signal.SIGKILL)
         with pytest.raises(SetupError, match="the JVM of Spark's driver did not start"):
             launched.result(20)
+
+
+TALKING = """#!/bin/sh
+cat >&2 <<'END'
+a warning of Spark's
+Exception in thread "SparkConnectExecuteThread_opId=1" org.apache.spark.SparkIllegalStateException: \
+[SPARK_CONNECT_ILLEGAL_STATE.STREAM_LIFECYCLE_ALREADY_COMPLETED] Stream onError can't be called after stream completed
+\tat org.apache.spark.sql.connect.IllegalStateErrors$.streamLifecycleAlreadyCompleted(IllegalStateErrors.scala:26)
+\tat org.apache.spark.sql.connect.execution.ExecuteThreadRunner$ExecutionThread.run(ExecuteThreadRunner.scala:338)
+Exception in thread "main" java.lang.OutOfMemoryError: Java heap space
+\tat Main.main(Main.java:1)
+END
+exit 1
+"""
+
+
+def test_a_trace_of_an_operation_that_had_ended_is_left_out_and_others_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    submit = tmp_path / "bin" / "spark-submit"
+    submit.parent.mkdir()
+    submit.write_text(TALKING)
+    submit.chmod(0o755)
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    with pytest.raises(SetupError) as caught:
+        gateway.launch({}, gateway.JvmStart())
+    until = time.monotonic() + 5
+    said = ""
+    while "Main.java" not in said and time.monotonic() < until:
+        said += capfd.readouterr().err
+    assert [line.split()[0] for line in said.splitlines()] == ["a", "Exception", "at"]
+    assert "SparkConnectExecuteThread" not in said
+    assert "OutOfMemoryError" in str(caught.value)

@@ -31,6 +31,12 @@ QUIET = (
     b"netlib-blas: JNI_OnLoad: dlopen(libblas",
 )
 
+_ENDED_TWICE = re.compile(
+    rb'Exception in thread "SparkConnectExecuteThread_.*STREAM_LIFECYCLE_ALREADY_COMPLETED.*onError can\'t be called'
+)
+"""Begins a stack trace by which a thread of Spark Connect's service (`ExecuteThreadRunner` of 4.2.0) says that an
+operation was closed while the thread was about to do it: its answer has been given by then."""
+
 LAUNCHER_FLAGS = "-XX:TieredStopAtLevel=1"
 """For the short JVM in which Spark puts the driver's command line together: 0.26 s instead of 0.43 s."""
 
@@ -327,7 +333,8 @@ def environment(**values: str) -> Iterator[None]:
 
 
 class _ForwardedErrors(threading.Thread):
-    """Passes on what the JVM writes to its standard error, without the lines of QUIET; keeps the last ones."""
+    """Passes on what the JVM writes to its standard error, without lines and traces that say nothing; keeps the last
+    ones."""
 
     def __init__(self, readable: int) -> None:
         super().__init__(name="helix-jvm-stderr", daemon=True)
@@ -336,8 +343,10 @@ class _ForwardedErrors(threading.Thread):
 
     def run(self) -> None:
         with os.fdopen(self._readable, "rb") as lines:
+            in_trace = False
             for line in iter(lines.readline, b""):
-                if not line.startswith(QUIET):
+                in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
+                if not in_trace and not line.startswith(QUIET):
                     self._last = [*self._last[-9:], line]
                     os.write(2, line)
 

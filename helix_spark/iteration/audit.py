@@ -1,23 +1,24 @@
-"""Audit: stored results are computed once more from their sources, with nothing reused, and compared with what is
-stored. One that comes out the same is verified. One that does not is chance, or rests on something that no signature
-covers: neither it nor what is made of it is ever reused again."""
+"""Audit: recorded results are computed again, with nothing reused, and compared with what is recorded. One that comes
+out the same is verified. One that does not is random, or rests on something that no signature covers: neither it nor
+what is made of it is reused again. Workflows and scripts differ in how results are computed again (`Recomputed`)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.node import Dag
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult, TableResult
-from helix_spark.iteration.auditable_results import auditable_nodes
 from helix_spark.iteration.executing import registering
+from helix_spark.iteration.preparation import auditable_nodes
 from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
@@ -27,13 +28,13 @@ Verdict = Literal["verified", "different", "not compared"]
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What became of one stored result.
+    """The audit of one result.
 
     Attributes:
-        verdict: the same when computed again, not the same, or of a kind of which that cannot be told.
+        verdict: the same when computed again, not the same, or of a kind that cannot be compared.
         why: in words; empty for a verified one.
-        exact: whether it came out equal to the last bit.
-        to_blame: whether it differs although nothing that it is made of does.
+        exact: True if it is equal to the last bit.
+        to_blame: True if it differs although nothing that it is made of does.
         heirs: names of the nodes whose stored results are made of a different one, and went with it.
     """
 
@@ -48,62 +49,147 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an audit found.
+    """The findings of an audit.
 
     Attributes:
         results: that were computed again, inputs first.
-        verified: names of the nodes whose stored results were verified before, and not looked at again.
+        verified: names of the nodes whose results were verified before, and not computed again.
         left: names of those that the time did not suffice for.
         seconds: that it took.
     """
 
     results: tuple[Audited, ...]
-    verified: tuple[str, ...]
-    left: tuple[str, ...]
-    seconds: float
+    verified: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     @property
     def sound(self) -> bool:
-        """Whether nothing came out different."""
+        """True if nothing came out different."""
         return all(one.verdict != "different" for one in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A node of what is audited.
+
+    Attributes:
+        record: of its result, without findings.
+        inputs: names of the nodes that it reads.
+        hidden: True if its result is judged by what was made of it alone.
+        stored: True if its result is stored, and may go with one that it is made of.
+    """
+
+    name: str
+    record: ResultRecord
+    inputs: tuple[str, ...]
+    hidden: bool = False
+    stored: bool = False
+
+
+class Recomputed(Protocol):
+    """Results that were computed again, next to those that are recorded."""
+
+    @property
+    def rows(self) -> Sequence[AuditRow]:
+        """The nodes, inputs first."""
+
+    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
+        """Compare a node's result; None if it was not computed again.
+
+        Args:
+            above: of the nodes that it is made of, those compared.
+        """
+
+    def set_aside(self, reasons: Mapping[str, str]) -> None:
+        """Have results, by name, not reused any more. It is recorded of those to blame that they differ."""
+
+
+def judge(computed: Recomputed) -> tuple[Audited, ...]:
+    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
+    above: dict[str, frozenset[str]] = {}
+    compared: dict[str, Audited] = {}
+    for row in computed.rows:
+        above[row.name] = frozenset(row.inputs).union(*(above[name] for name in row.inputs))
+        one = computed.compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
+        if one is not None:
+            compared[row.name] = one
+    different = {name for name, one in compared.items() if one.verdict == "different"}
+    to_blame = {name for name in different if different.isdisjoint(above[name])}
+    heirs = {
+        name: tuple(row.name for row in computed.rows if row.stored and name in above[row.name]) for name in to_blame
+    }
+    return tuple(
+        replace(one, to_blame=name in to_blame, heirs=heirs.get(name, ())) for name, one in compared.items()
+    )
+
+
+def record_verdicts(results: Sequence[Audited], computed: Recomputed, catalog: Catalog) -> None:
+    """Record what an audit found, and set aside what came out different with its heirs.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    why = {
+        one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}"[:_LONGEST]
+        for one in results if one.to_blame
+    }
+    verdicts = _with_hidden({one.node: one.verdict for one in results}, computed.rows)
+    catalog.append_results([
+        replace(row.record, random=why.get(row.name, ""), verified=True if verdicts[row.name] == "verified" else None)
+        for row in computed.rows if row.name in why or verdicts.get(row.name) == "verified"
+    ])
+    of_heirs = {heir: f"it is made of `{one.node}`: {why[one.node]}" for one in results for heir in one.heirs}
+    computed.set_aside(of_heirs | why)
+
+
+_LONGEST = 1_000
+
+
+def _with_hidden(verdicts: dict[str, Verdict], rows: Sequence[AuditRow]) -> dict[str, Verdict]:
+    """Return verdicts with those of hidden results: they are as what was made of them."""
+    below: defaultdict[str, set[Verdict]] = defaultdict(set)
+    for row in reversed(rows):
+        if row.hidden and below[row.name]:
+            verdicts[row.name] = "different" if "different" in below[row.name] else "verified"
+        if row.name in verdicts:
+            for name in row.inputs:
+                below[name].add(verdicts[row.name])
+    return verdicts
 
 
 def audit(
     run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
 ) -> Audit:
-    """Compute stored results of a workflow again, and put on record how they came out.
+    """Compute stored results of a workflow again, and record how they came out.
 
     Args:
         everything: also what is verified.
         seconds: that it is expected to take at most.
-        wanted: signatures of results; these alone are looked at. None: all that are stored.
+        wanted: signatures of results; these alone are computed. None: all that are stored.
 
     Raises:
-        NodeError: the author's code or a Spark job failed; nothing is on record then.
+        NodeError: the author's code or a Spark job failed; nothing is recorded then.
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
     stored = [name for name in auditable_nodes(run) if wanted is None or run.situation[name].signature in wanted]
-    verified = [] if everything else [name for name in stored if _is_verified(name, run)]
+    verified = [] if everything else [name for name in stored if run.situation[name].verified]
     asked = _dearest_first([name for name in stored if name not in verified], run)
     chosen = _with_their_inputs(_within(asked, run, seconds), run)
-    found: list[Audited] = []
+    results: tuple[Audited, ...] = ()
     if chosen:
         outcome = _from_scratch(run, chosen)
         try:
-            for node in run.dag.nodes:
-                if node.name in chosen:
-                    found.append(_excused(_compared(node.name, run, outcome), found, run, outcome))
+            computed = RecomputedNodes(run, outcome, chosen)
+            results = judge(computed)
         finally:
             _unpin(outcome)
-        found = _noted(found, run)
+        record_verdicts(results, computed, run.tools.catalog)
     left = tuple(name for name in asked if name not in chosen)
-    before = tuple(name for name in verified if name not in chosen)
-    return Audit(tuple(found), before, left, time.perf_counter() - begun)
-
-
-def _is_verified(name: str, run: Run) -> bool:
-    return run.situation[name].verified
+    return Audit(
+        results, tuple(name for name in verified if name not in chosen), left, time.perf_counter() - begun
+    )
 
 
 def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
@@ -139,7 +225,7 @@ def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
 
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     """Compute nodes, and load nothing but draws that stand."""
-    dag = _asked_for(run.dag, chosen)
+    dag = slice_to_outputs(replace(run.dag, outputs=tuple(chosen)))
     fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
     asked = run.situation.on(dag)
@@ -155,91 +241,68 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     return outcome
 
 
-def _asked_for(dag: Dag, names: Collection[str]) -> Dag:
-    return slice_to_outputs(replace(dag, outputs=tuple(names)))
-
-
 def _unpin(outcome: Outcome) -> None:
     for name in outcome.pinned:
         if isinstance(result := outcome.results.get(name), TableResult):
             result.unpin()
 
 
-def _compared(name: str, run: Run, outcome: Outcome) -> Audited:
-    signature = run.situation[name].signature
-    before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions)
-    try:
-        how = difference(before, outcome.results[name])
-        exact = how is None and difference(before, outcome.results[name], exact=True) is None
-    except NotComparedError as error:
-        return Audited(name, signature, "not compared", str(error))
-    return Audited(name, signature, "verified" if how is None else "different", how or "", exact)
+@dataclass(frozen=True, slots=True)
+class RecomputedNodes:
+    """Nodes of a workflow that an audit has computed from scratch.
 
-
-def _excused(one: Audited, before: Sequence[Audited], run: Run, outcome: Outcome) -> Audited:
-    """What came out different, unless a model may be the reason that it is made of: one that was fitted to rows in
-    another order is a little different, and a little may turn a prediction.
-
-    Args:
-        before: what it may be made of, as far as that was compared.
+    Attributes:
+        chosen: names of those to compare.
     """
-    known = {other.node: other for other in before}
-    above = run.dag.ancestors(one.node)
-    if one.verdict != "different" or any(known[name].verdict == "different" for name in above & known.keys()):
-        return one
-    reason = next((name for name in above if (
-        not known[name].exact if name in known else isinstance(outcome.results.get(name), ModelResult)
-    )), None)
-    if reason is None:
-        return one
-    why = f"it is made of `{reason}`, which was not compared, or not equal to the last bit; {one.why}"
-    return replace(one, verdict="not compared", why=why)
 
+    run: Run
+    outcome: Outcome
+    chosen: frozenset[str]
 
-def _noted(found: Sequence[Audited], run: Run) -> list[Audited]:
-    """Put on record what was found. Of what came out different those alone are to blame whose inputs did not; what is
-    made of it goes with it."""
-    different = {one.node for one in found if one.verdict == "different"}
-    to_blame = {name for name in different if different.isdisjoint(run.dag.ancestors(name))}
-    heirs = {name: tuple(_heirs(name, run)) for name in to_blame}
-    told = [replace(one, to_blame=one.node in to_blame, heirs=heirs.get(one.node, ())) for one in found]
-    why = {
-        one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}" for one in told
-        if one.node in to_blame
-    }
-    run.tools.catalog.append_results([
-        record for one in told if one.verdict == "verified" or one.node in to_blame
-        for record in (_record(one, why.get(one.node, ""), run),)
-    ])
-    _put_aside(why, heirs, run)
-    return told
+    @property
+    def rows(self) -> Sequence[AuditRow]:
+        run = self.run
+        return [
+            AuditRow(
+                one.name,
+                ResultRecord(
+                    one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind,
+                    run.situation.iteration,
+                ),
+                one.node.inputs, stored=one.signature in run.view.artifacts,
+            )
+            for one in map(run.situation.__getitem__, (node.name for node in run.dag.nodes))
+        ]
 
+    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
+        if name not in self.chosen:
+            return None
+        signature, after = self.run.situation[name].signature, self.outcome.results[name]
+        before = load(self.run.view.artifacts[signature], self.run.tools.catalog, self.run.tools.sessions)
+        try:
+            how = difference(before, after)
+            exact = how is None and difference(before, after, exact=True) is None
+        except NotComparedError as error:
+            return Audited(name, signature, "not compared", str(error))
+        if how is None:
+            return Audited(name, signature, "verified", exact=exact)
+        model = self._inexact_model(name, above)
+        if model is None:
+            return Audited(name, signature, "different", how)
+        why = f"it is made of `{model}`, which was not compared, or not equal to the last bit; {how}"
+        return Audited(name, signature, "not compared", why)
 
-def _heirs(name: str, run: Run) -> Iterator[str]:
-    """Names of the nodes whose stored results are made of a node's."""
-    below = run.dag.descendants([name])
-    return (
-        node.name for node in run.dag.nodes
-        if node.name in below and run.situation[node.name].signature in run.view.artifacts
-    )
+    def _inexact_model(self, name: str, above: Mapping[str, Audited]) -> str | None:
+        """Return a model that may be why a result differs; None if there is none, or another result is to blame. One
+        that was fitted to rows in another order is a little different, and a little may turn a prediction."""
+        if any(one.verdict == "different" for one in above.values()):
+            return None
+        return next((one for one in self.run.dag.ancestors(name) if (
+            not above[one].exact if one in above else isinstance(self.outcome.results.get(one), ModelResult)
+        )), None)
 
-
-def _record(one: Audited, why: str, run: Run) -> ResultRecord:
-    return ResultRecord(
-        declared=run.situation[one.node].signed.declared, signature=one.signature, workflow=run.dag.workflow,
-        node=one.node, kind=run.dag[one.node].kind, iteration=run.situation.iteration, random=why,
-        verified=True if one.verdict == "verified" else None,
-    )
-
-
-def _put_aside(
-    why: Mapping[str, str], heirs: Mapping[str, Sequence[str]], run: Run
-) -> None:
-    """Quarantine what came out different, with its heirs. The record says already that nobody may reuse it."""
-    reasons: dict[str, str] = {}
-    for name, text in why.items():
-        reasons |= dict.fromkeys(heirs[name], f"it is made of `{name}`: {text}")
-    for name, text in {**reasons, **why}.items():
-        signature = run.situation[name].signature
-        run.tools.catalog.quarantine(signature, text, attempt=run.view.artifacts[signature].attempt)
-        run.tools.memory.drop(signature)
+    def set_aside(self, reasons: Mapping[str, str]) -> None:
+        for name, text in reasons.items():
+            signature = self.run.situation[name].signature
+            self.run.tools.catalog.quarantine(signature, text, attempt=self.run.view.artifacts[signature].attempt)
+            self.run.tools.memory.drop(signature)

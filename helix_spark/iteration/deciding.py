@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from helix_spark.capture.capture_nodes import builds_as_planned, with_uncalled_called
 from helix_spark.dag.node import Dag, Node
-from helix_spark.iteration.auditable_results import auditable_nodes
-from helix_spark.iteration.preparation import declare, look_up
+from helix_spark.iteration.preparation import auditable_nodes, declare, look_up
 from helix_spark.iteration.run import Run
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State

@@ -14,7 +14,6 @@ from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.iteration.answered_before import AnsweredBefore
-from helix_spark.iteration.auditable_results import without_unverified
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
 from helix_spark.iteration.known_nodes import known_nodes
@@ -83,7 +82,27 @@ def look_up(run: Run) -> Run:
     )
     situation = _foreseen(_with_others(situation, read), read, tools.one_run)
     found = replace(run, records=read, dag=dag, situation=situation, recorded=recorded, comparable=_comparable(read))
-    return without_unverified(found) if run.only_proven else found
+    return _without_unverified(found) if run.only_proven else found
+
+
+def auditable_nodes(run: Run) -> list[str]:
+    """Return the nodes whose results are stored and would be the same if computed again, as far as is known."""
+    return [
+        one.name for one in run.situation.nodes
+        if one.signature in run.view.artifacts and not one.signed.random and not one.node.wishes.fixed
+    ]
+
+
+def _without_unverified(run: Run) -> Run:
+    """Reuse nothing that is unproven, but for results that no audit can compare."""
+    situation, excused, asked = run.situation, run.tools.auditor.excused, frozenset(auditable_nodes(run))
+    doubtful = {
+        one.signature: one.artifact for one in situation.nodes
+        if one.artifact is not None and one.name in asked and not one.verified and one.signature not in excused
+    }
+    nodes = tuple(replace(one, artifact=None) if one.signature in doubtful else one for one in situation.nodes)
+    held_back = sum(one.bytes for one in doubtful.values())
+    return replace(run, situation=replace(situation, nodes=nodes, overhead=situation.overhead + held_back))
 
 
 def _comparable(records: RecordsRead) -> frozenset[str]:

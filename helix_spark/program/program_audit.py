@@ -9,21 +9,22 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.engine.results.agreement import CLOSE
-from helix_spark.iteration.audit import Audit, Audited, Verdict
+from helix_spark.iteration.audit import Audit, Audited, AuditRow, judge, record_verdicts
 from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import AnsweredQuestion, NotAuditedError
+from helix_spark.program.answering import NotAuditedError
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
 from helix_spark.program.questions import Question
+from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.visible_text import LONGEST_NAME, cut
 
 CLOSE_OF_MODELS = 0.01
@@ -51,96 +52,76 @@ def run_audited(program: PlainProgram) -> tuple[Audit, str]:
             ended = str(error)
         except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
             ended = f"it ended with {type(error).__name__}: {error}"
-        found = audit_of(program, time.monotonic() - began)
-        note_audit(found, program)
+        computed = RecomputedAnswers(program, rows_of_program(program))
+        results = judge(computed)
+        record_verdicts(results, computed, program.catalog)
     finally:
         program.close()
-    return found, ended
+    return Audit(results, seconds=time.monotonic() - began), ended
 
 
-def audit_of(program: PlainProgram, seconds: float, rows: Sequence[QuestionRow] | None = None) -> Audit:
-    """Compare what Spark answered with what is recorded.
+class RecomputedAnswers:
+    """Questions of a program that Spark answered again, next to their answers that were recorded by then.
 
-    Args:
-        seconds: that the audit took.
-        rows: the questions to look at; None for all of the program.
+    Fits and tables are judged by what was made from them.
     """
-    record = program.record
-    results = []
-    for row in rows_of_program(program) if rows is None else rows:
-        one = row.asked
-        before = None if record is None else record.answer(one.question.identity)
-        if one.fresh and one.answer and before and one.question.sort != "fit":
-            results.append(_audited(row.name, one, before))
-    return Audit(tuple(results), (), (), seconds)
+
+    def __init__(self, program: PlainProgram, questions: Sequence[QuestionRow]) -> None:
+        self._program = program
+        self._questions = {row.name: row for row in questions}
+        self._before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
+        self.rows = [
+            AuditRow(row.name, self._record(row), row.inputs, hidden=self._before.get(row.name, "") is None)
+            for row in questions
+        ]
+
+    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
+        asked, before = self._questions[name].asked, self._before.get(name)
+        if not before or not asked.answer:
+            return None
+        if asked.answer == before:
+            return Audited(name, asked.question.identity, "verified", exact=True)
+        how = _how_they_differ(asked.question, before, asked.answer)
+        return Audited(name, asked.question.identity, "verified" if how is None else "different", how or "")
+
+    def set_aside(self, reasons: Mapping[str, str]) -> None:
+        """Doubt answers, and the fits that they rest on."""
+        now, doubts = time.time(), dict[str, str]()
+        for name, why in reasons.items():
+            question = self._questions[name].asked.question
+            doubts |= dict.fromkeys((question.identity, *_fits_of(question)), why)
+        self._program.catalog.answers.append([
+            AnswerRecord(identity, self._program.name, 0, now, doubt=why) for identity, why in doubts.items()
+        ])
+        self._program.catalog.append_results([
+            replace(row.record, random=doubts[row.record.signature])
+            for row in self.rows if row.record.signature in doubts and row.name not in reasons
+        ])
+
+    def _record(self, row: QuestionRow) -> ResultRecord:
+        identity, kind = row.asked.question.identity, kind_of(row.asked.question)
+        return ResultRecord(identity, identity, self._program.name, row.name[:LONGEST_NAME], kind, 0)
 
 
-def note_audit(audit: Audit, program: PlainProgram, rows: Sequence[QuestionRow] | None = None) -> None:
-    """Record what came out different, with what was fitted for it, and what was verified.
-
-    Args:
-        rows: see `audit_of`.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
-    rows = rows_of_program(program) if rows is None else rows
-    questions = {row.asked.question.identity: row.asked.question for row in rows}
-    doubts: dict[str, str] = {}
-    for one in audit.results:
-        if one.verdict == "different":
-            why = f"an audit computed it again and it came out different ({one.why})"[:500]
-            doubts |= dict.fromkeys((one.signature, *_fits_of(questions[one.signature])), why)
-    now = time.time()
-    program.catalog.answers.append([
-        AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
-    ])
-    verdicts = _verdicts(audit, rows)
-    program.catalog.append_results([
-        ResultRecord(
-            identity, identity, program.name, row.name[:LONGEST_NAME], kind_of(row.asked.question), 0,
-            random=doubts.get(identity, ""), verified=verdicts.get(row.name) == "verified" or None,
-        )
-        for row in rows for identity in (row.asked.question.identity,)
-        if identity in doubts or (row.asked.fresh and verdicts.get(row.name) == "verified")
-    ])
-
-
-def _verdicts(audit: Audit, rows: Sequence[QuestionRow]) -> dict[str, Verdict]:
-    """Return what came out of an audit, by name. A fit and a table are judged by what was made from them.
-
-    Args:
-        rows: inputs first.
-    """
-    verdicts = {one.node: one.verdict for one in audit.results}
-    below: defaultdict[str, set[Verdict]] = defaultdict(set)
-    for row in reversed(rows):
-        if row.name not in verdicts and below[row.name]:
-            verdicts[row.name] = "different" if "different" in below[row.name] else "verified"
-        if row.name in verdicts:
-            for name in row.inputs:
-                below[name].add(verdicts[row.name])
-    return verdicts
+def _answer_before(row: QuestionRow, record: RecordedAnswers | None) -> str | None:
+    """Return the answer that was recorded to a question; None if the two cannot be compared."""
+    if record is None or not row.asked.answer or row.asked.question.sort == "fit":
+        return None
+    return record.answer(row.asked.question.identity)
 
 
 def _fits_of(question: Question) -> Iterator[str]:
-    """The identities of what was fitted for a question."""
+    """Yield the identities of the fits that a question rests on."""
     return (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
 
 
-def _audited(name: str, asked: AnsweredQuestion, before: str) -> Audited:
-    question = asked.question
-    assert asked.answer is not None
-    if asked.answer == before:
-        return Audited(name, question.identity, "verified", exact=True)
+def _how_they_differ(question: Question, before: str, after: str) -> str | None:
+    """Return how two answers to a question differ, in words; None where they are the same but for rounding."""
     try:
-        one, other = (rows_in(answer_of_text(form_of(question), text)) for text in (before, asked.answer))
+        one, other = (rows_in(answer_of_text(form_of(question), text)) for text in (before, after))
     except StrangeAnswerError as error:
-        return Audited(name, question.identity, "different", str(error), to_blame=True)
-    how = difference(one, other, CLOSE_OF_MODELS if question.handles else CLOSE)
-    if how is None:
-        return Audited(name, question.identity, "verified")
-    return Audited(name, question.identity, "different", how, to_blame=True)
+        return str(error)
+    return difference(one, other, CLOSE_OF_MODELS if question.handles else CLOSE)
 
 
 def rows_in(responses: Sequence[Any]) -> list[str]:

@@ -138,18 +138,20 @@ def _record_answers(
     asked: Sequence[AnsweredQuestion], rows: Sequence[QuestionRow], program: PlainProgram, number: int
 ) -> None:
     """Record what was answered; where only what is verified is reused, compare it with the earlier answers first."""
-    audit = None
-    if program.record is not None and program.record.only_verified:
-        from helix_spark.iteration.auditor import different_text
-        from helix_spark.program.program_audit import audit_of, note_audit
+    if program.record is None or not program.record.only_verified:
+        program.catalog.answers.append(_answers(asked, program, number))
+        return
+    from helix_spark.iteration.audit import judge, record_verdicts
+    from helix_spark.iteration.auditor import different_text
+    from helix_spark.program.program_audit import RecomputedAnswers
 
-        audit = audit_of(program, 0.0, rows)
+    computed = RecomputedAnswers(program, rows)
+    results = judge(computed)
     program.catalog.answers.append(_answers(asked, program, number))
-    if audit is not None:
-        note_audit(audit, program, rows)
-        for one in audit.results:
-            if one.verdict == "different":
-                program.tell(different_text(one.node, one.why, ()))
+    record_verdicts(results, computed, program.catalog)
+    for one in results:
+        if one.to_blame:
+            program.tell(different_text(one.node, one.why, one.heirs))
 
 
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:

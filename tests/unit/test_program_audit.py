@@ -14,11 +14,12 @@ from test_program_told import Regressing
 
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.iteration.audit import Audit
+from helix_spark.iteration.audit import Audited, judge, record_verdicts
 from helix_spark.program.answering import Mode, NotAuditedError
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_audit import audit_of, note_audit
+from helix_spark.program.program_audit import RecomputedAnswers
+from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import record_run
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.viewed_answers import tally_of
@@ -65,8 +66,12 @@ def drifted() -> FakeServer:
     return FakeServer(asked=[pb.Relation()] * 10)
 
 
-def verdicts(found: Audit) -> list[str]:
-    return [one.verdict for one in found.results]
+def audited(program: PlainProgram) -> tuple[Audited, ...]:
+    """Compare what a program was answered with the record, and record what came of it."""
+    computed = RecomputedAnswers(program, rows_of_program(program))
+    found = judge(computed)
+    record_verdicts(found, computed, program.catalog)
+    return found
 
 
 def fresh(program: PlainProgram) -> int:
@@ -82,19 +87,17 @@ def commands(program: PlainProgram) -> list[Any]:
 
 def test_what_comes_out_the_same_is_verified_and_nothing_is_written(run: Run) -> None:
     assert len(commands(run(COUNTS))) == 1
-    audited = run(COUNTS, "audit")
-    assert verdicts(audit_of(audited, 1.0)) == ["verified", "verified"]
-    assert not commands(audited)
+    again = run(COUNTS, "audit")
+    assert [one.verdict for one in audited(again)] == ["verified", "verified"]
+    assert not commands(again)
 
 
 def test_what_comes_out_different_is_asked_each_time(run: Run) -> None:
     run(COUNTS)
     assert fresh(run(COUNTS)) == 1  # the write, whose place a fake leaves empty
-    audited = run(COUNTS, "audit", drifted())
-    found = audit_of(audited, 1.0)
-    assert verdicts(found) == ["different", "different"]
-    assert "and" in found.results[0].why
-    note_audit(found, audited)
+    found = audited(run(COUNTS, "audit", drifted()))
+    assert [one.verdict for one in found] == ["different", "different"]
+    assert "and" in found[0].why
     for _ in range(2):
         assert fresh(run(COUNTS)) == 3
 
@@ -144,8 +147,7 @@ def test_before_reuse_what_comes_out_different_is_said_and_asked_each_time(
 
 def test_what_an_audit_verified_is_reused_where_nothing_else_is(run: Run) -> None:
     run(COUNTS)
-    audited = run(COUNTS, "audit")
-    note_audit(audit_of(audited, 1.0), audited)
+    audited(run(COUNTS, "audit"))
     assert fresh(run(COUNTS, only_verified=True)) == 1
 
 

@@ -18,7 +18,8 @@ from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.notebook_bar import NotebookBar, in_kernel
-from helix_spark.engine.execution.observer import Lines, Observer, Quiet, Telling
+from helix_spark.engine.execution.observer import Lines, Observer, ProgressDisplay, Quiet
+from helix_spark.engine.execution.underway import Followed
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
@@ -28,7 +29,6 @@ from helix_spark.iteration.answer_steps import iteration_of
 from helix_spark.iteration.audit_process import AuditProcess, job_for
 from helix_spark.iteration.auditor import WHENS, Auditor, When
 from helix_spark.iteration.executing import compute_output
-from helix_spark.iteration.following import Followed
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.iteration.named_results import NamedResults
 from helix_spark.iteration.recorded import RecordedIteration, RecordedIterations
@@ -163,7 +163,7 @@ class Helix:
                         answered(self._run(workflow, message)), partial(self._compute_output, workflow)
                     )
             finally:
-                if isinstance(self.observer, Telling):
+                if isinstance(self.observer, ProgressDisplay):
                     self.observer.close()
             if self._auditor.when == "idle":
                 self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.history import in_order
@@ -24,7 +23,11 @@ _LONGEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class RunningNode:
-    """A node as planned; see `NodeRecord`."""
+    """A node as planned; see `NodeRecord`.
+
+    Attributes:
+        started, ended: of a node that runs as a step of its own, seconds since the run was planned; else None.
+    """
 
     name: str
     kind: str
@@ -33,14 +36,15 @@ class RunningNode:
     reason: str
     predicted_seconds: float
     output: bool
+    started: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is. Times are seconds since it was planned.
+    """How far a run is.
 
     Attributes:
-        started, ended: by node, of the nodes that run as steps of their own.
         answered: seconds to the answer, since somebody waited for it; None before.
         stored: names of what was stored since.
         began: Unix seconds by the writer's clock; 0 where an older writer did not say.
@@ -51,20 +55,30 @@ class Progress:
     workflow: str
     number: int
     nodes: tuple[RunningNode, ...]
-    started: Mapping[str, float] = field(default_factory=dict)
-    ended: Mapping[str, float] = field(default_factory=dict)
     answered: float | None = None
     stored: tuple[str, ...] = ()
     began: float = 0.0
     session_seconds: float = 0.0
     starting: bool = False
 
+    @property
+    def has_ended(self) -> bool:
+        """True once a node is done."""
+        return any(node.ended is not None for node in self.nodes)
+
+    def with_times(self, name: str, *, started: float | None = None, ended: float | None = None) -> Progress:
+        """Return the same run in which a node has started, or ended."""
+        return replace(self, nodes=tuple(
+            replace(node, started=node.started if started is None else started, ended=ended)
+            if node.name == name else node for node in self.nodes
+        ))
+
 
 _SHAPE = {
-    "workflow": str, "number": int, "stored": [str], "answered": frozenset({float, None}), "started": {str: float},
-    "ended": {str: float}, "began?": float, "session_seconds?": float, "starting?": bool, "nodes": [{
+    "workflow": str, "number": int, "stored": [str], "answered": frozenset({float, None}),
+    "began?": float, "session_seconds?": float, "starting?": bool, "nodes": [{
         "name": str, "kind": str, "inputs": [str], "state": str, "reason": str, "predicted_seconds": float,
-        "output": bool,
+        "output": bool, "started": frozenset({float, None}), "ended": frozenset({float, None}),
     }],
 }
 

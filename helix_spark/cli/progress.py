@@ -27,9 +27,6 @@ class Bar(UnderwayBar):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
-    def begun(self) -> None:
-        self.close()
-
     @property
     def is_drawn(self) -> bool:
         return self._bar is not None

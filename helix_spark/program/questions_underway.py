@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import RLock, Timer
-from typing import Protocol
 
 from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
+from helix_spark.engine.execution.observer import ProgressDisplay
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.past.finding import last_ended
@@ -82,17 +82,15 @@ def expected_of(nodes: Iterable[NodeRecord], is_kept: Callable[[str], bool]) -> 
     return tuple(sorted(found, key=lambda one: one.began))
 
 
-def matched(before: Sequence[Expected], met: Iterable[QuestionProgress]) -> dict[str, int]:
-    """Which question of the run before each is, by identity: the same one, else the first of its title that no other
-    one is."""
-    same = {one.node.signature: at for at, one in enumerate(before)}
-    met = list(met)
+def matched(before: Sequence[Expected], met: Iterable[QuestionProgress]) -> dict[str, Expected]:
+    """Return which question of the run before each is, by identity: the same one, else the first of its title that no
+    other one is."""
+    same, met = {one.node.signature: one for one in before}, list(met)
     found = {one.identity: same[one.identity] for one in met if one.identity in same}
-    taken = set(found.values())
-    of_title: defaultdict[str, deque[int]] = defaultdict(deque)
-    for at, one in enumerate(before):
-        if at not in taken:
-            of_title[call_of(one.node.name)].append(at)
+    of_title: defaultdict[str, deque[Expected]] = defaultdict(deque)
+    for one in before:
+        if one.node.signature not in found:
+            of_title[call_of(one.node.name)].append(one)
     for other in met:
         if other.identity not in found and of_title[other.title]:
             found[other.identity] = of_title[other.title].popleft()
@@ -100,17 +98,16 @@ def matched(before: Sequence[Expected], met: Iterable[QuestionProgress]) -> dict
 
 
 def still_to_come(
-    before: Sequence[Expected], met: Sequence[QuestionProgress], found: Mapping[str, int]
+    before: Sequence[Expected], met: Sequence[QuestionProgress], found: Mapping[str, Expected]
 ) -> Iterator[Expected]:
-    """Those that Spark is expected to be asked yet. What was over last time before one began that has been met is not
-    asked any more. Once Spark is asked something that it was not asked before, what follows is taken to be made of
+    """Yield those that Spark is expected to be asked yet. What was over last time before one began that has been met is
+    not asked any more. Once Spark is asked something that it was not asked before, what follows is taken to be made of
     that; else it is asked what is never kept."""
-    reached = max((before[at].began for at in found.values()), default=0.0)
-    same = {one.node.signature for one in before}
+    reached = max((one.began for one in found.values()), default=0.0)
+    same, taken = {one.node.signature for one in before}, {one.node.signature for one in found.values()}
     differs = any(one.fresh and one.tells and one.identity not in same for one in met)
-    taken = set(found.values())
-    for at, one in enumerate(before):
-        if at not in taken and one.ended > reached and (differs or not one.kept):
+    for one in before:
+        if one.node.signature not in taken and one.ended > reached and (differs or not one.kept):
             yield one
 
 
@@ -118,62 +115,41 @@ def progress_of_program(
     workflow: str, number: int, before: Sequence[Expected], met: Sequence[QuestionProgress], *, began: float,
     session_seconds: float, starting: bool,
 ) -> Progress:
-    """How far a run is, as that of a workflow is told.
+    """Return how far a run is, as that of a workflow is told.
 
     Args:
         number: of its iteration.
         began: Unix seconds when Spark was needed first.
         session_seconds: what its start is expected to take.
-        starting: whether it is being started, or was.
+        starting: True if it is being started, or was.
     """
     found = matched(before, met)
     # Until Spark has answered once, what was answered without it says nothing of how far its start is.
     is_there = not session_seconds or any(one.ended is not None for one in met)
-    shown = [one for one in met if one.fresh or is_there]
-    names: dict[str, str] = {}
-    for one in shown:
-        name = before[found[one.identity]].node.name if one.identity in found else one.title
-        names[one.identity] = name if name not in names.values() else f"{name} {one.identity[:8]}"
-    nodes = [
-        _node(names[one.identity], before[found[one.identity]] if one.identity in found else None, one.fresh)
-        for one in shown
-    ]
-    nodes += [_node(one.node.name, one, True) for one in still_to_come(before, met, found)]
-    asked = [one for one in shown if one.fresh]
+    nodes: list[RunningNode] = []
+    for one in met:
+        if one.fresh or is_there:
+            earlier = found.get(one.identity)
+            name = one.title if earlier is None else earlier.node.name
+            is_taken = any(node.name == name for node in nodes)
+            nodes.append(_row(f"{name} {one.identity[:8]}" if is_taken else name, earlier, one))
+    nodes += [_row(one.node.name, one, None) for one in still_to_come(before, met, found)]
+    there = {node.name for node in nodes}
+    nodes = [replace(node, inputs=tuple(name for name in node.inputs if name in there)) for node in nodes]
     return Progress(
-        workflow, number, tuple(in_order(_with_inputs(nodes))),
-        started={names[one.identity]: one.started for one in asked if one.started is not None},
-        ended={names[one.identity]: 0.0 if one.ended is None else one.ended for one in shown
-               if one.ended is not None or not one.fresh},
-        began=began, session_seconds=session_seconds, starting=starting,
+        workflow, number, tuple(in_order(nodes)), began=began, session_seconds=session_seconds, starting=starting
     )
 
 
-def _node(name: str, before: Expected | None, fresh: bool) -> RunningNode:
-    state, seconds = ("compute", 0.0 if before is None else before.seconds) if fresh else ("load", 0.0)
-    if before is None:
-        return RunningNode(name, "answer", (), state, "", seconds, output=False)
-    return RunningNode(name, before.node.kind, before.node.inputs, state, "", seconds, before.node.output)
-
-
-def _with_inputs(nodes: Sequence[RunningNode]) -> list[RunningNode]:
-    """Those of their inputs that are shown, too."""
-    there = {node.name for node in nodes}
-    return [replace(node, inputs=tuple(name for name in node.inputs if name in there)) for node in nodes]
-
-
-class ProgressDisplay(Protocol):
-    """Who shows how far a run is: a bar."""
-
-    def shows(self, progress: Progress, began: float) -> None:
-        """It is that far.
-
-        Args:
-            began: `time.perf_counter()` at the begin of its times.
-        """
-
-    def close(self) -> None:
-        """Nothing is waited for: what is shown is taken away."""
+def _row(name: str, before: Expected | None, met: QuestionProgress | None) -> RunningNode:
+    """Return a question as a node: met in this run, expected by the run before, or both."""
+    row = RunningNode(name, "answer", (), "compute", "", 0.0, output=False)
+    if before is not None:
+        node = before.node
+        row = replace(row, kind=node.kind, inputs=node.inputs, output=node.output, predicted_seconds=before.seconds)
+    if met is not None and not met.fresh:
+        return replace(row, state="load", predicted_seconds=0.0, ended=met.ended or 0.0)
+    return row if met is None else replace(row, started=met.started, ended=met.ended)
 
 
 _LONG = 0.5
@@ -184,19 +160,19 @@ class QuestionsUnderway:
     looks at the catalog sees it from the first time on, which puts the run on record.
 
     Args:
-        shown: where else it is shown; None for nowhere.
+        display: where else it is shown; None for nowhere.
         long: seconds that an answer is waited for before anything is shown. Until then nothing is looked up for it.
     """
 
-    def __init__(self, program: PlainProgram, shown: ProgressDisplay | None, long: float = _LONG) -> None:
-        self._program, self._shown, self._long = program, shown, long
+    def __init__(self, program: PlainProgram, display: ProgressDisplay | None, long: float = _LONG) -> None:
+        self._program, self._display, self._long = program, display, long
+        self._noted: Progress | None = None
         self._known: tuple[int, float, tuple[Expected, ...]] | None = None
         self._met: dict[str, QuestionProgress] = {}
         self._lock = RLock()
         self._began = self._clock = 0.0
         self._waiting = 0
         self._timer: Timer | None = None
-        self._noted: Progress | None = None
 
     def note_recorded(self, question: Question, who: Caller) -> None:
         """A question was answered from the record."""
@@ -233,8 +209,8 @@ class QuestionsUnderway:
             if not self._waiting and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-                if self._shown is not None:
-                    self._shown.close()
+                if self._display is not None:
+                    self._display.close()
 
     def _since(self) -> float:
         return round(time.perf_counter() - self._clock, 3)
@@ -250,8 +226,8 @@ class QuestionsUnderway:
                 self._program.name, number, before, tuple(self._met.values()), began=self._began,
                 session_seconds=session_seconds, starting=self._starts,
             )
-            if self._shown is not None and progress.nodes:
-                self._shown.shows(progress, self._clock)
+            if self._display is not None and progress.nodes:
+                self._display.shows(progress, self._clock)
             self._timer = self._later()
         if number and progress != self._noted:
             self._program.catalog.note_progress(progress)

@@ -70,12 +70,6 @@ class SeenRun(Telling):
             self._plan = None
         super().answered(seconds)
 
-    def close(self) -> None:
-        """Takes a bar away, when a run ends early."""
-        close = getattr(self._told, "close", None)
-        if close is not None:
-            close()
-
 
 class Running(Protocol):
     """A run that is under way."""

@@ -20,12 +20,11 @@ def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeReco
     """Node records, as far as the notes tell."""
     found = []
     for node in progress.nodes:
-        started, ended = progress.started.get(node.name), progress.ended.get(node.name)
-        seconds = ended - started if started is not None and ended is not None else None
+        seconds = node.ended - node.started if node.started is not None and node.ended is not None else None
         found.append(NodeRecord(
             iteration.run, iteration.workflow, iteration.number, node.name, node.kind, node.inputs, node.state,
             node.reason, "", "", "[]", seconds=seconds, predicted_seconds=node.predicted_seconds, output=node.output,
-            started=started,
+            started=node.started,
         ))
     return tuple(found)
 
@@ -38,7 +37,7 @@ def underway(iteration: IterationRecord, progress: Progress | None, now: float) 
     """
     if progress is None or iteration.status != "running" or progress.answered is not None:
         return None
-    noted = max((*progress.started.values(), *progress.ended.values()), default=0.0)
+    noted = max((at for node in progress.nodes for at in (node.started, node.ended) if at is not None), default=0.0)
     return progress_view(progress, max(noted, now - progress.began) if progress.began else noted)
 
 

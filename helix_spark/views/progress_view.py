@@ -63,9 +63,9 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     Args:
         now: seconds since it began.
 
-    >>> nodes = [RunningNode(name, "scanner", (), state, "", seconds, False) for name, state, seconds in
-    ...          (("rows", "load", 2.0), ("model", "compute", 6.0))]
-    >>> view = progress_view(Progress("w", 1, tuple(nodes), started={"rows": 0.0}), 1.5)
+    >>> nodes = (RunningNode("rows", "scanner", (), "load", "", 2.0, False, started=0.0),
+    ...          RunningNode("model", "scanner", (), "compute", "", 6.0, False))
+    >>> view = progress_view(Progress("w", 1, nodes), 1.5)
     >>> view.doing, view.left_text, view.total
     ('loading rows', 'about 6.5 s left', 8.0)
     """
@@ -74,24 +74,24 @@ def progress_view(progress: Progress, now: float) -> ProgressView:
     running = [node for node in progress.nodes if states[node.name] == "running"]
     waiting = sum(expected[name] for name, state in states.items() if state == "waiting")
     # Spark's start and the first work of its session come before the end of the first node.
-    first = progress.session_seconds if not progress.ended else 0.0
-    had = sum(now - since for name, since in progress.started.items() if states.get(name) == "running")
+    first = 0.0 if progress.has_ended else progress.session_seconds
+    had = sum(now - node.started for node in running if node.started is not None)
     under_way = sum(expected[node.name] for node in running) + first
     gone = had if not first else max(had, now)
     left = 0.0 if progress.answered is not None else waiting + max(0.0, under_way - gone)
     return ProgressView(
         _doing(progress, running, waiting), sum(expected.values()) + progress.session_seconds, left,
         0.0 if progress.answered is not None else waiting,
-        known=all(node.predicted_seconds for node in running) if running else bool(progress.ended or first),
+        known=all(node.predicted_seconds for node in running) if running else bool(progress.has_ended or first),
     )
 
 
 def _doing(progress: Progress, running: list[RunningNode], waiting: float) -> str:
     if progress.answered is not None:
         return "answered"
-    steps = [node for node in running if node.name in progress.started]
+    steps = [node for node in running if node.started is not None]
     told = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
-    if told or not progress.ended:
+    if told or not progress.has_ended:
         return ", ".join(told) or ("starting Spark" if progress.starting else "planning")
     return "going on" if waiting else "finishing"
 
@@ -110,9 +110,9 @@ def running_states(progress: Progress) -> dict[str, str]:
     for node in reversed(progress.nodes):
         if node.state == "prune":
             states[node.name] = "prune"
-        elif node.name in progress.ended or progress.answered is not None:
+        elif node.ended is not None or progress.answered is not None:
             states[node.name] = node.state
-        elif node.name in progress.started:
+        elif node.started is not None:
             states[node.name] = "running"
         else:
             further = {name: states[name] for name in readers.get(node.name, ()) if name in states}

@@ -279,7 +279,7 @@ def test_a_running_iteration_shows_its_end_by_itself(browser: WebDriver, tmp_pat
 def test_a_page_that_follows_leaves_alone_what_a_person_does_to_it(browser: WebDriver, tmp_path: Path) -> None:
     catalog = hostile_catalog(tmp_path / "c")
     nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in ("a", "b"))
-    progress = Progress(f"w {HOSTILE}", 4, nodes, started={"a": 0.0})
+    progress = Progress(f"w {HOSTILE}", 4, nodes).with_times("a", started=0.0)
     catalog.note_progress(progress)
     with serving(catalog.root) as home:
         browser.get(f"{home}/iteration?workflow={W}&number=4")
@@ -288,7 +288,7 @@ def test_a_page_that_follows_leaves_alone_what_a_person_does_to_it(browser: WebD
         time.sleep(2.5)
         assert browser.find_elements(By.ID, "first"), "replaced though nothing had changed"
         browser.find_element(By.NAME, "nodes").send_keys("+a")
-        catalog.note_progress(replace(progress, started={"a": 0.0, "b": 1.0}, ended={"a": 0.5}))
+        catalog.note_progress(progress.with_times("a", ended=0.5).with_times("b", started=1.0))
         time.sleep(2.5)
         assert browser.find_elements(By.ID, "first"), "replaced though somebody typed"
         browser.execute_script("document.querySelector('main h1 ~ .step a').focus()")

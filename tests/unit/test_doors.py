@@ -88,8 +88,8 @@ def build(root: Path) -> Catalog:
     catalog.answers.append([AnswerRecord(digest("q"), WORKFLOW, 1, 1.7e9, 0.5, "b" * 40)])
     catalog.leases.take(run_id(RUNNING))
     catalog.start_iteration(IterationRecord(run_id(RUNNING), WORKFLOW, RUNNING, "running", 1.7e9))
-    node = RunningNode("data", "source", (), "compute", "new", 1.0, False)
-    catalog.note_progress(Progress(WORKFLOW, RUNNING, (node,), {"data": 0.5}, {}, began=1.7e9))
+    node = RunningNode("data", "source", (), "compute", "new", 1.0, False, started=0.5)
+    catalog.note_progress(Progress(WORKFLOW, RUNNING, (node,), began=1.7e9))
     return catalog
 
 

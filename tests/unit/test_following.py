@@ -13,11 +13,11 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode, read_progress
 from helix_spark.engine.execution.notebook_bar import NotebookBar
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.iteration.following import Followed
+from helix_spark.engine.execution.underway import Followed
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.ui.running import noted_states
-from helix_spark.views.progress_view import progress_view, running_states
+from helix_spark.views.progress_view import progress_of, progress_view, running_states
 
 
 def node(name: str, *inputs: str, state: State = State.COMPUTE) -> PlannedNode:
@@ -32,6 +32,10 @@ def seen(root: Path) -> Progress | None:
     return read_progress(locate(root, create=False), "w", 3)
 
 
+def times(progress: Progress, which: str) -> set[str]:
+    return {one.name for one in progress.nodes if getattr(one, which) is not None}
+
+
 def test_each_step_is_noted_and_the_end_forgets_it(tmp_path: Path) -> None:
     followed = Followed(Silent(), Catalog.open(tmp_path / "c", create=True))
     followed.planned(plan(node("a"), node("b", "a")))
@@ -39,10 +43,12 @@ def test_each_step_is_noted_and_the_end_forgets_it(tmp_path: Path) -> None:
     followed.node_finished("a", 0.1)
     followed.node_started("b")
     until = time.monotonic() + 5
-    while time.monotonic() < until and "b" not in (known := seen(tmp_path / "c") or Progress("", 0, ())).started:
+    known = Progress("", 0, ())
+    while time.monotonic() < until and "b" not in times(known, "started"):
         time.sleep(0.05)
-    assert set(known.started) == {"a", "b"}
-    assert set(known.ended) == {"a"}
+        known = seen(tmp_path / "c") or known
+    assert times(known, "started") == {"a", "b"}
+    assert times(known, "ended") == {"a"}
     assert running_states(known) == {"a": "compute", "b": "running"}
     followed.answered(1.0)
     assert (seen(tmp_path / "c") or known).answered is not None
@@ -76,11 +82,11 @@ def test_what_is_fused_into_a_step_is_as_far_as_that_step() -> None:
             ("b", ("a", "later"), "compute"),
         )
     )
-    begun = Progress("w", 1, nodes, started={"a": 0.0})
+    begun = Progress("w", 1, nodes).with_times("a", started=0.0)
     assert running_states(begun) == {
         "gone": "prune", "lazy": "running", "later": "waiting", "a": "running", "b": "waiting",
     }
-    assert running_states(Progress("w", 1, nodes, {"a": 0.0}, {"a": 1.0}))["lazy"] == "load"
+    assert running_states(begun.with_times("a", ended=1.0))["lazy"] == "load"
     assert set(running_states(Progress("w", 1, nodes, answered=2.0)).values()) == {"prune", "load", "compute"}
 
 
@@ -89,7 +95,7 @@ def test_what_was_running_when_an_iteration_died_shows_so() -> None:
         RunningNode(name, "scanner", inputs, "compute", "", 1.0, False)
         for name, inputs in (("lazy", ()), ("a", ("lazy",)), ("b", ("a",)), ("c", ("b",)))
     )
-    progress = Progress("w", 1, nodes, started={"a": 0.0, "b": 1.0}, ended={"a": 1.0})
+    progress = Progress("w", 1, nodes).with_times("a", started=0.0, ended=1.0).with_times("b", started=1.0)
     running = IterationRecord("0" * 32, "w", 1, "running", 0.0)
     assert noted_states(running, progress) == {"lazy": "compute", "a": "compute", "b": "running", "c": "waiting"}
     died = noted_states(replace(running, status="died"), progress)
@@ -113,12 +119,11 @@ class Place:
 def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place() -> None:
     place = Place()
     bar = NotebookBar(lambda: place)
-    bar.planned(plan(node("a", state=State.LOAD), node("b", "a")))
-    bar.session_starting()
-    bar.node_started("a")
-    bar.node_finished("a", 0.1)
-    bar.node_started("b")
-    bar.answered(1.0)
+    planned = progress_of(plan(node("a", state=State.LOAD), node("b", "a")), 0.0)
+    begun = planned.with_times("a", started=0.0)
+    going_on = begun.with_times("a", ended=0.1).with_times("b", started=0.1)
+    for progress in (planned, replace(planned, starting=True), begun, going_on, replace(going_on, answered=1.0)):
+        bar.shows(progress, time.perf_counter())
     told = list(dict.fromkeys(place.shown))
     assert told[:3] == ["planning, about 2.0 s left", "starting Spark, about 2.0 s left", "loading a, about 2.0 s left"]
     assert told[-2:] == ["b, about 1.0 s left", ""]
@@ -126,7 +131,8 @@ def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place() -> None:
 
 def test_what_is_left_is_not_less_than_what_has_not_begun() -> None:
     nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in "abc")
-    view = progress_view(Progress("w", 1, nodes, started={"a": 0.0, "b": 1.0}, ended={"a": 1.0}), now=9.0)
+    begun = Progress("w", 1, nodes).with_times("a", started=0.0, ended=1.0).with_times("b", started=1.0)
+    view = progress_view(begun, now=9.0)
     assert (view.left, view.waiting, round(view.share, 2)) == (1.0, 1.0, 0.67)
     starting = Progress("w", 1, nodes, session_seconds=4.0, starting=True)
     assert progress_view(starting, 3.0).doing == "starting Spark"

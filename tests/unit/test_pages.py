@@ -317,9 +317,8 @@ def test_a_running_iteration_shows_how_far_it_is(tmp_path: Path) -> None:
         RunningNode(f"{name} {HOSTILE}", "scanner", (), "compute", HOSTILE, 1.0, False) for name in ("a", "b", "c")
     )
     names = [node.name for node in nodes]
-    catalog.note_progress(Progress(
-        f"w {HOSTILE}", 4, nodes, started={names[0]: 0.0, names[1]: 0.5}, ended={names[0]: 0.4}
-    ))
+    progress = Progress(f"w {HOSTILE}", 4, nodes).with_times(names[0], started=0.0, ended=0.4)
+    catalog.note_progress(progress.with_times(names[1], started=0.5))
     found = read(client, PAGES["running"])
     assert "Running: 1 now, 1 to come" in found.text
     assert f"{names[1]} about 2.0 s left" in " ".join(found.text.split())
@@ -334,7 +333,8 @@ def test_an_iteration_whose_process_is_gone_has_died_and_shows_how_far_it_came(t
     catalog = hostile_catalog(tmp_path / "c")
     client = asking(catalog.root)
     nodes = tuple(RunningNode(name, "scanner", (), "compute", "", 1.0, False) for name in ("a", "b"))
-    catalog.note_progress(Progress(f"w {HOSTILE}", 4, nodes, started={"a": 0.0, "b": 0.5}, ended={"a": 0.4}))
+    progress = Progress(f"w {HOSTILE}", 4, nodes).with_times("a", started=0.0, ended=0.4)
+    catalog.note_progress(progress.with_times("b", started=0.5))
     assert "died" not in read(client, f"/?workflow={W}").text
     catalog.leases.release(run_id(4))
     assert "died" in read(client, f"/?workflow={W}").text

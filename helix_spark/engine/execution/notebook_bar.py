@@ -47,9 +47,6 @@ class NotebookBar(UnderwayBar):
         if self._place is not None:
             self._place.update(_told(view), raw=True)
 
-    def begun(self) -> None:
-        self._over.set()
-
     def close(self) -> None:
         with self._lock:
             self._over.set()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
@@ -57,6 +58,21 @@ class Silent:
     def warning(self, text: str) -> None: ...
 
 
+@runtime_checkable
+class ProgressDisplay(Protocol):
+    """An observer that draws how far a run is, such as a bar."""
+
+    def shows(self, progress: Progress, began: float) -> None:
+        """Draw that a run is that far.
+
+        Args:
+            began: `time.perf_counter()` at the begin of its times.
+        """
+
+    def close(self) -> None:
+        """Take away what is drawn: no run goes on any more."""
+
+
 class Telling:
     """Tells another observer all. Who tells more, or looks on, is one of these and passes on what it is told."""
 
@@ -90,9 +106,12 @@ class Telling:
     def warning(self, text: str) -> None:
         self._told.warning(text)
 
+    def shows(self, progress: Progress, began: float) -> None:
+        if isinstance(self._told, ProgressDisplay):
+            self._told.shows(progress, began)
+
     def close(self) -> None:
-        """No run goes on any more: what is drawn is taken away."""
-        if isinstance(self._told, Telling):
+        if isinstance(self._told, ProgressDisplay):
             self._told.close()
 
 

@@ -1,103 +1,101 @@
-"""Observers that keep how far a run is: what a bar draws, and what others read of it."""
+"""How far a run is: kept for workflows and scripts, noted for readers of the catalog, and drawn as a bar."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from threading import RLock
+from threading import RLock, Timer
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.engine.execution.observer import Observer, Quiet, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.views.progress_view import ProgressView, progress_of, progress_view
 
+_PAUSE = 0.2
+"""Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
 
-class Underway(Telling):
-    """Keeps how far a run is, and tells another observer all. Who draws it, or writes it down, says what `changed`
-    does; it is called by one thread at a time."""
 
-    def __init__(self, told: Observer) -> None:
+class Followed(Telling):
+    """An observer that tells another one, notes in the catalog how far the run of a workflow is, and has it drawn. That
+    a note cannot be written is no failure of the run: the catalog's records tell of a disk that is full."""
+
+    def __init__(self, told: Observer, catalog: Catalog) -> None:
         super().__init__(told)
+        self._catalog = catalog
         self._lock = RLock()
         self._progress: Progress | None = None
         self._began, self._starting = 0.0, False
-
-    @property
-    def view(self) -> ProgressView | None:
-        """How far it is now; None where nothing runs."""
-        progress = self._progress  # another thread may replace it meanwhile
-        return None if progress is None else progress_view(progress, self._since())
-
-    def begun(self) -> None:
-        """A run is about to begin, or to be planned anew."""
-
-    def changed(self, *, now: bool) -> None:
-        """It is further than it was.
-
-        Args:
-            now: whether that is worth telling at once.
-        """
-
-    def shows(self, progress: Progress, began: float) -> None:
-        """A run is that far, of which somebody else keeps it.
-
-        Args:
-            began: `time.perf_counter()` at the begin of its times.
-        """
-        with self._lock:
-            self._progress, self._began = progress, began
-            self.changed(now=False)
+        self._later: Timer | None = None
+        self._written = 0.0
 
     def planned(self, plan: Plan) -> None:
         with self._lock:
-            self.begun()
+            self.close()
             self._began = time.perf_counter()
             starting = self._starting and plan.session_seconds > 0
-            self._progress = replace(progress_of(plan, time.time()), starting=starting)
-            self.changed(now=True)
+            self._note(replace(progress_of(plan, time.time()), starting=starting), now=True)
         super().planned(plan)
 
     def session_starting(self) -> None:
         with self._lock:
             self._starting = True
-            if self._progress is not None:
-                self._progress = replace(self._progress, starting=True)
-                self.changed(now=True)
+            self._note(self._progress and replace(self._progress, starting=True), now=True)
         super().session_starting()
 
     def node_started(self, name: str) -> None:
-        self._note("started", name)
+        with self._lock:
+            self._note(self._progress and self._progress.with_times(name, started=self._since()))
         super().node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
-        self._starting = False
-        self._note("ended", name)
+        with self._lock:
+            self._starting = False
+            self._note(self._progress and self._progress.with_times(name, ended=self._since()))
         super().node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
         with self._lock:
-            if self._progress is not None:
-                self._progress = replace(self._progress, answered=round(seconds, 3))
-                self.changed(now=True)
+            self._note(self._progress and replace(self._progress, answered=round(seconds, 3)), now=True)
         super().answered(seconds)
 
     def stored(self, name: str, size: int) -> None:
         with self._lock:
             # What follows the answer before this one may still be storing.
             if self._progress is not None and self._progress.answered is not None:
-                self._progress = replace(self._progress, stored=(*self._progress.stored, name))
-                self.changed(now=False)
+                self._note(replace(self._progress, stored=(*self._progress.stored, name)))
         super().stored(name, size)
 
-    def _note(self, field: str, name: str) -> None:
+    def close(self) -> None:
+        """Forget the last run."""
         with self._lock:
-            if self._progress is None:
-                return
-            seen: Mapping[str, float] = getattr(self._progress, field)
-            noted = {field: {**seen, name: self._since()}}
-            self._progress = replace(self._progress, **noted)  # type: ignore[arg-type]  # one of two fields of one type
-            self.changed(now=False)
+            if self._progress is not None:
+                self._catalog.forget_progress(self._progress.workflow, self._progress.number)
+                self._progress = None
+
+    def _note(self, progress: Progress | None, *, now: bool = False) -> None:
+        """Replace what is known of the run; None where none goes on.
+
+        Args:
+            now: True if that is worth a note at once.
+        """
+        self._progress = progress
+        if progress is None:
+            return
+        if now or time.perf_counter() - self._written >= _PAUSE:
+            self._catalog.note_progress(progress)
+            self._written = time.perf_counter()
+        elif self._later is None:  # the last of several quick changes may stand for minutes
+            self._later = Timer(_PAUSE, self._write_late)
+            self._later.daemon = True
+            self._later.start()
+        self.shows(progress, self._began)
+
+    def _write_late(self) -> None:
+        with self._lock:
+            self._later = None
+            if self._progress is not None:
+                self._catalog.note_progress(self._progress)
 
     def _since(self) -> float:
         return round(time.perf_counter() - self._began, 3)
@@ -107,34 +105,42 @@ _SHORTEST = 0.5
 """Seconds; a bar for less would only flicker."""
 
 
-class UnderwayBar(Underway):
-    """A bar by expected seconds, there while a run is under way and gone at its answer. Who has a place for one says
-    how it is drawn."""
+class UnderwayBar(Quiet):
+    """A bar by expected seconds, there while a run is under way and gone at its answer. A subclass draws it."""
 
     def __init__(self) -> None:
-        super().__init__(Quiet())
+        self._lock = RLock()
+        self._progress: Progress | None = None
+        self._began = 0.0
+
+    @property
+    def view(self) -> ProgressView | None:
+        """How far the run is now; None where none is shown."""
+        progress = self._progress  # another thread may replace it meanwhile
+        return None if progress is None else progress_view(progress, round(time.perf_counter() - self._began, 3))
 
     @property
     def is_drawn(self) -> bool:
-        """Whether the bar is there."""
+        """True if the bar is there."""
         return False
 
     def draw(self, view: ProgressView) -> None:
-        """Puts it in its place."""
+        """Put the bar in its place."""
 
     def draw_again(self, view: ProgressView) -> None:
-        """Has it say how far the run is now."""
+        """Have the bar say how far the run is now."""
 
     def close(self) -> None:
-        """Takes the bar away, also when a run ends early."""
+        """Take the bar away, also when a run ends early."""
 
-    def changed(self, *, now: bool) -> None:
-        view = self.view
-        if view is None:
-            return
-        if self._progress is not None and self._progress.answered is not None:
-            self.close()
-        elif self.is_drawn:
-            self.draw_again(view)
-        elif max(view.total, self._since()) >= _SHORTEST:
-            self.draw(view)
+    def shows(self, progress: Progress, began: float) -> None:
+        """Show how far a run is, of a workflow or a script."""
+        with self._lock:
+            self._progress, self._began = progress, began
+            view = self.view
+            if view is None or progress.answered is not None:
+                self.close()
+            elif self.is_drawn:
+                self.draw_again(view)
+            elif max(view.total, time.perf_counter() - began) >= _SHORTEST:
+                self.draw(view)

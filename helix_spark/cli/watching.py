@@ -1,5 +1,4 @@
-"""`helix watch`: runs a file at each save: a workflow in one warm session, a plain PySpark program in a process of its
-own each time, beside a server that stays. A save meanwhile ends a run where all that it computes is stale by then."""
+"""`helix watch`: one loop that runs a file at each save, a workflow or a script."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -43,65 +42,43 @@ _TO_END = 10.0
 def watch_file(
     path: Path, function: str | None, settings: Sequence[str], engine: Helix, seen: SeenRun, plan_options: Sequence[str]
 ) -> None:
-    """Runs now and at each save, until interrupted. An error is shown, and the watch goes on. A save while a run goes
-    on ends it where all that it is computing is stale by then.
+    """Run a workflow in one warm session at each save.
 
     Args:
         seen: the engine's observer.
         plan_options: of the command that plans a file that was saved meanwhile.
     """
-    ours = frozenset(list(sys.modules))
+    ours, context = frozenset(list(sys.modules)), copy_context()
+    plan = partial(planned_elsewhere, f"{path}:{function}" if function else str(path), plan_options)
+    broken = set[Path]()
     engine.sessions.warm()
-    known: frozenset[Path] = frozenset()
-    ran: dict[Path, str] = {}
-    target = f"{path}:{function}" if function else str(path)
-    since, context = engine.waiting_since, copy_context()
-    while True:
-        started = engine.waiting_since = since or time.perf_counter()
-        since = None
-        before, texts = stamps(known | project_files(path)), texts_of(known | project_files(path))
+
+    def load_and_run(texts: Texts) -> None:
+        workflow = load_workflow(path, function, settings, engine)
+        files = project_files(path)
+        loaded = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
+        with overtaking(seen, next_save, plan, engine.overtake, loaded):
+            run_and_print(engine, workflow, "", print_answer=True)
+
+    def files() -> frozenset[Path]:
+        return project_files(path).union(broken)
+
+    def run(texts: Texts, started: float) -> None:
+        engine.waiting_since, known = started, files()
         forget_project(ours)
-        _say_saved(ran, texts, to_stderr=False)
-        broken: set[Path] = set()
-
-        def load_and_run(texts: Texts = texts) -> None:
-            nonlocal ran
-            workflow = load_workflow(path, function, settings, engine)
-            files = project_files(path)
-            ran = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
-            with overtaking(
-                seen, next_save, partial(planned_elsewhere, target, plan_options), engine.overtake, ran
-            ):
-                run_and_print(engine, workflow, "", print_answer=True)
-
+        broken.clear()
         try:
-            context.copy().run(load_and_run)  # what an earlier text of the file set is not there any more
-        except OvertakenError as overtaken:
-            say(f"{overtaken.what}; going on with the new text")
-            known = project_files(path)
-            continue
+            context.copy().run(load_and_run, texts)  # what an earlier text of the file set is not there any more
         except HelixError as error:
-            say(f"error: {error}")
-            broken = {*known, *blamed(error)}
-        seconds = time.perf_counter() - started
-        say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends")
-        known = project_files(path) | broken
-        # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        before = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
-        await_change(known, before)
-        engine.end_audits()
+            if not isinstance(error, OvertakenError):
+                broken.update(known, blamed(error))
+            raise
 
-
-def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
-    """Begins an empty screen with what was saved since the run before, if there was one."""
-    if sys.stdout.isatty():
-        print("\033[2J\033[H", end="", flush=True)
-    if before and (edit := edited(before, after)):
-        say(f"saved: {edit}", to_stderr=to_stderr)
+    _watch(path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
 
 
 def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) -> None:
-    """Runs a program now and at each save, until interrupted.
+    """Run a script in a process of its own at each save, next to a server that stays.
 
     Raises:
         ParameterError: there is no such file, or it needs a classic session.
@@ -116,36 +93,75 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
         )
     check_settings(place, {})
     auditor = Auditor(place.audit, place.audit_seconds, partial(_begin_audit, place), tell)
-    script = AuditedScript(path, tuple(arguments))
-    server = ConnectServer(place.spark)
-    environment = {**os.environ, **server.environment()}
-    if place.mlflow is not None:  # not on the command line: it may hold a password
-        environment[URI_VARIABLE] = place.mlflow
+    script, server = AuditedScript(path, tuple(arguments)), ConnectServer(place.spark)
     words = [str(path), "--json", *place.options, "--", *arguments]
-    ran: Texts = {}
+
+    def run(texts: Texts, started: float) -> None:
+        nonlocal server
+        turn = auditor.stop()
+        if how := server.how_ended():
+            say(f"the JVM of Spark's driver {how}; another one is started", to_stderr=True)
+            server.stop()
+            server = ConnectServer(place.spark)
+        environment = {**os.environ, **server.environment()}
+        if place.mlflow is not None:  # not on the command line: it may hold a password
+            environment[URI_VARIABLE] = place.mlflow
+        if overtaken := _run(_command(path, arguments, place), environment, words, texts):
+            raise OvertakenError(overtaken)
+        if place.audit == "idle":
+            audit_when_idle(auditor, turn, script, place)
+
     try:
-        while True:
-            turn, known = auditor.stop(), files_of_program(path)
-            before, texts = stamps(known), texts_of(known)
-            _say_saved(ran, texts, to_stderr=True)
-            if how := server.how_ended():
-                say(f"the JVM of Spark's driver {how}; another one is started", to_stderr=True)
-                server.stop()
-                server = ConnectServer(place.spark)
-                environment.update(server.environment())
-            ran, started = texts, time.perf_counter()
-            overtaken = _run(_command(path, arguments, place), environment, words, texts)
-            if overtaken:
-                say(f"{overtaken}; going on with the new text", to_stderr=True)
-                continue
-            seconds = time.perf_counter() - started
-            say(f"{seconds:.2f} s from save to end; watching {path}, Ctrl-C ends", to_stderr=True)
-            if place.audit == "idle":
-                audit_when_idle(auditor, turn, script, place)
-            await_change(known, before)
+        _watch(path, lambda: files_of_program(path), run, auditor.stop, to_stderr=True)
     finally:
         auditor.stop()
         server.stop()
+
+
+def _watch(
+    path: Path, files_now: Callable[[], Collection[Path]], run: Callable[[Texts, float], None],
+    end_audits: Callable[[], object], *, to_stderr: bool, since: float | None = None,
+) -> None:
+    """Run a file now and at each save, until interrupted. An error is shown, and the watch goes on.
+
+    Args:
+        files_now: gives the files of which a save has it run again.
+        run: runs it, given what is in its files, and `time.perf_counter()` at the save. Raises OvertakenError where a
+            save meanwhile ends the run: all that is being computed is stale by then.
+        to_stderr: True if standard output is for what the file prints.
+        since: `time.perf_counter()` since when the first run is waited for; None for its begin.
+    """
+    ran: Texts = {}
+    while True:
+        known = files_now()
+        before, texts = stamps(known), texts_of(known)
+        _say_saved(ran, texts, to_stderr=to_stderr)
+        started, since = since or time.perf_counter(), None
+        is_overtaken = False
+        try:
+            run(texts, started)
+        except OvertakenError as overtaken:
+            say(f"{overtaken.what}; going on with the new text", to_stderr=to_stderr)
+            is_overtaken = True
+        except HelixError as error:
+            say(f"error: {error}", to_stderr=to_stderr)
+        seconds = time.perf_counter() - started
+        known = files_now()
+        ran = texts_of(known) | {file: text for file, text in texts.items() if file in known}
+        if is_overtaken:
+            continue
+        say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
+        # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
+        await_change(known, {file: before.get(file, stamp) for file, stamp in stamps(known).items()})
+        end_audits()
+
+
+def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
+    """Begin an empty screen with what was saved since the run before, if there was one."""
+    if sys.stdout.isatty():
+        print("\033[2J\033[H", end="", flush=True)
+    if before and (edit := edited(before, after)):
+        say(f"saved: {edit}", to_stderr=to_stderr)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def test_a_notebook_shows_what_runs_and_what_is_left_in_one_place() -> None:
     bar = NotebookBar(lambda: place)
     planned = progress_of(plan(node("a", state=State.LOAD), node("b", "a")), 0.0)
     begun = planned.with_times("a", started=0.0)
-    going_on = begun.with_times("a", ended=0.1).with_times("b", started=0.1)
+    going_on = begun.with_times("a", ended=0.0).with_times("b", started=0.0)
     for progress in (planned, replace(planned, starting=True), begun, going_on, replace(going_on, answered=1.0)):
         bar.shows(progress, time.perf_counter())
     told = list(dict.fromkeys(place.shown))

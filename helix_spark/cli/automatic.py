@@ -54,7 +54,7 @@ def begin() -> None:
     given = read_settings(Path.cwd())
     check_settings(given, {})
     program = open_program(path, sys.argv[1:], given, writable_catalog(given.catalog), began=process_start())
-    program.following = QuestionsUnderway(program, program_bar(quiet=False))
+    program.following = QuestionsUnderway(program, program_bar(quiet=False)).note
     if (reason := recorded_need(program.catalog, path, program.arguments)) is not None:
         tell(f"{reason}, as its last run found: nothing is reused")
         return

@@ -121,7 +121,7 @@ def repair_json(found: Repair) -> dict[str, Any]:
     }
 
 
-def audit_text(found: Audit, what: str = "stored results") -> str:
+def audit_text(found: Audit, what: str) -> str:
     """A line for each result that is not verified, and what was looked at.
 
     Args:
@@ -153,4 +153,4 @@ def audit_json(found: Audit) -> dict[str, Any]:
              "to_blame": one.to_blame, "heirs": list(one.heirs)}
             for one in found.results
         ],
-    }
+    } | ({"error": found.ended} if found.ended else {})

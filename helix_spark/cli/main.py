@@ -116,15 +116,16 @@ def audit(
     from helix_spark.cli.schema import to_text
 
     path, function, is_plain = _targeted(target, arguments, settings)
+    place = read_settings(path, **given)
     if is_plain:
-        found, ended = audit_program(path, arguments, read_settings(path, **given), seconds)
-        say(to_text(audit_json(found)) if as_json else audit_text(found, "answers"))
-        if ended:
-            say(f"helix: {ended}", to_stderr=True)
-        sys.exit(0 if found.sound else 1)
-    with open_helix(read_settings(path, **given), quiet=True) as engine:
-        found = engine.audit(load_workflow(path, function, settings, engine), everything=everything, seconds=seconds)
-        say(to_text(audit_json(found)) if as_json else audit_text(found))
+        found = audit_program(path, arguments, place, seconds)
+    else:
+        with open_helix(place, quiet=True) as engine:
+            workflow = load_workflow(path, function, settings, engine)
+            found = engine.audit(workflow, everything=everything, seconds=seconds)
+    say(to_text(audit_json(found)) if as_json else audit_text(found, "answers" if is_plain else "stored results"))
+    if found.ended:
+        say(f"helix: {found.ended}", to_stderr=True)
     sys.exit(0 if found.sound else 1)
 
 

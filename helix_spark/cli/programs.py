@@ -67,7 +67,7 @@ def run_program(
         path, arguments, place, catalog, rerun_effects=rerun_effects, live=LiveAnswers.from_environment(os.environ),
         began=waiting_since(), message=message,
     )
-    program.following = QuestionsUnderway(program, program_bar(quiet=quiet))
+    program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
     start_over_where_needed(program, [str(path), *arguments], output)
     code, recorded = _ended(program, tracker, quiet=quiet)
     sys.stdout.flush()
@@ -172,7 +172,7 @@ def explain_program(
 
 def audit_program(
     path: Path, arguments: Sequence[str], place: CommandSettings, seconds: float | None = None
-) -> tuple[Audit, str]:
+) -> Audit:
     """Run a program from scratch, unheard, and compare; see `run_audited`.
 
     Args:

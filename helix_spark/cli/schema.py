@@ -100,7 +100,7 @@ verify    sound, deep, iterations (number), left_out (why records do not fit), r
 audit     sound (nothing came out different), seconds, verified (names that were verified before), left (names that the
           time did not suffice for), results: list of node, signature, verdict (verified | different | not compared),
           why, to_blame (it differs, and nothing that it is made of does), heirs (names of what is made of it, and is
-          not reused any more either)
+          not reused any more either); of a script also error, where it stopped early
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
           says what ran), aside (the folder of what was put aside, or null)

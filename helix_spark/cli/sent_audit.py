@@ -94,8 +94,7 @@ def _audited_script(command: tuple[str, ...], job: Job) -> dict[str, Any]:
 
     path = Path(command[0])
     place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
-    audit, ended = audit_program(path, command[1:], place)
-    return audit_json(audit) | ({"error": ended} if ended else {})
+    return audit_json(audit_program(path, command[1:], place))
 
 
 if __name__ == "__main__":

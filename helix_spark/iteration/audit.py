@@ -56,12 +56,14 @@ class Audit:
         verified: names of the nodes whose results were verified before, and not computed again.
         left: names of those that the time did not suffice for.
         seconds: that it took.
+        ended: why it stopped before all was computed again; empty if it did not.
     """
 
     results: tuple[Audited, ...]
     verified: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     seconds: float = 0.0
+    ended: str = ""
 
     @property
     def sound(self) -> bool:

@@ -50,30 +50,12 @@ class Record(StoredResults, Protocol):
         """Return why an answer is not to be put on record, as an audit found; empty if it may be."""
 
 
-class Following(Protocol):
-    """An observer of how far a run is. Any thread may call it."""
+Stage = Literal["recorded", "waited for", "sent", "answered"]
+"""A stage of a question: its answer was recorded; or Spark is about to be asked, after its start where it does not run
+yet; gets the question now; has answered, or never will."""
 
-    def note_recorded(self, question: Question, who: Caller) -> None:
-        """Note that a question was answered from the record."""
-
-    def note_request(self, question: Question, who: Caller) -> None:
-        """Note that a question is about to be sent to Spark, which is started where it does not run yet."""
-
-    def note_sent(self, question: Question) -> None:
-        """Note that Spark runs, and gets the question now."""
-
-    def note_answer(self, question: Question) -> None:
-        """Note that Spark has answered, or never will."""
-
-
-class Unfollowed:
-    """The observer of a run that is not observed."""
-
-    def note_recorded(self, question: Question, who: Caller) -> None: ...
-    def note_request(self, question: Question, who: Caller) -> None: ...
-    def note_sent(self, question: Question) -> None: ...
-    def note_answer(self, question: Question) -> None: ...
-
+Following = Callable[[Stage, Question, Caller], None]
+"""Is told how far a run is, by any thread."""
 
 Mode = Literal["run", "plan", "audit"]
 """What a program is run for: its answers; to see which of them are on record, until Spark is needed; or to have all
@@ -140,7 +122,7 @@ class Answerer:
     mode: Mode = "run"
     live: LiveAnswers | None = None
     asked: list[AnsweredQuestion] = field(default_factory=list)
-    following: Following = field(default_factory=Unfollowed)
+    following: Following = lambda *_: None
     served: ServedSession = field(init=False)
     commands: SessionCommands = field(init=False)
     analyses: Analyses = field(init=False)
@@ -330,7 +312,7 @@ class Answerer:
             known = self._answers.get(question.identity) or self._recorded(question)
             if known is not None:
                 self.served.know(question, request)
-                self.following.note_recorded(question, caller())
+                self.following("recorded", question, caller())
                 self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
                 known = self._asked_live(question, request)
@@ -411,7 +393,7 @@ class Answerer:
 
     def _waited_for(self, question: Question, request: Any, who: Caller) -> tuple[list[Any], float, float]:
         """Return what Spark says, when it was asked, and the seconds that it took: its start is not part of them."""
-        self.following.note_request(question, who)
+        self.following("waited for", question, who)
         try:
             self.served.stub()
             if question.sort == "fit":
@@ -419,12 +401,12 @@ class Answerer:
             self._newest = request
             if self.live is not None:
                 self.live.ask(question.identity, who.call or who.function)
-            self.following.note_sent(question)
+            self.following("sent", question, who)
             started = time.perf_counter()
             found = self.served.ask(question, request)
             return found, started, time.perf_counter() - started
         finally:
-            self.following.note_answer(question)
+            self.following("answered", question, who)
 
     def interrupt(self) -> None:
         """Have the server end what it is asked, if it is asked anything: whoever waited for that has gone."""

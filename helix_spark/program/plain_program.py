@@ -32,7 +32,7 @@ from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
-from helix_spark.program.answering import Answerer, Following, Mode, Unfollowed
+from helix_spark.program.answering import Answerer, Following, Mode
 from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.plan_data import DataVersions
@@ -83,7 +83,7 @@ class PlainProgram:
     only_verified: bool = False
     live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
-    following: Following = field(default_factory=Unfollowed)
+    following: Following = lambda *_: None
     message: str = ""
     begun: IterationRecord | None = None
     answerer: Answerer | None = None

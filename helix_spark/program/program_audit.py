@@ -33,8 +33,8 @@ Its fit sums in another order each time, and may end a step sooner: the area und
 to fit of one logistic regression, a count by single rows."""
 
 
-def run_audited(program: PlainProgram) -> tuple[Audit, str]:
-    """Run a program of mode ``audit`` from scratch. Return the audit, and what ended the program if something did.
+def run_audited(program: PlainProgram) -> Audit:
+    """Run a program of mode ``audit`` from scratch.
 
     Spark writes nothing; what came out different is recorded.
 
@@ -57,7 +57,7 @@ def run_audited(program: PlainProgram) -> tuple[Audit, str]:
         record_verdicts(results, computed, program.catalog)
     finally:
         program.close()
-    return Audit(results, seconds=time.monotonic() - began), ended
+    return Audit(results, seconds=time.monotonic() - began, ended=ended)
 
 
 class RecomputedAnswers:

@@ -18,6 +18,7 @@ from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.past.finding import last_ended
 from helix_spark.past.source_rows import call_of
+from helix_spark.program.answering import Stage
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 from helix_spark.program.questions import Question
@@ -174,43 +175,41 @@ class QuestionsUnderway:
         self._waiting = 0
         self._timer: Timer | None = None
 
-    def note_recorded(self, question: Question, who: Caller) -> None:
-        """A question was answered from the record."""
+    def note(self, stage: Stage, question: Question, who: Caller) -> None:
+        """Note how far a question is; see `Following`."""
         with self._lock:
-            if question.identity not in self._met and is_node(question, who):
-                self._met[question.identity] = QuestionProgress(question.identity, title_of(question, who), fresh=False)
+            one = self._met.get(question.identity)
+            match stage:
+                case "recorded" if one is None and is_node(question, who):
+                    self._meet(question, who, fresh=False)
+                case "waited for":
+                    self._begin_wait(question, who)
+                case "sent" if one is not None:
+                    self._met[question.identity] = replace(one, started=self._since())
+                case "answered":
+                    if one is not None:
+                        self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
+                    self._end_wait()
 
-    def note_request(self, question: Question, who: Caller) -> None:
-        """Spark is about to be asked, and to be started where it does not run yet."""
-        identity, title = question.identity, title_of(question, who)
-        with self._lock:
-            if not self._clock:
-                self._clock, self._began = time.perf_counter(), time.time()
-            if question.sort != "analysis":  # which takes no time beside the server's start
-                # Of those that are no nodes the run before has none on record.
-                tells = is_node(question, who) or not question.chance
-                self._met[identity] = QuestionProgress(identity, title, fresh=True, tells=tells)
-            self._waiting += 1
-            if self._timer is None:
-                self._timer = self._later()
+    def _meet(self, question: Question, who: Caller, *, fresh: bool, tells: bool = True) -> None:
+        self._met[question.identity] = QuestionProgress(question.identity, title_of(question, who), fresh, tells)
 
-    def note_sent(self, question: Question) -> None:
-        """Note that Spark runs, and gets the question now."""
-        with self._lock:
-            if (one := self._met.get(question.identity)) is not None:
-                self._met[question.identity] = replace(one, started=self._since())
+    def _begin_wait(self, question: Question, who: Caller) -> None:
+        if not self._clock:
+            self._clock, self._began = time.perf_counter(), time.time()
+        if question.sort != "analysis":  # which takes no time beside the server's start
+            # Of those that are no nodes the run before has none on record.
+            self._meet(question, who, fresh=True, tells=is_node(question, who) or not question.chance)
+        self._waiting += 1
+        self._timer = self._timer or self._later()
 
-    def note_answer(self, question: Question) -> None:
-        """Note that Spark has answered, or never will."""
-        with self._lock:
-            if (one := self._met.get(question.identity)) is not None:
-                self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
-            self._waiting -= 1
-            if not self._waiting and self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-                if self._display is not None:
-                    self._display.close()
+    def _end_wait(self) -> None:
+        self._waiting -= 1
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            if self._display is not None:
+                self._display.close()
 
     def _since(self) -> float:
         return round(time.perf_counter() - self._clock, 3)

@@ -127,7 +127,7 @@ def test_a_program_is_shown_while_spark_is_asked(tmp_path: Path, monkeypatch: py
         made, seen = PlainProgram(Path("train.py"), [], catalog, {}, print), Seen(catalog)
         made.server = Slow()  # type: ignore[assignment]  # what it is asked here
         made.record = RecordedAnswers(catalog, made.name)
-        made.following = QuestionsUnderway(made, seen, long=0.02)
+        made.following = QuestionsUnderway(made, seen, long=0.02).note
         made.begin()
         try:
             rows = made.session({}).read.csv("rows.csv", header=True)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -26,49 +27,36 @@ _MOST_NAMES = 3
 
 
 class SeenRun(Telling):
-    """An observer that tells another one, and knows what is being computed right now."""
+    """An observer that tells another one, and sees what is being computed right now."""
 
     def __init__(self, told: Observer) -> None:
         super().__init__(told)
-        self._lock = Lock()
-        self._plan: Plan | None = None
-        self._running: set[str] = set()
+        self._now: tuple[Plan | None, frozenset[str]] = (None, frozenset())  # one value: another thread reads it
 
     def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Names of the nodes that are to be computed and are not among those of a new plan; none where something runs
-        that is, or nothing runs.
+        """Return the names of the nodes that are to be computed and are not among those of a new plan; none where
+        something runs that is, or nothing runs.
 
         Args:
             signatures: of the new plan, as declared and as found.
         """
-        with self._lock:
-            plan, running = self._plan, set(self._running)
+        plan, running = self._now
         if plan is None or not running:
             return ()
         stale = {node.name for node in plan.nodes if signatures.isdisjoint((node.signature, node.declared))}
-        if not running <= stale:
-            return ()
-        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale)
+        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale) if running <= stale else ()
 
     def planned(self, plan: Plan) -> None:
-        with self._lock:
-            self._plan, self._running = plan, set()
+        self._now = (plan, frozenset())
         super().planned(plan)
 
-    def node_started(self, name: str) -> None:
-        with self._lock:
-            self._running.add(name)
-        super().node_started(name)
-
-    def node_finished(self, name: str, seconds: float) -> None:
-        with self._lock:
-            self._running.discard(name)
-        super().node_finished(name, seconds)
-
-    def answered(self, seconds: float) -> None:
-        with self._lock:
-            self._plan = None
-        super().answered(seconds)
+    def shows(self, progress: Progress, began: float) -> None:
+        running = frozenset(
+            node.name for node in progress.nodes
+            if node.started is not None and node.ended is None and progress.answered is None
+        )
+        self._now = (self._now[0], running)
+        super().shows(progress, began)
 
 
 class Running(Protocol):

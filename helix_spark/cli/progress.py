@@ -27,21 +27,16 @@ class Bar(UnderwayBar):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
-    @property
-    def is_drawn(self) -> bool:
-        return self._bar is not None
-
     def draw(self, view: ProgressView) -> None:
-        self._bar = self._build_bar()
-        self._task = self._bar.add_task(view.doing, total=view.total)
-        self._bar.start()
-
-    def draw_again(self, view: ProgressView) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=view.doing, total=view.total, completed=view.total - view.left)
+        bar, task = self._bar, self._task  # another thread may take it away meanwhile
+        if bar is None or task is None:
+            bar = self._bar = self._build_bar()
+            task = self._task = bar.add_task(view.doing, total=view.total)
+            bar.start()
+        bar.update(task, description=view.doing, total=view.total, completed=view.total - view.left)
 
     def warning(self, text: str) -> None:
-        bar = self._bar  # another thread may take it away meanwhile
+        bar = self._bar  # as above
         if bar is not None:
             bar.console.print(f"warning: {text}")
         else:

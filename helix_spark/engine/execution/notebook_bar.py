@@ -34,18 +34,13 @@ class NotebookBar(UnderwayBar):
         self._make, self._over = make, Event()
         self._place: Display | None = None
 
-    @property
-    def is_drawn(self) -> bool:
-        return self._place is not None
-
     def draw(self, view: ProgressView) -> None:
+        if self._place is not None:
+            self._place.update(_told(view), raw=True)
+            return
         self._place, self._over = self._made(), Event()
         self._place.display(_told(view), raw=True)
         Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
-
-    def draw_again(self, view: ProgressView) -> None:
-        if self._place is not None:
-            self._place.update(_told(view), raw=True)
 
     def close(self) -> None:
         with self._lock:
@@ -58,7 +53,7 @@ class NotebookBar(UnderwayBar):
         while not over.wait(_BEAT):
             with self._lock:
                 if not over.is_set() and (view := self.view) is not None:
-                    self.draw_again(view)
+                    self.draw(view)
 
     def _made(self) -> Display:
         if self._make is not None:

@@ -119,16 +119,8 @@ class UnderwayBar(Quiet):
         progress = self._progress  # another thread may replace it meanwhile
         return None if progress is None else progress_view(progress, round(time.perf_counter() - self._began, 3))
 
-    @property
-    def is_drawn(self) -> bool:
-        """True if the bar is there."""
-        return False
-
     def draw(self, view: ProgressView) -> None:
-        """Put the bar in its place."""
-
-    def draw_again(self, view: ProgressView) -> None:
-        """Have the bar say how far the run is now."""
+        """Put the bar in its place, or have it say how far the run is now."""
 
     def close(self) -> None:
         """Take the bar away, also when a run ends early."""
@@ -140,7 +132,5 @@ class UnderwayBar(Quiet):
             view = self.view
             if view is None or progress.answered is not None:
                 self.close()
-            elif self.is_drawn:
-                self.draw_again(view)
             elif max(view.total, time.perf_counter() - began) >= _SHORTEST:
                 self.draw(view)

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.answering import Mode
     from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.views.program_view import ProgramView
 
 OFF = "HELIX"
 """This variable, set to ``off``, has programs run as if there were no Helix."""
@@ -48,12 +50,13 @@ def run_program(
     check_file(path)
     check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
     output = _redirect_to_stderr() if as_json else None
+    run_plainly = partial(_replace_process, [str(path), *arguments], place.spark, output)
     tracker = tracker_of(place)
     if os.environ.get(OFF, "").lower() == "off":
-        _run_plainly(path, arguments, place, output)
+        run_plainly()
     if (reason := needs_classic(path)) is not None:
         tell(f"{reason}: it runs without reuse")
-        _run_plainly(path, arguments, place, output)
+        run_plainly()
     catalog = writable_catalog(place.catalog)
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.classic_need import recorded_need
@@ -61,7 +64,7 @@ def run_program(
 
     if (reason := recorded_need(catalog, path, arguments)) is not None:
         tell(f"{reason}, as its last run found: it runs without reuse")
-        _run_plainly(path, arguments, place, output)
+        run_plainly()
     quiet = quiet or as_json
     program = open_program(
         path, arguments, place, catalog, rerun_effects=rerun_effects, live=LiveAnswers.from_environment(os.environ),
@@ -141,15 +144,9 @@ def plan_program(path: Path, arguments: Sequence[str], place: CommandSettings, *
         ParameterError: there is no such file, or it cannot be planned.
     """
     from helix_spark.cli.schema import program_json, to_text
-    from helix_spark.program.viewed_answers import view_of_program
 
-    program, error = _planned(path, arguments, place)
-    view = view_of_program(program)
-    ended = f"{type(error).__name__}: {error}" if error is not None and not isinstance(error, SystemExit) else ""
-    if as_json:
-        say(to_text(program_json(view, ended)))
-        return
-    for line in view.plan_lines(ended):
+    view, ended = _planned(path, arguments, place)
+    for line in [to_text(program_json(view, ended))] if as_json else view.plan_lines(ended):
         say(line)
 
 
@@ -162,10 +159,8 @@ def explain_program(
         ParameterError: see `plan_program`; or it asks nothing of that name until it needs Spark.
     """
     from helix_spark.cli.schema import answer_json, to_text
-    from helix_spark.program.viewed_answers import view_of_program
 
-    program, _ = _planned(path, arguments, place)
-    answer = view_of_program(program).answer(name)
+    answer = _planned(path, arguments, place)[0].answer(name)
     for line in [to_text(answer_json(answer))] if as_json else answer.lines:
         say(line)
 
@@ -191,27 +186,24 @@ def audit_program(
     return run_audited(open_program(path, arguments, place, writable_catalog(place.catalog), mode="audit"))
 
 
-def _planned(
-    path: Path, arguments: Sequence[str], place: CommandSettings
-) -> tuple[PlainProgram, BaseException | None]:
-    """Return a program that ran as far as its answers are recorded, and what ended it."""
+def _planned(path: Path, arguments: Sequence[str], place: CommandSettings) -> tuple[ProgramView, str]:
+    """Run a program as far as its answers are recorded, without Spark. Return what it asked, and what ended it."""
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.program.viewed_answers import view_of_program
 
     check_settings(place, _DECIDES_NOTHING)
     _check_reuses(path, arguments, place.catalog)
     catalog = Catalog.open(place.catalog, create=True)
     program = open_program(path, arguments, place, catalog, mode="plan", live=LiveAnswers.from_environment(os.environ))
-    return program, _run_planned(program)
-
-
-def _run_planned(program: PlainProgram) -> BaseException | None:
-    """Run a program of mode ``plan`` as far as its answers are recorded, without Spark. Return what ended it."""
-    with silence():
-        try:
+    ended = ""
+    try:
+        with silence():
             program.run()
-        except BaseException as theirs:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
-            return theirs
-    return None
+    except SystemExit:
+        pass
+    except BaseException as error:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
+        ended = f"{type(error).__name__}: {error}"
+    return view_of_program(program), ended
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
@@ -365,12 +357,6 @@ def writable_catalog(place: str) -> Catalog:
 
 def tell(text: str) -> None:
     say(f"helix: {text}", to_stderr=True)
-
-
-def _run_plainly(
-    path: Path, arguments: Sequence[str], place: CommandSettings, output: TextIO | None
-) -> NoReturn:
-    _replace_process([str(path), *arguments], place.spark, output)
 
 
 def _replace_process(command: Sequence[str], settings: Mapping[str, str], output: TextIO | None) -> NoReturn:

@@ -175,10 +175,12 @@ def audit(
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    stored = [name for name in auditable_nodes(run) if wanted is None or run.situation[name].signature in wanted]
+    auditable = auditable_nodes(run)
+    stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].verified]
     asked = _dearest_first([name for name in stored if name not in verified], run)
-    chosen = _with_their_inputs(_within(asked, run, seconds), run)
+    # With the stored results that they are made of: else what is made of a different one would take the blame.
+    chosen = _within(asked, run, seconds).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
         outcome = _from_scratch(run, chosen)
@@ -206,23 +208,14 @@ def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
     return sorted(names, key=harm, reverse=True)
 
 
-def _within(names: Sequence[str], run: Run, seconds: float | None) -> list[str]:
-    """As many of these as are expected to be computed in time, with what they are made of."""
-    chosen: list[str] = []
-    needed: set[str] = set()
+def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
+    """Return as many of these as are expected to be computed in time, with all that they are made of."""
+    needed = frozenset[str]()
     for name in names:
         more = needed | {name} | run.dag.ancestors(name)
         if seconds is None or sum(run.situation[one].costs.compute.amount for one in more) <= seconds:
-            chosen.append(name)
             needed = more
-    return chosen
-
-
-def _with_their_inputs(names: Collection[str], run: Run) -> frozenset[str]:
-    """With the stored results that they are made of, which are computed on the way: else what is made of a different
-    one would take the blame."""
-    above = frozenset[str]().union(*map(run.dag.ancestors, names))
-    return above.intersection(auditable_nodes(run)).union(names)
+    return needed
 
 
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:

@@ -94,7 +94,7 @@ class Auditor(Generic[Work]):
             return
         with self._lock:
             if turn == self._turn:
-                self._timer = Timer(IDLE_SECONDS, self._idle, (turn, work, wanted))
+                self._timer = Timer(IDLE_SECONDS, self._audit, (turn, work, wanted, self._seconds))
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -102,9 +102,6 @@ class Auditor(Generic[Work]):
         """Compute results again, and wait for what comes of it."""
         if wanted:
             self._audit(self._turn, workflow, wanted, None)
-
-    def _idle(self, turn: int, workflow: Work, wanted: Collection[str]) -> None:
-        self._audit(turn, workflow, wanted, self._seconds)
 
     def _audit(self, turn: int, workflow: Work, wanted: Collection[str], seconds: float | None) -> None:
         try:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
-from typing import Any, Protocol
+from typing import Any
 
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.engine.execution.observer import Observer, Telling
@@ -59,17 +59,10 @@ class SeenRun(Telling):
         super().shows(progress, began)
 
 
-class Running(Protocol):
-    """A run that is under way."""
-
-    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """See `SeenRun.stale_by`."""
-
-
 @contextmanager
 def overtaking(
-    seen: Running, saved: Callable[[Texts, Event], Texts | None], signatures: Callable[[Event], frozenset[str]],
-    end: Callable[[str], None], before: Texts,
+    seen: SeenRun | WatchedRun, saved: Callable[[Texts, Event], Texts | None],
+    signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts,
 ) -> Iterator[None]:
     """Looks out for saves while a run goes on, in a thread of its own.
 

@@ -56,13 +56,19 @@ def parts_of(job: Job) -> Iterator[dict[str, Any]]:
 
 def _audited(job: Job) -> Iterator[dict[str, Any]]:
     from helix_spark.cli.keeping import audit_json
+
+    if isinstance(job.work, tuple):
+        from helix_spark.cli.options import read_settings
+        from helix_spark.cli.programs import audit_program
+
+        path = Path(job.work[0])
+        place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
+        yield audit_json(audit_program(path, job.work[1:], place))
+        return
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix
     from helix_spark.project.being_loaded import loading
 
-    if isinstance(job.work, tuple):
-        yield _audited_script(job.work, job)
-        return
     sys.path[:] = job.path
     linecache.cache.update(job.cells)
     package = sys.modules["helix_spark"]
@@ -80,21 +86,6 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
             if not found.left or (rest is not None and portion >= rest and not found.results):
                 return
             spent, portion = spent + found.seconds, 2 * portion
-
-
-def _audited_script(command: tuple[str, ...], job: Job) -> dict[str, Any]:
-    """Audit a script as a whole.
-
-    Args:
-        command: its file and its arguments.
-    """
-    from helix_spark.cli.keeping import audit_json
-    from helix_spark.cli.options import read_settings
-    from helix_spark.cli.programs import audit_program
-
-    path = Path(command[0])
-    place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
-    return audit_json(audit_program(path, command[1:], place))
 
 
 if __name__ == "__main__":

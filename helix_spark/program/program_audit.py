@@ -1,5 +1,5 @@
 """Audit of a program: it is run once more from scratch, and what Spark answers is compared with what is on record. One
-answer that comes out different is never given from the record again, nor is what was fitted for it.
+answer that comes out different is never given from the record again, nor is what was fitted or kept for it.
 
 Nothing is kept of such a run, and nothing is written by Spark. What a program does by itself in Python, it does again.
 """
@@ -85,11 +85,11 @@ class RecomputedAnswers:
         return Audited(name, asked.question.identity, "verified" if how is None else "different", how or "")
 
     def set_aside(self, reasons: Mapping[str, str]) -> None:
-        """Doubt answers, and the fits that they rest on."""
+        """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
         now, doubts = time.time(), dict[str, str]()
         for name, why in reasons.items():
             question = self._questions[name].asked.question
-            doubts |= dict.fromkeys((question.identity, *_fits_of(question)), why)
+            doubts |= dict.fromkeys((question.identity, *_fits_of(question), *self._tables_of(name)), why)
         self._program.catalog.answers.append([
             AnswerRecord(identity, self._program.name, 0, now, doubt=why) for identity, why in doubts.items()
         ])
@@ -97,6 +97,14 @@ class RecomputedAnswers:
             replace(row.record, random=doubts[row.record.signature])
             for row in self.rows if row.record.signature in doubts and row.name not in reasons
         ])
+
+    def _tables_of(self, name: str) -> Iterator[str]:
+        """Yield the identities of the kept tables that a question was answered from."""
+        for source in self._questions[name].inputs:
+            question = self._questions[source].asked.question
+            if question.sort == "table":
+                yield question.identity
+            yield from self._tables_of(source)
 
     def _record(self, row: QuestionRow) -> ResultRecord:
         identity, kind = row.asked.question.identity, kind_of(row.asked.question)

@@ -136,7 +136,9 @@ class RecordedAnswers:
             return None
 
     def _stored(self, identity: str) -> ArtifactRecord | None:
-        return None if self.elsewhere or not self.is_reusable(identity) else self.catalog.artifact(identity)
+        if self.elsewhere or not self.is_reusable(identity) or self.doubt(identity):
+            return None
+        return self.catalog.artifact(identity)
 
     @property
     def _answers(self) -> AnswersRead:

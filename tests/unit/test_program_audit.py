@@ -102,6 +102,25 @@ def test_what_comes_out_different_is_asked_each_time(run: Run) -> None:
         assert fresh(run(COUNTS)) == 3
 
 
+PERSISTS = """
+from pyspark.sql import SparkSession
+rows = SparkSession.builder.getOrCreate().read.csv("rows.csv", header=True).persist()
+print(rows.count(), rows.collect())
+"""
+
+
+def test_a_table_that_a_different_answer_was_made_from_is_doubted_too(run: Run) -> None:
+    run(PERSISTS)
+    again = run(PERSISTS, "audit", drifted())
+    audited(again)
+    assert again.answerer is not None
+    (table,) = again.answerer.served.tables
+    assert table.question is not None
+    record = RecordedAnswers(again.catalog, "train")
+    assert record.doubt(table.question.identity)
+    assert record.table(table.question.identity) is None
+
+
 def test_an_audit_ends_before_what_lasts(run: Run) -> None:
     run(LASTS)
     with pytest.raises(NotAuditedError, match="that lasts"):

@@ -12,7 +12,8 @@ With `--jobs`: all five jobs, each with the ten edits of script 0 in a session (
 seconds to all answers, and whether the answers of both are the same.
 
 With `--programs`: `jobs/plain_income.py` and the five plain jobs, in the texts of this checkout, each run first and
-unchanged by `helix run` in fresh processes, in turn; seconds of the whole process, and whether both print the same.
+unchanged by `helix run` in fresh processes, in turn, and `plain_income.py` after the edits of `benchmarks.programs`;
+seconds of the whole process, and whether both print the same.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from benchmarks.iterating.experiment import Experiment
 from benchmarks.iterating.systems import write_texts
 from benchmarks.plain_jobs import MAIN
 from benchmarks.program_runs import fixed, run, sound
+from benchmarks.programs import EDITS, PROGRAM
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -116,24 +118,27 @@ def of_jobs(both: Mapping[str, Path], runs: int) -> None:
 
 
 def of_programs(both: Mapping[str, Path], programs: Sequence[str], runs: int) -> None:
-    """Print for each plain program the seconds of a first and of an unchanged run in both checkouts."""
+    """Print for each plain program the seconds of a first and of an unchanged run in both checkouts, and of edits."""
     ratios: dict[str, list[float]] = defaultdict(list)
     for program in programs:
         took: dict[tuple[str, str], list[float]] = defaultdict(list)
-        printed = set[str]()
+        printed: dict[str, set[str]] = defaultdict(set)
+        versions = EDITS if program == PROGRAM.stem else dict.fromkeys(("first", "unchanged"), ("", ""))
         for turn in range(runs):
             for name in sorted(both, reverse=turn % 2 == 1):
                 with tempfile.TemporaryDirectory(prefix="helix-against-") as folder:
                     path = program_text(program, Path(folder))
-                    for what in ("first", "unchanged"):
-                        seconds, text = run_program(both[name], path)
+                    text = path.read_text()
+                    for what, (old, new) in versions.items():
+                        path.write_text(text.replace(old, new) if old else text)
+                        seconds, said = run_program(both[name], path)
                         took[name, what].append(seconds)
-                        printed.add(text)
-        same = "the same printed" if len(printed) == 1 else f"{len(printed)} different texts printed"
-        for what in ("first", "unchanged"):
+                        printed[what].add(said)
+        for what in versions:
+            same = "the same printed" if len(printed[what]) == 1 else f"{len(printed[what])} different texts printed"
             this, other = median(took["this", what]), median(took["other", what])
             ratios[what].append(this / other)
-            print(f"{f'{program}, {what}':28} {this:7.2f} s {other:7.2f} s {this / other:6.2f}  {same}", flush=True)
+            print(f"{f'{program}, {what}':34} {this:7.2f} s {other:7.2f} s {this / other:6.2f}  {same}", flush=True)
     print("in the geometric mean " + ", ".join(f"{what} {geometric_mean(found):.3f}" for what, found in ratios.items()))
 
 
@@ -144,8 +149,8 @@ def program_text(program: str, folder: Path) -> Path:
         path = write_texts(program, version, folder)[1]
         path.write_text(path.read_text() + MAIN)
         return path
-    path = folder / f"{program}.py"
-    path.write_text((ROOT / "jobs" / f"{program}.py").read_text())
+    path = folder / PROGRAM.name
+    path.write_text(PROGRAM.read_text())
     return path
 
 

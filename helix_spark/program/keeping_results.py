@@ -39,25 +39,32 @@ _MODEL_BYTES = 50_000
 """A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
 
 
-def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, int]:
+def keep_results(
+    rows: Sequence[QuestionRow], program: PlainProgram, retention: Callable[[], Retention]
+) -> dict[str, int]:
     """Store what is worth keeping of a run, and evict what is not worth its room. Return the bytes of what is stored,
     by name.
 
     Args:
         rows: the run's questions, those whose results others are made from first.
-        number: of the iteration.
+        retention: gives what the run keeps; the catalog is read for it.
     """
     elsewhere = program.server is not None and program.server.elsewhere  # which writes to disks of its own
     if elsewhere or not any(_may_be_kept(row.asked) for row in rows):
         return {}
     assert program.answerer is not None
-    kept = retention_of(rows, program, number).keep()
+    kept = retention().keep()
     program.answerer.served.forget_given_up()
     return {**kept.stored}
 
 
 def retention_of(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> Retention:
-    """Return what a run keeps. Arguments as for `keep_results`."""
+    """Return what a run keeps.
+
+    Args:
+        rows: as for `keep_results`.
+        number: of the iteration.
+    """
     assert program.answerer is not None
     records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
     return Retention(RunToKeep(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from helix_spark.capture.answer_fields import StrangeAnswerError
@@ -19,6 +20,7 @@ from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecor
 from helix_spark.errors import Location, ServerEndedError
 from helix_spark.iteration.provenance import Provenance
 from helix_spark.iteration.recording import ending_of, record_end, with_ending
+from helix_spark.iteration.retention import Retention
 from helix_spark.past.edit_message import edit_message
 from helix_spark.past.finding import last_ended
 from helix_spark.past.shown import titled
@@ -51,11 +53,13 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         return None
     seconds = time.perf_counter() - program.began
     catalog = program.catalog
-    last, before = last_ended(catalog, program.name), parts_before(program)
+    last = last_ended(catalog, program.name)
+    before = parts_before(program, last)
     begun = program.begun_iteration()
     try:
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
+        retention = cache(partial(retention_of, rows, program, begun.number))
         values = _evaluated(rows, record)
         _record_answers(answerer.asked, rows, program, begun.number)
         status, text = ending_of(None if _is_exit(error) else error)
@@ -71,7 +75,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             catalog.append_iteration(ended)
         # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
         to_keep = not isinstance(error, KeyboardInterrupt)
-        kept = _keep_results(rows, program, begun.number) if to_keep else {}
+        kept = _keep_results(rows, program, retention) if to_keep else {}
         reasons = reasons_of(rows, before, record)
         nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.name)) for row in rows]
         edit = _edit(last, program, ended, nodes)
@@ -79,7 +83,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         cards = keep_cards(rows, program, ended.number) if to_keep else ()
         record_end(catalog, ended, nodes, cards, [provenance.file_record()])
         if to_keep and any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
-            retention_of(rows, program, ended.number).tidy()
+            retention().tidy()
         catalog.sync()
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
@@ -87,12 +91,14 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     return ended
 
 
-def _keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> dict[str, int]:
+def _keep_results(
+    rows: Sequence[QuestionRow], program: PlainProgram, retention: Callable[[], Retention]
+) -> dict[str, int]:
     """Store what is worth keeping of a run, as far as its server still runs; return its bytes, by name."""
     assert program.answerer is not None
     program.answerer.served.is_over = True
     try:
-        return keep_results(rows, program, number)
+        return keep_results(rows, program, retention)
     except ServerEndedError as error:
         program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
         return {}
@@ -125,7 +131,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     number = program.begun_iteration().number
     rows = rows_of(asked, program.answerer.served.tables)
     _record_answers(asked, rows, program, number)
-    keep_results(rows, program, number)
+    keep_results(rows, program, partial(retention_of, rows, program, number))
     program.catalog.append_results(keep_cards(rows, program, number))
     program.catalog.sync()
 
@@ -186,9 +192,8 @@ def _node(
     )
 
 
-def parts_before(program: PlainProgram) -> dict[str, tuple[Part, ...]]:
+def parts_before(program: PlainProgram, last: IterationRecord | None) -> dict[str, tuple[Part, ...]]:
     """Return what the lines of the program's last iteration were made of, by name."""
-    last = last_ended(program.catalog, program.name)
     nodes = () if last is None else program.catalog.nodes(last)
     return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
 

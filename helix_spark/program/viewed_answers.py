@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.past.finding import last_ended
 from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
@@ -21,7 +22,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
         place: names where a question was asked, for people.
     """
     record, rows = program.record, rows_of_program(program)
-    reasons = reasons_of(rows, parts_before(program), record)
+    reasons = reasons_of(rows, parts_before(program, last_ended(program.catalog, program.name)), record)
     asked = [] if program.answerer is None else program.answerer.asked
 
     def viewed(row: QuestionRow) -> AnswerView:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.dag.slicing import ancestors_of, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
@@ -109,10 +109,9 @@ class Recomputed(Protocol):
 
 def judge(computed: Recomputed) -> tuple[Audited, ...]:
     """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
-    above: dict[str, frozenset[str]] = {}
+    above = ancestors_of(computed.rows)
     compared: dict[str, Audited] = {}
     for row in computed.rows:
-        above[row.name] = frozenset(row.inputs).union(*(above[name] for name in row.inputs))
         one = computed.compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
         if one is not None:
             compared[row.name] = one

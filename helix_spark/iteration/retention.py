@@ -12,6 +12,7 @@ from typing import Protocol
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView, wished
+from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.spark_errors import first_line
@@ -235,15 +236,13 @@ class Retention:
         return WrittenResults(stored, gone), late
 
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
-        made: dict[str, frozenset[str]] = {}
-        for node in problem.nodes:
-            made[node.name] = frozenset({node.name}).union(*(made[name] for name in node.inputs))
+        above = ancestors_of(problem.nodes)
         seconds = {node.name: node.compute_seconds for node in problem.nodes}
         wishes = [self.run.wishes.get(node.signature, _NO_WISHES) for node in nodes]
         return [
             Origin(
                 node.signature, self.run.workflow, node.name, self.run.number,
-                sum(seconds[name] for name in made[node.name]), insisted=own.insisted, fixed=own.fixed,
+                sum(seconds[name] for name in {node.name} | above[node.name]), insisted=own.insisted, fixed=own.fixed,
             )
             for node, own in zip(nodes, wishes, strict=True)
         ]

@@ -16,6 +16,7 @@ from typing import Any
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
+from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited, AuditRow, judge, record_verdicts
 from helix_spark.program.answer_forms import form_of
@@ -86,10 +87,12 @@ class RecomputedAnswers:
 
     def set_aside(self, reasons: Mapping[str, str]) -> None:
         """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
-        now, doubts = time.time(), dict[str, str]()
+        now, doubts, above = time.time(), dict[str, str](), ancestors_of(self.rows)
         for name, why in reasons.items():
             question = self._questions[name].asked.question
-            doubts |= dict.fromkeys((question.identity, *_fits_of(question), *self._tables_of(name)), why)
+            read = (self._questions[one].asked.question for one in above[name])
+            tables = (one.identity for one in read if one.sort == "table")
+            doubts |= dict.fromkeys((question.identity, *_fits_of(question), *tables), why)
         self._program.catalog.answers.append([
             AnswerRecord(identity, self._program.name, 0, now, doubt=why) for identity, why in doubts.items()
         ])
@@ -97,14 +100,6 @@ class RecomputedAnswers:
             replace(row.record, random=doubts[row.record.signature])
             for row in self.rows if row.record.signature in doubts and row.name not in reasons
         ])
-
-    def _tables_of(self, name: str) -> Iterator[str]:
-        """Yield the identities of the kept tables that a question was answered from."""
-        for source in self._questions[name].inputs:
-            question = self._questions[source].asked.question
-            if question.sort == "table":
-                yield question.identity
-            yield from self._tables_of(source)
 
     def _record(self, row: QuestionRow) -> ResultRecord:
         identity, kind = row.asked.question.identity, kind_of(row.asked.question)

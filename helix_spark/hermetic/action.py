@@ -48,7 +48,7 @@ class Action:
         self._seeds = {name: AUTHOR_SEEDS.digest(name) for name in self.draws.drawn}
 
     def seen(self) -> Seen:
-        """What it did, once it is over."""
+        """Return what the action did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
         disturbed = chance if self.drew and self.disturbed else ()
         drawn = Seen(self.drew, generators=self._seeds, chance=disturbed)
@@ -175,7 +175,7 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 
 @contextmanager
 def _intercepted(action: Action) -> Iterator[None]:
-    """While an action's draws follow from its seed, and what it reads is seen."""
+    """Have an action draw by its seed, and see what it reads."""
     _installed(+1, watched=action.watch is not None)
     AUTHOR_SEEDS.hold(action)
     try:
@@ -191,15 +191,14 @@ def _intercepted(action: Action) -> Iterator[None]:
 
 @contextmanager
 def waiting() -> Iterator[Callable[[], float]]:
-    """Gives what tells the seconds for which the calling thread has waited for its turns since."""
+    """Give a function that returns the seconds for which this thread has waited for its turns since."""
     before = getattr(_waited, "seconds", 0.0)
     yield lambda: getattr(_waited, "seconds", 0.0) - before
 
 
 @contextmanager
 def others_first() -> Iterator[None]:
-    """While the calling thread waits for something outside of Python, as for a job of Spark's: other actions may run
-    meanwhile."""
+    """Let other actions run while this thread waits for something outside of Python, such as a job of Spark's."""
     turn, thread = _turn, threading.current_thread()
     if turn.holder is not thread or turn.action is None:
         yield
@@ -225,7 +224,7 @@ def others_first() -> Iterator[None]:
 
 
 def abandon() -> None:
-    """Has actions to come not wait for those under way, which may never end: an interrupt has left them behind."""
+    """Stop waiting for the actions that an interrupt has left behind: they may never end."""
     global _turn
     left, _turn = _turn.action, _Turn()
     while left is not None:
@@ -236,7 +235,7 @@ def abandon() -> None:
 
 @contextmanager
 def actions_to_come() -> Iterator[None]:
-    """While several actions follow each other: what intercepts what they ask for is put in place once for all."""
+    """Intercept what several actions ask for by one installation for all of them."""
     _installed(+1, watched=True)
     try:
         yield

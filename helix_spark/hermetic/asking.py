@@ -55,7 +55,7 @@ class Asker:
 
 @cache
 def kind_of(file: str) -> CodeOwner:
-    """Whose code a file holds.
+    """Return whose code a file holds.
 
     >>> import json
     >>> kind_of(json.__file__), kind_of("<frozen os>")
@@ -73,7 +73,7 @@ def kind_of(file: str) -> CodeOwner:
 
 
 def asker(frame: FrameType | None) -> Asker | None:
-    """Who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
+    """Return who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
     it calls, code that is being imported, messages."""
     first: tuple[CodeOwner, str] | None = None
     while frame is not None:
@@ -110,7 +110,7 @@ def is_for_spark(frame: FrameType | None) -> bool:
 
 
 def direct(frame: FrameType | None) -> Asker | None:
-    """As `asker`, where no code of Python's own asks on its own account: what it asks for itself is not told."""
+    """Return who asks, as `asker` does; None where code of Python's own library asks for itself."""
     while frame is not None and frame.f_code.co_filename.endswith(_PASSING_ON):
         frame = frame.f_back
     if frame is None or kind_of(frame.f_code.co_filename) not in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):

@@ -32,7 +32,7 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
 
 
 def _held(function: FunctionType) -> Iterator[object]:
-    """The constants of a function, and what its names and its closure hold."""
+    """Yield the constants of a function, and what its names and its closure hold."""
     codes: list[CodeType] = [function.__code__]
     while codes:
         code = codes.pop()

@@ -105,7 +105,7 @@ class Watch:
                 self._note("read", path, (state, who.at(f"reads {path}, which was written to while it ran")))
 
     def looked_at(self, path: str) -> None:
-        """It was asked whether something is there, or what the system says of it."""
+        """Note that the action asked whether a path exists, or what the system says of it."""
         if self._is_written(path) or not self._met.isdisjoint({("read", path), ("looked", path)}):
             return
         if not (_is_uncounted(path) or path.startswith(_OF_MACHINE)):
@@ -114,8 +114,8 @@ class Watch:
                 self._note("looked", path, state is not None)
 
     def named(self, paths: Iterable[str]) -> None:
-        """Files are named in the code, which may have them read by what nobody sees. What was written meanwhile is its
-        own."""
+        """Note files that the code names: something that nobody sees may read them for it. A file that the action has
+        written meanwhile is its own."""
         for path in paths:
             state = _state(path)
             if state is not None and max(state[-1], state[-2]) < self._began:
@@ -141,7 +141,7 @@ class Watch:
 
 
 def seen_in(events: Sequence[Event], *, drew: bool = False) -> Seen:
-    """What events tell, with the files that they name as these are now."""
+    """Return what events say, with the present state of the files that they name."""
     files: dict[str, str] = {}
     changed: list[str] = []
     written = {name for sort, name, _ in events if sort == "written"}

@@ -24,14 +24,19 @@ wait
 """
 
 
+def install(submit: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a text stand for Spark's `spark-submit`."""
+    path = home / "bin" / "spark-submit"
+    path.parent.mkdir()
+    path.write_text(submit)
+    path.chmod(0o755)
+    monkeypatch.setenv("SPARK_HOME", str(home))
+
+
 @pytest.fixture
 def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     """The processes that a start has begun, of a Spark that never comes up."""
-    submit = tmp_path / "bin" / "spark-submit"
-    submit.parent.mkdir()
-    submit.write_text(SUBMIT.format(folder=tmp_path))
-    submit.chmod(0o755)
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    install(SUBMIT.format(folder=tmp_path), tmp_path, monkeypatch)
 
     def begun() -> list[int]:
         until = time.monotonic() + 20
@@ -125,11 +130,7 @@ exit 1
 def test_a_trace_of_an_operation_that_had_ended_is_left_out_and_others_are_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    submit = tmp_path / "bin" / "spark-submit"
-    submit.parent.mkdir()
-    submit.write_text(TALKING)
-    submit.chmod(0o755)
-    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    install(TALKING, tmp_path, monkeypatch)
     with pytest.raises(SetupError) as caught:
         gateway.launch({}, gateway.JvmStart())
     until = time.monotonic() + 5

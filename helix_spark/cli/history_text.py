@@ -167,4 +167,5 @@ def table_json(table: TablePreview) -> dict[str, Any]:
     return {
         "columns": [{"name": name, "type": kind} for name, kind in table.columns],
         "rows": [list(row) for row in table.rows], "total": table.total, "whole": table.whole,
+        "across": table.across, "classes": list(table.classes),
     }

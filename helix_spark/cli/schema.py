@@ -76,7 +76,8 @@ log       list of iterations, newest first: workflow, iteration, status (running
 show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
           output, bytes, rows, signature, stored (true or false, now), proof (now; as of `plan`);
           tables: name of an output -> columns (name, type), rows (the first ones), total (number of rows, or null),
-          whole (whether that is all of it); with --node one of the nodes, and code, readers, previous (the iteration
+          whole (whether that is all of it), across (what its columns are values of, or ""), classes (what the numbers
+          of its label stand for, in order); with --node one of the nodes, and code, readers, previous (the iteration
           that it is compared with, or null), changes (sentences, or null), value, table (as of tables, or null),
           columns (of the first profiled_rows rows: name, kind, nulls, distinct, least, most, counts, frequent, note),
           model (null, or what its fit gave: kind, parameters (name, value, whether it was set), figures, columns,

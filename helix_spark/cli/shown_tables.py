@@ -26,7 +26,7 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
     Args:
         rows: of each, at most.
     """
-    for name, found in tables.items():
+    for name, found in ((name, one.named) for name, one in tables.items()):
         shown = min(rows, len(found.rows))
         right = [is_number(found.column(one)) for one in found.names]
         _print(name, found.rows_text(shown), found.names, right, [[*map(cell_text, row)] for row in found.rows[:shown]])

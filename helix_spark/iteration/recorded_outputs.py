@@ -4,18 +4,26 @@ asks for their rows. And the first rows of the tables among a run's outputs, for
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.tables.vector_slots import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration
 from helix_spark.dag.node import Dag
+from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.results.node_results import TableResult, collect
 from helix_spark.errors import CatalogError
 from helix_spark.iteration.run import NodeRun, Run
+from helix_spark.past.model_card import card_of
 from helix_spark.past.table_preview import COLUMNS, ROWS, TablePreview, previewed, tables_of
 from helix_spark.planner.problem import State
 from helix_spark.signature.signing import Signed
+from helix_spark.workflow.operators import Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 QUICK = 2.0
 """Seconds that a table may have taken whose rows Spark has not kept: looking at its first rows may take as long."""
@@ -87,7 +95,7 @@ def tables_here(run: Run) -> dict[str, TablePreview]:
     """Those whose rows are in this process, or told from the record, by the author's names: nothing has to be computed
     or read for them."""
     return dict(tables_on_record(run)) | {
-        name: previewed(rows, len(rows)) for name, _, result in _tables(run)
+        name: _previewed(rows, len(rows), one, run) for name, one, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
 
@@ -103,11 +111,28 @@ def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
         record = run.view.artifacts.get(own.signature) if own.state is State.LOAD else None
         if record is not None:
             try:
-                yield name, previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total)
+                yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, one, run)
             except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
                 continue
         elif not result.lost and (result.in_memory or (one.seconds or 0.0) <= QUICK):
-            yield name, previewed(collect(result.frame().limit(ROWS)), total)
+            yield name, _previewed(collect(result.frame().limit(ROWS)), total, one, run)
+
+
+def _previewed(rows: pa.Table, total: int | None, one: NodeRun, run: Run) -> TablePreview:
+    """The first rows of a table, with the classes that the numbers of a label stand for where all that it is made of
+    agrees on them. Runs no job."""
+    above = ancestors_of(row.node for row in run.nodes)[one.name]
+    found = {classes for row in run.nodes if row.name in above and (classes := _classes(row, run))}
+    across = one.result.across if isinstance(one.result, TableResult) else ""
+    return replace(previewed(rows, total), across=across, classes=found.pop() if len(found) == 1 else ())
+
+
+def _classes(one: NodeRun, run: Run) -> tuple[str, ...]:
+    """The classes of a table's label, as its schema tells them, or of what a learner predicts, as its card does."""
+    if isinstance(one.result, TableResult) and one.result.framed and "label" in one.result.frame().columns:
+        return class_names(one.result.frame().schema["label"].metadata)
+    card = card_of(one.planned.signature, run.tools.catalog) if one.node.kind is Kind.LEARNER else None
+    return card.labels if card is not None else ()
 
 
 def _tables(run: Run) -> Iterator[tuple[str, NodeRun, TableResult]]:

@@ -63,7 +63,7 @@ def table_differences(
 ) -> dict[str, TableDifference]:
     """Of each output that both iterations have as a table, and that is not the same."""
     both = [name for name in after if name in before and before[name] != after[name]]
-    return {name: table_difference(before[name], after[name]) for name in both}
+    return {name: table_difference(before[name].named, after[name].named) for name in both}
 
 
 def table_difference(before: TablePreview, after: TablePreview) -> TableDifference:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,9 +27,15 @@ LARGEST = 64 << 10
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
+_BY_CLASS, _CROSSED = frozenset({"label", "prediction"}), frozenset({"label_prediction", "prediction_label"})
+"""Columns of predictions that hold numbers of classes; and the first ones of Spark's cross tables of both."""
+
 _LONGEST_TEXT, _MOST_ITEMS = 500, 64
 
-_SHAPE = {"columns": [(str, str)], "rows": [[frozenset({str, int, float, bool, None})]], "cut": bool}
+_SHAPE = {
+    "columns": [(str, str)], "rows": [[frozenset({str, int, float, bool, None})]], "cut": bool, "across?": str,
+    "classes?": [str],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,16 @@ class TablePreview:
         rows: plain values: numbers, texts, true, false, None; lists and whatever else as texts.
         total: rows of the whole table; None where nobody counted them.
         cut: whether columns or parts of values are missing.
+        across: what the heads of its columns are values of, as in a cross table of pandas; empty where nothing says so.
+        classes: what the numbers of the label stand for that it is made of, in order; none where nothing says so.
     """
 
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[Any, ...], ...]
     total: int | None = None
     cut: bool = False
+    across: str = ""
+    classes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -67,6 +77,33 @@ class TablePreview:
         """
         total = len(self.rows) if self.total is None else self.total
         return f"{total:,} rows" if total == shown else f"the first {shown} of {total:,} rows"
+
+    @property
+    def named(self) -> TablePreview:
+        """The same table with the names of classes for their numbers: in columns of predictions, and in the heads of
+        counts by them. It is for people; data stay numbers.
+
+        >>> counts = TablePreview((("label", "double"), ("0.0", "int64"), ("1.0", "int64")), ((0.0, 4, 1), (1.0, 0, 2)),
+        ...                       across="prediction", classes=("ham", "spam"))
+        >>> counts.named.names, counts.named.rows
+        (('label', 'ham', 'spam'), (('ham', 4, 1), ('spam', 0, 2)))
+        """
+        names = {str(number): name for number, name in enumerate(self.classes)}
+        crossed = self.names[:1] and self.names[0] in _CROSSED
+        by_class = [0] if crossed else [place for place, name in enumerate(self.names) if name in _BY_CLASS]
+        cells = [[cell_text(row[place]).removesuffix(".0") for place in by_class] for row in self.rows]
+        if not by_class or not all(cell in names for row in cells for cell in row):
+            return self
+        named = [dict(zip(by_class, (names[cell] for cell in row), strict=True)) for row in cells]
+        rows = tuple(
+            tuple(told.get(place, cell) for place, cell in enumerate(row))
+            for row, told in zip(self.rows, named, strict=True)
+        )
+        columns = [(name, "string" if place in by_class else kind) for place, (name, kind) in enumerate(self.columns)]
+        heads = [head.removesuffix(".0") for head in self.names[1:]]
+        if (crossed or self.across in _BY_CLASS) and all(head in names for head in heads):
+            columns[1:] = [(names[head], kind) for head, (_, kind) in zip(heads, columns[1:], strict=True)]
+        return replace(self, columns=tuple(columns), rows=rows)
 
     def column(self, name: str) -> tuple[Any, ...]:
         """The values of a column."""
@@ -92,7 +129,9 @@ class TablePreview:
         >>> TablePreview((("a", "int64"),), ((1,), (None,)), 2).text()
         '{"columns": [["a", "int64"]], "rows": [[1], [null]], "total": 2, "cut": false}'
         """
-        return json.dumps({"columns": self.columns, "rows": self.rows, "total": self.total, "cut": self.cut})
+        told = {"columns": self.columns, "rows": self.rows, "total": self.total, "cut": self.cut}
+        more = {"across": self.across, "classes": self.classes}
+        return json.dumps(told | {name: value for name, value in more.items() if value})
 
     def record(self, name: str) -> FileRecord:
         """As a record: it is there once for each content.
@@ -119,7 +158,7 @@ def previewed(table: pa.Table, total: int | None) -> TablePreview:
     rows = tuple(zip(*([value for value, _ in column] for column in whole), strict=True))
     kept = TablePreview(columns, rows, total, cut)
     while len(kept.text()) > LARGEST and kept.rows:
-        kept = TablePreview(columns, kept.rows[: len(kept.rows) // 2], total, cut)
+        kept = replace(kept, rows=kept.rows[: len(kept.rows) // 2])
     return kept
 
 
@@ -155,6 +194,7 @@ def preview_from(text: str) -> TablePreview | None:
     return TablePreview(
         tuple((name, kind) for name, kind in found["columns"]), tuple(map(tuple, found["rows"])),
         total if type(total) is int and total >= len(found["rows"]) else None, found["cut"],
+        found.get("across", ""), tuple(found.get("classes", ())),
     )
 
 

@@ -58,6 +58,7 @@ def output_tables(tables: Mapping[str, TablePreview]) -> tuple[OutputTable, ...]
 
 def output_table(name: str, table: TablePreview) -> OutputTable:
     """One table as it is shown."""
+    table = table.named
     shape, names = shape_of(table), table.names[:COLUMNS]
     rows = tuple(tuple(map(cell_text, row[:COLUMNS])) for row in table.rows[:ROWS])
     words = table.rows_text(len(rows))

@@ -87,10 +87,12 @@ def _matrix(table: TablePreview) -> Matrix | None:
 
 def _square(table: TablePreview) -> tuple[str, str, tuple[str, ...], list[list[int]]] | None:
     names, first = table.names, [cell_text(row[0]) for row in table.rows]
+    if is_number(table.column(names[0])):
+        names = (names[0], *(name.removesuffix(".0") for name in names[1:]))
     if 1 < len(first) <= _MOST_CLASSES and len(set(first)) == len(first) and sorted(names[1:]) == sorted(first):
         places = [names.index(label, 1) for label in first]
         counts = [[row[place] for place in places] for row in table.rows]
-        return (names[0], "", tuple(first), counts) if _are_counts(counts) else None
+        return (names[0], table.across, tuple(first), counts) if _are_counts(counts) else None
     if len(names) != 3 or not is_number(table.column(names[2])):
         return None
     pairs = {(cell_text(row[0]), cell_text(row[1])): row[2] for row in table.rows}

@@ -89,7 +89,7 @@ def _outputs(view: IterationView, is_later: bool) -> str:
 def _tables(tables: Mapping[str, TablePreview]) -> list[str]:
     """The first rows of each output table."""
     shown = []
-    for name, one in tables.items():
+    for name, one in ((name, found.named) for name, found in tables.items()):
         rows = [[*map(cell_text, row[:_COLUMNS])] for row in one.rows[:_ROWS]]
         numbers = [head for head in one.names[:_COLUMNS] if is_number(one.column(head))]
         shown += [paragraph(f"{name}: {one.rows_text(len(rows))}"), table(one.names[:_COLUMNS], rows, numbers)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from workflows import computed, loading
 import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
+from helix_spark.ui.output_table import output_table
 
 pytestmark = pytest.mark.spark
 
@@ -45,8 +47,9 @@ def run(spark: SparkSession, folder: Path, workflow: hx.Workflow) -> Any:
         return made
 
 
-def shown(folder: Path, number: int, *more: str) -> str:
-    command = ["show", str(number), "mail", "--node", "model", "--catalog", str(folder / "catalog"), *more]
+def shown(folder: Path, number: int, *more: str, node: str = "model") -> str:
+    of = ["--node", node] if node else []
+    command = ["show", str(number), "mail", *of, "--catalog", str(folder / "catalog"), *more]
     return CliRunner().invoke(helix, command, env={"COLUMNS": "80"}).stdout
 
 
@@ -65,6 +68,39 @@ def test_slots_are_words_and_classes_are_labels(spark: SparkSession, tmp_path: P
         assert "rare_cheap" in text
         assert "couples_cheap pills" in text
         assert max(map(len, text.splitlines())) <= 80
+
+
+def test_counts_by_class_are_shown_by_name_and_stay_numbers_as_data(spark: SparkSession, tmp_path: Path) -> None:
+    def counted(shift: int) -> hx.Workflow:
+        wf = build()
+        wf.predict("predictions", "model", "examples")
+
+        @wf.reducer(output=True)
+        def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+            return pd.crosstab(predictions.label, predictions.prediction) + shift
+
+        @wf.reducer(output=True)
+        def wrong(predictions: pd.DataFrame) -> pd.DataFrame:
+            return predictions[["kind", "label", "prediction"]].head(1 + shift)
+
+        return wf
+
+    for number, shift in ((1, 0), (2, 1)):  # the second one reads stored predictions
+        made = run(spark, tmp_path, counted(shift))
+        assert list(made.pandas("confusion").columns) == ["label", "0.0", "1.0", "2.0"]
+        assert "<td>spam</td>" in made._repr_mimebundle_()["text/html"]
+        text = shown(tmp_path, number, node="")
+        assert re.search(r"label +friends +spam +work\n +friends +\d", text)
+        assert re.search(r"spam +spam +spam", text)
+        page = output_table("confusion", made.tables["confusion"])
+        assert page.matrix is not None
+        assert (page.matrix.across, page.matrix.labels) == ("prediction", ("friends", "spam", "work"))
+        data = json.loads(shown(tmp_path, number, "--json", node=""))["tables"]["confusion"]
+        assert data["classes"] == ["friends", "spam", "work"]
+        assert [row[0] for row in data["rows"]] == [0.0, 1.0, 2.0]
+    assert computed(made) == {"confusion", "wrong"}
+    changed = CliRunner().invoke(helix, ["diff", "1", "2", "mail", "--catalog", str(tmp_path / "catalog")])
+    assert re.search(r"label +friends +spam +work", changed.stdout)
 
 
 def test_a_label_is_a_number_or_a_text_of_few_values(spark: SparkSession, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -61,7 +62,8 @@ def test_a_run_and_what_is_on_record_show_the_first_rows(printed: str) -> None:
     found = json.loads(command("show", "2", "--json").stdout)["tables"]
     assert found["confusion"] == {
         "columns": [{"name": "gold", "type": "string"}, {"name": "a", "type": "int64"}, {"name": "b", "type": "int64"}],
-        "rows": [["a", 7, 0], ["b", 1, 2]], "total": 2, "whole": True,
+        "rows": [["a", 7, 0], ["b", 1, 2]], "total": 2, "whole": True, "across": "",
+        "classes": [],
     }
     assert (len(found["rows"]["rows"]), found["rows"]["total"], found["rows"]["whole"]) == (ROWS, 2000, False)
 
@@ -116,6 +118,31 @@ def test_a_wide_and_long_table_stays_small_on_record() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"columns": [["a", "b"]], "rows": [[[]]], "cut": false}'])
 def test_a_text_that_is_no_table_is_none(text: str) -> None:
     assert preview_from(text) is None
+
+
+@pytest.mark.parametrize(("names", "across"), [
+    (("label", "0.0", "1.0"), "prediction"), (("prediction", "0", "1"), "label"),
+    (("label_prediction", "0.0", "1.0"), ""),
+])
+def test_counts_by_class_get_the_names_of_classes(names: tuple[str, ...], across: str) -> None:
+    first = ("0.0", "1.0") if "_" in names[0] else (0.0, 1.0)
+    table = TablePreview(
+        tuple((name, "any") for name in names), ((first[1], 4, 1), (first[0], 0, 2)), 2, False, across, ("ham", "spam")
+    )
+    assert table.named.names == (names[0], "ham", "spam")
+    assert table.named.rows == (("spam", 4, 1), ("ham", 0, 2))
+    assert preview_from(table.text()) == table
+
+
+@pytest.mark.parametrize(("names", "rows", "across"), [
+    (("label", "0", "1"), ((0.0, 4, 1), (1.0, 0, 2)), "sex"),
+    (("age", "0", "1"), ((0.0, 4, 1), (1.0, 0, 2)), "prediction"),
+    (("label", "0", "1"), ((2.0, 4, 1), (1.0, 0, 2)), "prediction"), (("label", "n"), ((0.5, 4), (1.0, 0)), ""),
+])
+def test_other_numbers_stay_numbers(names: tuple[str, ...], rows: Any, across: str) -> None:
+    table = TablePreview(tuple((name, "any") for name in names), rows, len(rows), False, across, ("ham", "spam"))
+    assert table.named.names == names
+    assert {row[1:] for row in table.named.rows} == {row[1:] for row in rows}
 
 
 def test_rows_without_a_name_are_there_or_not() -> None:

@@ -155,7 +155,9 @@ def _in_memory(returned: Any, node: Node, sessions: Sessions) -> TableResult:
 
     is_arrow = isinstance(returned, pa.Table)
     table = returned if is_arrow else pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
-    return table_in_memory(_as_loaded(table), sessions)
+    result = table_in_memory(_as_loaded(table), sessions)
+    result.across = "" if is_arrow else str(returned.columns.name or "")
+    return result
 
 
 def with_index(frame: Any, node: Node) -> Any:

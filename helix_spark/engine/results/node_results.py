@@ -33,10 +33,13 @@ class TableResult:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
         told_by_rows: whether its rows in this process are all that there is to it. Those of a loaded table may lack the
             classes of vectors, and what its columns' metadata say.
+        across: what its columns are called together, where it was a DataFrame of pandas; for people, for it is not
+            stored.
     """
 
     read_seconds: float | None = None
     told_by_rows: bool = True
+    across: str = ""
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow

@@ -13,6 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
+from helix_spark.capture.recorded_call import as_before
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
@@ -103,7 +104,7 @@ class Helix:
             raise ParameterError(f"there is no audit {audit!r}", remedy=nearest(str(audit), WHENS))
         self.policy = policy_named(policy) if isinstance(policy, str) else policy
         self._catalog = Catalog.open(catalog, create=True)
-        self._admission = Admission(str(self._catalog.root))
+        self._admission = Admission(str(self._catalog.root), lambda: self.sessions.theirs())
         self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
         self._followed = Followed(self.observer, self.catalog)
         self.tracker = tracker
@@ -136,7 +137,7 @@ class Helix:
         """
         self._admission.check()
         _check_workflow(workflow, "plan")
-        with AUTHOR_SEEDS.untouched():
+        with AUTHOR_SEEDS.untouched(), as_before():
             return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:

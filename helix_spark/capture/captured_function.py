@@ -142,7 +142,7 @@ class CapturedFunction:
         if not self.is_column:
             return self._with_functions(parts_of_plan(self.returned, writer), writer)
         plan = client.expression_of(self.returned, writer)
-        _name_by_itself(plan)
+        client.name_by_itself(plan)
         return self._with_functions((("", plan.SerializeToString()),), writer)
 
     def _with_functions(self, plan: Plan, writer: PlanWriter) -> Plan:
@@ -283,7 +283,7 @@ def _looked_at(returned: Any, into: Recording, first: int | None) -> CapturedFun
         if client.has_subquery(returned):
             return NotCaptured("has a query inside its column")
         plan: Any = client.expression_of(returned)
-        if any(one.plan_id != first for one in _references(plan)):
+        if any(one.plan_id != first for one in client.references(plan)):
             return NotCaptured("names columns of other tables than its own")
     elif client.is_frame(returned):
         plan, first = relation_of(returned), None
@@ -325,24 +325,7 @@ def _is_function_of_a_table(relation: Any) -> bool:
     if joined is None or joined.WhichOneof("rel_type") != "common_inline_user_defined_table_function":
         return False
     given = joined.common_inline_user_defined_table_function.arguments
-    return any(True for one in given for _ in _references(one))
-
-
-_BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
-
-
-def _references(plan: Message) -> Iterator[Any]:
-    """The columns in an expression that are named by a table."""
-    for message in messages(plan):
-        one: Any = message
-        if sort_of(message) in _BY_TABLE and one.HasField("plan_id"):
-            yield one
-
-
-def _name_by_itself(plan: Message) -> None:
-    """A column of an extractor is added to tables that have its own table's columns, and more: under their names."""
-    for one in _references(plan):
-        one.ClearField("plan_id")
+    return any(True for one in given for _ in client.references(one))
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from helix_spark.capture.named_functions import by_names, is_key
+from helix_spark.capture.named_functions import by_names
 from helix_spark.capture.sql_reads import read_statement
-from helix_spark.capture.sql_words import called, spark_functions, tokens
+from helix_spark.capture.sql_words import called, tokens
 
 ALIAS = re.compile(r"\bhelix_view_\d+\b")
 """Names under which a server knows the tables of a statement while it reads it. None is given twice: two statements
@@ -86,18 +86,24 @@ def as_written(text: str) -> str:
 
 
 def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
-    """What a statement reads beside tables of its own and Spark's functions, as what follows "reads".
+    """What a statement reads beside tables of its own, as what follows "reads".
 
     Args:
         own: names of its own tables, in lower case.
 
     >>> list(read_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)", frozenset()))
-    ['the table x', 'the function t of its session']
+    ['the table x']
     """
     statement = read_statement(text)
     if not statement.known or not statement.asks:
         yield "tables that its SQL names"
     yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
-    names = Counter(name for name, _ in called(tokens(text))) - Counter(statement.in_brackets)
-    yield from (f"the function {name} of its session" for name in names
-                if name not in spark_functions() and not is_key(name))
+
+
+def called_by_query(text: str) -> list[str]:
+    """The functions that a statement calls.
+
+    >>> called_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)")
+    ['t', 'upper']
+    """
+    return list(Counter(name for name, _ in called(tokens(text))) - Counter(read_statement(text).in_brackets))

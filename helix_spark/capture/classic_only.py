@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from helix_spark.capture.recorded_call import RECORDING, program_here
+from helix_spark.capture.recorded_call import RECORDING, NeedsClassicError, client_session, program_here
+from helix_spark.hermetic.action import current
 
 _OF_SESSIONS = frozenset({"_jsc", "_jconf", "_jvm", "_jsparkSession", "_sc", "newSession"})
 OF_FRAMES = frozenset({"_jseq", "_jdf", "_jmap", "_jcols"})
@@ -19,10 +20,17 @@ def need_classic(what: str) -> None:
 
     Args:
         what: it uses, as it is written.
+
+    Raises:
+        NeedsClassicError: a function of a node's uses it.
     """
-    program = program_here() if RECORDING.get() is None else None
+    if RECORDING.get() is not None:
+        return
+    program = program_here()
     if program is not None:
         program.need_classic(what)
+    elif client_session() is not None and current() is not None:
+        raise NeedsClassicError(what)
 
 
 def notice_classic_only() -> None:

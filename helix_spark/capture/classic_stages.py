@@ -10,7 +10,7 @@ from functools import cache, wraps
 from typing import Any
 
 from helix_spark.capture.classic_only import need_classic
-from helix_spark.capture.recorded_call import builds
+from helix_spark.capture.recorded_call import NeedsClassicError, builds, client_session, is_recorded
 
 
 @cache
@@ -57,6 +57,7 @@ def call_stages_as_classic() -> None:
     _send_all_arguments()
     _hash_by_transform()
     _notice_calls_of_jvm_stages()
+    _notice_stages_of_jvm()
     _notice_formats()
 
 
@@ -132,6 +133,27 @@ def _notice_calls_of_jvm_stages() -> None:
         hand_over(self)
 
     JavaParams._transfer_params_to_java = transfer  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _notice_stages_of_jvm() -> None:
+    """Have a function of a node's called in the classic session that its stages are of: an author's file may make them
+    there, and a client knows nothing of them."""
+    from pyspark.ml.base import Estimator, Transformer
+    from pyspark.ml.evaluation import Evaluator
+
+    def noticed(called: Any) -> Callable[..., Any]:
+        @wraps(called)
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            held = getattr(self, "_java_obj", None)
+            if type(held).__module__ == "py4j.java_gateway" and not is_recorded() and client_session() is not None:
+                raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
+            return called(self, *given, **named)
+
+        return call
+
+    kinds: tuple[tuple[Any, str], ...] = (Estimator, "fit"), (Transformer, "transform"), (Evaluator, "evaluate")
+    for kind, name in kinds:
+        setattr(kind, name, noticed(vars(kind)[name]))
 
 
 def _notice_formats() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from helix_spark.capture.answer_texts import SERVER_SESSION, of_session
 from helix_spark.capture.captured_sql import is_query, query_of
 from helix_spark.capture.plan_columns import INPUT
+from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.recorded_call import RECORDING, Asks, QuestionError, Recording
 from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
@@ -92,6 +93,23 @@ def has_subquery(column: ConnectColumn) -> bool:
     found: list[object] = []
     column._expr.foreach(lambda part: found.append(part) if isinstance(part, SubqueryExpression) else None)
     return bool(found)
+
+
+_BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
+
+
+def references(plan: Any) -> Iterator[Any]:
+    """The columns in an expression that are named by a table."""
+    for message in messages(plan):
+        one: Any = message
+        if sort_of(message) in _BY_TABLE and one.HasField("plan_id"):
+            yield one
+
+
+def name_by_itself(plan: Any) -> None:
+    """A column of an extractor is added to tables that have its own table's columns, and more: under their names."""
+    for one in references(plan):
+        one.ClearField("plan_id")
 
 
 class _Nowhere:

@@ -8,7 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
+from helix_spark.capture.classic_stages import fit_as_classic
+from helix_spark.capture.connect_client import expression_of, has_subquery, name_by_itself
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import be_active_in_all_threads
 from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
@@ -44,6 +47,7 @@ def active_session() -> ConnectSession | None:
 def prepare() -> None:
     """Has functions of the author's be sent to such a session as to any: once a process."""
     replace_in_pyspark()
+    fit_as_classic()
     be_active_in_all_threads()
     # pyspark's own code says so to itself where a model's summary is asked for.
     warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
@@ -67,6 +71,45 @@ def frame_of(spark: Any, plan: Plan, inputs: Mapping[str, Any]) -> ConnectFrame:
     for name, part in plan[:-1]:
         plans[name] = _given_class()(pb.Relation.FromString(part), dict(plans))
     return DataFrame(_given_class()(pb.Relation.FromString(plan[-1][1]), plans), spark)
+
+
+def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None = None) -> ConnectFrame:
+    """The table that a session's server knows by an id.
+
+    Args:
+        plan: that the server has analysed.
+        plan_id: by which its columns name it, where that is not the plan's; a new one else.
+    """
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    relation = pb.Relation()
+    relation.cached_remote_relation.relation_id = name
+    given = plan_id if plan is None else plan._plan_id
+    relation.common.plan_id = LogicalPlan._fresh_plan_id() if given is None else given
+    found = _given_class()(relation, {})
+    if plan is not None:
+        found.analysed = plan
+        _ANALYSED[name] = found
+    return DataFrame(found, spark)
+
+
+_ANALYSED: WeakValueDictionary[str, Any] = WeakValueDictionary()
+"""By the id of a table that a server has analysed: what stands for it. Its own plan goes with that."""
+
+
+def _told(plan: Any, client: Any) -> Message:
+    """A plan as its author built it, with all that a server has analysed of it."""
+    analysed = getattr(plan, "analysed", None)
+    written = type(plan.plan(client))()
+    written.CopyFrom(plan.plan(client) if analysed is None else _told(analysed, client))
+    holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
+    for hole in holes:
+        stands = _ANALYSED.get(hole.cached_remote_relation.relation_id)
+        if stands is not None:
+            hole.CopyFrom(_told(stands, client))
+    return written
 
 
 def register_function(spark: Any, name: str, function: bytes) -> None:
@@ -94,12 +137,24 @@ def column_of(plan: Plan) -> ConnectColumn:
 
 def relation_messages(frame: Any) -> list[Message]:
     """All messages in the plan of a table of such a session."""
-    return list(messages(frame._plan.plan(frame._session.client)))
+    return list(messages(_told(frame._plan, frame._session.client)))
 
 
 def optimised(frame: Any) -> str:
     """What Spark says of an optimised plan and the bytes of its relations, the topmost first."""
     return str(frame._explain_string(mode="cost"))
+
+
+def named_alone(column: Any, spark: Any) -> Any:
+    """A column whose columns are named alone, and not by their table: of any table that has them. One with a query
+    inside is left as it is."""
+    from pyspark.sql.connect.column import Column
+
+    if has_subquery(column):
+        return column
+    written = expression_of(column, spark.client)
+    name_by_itself(written)
+    return Column(_expression_class()(written))
 
 
 @cache

@@ -1,5 +1,6 @@
-"""Tells a program of each table that its code is given, when it is given it: a classic session analyses it then. And
-takes plans apart into their steps, each written once. All of pyspark that is private and needed for that is here."""
+"""Tells whoever settles tables of each one that the author's code is given, when it is given it: a classic session
+analyses it then. And takes plans apart into their steps, each written once. All of pyspark that is private and needed
+for that is here."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.recorded_call import RECORDING, program_here
+from helix_spark.capture.recorded_call import RECORDING, program_here, settling
 from helix_spark.capture.written_plan import StepWriter
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ PASSING_ON: set[CodeType] = set()
 
 
 def settle_frames() -> None:
-    """Have a program settle each table that a method of pyspark's returns to code that is not pyspark's."""
+    """Have each table settled that a method of pyspark's returns to code that is not pyspark's: by a program, or by the
+    client of a session in this process's own JVM."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
@@ -50,12 +52,12 @@ def _settling(call: Callable[..., Any], inner: tuple[str, ...]) -> Callable[...,
     @functools.wraps(call)
     def settle(*given: Any, **named: Any) -> Any:
         made = call(*given, **named)
-        program = None if RECORDING.get() is not None else program_here()
-        if program is None or _caller_file().startswith(inner):
+        settles = settling()
+        if settles is None or _caller_file().startswith(inner):
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
-                program.settle(one)
+                settles.settle(one)
         return made
 
     return settle

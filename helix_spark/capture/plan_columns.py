@@ -15,6 +15,9 @@ from helix_spark.capture.type_text import UnknownTypeError, parse_type
 
 Columns = tuple[str, ...]
 
+SERVED = "helix-served-"
+"""How ids of tables begin that were made in the driver's JVM: what they read was seen there."""
+
 INPUT = "helix input "
 """Begins the name of the table or column that stands for an input; its position follows."""
 

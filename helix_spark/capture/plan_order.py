@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.plan_messages import sort_of
@@ -12,13 +11,11 @@ from helix_spark.capture.sql_words import called, tokens
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-BY_ORDER = MappingProxyType({
-    "any_value": "AnyValue", "first": "First", "first_value": "First", "last": "Last", "last_value": "Last",
-    "collect_list": "CollectList", "array_agg": "CollectList", "collect_set": "CollectSet", "listagg": "ListAgg",
-    "string_agg": "ListAgg", "max_by": "MaxBy", "min_by": "MinBy", "ntile": "NTile", "row_number": "RowNumber",
+BY_ORDER = frozenset({
+    "any_value", "first", "first_value", "last", "last_value", "collect_list", "array_agg", "collect_set", "listagg",
+    "string_agg", "max_by", "min_by", "ntile", "row_number",
 })
-"""Functions that Spark calls deterministic, and that depend on the order of rows; and the classes by which they stand
-in Catalyst's plans. Of several with one class the first gives it its name."""
+"""Functions that Spark calls deterministic, and that depend on the order of rows."""
 
 _IN_ANY_ORDER = (
     "+ - * / % == = <=> != <> < <= > >= and or not ! & | ^ ~ negative in isnull isnotnull isnan when coalesce nvl "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_sql import read_by_query
+from helix_spark.capture.captured_sql import called_by_query, read_by_query
 from helix_spark.capture.named_functions import is_key
-from helix_spark.capture.plan_columns import INPUT
+from helix_spark.capture.plan_columns import INPUT, SERVED
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
 
@@ -20,12 +20,19 @@ _OPERATORS = frozenset({
 })
 
 
-def reads_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
-    """What a plan reads beside its inputs, as what follows "reads". Rows that are in the plan are part of it.
+def reads_elsewhere(parts: Sequence[Message]) -> Iterator[str]:
+    """What a plan reads beside its inputs, as what follows "reads", functions that its session knows by a name alone
+    among it. Rows that are in the plan are part of it.
 
     Args:
         parts: all messages in it.
     """
+    yield from tables_elsewhere(parts)
+    yield from (f"the function {name} of its session" for name in functions_elsewhere(parts))
+
+
+def tables_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
+    """The same without functions."""
     own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message
@@ -44,16 +51,33 @@ def reads_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
                 own.append((one.root.sql, names))
             case "SQL":
                 yield from read_by_query(one.query, next((names for sql, names in own if sql is one), frozenset()))
+            case "CachedRemoteRelation" if one.relation_id.startswith(SERVED):
+                continue
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
             case "MlRelation":
                 yield from _of_model(one)
+            case "Expression.ExpressionString":
+                if asks_tables(tokens(one.expression)):
+                    yield "tables that its SQL names"
+            case "google.protobuf.Any":
+                yield f"an extension of Spark ({one.type_url})"
+
+
+def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
+    """The functions that a plan calls, and that only its session knows."""
+    for message in parts:
+        one: Any = message
+        match sort_of(message):
             case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
                 yield from _of_session([one.function_name])
             case "Expression.ExpressionString":
-                yield from _of_text(one.expression)
-            case "google.protobuf.Any":
-                yield f"an extension of Spark ({one.type_url})"
+                yield from _of_session(name for name, _ in called(tokens(one.expression)))
+            case "SQL":
+                yield from _of_session(called_by_query(one.query))
+            case "MlRelation" if "statement" in one.transform.params.params:
+                statement = tokens(one.transform.params.params["statement"].string)
+                yield from _of_session(name for name, _ in called(statement))
 
 
 def _of_model(relation: Any) -> Iterator[str]:
@@ -62,17 +86,7 @@ def _of_model(relation: Any) -> Iterator[str]:
     elif "statement" in relation.transform.params.params:
         statement = tokens(relation.transform.params.params["statement"].string)
         yield from (f"the table {name}" for name in tables_beside(statement, "__this__"))
-        yield from _of_session(name for name, _ in called(statement))
-
-
-def _of_text(text: str) -> Iterator[str]:
-    given = tokens(text)
-    if asks_tables(given):
-        yield "tables that its SQL names"
-    yield from _of_session(name for name, _ in called(given))
 
 
 def _of_session(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if name.lower() not in spark_functions() and name not in _OPERATORS and not is_key(name):
-            yield f"the function {name} of its session"
+    return (name for name in names if not (name.lower() in spark_functions() or name in _OPERATORS or is_key(name)))

@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from helix_spark.capture.classic_stages import fit_as_classic
 from helix_spark.capture.classic_ways import session_class
 from helix_spark.capture.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.capture.recorded_call import client_session
 from helix_spark.capture.session_context import SessionContext
 from helix_spark.forks import Birthplace
+from helix_spark.hermetic.action import others_first
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.waits import result_of
@@ -116,13 +118,14 @@ _BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 @cache
 def be_active_in_all_threads() -> None:
-    """A classic session is active in threads that the author starts; one of Connect's only where it was made."""
+    """A classic session is active in threads that the author starts; one of Connect's only where it was made, or where
+    a thread works in it."""
     from pyspark.sql.connect.session import SparkSession
 
     told: Any = SparkSession.getActiveSession.__func__  # type: ignore[attr-defined]  # of a class method
 
     def active(kind: Any) -> Any:
-        return told(kind) or kind._get_default_session()
+        return client_session() or told(kind) or kind._get_default_session()
 
     SparkSession.getActiveSession = classmethod(active)  # type: ignore[method-assign, assignment]  # as above
 
@@ -168,6 +171,42 @@ def connect(address: str) -> Any:
 
     builder = DefaultChannelBuilder(address)
     return _Addressed(SparkConnectServiceStub(builder.toChannel()), builder.metadata())  # type: ignore[no-untyped-call]  # generated
+
+
+def connect_here(port: int, token: str) -> Any:
+    """The service of a server in this process's own JVM.
+
+    Args:
+        token: that it wants to be shown.
+    """
+    import grpc
+    from pyspark.sql.connect.client import ChannelBuilder
+    from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
+
+    options: Any = ChannelBuilder()._channel_options
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+    stub = SparkConnectServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+    return _InTurns(_Addressed(stub, [("authorization", f"Bearer {token}")]))
+
+
+@dataclass(frozen=True, slots=True)
+class _InTurns:
+    """A service; other functions of the author's run while one of them waits for a job of Spark's."""
+
+    service: Any
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - pyspark calls it so
+        answers = iter(self.service.ExecutePlan(request))
+        end = object()
+        while True:
+            with others_first():
+                answer = next(answers, end)
+            if answer is end:
+                return
+            yield answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.service, name)
 
 
 @dataclass(frozen=True, slots=True)

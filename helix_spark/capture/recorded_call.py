@@ -4,9 +4,11 @@ asked through `replaced_in_pyspark`, and what it answers by."""
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from helix_spark.capture.named_functions import NamedFunction
@@ -27,16 +29,27 @@ RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
 _CLASSIC: ContextVar[bool] = ContextVar("classic", default=False)
 PROGRAMS: list[Program] = []
 """The program that this process is for, if it is for one."""
+_OWN: list[ConnectSession] = []
+"""The session of Helix's own, while there is one."""
+_CLIENT: ContextVar[Callable[[], ConnectSession | None] | None] = ContextVar("session of a client", default=None)
 
 
-class Program(Protocol):
+CLIENT = "helix_client"
+"""The attribute of a session that has who settles its tables."""
+
+
+class SettlesTables(Protocol):
+    """Is told of each table that the author's code is given."""
+
+    def settle(self, frame: Any) -> None:
+        """The author's code is given a table. Raises what Spark says of one that it refuses."""
+
+
+class Program(SettlesTables, Protocol):
     """A program of an author's, all of whose sessions are Helix's."""
 
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
-
-    def settle(self, frame: Any) -> None:
-        """Its code is given a table. Raises what Spark says of one that it refuses."""
 
     def columns(self, frame: Any) -> Collection[str] | None:
         """The names of a table's columns, where they are known without asking."""
@@ -52,6 +65,11 @@ class Program(Protocol):
 
     def need_classic(self, what: str) -> None:
         """The program uses what only a classic session has; pyspark refuses it if this returns."""
+
+
+class NeedsClassicError(BaseException):
+    """What is called uses what only a classic session has, and is to be called in one. No `except Exception` of the
+    author's takes it for a failure."""
 
 
 class QuestionError(Exception):
@@ -117,6 +135,77 @@ def program_here() -> Program | None:
     return PROGRAMS[0] if PROGRAMS and not _CLASSIC.get() else None
 
 
+def own_session_is(session: ConnectSession | None) -> None:
+    """From now on this process works in a session of Helix's own; None: no longer."""
+    _OWN[:] = [] if session is None else [session]
+
+
+def own_session() -> ConnectSession | None:
+    """The session of Helix's own, if this process has one."""
+    return _OWN[0] if _OWN else None
+
+
+def work_in(session: Callable[[], ConnectSession | None]) -> None:
+    """From now on this thread works in a session that a client asks, as soon as there is one; and so do threads that it
+    starts.
+
+    Args:
+        session: gives it.
+    """
+    _inherit_in_threads()
+    _CLIENT.set(session)
+
+
+@cache
+def _inherit_in_threads() -> None:
+    """Have threads work as the one that starts them does, once a process: pyspark fits models of a search in some."""
+    started: Any = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if (session := _CLIENT.get()) is not None:
+            run = self.run
+
+            def working() -> None:
+                _CLIENT.set(session)
+                run()
+
+            self.run = working  # type: ignore[method-assign]  # of this thread alone
+        started(self)
+
+    threading.Thread.start = start  # type: ignore[method-assign]  # replaced on purpose
+
+
+@contextlib.contextmanager
+def as_before() -> Iterator[None]:
+    """Have this context work in no other session afterwards than it did before."""
+    token = _CLIENT.set(_CLIENT.get())
+    try:
+        yield
+    finally:
+        _CLIENT.reset(token)
+
+
+def client_session() -> ConnectSession | None:
+    """The session that this context works in by Spark Connect; None where it works in the driver's JVM."""
+    if _CLASSIC.get():
+        return None
+    works_in = _CLIENT.get()
+    return (None if works_in is None else works_in()) or own_session()
+
+
+def settling() -> SettlesTables | None:
+    """Who settles the tables that this thread's code is given; None where nobody does, or a call is recorded."""
+    if RECORDING.get() is not None:
+        return None
+    session = client_session()
+    return program_here() or (None if session is None else vars(session).get(CLIENT))
+
+
+def is_recorded() -> bool:
+    """Whether what this thread builds is recorded: a call of the author's, or all of a program."""
+    return RECORDING.get() is not None or program_here() is not None
+
+
 def builds() -> bool:
     """Whether pyspark is to build plans for Connect in this thread."""
-    return RECORDING.get() is not None or program_here() is not None
+    return is_recorded() or client_session() is not None

@@ -18,7 +18,7 @@ from helix_spark.capture.classic_ways import behave_as_classic, raise_classic_er
 from helix_spark.capture.frame_creation import settle_frames
 from helix_spark.capture.named_functions import calling, registered
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, program_here
+from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, client_session, program_here
 from helix_spark.capture.written_functions import pickle_at_first_call
 from helix_spark.capture.written_plan import plan_id, relation_of, write_relations_apart
 
@@ -81,7 +81,11 @@ def replace_in_pyspark() -> None:
             if not _NAMES.issuperset(self._options):  # which it would set in the session that there is
                 into.questions.append("a session with other settings")
             return into.session
-        program = program_here()
+        program, client = program_here(), client_session()
+        if program is None and client is not None:
+            for name in self._options.keys() - _NAMES:
+                client.conf.set(name, self._options[name])
+            return client
         return got(self) if program is None else program.session(dict(self._options))
 
     classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
@@ -335,8 +339,8 @@ def _looks_up(frame: FrameType) -> bool:
 
 
 def _replace_functions_of_classic_sessions() -> None:
-    """A Python function that was declared for Spark before anybody recorded, as ``@F.udf`` or ``@F.udtf`` at the top of
-    a module, is called as one of the client that records."""
+    """A Python function that was declared for Spark before there was a client, as ``@F.udf`` or ``@F.udtf`` at the top
+    of a module, is called as one of the client's."""
     from pyspark.sql.connect import udf, udtf
     from pyspark.sql.udf import UserDefinedFunction
     from pyspark.sql.udtf import UserDefinedTableFunction
@@ -345,7 +349,7 @@ def _replace_functions_of_classic_sessions() -> None:
         called = classic.__call__
 
         def call(self: Any, *given: Any, **named: Any) -> Any:
-            if RECORDING.get() is None:
+            if not builds():
                 return called(self, *given, **named)
             same = connect(
                 self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from helix_spark.capture.recorded_call import RECORDING, UDF, program_here
-from helix_spark.hermetic.task import guarded, written_for
+from helix_spark.capture.recorded_call import RECORDING, UDF, NeedsClassicError, program_here
+from helix_spark.hermetic.task import guarded, purpose, written_for
 
 
 class FunctionSerializer:
@@ -38,7 +38,21 @@ def _pickled(value: Any) -> bytes:
     # A function, and what it returns; or the class of a table function.
     value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
     written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
+    _check_broadcasts()
     return written
+
+
+def _check_broadcasts() -> None:
+    """A server's workers know nothing of the broadcast variables that were pickled in this thread.
+
+    Raises:
+        NeedsClassicError: the function uses one.
+    """
+    context: Any = sys.modules["pyspark.core.context"].SparkContext._active_spark_context
+    pickled = None if context is None else context._pickled_broadcast_vars
+    if pickled is not None and len(list(pickled)) > 0:
+        pickled.clear()
+        raise NeedsClassicError("a broadcast variable")
 
 
 def pickle_at_first_call() -> None:
@@ -70,11 +84,12 @@ def _keep_pickles(kind: Any, builder: str) -> None:
         client = None if RECORDING.get() is not None or program_here() is None else _active_client()
         if client is None:
             return made
-        # What is declared nondeterministic afterwards is pickled again.
+        # What is declared nondeterministic afterwards, or used by another node, is pickled again.
+        meant = purpose(), self.deterministic
         before, written = vars(self).get(_WRITTEN, (None, None))
-        if before != self.deterministic:
+        if before != meant:
             written = made._function.to_plan(client)
-            vars(self)[_WRITTEN] = self.deterministic, written
+            vars(self)[_WRITTEN] = meant, written
         made._function.to_plan = lambda session: written
         return made
 

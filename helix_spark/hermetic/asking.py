@@ -79,7 +79,7 @@ def asker(frame: FrameType | None) -> Asker | None:
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         kind = kind_of(file)
-        if kind is CodeOwner.HELIX and first is not None:
+        if kind is CodeOwner.HELIX and first is not None and not _serves_spark(frame):
             break
         if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # a library that Spark calls, as grpc, asks for Spark
             return None
@@ -100,13 +100,20 @@ def is_for_spark(frame: FrameType | None) -> bool:
     by_library = False
     while frame is not None:
         kind = kind_of(frame.f_code.co_filename)
-        if kind is CodeOwner.SPARK:
+        if kind is CodeOwner.SPARK or (kind is CodeOwner.HELIX and _serves_spark(frame)):
             return by_library
         if kind in (CodeOwner.AUTHOR, CodeOwner.HELIX):
             return False
         by_library = by_library or kind is CodeOwner.LIBRARY
         frame = frame.f_back
     return False
+
+
+def _serves_spark(frame: FrameType | None) -> bool:
+    """Whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
+    while frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.HELIX:
+        frame = frame.f_back
+    return frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.SPARK
 
 
 def direct(frame: FrameType | None) -> Asker | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from threading import Event, Lock, local
+from typing import Any
 
+from helix_spark.capture.recorded_call import as_before, work_in
 from helix_spark.errors import EndedError, HelixError
 from helix_spark.forks import Birthplace
 
@@ -24,18 +26,20 @@ class Admission:
 
     Args:
         root: of its catalog, for people.
+        session: gives the session that its threads work in, once there is one.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, session: Callable[[], Any] = lambda: None) -> None:
         self.home = Birthplace()
         self._name = f"the Helix of {root}"
         self._running, self._ending = Lock(), Lock()
         self._closing, self._closed = Event(), False
-        self._thread = local()
+        self._thread, self._session = local(), session
 
     def take_on(self, task: Task) -> None:
         """Say what the calling thread does from now on."""
         self._thread.task = task
+        work_in(self._session)
 
     def check(self) -> None:
         """Whether the Helix can be used.
@@ -65,7 +69,7 @@ class Admission:
         """While a run goes on. Raises as `check_waits`."""
         self.check()
         self._check_outside(tuple(Task), "another run was begun")
-        with self._running:
+        with self._running, as_before():
             self.check()
             self.take_on(Task.RUN)
             try:

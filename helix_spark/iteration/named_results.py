@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.recorded_call import as_before
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.spark.moved_results import given
 from helix_spark.errors import EndedError, Location, UnknownNodeError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.plots import Plot, is_plot
@@ -57,25 +59,31 @@ class NamedResults(ABC):
             CatalogError: what is stored is damaged.
             EndedError: the session that had it was stopped, and it is not stored.
         """
-        return self._table(name, lambda table: not table.lost).frame()
+        with as_before():
+            found: DataFrame = given(self._table(name, lambda table: not table.lost).frame())
+            return found
 
     def pandas(self, name: str) -> pd.DataFrame:
         """A table, as a pandas DataFrame."""
-        return self._rows(name).pandas()
+        with as_before():
+            return self._rows(name).pandas()
 
     def arrow(self, name: str) -> pa.Table:
         """A table, as a pyarrow Table."""
-        return self._rows(name).arrow()
+        with as_before():
+            return self._rows(name).arrow()
 
     def model(self, name: str) -> Any:
         """A fitted Spark ML model."""
-        model: ModelResult = self._result_here(name, Result.MODEL)
-        return model.copy()
+        with as_before():
+            model: ModelResult = self._result_here(name, Result.MODEL)
+            return given(model.copy())
 
     def value(self, name: str) -> Any:
         """A value, output or not."""
-        value: ValueResult = self._result_here(name, Result.VALUE)
-        return value.copy()
+        with as_before():
+            value: ValueResult = self._result_here(name, Result.VALUE)
+            return value.copy()
 
     @abstractmethod
     def _result(self, name: str, wanted: Result) -> Any:

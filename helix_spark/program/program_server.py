@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
-from helix_spark.engine.spark.connect_transport import is_this_machine
+from helix_spark.engine.spark.transport import is_this_machine
 from helix_spark.errors import ServerEndedError
 from helix_spark.program.sent_requests import is_unreachable, rpc_error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.session import SessionProvider
 
 if TYPE_CHECKING:
@@ -48,5 +49,13 @@ def stages_compiled(spark: SparkSession) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def spark(sessions: SessionProvider) -> SparkSession:
-    """The session itself."""
+    """The session itself, as a client asks it."""
     return sessions.get()
+
+
+@pytest.fixture(scope="session")
+def jvm_session(spark: SparkSession) -> SparkSession:
+    """The same session as py4j has it."""
+    client = driver_client(spark)
+    assert client is not None
+    return client.classic

@@ -23,6 +23,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from workflows import PEOPLE, Census, Heard, computed, loading
 
 import helix_spark as hx
+from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.planner.problem import State
 
 pytestmark = pytest.mark.spark
@@ -475,7 +476,9 @@ def test_a_table_that_several_wait_for_is_charged_with_its_own_seconds(catalog: 
 
 def persisted(spark: SparkSession) -> int:
     """How many tables the session keeps persisted."""
-    return int(spark.sparkContext._jsc.sc().getPersistentRDDs().size())
+    client = driver_client(spark)
+    assert client is not None
+    return int(client.classic.sparkContext._jsc.sc().getPersistentRDDs().size())
 
 
 def test_the_users_session_is_left_as_it_was(first: First, spark: SparkSession) -> None:

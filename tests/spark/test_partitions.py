@@ -11,7 +11,7 @@ from pyspark.ml.clustering import KMeans
 from pyspark.ml.feature import VectorAssembler, Word2Vec, Word2VecModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import Census, Heard
+from workflows import Census, Heard, partitions_of
 
 import helix_spark as hx
 from helix_spark.engine.lowering.partitions import in_few_partitions
@@ -29,7 +29,7 @@ def test_only_learners_that_add_up_read_fewer_partitions(
     rows = spark.range(100, numPartitions=2).cache()
     try:
         assert rows.count() == 100
-        assert in_few_partitions(rows, stage()).rdd.getNumPartitions() == partitions
+        assert partitions_of(in_few_partitions(rows, stage())) == partitions
     finally:
         rows.unpersist()
 
@@ -39,7 +39,7 @@ def test_rows_that_are_worth_dividing_stay_divided(spark: SparkSession, monkeypa
     rows = spark.range(100, numPartitions=2).cache()
     try:
         assert rows.count() == 100
-        assert in_few_partitions(rows, LogisticRegression()).rdd.getNumPartitions() == 2
+        assert partitions_of(in_few_partitions(rows, LogisticRegression())) == 2
     finally:
         rows.unpersist()
 
@@ -62,8 +62,8 @@ def test_making_columns_nullable_leaves_rows_divided_as_they_were(spark: SparkSe
     vectors = VectorAssembler(inputCols=["id"], outputCol="v").transform(spark.range(50, numPartitions=2))
     one = nullable(vectors.repartition(1).sortWithinPartitions("id"))
     assert all(field.nullable for field in one.schema)
-    assert one.rdd.getNumPartitions() == 1
-    assert nullable(vectors).persist().rdd.getNumPartitions() == 2
+    assert partitions_of(one) == 1
+    assert partitions_of(nullable(vectors).persist()) == 2
     assert [row.id for row in one.collect()] == list(range(50))
 
 

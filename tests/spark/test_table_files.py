@@ -14,6 +14,7 @@ from pyspark.ml.linalg import Matrices, Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
+from workflows import partitions_of
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
@@ -79,7 +80,7 @@ def test_it_has_the_rows_and_the_schema_that_delta_reads(spark: SparkSession, tm
     assert over_files.schema.json() == delta.schema.json()
     assert over_files.orderBy("id").collect() == delta.orderBy("id").collect()
     assert over_files.count() == 20
-    assert over_files.rdd.getNumPartitions() == delta.rdd.getNumPartitions()
+    assert partitions_of(over_files) == partitions_of(delta)
 
 
 def test_what_failed_tasks_left_beside_its_files_is_not_read(spark: SparkSession, tmp_path: Path) -> None:
@@ -236,9 +237,9 @@ def test_a_struct_that_could_not_be_read_again_is_not_stored(spark: SparkSession
 
 
 @pytest.fixture
-def elsewhere(spark: SparkSession) -> Iterator[None]:
+def elsewhere(jvm_session: SparkSession) -> Iterator[None]:
     """Spark's paths without a scheme lead to another file system, which is not there."""
-    settings: Any = spark.sparkContext._jsc
+    settings: Any = jvm_session.sparkContext._jsc
     settings = settings.hadoopConfiguration()
     before = settings.get("fs.defaultFS")
     settings.set("fs.defaultFS", "hdfs://nowhere.invalid:8020")

@@ -13,7 +13,9 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
+from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.execution.observer import Silent
+from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
@@ -117,19 +119,21 @@ def physical_bytes(catalog: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
+def partitions_of(frame: DataFrame) -> int:
+    """In how many partitions Spark has a table's rows."""
+    client = driver_client(frame.sparkSession)
+    assert client is not None
+    with classic():
+        return client.as_classic(frame).rdd.getNumPartitions()
+
+
 @contextmanager
 def jobs_of_their_own(spark: SparkSession) -> Iterator[None]:
-    """With a group, a description and a tag for the jobs of this thread; all of it is to be as it was afterwards."""
-    context: Any = spark.sparkContext
-    tags = {*context.getJobTags(), "theirs"}
-    context.setJobGroup("theirs", "what they do")
-    context.addJobTag("theirs")
+    """With a tag for the jobs of this thread; it is to be as it was afterwards."""
+    tags = {*spark.getTags(), "theirs"}
+    spark.addTag("theirs")
     try:
         yield
-        assert {*context.getJobTags()} == tags
-        assert context.getLocalProperty("spark.jobGroup.id") == "theirs"
-        assert context.getLocalProperty("spark.job.description") == "what they do"
+        assert {*spark.getTags()} == tags
     finally:
-        context.removeJobTag("theirs")
-        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
-            context.setLocalProperty(name, None)
+        spark.removeTag("theirs")

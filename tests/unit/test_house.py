@@ -121,7 +121,6 @@ CIRCLES = [
     )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports", "worker_time")},
     {"engine.spark." + name for name in ("archive", "own", "training")},
-    {"engine.spark." + name for name in ("transport", "connect_transport")},
 ]
 """Files that import each other, for the type checker alone or within functions, too. None may be added."""
 

@@ -88,7 +88,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Any]:
 
 
 def no_session() -> Any:
-    return SimpleNamespace(sparkContext=SimpleNamespace(master="local[2]"))
+    local = SimpleNamespace(get=lambda *given: "local[2]")
+    return SimpleNamespace(client=SimpleNamespace(host="localhost"), conf=local)
 
 
 def spark_error(text: str) -> Exception:

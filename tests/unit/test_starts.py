@@ -23,16 +23,14 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
 
     def start(*given: object, **named: object) -> SimpleNamespace:
         return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), launched=True, stop=lambda: None
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), stop=lambda archive_classes: None
         )
 
-    monkeypatch.setattr(session, "start", start)
+    monkeypatch.setattr(session, "OwnSession", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "running_session", lambda: None)
-    monkeypatch.setattr(session, "transport_of", lambda spark: SimpleNamespace(activate=lambda: None))
     monkeypatch.setattr(session.gateway, "forget_ended", lambda: None)
-    monkeypatch.setattr(session.archive, "build_in_background", lambda: False)
     return SessionProvider()
 
 
@@ -79,15 +77,18 @@ def test_a_session_has_its_first_work_before_it_until_something_ran(provider: Se
 
 @pytest.mark.parametrize("works", [True, False])
 def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_plans(
-    provider: SessionProvider, monkeypatch: pytest.MonkeyPatch, works: bool
+    monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
     built: list[bool] = []
-    monkeypatch.setattr(session.archive, "build_in_background", lambda: built.append(True))
+    own = SimpleNamespace(spark=SimpleNamespace(), start_seconds=1.0, stop=lambda **given: built.extend(given.values()))
+    monkeypatch.setattr(session, "OwnSession", lambda *given: own)
+    monkeypatch.setattr(session, "running_session", lambda: None)
+    provider = SessionProvider()
     provider.get()  # as for a file that builds Spark objects while it is loaded
     if works:
         provider.note_work()
     provider.close()
-    assert built == [True] * works
+    assert built == [works]
 
 
 def test_a_session_of_the_users_is_taken_to_have_worked(provider: SessionProvider) -> None:

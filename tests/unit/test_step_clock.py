@@ -7,32 +7,27 @@ from typing import Any, cast
 
 import pytest
 
+from helix_spark.capture.recorded_call import CLIENT
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.step_clock import StepClock
 
 
-class Compiler:
-    """Of a JVM: has compiled for a second more each time it is asked."""
+class Client:
+    """Of a JVM that has compiled for a second more each time it is asked."""
 
-    def __init__(self, *, counts: bool = True) -> None:
-        self.milliseconds, self._counts = 0, counts
+    def __init__(self) -> None:
+        self._seconds = 0.0
 
-    def isCompilationTimeMonitoringSupported(self) -> bool:  # noqa: N802 - Java's name
-        return self._counts
-
-    def getTotalCompilationTime(self) -> int:  # noqa: N802 - Java's name
-        self.milliseconds += 1000
-        return self.milliseconds
+    def compiler_seconds(self) -> float:
+        self._seconds += 1.0
+        return self._seconds
 
 
 class Sessions:
-    """A session over a JVM with this compiler."""
+    """A session in a JVM of this process, or of a server elsewhere."""
 
-    def __init__(self, compiler: Compiler | None, *, started: bool = True) -> None:
-        factory = SimpleNamespace(getCompilationMXBean=lambda: compiler)
-        management = SimpleNamespace(ManagementFactory=factory)
-        jvm = SimpleNamespace(java=SimpleNamespace(lang=SimpleNamespace(management=management)))
-        self._spark, self.started = SimpleNamespace(sparkContext=SimpleNamespace(_jvm=jvm)), started
+    def __init__(self, client: Client | None, *, started: bool = True) -> None:
+        self._spark, self.started = SimpleNamespace(**{CLIENT: client}), started
 
     def get(self) -> Any:
         assert self.started, "nothing may start Spark only to look at the clock"
@@ -54,7 +49,7 @@ class Told(Silent):
 
 def test_a_step_is_told_and_timed() -> None:
     told = Told()
-    clock = StepClock(cast("Any", Sessions(Compiler())), told)
+    clock = StepClock(cast("Any", Sessions(Client())), told)
     step = clock.step(("a", "b"), lambda: told.events.append("work"))
     assert told.events == ["a began", "b began", "work", "a ended", "b ended"]
     assert step.names == ("a", "b")
@@ -69,14 +64,11 @@ def test_what_fails_has_no_step_and_does_not_end() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        StepClock(cast("Any", Sessions(Compiler())), told).step(("a",), fails)
+        StepClock(cast("Any", Sessions(Client())), told).step(("a",), fails)
     assert told.events == ["a began"]
 
 
-@pytest.mark.parametrize(
-    "sessions", [Sessions(None), Sessions(Compiler(counts=False)), Sessions(Compiler(), started=False)],
-    ids=["a JVM that interprets", "a JVM that does not count", "no JVM"],
-)
+@pytest.mark.parametrize("sessions", [Sessions(None), Sessions(Client(), started=False)], ids=["elsewhere", "no JVM"])
 def test_where_nothing_is_compiled_a_step_is_taken_as_it_is(sessions: Sessions) -> None:
     step = StepClock(cast("Any", sessions), Silent()).step(("a",), lambda: None)
     assert (step.compiling, step.warm_share) == (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Names Spark's jobs after the nodes that they are for, and after their run, so that they can be cancelled with it."""
+"""Names Spark's jobs after their run, so that they can be cancelled with it."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class JobTags:
     tagged: Transport | None = None
 
     def tag(self, names: Sequence[str]) -> None:
-        """Names the jobs of this thread, which is one of ours, after nodes, and has them cancelled with the run. Where
-        they take a session, it is waited for: the first jobs of a process are tagged, too."""
+        """Has the jobs of this thread, which is one of ours, cancelled with the run. Where nodes take a session, it is
+        waited for: the first jobs of a process are tagged, too."""
         if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
-            transport_of(self.sessions.get()).name_work(self.run, ", ".join(names))
+            transport_of(self.sessions.get()).name_work(self.run)
 
     def tag_caller(self, unit: Unit) -> None:
         """Has the jobs of the caller's thread cancelled with the run: functions may look at their data while they
-        declare. Its own tags, group and description stay what they are. A session is waited for only where a lazy unit
+        declare. Its own tags stay what they are. A session is waited for only where a lazy unit
         takes one at once: a source is read when its readers ask for it."""
         takes_one = any(
             name in self.pinned

@@ -22,7 +22,7 @@ from helix_spark.capture.captured_function import (
     NotCaptured,
     call_on_stand_ins,
 )
-from helix_spark.capture.recorded_call import Asks
+from helix_spark.capture.recorded_call import Asks, NeedsClassicError
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.asked_on_record import AnswersOnRecord
@@ -46,7 +46,6 @@ from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
 from helix_spark.engine.spark.transport import NotAsBuiltError
-from helix_spark.engine.spark.waiting import let_others_run_meanwhile
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.hermetic.action import Action, in_action, waiting
 from helix_spark.hermetic.mentions import files_named
@@ -137,7 +136,7 @@ class NodeWork:
         with self._written_for(node) if isinstance(node.operator, BuiltFunction) else nullcontext():
             try:
                 return [lower(node, inputs[0], self.bench.sessions, self)]
-            except NotAsBuiltError as error:
+            except (NotAsBuiltError, NeedsClassicError) as error:
                 self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
                 return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
@@ -189,7 +188,6 @@ class NodeWork:
         action = Action(seed or self.plan[node.name].signature, reads_declared=isinstance(node.operator, Read))
         started = self.bench.sessions.started
         if started:
-            let_others_run_meanwhile()
             watch_what_spark_is_asked()
             watch_settings()
         settings = LeftSettings()
@@ -202,6 +200,10 @@ class NodeWork:
         if action.watch is not None and isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.outcome.note(node, action.seen())
+
+    def differs(self, node: Node, why: str) -> None:
+        """Takes note of what may be another result each time."""
+        self.outcome.suspicion.note(node, why)
 
     def _written_for(self, node: Node) -> AbstractContextManager[None]:
         """While functions of a node's are written for workers."""

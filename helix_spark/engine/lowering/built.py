@@ -12,7 +12,7 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
-from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, transport_of
+from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, column, transport_of
 from helix_spark.errors import ColumnNotFoundError, Location
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int,
     reader = transport_of(base.sparkSession).reader()
     with reader.known({0: base}) as names:
         _check_columns(built, reader, names)
-    return reader.column(built.written({}, {place: quoted(name) for place, name in columns.items()}))
+    return column(base.sparkSession, built.written({}, {place: quoted(name) for place, name in columns.items()}))
 
 
 def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeResult]) -> ColumnResult:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from helix_spark.capture.recorded_call import NeedsClassicError, classic
 from helix_spark.dag.node import Node
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -22,7 +23,9 @@ from helix_spark.engine.results.node_results import (
     nullable,
     plain,
 )
+from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
+from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
 from helix_spark.hermetic.action import others_first
 from helix_spark.plots import as_plot
@@ -60,6 +63,9 @@ class Watcher(Protocol):
     def acting(self, node: Node) -> AbstractContextManager[None]:
         """While a function of a node's author runs."""
 
+    def differs(self, node: Node, why: str) -> None:
+        """What a node has may be another result each time."""
+
 
 def argument(result: NodeResult, form: Form) -> Any:
     """A result in the form a function asks for, and its own: whatever it does to it, others see nothing of it."""
@@ -81,13 +87,43 @@ def call(
         NodeError: the function failed.
         ResultTypeError: it returned something else than it declared.
     """
-    arguments = {
-        name: argument(result, form)
-        for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
-    }
-    with authors_errors(node), watcher.acting(node):
-        returned = operator.call(**arguments)
-    return checked(node, returned, sessions)
+    def arguments() -> dict[str, Any]:
+        return {
+            name: argument(result, form)
+            for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
+        }
+
+    given = arguments()
+    try:
+        with authors_errors(node), watcher.acting(node):
+            returned = operator.call(**given)
+        return checked(node, returned, sessions)
+    except NeedsClassicError as needs:
+        returned = _called_in_classic(node, operator, arguments(), sessions, watcher, needs)
+        return checked(node, returned, sessions)
+
+
+def _called_in_classic(
+    node: Node, operator: Function, given: dict[str, Any], sessions: Sessions, watcher: Watcher, needs: BaseException
+) -> Any:
+    """What a function returns that uses what only a classic session has, such as RDDs: called in that session, on the
+    same tables. What it gives has no plan that anybody could look at.
+
+    Raises:
+        NodeError: it failed, or the session is one of a server elsewhere.
+    """
+    client = driver_client(sessions.get())
+    if client is None:
+        raise NodeError(
+            node.name, f"{node.kind} {node.name!r} uses {needs}, which a server of Spark Connect has not",
+            where=node.where, remedy="do the same with DataFrames, or have Helix start the session",
+        )
+    given = {name: as_classic(value, client) for name, value in given.items()}
+    with authors_errors(node), watcher.acting(node), classic():
+        returned = operator.call(**given)
+    if why := client.why_nondeterministic(returned):
+        watcher.differs(node, why)
+    return as_served(returned, client)
 
 
 def in_turns(node: Node) -> Node:

@@ -13,13 +13,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.connect_session import is_by_connect, relation_messages
+from helix_spark.capture.connect_session import relation_messages
 from helix_spark.capture.plan_chance import chance_in
 from helix_spark.capture.plan_order import order_in
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
-from helix_spark.engine.lowering.plain_plans import BY_CLOCK, BY_ORDER, class_names, is_plain_above, members
 from helix_spark.engine.lowering.undeclared import Undeclared, registered_functions, undeclared
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import spark_errors
@@ -172,34 +171,11 @@ def _covered(described: Description) -> Iterator[str]:
 
 
 def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:
-    """Why a DataFrame's rows may differ each time, as its analysed plan tells; None if nothing says so.
+    """Why a DataFrame's rows may differ each time, as the plan that is sent tells; None if nothing says so.
 
     Args:
-        below: DataFrames that it is made of, and that are looked at by themselves: where nothing above them gives rise
-            to suspicion, the rest of the plan, which is as long as the workflow, is not read.
+        below: DataFrames that it is made of, and that are looked at by themselves.
     """
-    if is_by_connect(frame.sparkSession):
-        return sent_randomness(frame, below)
-    analysed = frame._jdf.queryExecution().analyzed()
-    if below and is_plain_above(analysed, [one._jdf.queryExecution().analyzed() for one in below]):
-        return None
-    if not analysed.deterministic() and not all(map(_is_spark_mls, _nondeterministic(analysed))):
-        return "uses an expression that Spark calls nondeterministic (rand, uuid, a nondeterministic UDF, ...)"
-    names = class_names(analysed)
-    if clock := BY_CLOCK & set(names):
-        return f"reads the clock ({sorted(clock)[0]})"
-    by_order = next(
-        (BY_ORDER[name] for at, name in enumerate(names) if name in BY_ORDER and not _sorted(names, at)), None
-    )
-    if by_order is None and "GlobalLimit" in names and not _limits_are_sorted(names):
-        by_order = "limit without an order"
-    if by_order is None and any(_keeps_one_of_many(found) for found in _operators(analysed, "Deduplicate")):
-        by_order = "dropDuplicates of some columns"
-    return f"uses {by_order}, which depends on the order of rows" if by_order else None
-
-
-def sent_randomness(frame: Any, below: Sequence[Any]) -> str | None:
-    """The same of a table by Spark Connect, as the plan that is sent tells."""
     own, given = Counter(_phrases(frame)), Counter(why for one in below for why in _phrases(one))
     return next(iter(own - given), None)
 
@@ -208,59 +184,3 @@ def _phrases(frame: Any) -> Iterator[str]:
     parts = relation_messages(frame)
     yield from (why for one in parts for why in chance_in([one]))
     yield from (f"uses {what}, which depends on the order of rows" for what in order_in(parts))
-
-
-def _nondeterministic(plan: Any) -> Iterator[Any]:
-    """The expressions of a Catalyst plan that are nondeterministic by themselves."""
-    for expression in members(plan.expressions()):
-        yield from _innermost(expression)
-    for child in members(plan.children()):
-        if not child.deterministic():
-            yield from _nondeterministic(child)
-
-
-def _innermost(expression: Any) -> Iterator[Any]:
-    if expression.deterministic():
-        return
-    inner = [child for child in members(expression.children()) if not child.deterministic()]
-    for child in inner:
-        yield from _innermost(child)
-    if not inner:
-        yield expression
-
-
-def _is_spark_mls(expression: Any) -> bool:
-    """Whether an expression is the function of a Spark ML transformer. Spark calls those of VectorAssembler,
-    StringIndexerModel and Bucketizer nondeterministic only to keep its optimiser from moving them; they are not."""
-    if expression.nodeName() not in ("ScalaUDF", "UDF"):
-        return False
-    return bool(expression.function().getClass().getName().startswith("org.apache.spark.ml.feature."))
-
-
-def _operators(plan: Any, name: str) -> Iterator[Any]:
-    """The operators of this name in a Catalyst plan."""
-    if plan.nodeName() == name:
-        yield plan
-    for child in members(plan.children()):
-        yield from _operators(child, name)
-
-
-def _keeps_one_of_many(deduplicate: Any) -> bool:
-    """Whether rows that differ count as duplicates. Where all columns are keys (`distinct()`) only equal rows do."""
-    keys = {key.exprId().id() for key in members(deduplicate.keys())}
-    return any(column.exprId().id() not in keys for column in members(deduplicate.child().output()))
-
-
-def _sorted(names: list[str], at: int) -> bool:
-    """Whether what is collected is put in order at once, `sort_array(collect_list(...))`; equal elements are equal."""
-    return names[at] in ("CollectList", "CollectSet") and names[max(at - 2, 0) : at] == [
-        "SortArray", "AggregateExpression",
-    ]
-
-
-def _limits_are_sorted(names: list[str]) -> bool:
-    """A plan's JSON lists operators top down: below each limit a sort must come."""
-    operators = [name for name in names if name in ("GlobalLimit", "LocalLimit", "Sort")]
-    return all(
-        "Sort" in operators[index : index + 3] for index, name in enumerate(operators) if name == "GlobalLimit"
-    )

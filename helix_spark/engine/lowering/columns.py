@@ -7,7 +7,7 @@ seven times as long as one `withColumns`), so columns of one sort are added toge
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
@@ -66,8 +66,12 @@ def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
 
 def add_expressions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     """Adds columns whose `make` is a function of the DataFrame that returns a Column."""
-    made: dict[str, Column] = {column.column: column.make(frame) for column in columns}
-    return frame.withColumns(made)
+    return with_new(frame, {column.column: column.make(frame) for column in columns})
+
+
+def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
+    """The table with columns of new names. Unlike `withColumns` of Spark Connect it keeps what metadata they have."""
+    return frame.select("*", *(column.alias(name) for name, column in made.items()))
 
 
 class CalledOnce:
@@ -96,17 +100,6 @@ class CalledOnce:
                 self._made = self._make(frame)
             return self._made
 
-    def bound_to(self, frame: DataFrame) -> Column:
-        """The Column; where it does not hold in this table, another that the function makes of this very one."""
-        from pyspark.errors import AnalysisException
-
-        made = self.on(frame)
-        try:
-            frame.select(made)
-        except AnalysisException:
-            return self._make(frame)
-        return made
-
     def _make(self, frame: DataFrame) -> Column:
         shown = {*self._base.frame().columns, *(need.column for need in self._needs)}
         others = [name for name in frame.columns if name not in shown]
@@ -115,15 +108,7 @@ class CalledOnce:
 
 def add_functions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
     """Adds columns that functions make of other columns; each `make` is a `CalledOnce`."""
-    from pyspark.errors import AnalysisException
-
-    made = {column.column: column.make.on(frame) for column in columns}
-    try:
-        return frame.withColumns(made)
-    except AnalysisException:
-        # A function that looks for a column it takes in its table, as `rows[name]`, binds what it makes to the one that
-        # was added to the first table: each has another. If that is not it, the same error is raised again.
-        return frame.withColumns({column.column: column.make.bound_to(frame) for column in columns})
+    return with_new(frame, {column.column: column.make.on(frame) for column in columns})
 
 
 def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
@@ -136,48 +121,14 @@ def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFra
 
 def category_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any]:
     """The indexer and the encoder, yet to be fitted, of one-hot vectors that drop the last place all, or none."""
-    from pyspark.ml.feature import OneHotEncoder
+    from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
 
     indexed = [f"{column.column}_index" for column in columns]
-    indexer = _indexer([column.make[1] for column in columns])
+    indexer = StringIndexerModel.from_arrays_of_labels([list(column.make[1]) for column in columns], [])
     indexer.setInputCols([column.make[0] for column in columns]).setOutputCols(indexed).setHandleInvalid("keep")
     # The indexer gives unseen values and nulls the last place; dropping the last leaves them all zeros.
     drop_last = columns[0].make[2]
     return indexer, OneHotEncoder(inputCols=indexed, outputCols=[c.column for c in columns], dropLast=drop_last)
-
-
-def _indexer(labels: Sequence[Sequence[str]]) -> Any:
-    """A StringIndexerModel of these labels. Its own `from_arrays_of_labels` makes a rectangular Java array, so that
-    shorter lists end in nulls (PySpark 4.2), which the encoder fails on; this array is ragged. It also asks the JVM
-    once for each label; here a column's labels are one text, which the JVM takes apart."""
-    from pyspark.ml.feature import StringIndexerModel
-    from pyspark.sql import SparkSession
-    from pyspark.sql.utils import is_remote
-
-    if is_remote():  # pyspark's client sends the lists as they are
-        return StringIndexerModel.from_arrays_of_labels([list(some) for some in labels], [])
-    gateway = SparkSession.active().sparkContext._gateway
-    assert gateway is not None
-    between = separator(label for some in labels for label in some)
-    pattern = gateway.jvm.java.util.regex.Pattern.compile(between)
-    ragged = gateway.new_array(gateway.jvm.java.lang.String, len(labels), 0)
-    for position, some in enumerate(labels):
-        if some:  # of an empty text the pattern would make one empty label; the array has none
-            ragged[position] = pattern.split(between.join(some), -1)  # -1: with the empty labels at the end
-    return StringIndexerModel._create_from_java_class("org.apache.spark.ml.feature.StringIndexerModel", ragged)
-
-
-def separator(texts: Iterable[str]) -> str:
-    """What joins texts so that splitting at it gives them back: none of them holds it, and as its last character is
-    another than those before, it is found nowhere across an end of theirs either.
-
-    >>> separator(["a", "", "b"]), separator(["\\x1f", "\\x1e\\x1f"])
-    ('\\x1f', '\\x1e\\x1e\\x1f')
-    """
-    joined, found = "".join(texts), "\x1f"
-    while found in joined:
-        found = "\x1e" + found
-    return found
 
 
 def _encoded(frame: DataFrame, encoder: Any) -> DataFrame:

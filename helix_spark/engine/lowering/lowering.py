@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.capture.connect_session import named_alone
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import built_table, column_result, leave_in_session, tables_of
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
@@ -22,6 +23,7 @@ from helix_spark.engine.lowering.columns import (
     add_stage,
     column_name,
     with_columns,
+    with_new,
 )
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
 from helix_spark.engine.lowering.labels import label_metadata, numbered_label
@@ -179,12 +181,12 @@ def _function_column(
         given = _arguments(operator, results, frame)
         with authors_errors(node), watcher.acting(node):
             made = operator.call(**given)
-        if not isinstance(made, Column):
-            raise ResultTypeError(
-                f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
-                where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
-            )
-        return made
+            if isinstance(made, Column):
+                return named_alone(made, frame.sparkSession)  # type: ignore[no-any-return]  # pyspark's two sorts
+        raise ResultTypeError(
+            f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
+            where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
+        )
 
     if needs:
         return ColumnResult(name, base, needs, add_functions, "function", CalledOnce(called, base, needs))
@@ -325,7 +327,7 @@ def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) ->
     extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
     wanted = list(dict.fromkeys(["features", *extra, *(name for name in operator.keep if isinstance(name, str))]))
     renamed = {name: f"helix_new_{name}" for name in extra}
-    frame = frame.withColumns({renamed[name]: made for name, made in extra.items()})
+    frame = with_new(frame, {renamed[name]: made for name, made in extra.items()})
     assembled = assembler(names, "helix_new_features").transform(frame)
     words = slot_words(feature for feature in features if isinstance(feature, ColumnResult))
     sized = with_sizes(assembled, "helix_new_features", names, words)

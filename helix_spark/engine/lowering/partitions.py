@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_session import is_by_connect, optimised
+from helix_spark.capture.connect_session import optimised
 from helix_spark.engine.results.node_results import quoted
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def worthwhile(size: int) -> int:
 
 def size_of(frame: DataFrame) -> int:
     """Bytes as Spark's optimiser has them: of a filled pin what it takes in memory."""
-    if is_by_connect(frame.sparkSession):
-        return told_bytes(optimised(frame))
-    return int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))
+    return told_bytes(optimised(frame))
 
 
 _SIZE = re.compile(r"sizeInBytes=([0-9.]+(?:E[+-]?\d+)?) (B|KiB|MiB|GiB|TiB|PiB|EiB)")

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from helix_spark.capture.recorded_call import client_session
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import authors_errors
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.moved_results import as_served
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.signature.functions.chance_in_code import stages_in
@@ -96,26 +99,8 @@ def build_stage(node: Node, stage: Stage) -> Any:
 
 
 def in_this_session(value: Any) -> Any:
-    """A stage as one of the session that runs, where it was declared before there was one; of the same uid, by which
-    the parameters of a search name it. What holds stages (pipelines, searches, lists) likewise; all else as it is."""
-    if isinstance(value, list | tuple):
-        return type(value)(in_this_session(one) for one in value)
-    if not _was_declared_without_session(value):
-        return value
-    made = type(value)()
-    made._resetUid(value.uid)
-    for parameter, given in value._paramMap.items():
-        made._paramMap[made.getParam(parameter.name)] = in_this_session(given)
-    return made
-
-
-def _was_declared_without_session(value: Any) -> bool:
-    """Whether a stage, or one that it holds, has the name of a class of Java's in the place of an object: so it is made
-    where there is no JVM."""
-    if isinstance(value, list | tuple):
-        return any(map(_was_declared_without_session, value))
-    if not hasattr(value, "_paramMap"):
-        return False
-    return isinstance(getattr(value, "_java_obj", None), str) or any(
-        map(_was_declared_without_session, value._paramMap.values())
-    )
+    """A stage as one of the session that runs, where it was declared before there was one or in the user's own; of the
+    same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists) likewise; all
+    else as it is."""
+    client = driver_client(client_session())
+    return value if client is None else as_served(value, client)

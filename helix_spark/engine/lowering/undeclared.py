@@ -4,25 +4,20 @@ none of its inputs reads, and functions that are known to the session by a name 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from helix_spark.capture.connect_session import is_by_connect, relation_messages
-from helix_spark.capture.plan_reads import reads_elsewhere
+from helix_spark.capture.connect_session import relation_messages
+from helix_spark.capture.plan_messages import sort_of
+from helix_spark.capture.plan_reads import functions_elsewhere, tables_elsewhere
 from helix_spark.capture.sql_words import spark_functions
-from helix_spark.engine.lowering.plain_plans import members, objects, operators_above
-from helix_spark.engine.spark.tree_patterns import holds_any
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_FUNCTIONS = {"PythonUDF": "name", "PythonUDTF": "name", "ScalaUDF": "udfName"}
-"""Expressions that stand for somebody's code, and the field that has its name."""
-
-_FILES = "org.apache.spark.sql.execution.datasources.HadoopFsRelation"
+_SEEN = ("SQL", "Read.NamedTable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,56 +55,15 @@ def undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> Undeclared:
         frame: the result.
         inputs: what the function was given.
     """
-    if is_by_connect(frame.sparkSession):
-        theirs = Counter(what for one in inputs for what in reads_elsewhere(relation_messages(one)))
-        return Undeclared(tuple(Counter(reads_elsewhere(relation_messages(frame))) - theirs))
-    analysed, given = frame._jdf.queryExecution().analyzed(), [one._jdf.queryExecution().analyzed() for one in inputs]
-    # By place, not by plan: where a table is joined with itself, Catalyst gives one of the two other columns.
-    reads = dict.fromkeys(_places(analysed))
-    for place in (place for plan in given if reads for place in _places(plan)):
-        reads.pop(place, None)
-    called = dict.fromkeys(_called(analysed, given))
-    registered = registered_functions(frame.sparkSession) if called else frozenset()
-    return Undeclared(tuple(reads), tuple(name for name in called if name.lower() in registered))
-
-
-def _places(plan: Any) -> Iterator[str]:
-    """Where a plan's rows come from, as far as that is outside this process."""
-    for leaf in members(plan.collectLeaves()):
-        match leaf.nodeName():
-            case "LogicalRelation" if _is_files(leaf.relation()):
-                yield from (path.toString() for path in members(leaf.relation().location().rootPaths()))
-            case "LogicalRelation":
-                yield str(leaf.relation().toString())
-            case "DataSourceV2Relation" | "HiveTableRelation" | "StreamingRelation" | "StreamingRelationV2":
-                yield str(leaf.simpleString(100))
-            case _:  # rows of this process
-                continue
-
-
-def _is_files(relation: Any) -> bool:
-    from py4j.java_gateway import is_instance_of
-    from pyspark import SparkContext
-
-    return bool(is_instance_of(SparkContext._gateway, relation, _FILES))
-
-
-def _called(plan: Any, given: Sequence[Any]) -> Iterator[str]:
-    """Names of the functions that a plan calls outside what was given, without Spark's own."""
-    if not holds_any(plan, ("PYTHON_UDF", "SCALA_UDF", "GENERATOR")):
-        return
-    for operator in operators_above(plan, given):
-        for expression in members(operator.expressions()):
-            for found in objects(json.loads(expression.toJSON())):
-                field = _FUNCTIONS.get(str(found.get("class", "")).rpartition(".")[2])
-                if field is not None and found.get(field):
-                    yield str(found[field])
+    parts, given = relation_messages(frame), [part for one in inputs for part in relation_messages(one)]
+    # What a function reads by a name or a statement is seen where it asks (`asked_of_spark`), which knows its views.
+    unseen, theirs = ([one for one in some if sort_of(one) not in _SEEN] for some in (parts, given))
+    reads = Counter(tables_elsewhere(unseen)) - Counter(tables_elsewhere(theirs))
+    calls = Counter(functions_elsewhere(parts)) - Counter(functions_elsewhere(given))
+    return Undeclared(tuple(reads), tuple(calls))
 
 
 def registered_functions(spark: SparkSession) -> frozenset[str]:
     """Names, in lower case, under which the session knows functions that somebody registered with it."""
-    if is_by_connect(spark):
-        names = {one.name.lower() for one in spark.catalog.listFunctions() if one.isTemporary}
-        return frozenset(names - spark_functions())
-    known = spark._jsparkSession.sessionState().catalog().listTemporaryFunctions()
-    return frozenset(str(one.funcName()).lower() for one in members(known))
+    names = {one.name.lower() for one in spark.catalog.listFunctions() if one.isTemporary}
+    return frozenset(names - spark_functions())

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.contents import hash_of_rows
-from helix_spark.engine.results.node_results import MODELS_INSIDE, ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.spark.moved_results import PARTS
 from helix_spark.visible_text import named
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
 
     if type(one) is not type(other):
         return f"a {type(one).__name__} and a {type(other).__name__}"
-    parts = [(_inside(one, name), _inside(other, name)) for name in MODELS_INSIDE]
+    parts = [(_inside(one, name), _inside(other, name)) for name in PARTS]
     for mine, theirs in parts:
         if len(mine) != len(theirs):
             return f"they have {len(mine)} and {len(theirs)} parts"

@@ -150,11 +150,9 @@ def count(frame: DataFrame) -> tuple[int, str | None]:
     """How many rows a DataFrame has, and the digest of what they hold, in one job. How they are divided and ordered
     counts. None where there is a column of which nobody can tell it exactly, as of maps of timestamps.
     """
-    from pyspark.errors import AnalysisException
-
     try:
         summed = _hashed(frame).selectExpr("count(1)", *_SUMMED)
-    except (_NotToldError, AnalysisException):  # two columns may be called alike
+    except _NotToldError:
         return frame.count(), None
     [(rows, *sums)] = summed.collect()
     return rows, _of_frame(frame, rows, sums)
@@ -167,14 +165,13 @@ def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[
     Args:
         seen: takes up what is told.
     """
-    from pyspark.errors import AnalysisException
     from pyspark.sql import functions as F
 
     rows = F.expr("count(1)").alias("rows")
     try:
         sums = [F.expr(one).alias(f"sum{at}") for at, one in enumerate(_SUMMED)]
         watched = _hashed(frame, keep=True).observe(seen, rows, *sums).select(*map(quoted, frame.columns))
-    except (_NotToldError, AnalysisException):
+    except _NotToldError:
         return frame.observe(seen, rows), lambda: None
 
     def told() -> str:
@@ -203,7 +200,8 @@ def _hashed(frame: DataFrame, *, keep: bool = False) -> DataFrame:
     from pyspark.sql import functions as F
 
     fields = frame.schema.fields
-    if any(field.name.lower().startswith(_HASH) for field in fields):
+    names = [field.name.lower() for field in fields]
+    if any(name.startswith(_HASH) for name in names) or len(set(names)) < len(names):  # two may be called alike
         raise _NotToldError
     vectors = [field.name for field in fields if _is_vector(field.dataType)]
     others = [field for field in fields if field.name not in vectors]

@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.pinning import over_rows, persist
+from helix_spark.engine.spark.moved_results import PARTS
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import ResultTypeError
@@ -176,23 +177,14 @@ class ValueResult:
 
 
 def _copied(model: Any) -> Any:
-    """A copy with the summary of its training, if there is one: Spark leaves it out where it copies random forests,
-    linear SVMs and others. What is no model of Spark ML may have no copies."""
+    """A copy. What is no model of Spark ML may have none."""
     if not hasattr(model, "copy"):
         return model
-    if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(MODELS_INSIDE):
+    if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(PARTS):
         return _copied_with_parts(model)
-    copied = model.copy()
-    if getattr(model, "hasSummary", False) and not copied.hasSummary:
-        from pyspark import SparkContext
-
-        jvm: Any = SparkContext._jvm
-        copied._java_obj.setSummary(jvm.scala.Some(model._java_obj.summary()))
-    return copied
+    return model.copy()
 
 
-MODELS_INSIDE = ("stages", "models", "bestModel")
-"""Where pipelines, one-against-all and searches hold the models that they consist of."""
 
 
 def _copied_with_parts(model: Any) -> Any:

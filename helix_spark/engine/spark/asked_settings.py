@@ -10,8 +10,10 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache, wraps
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
+from helix_spark.capture.frame_creation import PASSING_ON
 from helix_spark.engine.spark.left_settings import note_built, note_set_in_sql, note_sets
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.action import asks
@@ -102,4 +104,5 @@ def _sql(told: Any) -> Any:
             note_set_in_sql(self, text, sys._getframe(1))
         return told(self, *given, **named)
 
+    PASSING_ON.add(cast(FunctionType, sql).__code__)
     return sql

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_session import active_session
+from helix_spark.capture.connect_session import active_session, is_by_connect
+from helix_spark.capture.recorded_call import classic, client_session
 from helix_spark.engine.spark.connect import check_version
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import installed_pair
 from helix_spark.engine.spark.s3_jars import hadoop_version
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
@@ -53,7 +56,8 @@ class BorrowedSettings:
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
     """The settings of a running session that change results; of those that nobody set, Spark's own values."""
-    found = transport_of(spark).settings()
+    every: Any = spark.conf.getAll
+    found = {name: value for name, value in every.items() if value is not None}
     sparks = {name: spark.conf.get(name) for name in CHANGES_RESULTS if name not in found}
     return results_settings(found | {name: value for name, value in sparks.items() if value is not None})
 
@@ -63,11 +67,12 @@ def running_session() -> SparkSession | None:
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    by_connect: Any = active_session()
-    if by_connect is not None:
+    by_connect: Any = client_session() or active_session()
+    if by_connect is not None and (by_connect is client_session() or driver_client(by_connect) is None):
         return by_connect  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
     try:
-        found = SparkSession.active()
+        with classic():
+            found = SparkSession.active()
     except PySparkRuntimeError:
         return None
     return found if is_alive(found) else None
@@ -75,7 +80,9 @@ def running_session() -> SparkSession | None:
 
 def is_alive(spark: SparkSession) -> bool:
     """Whether the session was not stopped, and what runs it has not ended."""
-    return transport_of(spark).is_alive()
+    if is_by_connect(spark):
+        return transport_of(spark).is_alive()
+    return spark._sc._jsc is not None and exit_status() is None
 
 
 def check_alive(spark: SparkSession) -> None:

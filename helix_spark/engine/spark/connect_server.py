@@ -1,26 +1,23 @@
-"""A server of Spark Connect in the driver's own JVM, for a program that is built by its client.
+"""A server of Spark Connect in the driver's own JVM, and a session of Helix's own that it answers.
 
-The JVM is started as for a workflow: with its archive of classes, and Delta on its class path.
+The JVM is started with its archive of classes, and Delta on its class path.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-import sys
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from helix_spark.capture.recorded_call import classic
+from helix_spark.capture.recorded_call import classic, own_session_is
 from helix_spark.engine.spark import archive, gateway
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.own import OwnSession, start
+from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
+from helix_spark.engine.spark.own import start
 from helix_spark.forks import Birthplace
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 PORT, TOKEN = "HELIX_CONNECT_PORT", "HELIX_CONNECT_TOKEN"
 """Variables by which a process is told of the server of the process that started it."""
@@ -44,19 +41,16 @@ class ConnectServer:
         Raises:
             SetupError: Java, Spark or the jars are not there or do not fit together.
         """
-        self.token, self._home = secrets.token_hex(16), Birthplace()
-        with classic(), gateway.environment(**_for_workers()):
-            jvm_start = gateway.JvmStart()
-            self._own: OwnSession = start(
-                {**_SERVING, **settings}, defaults=as_spark_has_it(), jvm_start=jvm_start
-            )
+        self._home, jvm_start = Birthplace(), gateway.JvmStart()
+        with classic(), gateway.environment(**for_workers()):
+            self._own = start({**_SERVING, **settings}, defaults=as_spark_has_it(), jvm_start=jvm_start)
             try:
-                self.port = _served(self._own.spark, self.token)
+                service = serve(self._own.spark)
             except BaseException:
                 jvm_start.give_up()
                 self._own.stop()
                 raise
-        self.start_seconds = self._own.start_seconds
+        self.port, self.token, self.start_seconds = service.port, service.token, self._own.start_seconds
 
     def environment(self) -> dict[str, str]:
         """What tells a process of it."""
@@ -77,34 +71,58 @@ class ConnectServer:
         with classic():
             ended = self.how_ended()
             if not ended:
-                _end_service(self._own.spark)
+                end_service(self._own.spark)
             self._own.stop()
             if self._own.launched and not ended:
                 archive.build_in_background()
 
 
-def _served(spark: SparkSession, token: str) -> int:
-    """Start the service in the JVM of a session and return its port.
+class OwnSession:
+    """A session that we started, and may therefore stop. From its start on all of `pyspark.sql` in this process is a
+    client's.
 
-    The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
-    in Spark's event log and in what a program gets by `spark.conf.getAll`.
+    Attributes:
+        spark: the session.
+        start_seconds: from the decision to start it until it could be used.
     """
-    jvm: Any = spark._jvm
-    session: Any = spark._jsparkSession
-    session.sharedState()  # it copies the context's settings for all sessions
-    jvm.org.apache.spark.SparkEnv.get().conf().set("spark.connect.authenticate.token", token)
-    context: Any = spark.sparkContext
-    services = jvm.org.apache.spark.sql.connect.service
-    services.SparkConnectService.start(context._jsc.sc())
-    of_scala = getattr(getattr(services, "SparkConnectService$"), "MODULE$")
-    return int(of_scala.server().getPort())
 
+    def __init__(self, author: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
+        """Start it.
 
-def _end_service(spark: SparkSession) -> None:
-    """Has the JVM serve no longer: its threads would keep one that spark-submit started from ending."""
-    jvm: Any = spark._jvm
-    nothing = jvm.scala.Option.empty()
-    jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
+        Args:
+            author: settings of the author's.
+            store, jvm_start: see `own.start`.
+
+        Raises:
+            SetupError, EndedError: as `own.start`.
+        """
+        begun = time.perf_counter()
+        with classic(), gateway.environment(**for_workers()):
+            self._driver = start({**_SERVING, **author}, store=store, jvm_start=jvm_start)
+            try:
+                self._client = DriverClient(self._driver.spark)
+            except BaseException:
+                jvm_start.give_up()
+                self._driver.stop()
+                raise
+        self.spark: Any = self._client.spark
+        own_session_is(self.spark)
+        self.start_seconds = time.perf_counter() - begun
+
+    def stop(self, archive_classes: bool) -> None:
+        """Stop it and its JVM's session. No-op in a forked child.
+
+        Args:
+            archive_classes: whether an archive of classes that helps the next start is made behind it.
+        """
+        own_session_is(None)
+        ended = gateway.how_ended()
+        if not ended:
+            self._client.close()
+        with classic():
+            self._driver.stop()
+        if self._driver.launched and archive_classes and not ended:
+            archive.build_in_background()
 
 
 _AS_SPARK_HAS_IT = {
@@ -137,24 +155,12 @@ def _local_zone() -> dict[str, str]:
 
 
 _SERVING = {
-    "spark.connect.grpc.binding.address": "127.0.0.1",
-    "spark.connect.grpc.binding.port": "0",
     **MODELS_AS_CLASSIC,
     "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
     "spark.sql.artifact.isolation.enabled": "true",
     "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
 }
 """As pyspark starts a server for itself, at a port that is free."""
-
-
-def _for_workers() -> dict[str, str]:
-    """Has Python workers be the Python that runs us, and import what it can; of another Python, what those of a classic
-    session can, from the folder where the program runs and by `PYTHONPATH`. The server's planner knows nothing of it:
-    they take it from the JVM's environment, and run in folders of their own."""
-    named = os.environ.get("PYSPARK_PYTHON")
-    further = sys.path if named is None else os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
-    return {"PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @cache

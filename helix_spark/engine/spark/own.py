@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _NO_STORE: Mapping[str, str] = MappingProxyType({})
 
 
-class OwnSession:
+class DriverSession:
     """A session that we started, and may therefore stop.
 
     Attributes:
@@ -134,7 +134,7 @@ def import_pyspark() -> None:
 def start(
     author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE,
     defaults: Mapping[str, str] = _NO_STORE, jvm_start: gateway.JvmStart | None = None,
-) -> OwnSession:
+) -> DriverSession:
     """Start a session of our own. Where that fails or is interrupted, nothing is left of its JVM.
 
     Args:
@@ -161,7 +161,7 @@ def start(
             gateway.forget_ended()
         rmtree(warehouse, ignore_errors=True)
         raise
-    return OwnSession(spark, time.perf_counter() - begun, launched, warehouse)
+    return DriverSession(spark, time.perf_counter() - begun, launched, warehouse)
 
 
 def _started(

@@ -16,7 +16,9 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from helix_spark.engine.spark import archive, gateway
+from helix_spark.capture.connect_session import is_by_connect
+from helix_spark.capture.recorded_call import work_in
+from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     BorrowedSettings,
     check_alive,
@@ -26,9 +28,11 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect import named_server, open_named
+from helix_spark.engine.spark.connect import check_version, named_server, open_named
+from helix_spark.engine.spark.connect_server import OwnSession
+from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.own import OwnSession, import_pyspark, planned_settings, start
+from helix_spark.engine.spark.own import import_pyspark, planned_settings
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import EndedError
@@ -36,6 +40,7 @@ from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
 class Sessions(Protocol):
@@ -53,7 +58,7 @@ class Sessions(Protocol):
         """The session; started now if need be."""
 
     def activate(self) -> None:
-        """Have the calling thread build plans under the session's settings, if one runs."""
+        """Have the calling thread build plans for the session, if one runs."""
 
     def note_work(self) -> None:
         """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
@@ -86,6 +91,7 @@ class SessionProvider:
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs, self._borrowed = spark, BorrowedSettings()
+        self._client: DriverClient | None = None
         self._opened: SparkSession | None = None
         self._usable = False
         self._starting: Future[OwnSession] | None = None
@@ -108,8 +114,9 @@ class SessionProvider:
         with self._lock:
             theirs = None if self._own else self._user_session()
             if theirs is not None:
+                theirs = self._served(theirs)
                 prepared = self._prepared(theirs)
-                transport_of(prepared).activate()
+                work_in(self.theirs)
                 return prepared
             starting = self._begun()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
@@ -117,15 +124,19 @@ class SessionProvider:
             gateway.keep_from_children()
             if self._starting is starting and not self.start_seconds:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
-        transport_of(own.spark).activate()
-        return own.spark
+        return own.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
 
     def activate(self) -> None:
-        """Have the calling thread build plans under the session's settings, if one runs."""
+        """Have the calling thread build plans for the session, if one runs."""
         with self._lock:
-            spark = self._own.spark if self._own else self._theirs
-        if spark is not None and is_alive(spark):
-            transport_of(spark).activate()
+            spark = self._theirs
+            if self._own is None and spark is not None and is_alive(spark):
+                self._served(spark)
+                work_in(self.theirs)
+
+    def theirs(self) -> ConnectSession | None:
+        """The user's session as a client asks it, once it was asked for; None where there is none."""
+        return None if self._client is None else self._client.spark
 
     def start_seconds_since(self, moment: float) -> float:
         """How long the start took, if its session was first had after a moment of `time.perf_counter()`; else 0.0."""
@@ -146,7 +157,9 @@ class SessionProvider:
         """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
         with self._lock:
             session = self._own.spark if self._own else self._theirs
-            return session is not None and not (is_alive(session) and not transport_of(session).is_stopping())
+            if session is None:
+                return False
+            return not is_alive(session) or (is_by_connect(session) and transport_of(session).is_stopping())
 
     def let_go_of_ended(self) -> bool:
         """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
@@ -155,7 +168,7 @@ class SessionProvider:
             if self._given or not self.ended:
                 return False
             gateway.forget_ended()
-            self._starting, self._theirs = None, None
+            self._starting, self._theirs, self._client = None, None, None
             self._usable, self._worked, self.start_seconds = False, False, 0.0
             return True
 
@@ -193,6 +206,7 @@ class SessionProvider:
         with self._lock:
             spark = self._own.spark if self._own else self._user_session()
             planned = planned_settings(self._settings, self._store) if spark is None else {}
+            spark = None if spark is None else self._served(spark)
             master = transport_of(spark).master if spark is not None else planned["spark.master"]
             if not is_on_this_machine(master):
                 return None
@@ -209,17 +223,19 @@ class SessionProvider:
             starting, self._starting = self._starting, None
             self._borrowed.give_back()
             opened, self._opened = self._opened, None
+            client, self._client = self._client, None
+            self._theirs = client.classic if client is not None else self._theirs
             self._closed, worked = True, self._worked
             self._usable, self._worked, self.start_seconds = False, False, 0.0
         if opened is not None:
             opened.stop()
+        if client is not None:
+            client.close()
         if starting is not None and not starting.done():
             self._jvm_start.give_up()
         if starting is not None and starting.exception() is None:
-            own = starting.result()
-            own.stop()
-            if own.launched and worked:  # who only plans starts Spark for files that need it while they are loaded
-                archive.build_in_background()
+            # Who only plans starts Spark for files that need it while they are loaded.
+            starting.result().stop(archive_classes=worked)
 
     def __enter__(self) -> SessionProvider:
         return self
@@ -246,6 +262,19 @@ class SessionProvider:
             if self._theirs is None and not self._closed and (address := named_server(self._settings, spark_home())):
                 self._theirs = self._opened = open_named(address, self._settings)
         return self._theirs
+
+    def _served(self, spark: SparkSession) -> SparkSession:
+        """The user's session as a client asks it: of a classic one its JVM gets a server.
+
+        Raises:
+            SetupError: it has ended, or is of another version of Spark.
+        """
+        if not is_by_connect(spark):
+            check_alive(spark)
+            check_version(str(spark.version), "the Spark of the session that is given")
+            self._client = DriverClient(spark)
+            self._theirs = self._client.spark
+        return self._theirs or spark
 
     def _prepared(self, theirs: SparkSession) -> SparkSession:
         gateway.keep_from_children()
@@ -287,6 +316,6 @@ def _fulfil(
     promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart
 ) -> None:
     try:
-        promise.set_result(start(settings, store=store, jvm_start=jvm_start))
+        promise.set_result(OwnSession(settings, store, jvm_start))
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
         promise.set_exception(error)

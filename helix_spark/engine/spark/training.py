@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
+from helix_spark.capture.recorded_call import work_in
+from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.own import start
-from helix_spark.engine.spark.plan_reader import JvmPlanReader
 from helix_spark.engine.spark.table_files import AS_FILES
+from helix_spark.engine.spark.transport import transport_of
 from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ def train(archive: Path, scratch: Path) -> None:
     gateway: Any = own.spark.sparkContext._gateway
     process = gateway.proc
     try:
-        exercise(own.spark, scratch)
+        client = DriverClient(own.spark)
+        work_in(lambda: client.spark)
+        exercise(client.spark, scratch)
+        client.close()
         own.stop()
         # The JVM writes the archive only when it ends of itself, which it does when its standard input closes.
         gateway.shutdown()
@@ -64,7 +69,7 @@ def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
     """The rows, by way of the plan of a function that was called on a stand-in."""
     found = capture(_of_a_function, StandIns({"rows": "table"}, {}))
     assert isinstance(found, CapturedFunction)
-    reader = JvmPlanReader(spark)
+    reader = transport_of(spark).reader()
     with reader.known({0: rows}) as names:
         return reader.frame(found.written(names, {}))
 

@@ -1,19 +1,30 @@
-"""The ways to a session's Spark: through the gateway to a JVM of this process's own, or by Spark Connect."""
+"""A session by Spark Connect as the engine uses it: its server is in this process's own JVM, or elsewhere, with a JVM
+that nobody here reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
-from helix_spark.capture.connect_session import is_by_connect, prepare
+from helix_spark.capture.connect_session import column_of, frame_of, host_of, register_function
+from helix_spark.capture.named_functions import by_names, is_key
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
     from helix_spark.capture.written_plan import Plan
+
+ELSEWHERE = "connect"
+"""For `Transport.master`: a server on another machine."""
 
 
 class NotAsBuiltError(HelixError):
@@ -21,17 +32,117 @@ class NotAsBuiltError(HelixError):
     as of files whose folders add some; or the session reads texts otherwise."""
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name is this machine's.
+
+    >>> is_this_machine("localhost"), is_this_machine("spark.example.org")
+    (True, False)
+    """
+    return host in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+
+
+_LOST: WeakSet[Any] = WeakSet()
+"""Sessions whose servers are gone, which pyspark does not note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What is asked of a session.
+
+    Attributes:
+        spark: the session.
+        client: of one whose server is in this process's own JVM; None else.
+    """
+
+    spark: Any
+    client: DriverClient | None
+
+    @property
+    def master(self) -> str:
+        """Where its jobs run, as Spark's setting names it; of another machine none that `is_on_this_machine`."""
+        there = is_this_machine(host_of(self.spark))
+        return str(self.spark.conf.get("spark.master", ELSEWHERE)) if there else ELSEWHERE
+
+    def is_alive(self) -> bool:
+        """Whether it was not stopped, and what runs it has not ended."""
+        is_lost = self.spark.is_stopped or self.spark in _LOST
+        return not is_lost and (self.client is None or self.client.is_alive())
+
+    def is_stopping(self) -> bool:
+        """Whether somebody is about to stop it while it is still alive: its jobs fail some time before it has ended."""
+        return not self.is_alive() or (self.client is not None and self.client.is_stopping())
+
+    def note_end(self) -> None:
+        """Its server does not answer any more: whoever asks for it is told that it has ended."""
+        _LOST.add(self.spark)
+
+    def further_settings(self) -> Mapping[str, str]:
+        """Those that it needs while we work, beside those of any session."""
+        return MODELS_AS_CLASSIC
+
+    def has_class(self, name: str) -> bool:
+        """Whether its driver can load a class; of a server nobody is told, and what it lacks shows when it is used."""
+        return self.client is None or self.client.has_class(name)
+
+    def set_for_store(self, wanted: Mapping[str, str]) -> list[str]:
+        """Set those of Hadoop's settings that have no value, and return which. A server elsewhere has its own."""
+        return [] if self.client is None else self.client.set_for_store(wanted)
+
+    def unset_for_store(self, names: list[str]) -> None:
+        """Take them back."""
+        if self.client is not None:
+            self.client.unset_for_store(names)
+
+    def reader(self) -> PlanReader:
+        """What reads captured plans for it."""
+        return self.client or RemotePlanReader(self.spark)
+
+    def over_rows(self, persisted: DataFrame) -> DataFrame:
+        """A persisted table by a plan that is as short as can be had (see `pinning`). A server elsewhere finds its rows
+        by its plan."""
+        found: DataFrame = persisted if self.client is None else self.client.over_rows(persisted)
+        return found
+
+    def empty(self, schema: StructType) -> DataFrame:
+        """No rows, as a relation that the optimiser knows to be empty."""
+        frame: DataFrame = self.spark.createDataFrame([], schema)
+        return frame
+
+    def name_work(self, run: str) -> None:
+        """Have the jobs of this thread, which is one of ours, cancelled with the run, and no other."""
+        self.spark.clearTags()
+        self.spark.addTag(run)
+
+    def add_tag(self, run: str) -> None:
+        """Have the jobs of this thread cancelled with the run."""
+        self.spark.addTag(run)
+
+    def remove_tag(self, run: str) -> None:
+        """No longer."""
+        self.spark.removeTag(run)
+
+    def cancel(self, run: str) -> None:
+        """Cancel the jobs of a run."""
+        self.spark.interruptTag(run)
+
+    def compiler_seconds(self) -> float:
+        """Seconds that all compiler threads of the driver's JVM have taken so far; 0 where nobody counts them."""
+        return 0.0 if self.client is None else self.client.compiler_seconds()
+
+
+def transport_of(spark: Any) -> Transport:
+    """How a session is asked."""
+    return Transport(spark, driver_client(spark))
+
+
 class PlanReader(Protocol):
-    """Turns captured plans into DataFrames and Columns of one session."""
+    """Turns captured plans into DataFrames of one session."""
 
     def known(self, frames: Mapping[int, DataFrame]) -> AbstractContextManager[dict[int, str]]:
         """Has plans name these tables, by the ids that it gives, while they are read."""
 
     def frame(self, plan: Plan) -> DataFrame:
         """The table of a plan, analysed. Raises what Spark raises of a plan that is wrong, and NotAsBuiltError."""
-
-    def column(self, plan: Plan) -> Column:
-        """The column of an expression. Raises NotAsBuiltError."""
 
     def register(self, name: str, function: bytes) -> None:
         """Has the session know a Python function by a name.
@@ -41,76 +152,52 @@ class PlanReader(Protocol):
         """
 
 
-class Transport(Protocol):
-    """What is asked of a session in one way or another."""
+@dataclass(slots=True)
+class RemotePlanReader:
+    """See `PlanReader`: of a server elsewhere. Tables stand in plans as their own plans do."""
 
-    @property
-    def spark(self) -> SparkSession:
-        """The session."""
+    _spark: Any
+    _inputs: dict[str, Any] = field(default_factory=dict)
 
-    def activate(self) -> None:
-        """Have the calling thread build plans under the session's settings."""
+    @contextmanager
+    def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
+        names = {place: uuid.uuid4().hex for place in frames}
+        self._inputs |= {names[place]: frame for place, frame in frames.items()}
+        try:
+            yield names
+        finally:
+            for name in names.values():
+                del self._inputs[name]
 
-    @property
-    def master(self) -> str:
-        """Where its jobs run, as Spark's setting names it; of another machine none that `is_on_this_machine`."""
+    def frame(self, plan: Plan) -> DataFrame:
+        check_calls(plan)
+        found: Any = frame_of(self._spark, plan, dict(self._inputs))
+        found.schema  # noqa: B018 - a plan that is wrong is found now
+        return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
 
-    def is_alive(self) -> bool:
-        """Whether it was not stopped, and what runs it has not ended."""
-
-    def is_stopping(self) -> bool:
-        """Whether somebody is about to stop it while it is still alive: its jobs fail some time before it has ended."""
-
-    def note_end(self) -> None:
-        """A request found nobody who answers."""
-
-    def settings(self) -> dict[str, str]:
-        """Those that somebody set."""
-
-    def further_settings(self) -> Mapping[str, str]:
-        """Those that it needs while we work, beside those of any session."""
-
-    def has_class(self, name: str) -> bool:
-        """Whether its driver can load a class; of a server nobody is told, and what it lacks shows when it is used."""
-
-    def set_for_store(self, wanted: Mapping[str, str]) -> list[str]:
-        """Sets those of Hadoop's settings that have no value; returns which."""
-
-    def unset_for_store(self, names: list[str]) -> None:
-        """Takes them back."""
-
-    def reader(self) -> PlanReader:
-        """What reads captured plans for it."""
-
-    def over_rows(self, persisted: DataFrame) -> DataFrame:
-        """A persisted table by a plan that is as short as can be had (see `pinning`)."""
-
-    def empty(self, schema: StructType) -> DataFrame:
-        """No rows, as a relation that the optimiser knows to be empty."""
-
-    def name_work(self, run: str, what: str) -> None:
-        """Names the jobs of this thread, which is one of ours, and has them cancelled with the run."""
-
-    def add_tag(self, run: str) -> None:
-        """Has the jobs of this thread cancelled with the run."""
-
-    def remove_tag(self, run: str) -> None:
-        """No longer."""
-
-    def cancel(self, run: str) -> None:
-        """Cancels the jobs of a run."""
-
-    def compiler_seconds(self) -> float:
-        """Seconds that all compiler threads of the driver's JVM have taken so far; 0 where nobody counts them."""
+    def register(self, name: str, function: bytes) -> None:
+        register_function(self._spark, name, function)
 
 
-def transport_of(spark: SparkSession) -> Transport:
-    """How a session is asked."""
-    if is_by_connect(spark):
-        from helix_spark.engine.spark.connect_transport import ConnectTransport
+def check_calls(plan: Plan) -> None:
+    """A server elsewhere names columns by the name that it knows a function by; and it reads texts whenever they run,
+    by which time another function may have that name.
 
-        prepare()
-        return ConnectTransport(spark)
-    from helix_spark.engine.spark.jvm_transport import JvmTransport
+    Raises:
+        NotAsBuiltError: texts in the plan call functions by their names.
+    """
+    for name, _ in plan:
+        if is_key(name):
+            raise NotAsBuiltError(f"a server of Spark Connect knows `{by_names(name)}` by its name alone")
 
-    return JvmTransport(spark)
+
+def column(spark: Any, plan: Plan) -> Column:
+    """The column of a captured expression. Raises NotAsBuiltError."""
+    client = driver_client(spark)
+    if client is None:
+        check_calls(plan)
+    else:
+        for name, function in plan[:-1]:
+            client.register(name, function)
+    found: Any = column_of(plan)
+    return found  # type: ignore[no-any-return]  # as above

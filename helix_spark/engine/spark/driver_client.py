@@ -1,0 +1,395 @@
+"""A classic session of this process as Spark Connect's client asks it: the same settings, views, functions and tables,
+over a service in its own JVM."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.connect_session import frame_of, prepare, relation_given
+from helix_spark.capture.named_functions import is_key
+from helix_spark.capture.plan_columns import SERVED
+from helix_spark.capture.program_client import connect_here, open_session
+from helix_spark.capture.recorded_call import CLIENT, classic
+from helix_spark.engine.spark.gateway import exit_status
+from helix_spark.forks import Birthplace
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from helix_spark.capture.written_plan import Plan
+
+USER = "helix"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of Spark Connect in a JVM of this process.
+
+    Attributes:
+        port: on this machine; nobody else's machine reaches it.
+        token: that a client has to show: other users of this machine do not know it.
+        began: whether it was started here.
+    """
+
+    port: int
+    token: str
+    began: bool
+
+
+def serve(spark: SparkSession) -> Service:
+    """Start the service in the JVM of a session, or take the one that runs there.
+
+    The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
+    in Spark's event log and in what a program gets by `spark.conf.getAll`.
+    """
+    _give_environment(spark)
+    jvm, session = _jvm(spark), _of_java(spark)
+    session.sharedState()  # it copies the context's settings for all sessions
+    settings = jvm.org.apache.spark.SparkEnv.get().conf()
+    service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
+    begins = service.server() is None or service.server().isShutdown()
+    if begins:
+        settings.set(_TOKEN, secrets.token_hex(16))
+        for name, value in _BINDING.items():
+            settings.set(name, value)
+        service.start(spark.sparkContext._jsc.sc())
+    return Service(int(service.server().getPort()), settings.get(_TOKEN, ""), begins)
+
+
+def for_workers() -> dict[str, str]:
+    """Environment variables that have Python workers be the Python that runs us, order what they hash alike, and import
+    what it can; of another Python, what those of a classic session can, from the folder where the program runs and by
+    `PYTHONPATH`. The service's planner knows nothing of it: they take it from the JVM's environment, and run in folders
+    of their own."""
+    named = os.environ.get("PYSPARK_PYTHON")
+    further = sys.path if named is None else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
+    return {
+        "PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
+    }
+
+
+def _give_environment(spark: SparkSession) -> None:
+    """Have workers of a JVM that somebody else started be those that `for_workers` says: of a classic session's
+    functions pyspark tells them that each time, and a service's planner does not."""
+    jvm, gateway = _jvm(spark), spark.sparkContext._gateway
+    assert gateway is not None
+    named = {"PYSPARK_PYTHON": spark.sparkContext.pythonExec} | {
+        name: value for name, value in for_workers().items() if name != "PYSPARK_PYTHON"
+    }
+    missing = {name: value for name, value in named.items() if jvm.java.lang.System.getenv(name) != value}
+    if not missing:
+        return
+    of_texts = gateway.new_array(jvm.java.lang.Class, 1)
+    of_texts[0] = jvm.java.lang.Class.forName("java.lang.String")
+
+    def made(kind: str, text: str) -> Any:
+        named = jvm.java.lang.Class.forName(f"java.lang.ProcessEnvironment${kind}")
+        method = named.getDeclaredMethod("valueOf", of_texts)
+        method.setAccessible(True)
+        given = gateway.new_array(jvm.java.lang.Object, 1)
+        given[0] = text
+        return method.invoke(None, given)
+
+    field = jvm.java.lang.Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theEnvironment")
+    field.setAccessible(True)
+    variables = field.get(None)
+    for name, value in missing.items():
+        variables.put(made("Variable", name), made("Value", value))
+
+
+def end_service(spark: SparkSession) -> None:
+    """Have a JVM serve no longer: the service's threads would keep one that spark-submit started from ending."""
+    jvm = _jvm(spark)
+    nothing = jvm.scala.Option.empty()
+    jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
+
+
+_TOKEN = "spark.connect.authenticate.token"
+_BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
+
+
+class DriverClient:
+    """A session by Spark Connect that is a classic one.
+
+    Attributes:
+        classic: the session as py4j has it.
+        spark: the same, as a client has it.
+    """
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.classic, self._home = spark, Birthplace()
+        # Ids are counted: what is drawn while a function of a node's runs follows from the node.
+        self._numbers, self._inputs = count(), dict[str, Any]()
+        with classic():
+            self._service = serve(spark)
+            prepare()
+            self.spark: Any = open_session(
+                connect_here(self._service.port, self._service.token), dict(spark.sparkContext.getConf().getAll())
+            )
+            self.spark.client._user_id = USER
+            self._hold()
+        vars(self.spark)[CLIENT] = self
+        _CLIENTS.add(self)
+
+    def _hold(self) -> None:
+        """Have the service know the session by the client's id."""
+        jvm = _jvm(self.classic)
+        connect = jvm.org.apache.spark.sql.connect
+        self._holder = connect.service.SessionHolder(USER, self.spark.session_id, _of_java(self.classic))
+        self._holder.eventManager().postStarted()
+        self._holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))  # a notebook may lie open overnight
+        self._held().put(self._holder.key(), self._holder)
+        self._planner = connect.planner.SparkConnectPlanner(self._holder, jvm.scala.Option.empty())
+        self._relation = jvm.org.apache.spark.connect.proto.Relation.parseFrom
+        self._stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
+        self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
+        self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
+
+    def _held(self) -> Any:
+        """The sessions that the service knows."""
+        services = _jvm(self.classic).org.apache.spark.sql.connect.service
+        manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
+        field = manager.getClass().getDeclaredField("sessionStore")
+        field.setAccessible(True)
+        return field.get(manager)
+
+    def close(self) -> None:
+        """Have the service know nothing of the session, which lives on. No-op in a forked child."""
+        if not self._home.is_here:
+            return
+        _CLIENTS.discard(self)
+        self.spark.stop()
+        with classic():
+            if self.classic.sparkContext._jsc is not None:
+                self._holder.mlCache().clear()
+                self._held().remove(self._holder.key())
+                if self._service.began:
+                    end_service(self.classic)
+
+    def is_alive(self) -> bool:
+        """Whether the session was not stopped, and its JVM has not ended."""
+        return self.classic.sparkContext._jsc is not None and exit_status() is None
+
+    def is_stopping(self) -> bool:
+        """Whether somebody is about to stop it."""
+        from py4j.protocol import Py4JError
+
+        try:
+            return bool(self.classic.sparkContext._jsc.sc().isStopped())
+        except (AttributeError, Py4JError, OSError):  # a JVM that was killed a moment ago refuses the connection
+            return True
+
+    def has_class(self, name: str) -> bool:
+        """Whether its JVM can load a class."""
+        from py4j.protocol import Py4JJavaError
+
+        try:
+            _jvm(self.classic).java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+        except Py4JJavaError:
+            return False
+        return True
+
+    def set_for_store(self, wanted: Mapping[str, str]) -> list[str]:
+        """Set those of Hadoop's settings, as the whole context has them, that have no value; return which."""
+        settings = self._hadoop()
+        missing = [name for name in wanted if settings.get(name) is None]
+        for name in missing:
+            settings.set(name, wanted[name])
+        return missing
+
+    def unset_for_store(self, names: Sequence[str]) -> None:
+        """Take them back."""
+        for name in names:
+            self._hadoop().unset(name)
+
+    def _hadoop(self) -> Any:
+        with classic():
+            context: Any = self.classic.sparkContext
+            return context._jsc.hadoopConfiguration()
+
+    def compiler_seconds(self) -> float:
+        """Seconds that all compiler threads of its JVM have taken so far; 0 where nobody counts them."""
+        found = self._compiler
+        return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
+
+    @cached_property
+    def _compiler(self) -> Any:
+        return _jvm(self.classic).java.lang.management.ManagementFactory.getCompilationMXBean()
+
+    def settle(self, frame: Any) -> None:
+        """Have a table of the client's analysed now, as a classic session does: the views, functions and files that it
+        names are those that there are. Raises what Spark says of one that it refuses."""
+        from pyspark.errors import PySparkException
+
+        plan = frame._plan
+        try:
+            with classic():
+                dataset = self._read(plan.plan(self.spark.client).SerializeToString())
+        except PySparkException:
+            frame.schema  # noqa: B018 - the client's error tells the author's line
+            raise
+        frame._plan = self._served(dataset, plan)._plan
+
+    @contextmanager
+    def known(self, frames: Mapping[int, Any]) -> Iterator[dict[int, str]]:
+        """Have captured plans name these tables of the client's, by the ids that it gives, while they are read. Each is
+        a copy: the service notes on a table by which id the plan's columns name it, and one table may be two inputs, or
+        part of another one."""
+        names = {place: f"helix-input-{next(self._numbers)}" for place in frames}
+        self._inputs |= {names[place]: frame for place, frame in frames.items()}
+        with classic():
+            for place, frame in frames.items():
+                plan = self._read(frame._plan.plan(self.spark.client).SerializeToString()).logicalPlan().clone()
+                self._holder.cacheDataFrameById(names[place], self._dataset(_of_java(self.classic), plan))
+        try:
+            yield names
+        finally:
+            with classic():
+                for name in names.values():
+                    del self._inputs[name]
+                    self._holder.removeCachedDataFrame(name)
+
+    def frame(self, plan: Plan) -> Any:
+        """The table of a captured plan, analysed part by part. Raises what Spark raises of a plan that is wrong."""
+        *parts, (_, top) = plan
+        told = frame_of(self.spark, tuple(one for one in plan if not is_key(one[0])), dict(self._inputs))
+        with classic():
+            try:
+                for name, part in parts:
+                    if is_key(name):
+                        self.register(name, part)
+                    else:
+                        self._holder.cacheDataFrameById(name, self._read(part))
+                return self._served(self._read(top), told._plan)
+            finally:
+                for name, _ in parts:  # functions, too: a table that was analysed holds those that it calls
+                    if is_key(name):
+                        _of_java(self.classic).sessionState().catalog().dropTempFunction(name, True)
+                    else:
+                        self._holder.removeCachedDataFrame(name)
+
+    def register(self, name: str, function: bytes) -> None:
+        """Have the session know a Python function by a name. In plans it has the name that it was declared by.
+
+        Args:
+            function: a call of it with nothing (`spark.connect.Expression`).
+        """
+        jvm = _jvm(self.classic)
+        parsed = jvm.org.apache.spark.connect.proto.Expression.parseFrom(function)
+        expression = self._planner.transformExpression(parsed)
+        is_python = expression.getClass().getSimpleName() in _PYTHON
+        called = expression if is_python else expression.aggregateFunction()
+        declared = jvm.org.apache.spark.sql.execution.python.UserDefinedPythonFunction(
+            called.name(), called.func(), called.dataType(), called.evalType(), called.udfDeterministic()
+        )
+        _of_java(self.classic).udf().registerPython(name, declared)
+
+    def as_classic(self, frame: Any) -> DataFrame:
+        """A table of the client's as one of the classic session."""
+        from pyspark.sql.classic.dataframe import DataFrame
+
+        written = frame._plan.plan(self.spark.client).SerializeToString()
+        with classic():
+            return DataFrame(self._read(written), self.classic)
+
+    def _read(self, written: bytes) -> Any:
+        """A plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other, which are
+        fifty steps."""
+        # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
+        self._activate(_of_java(self.classic))
+        stream = self._stream(written)
+        stream.setRecursionLimit(_DEEPEST)
+        return self._dataset(_of_java(self.classic), self._planner.transformRelation(self._relation(stream)))
+
+    def as_served(self, frame: DataFrame) -> Any:
+        """A table of the classic session as one of the client's."""
+        with classic():  # a copy, on which the service notes an id
+            return self._served(self._dataset(_of_java(self.classic), frame._jdf.logicalPlan().clone()))
+
+    def why_nondeterministic(self, value: Any) -> str:
+        """Why a table of the classic session may differ each time, as far as Spark's own plan says so; else empty."""
+        dataset = getattr(value, "_jdf", None)
+        with classic():
+            is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
+        return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
+
+    def model(self, ref_id: str) -> Any:
+        """The JVM's object of a model that the client knows by an id."""
+        return self._holder.mlCache().get(ref_id)
+
+    def has_model(self, ref_id: str) -> bool:
+        """Whether the client knows a model by an id."""
+        return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
+
+    def keep_model(self, model: Any) -> str:
+        """Have the client know a model of the JVM's, and return its id."""
+        return str(self._holder.mlCache().register(model))
+
+    def _served(self, dataset: Any, plan: Any = None, plan_id: int | None = None) -> Any:
+        """A table of the JVM's as one of the client's.
+
+        Args:
+            plan: the client's own, that it was analysed from.
+            plan_id: by which its columns name it, where that is not the plan's.
+        """
+        name = f"{SERVED}{next(self._numbers)}"
+        self._holder.cacheDataFrameById(name, dataset)
+        found = relation_given(self.spark, name, plan, plan_id)
+        weakref.finalize(found._plan, self._forget, name)
+        return found
+
+    def _forget(self, name: str) -> None:
+        with classic():
+            if self._home.is_here and self in _CLIENTS and self.classic.sparkContext._jsc is not None:
+                self._holder.removeCachedDataFrame(name)
+
+    def over_rows(self, persisted: Any) -> Any:
+        """A persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own substitution
+        of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
+        that were lost are computed again all the same: the relation knows how."""
+        with classic():
+            found = self._read(persisted._plan.plan(self.spark.client).SerializeToString())
+            rows = self._dataset(_of_java(self.classic), found.queryExecution().withCachedData())
+            return self._served(rows, plan_id=persisted._plan._plan_id)
+
+
+_PYTHON = frozenset({"PythonUDF", "PythonUDAF", "PythonUDTF", "UnresolvedPolymorphicPythonUDTF"})
+"""Expressions of Catalyst that hold a Python function."""
+
+_NEVER = 10**15
+"""Milliseconds."""
+
+_DEEPEST = 100_000
+"""Messages in each other. Spark's own stack ends long before."""
+
+_CLIENTS: set[DriverClient] = set()
+
+
+def driver_client(spark: Any) -> DriverClient | None:
+    """The client whose session this is; None for a session of a server elsewhere, and a classic one."""
+    return None if spark is None else vars(spark).get(CLIENT)
+
+
+def driver_clients() -> list[DriverClient]:
+    """All that there are in this process."""
+    return list(_CLIENTS)
+
+
+def _jvm(spark: SparkSession) -> Any:
+    return spark._jvm
+
+
+def _of_java(spark: SparkSession) -> Any:
+    return spark._jsparkSession

@@ -1,0 +1,106 @@
+"""Tables, models and stages of Spark ML between a classic session and the client that asks the same session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from helix_spark.capture.connect_session import is_by_connect
+from helix_spark.capture.recorded_call import classic, own_session
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client, driver_clients
+
+PARTS = ("stages", "models", "bestModel")
+"""Where pipelines, one-against-all and searches hold the models that they consist of."""
+
+
+def as_classic(value: Any, client: DriverClient) -> Any:
+    """A table or a model of the client's as one of its classic session; all else as it is."""
+    if _is_frame(value):
+        return client.as_classic(value) if is_by_connect(value.sparkSession) else value
+    with classic():
+        return _moved(value, lambda one: _classic_model(one, client))
+
+
+def as_served(value: Any, client: DriverClient) -> Any:
+    """A table or a model of the classic session as one of the client's; all else as it is."""
+    if _is_frame(value):
+        return value if is_by_connect(value.sparkSession) else client.as_served(value)
+    return _moved(value, lambda one: _served_model(one, client))
+
+
+def given(value: Any) -> Any:
+    """A table or a model as whoever asked for it works: of the user's own classic session, where it was made in one by
+    its client; else as it is."""
+    if _is_frame(value):
+        client = driver_client(value.sparkSession)
+        return value if client is None or client.spark is own_session() else as_classic(value, client)
+    for client in () if own_session() is not None else driver_clients():
+        value = as_classic(value, client)
+    return value
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value).__name__ == "DataFrame" and type(value).__module__.startswith("pyspark.sql.")
+
+
+def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
+    """A stage, with those that it consists of and those that its parameters hold moved."""
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(one, move) for one in value)
+    if not hasattr(value, "_paramMap"):
+        return value
+    held = {name: _moved(part, move) for name, part in vars(value).items() if name in PARTS}
+    given = {key: _moved(one, move) for key, one in value._paramMap.items()}
+    moved = move(value)
+    if moved is value:
+        if all(vars(value)[name] is one for name, one in held.items()) and given == value._paramMap:
+            return value
+        moved = value.copy() if not held else _shallow(value)
+    for name, part in held.items():
+        setattr(moved, name, part)
+    moved._paramMap = {moved.getParam(key.name): one for key, one in given.items()}
+    return moved
+
+
+def _shallow(value: Any) -> Any:
+    from pyspark.ml.param import Params
+
+    return Params.copy(value)
+
+
+def _classic_model(one: Any, client: DriverClient) -> Any:
+    from pyspark.ml.util import RemoteModelRef
+    from pyspark.ml.wrapper import JavaParams
+
+    held = getattr(one, "_java_obj", None)
+    if isinstance(held, RemoteModelRef):
+        if not client.has_model(held.ref_id):
+            return one
+        moved: Any = JavaParams._from_java(client.model(held.ref_id))
+        return moved
+    return _made_anew(one) if isinstance(held, str) else one
+
+
+def _served_model(one: Any, client: DriverClient) -> Any:
+    from py4j.java_gateway import JavaObject
+    from pyspark.ml import Model
+    from pyspark.ml.util import RemoteModelRef
+
+    held = getattr(one, "_java_obj", None)
+    if not isinstance(held, JavaObject):
+        return one
+    if not isinstance(one, Model):
+        return _made_anew(one)
+    moved: Any = type(one)(RemoteModelRef(client.keep_model(held)))  # type: ignore[call-arg]  # each of pyspark's takes it
+    moved._resetUid(one.uid)
+    return moved
+
+
+def _made_anew(stage: Any) -> Any:
+    """A stage of the sort that this thread works with, of the same uid, by which the parameters of a search name it."""
+    made = type(stage)()
+    made._resetUid(stage.uid)
+    for key, default in stage._defaultParamMap.items():
+        if made.hasParam(key.name):
+            made._defaultParamMap[made.getParam(key.name)] = default
+    return made

@@ -1,0 +1,87 @@
+"""Functions that use what only a classic session has: they are called whole in that session, on the same tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.ml import Model
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from workflows import computed, loading
+
+import helix_spark as hx
+
+pytestmark = pytest.mark.spark
+PEOPLE = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "rich": [0, 1, 0, 1]})
+
+
+def workflow(made: Any) -> hx.Workflow:
+    wf = hx.Workflow("classic")
+    wf.source("people", hx.table(PEOPLE))
+    wf.scanner(name="made")(made)
+
+    @wf.reducer(output=True)
+    def total(made: DataFrame) -> float:
+        return float(made.agg(F.sum("n")).head()[0])  # type: ignore[index]  # it has a row
+
+    return wf
+
+
+def by_rdd(people: DataFrame) -> DataFrame:
+    return people.rdd.map(lambda row: (row.age * 2,)).toDF(["n"])
+
+
+def by_broadcast(people: DataFrame) -> DataFrame:
+    known = people.rdd.context.broadcast({0: 1.0, 1: 10.0})
+    return people.select(F.udf(lambda rich: known.value[rich], "double")("rich").alias("n"))
+
+
+def by_chance(people: DataFrame) -> DataFrame:
+    drawn: DataFrame = people.rdd.toDF().withColumn("n", F.rand())
+    return drawn
+
+
+@pytest.mark.parametrize(("made", "total"), [(by_rdd, 280.0), (by_broadcast, 22.0)])
+def test_its_result_is_right_and_loaded_the_next_time(
+    spark: SparkSession, tmp_path: Path, made: Any, total: float
+) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        first = helix.run(workflow(made))
+        first.wait()
+        again = helix.run(workflow(made))
+    assert first["total"] == again["total"] == total
+    assert "made" in computed(first)
+    assert not computed(again) & {"made", "total"}
+
+
+def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        helix.run(workflow(by_chance)).wait()
+        again = helix.run(workflow(by_chance))
+    assert "made" in computed(again)
+
+
+def test_a_model_that_one_fits_is_any_model(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("fitted")
+    wf.source("people", hx.table(PEOPLE))
+
+    @wf.learner
+    def model(people: DataFrame) -> Model:
+        assert people.rdd.count() == len(PEOPLE)
+        examples = VectorAssembler(inputCols=["age"], outputCol="features").transform(people)
+        return LogisticRegression(maxIter=2, labelCol="rich").fit(examples)  # type: ignore[no-any-return]  # pyspark's
+
+    @wf.reducer(output=True)
+    def weights(model: Model) -> int:
+        return len(model.coefficients)
+
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        first = helix.run(wf)
+        first.wait()
+        assert first["weights"] == 1
+        assert "model" not in computed(helix.run(wf))

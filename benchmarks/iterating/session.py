@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -147,10 +147,12 @@ def _serve(connection: Connection, workload: str, folder: Path, first: Version, 
 def _serving(
     connection: Connection, workload: str, home: Path, first: Version, heap: str
 ) -> Iterator[Measured | None]:
-    from helix_spark.engine.spark.session import SessionProvider
+    from helix_spark.engine.spark.own import start
 
-    with SessionProvider(settings={"spark.driver.memory": heap}) as sessions, _inside(home):
-        spark = sessions.get()
+    with ExitStack() as ends, _inside(home):
+        own = start({"spark.driver.memory": heap})
+        ends.callback(own.stop)
+        spark = own.spark
         _, plain = write_texts(workload, first, home)
         run_plain(plain, spark, ForThisRun({}), first.keys)
         spark.catalog.clearCache()

@@ -226,6 +226,7 @@ def nullable(frame: DataFrame) -> DataFrame:
     """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
     what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves the
     rows divided and ordered as the author had them."""
+    transport_of(frame.sparkSession).settle(frame)
     relaxed = nullable_schema(frame.schema)
     if relaxed == frame.schema:
         return frame

@@ -97,6 +97,12 @@ class Transport:
         """What reads captured plans for it."""
         return self.client or RemotePlanReader(self.spark)
 
+    def settle(self, frame: DataFrame) -> None:
+        """Have a table analysed once and for all, where that can be had: a stage's function is another one each time,
+        and so no plan above it is equal to what it was before."""
+        if self.client is not None:
+            self.client.settle(frame)
+
     def over_rows(self, persisted: DataFrame) -> DataFrame:
         """A persisted table by a plan that is as short as can be had (see `pinning`). A server elsewhere finds its rows
         by its plan."""

@@ -1,14 +1,15 @@
 """This checkout beside another one: what a person waits for on the census job, the two in turn.
 
     python -m benchmarks.against OTHER_CHECKOUT [--runs 5] [--save FILE]
-    python -m benchmarks.against OTHER_CHECKOUT --jobs --runs 1
+    python -m benchmarks.against OTHER_CHECKOUT --jobs [NAME ...] --runs 1
     python -m benchmarks.against OTHER_CHECKOUT --programs [NAME ...] --runs 2
 
 Each checkout runs by its own virtual environment (`.venv`, made by `make setup`). In each round both run once, the
 other one first in every second round: a first iteration in a fresh process, with and without the archive of classes;
 the same unchanged; and in one warm session an edit of the learner and an edit of a feature. Ratios are of medians.
 
-With `--jobs`: all five jobs, each with the ten edits of script 0 in a session (`benchmarks.iterations`), in turn;
+With `--jobs`: all five jobs, or those named, each with the ten edits of script 0 in a session
+(`benchmarks.iterations`), in turn;
 seconds to all answers, and whether the answers of both are the same.
 
 With `--programs`: `jobs/plain_income.py` and the five plain jobs, in the texts of this checkout, each run first and
@@ -64,13 +65,14 @@ def main() -> None:
     parser.add_argument("other", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--save", type=Path)
-    parser.add_argument("--jobs", action="store_true", help="script 0 of all five jobs instead")
+    parser.add_argument("--jobs", nargs="*", choices=JOBS, metavar="NAME",
+                        help="script 0 of these jobs instead, of all five where none is named")
     parser.add_argument("--programs", nargs="*", choices=("plain_income", *JOBS), metavar="NAME",
                         help="first and unchanged runs of plain programs instead, of all where none is named")
     asked = parser.parse_args()
     both = {"this": ROOT, "other": asked.other.resolve()}
-    if asked.jobs:
-        of_jobs(both, asked.runs)
+    if asked.jobs is not None:
+        of_jobs(both, asked.jobs or JOBS, asked.runs)
         return
     if asked.programs is not None:
         of_programs(both, asked.programs or ("plain_income", *JOBS), asked.runs)
@@ -97,10 +99,10 @@ def main() -> None:
 JOBS = ("census", "extraction", "flights", "genomics", "mnist")
 
 
-def of_jobs(both: Mapping[str, Path], runs: int) -> None:
-    """Prints for each job the seconds to the answers of script 0 in both checkouts, and what differs."""
+def of_jobs(both: Mapping[str, Path], jobs: Sequence[str], runs: int) -> None:
+    """Print for each job the seconds to the answers of script 0 in both checkouts, and what differs."""
     ratios = []
-    for job in JOBS:
+    for job in jobs:
         took: dict[str, list[float]] = {name: [] for name in both}
         answers: dict[str, list[Any]] = {}
         for turn in range(runs):

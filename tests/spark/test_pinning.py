@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from helix_spark.engine.results.node_results import TableResult
+from helix_spark.engine.results.node_results import TableResult, nullable
 
 pytestmark = pytest.mark.spark
 
@@ -74,6 +75,15 @@ def test_its_rows_are_computed_once_and_let_go_once(
     assert calls.stat().st_size == 200
     pinned.unpin()
     assert kept(jvm_session) <= before
+
+
+def test_what_a_stage_made_is_read_from_memory(spark: SparkSession) -> None:
+    made = VectorAssembler(inputCols=["id"], outputCol="features").transform(spark.range(10))
+    table = TableResult(lambda: nullable(made))
+    table.pin()
+    assert table.frame().count() == 10
+    assert {"InMemoryRelation", "Range"} <= set(re.findall(r"\w+", table.frame()._explain_string(extended=True)))
+    assert "InMemoryRelation" in operators(table.frame())
 
 
 def test_an_estimator_that_persists_its_input_finds_that_it_is_persisted(pinned: TableResult) -> None:

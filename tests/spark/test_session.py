@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import helix_spark as hx
+from helix_spark.engine.results.node_results import nullable
 from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.session import SessionProvider
@@ -36,6 +38,12 @@ def run(tmp_path: Path, script: str, *command: str, **environ: str) -> subproces
         [*(command or (sys.executable,)), str(file)], cwd=tmp_path / "job", env=surroundings | environ,
         capture_output=True, text=True, timeout=300, check=False,
     )
+
+
+def test_a_large_table_in_memory_reaches_spark_once(spark: SparkSession) -> None:
+    """The client sends tables of more than a megabyte ahead of the plans that read them."""
+    large = nullable(spark.createDataFrame(pa.table({"n": pa.array(range(400_000), pa.int64())})))
+    assert large.agg(F.sum("n")).collect()[0][0] == 400_000 * 399_999 // 2
 
 
 def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spark: SparkSession) -> None:

@@ -20,6 +20,7 @@ def persist(frame: DataFrame) -> DataFrame:
     """The same rows, in memory once they were computed, and equal to no other plan."""
     from pyspark import StorageLevel
 
+    transport_of(frame.sparkSession).settle(frame)
     return marked(frame).persist(StorageLevel.MEMORY_AND_DISK)
 
 

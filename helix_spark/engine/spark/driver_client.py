@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.capture.connect_session import frame_of, prepare, relation_given
 from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.plan_columns import SERVED
-from helix_spark.capture.program_client import connect_here, open_session
+from helix_spark.capture.program_client import ask_as, connect_here, open_session
 from helix_spark.capture.recorded_call import CLIENT, classic
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.forks import Birthplace
@@ -138,7 +138,7 @@ class DriverClient:
             self.spark: Any = open_session(
                 connect_here(self._service.port, self._service.token), dict(spark.sparkContext.getConf().getAll())
             )
-            self.spark.client._user_id = USER
+            ask_as(self.spark, USER)
             self._hold()
         vars(self.spark)[CLIENT] = self
         _CLIENTS.add(self)

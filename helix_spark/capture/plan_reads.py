@@ -80,8 +80,15 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
                 yield from _of_session(name for name, _ in called(statement))
 
 
+def is_of_a_model(message: Message) -> bool:
+    """Whether rows are what a fitted model tells, which the plan names by an id."""
+    relation: Any = message
+    is_said = sort_of(message) == "MlRelation"
+    return is_said and (not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref")))
+
+
 def _of_model(relation: Any) -> Iterator[str]:
-    if not relation.HasField("transform") or relation.transform.HasField("obj_ref"):
+    if is_of_a_model(relation):
         yield "a model"
     elif "statement" in relation.transform.params.params:
         statement = tokens(relation.transform.params.params["statement"].string)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pyspark.ml.feature import CountVectorizer, Word2Vec, Word2VecModel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
@@ -237,6 +238,33 @@ def tripled_by_a_helper(data: DataFrame) -> DataFrame:
 def test_what_the_code_and_the_inputs_say_is_reused(again: Any, rows: Callable[[DataFrame], DataFrame]) -> None:
     first, _, _ = again(workflow(rows))
     assert again(workflow(rows))[:2] == (first, set())
+
+
+def test_a_model_that_a_function_is_given_or_fits_is_none_that_it_reads_by_itself(again: Any) -> None:
+    def wf(least: int) -> hx.Workflow:
+        wf = hx.Workflow("people")
+        wf.source("data", hx.table(pd.DataFrame({"text": ["a b c", "b c d", "c d e"] * 20})))
+
+        @wf.learner
+        def model(data: DataFrame) -> Word2VecModel:
+            words = data.select(F.split("text", " ").alias("words"))
+            return Word2Vec(vectorSize=4, minCount=1, seed=1, inputCol="words", outputCol="sums").fit(words)
+
+        @wf.scanner
+        def rows(data: DataFrame, model: Word2VecModel) -> DataFrame:
+            counted = CountVectorizer(inputCol="words", outputCol="counts")
+            words = data.select(F.split("text", " ").alias("words"))
+            known = counted.fit(words).transform(words).count()
+            return model.getVectors().select(F.length("word").cast("double").alias("n"), F.lit(known).alias("known"))
+
+        @wf.reducer(output=True)
+        def total(rows: DataFrame) -> float:
+            return float(rows.agg(F.sum("n")).collect()[0][0]) + least
+
+        return wf
+
+    assert again(wf(0))[0] == 5
+    assert again(wf(1))[:2] == (6, {"total"})
 
 
 def test_a_source_that_is_read_again_from_files_is_no_stranger(again: Any, prices: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.capture.connect_session import relation_messages
 from helix_spark.capture.plan_messages import sort_of
-from helix_spark.capture.plan_reads import functions_elsewhere, tables_elsewhere
+from helix_spark.capture.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.capture.sql_words import spark_functions
 
 if TYPE_CHECKING:
@@ -56,8 +56,11 @@ def undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> Undeclared:
         inputs: what the function was given.
     """
     parts, given = relation_messages(frame), [part for one in inputs for part in relation_messages(one)]
-    # What a function reads by a name or a statement is seen where it asks (`asked_of_spark`), which knows its views.
-    unseen, theirs = ([one for one in some if sort_of(one) not in _SEEN] for some in (parts, given))
+    # What a function reads by a name or a statement is seen where it asks (`asked_of_spark`), which knows its views, as
+    # is a model that it loads. One that it is given, fits or holds is part of its inputs or its code.
+    unseen, theirs = (
+        [one for one in some if sort_of(one) not in _SEEN and not is_of_a_model(one)] for some in (parts, given)
+    )
     reads = Counter(tables_elsewhere(unseen)) - Counter(tables_elsewhere(theirs))
     calls = Counter(functions_elsewhere(parts)) - Counter(functions_elsewhere(given))
     return Undeclared(tuple(reads), tuple(calls))

@@ -3,7 +3,7 @@ something are once that is answered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -28,38 +28,18 @@ _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, For
 _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column"}
 
 
-Calls = Callable[[Node, StandIns], "CapturedFunction | NotCaptured"]
-"""Calls a node's function on stand-ins, or tells what it would build."""
-
-
-def called(node: Node, given: StandIns, action: Action | None = None) -> CapturedFunction | NotCaptured:
-    """Calls a node's function on stand-ins.
-
-    Args:
-        action: what it is called in; None where it does not matter what it reads.
-    """
-    assert isinstance(node.operator, Function)
-    return capture(node.operator.call, given, action or action_of(node, watched=False))
-
-
-def action_of(node: Node, *, watched: bool) -> Action:
-    """What a node's function is called in; its draws follow from its name, or are new ones."""
-    return Action(uuid4().hex if node.wishes.fresh else node.name, watched=watched)
-
-
-def capture_nodes(dag: Dag, settings: Mapping[str, str], call: Calls = called) -> Dag:
+def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
     """The graph, with what functions of tables and columns build in place of their texts.
 
     A function that cannot be told by what it builds stays as it is.
 
     Args:
         settings: Spark settings that change results.
-        call: calls functions.
     """
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
-        made = with_known_columns(_captured(node, dag, settings, known, call), known)
+        made = with_known_columns(_captured(node, dag, settings, known), known)
         nodes.append(made)
         if made.result is Result.TABLE:
             known[made.name] = _columns(made, settings, known)
@@ -76,7 +56,7 @@ def known_columns(dag: Dag, settings: Mapping[str, str]) -> Mapping[str, Columns
 
 
 def _captured(
-    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None], call: Calls
+    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
 ) -> Node:
     operator = node.operator
     if not may_be_captured(node):
@@ -85,7 +65,8 @@ def _captured(
     if (inputs := _inputs_of(operator, node, dag)) is None:
         return node
     given = StandIns(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
-    found = call(node, given)
+    action = Action(uuid4().hex if node.wishes.fresh else node.name, watched=False)
+    found = capture(operator.call, given, action)
     if isinstance(found, NotCaptured) and found.asks and _may_be_answered(node, operator, inputs):
         asking = AskingFunction(
             operator.call, operator.arguments, operator.forms, operator.returns, found.why, given=given
@@ -133,21 +114,6 @@ def as_declared(node: Node) -> Node:
         return node
     declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
     return replace(node, operator=declared)
-
-
-def with_uncalled_called(node: Node) -> Node:
-    """A node, with its function called now if its plan is on record and it was not called."""
-    operator = node.operator
-    if not isinstance(operator, BuiltFunction) or operator.built.uncalled is None:
-        return node
-    return as_built(as_declared(node), called(node, operator.built.uncalled))
-
-
-def builds_as_planned(node: Node, made: Node) -> bool:
-    """Whether a node builds, once its function was called, what is on record."""
-    planned, operator = node.operator, made.operator
-    assert isinstance(planned, BuiltFunction)
-    return isinstance(operator, BuiltFunction) and operator.built.builds_as(planned.built)
 
 
 def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:

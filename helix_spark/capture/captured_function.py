@@ -51,8 +51,7 @@ class CapturedFunction:
     """What a function of tables and columns built of stand-ins.
 
     Attributes:
-        returned: the table or the expression, of the recording client; `written` turns it into a plan to run. None
-            where the plan is on record and the function was not called.
+        returned: the table or the expression, of the recording client; `written` turns it into a plan to run.
         plan: the plan that is signed; Python functions stand in it by their place in `code`.
         code: the Python functions in it.
         chance: why its rows may differ each time, as phrases.
@@ -65,8 +64,6 @@ class CapturedFunction:
         functions_signed: these, as expressions in which they stand by their places in `code`.
         drew: whether it drew numbers while it was called.
         seconds: that it took to be called.
-        calls: of one that is slow, who calls it, as what follows "it takes long to be called, and".
-        uncalled: what to call it with, where its plan is on record and it was not called.
     """
 
     returned: Any
@@ -82,8 +79,6 @@ class CapturedFunction:
     functions_signed: tuple[Message, ...] = ()
     drew: bool = False
     seconds: float = 0.0
-    calls: str = "each plan calls it"
-    uncalled: StandIns | None = None
 
     @property
     def is_column(self) -> bool:
@@ -93,13 +88,7 @@ class CapturedFunction:
     @property
     def is_slow(self) -> bool:
         """Whether it was slow to call."""
-        return self.uncalled is None and self.seconds > SLOW_SECONDS
-
-    def builds_as(self, other: CapturedFunction) -> bool:
-        """Whether it built the plan of another one, neither with Python functions."""
-        if self.code or other.code or self.is_column != other.is_column:
-            return False
-        return self.identity(()) == other.identity(())
+        return self.seconds > SLOW_SECONDS
 
     def identity(self, code: Sequence[str]) -> str:
         """Of the plan (see `identity_of`), and of all functions that it registers: others may call them, too.
@@ -236,19 +225,6 @@ def call_on_stand_ins(
         raised = found.error if isinstance(found, NotCaptured) else None
         return NotCaptured(f"asks Spark for {into.questions[0]}", into.unanswered[:1] == into.questions[:1], raised)
     return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
-
-
-def as_recalled(plan: Message, own: int | None, given: StandIns, seconds: float) -> CapturedFunction:
-    """A function that was not called, by a plan on record that has no Python functions in it.
-
-    Args:
-        own: see `CapturedFunction`.
-        seconds: that it took to be called.
-    """
-    chance = chance_in(list(messages(plan)))
-    return CapturedFunction(
-        None, plan, (), chance, lines_of(plan), given.settings, (), own, seconds=seconds, uncalled=given
-    )
 
 
 def _answering(into: Recording, answers: Answers) -> Callable[[Asks, Any], Sequence[Any] | None]:

@@ -229,11 +229,6 @@ class AnswersRead:
         self._ledger.reject(question, why)
         self._kept[question] = None
 
-    def notes(self) -> Mapping[str, str]:
-        """What is recorded as JSON of the workflow's that is read ahead, by what it is of."""
-        found = {question: self.of(question) for question, one in self._texts.items() if one.answer.startswith("{")}
-        return {question: one.answer for question, one in found.items() if one is not None}
-
     def _entry(self, question: str) -> Entry | None:
         if question in self._newest:
             return self._newest[question]

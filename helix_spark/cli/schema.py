@@ -17,8 +17,6 @@
                  aliases (names of equal nodes merged into this one),
                  proof (verified: an audit computed it again and it came out the same; unproven; chance),
                  by_code (why a function of Spark's tables is known by its code and not by what it builds),
-                 uncalled (seconds that it takes to call a function that this plan did not call, as what it builds is on
-                 record; else 0),
                  influence (of a learner, and of an extractor that is a feature: what the fit on record gave each
                  feature: learner, feature, iteration, share of all absolute weight, without_influence, and the
                  seconds of it and of what only it needs)
@@ -129,7 +127,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
                 "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
                 "storage_reason": node.storage_reason, "aliases": list(node.aliases), "proof": node.proof,
-                "by_code": node.by_code, "uncalled": node.uncalled,
+                "by_code": node.by_code,
                 "influence": influence_json(plan, node.name),
             }
             for node in plan.nodes

@@ -35,16 +35,11 @@ READ_AHEAD = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Fresh:
-    """What this run found out.
-
-    Attributes:
-        of_rows: whether it is an answer of Spark's, which rests on what was computed.
-    """
+    """What this run found out."""
 
     node: str
     text: str
     seconds: float
-    of_rows: bool = True
 
 
 @dataclass(slots=True)
@@ -66,10 +61,6 @@ class AnsweredBefore:
 
     def __post_init__(self) -> None:
         self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
-
-    def notes(self) -> Mapping[str, str]:
-        """Return what is recorded as JSON of the workflow's functions, by what it is of."""
-        return self._read.notes()
 
     def refuse(self, identity: str, why: str) -> None:
         """Note that a recorded answer does not fit, so that it is none from now on."""
@@ -119,10 +110,6 @@ class AnsweredBefore:
         """Spark gave an answer for a node."""
         self._fresh[identity] = _Fresh(node, text, seconds)
 
-    def note_built(self, identity: str, node: str, text: str, seconds: float) -> None:
-        """A node's function was called, which took so long; see `recalled_plans`."""
-        self._fresh[identity] = _Fresh(node, text, seconds, of_rows=False)
-
     def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:
         """Return what this run found out, for the record.
 
@@ -134,7 +121,7 @@ class AnsweredBefore:
         return [
             AnswerRecord(identity, self.workflow, iteration, now, one.seconds, one.text)
             for identity, one in self._fresh.items()
-            if one.text and one.node not in void and not (one.of_rows and one.node in uncertain)
+            if one.text and one.node not in void and one.node not in uncertain
         ]
 
 

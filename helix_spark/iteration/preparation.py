@@ -19,7 +19,6 @@ from helix_spark.iteration.foresight import foresee, may_come_back, others_among
 from helix_spark.iteration.known_nodes import known_nodes
 from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.iteration.on_record import OnRecord
-from helix_spark.iteration.recalled_plans import RecalledPlans
 from helix_spark.iteration.recorded_outputs import recorded_outputs
 from helix_spark.iteration.records_read import RecordsRead, calibrated_loads, sampled
 from helix_spark.iteration.run import Run
@@ -41,7 +40,7 @@ def declare(run: Run) -> Run:
     compiled = pin_versions(compile_workflow(run.workflow))
     answered = AnsweredBefore(run.tools.catalog, compiled.workflow, settings)
     with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
-        whole = capture_nodes(compiled, settings, RecalledPlans(answered, settings, run.distrusted))
+        whole = capture_nodes(compiled, settings)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 

@@ -92,7 +92,6 @@ class Run:
 
         whole: the graph as it is declared; `described` its nodes, by name.
         answered: what Spark answered the functions of nodes, and what slow ones built.
-        distrusted: names of the nodes whose functions built another plan in this run than was recalled.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         had: names of the nodes whose results this run had when it was last planned again.
         only_proven: whether nothing is reused that no audit has verified.
@@ -135,7 +134,6 @@ class Run:
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
     answered: AnsweredBefore = NOT_YET
-    distrusted: frozenset[str] = frozenset()
     equal: Mapping[str, str] = field(default_factory=dict)
     had: frozenset[str] = frozenset()
     only_proven: bool = False

@@ -31,7 +31,7 @@ from helix_spark.iteration.beginning import (
     say_who_else_declares,
 )
 from helix_spark.iteration.cut_off import cut_off
-from helix_spark.iteration.deciding import call_what_computes, decide, say_what_is_verified, verify
+from helix_spark.iteration.deciding import decide, say_what_is_verified, verify
 from helix_spark.iteration.executing import execute, set_damage_aside
 from helix_spark.iteration.leasing import wait_for_others
 from helix_spark.iteration.preparation import declare, look_up
@@ -50,7 +50,6 @@ ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
     *PLANNING,
     say_who_else_declares,
-    call_what_computes,  # * where a function builds another plan than is on record
     verify,  # * where nothing is to be reused before an audit has verified it
     check_what_computes,
     make_catalog,

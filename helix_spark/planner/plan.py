@@ -36,8 +36,6 @@ class PlannedNode:
         proof: what is known of whether it is the same when it is computed again: that an audit has seen it (verified),
             nothing yet (unproven), or that it may not be (chance).
         by_code: of a function of Spark's tables that is known by its code and not by what it builds, why.
-        uncalled: of one that was not called for this plan, as what it builds is on record, the seconds that this takes;
-            0 for any other.
     """
 
     name: str
@@ -65,7 +63,6 @@ class PlannedNode:
     bytes_known: bool = False
     proof: Proof = "unproven"
     by_code: str = ""
-    uncalled: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.costs.model import EstimateSource
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
@@ -18,7 +17,7 @@ from helix_spark.planner.situation import Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
 from helix_spark.signature.signing import Signed
-from helix_spark.workflow.operators import Function, Operator, Read, Result
+from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
@@ -134,14 +133,7 @@ def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> Plann
         bytes_known=costs.bytes.origin is not EstimateSource.KIND,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
-        uncalled=_uncalled(node.operator),
     )
-
-
-def _uncalled(operator: Operator) -> float:
-    """Seconds that it takes to call a function that was not called; 0 where there is none."""
-    built = operator.built if isinstance(operator, BuiltFunction) else None
-    return built.seconds if built is not None and built.uncalled is not None else 0.0
 
 
 def _warnings(situation: Situation) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
 _LOST = "what it reaches cannot be followed"
 _SLOW = (
-    "`{name}` takes {seconds:.1f} s to be called, and {calls}: what it reads, fits or waits for by itself is reused if"
-    " it is a node of its own"
+    "`{name}` takes {seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits for by itself is"
+    " reused if it is a node of its own"
 )
 
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
@@ -100,35 +100,6 @@ def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[st
     if own.random:
         return None
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityByCode:
-    """What tells calls of a function from each other, before it is known what it builds.
-
-    Attributes:
-        digest: of all that its code reaches, of what surrounds it and of what it is called with, 64 hex characters.
-        doubts: why two calls of one digest may build two plans, as sentences.
-    """
-
-    digest: str
-    doubts: tuple[str, ...] = ()
-
-
-def identity_by_code(node: Node, settings: Mapping[str, str], given: str) -> IdentityByCode:
-    """Of a function of Spark's tables, by its code.
-
-    Args:
-        settings: Spark settings that change results.
-        given: what else it is called with.
-
-    Raises:
-        SignatureError: its code depends on something that cannot be identified.
-    """
-    own = _with_replaced(_describe(node, _surroundings(settings)), replaced())
-    kept = (f"what {one} keeps of earlier calls is not known" for one in sorted(own.said.caches))
-    told = digest(signature_of((*own.parts, package_part("helix_spark"))), given)
-    return IdentityByCode(told, (*own.random, *kept))
 
 
 def _asked_anew(node: Node, own: Description) -> Description:
@@ -204,7 +175,7 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
     plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), told)
     noticed = _noticed(node, traced)
     random = dict.fromkeys((*(f"`{node.name}` {why}" for why in built.chance), *noticed.random))
-    slow = _SLOW.format(name=node.name, seconds=built.seconds, calls=built.calls)
+    slow = _SLOW.format(name=node.name, seconds=built.seconds)
     registered = Said(registers=frozenset(one.name for one in built.functions), in_turns=bool(built.functions))
     return Description(
         (*parts, *(part for one in traced for part in one.parts), plan),

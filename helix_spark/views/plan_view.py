@@ -16,7 +16,6 @@ from helix_spark.views.feature_words import influence_lines, left_out_text
 from helix_spark.views.node_row import NodeRow, graph_of, names_text, planned_row
 
 _WIDTH, _WIDEST_NAME = 80, 24
-_UNCALLED = "was not called, which takes {seconds:.1f} s: what it builds is on record"
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class PlanView:
         rows: inputs first.
         dropped: nodes that no output needs.
         left_out: what features were left out and why, a sentence each.
-        uncalled: which functions were not called, a sentence each.
         totals: what it costs and saves, what is reused and stored, a line each.
     """
 
@@ -38,7 +36,6 @@ class PlanView:
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
     totals: tuple[str, ...]
-    uncalled: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -59,7 +56,7 @@ class PlanView:
         """What is told below the rows, a sentence each."""
         dropped = names_text("not used by any output", self.dropped)
         warned = (f"warning: {one}" for one in self.warnings)
-        return tuple(filter(None, (dropped, *self.left_out, *self.uncalled, *warned)))
+        return tuple(filter(None, (dropped, *self.left_out, *warned)))
 
     @property
     def graph(self) -> DrawnGraph:
@@ -82,7 +79,6 @@ def plan_view(plan: Plan) -> PlanView:
     return PlanView(
         plan.workflow, plan.iteration, tuple(planned_row(node, plan) for node in plan.nodes), plan.dropped,
         tuple(map(left_out_text, plan.left_out)), plan.warnings, (*_costs(plan), *_reused(plan), _stored(plan)),
-        tuple(f"`{node.name}` {_UNCALLED.format(seconds=node.uncalled)}" for node in plan.nodes if node.uncalled),
     )
 
 
@@ -100,7 +96,6 @@ def planned_node_lines(plan: Plan, name: str) -> list[str]:
         *([f"  {node.storage_reason}"] if node.storage_reason else []),
         *([f"  reads {', '.join(node.inputs)}"] if node.inputs else []),
         *([f"  known by its code, not by what it builds: it {node.by_code}"] if node.by_code else []),
-        *([f"  {_UNCALLED.format(seconds=node.uncalled)}"] if node.uncalled else []),
         f"  signature {node.signature}",
         *([f"  read by {', '.join(readers)}"] if readers else []),
         *influence_lines(plan, node.name),

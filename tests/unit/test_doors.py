@@ -429,10 +429,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "capture/answer_gate.py _type_of",
         "capture/answer_gate.py parse_answer", "capture/arrow_stream.py read_batch",
     ),
-    "plans of functions, which tests/unit/test_recalled_plans.py feeds": (
-        "capture/kept_plans.py recalled", "iteration/recalled_plans.py _recalled_or_called",
-        "iteration/recalled_plans.py _told",
-    ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
         "hermetic/seen.py names_in", "signature/folders.py content_digest", "signature/functions/source.py read_lines",
         "signature/data_version.py _samples", "iteration/provenance.py _still_declares", "cli/checkout.py _holds",
@@ -463,7 +459,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "what this run made itself": (
         "capture/column_kinds.py _of_relation", "capture/frame_creation.py error_of",
         "capture/connect_session.py column_of", "capture/connect_session.py frame_of",
-        "capture/connect_session.py register_function", "capture/kept_plans.py kept",
+        "capture/connect_session.py register_function",
         "capture/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/source_reads.py _schema",

@@ -12,8 +12,6 @@ from typing import Any
 from helix_spark.capture.capture_nodes import (
     as_built,
     as_declared,
-    builds_as_planned,
-    with_uncalled_called,
 )
 from helix_spark.capture.captured_function import (
     AskingFunction,
@@ -127,7 +125,6 @@ class NodeWork:
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
         if isinstance(node.operator, AskingFunction):
             node = self._answered(node, node.operator, inputs[0])
-        node = self._called(node)
         if isinstance(node.operator, BuiltFunction):
             watch = Watch()
             for function in node.operator.built.code:
@@ -140,14 +137,6 @@ class NodeWork:
                 self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
                 return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
-
-    def _called(self, node: Node) -> Node:
-        """The node; with its function called, if its plan is on record and nobody has called it yet. What it builds now
-        is what runs."""
-        made = with_uncalled_called(node)
-        if made is not node and not builds_as_planned(node, made):
-            self.outcome.suspicion.note(node, "builds another plan than is on record, so it reads something unseen")
-        return made
 
     def _answered(self, node: Node, operator: AskingFunction, results: Sequence[NodeResult]) -> Node:
         """The node with what its function built once it was told what it asks; as it was, where it asks for more than

@@ -146,6 +146,31 @@ def test_what_workers_read_counts(tmp_path: Path, spark: SparkSession, monkeypat
     assert "row.txt" in edited.plan["row"].reason
 
 
+def test_workers_are_in_the_folder_that_the_program_runs_in(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("least.txt").write_text("17")
+
+    def above(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield batch[batch.age > float(Path("least.txt").read_text())]
+
+    wf = hx.Workflow("relative")
+    wf.source("people", hx.table(PEOPLE))
+
+    @wf.scanner
+    def old(people: DataFrame) -> DataFrame:
+        return people.mapInPandas(above, people.schema)
+
+    @wf.reducer(output=True)
+    def number(people: DataFrame, old: DataFrame) -> int:
+        return old.count() + people.mapInPandas(above, people.schema).count()
+
+    with hx.Helix(tmp_path / "catalog", spark=spark, observer=hx.Silent()) as helix:
+        assert helix.run(wf)["number"] == 4
+
+
 @pytest.mark.long
 def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
     tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch

@@ -55,9 +55,9 @@ class Workbench:
     def purpose(self, signature: str) -> Purpose:
         """What functions of a node are written for. Workers on other machines see the folder of a catalog that is on a
         disk; with one in an object store they tell nothing."""
-        root = self.catalog.root
-        if is_on_this_machine(transport_of(self.sessions.get()).master):
-            return Purpose(signature, self.reports.folder)
+        root, transport = self.catalog.root, transport_of(self.sessions.get())
+        if is_on_this_machine(transport.master):
+            return Purpose(signature, self.reports.folder, str(Path.cwd()) if transport.client is not None else "")
         return Purpose(signature, self.reports.folder_in(root) if isinstance(root, Path) else "")
 
     def check(self, record: ArtifactRecord) -> None:

@@ -57,8 +57,12 @@ def serve(spark: SparkSession) -> Service:
     session.sharedState()  # it copies the context's settings for all sessions
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
+    if _BEGAN and [spark.sparkContext.applicationId] != _BEGAN:
+        _BEGAN.clear()  # its session was stopped without us, and it knows another token
+        end_service(spark)
     begins = service.server() is None or service.server().isShutdown()
     if begins:
+        _BEGAN[:] = [str(spark.sparkContext.applicationId)]
         settings.set(_TOKEN, secrets.token_hex(16))
         for name, value in _BINDING.items():
             settings.set(name, value)
@@ -115,6 +119,9 @@ def end_service(spark: SparkSession) -> None:
     nothing = jvm.scala.Option.empty()
     jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
+
+_BEGAN: list[str] = []
+"""The application that this process began a service for, if it did: a JVM may outlive several."""
 
 _TOKEN = "spark.connect.authenticate.token"
 _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
@@ -176,6 +183,7 @@ class DriverClient:
                 self._holder.mlCache().clear()
                 self._held().remove(self._holder.key())
                 if self._service.began:
+                    _BEGAN.clear()
                     end_service(self.classic)
 
     def is_alive(self) -> bool:

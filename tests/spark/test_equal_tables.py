@@ -179,7 +179,7 @@ def study(text: Path, rules: tuple[str, ...], least: int = 0) -> hx.Workflow:
 def test_a_rule_that_hits_nothing_and_a_newline_stop_at_the_parse(spark: SparkSession, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
     text.write_text("a b\nc d e\nfa-a\nggg\n")
-    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark, cut_off=0) as helix:
         def ran(rules: tuple[str, ...], least: int = 0) -> tuple[hx.Iteration, set[str]]:
             done = helix.run(study(text, rules, least))
             done.wait()
@@ -364,7 +364,6 @@ def fitted(rewritten: bool, iterations: int = 3) -> hx.Workflow:
 
     @wf.reducer
     def weight(model: Model) -> float:
-        time.sleep(1)
         return float(model.coefficients[0])
 
     @wf.reducer(output=True)
@@ -380,7 +379,7 @@ def test_a_model_is_known_again_by_its_files(
     spark: SparkSession, tmp_path: Path, here: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_contents, "is_written_here", lambda: here)  # as in a cluster
-    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark, cut_off=0) as helix:
         first = helix.run(fitted(rewritten=False))
         first.wait()
         second = helix.run(fitted(rewritten=True))

@@ -121,10 +121,13 @@ def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
 def _previewed(rows: pa.Table, total: int | None, one: NodeRun, run: Run) -> TablePreview:
     """The first rows of a table, with the classes that the numbers of a label stand for where all that it is made of
     agrees on them. Runs no job."""
+    across = one.result.across if isinstance(one.result, TableResult) else ""
+    preview = replace(previewed(rows, total), across=across)
+    if not preview.class_columns:
+        return preview
     above = ancestors_of(row.node for row in run.nodes)[one.name]
     found = {classes for row in run.nodes if row.name in above and (classes := _classes(row, run))}
-    across = one.result.across if isinstance(one.result, TableResult) else ""
-    return replace(previewed(rows, total), across=across, classes=found.pop() if len(found) == 1 else ())
+    return replace(preview, classes=found.pop() if len(found) == 1 else ())
 
 
 def _classes(one: NodeRun, run: Run) -> tuple[str, ...]:

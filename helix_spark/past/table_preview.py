@@ -79,6 +79,13 @@ class TablePreview:
         return f"{total:,} rows" if total == shown else f"the first {shown} of {total:,} rows"
 
     @property
+    def class_columns(self) -> tuple[int, ...]:
+        """The places of columns that hold numbers of classes."""
+        if self.names[:1] and self.names[0] in _CROSSED:
+            return (0,)
+        return tuple(place for place, name in enumerate(self.names) if name in _BY_CLASS)
+
+    @property
     def named(self) -> TablePreview:
         """The same table with the names of classes for their numbers: in columns of predictions, and in the heads of
         counts by them. It is for people; data stay numbers.
@@ -89,8 +96,7 @@ class TablePreview:
         (('label', 'ham', 'spam'), (('ham', 4, 1), ('spam', 0, 2)))
         """
         names = {str(number): name for number, name in enumerate(self.classes)}
-        crossed = self.names[:1] and self.names[0] in _CROSSED
-        by_class = [0] if crossed else [place for place, name in enumerate(self.names) if name in _BY_CLASS]
+        by_class = self.class_columns
         cells = [[cell_text(row[place]).removesuffix(".0") for place in by_class] for row in self.rows]
         if not by_class or not all(cell in names for row in cells for cell in row):
             return self
@@ -101,7 +107,7 @@ class TablePreview:
         )
         columns = [(name, "string" if place in by_class else kind) for place, (name, kind) in enumerate(self.columns)]
         heads = [head.removesuffix(".0") for head in self.names[1:]]
-        if (crossed or self.across in _BY_CLASS) and all(head in names for head in heads):
+        if (self.names[0] in _CROSSED or self.across in _BY_CLASS) and all(head in names for head in heads):
             columns[1:] = [(names[head], kind) for head, (_, kind) in zip(heads, columns[1:], strict=True)]
         return replace(self, columns=tuple(columns), rows=rows)
 

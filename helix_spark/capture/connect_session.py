@@ -45,7 +45,7 @@ def active_session() -> ConnectSession | None:
 
 
 def prepare() -> None:
-    """Has functions of the author's be sent to such a session as to any: once a process."""
+    """Prepare pyspark to send the author's functions to such a session as to any other, once a process."""
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()
@@ -99,21 +99,22 @@ _ANALYSED: WeakValueDictionary[str, Any] = WeakValueDictionary()
 """By the id of a table that a server has analysed: what stands for it. Its own plan goes with that."""
 
 
-def _told(plan: Any, client: Any) -> Message:
-    """A plan as its author built it, with all that a server has analysed of it."""
+def _as_built(plan: Any, client: Any) -> Message:
+    """Return a plan as its author built it, with the plans of tables that a server has analysed in their places."""
     analysed = getattr(plan, "analysed", None)
-    written = type(plan.plan(client))()
-    written.CopyFrom(plan.plan(client) if analysed is None else _told(analysed, client))
+    built = plan.plan(client) if analysed is None else _as_built(analysed, client)
+    written = type(built)()
+    written.CopyFrom(built)
     holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
     for hole in holes:
         stands = _ANALYSED.get(hole.cached_remote_relation.relation_id)
         if stands is not None:
-            hole.CopyFrom(_told(stands, client))
+            hole.CopyFrom(_as_built(stands, client))
     return written
 
 
 def register_function(spark: Any, name: str, function: bytes) -> None:
-    """Has a session know a Python function by a name.
+    """Register a Python function with a session by a name.
 
     Args:
         function: a call of it with nothing (`spark.connect.Expression`).
@@ -137,11 +138,11 @@ def column_of(plan: Plan) -> ConnectColumn:
 
 def relation_messages(frame: Any) -> list[Message]:
     """All messages in the plan of a table of such a session."""
-    return list(messages(_told(frame._plan, frame._session.client)))
+    return list(messages(_as_built(frame._plan, frame._session.client)))
 
 
 def optimised(frame: Any) -> str:
-    """What Spark says of an optimised plan and the bytes of its relations, the topmost first."""
+    """Return Spark's text of an optimised plan with the bytes of its relations, the topmost first."""
     return str(frame._explain_string(mode="cost"))
 
 

@@ -25,8 +25,8 @@ PASSING_ON: set[CodeType] = set()
 
 
 def settle_frames() -> None:
-    """Have each table settled that a method of pyspark's returns to code that is not pyspark's: by a program, or by the
-    client of a session in this process's own JVM."""
+    """Settle each table that pyspark's methods return to other code than pyspark's. A program does it, or the client of
+    a session in this process's own JVM."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
@@ -72,7 +72,7 @@ def _caller_file() -> str:
 
 
 def _check_columns(inner: tuple[str, ...]) -> None:
-    """Have ``rows["a"]`` refused where there is no such column, as a classic session does."""
+    """Refuse ``rows["a"]`` where there is no such column, as a classic session does."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     item = DataFrame.__getitem__
@@ -118,7 +118,7 @@ def schema_request(frame: Any) -> Any:
 
 
 def note_schema(frame: Any, schema: Any) -> None:
-    """Have a table know its schema (`spark.connect.DataType`)."""
+    """Give a table its schema (`spark.connect.DataType`), so that nobody asks for it."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     frame._cached_schema, frame._cached_schema_serialized = proto_schema_to_pyspark_data_type(schema), None
@@ -130,7 +130,7 @@ def raise_refusal(frame: Any, error: Exception) -> None:
 
 
 def refusal_text(details: Any) -> str:
-    """What a server says of an error (`spark.connect.FetchErrorDetailsResponse`), as JSON."""
+    """Write down as JSON what a server says of an error (`spark.connect.FetchErrorDetailsResponse`)."""
     root = details.errors[details.root_error_idx]
     thrown = root.spark_throwable
     return json.dumps({

@@ -46,18 +46,18 @@ def columns_of(relation: Any, inputs: Mapping[int, Columns | None], *, case_sens
     Raises:
         UnknownColumnsError: only Spark can tell.
     """
-    return _Names(inputs, str if case_sensitive else str.lower).of(relation)
+    return _Names(inputs, str if case_sensitive else str.lower).columns(relation)
 
 
 class _Names:
     def __init__(self, inputs: Mapping[int, Columns | None], folded: Callable[[str], str]) -> None:
         self._inputs, self._folded = inputs, folded
 
-    def of(self, relation: Any) -> Columns:
+    def columns(self, relation: Any) -> Columns:
         sort = relation.WhichOneof("rel_type")
         made = getattr(relation, sort)
         if sort in _AS_ITS_INPUT:
-            return self.of(made.input)
+            return self.columns(made.input)
         tell: Callable[[Any], Iterable[str]] | None = getattr(self, f"_{sort}", None)
         if tell is None:
             raise UnknownColumnsError(sort)
@@ -74,7 +74,7 @@ class _Names:
         return ("id",)
 
     def _with_relations(self, made: Any) -> Columns:
-        return self.of(made.root)
+        return self.columns(made.root)
 
     def _project(self, made: Any) -> list[str]:
         return self._expressions(made.expressions, made.input)
@@ -83,7 +83,7 @@ class _Names:
         new = {self._folded(alias.name[0]): alias.name[0] for alias in made.aliases if len(alias.name) == 1}
         if len(new) != len(made.aliases):
             raise UnknownColumnsError("with_columns")
-        before = self.of(made.input)
+        before = self.columns(made.input)
         there = {self._folded(name) for name in before}
         return [new.get(self._folded(name), name) for name in before] + [
             name for folded, name in new.items() if folded not in there
@@ -92,12 +92,12 @@ class _Names:
     def _drop(self, made: Any) -> list[str]:
         gone = {self._folded(name) for name in made.column_names}
         gone.update(self._folded(self._attribute(one)) for one in made.columns)
-        return [name for name in self.of(made.input) if self._folded(name) not in gone]
+        return [name for name in self.columns(made.input) if self._folded(name) not in gone]
 
     def _with_columns_renamed(self, made: Any) -> Columns:
         if made.rename_columns_map:
             raise UnknownColumnsError("renames without an order")
-        names = self.of(made.input)
+        names = self.columns(made.input)
         for rename in made.renames:
             old = self._folded(rename.col_name)
             names = tuple(rename.new_col_name if self._folded(name) == old else name for name in names)
@@ -115,15 +115,15 @@ class _Names:
     _group_map = _co_group_map = _map_partitions
 
     def _set_op(self, made: Any) -> Columns:
-        left = self.of(made.left_input)
+        left = self.columns(made.left_input)
         if not made.by_name:
             return left
         there = {self._folded(name) for name in left}
-        return (*left, *(name for name in self.of(made.right_input) if self._folded(name) not in there))
+        return (*left, *(name for name in self.columns(made.right_input) if self._folded(name) not in there))
 
     def _join(self, made: Any) -> list[str]:
-        left = self.of(made.left)
-        right = () if made.join_type in _OF_THE_LEFT else self.of(made.right)
+        left = self.columns(made.left)
+        right = () if made.join_type in _OF_THE_LEFT else self.columns(made.right)
         using = {self._folded(name): name for name in made.using_columns}
         rest = [name for name in (*left, *right) if self._folded(name) not in using]
         keys = [next(name for name in left if self._folded(name) == one) for one in using] if using else []
@@ -154,7 +154,7 @@ class _Names:
         names: list[str] = []
         for one in expressions:
             if one.WhichOneof("expr_type") == "unresolved_star" and not one.unresolved_star.unparsed_target:
-                names += self.of(input_)
+                names += self.columns(input_)
             else:
                 names.append(self._name(one))
         return names

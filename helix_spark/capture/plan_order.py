@@ -31,7 +31,7 @@ in neither of these two it may (see `row_order`), as far as floats go or ties, a
 
 
 def order_in(parts: Iterable[Message]) -> Iterator[str]:
-    """What depends on the order of rows, as what follows "uses".
+    """Yield what depends on the order of rows, as what follows "uses".
 
     Args:
         parts: all messages in a plan, from the top down.

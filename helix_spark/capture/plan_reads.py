@@ -21,8 +21,8 @@ _OPERATORS = frozenset({
 
 
 def reads_elsewhere(parts: Sequence[Message]) -> Iterator[str]:
-    """What a plan reads beside its inputs, as what follows "reads", functions that its session knows by a name alone
-    among it. Rows that are in the plan are part of it.
+    """Yield what a plan reads beside its inputs, as what follows "reads". Functions that its session knows by a name
+    alone are among it; rows in the plan are part of the plan.
 
     Args:
         parts: all messages in it.

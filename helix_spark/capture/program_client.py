@@ -76,7 +76,7 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
 
 
 def ask_as(session: ConnectSession, user: str) -> None:
-    """Have the client of a session say to its server who asks, with large tables that it sends, too."""
+    """Name the user for whom a session asks its server and sends it large tables."""
     client: Any = session.client
     client._user_id = client._artifact_manager._user_context.user_id = user
 
@@ -228,7 +228,7 @@ class _Addressed:
 
 
 def settings_there(service: Any) -> tuple[str, dict[str, str]]:
-    """The version of a server's Spark, and all its settings. Raises ConnectionError if nobody answers."""
+    """Return the version of a server's Spark and all its settings. Raises ConnectionError if no server answers."""
     import pyspark.sql.connect.proto as pb
     from grpc import RpcError
 
@@ -248,8 +248,8 @@ def settings_there(service: Any) -> tuple[str, dict[str, str]]:
 
 
 def control_draws() -> None:
-    """Has pyspark draw the same each time a program runs: the ids of stages, seeds that an author leaves out, names of
-    columns that it makes for a moment. What the author's own code draws is the author's."""
+    """Make pyspark draw the same each time a program runs: ids of stages, seeds that an author leaves out, names of
+    columns that it makes for a moment. The author's own code draws as it does."""
     import pyspark.sql.connect.dataframe as frames
     import pyspark.sql.dataframe as base  # whose `sample` the client inherits
     from pyspark.ml import classification, functions

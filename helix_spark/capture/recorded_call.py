@@ -112,7 +112,7 @@ class Recording:
 
 @contextlib.contextmanager
 def classic() -> Iterator[None]:
-    """In this context, and in this thread alone, pyspark works in the driver's JVM, also where a program took over."""
+    """Let pyspark work in the driver's JVM in this context and this thread, also where a program took over."""
     token = _CLASSIC.set(True)
     try:
         yield
@@ -122,8 +122,8 @@ def classic() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unrecorded() -> Iterator[None]:
-    """In this context, and in this thread alone, pyspark works as where nobody records: somebody asks Spark for an
-    answer to what is recorded."""
+    """Let pyspark work in this context and this thread as where nothing is recorded: Spark answers what a recorded
+    call asks."""
     token = RECORDING.set(None)
     try:
         yield

@@ -244,7 +244,7 @@ class DriverClient:
         plan = frame._plan
         try:
             with classic():
-                dataset = self._read(plan.plan(self.spark.client).SerializeToString())
+                dataset = self._analysed(frame)
         except PySparkException:
             frame.schema  # noqa: B018 - the client's error tells the author's line
             raise
@@ -259,7 +259,7 @@ class DriverClient:
         self._inputs |= {names[place]: frame for place, frame in frames.items()}
         with classic():
             for place, frame in frames.items():
-                plan = self._read(frame._plan.plan(self.spark.client).SerializeToString()).logicalPlan().clone()
+                plan = self._analysed(frame).logicalPlan().clone()
                 self._holder.cacheDataFrameById(names[place], self._dataset(_of_java(self.classic), plan))
         try:
             yield names
@@ -308,9 +308,12 @@ class DriverClient:
         """A table of the client's as one of the classic session."""
         from pyspark.sql.classic.dataframe import DataFrame
 
-        written = frame._plan.plan(self.spark.client).SerializeToString()
         with classic():
-            return DataFrame(self._read(written), self.classic)
+            return DataFrame(self._analysed(frame), self.classic)
+
+    def _analysed(self, frame: Any) -> Any:
+        """A table of the client's in the JVM, analysed."""
+        return self._read(frame._plan.plan(self.spark.client).SerializeToString())
 
     def _read(self, written: bytes) -> Any:
         """A plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other, which are
@@ -368,8 +371,7 @@ class DriverClient:
         of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
         that were lost are computed again all the same: the relation knows how."""
         with classic():
-            found = self._read(persisted._plan.plan(self.spark.client).SerializeToString())
-            rows = self._dataset(_of_java(self.classic), found.queryExecution().withCachedData())
+            rows = self._dataset(_of_java(self.classic), self._analysed(persisted).queryExecution().withCachedData())
             return self._served(rows, plan_id=persisted._plan._plan_id)
 
 

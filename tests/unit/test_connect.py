@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -113,3 +115,29 @@ def test_the_doctor_tells_of_a_named_server_that_does_not_answer() -> None:
     assert not check.ok
     assert "nobody answers at sc://localhost:1" in check.found
     assert "secret" not in check.found
+
+
+_IN_A_THREAD = """
+import os
+import threading
+
+from pyspark.sql.connect.session import SparkSession
+
+from helix_spark.engine.spark.session import SessionProvider
+
+session = SparkSession("sc://localhost:1")
+SparkSession._set_default_and_active_session(session)
+SessionProvider(session).activate()
+found = []
+thread = threading.Thread(target=lambda: found.append(SparkSession.getActiveSession()))
+thread.start()
+thread.join()
+print(found == [session], flush=True)
+os._exit(0)  # else pyspark tells the server that the session ends, for minutes
+"""
+
+
+def test_a_session_of_a_server_elsewhere_is_active_in_all_threads_as_a_fitted_model_needs_it() -> None:
+    command = [sys.executable, "-c", _IN_A_THREAD]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.split() == ["True"], done.stderr[-3000:]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from helix_spark.capture.connect_session import is_by_connect
+from helix_spark.capture.connect_session import is_by_connect, prepare
 from helix_spark.capture.recorded_call import work_in
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
@@ -264,12 +264,14 @@ class SessionProvider:
         return self._theirs
 
     def _served(self, spark: SparkSession) -> SparkSession:
-        """The user's session as a client asks it: of a classic one its JVM gets a server.
+        """Return the user's session as a client asks it: of a classic one its JVM gets a server.
 
         Raises:
             SetupError: it has ended, or is of another version of Spark.
         """
-        if not is_by_connect(spark):
+        if is_by_connect(spark):
+            prepare()
+        else:
             check_alive(spark)
             check_version(str(spark.version), "the Spark of the session that is given")
             self._client = DriverClient(spark)

@@ -21,6 +21,12 @@ import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
 from benchmarks.faults.strange_answers import LONG, MODULE, STRING, Strange, all_strange, columns, rows, stream
+from helix_spark.answers.answer_forms import form_of
+from helix_spark.answers.answering import Answerer, Mode
+from helix_spark.answers.plan_data import DataVersions
+from helix_spark.answers.questions import Question, Signer, ml_command
+from helix_spark.answers.served_session import UnansweredError
+from helix_spark.answers.session_state import SessionState
 from helix_spark.capture import recorded_call
 from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import answer_of_text, text_of_answer
@@ -30,13 +36,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
 from helix_spark.iteration import answered_before
-from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import Answerer, Mode
-from helix_spark.program.plan_data import DataVersions
-from helix_spark.program.questions import Question, Signer, ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.program.served_session import UnansweredError
-from helix_spark.program.session_state import SessionState
 
 MOST_MIB = 300
 NAME = "script"

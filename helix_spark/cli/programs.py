@@ -11,22 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.cli.config import DEFAULTS
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
 from helix_spark.cli.options import CommandSettings, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import silence
 from helix_spark.program.program_text import NeedsClassic, needs_classic
 
 if TYPE_CHECKING:
+    from helix_spark.answers.answering import Mode
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.records import IterationRecord
     from helix_spark.iteration.audit import Audit
     from helix_spark.iteration.tracker import Tracker
-    from helix_spark.program.answering import Mode
     from helix_spark.program.plain_program import PlainProgram
     from helix_spark.views.program_view import ProgramView
 

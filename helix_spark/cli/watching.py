@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.answers.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
 from helix_spark.cli.programs import check_file, check_settings, tell
@@ -24,7 +25,6 @@ from helix_spark.iteration.audit_process import AuditProcess, Job
 from helix_spark.iteration.auditor import Auditor
 from helix_spark.past.finding import last_ended
 from helix_spark.past.states import proofs_of
-from helix_spark.program.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.project.loaded_modules import blamed, forget_project, project_files

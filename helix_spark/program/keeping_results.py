@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
+from helix_spark.answers.answering import AnsweredQuestion
+from helix_spark.answers.questions import Question, fitted_class
+from helix_spark.answers.served_models import AT_A_TIME
+from helix_spark.answers.served_session import ServedSession
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.execution.observer import Silent
@@ -22,12 +26,8 @@ from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
-from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
-from helix_spark.program.questions import Question, fitted_class
-from helix_spark.program.served_models import AT_A_TIME
-from helix_spark.program.served_session import ServedSession
 from helix_spark.program.served_writes import ServedModel, ServedTable
 from helix_spark.visible_text import LONGEST_NAME
 

@@ -14,6 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from helix_spark.answers.answering import Answerer, Following, Mode
+from helix_spark.answers.live_answers import LiveAnswers
+from helix_spark.answers.plan_data import DataVersions
+from helix_spark.answers.questions import FunctionCode, Signer, code_of
+from helix_spark.answers.session_state import SessionState
+from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.capture.program_client import (
     caller,
     control_draws,
@@ -32,17 +38,11 @@ from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
-from helix_spark.program.answering import Answerer, Following, Mode
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.main_module import as_main, await_threads
-from helix_spark.program.plan_data import DataVersions
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
-from helix_spark.program.questions import FunctionCode, Signer, code_of
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
-from helix_spark.program.session_state import SessionState
-from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import digest
 

@@ -13,18 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from helix_spark.answers.answer_forms import form_of
+from helix_spark.answers.answering import NotAuditedError
+from helix_spark.answers.questions import Question
 from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.iteration.audit import Audit, Audited, AuditRow, judge, record_verdicts
-from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import NotAuditedError
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
-from helix_spark.program.questions import Question
 from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.visible_text import LONGEST_NAME, cut
 

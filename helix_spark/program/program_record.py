@@ -11,6 +11,10 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
+from helix_spark.answers.answer_forms import form_of
+from helix_spark.answers.answering import AnsweredQuestion
+from helix_spark.answers.questions import ml_command
+from helix_spark.answers.watched_functions import reads_of
 from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.plan_messages import messages, sort_of
@@ -25,15 +29,11 @@ from helix_spark.past.edit_message import edit_message
 from helix_spark.past.finding import last_ended
 from helix_spark.past.shown import titled
 from helix_spark.past.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
-from helix_spark.program.answer_forms import form_of
-from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results, retention_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
-from helix_spark.program.questions import ml_command
 from helix_spark.program.recorded_answers import RecordedAnswers
-from helix_spark.program.watched_functions import reads_of
 from helix_spark.signature.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from helix_spark.answers.sent_requests import is_unreachable, rpc_error, server_ended
 from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
 from helix_spark.engine.spark.transport import is_this_machine
-from helix_spark.errors import ServerEndedError
-from helix_spark.program.sent_requests import is_unreachable, rpc_error
 
 
 @dataclass(slots=True)
@@ -93,18 +92,6 @@ class ProgramServer:
         if self._own is not None:
             self._own.stop()
             self._own, self._stub = None, None
-
-
-def server_ended(how: str) -> ServerEndedError:
-    """Return the error for a server that has ended.
-
-    Args:
-        how: see `ProgramServer.how_ended`.
-    """
-    return ServerEndedError(
-        f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
-        "time and again takes more memory than the machine has; set spark.driver.memory",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import RLock, Timer
 
+from helix_spark.answers.answering import Stage
+from helix_spark.answers.questions import Question
 from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
@@ -18,10 +20,8 @@ from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.past.finding import last_ended
 from helix_spark.past.source_rows import call_of
-from helix_spark.program.answering import Stage
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
-from helix_spark.program.questions import Question
 
 
 @dataclass(frozen=True, slots=True)

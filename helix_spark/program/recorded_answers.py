@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from helix_spark.answers.live_answers import LiveAnswers
+from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place
@@ -15,9 +18,6 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
 from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
-from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.stored_tables import StoredTable
-from helix_spark.program.watched_functions import reads_of
 
 READ_AHEAD = 5_000
 """Answers of a program that are looked up at its start. Others are looked up one by one."""

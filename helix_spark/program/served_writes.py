@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from helix_spark.answers.persisted_tables import PersistedTable
+from helix_spark.answers.questions import Question
+from helix_spark.answers.served_session import ServedSession
+from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_told, schema_with_place, write_of
 from helix_spark.capture.program_client import schema_told
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.errors import CatalogError
-from helix_spark.program.persisted_tables import PersistedTable
-from helix_spark.program.questions import Question
-from helix_spark.program.served_session import ServedSession
-from helix_spark.program.stored_tables import MOST_PARTITIONS, PLACE, partitions_told, schema_with_place, write_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.past.finding import last_ended
-from helix_spark.program.answering import AnsweredQuestion
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
 from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reasons_of

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import Any
 
+from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.project.saves import Texts, edited, texts_of
 from helix_spark.visible_text import named
 

@@ -15,17 +15,17 @@ from grpc import RpcError
 from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 
+from helix_spark.answers.answering import Answerer, Mode
+from helix_spark.answers.plan_data import DataVersions
+from helix_spark.answers.questions import HELPER, FunctionCode, Signer, code_of
+from helix_spark.answers.session_state import SessionState
+from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.capture import recorded_call
 from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import open_session
 from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.hermetic.task import Purpose
-from helix_spark.program.answering import Answerer, Mode
-from helix_spark.program.plan_data import DataVersions
-from helix_spark.program.questions import HELPER, FunctionCode, Signer, code_of
-from helix_spark.program.session_state import SessionState
-from helix_spark.program.stored_tables import StoredTable
 
 
 class EvictedError(RpcError):

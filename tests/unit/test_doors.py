@@ -38,6 +38,8 @@ from starlette.testclient import TestClient
 from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
+from helix_spark.answers.stored_tables import PLACE, StoredTable
+from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import answer_of_text
@@ -62,8 +64,6 @@ from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
 from helix_spark.past.model_card import card_from
 from helix_spark.past.table_preview import preview_from
-from helix_spark.program.stored_tables import PLACE, StoredTable
-from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.difference import parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.ui.app import make_app

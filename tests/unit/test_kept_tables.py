@@ -13,9 +13,9 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer, Runs, rows
 
+from helix_spark.answers.stored_tables import StoredTable, schema_with_place
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.program.program_nodes import rows_of
-from helix_spark.program.stored_tables import StoredTable, schema_with_place
 
 SCHEMA = json.dumps({"type": "struct", "fields": [
     {"name": name, "type": "integer", "nullable": True, "metadata": {}} for name in ("a", "b")

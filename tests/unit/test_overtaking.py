@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
+from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.project.saves import next_save
 from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, planned_elsewhere
 

@@ -12,11 +12,11 @@ import pytest
 from program_fakes import FakeServer
 from test_program_told import Regressing
 
+from helix_spark.answers.answering import Mode, NotAuditedError
+from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.iteration.audit import Audited, judge, record_verdicts
-from helix_spark.program.answering import Mode, NotAuditedError
-from helix_spark.program.live_answers import LiveAnswers
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_audit import RecomputedAnswers
 from helix_spark.program.program_nodes import rows_of_program

@@ -16,12 +16,12 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
     add_SparkConnectServiceServicer_to_server,
 )
 
+from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.capture import recorded_call
 from helix_spark.capture.program_client import open_session
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import SetupError
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.plan_data import DataVersions, UnknownDataError
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.recorded_answers import RecordedAnswers
 

@@ -13,7 +13,7 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer, Program, Runs, rows
 
-from helix_spark.program import served_models
+from helix_spark.answers import served_models
 
 
 @pytest.fixture

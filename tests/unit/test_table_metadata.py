@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, StoredTable, schema_with_place
 from helix_spark.catalog.cells import SchemaText, parsed_schema
-from helix_spark.program.stored_tables import MOST_PARTITIONS, PLACE, StoredTable, schema_with_place
 
 WHOLE = {"type": "struct", "fields": [
     {"name": "a", "type": "decimal(38,18)", "nullable": False, "metadata": {"ml_attr": {"x": 1}}},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.program.watched_functions import WatchedFunctions
+from helix_spark.answers.watched_functions import WatchedFunctions
 
 CODE = "c" * 64
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.errors import CatalogError
-from helix_spark.program.questions import (
+from helix_spark.answers.questions import (
     Question,
     asked_of,
     fitted_class,
@@ -25,8 +23,10 @@ from helix_spark.program.questions import (
     ref_to,
     with_handles,
 )
-from helix_spark.program.sent_requests import rpc_error, server_message
-from helix_spark.program.stored_tables import StoredTable
+from helix_spark.answers.sent_requests import rpc_error, server_message
+from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.errors import CatalogError
 
 MOST_UNSTORED = 256
 """Released models of a run that a server keeps, so that they can be stored after its last answer. A classic session

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from helix_spark.answers.plan_data import DataVersions, PlanRead, UnknownDataError
+from helix_spark.answers.session_state import Binding, SessionState, View
+from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.captured_sql import is_generated
 from helix_spark.capture.classic_only import need_classic
@@ -19,9 +22,6 @@ from helix_spark.capture.plan_messages import messages, parts_of, sort_of
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tokens
 from helix_spark.errors import SignatureError
-from helix_spark.program.plan_data import DataVersions, PlanRead, UnknownDataError
-from helix_spark.program.session_state import Binding, SessionState, View
-from helix_spark.program.watched_functions import WatchedFunctions
 from helix_spark.signature.code import trace
 from helix_spark.signature.parts import digest
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from helix_spark.answers.served_session import ServedSession
 from helix_spark.capture.program_client import caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
-from helix_spark.program.served_session import ServedSession
 
 
 def _analyze_persist(served: ServedSession, settings: Mapping[str, str], what: Any, request: Any) -> Any:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from helix_spark.answers.frame_steps import FrameStep, FrameSteps
+from helix_spark.answers.questions import Signer, functions_called, tables_named
+from helix_spark.answers.sent_requests import ours
+from helix_spark.answers.served_session import ServedSession
+from helix_spark.answers.session_state import View, counts_at_analysis
 from helix_spark.capture.answer_texts import rows_answered
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.written_plan import written
-from helix_spark.program.frame_steps import FrameStep, FrameSteps
-from helix_spark.program.questions import Signer, functions_called, tables_named
-from helix_spark.program.sent_requests import ours
-from helix_spark.program.served_session import ServedSession
-from helix_spark.program.session_state import View, counts_at_analysis
 
 
 @dataclass(frozen=True, slots=True)

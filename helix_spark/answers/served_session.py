@@ -11,16 +11,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.answers.plan_data import PlanRead
+from helix_spark.answers.questions import Question, Signer, asked_of, handle_of
+from helix_spark.answers.sent_requests import (
+    as_new,
+    is_cancelled,
+    is_run,
+    ours,
+    rpc_error,
+    server_ended,
+    server_message,
+)
+from helix_spark.answers.served_models import ServedModels, StoredResults
+from helix_spark.answers.shared_subplans import SharedSubplan, SharedSubplans
+from helix_spark.answers.stored_tables import with_stand_ins
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError, ServerEndedError
-from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
-from helix_spark.program.plan_data import PlanRead
-from helix_spark.program.program_server import server_ended
-from helix_spark.program.questions import Question, Signer, asked_of, handle_of
-from helix_spark.program.sent_requests import as_new, is_cancelled, is_run, ours, rpc_error, server_message
-from helix_spark.program.served_models import ServedModels, StoredResults
-from helix_spark.program.shared_subplans import SharedSubplan, SharedSubplans
-from helix_spark.program.stored_tables import with_stand_ins
 
 
 class Server(Protocol):

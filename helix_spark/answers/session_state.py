@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from helix_spark.program.plan_data import PlanRead
+from helix_spark.answers.plan_data import PlanRead
 from helix_spark.signature.parts import digest
 
 

@@ -10,6 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from helix_spark.answers.analyses import Analyses
+from helix_spark.answers.answer_forms import form_of
+from helix_spark.answers.frame_steps import FrameSteps
+from helix_spark.answers.known_analyses import answer_here
+from helix_spark.answers.live_answers import LiveAnswers
+from helix_spark.answers.questions import Question, Signer, Sort, asked_of, handle_of
+from helix_spark.answers.served_models import StoredResults
+from helix_spark.answers.served_session import ServedSession, Server
+from helix_spark.answers.session_commands import SessionCommands
+from helix_spark.answers.written_places import WrittenPlace, is_left, written_place
 from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import answer_of_text, of_session, text_of_answer
@@ -18,16 +28,6 @@ from helix_spark.capture.frame_creation import schema_request
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import Caller, caller
 from helix_spark.capture.sql_reads import read_statement
-from helix_spark.program.analyses import Analyses
-from helix_spark.program.answer_forms import form_of
-from helix_spark.program.frame_steps import FrameSteps
-from helix_spark.program.known_analyses import answer_here
-from helix_spark.program.live_answers import LiveAnswers
-from helix_spark.program.questions import Question, Signer, Sort, asked_of, handle_of
-from helix_spark.program.served_models import StoredResults
-from helix_spark.program.served_session import ServedSession, Server
-from helix_spark.program.session_commands import SessionCommands
-from helix_spark.program.written_places import WrittenPlace, is_left, written_place
 from helix_spark.signature.parts import digest
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.program.persisted_tables import PersistedTable, PersistedTables
-from helix_spark.program.questions import Question, asked_of, ml_command
-from helix_spark.program.stored_tables import with_stand_ins
+from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.answers.questions import Question, asked_of, ml_command
+from helix_spark.answers.stored_tables import with_stand_ins
 
 MOST_KEPT = 8
 """How many of them a server keeps at a time, the last ones that were asked for. A fold takes two: one to fit on and one

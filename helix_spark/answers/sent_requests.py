@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from helix_spark.errors import ServerEndedError
+
 
 def is_run(request: Any) -> bool:
     """Return whether it runs something, rather than analysing it."""
@@ -52,3 +54,15 @@ def server_message(error: BaseException) -> str:
     """The first line of what a server says of a failure."""
     details = getattr(error, "details", None)
     return (str(details() if callable(details) else error).splitlines() or [""])[0]
+
+
+def server_ended(how: str) -> ServerEndedError:
+    """Return the error for a server that has ended.
+
+    Args:
+        how: it ended, as a clause.
+    """
+    return ServerEndedError(
+        f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
+        "time and again takes more memory than the machine has; set spark.driver.memory",
+    )

@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from helix_spark.answers.frame_steps import FrameStep, FrameSteps
+from helix_spark.answers.questions import PROGRAM_FORMAT, Question
+from helix_spark.answers.sent_requests import rpc_error
 from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_gate import AnswerForm
 from helix_spark.capture.answer_texts import text_of_answer
@@ -22,9 +25,6 @@ from helix_spark.capture.frame_creation import (
     refusal_text,
     schema_request,
 )
-from helix_spark.program.frame_steps import FrameStep, FrameSteps
-from helix_spark.program.questions import PROGRAM_FORMAT, Question
-from helix_spark.program.sent_requests import rpc_error
 from helix_spark.signature.parts import digest
 
 _ACCEPTED, _REFUSED = AnswerForm("analyze", "schema"), AnswerForm("analyze", "explain")

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
+from helix_spark.answers.questions import Signer, functions_called, handle_in, read_key, tables_named
+from helix_spark.answers.session_state import Binding
 from helix_spark.capture.classic_ways import is_outer
 from helix_spark.capture.column_kinds import Kinds, kinds_of_step
 from helix_spark.capture.frame_creation import steps_of
 from helix_spark.capture.plan_messages import messages, plan_named, sort_of
 from helix_spark.capture.sql_words import spark_functions
-from helix_spark.program.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
-from helix_spark.program.questions import Signer, functions_called, handle_in, read_key, tables_named
-from helix_spark.program.session_state import Binding
 from helix_spark.signature.parts import digest
 
 

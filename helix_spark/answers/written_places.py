@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.program.plan_data import identity_below, on_this_machine
+from helix_spark.answers.plan_data import identity_below, on_this_machine
 
 
 @dataclass(frozen=True, slots=True)

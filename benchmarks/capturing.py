@@ -19,7 +19,8 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
+from helix_spark.answers.function_calls import capture
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction
 
 Program = Callable[..., DataFrame]
 
@@ -48,25 +49,20 @@ def loops(steps: int) -> Mapping[str, Program]:
     }
 
 
-def captured(program: Program) -> tuple[float, float]:
+def captured(program: Program) -> float:
     """Milliseconds to capture a program, and to tell its identity."""
     code = program.__code__
     inputs: Any = dict.fromkeys(code.co_varnames[:code.co_argcount], "table")
     begun = time.perf_counter()
-    built = capture(program, StandIns(inputs, {}))
+    built = capture(program, CallInputs(inputs, {}))
     called = time.perf_counter()
     assert isinstance(built, CapturedFunction), built.why
-    built.identity([])
-    return (called - begun) * 1e3, (time.perf_counter() - called) * 1e3
+    return (called - begun) * 1e3
 
 
-def _measured(program: Program, repeat: int) -> dict[str, float]:
+def _measured(program: Program, repeat: int) -> float:
     captured(program)
-    times = [captured(program) for _ in range(repeat)]
-    return {
-        "capture": median(one for one, _ in times), "identity": median(other for _, other in times),
-        "together": median(one + other for one, other in times),
-    }
+    return median(captured(program) for _ in range(repeat))
 
 
 def main() -> None:
@@ -81,9 +77,8 @@ def main() -> None:
     if given.json:
         print(json.dumps(found))
         return
-    print(f"{'milliseconds':32}{'capture':>10}{'identity':>10}{'together':>10}")
-    for name, one in found.items():
-        print(f"{name:32}" + "".join(f"{one[key]:10.2f}" for key in ("capture", "identity", "together")))
+    for name, milliseconds in found.items():
+        print(f"{name:32}{milliseconds:10.2f} ms")
 
 
 if __name__ == "__main__":

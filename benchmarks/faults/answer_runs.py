@@ -29,14 +29,13 @@ from helix_spark.answers.served_session import UnansweredError
 from helix_spark.answers.session_state import SessionState
 from helix_spark.capture import recorded_call
 from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import answer_of_text, text_of_answer
+from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.capture.program_client import control_draws, open_session
 from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.iteration import answered_before
-from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 
 MOST_MIB = 300
 NAME = "script"
@@ -258,8 +257,6 @@ class Home:
         wrong = [f"in a {mode}: {why}" for mode, one in zip(modes, outcomes, strict=True) if (why := self._wrong(one))]
         if outcomes[1].printed != self.honest.printed:
             wrong.append(f"it printed {outcomes[1].printed[-200:]!r}")
-        if strange.question in ("collect", "schema"):
-            wrong += self._wrong_in_workflow(*answers[0], "rows" if strange.question == "collect" else "schema")
         return "; ".join(wrong)
 
     def turned(self, case: str) -> str:
@@ -290,17 +287,6 @@ class Home:
         if len(outcome.lines) > 1:
             return f"it said {outcome.lines}"
         return outcome.error or (f"it took {outcome.mib} MiB" if outcome.mib > MOST_MIB else "")
-
-    def _wrong_in_workflow(self, honest: Recordable, text: str, asks: Any) -> list[str]:
-        """The same of a workflow's node that asks that."""
-        catalog = Catalog.open(Path("copy"), create=True)
-        catalog.answers.append([AnswerRecord("0" * 64, "workflow", 1, 1.0, 0.1, text)])
-        before = answered_before.AnsweredBefore(catalog, "workflow", {})
-        answer = answered_before.FunctionQuestion(before, "0" * 64, "node", asks).answer()
-        if self.canary.exists():
-            return ["code of the stranger's ran in a workflow"]
-        is_honest = answer is None or text_of_answer(honest.form, answer) == honest.text
-        return [] if is_honest else ["a workflow took it"]
 
 
 LARGE = 200

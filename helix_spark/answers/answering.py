@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
@@ -101,6 +101,7 @@ class Answerer:
     """The service. Its methods may be called from any thread.
 
     Attributes:
+        answers_here: tells `program_client.answers_here` that it is no connection to a server.
         tell: is told what is worth a line.
         rerun_effects: whether what was written before is written again.
         mode: what the program is run for. In a plan the first question without an answer raises UnansweredError; in an
@@ -113,6 +114,7 @@ class Answerer:
         analyses: of the tables that the program builds.
     """
 
+    answers_here: ClassVar[bool] = True
     signer: Signer
     record: Record
     server: Server
@@ -138,7 +140,7 @@ class Answerer:
         steps = FrameSteps(self.signer)
         self.commands = SessionCommands(self.signer, self.served, steps, self.initial)
         self.analyses = Analyses(
-            steps, self._recorded_as, lambda handle: self.served.models.there(handle) is not None,
+            steps, self._recorded_as, self.served.models.is_there,
             None if self.mode == "plan" else self._analysed,
         )
 
@@ -407,6 +409,15 @@ class Answerer:
             return found, started, time.perf_counter() - started
         finally:
             self.following("answered", question, who)
+
+    def end(self, like: Any) -> None:
+        """Have the server keep no models of the program's, and forget what it was answered.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+        """
+        self.served.models.end(like)
+        self._answers.clear()
 
     def interrupt(self) -> None:
         """Have the server end what it is asked, if it is asked anything: whoever waited for that has gone."""

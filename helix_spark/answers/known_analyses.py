@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from helix_spark.answers.served_session import ServedSession
+from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import caller
 from helix_spark.capture.type_text import UnknownTypeError, parse_type
 
@@ -44,11 +45,19 @@ def _analyze_ddl(served: ServedSession, settings: Mapping[str, str], what: Any, 
     return made
 
 
+def _analyze_streaming(served: ServedSession, settings: Mapping[str, str], what: Any, _: Any) -> Any:
+    import pyspark.sql.connect.proto as pb
+
+    is_streaming = any(sort_of(one) == "Read" and one.is_streaming for one in messages(what))
+    return pb.AnalyzePlanResponse(is_streaming=pb.AnalyzePlanResponse.IsStreaming(is_streaming=is_streaming))
+
+
 _ANALYSES: Mapping[str, Callable[[ServedSession, Mapping[str, str], Any, Any], Any]] = {
     "persist": _analyze_persist,
     "unpersist": _analyze_unpersist,
     "get_storage_level": _analyze_storage_level,
     "ddl_parse": _analyze_ddl,
+    "is_streaming": _analyze_streaming,
 }
 
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 from helix_spark.answers.plan_data import DataVersions, PlanRead, UnknownDataError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.capture.answer_fields import HANDLE
+from helix_spark.capture.answer_fields import HANDLE, is_handle
 from helix_spark.capture.captured_sql import is_generated
 from helix_spark.capture.classic_only import need_classic
 from helix_spark.capture.plan_chance import chance_in, may_ask_user
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, parts_of, sort_of
+from helix_spark.capture.plan_order import order_in
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tokens
 from helix_spark.errors import SignatureError
@@ -79,6 +80,7 @@ class Signer:
         doubtful: ids of models and checkpoints that another run would not have again: what is made of them is nobody
             else's answer.
         bindings: what names meant when a step of a plan was built, by its plan id.
+        over_layout: whether rows keep their order and partitions; else what depends on these may be another each time.
     """
 
     around: str
@@ -89,6 +91,7 @@ class Signer:
     user: str = ""
     doubtful: set[str] = field(default_factory=set)
     bindings: dict[int, Binding] = field(default_factory=dict)
+    over_layout: bool = True
 
     def question(self, sort: Sort, what: Any, views: Mapping[str, View] | None = None) -> Question:
         """A question. Names in a step of a plan mean what they meant when it was built.
@@ -104,7 +107,10 @@ class Signer:
         parts = list(self._bound(signed, binding))
         for one, its_binding in parts:
             self._look(one, its_binding, found)
-        found.chance += chance_in((one for one, _ in parts), over_layout=True, user_known=bool(self.user))
+        every = [one for one, _ in parts]
+        found.chance += chance_in(every, over_layout=self.over_layout, user_known=bool(self.user))
+        if not self.over_layout:
+            found.chance += (f"uses {what}, which depends on the order of rows" for what in order_in(every))
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
         numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed
@@ -113,7 +119,7 @@ class Signer:
             self.state.now.settings_identity(), *self._other_settings(its_binding for _, its_binding in parts),
             *found.meanings(), *(one.identity.digest for one in found.reads),
             *(reads for _, reads in found.sent if reads),
-            *((self.user,) if may_ask_user(one for one, _ in parts) else ()),
+            *((self.user,) if may_ask_user(every) else ()),
         )
         return Question(
             digest(own, *numbers), own, sort, what, tuple(dict.fromkeys(found.chance)), tuple(found.handles),
@@ -179,7 +185,7 @@ class Signer:
             found.handles.append(handle)
             if handle in self.doubtful:
                 found.chance.append("uses a model or a checkpoint that may be another one each time")
-            elif not handle.startswith(HANDLE) and handle != HELPER:
+            elif not is_handle(handle) and handle != HELPER:
                 found.chance.append("refers to something that Helix did not make")
         match sort_of(one):
             case "MlCommand.Fit" if not _names_column_by_uid(one.estimator, one.params):

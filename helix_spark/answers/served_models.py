@@ -129,6 +129,7 @@ class ServedModels:
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
+    _given: set[str] = field(default_factory=set)
     _references: ModelReferences = field(default_factory=ModelReferences)
 
     def know(self, question: Question, request: Any) -> None:
@@ -140,6 +141,26 @@ class ServedModels:
     def release(self, handles: Iterable[str]) -> None:
         """Note that the program holds models no more. See `ModelReferences.release`."""
         self._references.release(handles)
+
+    def take_over(self, handle: str, live: str) -> str:
+        """Note an object that the server has from somebody else, and return the program's id of it."""
+        self._live[handle] = live
+        self._given.add(handle)
+        return handle
+
+    def hand_over(self, handle: str) -> str:
+        """Return the server's own id of an object, which is somebody else's from now on."""
+        self._make_all_live(ref_to(handle))
+        return self._live[handle] if handle in self._given else self._live.pop(handle)
+
+    def end(self, like: Any) -> None:
+        """Have the server hold none of its objects any more.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+        """
+        self._delete([live for handle, live in self._live.items() if handle not in self._given], like)
+        self._live.clear()
 
     def lose_all(self) -> None:
         """Expect nothing of a server that has just been started: what is needed of it is made again."""
@@ -178,12 +199,15 @@ class ServedModels:
         Args:
             request: of the program's, which says whose session it is.
         """
+        self._delete(self._references.forget(self._live), request)
+
+    def _delete(self, gone: Sequence[str], like: Any) -> None:
         import pyspark.sql.connect.proto as pb
 
-        if gone := self._references.forget(self._live):
+        if gone:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
             with suppress(rpc_error()):  # one that the server holds on to takes room, and nothing else
-                self.session.run_ml(pb.MlCommand(delete=delete), request)
+                self.session.run_ml(pb.MlCommand(delete=delete), like)
 
     def with_live(self, request: Any) -> Any:
         """A request with the server's own ids of the models and checkpoints in it, which it holds then."""
@@ -219,6 +243,10 @@ class ServedModels:
         """The class of Spark ML whose fit made a model, in the JVM's words; empty where it is unknown."""
         made = self._made_by.get(handle)
         return "" if made is None else fitted_class(made[0].what)
+
+    def is_there(self, handle: str) -> bool:
+        """Whether the server holds an object."""
+        return handle in self._live
 
     def there(self, handle: str) -> tuple[str, Any] | None:
         """The server's own id of a model that it holds, and the request of the program's that had it made; None where

@@ -125,6 +125,18 @@ class ServedSession:
                     self.send(request)
         return stub
 
+    def serve_by(self, server: Server) -> None:
+        """Have another server serve the session from now on, and expect nothing of it."""
+        self.server, self.planning = server, False
+        self._expect_nothing()
+
+    def _expect_nothing(self) -> None:
+        self.is_informed = False
+        self._resolved.clear()
+        self._shared.lose_all()
+        self.tables.lose_all()
+        self.models.lose_all()
+
     def _start_again(self, how: str) -> None:
         """Take another server in place of one that has ended, and expect nothing of it.
 
@@ -141,11 +153,7 @@ class ServedSession:
             raise server_ended(f"{how}, and with it went {lost}" if lost else how)
         self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
         self.server.drop()
-        self.is_informed = False
-        self._resolved.clear()
-        self._shared.lose_all()
-        self.tables.lose_all()
-        self.models.lose_all()
+        self._expect_nothing()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which each object that stays on the server has the id by which the
@@ -222,11 +230,27 @@ class ServedSession:
             return self._sent(stub, request)  # which makes again what the server has evicted
 
     def _sent(self, stub: Any, request: Any) -> list[Any]:
+        found = getattr(stub, _METHODS[type(request).__name__])(self._prepared(request))
+        return list(found) if is_run(request) else [found]
+
+    def _prepared(self, request: Any) -> Any:
+        """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(request)
         self._resolve_reads(asked_of(request), request)
-        sent = as_new(with_stand_ins(live, self._analysed) if self._analysed else live)
-        found = getattr(stub, _METHODS[type(request).__name__])(sent)
-        return list(found) if is_run(request) else [found]
+        return as_new(with_stand_ins(live, self._analysed) if self._analysed else live)
+
+    def as_sent(self, relation: Any, session: Any) -> Any:
+        """A relation of the program's as it is sent, once the server holds all that it refers to.
+
+        Args:
+            session: the program's, as its client has it.
+        """
+        request = session.client._analyze_plan_request_with_metadata()
+        request.schema.plan.root.CopyFrom(relation)
+        self.stub()
+        self._settle_tables(request)
+        stand_ins = self.tables.stand_ins(relation)
+        return self._prepared(with_stand_ins(request, stand_ins) if stand_ins else request).schema.plan.root
 
     def keeps(self, number: int) -> bool:
         """True if the server keeps a step of a plan as it was analysed, by its plan id."""

@@ -60,6 +60,8 @@ _DEEPEST_JSON = 50
 
 _ID = f"{HANDLE}[0-9a-f]{{64}}(_[0-9]{{1,6}})?"
 _is_id = _matches(f"{_ID}(,{_ID})*")
+is_handle = _matches(_ID)
+"""Whether an id is one by which a program knows a model or a checkpoint."""
 _ALL = dict.fromkeys
 _VARIATION = {"type_variation_reference": _any}
 

@@ -96,16 +96,6 @@ def of_session(response: Any, request: Any) -> Any:
     return copy
 
 
-def schema_answered(schema: Any) -> list[Any]:
-    """What a server says of a table's columns (`pyspark.sql.types.StructType`)."""
-    import pyspark.sql.connect.proto as pb
-    from pyspark.sql.connect.types import pyspark_types_to_proto_types
-
-    answer = pb.AnalyzePlanResponse()
-    answer.schema.schema.CopyFrom(pyspark_types_to_proto_types(schema))
-    return [answer]
-
-
 def rows_answered(schema: Any, rows: Any) -> list[Any]:
     """What a server says of a table's rows.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from helix_spark.capture.recorded_call import RECORDING, NeedsClassicError, client_session, program_here
+from helix_spark.capture.recorded_call import NeedsClassicError, client_session, program_here
 from helix_spark.hermetic.action import current
 
 _OF_SESSIONS = frozenset({"_jsc", "_jconf", "_jvm", "_jsparkSession", "_sc", "newSession"})
@@ -16,7 +16,7 @@ OF_FRAMES = frozenset({"_jseq", "_jdf", "_jmap", "_jcols"})
 
 
 def need_classic(what: str) -> None:
-    """Tell the program of this process that it needs a classic session; no-op where there is none, or it is recorded.
+    """Tell this thread's program that it needs a classic session; no-op where there is none.
 
     Args:
         what: it uses, as it is written.
@@ -24,8 +24,6 @@ def need_classic(what: str) -> None:
     Raises:
         NeedsClassicError: a function of a node's uses it.
     """
-    if RECORDING.get() is not None:
-        return
     program = program_here()
     if program is not None:
         program.need_classic(what)

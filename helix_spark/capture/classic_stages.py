@@ -10,7 +10,7 @@ from functools import cache, wraps
 from typing import Any
 
 from helix_spark.capture.classic_only import need_classic
-from helix_spark.capture.recorded_call import NeedsClassicError, builds, client_session, is_recorded
+from helix_spark.capture.recorded_call import NeedsClassicError, builds, client_session, script
 
 
 @cache
@@ -145,7 +145,7 @@ def _notice_stages_of_jvm() -> None:
         @wraps(called)
         def call(self: Any, *given: Any, **named: Any) -> Any:
             held = getattr(self, "_java_obj", None)
-            if type(held).__module__ == "py4j.java_gateway" and not is_recorded() and client_session() is not None:
+            if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
                 raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
             return called(self, *given, **named)
 

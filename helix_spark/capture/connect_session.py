@@ -1,10 +1,12 @@
-"""A session by Spark Connect that is the author's: tables and columns of plans that were captured, and what such a
-session tells of itself. All that is private in pyspark, and that this takes, is here."""
+"""A session by Spark Connect: tables and columns of plans that are there, and what such a session tells of itself. All
+that is private in pyspark, and that this takes, is here."""
 
 from __future__ import annotations
 
 import sys
+import uuid
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from helix_spark.capture.connect_client import expression_of, has_subquery, name
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import be_active_in_all_threads
 from helix_spark.capture.replaced_in_pyspark import replace_in_pyspark
-from helix_spark.capture.written_plan import Plan
+from helix_spark.capture.stage_references import GONE, release_models_apart
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -49,6 +51,7 @@ def prepare() -> None:
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()
+    release_models_apart()
     # pyspark's own code says so to itself where a model's summary is asked for.
     warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
 
@@ -58,19 +61,38 @@ def host_of(spark: Any) -> str:
     return str(spark.client.host)
 
 
-def frame_of(spark: Any, plan: Plan, inputs: Mapping[str, Any]) -> ConnectFrame:
-    """The table of a captured plan.
+def frame_of(spark: Any, relation: Any, inputs: Mapping[str, Any]) -> ConnectFrame:
+    """The table of a relation.
 
     Args:
-        inputs: the tables in the places of the stand-ins, by the ids that the plan names them by.
+        inputs: tables that it reads, by the ids that it names them by.
     """
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    plans = {name: frame._plan for name, frame in inputs.items()}
+    return DataFrame(_given_class()(relation, plans), spark)
+
+
+def kept_by_server(frame: Any) -> ConnectFrame:
+    """A table as its server analyses it now, whatever its names mean later: as a view, which is what keeps an analysed
+    plan. It goes with the table that reads it. Raises what Spark says of one that it refuses."""
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.dataframe import DataFrame
 
-    plans: dict[str, Any] = {name: frame._plan for name, frame in inputs.items()}
-    for name, part in plan[:-1]:
-        plans[name] = _given_class()(pb.Relation.FromString(part), dict(plans))
-    return DataFrame(_given_class()(pb.Relation.FromString(plan[-1][1]), plans), spark)
+    name = f"helix_{uuid.uuid4().hex}"
+    frame.createGlobalTempView(name)
+    relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
+    relation.common.plan_id = frame._plan._plan_id
+    kept = _given_class()(relation, {})
+    kept.analysed = frame._plan
+    weakref.finalize(kept, _drop, weakref.ref(frame._session), name)
+    return DataFrame(kept, frame._session)
+
+
+def _drop(session: Any, name: str) -> None:
+    """Drop a view of a session that may have ended."""
+    if (spark := session()) is not None:
+        GONE.put((spark.catalog.dropGlobalTempView, name))
 
 
 def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None = None) -> ConnectFrame:
@@ -113,27 +135,11 @@ def _as_built(plan: Any, client: Any) -> Message:
     return written
 
 
-def register_function(spark: Any, name: str, function: bytes) -> None:
-    """Register a Python function with a session by a name.
-
-    Args:
-        function: a call of it with nothing (`spark.connect.Expression`).
-    """
-    import pyspark.sql.connect.proto as pb
-
-    called = pb.Expression.FromString(function).common_inline_user_defined_function
-    called.function_name = name
-    request = spark.client._execute_plan_request_with_metadata()
-    request.plan.command.register_function.CopyFrom(called)
-    spark.client._execute(request)
-
-
-def column_of(plan: Plan) -> ConnectColumn:
-    """The column of a captured expression."""
-    import pyspark.sql.connect.proto as pb
+def column_of(expression: Any) -> ConnectColumn:
+    """The column of an expression."""
     from pyspark.sql.connect.column import Column
 
-    return Column(_expression_class()(pb.Expression.FromString(plan[-1][1])))
+    return Column(_expression_class()(expression))
 
 
 def relation_messages(frame: Any) -> list[Message]:
@@ -149,13 +155,12 @@ def optimised(frame: Any) -> str:
 def named_alone(column: Any, spark: Any) -> Any:
     """A column whose columns are named alone, and not by their table: of any table that has them. One with a query
     inside is left as it is."""
-    from pyspark.sql.connect.column import Column
 
     if has_subquery(column):
         return column
     written = expression_of(column, spark.client)
     name_by_itself(written)
-    return Column(_expression_class()(written))
+    return column_of(written)
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.recorded_call import RECORDING, program_here, settling
+from helix_spark.capture.recorded_call import script, settling
 from helix_spark.capture.written_plan import StepWriter
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _check_columns(inner: tuple[str, ...]) -> None:
     item = DataFrame.__getitem__
 
     def get_item(self: Any, key: Any) -> Any:
-        program = None if RECORDING.get() is not None or not isinstance(key, str) or key == "*" else program_here()
+        program = script() if isinstance(key, str) and key != "*" else None
         if program is not None and not _caller_file().startswith(inner):
             columns = program.columns(self)
             if columns is not None and key not in columns:

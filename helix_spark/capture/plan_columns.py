@@ -41,7 +41,7 @@ def columns_of(relation: Any, inputs: Mapping[int, Columns | None], *, case_sens
 
     Args:
         relation: a `spark.connect.Relation`.
-        inputs: by position, the columns of the tables that stand-ins stand for; None where they are not known.
+        inputs: by position, the columns of the tables that placeholders stand for; None where they are not known.
 
     Raises:
         UnknownColumnsError: only Spark can tell.

@@ -2,10 +2,9 @@
 
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
 same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
-author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas and that we
-count up for registered functions, ids of relations that nothing refers to, the order of operands that may change
-places, and whether a column is named by itself (``F.col("a")``) or by its table (``rows.a``) where Spark finds the same
-column, or none, by both.
+author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
+relations that nothing refers to, the order of operands that may change places, and whether a column is named by itself
+(``F.col("a")``) or by its table (``rows.a``) where Spark finds the same column, or none, by both.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_sql import is_generated
-from helix_spark.capture.named_functions import by_names
 from helix_spark.capture.operand_order import order_operands
 from helix_spark.capture.own_columns import OwnColumns, called, only_input
 from helix_spark.capture.plan_messages import parts_of, sort_of
@@ -29,23 +27,16 @@ _NOWHERE = -1
 """Stands for a relation that is not in the plan: Spark refuses such a plan."""
 
 
-def identity_of(
-    plan: Message, code: Mapping[bytes, str], own: int | None = None, functions: Sequence[Message] = ()
-) -> str:
+def identity_of(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> str:
     """The identity of a plan, as hex SHA-256.
 
     Args:
         plan: a relation or an expression; it is left as it is.
         code: by what stands in the plan for a Python function, the identity of that function.
         own: the id of the only table that an expression is of; a column of it is named by itself.
-        functions: those that SQL in it may call by their names, as expressions; each has another name.
     """
     made = canonical(plan, code, own)
-    whole = sort_of(made).encode() + b":" + made.SerializeToString(deterministic=True)
-    if functions:
-        called = sorted(canonical(one, code).SerializeToString(deterministic=True) for one in functions)
-        whole = b"".join(hashlib.sha256(one).digest() for one in (whole, *called))
-    return hashlib.sha256(whole).hexdigest()
+    return hashlib.sha256(sort_of(made).encode() + b":" + made.SerializeToString(deterministic=True)).hexdigest()
 
 
 def canonical(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> Message:
@@ -198,15 +189,6 @@ class _Canonical:
         if transform.HasField("transformer") and not rests_on_uid(transform):
             transform.transformer.ClearField("uid")
 
-    def text(self, expression: Any, _: _Place) -> None:
-        """SQL that may call functions that were registered: by names that no other text has."""
-        expression.expression = by_names(expression.expression)
-
-    def statement(self, sql: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """A statement that may call such functions."""
-        sql.query = by_names(sql.query)
-        return [(one, place) for one in parts_of(sql)]
-
     def observation(self, made: Any, _: _Place) -> None:
         """What is counted on the way. It leaves rows as they are, and its name is drawn where there is none."""
         made.ClearField("name")
@@ -245,8 +227,6 @@ _CHANGED = {
     "Aggregate": _Canonical.columns,
     "CollectMetrics": _Canonical.observation,
     "Expression": _Canonical.expression,
-    "Expression.ExpressionString": _Canonical.text,
-    "SQL": _Canonical.statement,
     "Expression.UnresolvedAttribute": _Canonical.column,
     "Expression.UnresolvedStar": _Canonical.reference,
     "Expression.UnresolvedRegex": _Canonical.reference,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.answer_fields import is_handle
 from helix_spark.capture.captured_sql import called_by_query, read_by_query
-from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.plan_columns import INPUT, SERVED
 from helix_spark.capture.plan_messages import sort_of
 from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
@@ -20,25 +20,30 @@ _OPERATORS = frozenset({
 })
 
 
-def reads_elsewhere(parts: Sequence[Message]) -> Iterator[str]:
+def reads_elsewhere(
+    parts: Sequence[Message], views: Collection[str] = (), functions: Collection[str] = ()
+) -> Iterator[str]:
     """Yield what a plan reads beside its inputs, as what follows "reads". Functions that its session knows by a name
     alone are among it; rows in the plan are part of the plan.
 
     Args:
         parts: all messages in it.
+        views, functions: names in lower case of those that are known by what they are.
     """
-    yield from tables_elsewhere(parts)
-    yield from (f"the function {name} of its session" for name in functions_elsewhere(parts))
+    yield from tables_elsewhere(parts, views)
+    called = (name for name in functions_elsewhere(parts) if name.lower() not in functions)
+    yield from (f"the function {name} of its session" for name in called)
 
 
-def tables_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
+def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
     """The same without functions."""
     own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message
         match sort_of(message):
             case "Read.NamedTable":
-                if not one.unparsed_identifier.startswith(INPUT):
+                name = one.unparsed_identifier.replace("`", "").lower()
+                if not name.startswith(INPUT) and name not in views:
                     yield f"the table {one.unparsed_identifier}"
             case "RelationChanges":
                 yield f"the changes of {one.unparsed_identifier}"
@@ -50,8 +55,9 @@ def tables_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
                 names = frozenset(each.subquery_alias.alias.lower() for each in one.references)
                 own.append((one.root.sql, names))
             case "SQL":
-                yield from read_by_query(one.query, next((names for sql, names in own if sql is one), frozenset()))
-            case "CachedRemoteRelation" if one.relation_id.startswith(SERVED):
+                given = next((names for sql, names in own if sql is one), frozenset())
+                yield from read_by_query(one.query, given.union(views))
+            case "CachedRemoteRelation" if one.relation_id.startswith(SERVED) or is_handle(one.relation_id):
                 continue
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
@@ -83,8 +89,9 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
 def is_of_a_model(message: Message) -> bool:
     """Whether rows are what a fitted model tells, which the plan names by an id."""
     relation: Any = message
-    is_said = sort_of(message) == "MlRelation"
-    return is_said and (not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref")))
+    if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
+        return False
+    return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))
 
 
 def _of_model(relation: Any) -> Iterator[str]:
@@ -96,4 +103,4 @@ def _of_model(relation: Any) -> Iterator[str]:
 
 
 def _of_session(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if not (name.lower() in spark_functions() or name in _OPERATORS or is_key(name)))
+    return (name for name in names if not (name.lower() in spark_functions() or name in _OPERATORS))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_sql import ALIAS, as_written
-from helix_spark.capture.named_functions import by_names
+from helix_spark.capture.captured_sql import as_written, is_generated
 from helix_spark.capture.plan_messages import parts_of, sort_of
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 
@@ -86,7 +85,7 @@ def _steps(relation: Any) -> Iterable[Line]:
             yield Line("sql", shortened(as_written(made.query)), place)
         case "with_relations":
             return
-        case "subquery_alias" if ALIAS.fullmatch(made.alias):
+        case "subquery_alias" if is_generated(made.alias):
             return
         case "join":
             on = words_of(made.join_condition) if made.HasField("join_condition") else ", ".join(made.using_columns)
@@ -121,7 +120,7 @@ def words_of(expression: Any) -> str:
         case "unresolved_attribute":
             return str(made.unparsed_identifier)
         case "expression_string":
-            return by_names(made.expression)
+            return str(made.expression)
         case "unresolved_function":
             return _called(made.function_name, made.arguments)
         case "call_function":

@@ -48,8 +48,8 @@ _RETRIES = 5
 """How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
 
 
-def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
-    """A session of PySpark's Connect client that is answered by a service, and is the active one from now on.
+def session_of(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+    """A session of PySpark's Connect client that is answered by a service.
 
     Args:
         settings: Spark's, that it starts with.
@@ -70,6 +70,14 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
     session.release_session_on_close = False
     session.__class__ = session_class()
     vars(session)["sparkContext"] = SessionContext(settings)
+    return session
+
+
+def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+    """The same, as the active session of all threads from now on."""
+    from pyspark.sql.connect.session import SparkSession
+
+    session = session_of(service, settings, address)
     SparkSession._set_default_and_active_session(session)
     be_active_in_all_threads()
     return session
@@ -91,6 +99,12 @@ class _AtHome:
     def __getattr__(self, name: str) -> Any:
         self.home.check("this program's Spark session")
         return getattr(self.service, name)
+
+
+def answers_here(client: Any) -> bool:
+    """Whether what a client asks is answered in this process, or passed on from there."""
+    stub = client._internal_stub
+    return isinstance(stub, _AtHome) and bool(vars(type(stub.service)).get("answers_here", False))
 
 
 def end_listeners(session: ConnectSession) -> None:

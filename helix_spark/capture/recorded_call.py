@@ -1,31 +1,22 @@
-"""Whether this thread records what the author's code builds, or works for a program of the author's: what pyspark is
-asked through `replaced_in_pyspark`, and what it answers by."""
+"""Which program of an author's, if any, this thread works for: a script, or one call of a node's function. Pyspark asks
+that through `replaced_in_pyspark`."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-from helix_spark.capture.named_functions import NamedFunction
-from helix_spark.capture.plan_columns import Columns
-from helix_spark.hermetic.task import Purpose
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
-Asks = Literal["rows", "schema"]
-"""What the author's code may ask of a table that it built, and be answered while it is recorded."""
-
 UDF = "helix python code "
-"""Stands in a plan that is signed for the pickle of a function: its place among all of them follows."""
+"""Stands in a captured plan for the pickle of a function: its place among all of them follows."""
 
-RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
+_CALL: ContextVar[Program | None] = ContextVar("call of a node's function", default=None)
 _CLASSIC: ContextVar[bool] = ContextVar("classic", default=False)
 PROGRAMS: list[Program] = []
 """The program that this process is for, if it is for one."""
@@ -46,7 +37,11 @@ class SettlesTables(Protocol):
 
 
 class Program(SettlesTables, Protocol):
-    """A program of an author's, all of whose sessions are Helix's."""
+    """A program of an author's, all of whose sessions are Helix's: a script, or a call of a node's function."""
+
+    @property
+    def is_planned(self) -> bool:
+        """True if it is run to see what it builds, and changes nothing."""
 
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
@@ -54,14 +49,13 @@ class Program(SettlesTables, Protocol):
     def columns(self, frame: Any) -> Collection[str] | None:
         """The names of a table's columns, where they are known without asking."""
 
-    def code_of(self, function: Any) -> Any:
-        """What identifies the code of a Python function, as it is now."""
+    def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
+        """Return what stands in a plan for a Python function.
 
-    def purpose_of(self, code: Any) -> Purpose:
-        """What a Python function of that code is sent to workers for."""
-
-    def note_code(self, pickle: bytes, code: Any) -> None:
-        """A Python function of that code is written into a plan."""
+        Args:
+            value: a function and what it returns, or a class of a table function.
+            pickle: pickles it.
+        """
 
     def need_classic(self, what: str) -> None:
         """The program uses what only a classic session has; pyspark refuses it if this returns."""
@@ -70,44 +64,6 @@ class Program(SettlesTables, Protocol):
 class NeedsClassicError(BaseException):
     """What is called uses what only a classic session has, and is to be called in one. No `except Exception` of the
     author's takes it for a failure."""
-
-
-class QuestionError(Exception):
-    """What is called asks Spark something: how many rows there are, which columns a table has."""
-
-
-@dataclass(slots=True)
-class Recording:
-    """One call of the author's, on stand-ins.
-
-    Attributes:
-        settings: Spark's, as far as they are known.
-        columns: by position, the columns of input tables, as far as they are known.
-        views: the plans of the views that it made, by their names in lower case.
-        registered: the tables that it would have left in the session as views, by their names.
-        functions: the Python functions that it registered, by their names in lower case.
-        told: tables that were asked for their columns, and what they were told.
-        questions: what it asked of Spark, in words. If there are any, what it returned may rest on an answer that
-            nobody gave, whether it caught the error or not.
-        code: functions in the plan, in the order in which they are written.
-        session: the one that the call finds, while it is under way.
-        answer: answers what is asked of a table: messages of a server's. None where it cannot, or nobody does.
-        unanswered: those of `questions` that somebody might answer.
-        asked: the plan of the table that is asked about.
-    """
-
-    settings: Mapping[str, str] = field(default_factory=dict)
-    columns: Mapping[int, Columns | None] = field(default_factory=dict)
-    views: dict[str, Any] = field(default_factory=dict)
-    registered: dict[str, ConnectFrame] = field(default_factory=dict)
-    functions: dict[str, NamedFunction] = field(default_factory=dict)
-    told: list[tuple[ConnectFrame, Columns]] = field(default_factory=list)
-    questions: list[str] = field(default_factory=list)
-    code: list[Any] = field(default_factory=list)
-    session: ConnectSession | None = None
-    answer: Callable[[Asks, ConnectFrame], Sequence[Any] | None] | None = None
-    unanswered: list[str] = field(default_factory=list)
-    asked: Any = None
 
 
 @contextlib.contextmanager
@@ -121,18 +77,33 @@ def classic() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unrecorded() -> Iterator[None]:
-    """Let pyspark work in this context and this thread as where nothing is recorded: Spark answers what a recorded
-    call asks."""
-    token = RECORDING.set(None)
+def working_for(program: Program) -> Iterator[None]:
+    """Let this context, and the threads that it starts, work for the call of a node's function, in its session."""
+    _inherit_in_threads()
+    call, client, classic = _CALL.set(program), _CLIENT.set(lambda: program.session({})), _CLASSIC.set(False)
     try:
         yield
     finally:
-        RECORDING.reset(token)
+        _CLASSIC.reset(classic)
+        _CLIENT.reset(client)
+        _CALL.reset(call)
 
 
 def program_here() -> Program | None:
-    return PROGRAMS[0] if PROGRAMS and not _CLASSIC.get() else None
+    """The program that this thread works for; None where it works for none, or in the driver's JVM."""
+    return script() if (call := _CALL.get()) is None or _CLASSIC.get() else call
+
+
+def script() -> Program | None:
+    """The script that this process is for; None if it is for none, or this thread calls a node's function or works in
+    the driver's JVM."""
+    return PROGRAMS[0] if PROGRAMS and _CALL.get() is None and not _CLASSIC.get() else None
+
+
+def is_only_planned() -> bool:
+    """True if this thread's program is run to see what it builds, and changes nothing."""
+    program = program_here()
+    return program is not None and program.is_planned
 
 
 def own_session_is(session: ConnectSession | None) -> None:
@@ -163,9 +134,10 @@ def _inherit_in_threads() -> None:
 
     def start(self: threading.Thread) -> None:
         if (session := _CLIENT.get()) is not None:
-            run = self.run
+            call, run = _CALL.get(), self.run
 
             def working() -> None:
+                _CALL.set(call)
                 _CLIENT.set(session)
                 run()
 
@@ -194,18 +166,11 @@ def client_session() -> ConnectSession | None:
 
 
 def settling() -> SettlesTables | None:
-    """Who settles the tables that this thread's code is given; None where nobody does, or a call is recorded."""
-    if RECORDING.get() is not None:
-        return None
+    """Who settles the tables that this thread's code is given; None where nobody does."""
     session = client_session()
     return program_here() or (None if session is None else vars(session).get(CLIENT))
 
 
-def is_recorded() -> bool:
-    """Whether what this thread builds is recorded: a call of the author's, or all of a program."""
-    return RECORDING.get() is not None or program_here() is not None
-
-
 def builds() -> bool:
     """Whether pyspark is to build plans for Connect in this thread."""
-    return is_recorded() or client_session() is not None
+    return program_here() is not None or client_session() is not None

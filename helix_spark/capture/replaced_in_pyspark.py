@@ -1,6 +1,6 @@
 """All that Helix replaces in pyspark, once a process: where pyspark asks by which client it works, and what its Connect
-client notes while this thread records. `tests/unit/test_captured_programs.py` says at once when another version of
-pyspark builds something else."""
+client notes of what an author's code builds. `tests/unit/test_captured_programs.py` says at once when another version
+of pyspark builds something else."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from helix_spark.capture.captured_sql import BINDING, defining
+from helix_spark.capture.captured_sql import BINDING
 from helix_spark.capture.classic_only import OF_FRAMES, need_classic, notice_classic_only
 from helix_spark.capture.classic_ways import behave_as_classic, raise_classic_errors
 from helix_spark.capture.frame_creation import settle_frames
-from helix_spark.capture.named_functions import calling, registered
-from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.capture.recorded_call import PROGRAMS, RECORDING, Program, builds, client_session, program_here
+from helix_spark.capture.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
 from helix_spark.capture.written_functions import pickle_at_first_call
-from helix_spark.capture.written_plan import plan_id, relation_of, write_relations_apart
+from helix_spark.capture.written_plan import write_relations_apart
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
@@ -33,7 +31,7 @@ def take_over(program: Program) -> None:
     PROGRAMS[:] = [program]
 
 
-_NAMES = frozenset({"spark.app.name", "spark.master", "spark.remote"})
+KEPT_SETTINGS = frozenset({"spark.app.name", "spark.master", "spark.remote"})
 """What a session that there is already keeps, whatever its builder is told."""
 
 
@@ -56,7 +54,7 @@ def keep_errors_out_of_logs() -> None:
 
 @cache
 def replace_in_pyspark() -> None:
-    """Has pyspark ask whether this thread records, where it asks by which client it works; once a process."""
+    """Have pyspark ask whom this thread works for, where it asks by which client it works; once a process."""
     keep_errors_out_of_logs()
     import pyspark.errors.utils as errors
     import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
@@ -77,13 +75,9 @@ def replace_in_pyspark() -> None:
 
     @wraps(got)
     def get_or_create(self: Any) -> Any:
-        if (into := RECORDING.get()) is not None:
-            if not _NAMES.issuperset(self._options):  # which it would set in the session that there is
-                into.questions.append("a session with other settings")
-            return into.session
         program, client = program_here(), client_session()
         if program is None and client is not None:
-            for name in self._options.keys() - _NAMES:
+            for name in self._options.keys() - KEPT_SETTINGS:
                 client.conf.set(name, self._options[name])
             return client
         return got(self) if program is None else program.session(dict(self._options))
@@ -99,117 +93,24 @@ def replace_in_pyspark() -> None:
     _replace_attributes()
     behave_as_classic()
     write_relations_apart()
-    _take_views_along()
-    _take_functions_along()
+    _bind_arguments()
     _note_places()
-    _note_what_is_asked()
     settle_frames()
     notice_classic_only()
 
 
-def _take_views_along() -> None:
-    """A view that a function makes, and what reads it by its name, stay in its plan, while this thread records."""
+def _bind_arguments() -> None:
+    """Give statements that have arguments a table, where they have none: see `BINDING`."""
     from pyspark.sql.connect import plan
-    from pyspark.sql.connect.dataframe import DataFrame
-    from pyspark.sql.connect.readwriter import DataFrameReader
 
     statement_made: Any = plan.SQL.__init__
-    view_written: Any = plan.CreateView.command
-    statement_written: Any = plan.SQL.command
-    read: Any = DataFrameReader.table
 
     def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
-        into = RECORDING.get()
-        if into is not None:
-            query = calling(query, into.functions, is_statement=True)
-        if into is not None and (into.views or views):
-            query, tables = defining(query, into.views, [(one._alias, one._child) for one in views or ()])
-            views = [plan.SubqueryAlias(one, alias) for alias, one in tables.items()]
         if (args or named_args) and not views and builds():
             views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
         statement_made(self, query, args, named_args, views)
 
-    def without_code(written: Any) -> Any:
-        """A command is written to be looked at: the functions in it are not those of the plan that is signed."""
-        def write(self: Any, session: Any) -> Any:
-            into = RECORDING.get()
-            before = 0 if into is None else len(into.code)
-            try:
-                return written(self, session)
-            finally:
-                if into is not None:
-                    del into.code[before:]
-
-        return write
-
-    def view(self: Any, session: Any) -> Any:
-        into = RECORDING.get()
-        if into is not None and into.session is not None and self._replace and not self._is_global:
-            into.views[self._name.lower()] = self._child
-            into.registered[self._name] = DataFrame(self._child, into.session)
-        return view_written(self, session)
-
-    def table(self: Any, tableName: str) -> Any:  # noqa: N803 - pyspark calls it so
-        into = RECORDING.get()
-        found = None if into is None or not isinstance(tableName, str) else into.views.get(tableName.lower())
-        return read(self, tableName) if found is None else self._df(plan.SubqueryAlias(found, tableName))
-
-    plan.SQL.__init__ = made  # type: ignore[method-assign]  # only while this thread records
-    plan.SQL.command = without_code(statement_written)  # type: ignore[method-assign]  # replaced on purpose
-    plan.CreateView.command = without_code(view)  # type: ignore[method-assign]  # replaced on purpose
-    DataFrameReader.table = table  # type: ignore[method-assign]  # replaced on purpose
-
-
-def _take_functions_along() -> None:
-    """A Python function that a function registers by a name, and SQL that calls it by that, while this thread
-    records."""
-    from pyspark.sql.connect import expressions, udf
-    from pyspark.sql.connect.client import SparkConnectClient
-    from pyspark.sql.connect.functions import builtin
-
-    told: Any = udf.UDFRegistration.register
-    sent: Any = SparkConnectClient.register_udf
-    text_made: Any = expressions.SQLExpression.__init__
-
-    def send(
-        self: Any, function: Any, return_type: Any, name: Any = None, eval_type: Any = _OF_ROWS,
-        deterministic: bool = True,
-    ) -> Any:
-        into = RECORDING.get()
-        if into is not None:
-            declared = udf._create_udf(function, return_type, eval_type, name, deterministic)
-            if (found := registered(name, declared, into.functions)) is not None:
-                into.functions[name.lower()] = found
-                return name
-        return sent(self, function, return_type, name, eval_type, deterministic)
-
-    def register(self: Any, name: str, *given: Any, **named: Any) -> Any:
-        made, into = told(self, name, *given, **named), RECORDING.get()
-        return made if into is None else into.functions[name.lower()].call  # a column of it has the name, too
-
-    def by_name(called: Any) -> Any:
-        def call(*given: Any, **named: Any) -> Any:
-            into, name = RECORDING.get(), given[0] if given else None
-            found = into.functions.get(name.lower()) if into is not None and isinstance(name, str) else None
-            return called(*given, **named) if found is None else found.call(*given[1:], **named)
-
-        return call
-
-    def made(self: Any, expr: str) -> None:
-        into = RECORDING.get()
-        text_made(self, expr if into is None else calling(expr, into.functions))
-
-    SparkConnectClient.register_udf = send  # type: ignore[method-assign]  # only while this thread records
-    udf.UDFRegistration.register = register  # type: ignore[method-assign]  # replaced on purpose
-    expressions.SQLExpression.__init__ = made  # type: ignore[method-assign]  # replaced on purpose
-    for name in ("call_udf", "call_function"):
-        call = by_name(vars(builtin)[name])
-        for module in (builtin, sys.modules["pyspark.sql.connect.functions"]):
-            vars(module)[name] = call
-
-
-_OF_ROWS = 100
-"""How pyspark calls a function of Python by default: a row at a time (`PythonEvalType.SQL_BATCHED_UDF`)."""
+    plan.SQL.__init__ = made  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _note_places() -> None:
@@ -240,67 +141,23 @@ def _note_places() -> None:
             relation.common.origin.python_origin.call_site = place
         return relation
 
-    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # only while this thread records
+    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # replaced on purpose
     plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]  # replaced on purpose
     plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]  # replaced on purpose
 
 
-def _note_what_is_asked() -> None:
-    """Has pyspark note which table it is about to ask about, in place of the request, while this thread records. What
-    is run for what it does, and not for an answer, is no question."""
-    import pyspark.sql.connect.proto as pb
-    from pyspark.sql.connect import plan
-    from pyspark.sql.connect.dataframe import DataFrame
-
-    written: Any = plan.LogicalPlan.to_proto
-
-    def to_proto(self: Any, session: Any, debug: bool = False) -> Any:
-        into = RECORDING.get()
-        if into is None:
-            return written(self, session, debug)
-        into.asked = self
-        request = pb.Plan()
-        request.root.SetInParent()
-        return request
-
-    def for_effect(called: Any) -> Any:
-        def call(self: Any, function: Any) -> None:
-            into = RECORDING.get()
-            if into is not None:
-                into.questions.append(called.__name__)
-            called(self, function)
-
-        return call
-
-    plan.LogicalPlan.to_proto = to_proto  # type: ignore[method-assign]  # only while this thread records
-    for name in ("foreach", "foreachPartition"):
-        setattr(DataFrame, name, for_effect(vars(DataFrame)[name]))
-
-
 def _replace_columns() -> None:
-    """The columns of a table are told from its plan, while this thread records. What a plan does not tell is asked, and
-    so noted as a question."""
+    """The columns of a table are told where they are known; else Spark is asked."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     asked: Any = cast("property", DataFrame.columns).fget
 
     def columns(self: ConnectFrame) -> list[str]:
-        into = RECORDING.get()
-        if into is None:
-            return asked(self)  # type: ignore[no-any-return]  # pyspark's own
-        sensitive = into.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
-        written = len(into.code)
-        try:
-            found = columns_of(relation_of(self), into.columns, case_sensitive=sensitive)
-        except UnknownColumnsError:
-            return asked(self)  # type: ignore[no-any-return]  # pyspark says Any
-        finally:
-            del into.code[written:]  # of this plan, which is not the one that is signed
-        if all(plan_id(frame) != plan_id(self) for frame, _ in into.told):
-            into.told.append((self, found))
-        return list(found)
+        program = program_here()
+        known = None if program is None else program.columns(self)
+        return asked(self) if known is None else list(known)
 
-    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # only while this thread records
+    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # replaced on purpose
 
 
 def _replace_attributes() -> None:
@@ -318,11 +175,11 @@ def _replace_attributes() -> None:
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return got(self, name)
 
-    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # only while this thread records
+    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
-    program = None if RECORDING.get() is not None else program_here()
+    program = script()
     columns = None if program is None else program.columns(frame)
     if columns is not None:
         return name not in columns

@@ -20,14 +20,12 @@ class Statement:
         known: whether it could be parsed; if not, nothing else is known of it.
         in_brackets: names of tables that brackets with names of columns follow, as of functions arguments, in lower
             case, as often as they are given.
-        defines: names of the tables that it defines itself, in lower case.
     """
 
     asks: bool
     tables: frozenset[str]
     known: bool = True
     in_brackets: tuple[str, ...] = ()
-    defines: frozenset[str] = frozenset()
 
 
 @cache
@@ -65,8 +63,7 @@ def read_statement(text: str) -> Statement:
         ".".join(part.name for part in one.parts) + ("()" if isinstance(one.this, exp.Func) else "") for one in tables
     }
     brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
-    defines = frozenset(one.alias_or_name.lower() for one in tree.find_all(exp.CTE))
-    return Statement(is_query, frozenset(named), in_brackets=brackets, defines=defines)
+    return Statement(is_query, frozenset(named), in_brackets=brackets)
 
 
 def _is_function(table: Any) -> bool:

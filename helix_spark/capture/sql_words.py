@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -85,28 +85,6 @@ def called(given: Sequence[Token]) -> Iterator[tuple[str, bool]]:
     for (kind, word), (_, bracket), (_, behind) in zip(given, given[1:], [*given[2:], ("other", "")], strict=False):
         if bracket == "(" and (kind in ("name", "text") or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
             yield word.strip("`\"").lower(), behind != ")"  # by a setting, what is in double quotes is a name
-
-
-def calls_renamed(text: str, names: Mapping[str, str]) -> str:
-    """A text that calls functions by other names, and is as it was otherwise.
-
-    Args:
-        names: the new names, by those in the text, in lower case.
-
-    >>> calls_renamed("f(`F` (x), 'f(1)') + a.f(1) + f -- f(", {"f": "g"})
-    "g(g (x), 'f(1)') + a.f(1) + f -- f("
-    """
-    if not names:
-        return text
-    found = [match for match in _TOKEN.finditer(text) if match.lastgroup != "comment"]
-    made, at = [], 0
-    for before, name, behind in zip([None, *found], found, found[1:], strict=False):
-        is_name = name.lastgroup in ("word", "name") and behind[0] == "(" and (before is None or before[0] != ".")
-        renamed = names.get(name[0].strip("`").lower()) if is_name else None
-        if renamed is not None:
-            made += [text[at:name.start()], renamed]
-            at = name.end()
-    return "".join([*made, text[at:]])
 
 
 def bare_words(given: Sequence[Token]) -> Iterator[str]:

@@ -6,7 +6,7 @@ pyspark copies what a relation reads into it, and that into the next one: a loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from helix_spark.capture.plan_messages import relations_in
@@ -22,51 +22,53 @@ nothing else."""
 
 def whole_plan(top: int, written: Written) -> Any:
     """A relation with all that it reads."""
-    return _filled(top, written, ())
-
-
-def in_stages(top: int, written: Written) -> list[tuple[str, Any]]:
-    """A relation in parts that are not deep, each with its name. A part has those before it as cached relations; the
-    last one is the relation itself."""
-    heights: dict[int, int] = {}
-    cuts: list[int] = []
-    waiting = [top]
-    while waiting:
-        one = waiting[-1]
-        below = [hole.common.plan_id for hole in holes(written(one))]
-        unknown = [each for each in below if each not in heights]
-        if unknown:
-            waiting.extend(unknown)
-            continue
-        waiting.pop()
-        if one in heights:
-            continue
-        heights[one] = 1 + max((heights[each] for each in below), default=0)
-        # SQL asks for tables of its own by their names, which stand beside their plans.
-        is_named = written(one).WhichOneof("rel_type") == "subquery_alias"
-        if heights[one] >= _STEPS and one != top and not is_named:
-            cuts.append(one)
-            heights[one] = 0
-    return [(_name(one), _filled(one, written, cuts)) for one in [*cuts, top]]
-
-
-def _filled(top: int, written: Written, cuts: Container[int]) -> Any:
     relation = type(written(top))()
     relation.CopyFrom(written(top))
     waiting = list(holes(relation))
     while waiting:
         hole = waiting.pop()
-        plan_id = hole.common.plan_id
-        if plan_id in cuts:
-            hole.cached_remote_relation.relation_id = _name(plan_id)
-        else:
-            hole.CopyFrom(written(plan_id))
-            waiting.extend(holes(hole))
+        hole.CopyFrom(written(hole.common.plan_id))
+        waiting.extend(holes(hole))
     return relation
 
 
-def _name(plan_id: int) -> str:
-    return f"helix part {plan_id}"
+def in_stages(relation: Any) -> list[tuple[str, Any]]:
+    """A relation in parts that are not deep, each with its name. A part has those before it as cached relations; the
+    last one is the relation itself.
+
+    Args:
+        relation: with all that it reads; it is divided in place.
+    """
+    parts: dict[str, Any] = {}
+    # Of each relation that is looked at: what is left to look at of what it reads, and how deep the rest was.
+    waiting = [(relation, list(relations_in(relation)), [0])]
+    while waiting:
+        one, below, heights = waiting[-1]
+        if below:
+            deeper = below.pop()
+            waiting.append((deeper, list(relations_in(deeper)), [0]))
+            continue
+        waiting.pop()
+        height = 1 + max(heights)
+        # SQL asks for tables of its own by their names, which stand beside their plans.
+        is_named = one.WhichOneof("rel_type") == "subquery_alias"
+        if height >= _STEPS and waiting and not is_named and one.common.HasField("plan_id"):
+            name, height = f"helix part {one.common.plan_id}", 0
+            _cut(one, name, parts)
+        if waiting:
+            waiting[-1][2].append(height)
+    return [*parts.items(), ("", relation)]
+
+
+def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
+    """Take a relation out of the one that reads it, as a part."""
+    plan_id = one.common.plan_id
+    if name not in parts:
+        parts[name] = type(one)()
+        parts[name].CopyFrom(one)
+    one.Clear()
+    one.common.plan_id = plan_id
+    one.cached_remote_relation.relation_id = name
 
 
 def holes(relation: Any) -> Iterator[Any]:

@@ -1,5 +1,5 @@
-"""Python functions as they are written into plans: where a plan is signed, by their place among all of them; else by
-pickles, made when classic PySpark makes them.
+"""Python functions as they are written into plans: by the place of each among all of a captured plan; else by pickles,
+made when classic PySpark makes them.
 
 A classic session pickles a function when it is first called with columns, and keeps the pickle: what the author's
 globals say later does not count. PySpark's Connect client pickles it each time a plan is sent.
@@ -10,32 +10,26 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from helix_spark.capture.recorded_call import RECORDING, UDF, NeedsClassicError, program_here
-from helix_spark.hermetic.task import guarded, purpose, written_for
+from helix_spark.capture.recorded_call import NeedsClassicError, builds, program_here, script
+from helix_spark.hermetic.task import guarded, purpose
 
 
 class FunctionSerializer:
     """Takes the place of pyspark's pickler where the client writes functions into plans."""
 
     def dumps(self, value: Any) -> bytes:
-        into, function = RECORDING.get(), value[0] if isinstance(value, tuple) else value
-        if into is None:
-            program = program_here()
-            if program is None:
-                return _pickled(value)
-            code = program.code_of(function)
-            with written_for(program.purpose_of(code)):
-                pickled = _pickled(value)
-            program.note_code(pickled, code)
-            return pickled
-        into.code.append(function)
-        return f"{UDF}{len(into.code) - 1}".encode()
+        program = program_here()
+        return pickled(value) if program is None else program.write_code(value, lambda: pickled(value))
 
 
-def _pickled(value: Any) -> bytes:
+def pickled(value: Any) -> bytes:
+    """The pickle of a function and of what it returns, or of the class of a table function.
+
+    Raises:
+        NeedsClassicError: it uses a broadcast variable.
+    """
     from pyspark.serializers import CloudPickleSerializer
 
-    # A function, and what it returns; or the class of a table function.
     value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
     written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
     _check_broadcasts()
@@ -67,7 +61,9 @@ def pickle_at_first_call() -> None:
 
     def register(self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
         made = registered(self, name, f, *types, **named)
-        if made is not f and RECORDING.get() is None and program_here() is not None:
+        if made is f and builds():  # a classic session returns a function of the registered name
+            return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
+        if made is not f and script() is not None:
             # A classic session returns what it has pickled.
             getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
         return made
@@ -81,7 +77,7 @@ def _keep_pickles(kind: Any, builder: str) -> None:
 
     def build_once(self: Any, *columns: Any, **named: Any) -> Any:
         made = build(self, *columns, **named)
-        client = None if RECORDING.get() is not None or program_here() is None else _active_client()
+        client = None if script() is None else _active_client()
         if client is None:
             return made
         # What is declared nondeterministic afterwards, or used by another node, is pickled again.

@@ -1,50 +1,15 @@
-"""Tables and columns of pyspark's Connect client as plans: each relation written once."""
+"""Tables of pyspark's Connect client as plans: each relation written once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.type_text import parse_type
-from helix_spark.capture.whole_plan import holes, in_stages, whole_plan
+from helix_spark.capture.whole_plan import holes, whole_plan
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
     from pyspark.sql.connect.proto import Relation
-
-Plan = tuple[tuple[str, bytes], ...]
-"""A plan as it is run: named parts, of which each may name those before it; the last is the plan itself. Of a table a
-part is a `spark.connect.Relation`, of a column a `spark.connect.Expression`. Parts named as functions are
-(`named_functions.is_key`) are these: Python functions that texts in the others call, as expressions that call them with
-nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanWriter:
-    """Takes the client's place where a plan is written to be run.
-
-    Attributes:
-        tables: by position of an input, the id by which the server knows its table.
-        columns: by position of an input, what its column is called, as Spark reads it.
-        settings: Spark's, as far as they are known; as the call had them.
-    """
-
-    tables: Mapping[int, str]
-    columns: Mapping[int, str]
-    settings: Mapping[str, str]
-
-    def _analyze(self, method: str, **given: Any) -> Any:
-        """What plans ask while they are written: what a text means as a type."""
-        if method != "ddl_parse":
-            raise NotImplementedError(f"a plan that is written asks for {method}")
-        return _Parsed(parse_type(given["ddl_string"], self.settings))
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    parsed: Any
 
 
 def plan_id(frame: Any) -> int:
@@ -67,12 +32,6 @@ def written(plan: Any, client: Any) -> Relation:
     """
     relation: Relation = plan.plan(client)
     return relation
-
-
-def parts_of_plan(frame: ConnectFrame, writer: PlanWriter) -> Plan:
-    """The plan of a table as it is run."""
-    parts = in_stages(plan_id(frame), StepWriter(writer, frame._plan).written)
-    return tuple((name, part.SerializeToString()) for name, part in parts)
 
 
 class StepWriter:

@@ -40,7 +40,7 @@ def load_workflow(
     A file that builds Spark objects while it is loaded is loaded once more, for a client that needs no session. Where
     its functions need one, Spark is started, and a warning says so.
     """
-    from helix_spark.capture.declaring import declared_without_spark
+    from helix_spark.answers.declaring import declared_without_spark
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
 

@@ -109,9 +109,15 @@ def is_for_spark(frame: FrameType | None) -> bool:
     return False
 
 
+_IN_PLACE_OF_SPARK = "/capture/frame_creation.py"
+"""Of Helix: it takes the place of pyspark's methods that give tables."""
+
+
 def _serves_spark(frame: FrameType | None) -> bool:
     """Whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
     while frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.HELIX:
+        if frame.f_code.co_filename.endswith(_IN_PLACE_OF_SPARK):
+            return True
         frame = frame.f_back
     return frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.SPARK
 

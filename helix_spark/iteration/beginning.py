@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.capture.column_checks import check_columns_exist
+from helix_spark.answers.column_checks import check_columns_exist
 from helix_spark.catalog.view import why_missing
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.iteration.provenance import Provenance

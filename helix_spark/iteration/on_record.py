@@ -14,7 +14,7 @@ from helix_spark.catalog.records import ResultRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
-from helix_spark.iteration.answered_before import AnsweredBefore
+from helix_spark.iteration.function_answers import FunctionAnswers
 from helix_spark.signature.node_description import Description
 from helix_spark.signature.parts import digest
 from helix_spark.signature.signing import Signed, resolve
@@ -38,7 +38,7 @@ class OnRecord:
 
     def __init__(
         self, catalog: CatalogReader, view: CatalogView, described: Mapping[str, Description], run: str,
-        also: Collection[str], held: Collection[str], equal: Mapping[str, str], answered: AnsweredBefore,
+        also: Collection[str], held: Collection[str], equal: Mapping[str, str], answered: FunctionAnswers,
     ) -> None:
         self.known, self.known_random = dict(equal), dict[str, str]()
         self.measured, self.seen = dict[str, ResultRecord](), dict[str, Seen]()

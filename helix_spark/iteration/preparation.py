@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from helix_spark.capture.capture_nodes import capture_nodes, may_be_captured
+from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.view import CatalogView
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
-from helix_spark.iteration.answered_before import AnsweredBefore
 from helix_spark.iteration.fit_records import newest_fits
 from helix_spark.iteration.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.iteration.function_answers import FunctionAnswers
 from helix_spark.iteration.known_nodes import known_nodes
 from helix_spark.iteration.measured_on import changed_tests, describe_tests
 from helix_spark.iteration.on_record import OnRecord
@@ -38,7 +38,7 @@ def declare(run: Run) -> Run:
     """
     settings = run.tools.sessions.settings_that_change_results()
     compiled = pin_versions(compile_workflow(run.workflow))
-    answered = AnsweredBefore(run.tools.catalog, compiled.workflow, settings)
+    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings)
     with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
         whole = capture_nodes(compiled, settings)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.chance_in_plans import Chance
     from helix_spark.engine.results.node_results import NodeResult
-    from helix_spark.iteration.answered_before import AnsweredBefore
+    from helix_spark.iteration.function_answers import FunctionAnswers
     from helix_spark.iteration.provenance import Provenance
     from helix_spark.iteration.records_read import RecordsRead
     from helix_spark.iteration.tools import Tools
@@ -133,7 +133,7 @@ class Run:
 
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
-    answered: AnsweredBefore = NOT_YET
+    answered: FunctionAnswers = NOT_YET
     equal: Mapping[str, str] = field(default_factory=dict)
     had: frozenset[str] = frozenset()
     only_proven: bool = False

@@ -36,12 +36,12 @@ from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_s
 from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
-from helix_spark.hermetic.task import Purpose
+from helix_spark.hermetic.task import Purpose, written_for
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
-from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.signature.environment import package_version
 from helix_spark.signature.parts import digest
@@ -118,14 +118,16 @@ class PlainProgram:
     def columns(self, frame: Any) -> Collection[str] | None:
         return None if self.answerer is None else self.answerer.analyses.columns(frame)
 
-    def code_of(self, function: Any) -> FunctionCode:
-        return code_of(function)
+    @property
+    def is_planned(self) -> bool:
+        return self.mode == "plan"
 
-    def purpose_of(self, code: FunctionCode) -> Purpose:
-        return Purpose("") if self.watched is None else self.watched.purpose(code.digest)
-
-    def note_code(self, pickle: bytes, code: FunctionCode) -> None:
-        self._functions[pickle] = code
+    def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
+        code = code_of(value[0] if isinstance(value, tuple) else value)
+        with written_for(Purpose("") if self.watched is None else self.watched.purpose(code.digest)):
+            pickled = pickle()
+        self._functions[pickled] = code
+        return pickled
 
     def need_classic(self, what: str) -> None:
         if self.home.is_here and (self.server is None or not self.server.address):

@@ -23,6 +23,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
 from helix_spark.errors import Location, ServerEndedError
 from helix_spark.iteration.provenance import Provenance
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 from helix_spark.iteration.recording import ending_of, record_end, with_ending
 from helix_spark.iteration.retention import Retention
 from helix_spark.past.edit_message import edit_message
@@ -33,7 +34,6 @@ from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results, retention_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
-from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.signature.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.signature.parts import Group, Part, digest
 from helix_spark.visible_text import LONGEST_NAME

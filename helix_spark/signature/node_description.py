@@ -73,16 +73,17 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
-    others, surroundings = replaced(), _surroundings(settings)
+    others, around = replaced(), surroundings(settings)
     return {
         node.name: replace(
-            _asked_anew(node, _with_replaced(_describe(node, surroundings), others)),
+            _asked_anew(node, _with_replaced(_describe(node, around), others)),
             in_any_order=given_in_any_order(node.operator),
         ) for node in dag.nodes
     }
 
 
-def _surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
+def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    """Versions and settings around each node that sees Spark."""
     return python_part(), package_part("pyspark"), *setting_parts(settings)
 
 
@@ -96,7 +97,7 @@ def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[st
     Raises:
         SignatureError: its Python code depends on something that cannot be identified.
     """
-    own = _with_replaced(_describe(node, _surroundings(settings)), replaced())
+    own = _with_replaced(_describe(node, surroundings(settings)), replaced())
     if own.random:
         return None
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
@@ -172,11 +173,11 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
     if node.wishes.depends_on:
         traced.append(trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on))
     told = "\n".join(map(str, built.lines))
-    plan = Part(Group.PLAN, node.name, built.identity([one.digest for one in traced[:len(built.code)]]), told)
+    plan = Part(Group.PLAN, node.name, built.identity, told)
     noticed = _noticed(node, traced)
     random = dict.fromkeys((*(f"`{node.name}` {why}" for why in built.chance), *noticed.random))
     slow = _SLOW.format(name=node.name, seconds=built.seconds)
-    registered = Said(registers=frozenset(one.name for one in built.functions), in_turns=bool(built.functions))
+    registered = Said(registers=frozenset(built.functions), in_turns=built.call.registers)
     return Description(
         (*parts, *(part for one in traced for part in one.parts), plan),
         ((slow,) if built.is_slow else ()) + noticed.warnings, tuple(random),

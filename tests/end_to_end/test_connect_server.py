@@ -174,7 +174,7 @@ def test_functions_that_ask_count_speak_sql_and_send_python_are_called_in_its_se
     again = ran(tmp_path, "odd.py", remote=address)
     assert again["outputs"]["totals"] == [36, 42, 12, 27, 91, 5, 42]
     doubtful = {node["name"] for node in again["nodes"] if "may differ each time" in node["reason"]}
-    assert doubtful == {"first_rows", "by_registered", "totals"}
+    assert doubtful == {"first_rows", "totals"}
 
 
 def test_a_session_that_a_script_gives_is_used_and_left(tmp_path: Path, address: str) -> None:

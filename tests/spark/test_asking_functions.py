@@ -9,15 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.errors import AnalysisException
+from pyspark.ml import Model
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
-from workflows import computed
+from workflows import PEOPLE, computed, loading, sent_questions
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.lowering import asked as asking
 from helix_spark.errors import NodeError
 from helix_spark.iteration.iteration import Iteration
 
@@ -138,15 +138,7 @@ def told(frame: pd.DataFrame) -> list[str]:
 @pytest.fixture
 def questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What Spark was asked for functions, as it is asked."""
-    found: list[str] = []
-    answered = asking.answered_by_spark
-
-    def noted(asks: Any, *given: Any) -> Any:
-        found.append(asks)
-        return answered(asks, *given)
-
-    monkeypatch.setattr("helix_spark.engine.execution.node_work.answered_by_spark", noted)
-    return found
+    return sent_questions(monkeypatch)
 
 
 def run(helix: hx.Helix, made: Scanner, **given: Any) -> Iteration:
@@ -285,3 +277,94 @@ def test_a_question_that_fails_says_where_it_is_asked(spark: SparkSession, tmp_p
     assert "test_asking_functions.py" in str(raised.value)
     planned, asked = 1, 1
     assert len(calls) <= 2 * planned + asked, "what failed is not begun again"
+
+
+def scored(train: Callable[[DataFrame], Any], score: Callable[[Any, DataFrame], Any]) -> hx.Workflow:
+    """A model that one function fits, and what another one says of it."""
+    wf = hx.Workflow("scored")
+    wf.source("people", hx.table(PEOPLE[["age", "rich"]]))
+
+    @wf.scanner
+    def rows(people: DataFrame) -> DataFrame:
+        from pyspark.ml.feature import VectorAssembler
+
+        return VectorAssembler(inputCols=["age"], outputCol="features").transform(people)
+
+    @wf.learner
+    def model(rows: DataFrame) -> Model:
+        return train(rows)  # type: ignore[no-any-return]  # a model
+
+    @wf.reducer(output=True)
+    def said(model: Model, rows: DataFrame) -> str:
+        return str(score(model, rows))
+
+    return wf
+
+
+def trained(rows: DataFrame) -> Any:
+    from pyspark.ml.classification import LogisticRegression
+
+    return LogisticRegression(labelCol="rich", maxIter=3).fit(rows.where("rich >= 0"))
+
+
+def area(model: Any, rows: DataFrame) -> float:
+    from pyspark.ml.evaluation import BinaryClassificationEvaluator
+
+    return float(BinaryClassificationEvaluator(labelCol="rich").evaluate(model.transform(rows)))
+
+
+def test_an_evaluation_is_not_asked_again_after_an_edit_of_what_is_said_of_it(
+    spark: SparkSession, tmp_path: Path, questions: list[str]
+) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        first = helix.run(scored(trained, area))
+        first.wait()
+        asked = list(questions)
+        second = helix.run(scored(trained, lambda model, rows: round(area(model, rows), 3)))
+        second.wait()
+    assert asked.count("fit") == 1
+    assert "rows" in asked
+    assert questions == asked, "the same model is evaluated on the same rows"
+    assert computed(second) == {"said"}
+    assert float(second["said"]) == round(float(first["said"]), 3) > 0.5
+
+
+def test_a_model_that_a_function_returns_is_what_it_is_in_plain_pyspark(spark: SparkSession, tmp_path: Path) -> None:
+    from pyspark.ml.feature import VectorAssembler
+
+    rows = VectorAssembler(inputCols=["age"], outputCol="features").transform(
+        spark.createDataFrame(PEOPLE[["age", "rich"]])
+    )
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        said = helix.run(scored(trained, area))["said"]
+    with hx.Helix(tmp_path / "another", spark=spark) as helix:
+        accuracy = helix.run(scored(trained, lambda model, rows: model.summary.accuracy))["said"]
+    assert float(said) == area(trained(rows), rows)
+    assert float(accuracy) == trained(rows).summary.accuracy
+
+
+def test_a_function_that_fits_is_known_by_what_it_builds(
+    spark: SparkSession, tmp_path: Path, questions: list[str]
+) -> None:
+    from pyspark.ml.feature import StringIndexer
+
+    def indexed(rows: DataFrame) -> DataFrame:
+        return StringIndexer(inputCol="g", outputCol="i", handleInvalid="keep").fit(rows).transform(rows)
+
+    def in_other_words(rows: DataFrame) -> DataFrame:
+        indexer = StringIndexer(handleInvalid="keep", outputCol="i", inputCol="g")
+        return indexer.fit(rows).transform(rows)
+
+    def doubled(rows: DataFrame) -> DataFrame:
+        return indexed(rows).withColumn("i", F.col("i") * 2)
+
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        first = run(helix, indexed)
+        assert questions == ["fit"]
+        again = run(helix, in_other_words)
+        assert not computed(again)
+        edited = run(helix, doubled)
+    assert questions == ["fit"]
+    assert edited["said"] == told(hx_pandas(doubled(spark.createDataFrame(ROWS).withColumn(
+        "t", F.col("t").cast("timestamp_ntz")))))
+    assert first["said"] == again["said"]

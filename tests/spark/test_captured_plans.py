@@ -16,8 +16,8 @@ from helix_spark.capture.captured_function import CapturedFunction
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
+from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.engine.spark.moved_results import as_classic, as_served
-from helix_spark.engine.spark.transport import transport_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,9 +81,10 @@ def shown(frame: DataFrame) -> list[str]:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], client: DriverClient) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    reader = transport_of(client.spark).reader()
-    with reader.known({place: as_served(frame, client) for place, frame in frames.items()}) as names:
-        found: DataFrame = as_classic(reader.frame(built.written(names, {})), client)
+    with given_inputs(client.spark, {place: as_served(frame, client) for place, frame in frames.items()}) as serves:
+        server = serves(built.call.values)
+        served = server.frame(built.call.sent_to(server, built.plan), by_names=built.call.registers)
+        found: DataFrame = as_classic(served, client)
         return found
 
 

@@ -12,12 +12,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import PEOPLE
+from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
 from helix_spark.capture.connect_session import named_alone
-from helix_spark.capture.recorded_call import Asks
-from helix_spark.engine.execution import node_work
 from helix_spark.engine.lowering import lowering
 from helix_spark.engine.lowering.columns import add_expressions, add_stage, with_columns
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
@@ -32,21 +30,15 @@ pytestmark = pytest.mark.spark
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
-    """How often extractors' functions were called with rows, by the names of their parameters, and what Spark was asked
-    for those that are called on stand-ins."""
+    """How often extractors' functions were called with rows, by the names of their parameters."""
     counted: Counter[tuple[str, ...]] = Counter()
-    before, answered = lowering._arguments, node_work.answered_by_spark
-
-    def asked(asks: Asks, *given: Any) -> Any:
-        counted[f"asked for {asks}",] += 1
-        return answered(asks, *given)
+    before = lowering._arguments
 
     def noted(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
         counted[tuple(operator.arguments)] += 1
         return before(operator, results, frame)
 
     monkeypatch.setattr(lowering, "_arguments", noted)
-    monkeypatch.setattr(node_work, "answered_by_spark", asked)
     return counted
 
 
@@ -94,8 +86,9 @@ def run(spark: SparkSession, folder: Path, wf: hx.Workflow) -> tuple[pd.DataFram
 
 
 def test_a_function_sees_its_table_and_what_it_takes_whoever_reads_it(
-    spark: SparkSession, tmp_path: Path, called: Counter[tuple[str, ...]]
+    spark: SparkSession, tmp_path: Path, called: Counter[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    questions = sent_questions(monkeypatch)
     many, few = run(spark, tmp_path, read_twice())
     expected = few.age + few.age.max()
     assert list(few.total) == list(expected)
@@ -104,7 +97,7 @@ def test_a_function_sees_its_table_and_what_it_takes_whoever_reads_it(
     for name in ("age", "total", "above", "both"):
         assert list(many[name]) == list(few[name])
     assert called["rows", "total"] == 1
-    assert called["asked for rows",] == called["asked for schema",] == 1, "`total` is called once, on stand-ins"
+    assert sorted(questions) == ["analysis", "rows"], "`total` is called once, on placeholders"
 
 
 def test_all_who_read_a_column_see_the_same_draw(spark: SparkSession, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
-from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
+from helix_spark.answers.function_calls import capture
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction
 from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.transport import transport_of
+from helix_spark.engine.spark.function_inputs import given_inputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,7 +45,7 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
 
 
 def captured(program: Program) -> CapturedFunction:
-    found = capture(program, StandIns({"rows": "table", "other": "table"}, {}))
+    found = capture(program, CallInputs({"rows": "table", "other": "table"}, {}))
     assume(isinstance(found, CapturedFunction))
     assert isinstance(found, CapturedFunction)
     return found
@@ -52,9 +53,9 @@ def captured(program: Program) -> CapturedFunction:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    reader = transport_of(spark).reader()
-    with reader.known(frames) as names:
-        return reader.frame(built.written(names, {}))
+    with given_inputs(spark, frames) as serves:
+        server = serves(built.call.values)
+        return server.frame(built.call.sent_to(server, built.plan), by_names=built.call.registers)
 
 
 def answer(frame: Any) -> Sequence[str] | str:
@@ -74,7 +75,7 @@ def test_one_identity_is_one_answer(
     spark: SparkSession, tables: tuple[DataFrame, DataFrame], pair: tuple[Program, Program]
 ) -> None:
     one, other = map(captured, pair)
-    assume(one.identity([]) == other.identity([]) and str(pair[0]) != str(pair[1]))
+    assume(one.identity == other.identity and str(pair[0]) != str(pair[1]))
     frames = dict(enumerate(tables))
     found = answer(lambda: run_here(one, frames, spark))
     event("refused" if isinstance(found, str) else "answered")

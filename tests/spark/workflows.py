@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
+from helix_spark.answers.answering import AnsweredQuestion, Answerer
 from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.spark.driver_client import driver_client
@@ -137,3 +139,17 @@ def jobs_of_their_own(spark: SparkSession) -> Iterator[None]:
         assert {*spark.getTags()} == tags
     finally:
         spark.removeTag("theirs")
+
+
+def sent_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Spark is asked for functions, by what sort of question it is, once it is answered."""
+    found: list[str] = []
+    note = Answerer._note
+
+    def noted(self: Answerer, one: AnsweredQuestion) -> None:
+        if one.fresh and self.mode == "run":
+            found.append(one.question.sort)
+        note(self, one)
+
+    monkeypatch.setattr(Answerer, "_note", noted)
+    return found

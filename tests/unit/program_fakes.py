@@ -17,7 +17,7 @@ from pyspark.ml.linalg import Vectors
 
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import HELPER, FunctionCode, Signer, code_of
+from helix_spark.answers.questions import HELPER, Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.capture import recorded_call
@@ -25,7 +25,7 @@ from helix_spark.capture.connect_client import DEFAULT_SETTINGS
 from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.capture.program_client import open_session
 from helix_spark.capture.replaced_in_pyspark import take_over
-from helix_spark.hermetic.task import Purpose
+from helix_spark.hermetic.task import written_for
 
 
 class EvictedError(RpcError):
@@ -252,17 +252,19 @@ class Runs:
             def columns(self, frame: Any) -> Any:
                 return None
 
-            def code_of(self, function: Any) -> FunctionCode:
-                return code_of(function)
+            @property
+            def is_planned(self) -> bool:
+                return answerer.mode == "plan"
+
+            def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
+                code = code_of(value[0] if isinstance(value, tuple) else value)
+                with written_for(answerer.signer.watched.purpose(code.digest)):
+                    pickled = pickle()
+                answerer.signer.functions[pickled] = code
+                return pickled
 
             def need_classic(self, what: str) -> None:
                 """Nothing: pyspark refuses it."""
-
-            def purpose_of(self, code: FunctionCode) -> Purpose:
-                return answerer.signer.watched.purpose(code.digest)
-
-            def note_code(self, pickle: bytes, code: FunctionCode) -> None:
-                answerer.signer.functions[pickle] = code
 
         take_over(Taken())
         try:

@@ -33,11 +33,21 @@ from pyspark.sql.types import (
 
 from helix_spark.capture.answer_fields import StrangeAnswerError
 from helix_spark.capture.answer_gate import AnswerForm, rebuild
-from helix_spark.capture.answer_texts import answer_of_text, check_text, rows_answered, schema_answered, text_of_answer
+from helix_spark.capture.answer_texts import answer_of_text, check_text, rows_answered, text_of_answer
 
 ROWS, SCHEMA = AnswerForm("execute", "arrow_batch"), AnswerForm("analyze", "schema")
 HANDLE = "helix-" + "0" * 64
 LONGS = StructType().add("answers", LongType())
+
+
+def schema_answered(schema: Any) -> list[Any]:
+    """What a server says of a table's columns (`pyspark.sql.types.StructType`)."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.types import pyspark_types_to_proto_types
+
+    answer = pb.AnalyzePlanResponse()
+    answer.schema.schema.CopyFrom(pyspark_types_to_proto_types(schema))
+    return [answer]
 
 
 class Canary:

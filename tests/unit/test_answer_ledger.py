@@ -17,7 +17,7 @@ from helix_spark.catalog import answer_ledger
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.program.recorded_answers import RecordedAnswers
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 
 COLUMNS = StructType().add("a", LongType())
 

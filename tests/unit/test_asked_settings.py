@@ -11,8 +11,8 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql.conf import RuntimeConfig
 
-from helix_spark.capture.connect_client import recording
-from helix_spark.capture.recorded_call import QuestionError, Recording
+from helix_spark.answers.function_calls import begin
+from helix_spark.capture.captured_function import CallInputs
 from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings
@@ -111,11 +111,11 @@ def test_settings_that_change_results_and_are_left_so_are_seen(
     assert bool(left(call)) == bool(words)
 
 
-def test_what_is_recorded_sets_nothing() -> None:
+def test_a_call_that_is_only_planned_sets_nothing() -> None:
     watch_settings()
     settings = LeftSettings()
-    with settings.noted(), recording(Recording({ZONE: "UTC"})) as session:
-        with contextlib.suppress(QuestionError):
-            session.conf.set(ZONE, "Asia/Tokyo")
+    call = begin(CallInputs({}, {ZONE: "UTC"}))
+    with settings.noted(), call.under_way():
+        call.session({}).conf.set(ZONE, "Asia/Tokyo")
         SparkSession.builder.config(ZONE, "Asia/Tokyo").getOrCreate()
     assert settings.told() == ""

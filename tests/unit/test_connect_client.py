@@ -1,4 +1,4 @@
-"""PySpark's Connect client, recording: what it is to the rest of the process, and where it cannot be had."""
+"""Calls of functions by PySpark's Connect client: what they are to the rest of the process, and where there is none."""
 
 from __future__ import annotations
 
@@ -6,39 +6,49 @@ import logging
 import sys
 import threading
 
+import pyspark.sql
 import pytest
 from pyspark.sql import functions as F
-from pyspark.sql import is_remote
 
+from helix_spark.answers.function_calls import begin
+from helix_spark.answers.served_session import UnansweredError
 from helix_spark.capture import connect_client
-from helix_spark.capture.connect_client import recording
-from helix_spark.capture.recorded_call import QuestionError, Recording
+from helix_spark.capture.captured_function import CallInputs
 from helix_spark.capture.replaced_in_pyspark import keep_errors_out_of_logs
 from helix_spark.errors import SetupError
 
 
-def test_only_the_thread_that_records_builds_plans_for_the_client() -> None:
-    elsewhere: list[bool] = []
-    with recording(Recording()):
-        other = threading.Thread(target=lambda: elsewhere.append(is_remote()))
-        other.start()
+def test_only_a_call_and_its_threads_build_plans_for_the_client() -> None:
+    call, going, seen = begin(CallInputs({}, {})), threading.Event(), dict[str, bool]()
+
+    def look(who: str) -> None:
+        going.wait(10)
+        seen[who] = pyspark.sql.is_remote()
+
+    other = threading.Thread(target=look, args=["another thread"])
+    other.start()
+    with call.under_way():
+        own = threading.Thread(target=look, args=["a thread of the call"])
+        own.start()
+        going.set()
+        own.join()
         other.join()
         assert type(F.col("a")).__module__ == "pyspark.sql.connect.column"
-    assert elsewhere == [False]
-    assert not is_remote()
+    assert seen == {"a thread of the call": True, "another thread": False}
+    assert not pyspark.sql.is_remote()
 
 
 def test_a_question_is_noted_whoever_catches_its_error() -> None:
-    into = Recording()
-    with recording(into) as session, pytest.raises(QuestionError):
-        session.range(3).count()
-    assert into.questions == ["rows"]
+    call = begin(CallInputs({}, {}))
+    with call.under_way(), pytest.raises(UnansweredError):
+        call.session({}).range(3).count()
+    assert call.unanswered() == "rows"
 
 
 def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
     with pytest.raises(SetupError, match="Connect client") as found:
-        connect_client._made.__wrapped__()
+        connect_client.check_client()
     assert "pyspark[connect]" in str(found.value)
 
 

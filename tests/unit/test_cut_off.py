@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from benchmarks.drawn_edits import run_history
-from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
+from helix_spark.answers.function_calls import capture
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction
 from helix_spark.capture.row_order import of_plan
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
@@ -281,7 +282,7 @@ ORDERED: list[Callable[..., Any]] = [
     (lambda rows: rows.select(F.count("*")), "rows"),
 ])
 def test_what_surely_does_not_depend_on_the_order_of_rows(program: Callable[..., Any], given: str | None) -> None:
-    built = capture(program, StandIns({"rows": "table"}, {}))
+    built = capture(program, CallInputs({"rows": "table"}, {}))
     assert isinstance(built, CapturedFunction)
     assert of_plan(built.plan) == given
 

@@ -16,7 +16,7 @@ from test_planning import situation
 from test_units import FakePlan
 
 import helix_spark as hx
-from helix_spark.capture.capture_nodes import capture_nodes
+from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leakage import doubted
 from helix_spark.dag.merging import merge_equal

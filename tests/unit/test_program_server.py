@@ -21,9 +21,9 @@ from helix_spark.capture import recorded_call
 from helix_spark.capture.program_client import open_session
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import SetupError
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_server import ProgramServer
-from helix_spark.program.recorded_answers import RecordedAnswers
 
 
 class Spark(SparkConnectServiceServicer):  # type: ignore[misc]  # generated without types

@@ -24,6 +24,7 @@ from helix_spark.cli.automatic import NotebookVerbs
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 from helix_spark.iteration.retention import OVERFLOWED
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.finding import find_iteration
@@ -31,7 +32,6 @@ from helix_spark.past.model_card import card_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import keep_answers
-from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.tracking.entry import entry_of
 
 HERE = Path(__file__).name

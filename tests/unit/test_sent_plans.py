@@ -8,13 +8,13 @@ import pytest
 from captured_programs import inputs_of, programs
 from captured_programs.identities import SETTINGS, captured
 
-from helix_spark.capture.captured_function import CapturedFunction
-from helix_spark.capture.connect_client import recording
-from helix_spark.capture.connect_session import frame_of
+from helix_spark.answers.function_calls import begin
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction
 from helix_spark.capture.plan_identity import identity_of
 from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.recorded_call import UDF, Recording
+from helix_spark.capture.recorded_call import UDF
 from helix_spark.capture.written_plan import relation_of
+from helix_spark.engine.spark.function_inputs import given_inputs
 
 CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 
@@ -23,13 +23,17 @@ CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -> None:
     program = programs()[name]
     built, names = captured(program), inputs_of(program)
-    if not isinstance(built, CapturedFunction) or built.told:
-        return  # what it asks of its tables, a client without a server cannot tell
+    if not isinstance(built, CapturedFunction) or built.call.told or built.call.registers:
+        return  # what it asks of its tables, or has its session keep, a client without a server cannot tell
     if any(sort_of(part) in ("PythonUDF", "PythonUDTF") for part in messages(built.plan)):
         return  # its code is sent as a pickle, which is another one each time
-    with recording(Recording(SETTINGS)) as session:
+    call = begin(CallInputs({}, SETTINGS))
+    with call.under_way():
+        session = call.session({})
         tables: dict[str, Any] = {one: session.range(place + 9).where("id > 2") for place, one in enumerate(names)}
         called = relation_of(program(**tables))
-        plan = built.written(dict(enumerate(names)), {})
-        sent = frame_of(session, plan, tables)._plan.plan(session.client)
+        with given_inputs(session, {place: tables[one] for place, one in enumerate(names)}) as serves:
+            sent = type(built.plan)()
+            sent.CopyFrom(built.plan)
+            serves(built.call.values).fill(sent)
     assert identity_of(sent, CODE) == identity_of(called, CODE)

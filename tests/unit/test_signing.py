@@ -26,7 +26,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 import helix_spark as hx
-from helix_spark.capture.capture_nodes import capture_nodes
+from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError

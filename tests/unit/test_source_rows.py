@@ -19,11 +19,11 @@ from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.programs import end_program
+from helix_spark.iteration.recorded_answers import RecordedAnswers
 from helix_spark.past.comparison import compare
 from helix_spark.past.edit_message import edit_of
 from helix_spark.past.source_rows import source_rows
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.recorded_answers import RecordedAnswers
 from helix_spark.sizes import format_seconds
 
 HERE = Path(__file__).name

@@ -17,7 +17,7 @@ from pyspark.ml.feature import StringIndexer, Tokenizer, VectorAssembler
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
-from helix_spark.capture.capture_nodes import capture_nodes
+from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
 from helix_spark.workflow.declaration import Declaration

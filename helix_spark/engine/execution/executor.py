@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.asked_on_record import AnswersOnRecord
 from helix_spark.engine.execution.dispatch import Dispatch
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags, ran_in_spark
-from helix_spark.engine.execution.node_work import NodeWork
+from helix_spark.engine.execution.node_work import NodeWork, RecordsCalls
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.step_clock import StepClock
@@ -86,7 +85,7 @@ class Executor:
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
         compared: Mapping[str, bool] | None = None, so_far: Outcome | None = None,
-        record: AnswersOnRecord | None = None,
+        record: RecordsCalls | None = None,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Protocol
 
-from helix_spark.capture.capture_nodes import (
-    as_built,
-    as_declared,
-)
+from helix_spark.answers.capture_nodes import as_built, as_declared
+from helix_spark.answers.function_calls import FunctionCall, begin
 from helix_spark.capture.captured_function import (
     AskingFunction,
     BuiltFunction,
+    CallInputs,
     CapturedFunction,
-    NotCaptured,
-    call_on_stand_ins,
+    Input,
 )
-from helix_spark.capture.recorded_call import Asks, NeedsClassicError
+from helix_spark.capture.recorded_call import NeedsClassicError
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.asked_on_record import AnswersOnRecord
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags
 from helix_spark.engine.execution.outcome import Equal, Outcome, table_outputs
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
-from helix_spark.engine.lowering.asked import answered_by_spark
-from helix_spark.engine.lowering.built import tables_of
 from helix_spark.engine.lowering.calls import authors_errors, in_turns
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
@@ -41,8 +35,8 @@ from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.left_settings import LeftSettings
-from helix_spark.engine.spark.spark_errors import is_of_a_plan, spark_errors
 from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.hermetic.action import Action, in_action, waiting
@@ -54,6 +48,13 @@ from helix_spark.planner.problem import State
 from helix_spark.signature.data_version import DataIdentity, identify
 from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import Source
+
+
+class RecordsCalls(Protocol):
+    """A record of what Spark answered functions."""
+
+    def begin(self, node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
+        """A call of a node's function, answered from the record and put on record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class NodeWork:
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
     compared: Mapping[str, bool] = field(default_factory=dict)
-    record: AnswersOnRecord | None = None
+    record: RecordsCalls | None = None
     looked_up: set[str] = field(default_factory=set)
 
     def check(self, unit: Unit) -> None:
@@ -123,58 +124,44 @@ class NodeWork:
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
         node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        if isinstance(node.operator, AskingFunction):
-            node = self._answered(node, node.operator, inputs[0])
-        if isinstance(node.operator, BuiltFunction):
-            watch = Watch()
-            for function in node.operator.built.code:
-                watch.named(files_named(function))
-            self.outcome.note(node, seen_in(watch.events))
-        with self._written_for(node) if isinstance(node.operator, BuiltFunction) else nullcontext():
+        return [self._lowered(node, inputs[0])]
+
+    def _lowered(self, node: Node, inputs: Sequence[NodeResult]) -> NodeResult:
+        if not isinstance(node.operator, BuiltFunction):
+            return lower(node, inputs, self.bench.sessions, self)
+        self._note_built(node, node.operator.built)
+        with self._written_for(node):
             try:
-                return [lower(node, inputs[0], self.bench.sessions, self)]
+                return lower(node, inputs, self.bench.sessions, self)
             except (NotAsBuiltError, NeedsClassicError) as error:
-                self.outcome.built.pop(node.name, None)
                 self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
-                return [lower(as_declared(node), inputs[0], self.bench.sessions, self)]
+                return lower(as_declared(node), inputs, self.bench.sessions, self)
 
-    def _answered(self, node: Node, operator: AskingFunction, results: Sequence[NodeResult]) -> Node:
-        """The node with what its function built once it was told what it asks; as it was, where it asks for more than
-        can be answered so, or fails: then it is called as it stands, and says how."""
-        read, failed = {name: self.plan[name].signature for name in node.inputs}, list[Exception]()
+    def _note_built(self, node: Node, built: CapturedFunction) -> None:
+        """Takes note of the files that a function names."""
+        watch = Watch()
+        for function in built.code:
+            watch.named(files_named(function))
+        self.outcome.note(node, seen_in(watch.events))
 
-        def answers(asks: Asks, asked: CapturedFunction) -> Sequence[Any] | None:
-            known = None if self.record is None else self.record.question(node, asks, asked, read)
-            if known is not None and (told := known.answer()) is not None:
-                return told
-            begun = time.perf_counter()
-            with in_action(Action(node.name, watched=False)):  # what pyspark reads meanwhile is not the author's
-                try:
-                    told = answered_by_spark(asks, asked, frames, spark)
-                except spark_errors() as error:
-                    failed.append(error)
-                    raise
-            if known is not None:
-                known.note(told, time.perf_counter() - begun)
-            return told
+    def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
+        """A call of a node's function, answered from the record."""
+        given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
+        given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
+        with self._written_for(node):
+            return (begin if self.record is None else partial(self.record.begin, node))(given, serves=serves)
 
-        with authors_errors(node):
-            frames, spark = tables_of(results), self.bench.sessions.get()
-            with self.acting(node, seed=node.name):
-                found = call_on_stand_ins(operator.call, operator.given, answers)
-            # A job that failed, or was cancelled, is not begun again. What a plan lacks, classic Spark says better.
-            error = found.error if isinstance(found, NotCaptured) else None
-            if error is not None and any(error is one for one in failed) and not is_of_a_plan(error):
-                raise error
-        made = as_built(node, found)
-        if made is not node:
-            self.outcome.built[node.name] = made
-        return made
+    def captured(self, node: Node, found: CapturedFunction) -> None:
+        """Takes note of what a function built that asks Spark something: it is known by that next time."""
+        self._note_built(node, found)
+        if isinstance(node.operator, AskingFunction) and not found.unsigned:
+            self.outcome.built[node.name] = as_built(node, found)
 
     @contextmanager
-    def acting(self, node: Node, seed: str = "") -> Iterator[None]:
-        """While a function of the author's runs: what it draws follows from the identity of its node, or a seed."""
-        action = Action(seed or self.plan[node.name].signature, reads_declared=isinstance(node.operator, Read))
+    def acting(self, node: Node) -> Iterator[None]:
+        """While a function of the author's runs: what it draws follows from its node, as where it was planned."""
+        seed = node.name if isinstance(node.operator, AskingFunction) else self.plan[node.name].signature
+        action = Action(seed, reads_declared=isinstance(node.operator, Read))
         started = self.bench.sessions.started
         if started:
             watch_what_spark_is_asked()

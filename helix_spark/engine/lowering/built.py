@@ -1,30 +1,34 @@
-"""Runs what a captured function built: its plan, with the results of its inputs in the places of their stand-ins."""
+"""Runs what a captured function built: its plan, with the results of its inputs in the places of their placeholders."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.captured_function import CapturedFunction
+from helix_spark.capture.connect_client import name_by_itself
+from helix_spark.capture.connect_session import column_of
+from helix_spark.capture.plan_columns import INPUT
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
-from helix_spark.engine.spark.transport import NotAsBuiltError, PlanReader, column, transport_of
+from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
+from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import ColumnNotFoundError, Location
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
 
 _NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
 """How Spark says which column it does not find."""
 
 
-def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
-    """The table that a function built.
+def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFrame], spark: Any) -> DataFrame:
+    """The table that a function built. The views and Python functions that it registers are in the session then.
 
     Args:
         frames: the tables in the places of its inputs.
@@ -32,30 +36,20 @@ def built_table(node: Node, built: CapturedFunction, frames: Mapping[int, DataFr
     Raises:
         NotAsBuiltError: what it built is not what it would build of them, or of this session.
     """
-    reader = transport_of(spark).reader()
-    with reader.known(frames) as names:
-        _check_columns(built, reader, names)
-        with _authors_columns(node, built, frames.values()):
-            return reader.frame(built.written(names, {}))
+    with given_inputs(spark, frames) as serves, registering() if built.call.registers else nullcontext():
+        try:
+            return table_of(node, built, serves(built.call.values), frames)
+        finally:
+            built.call.end()
 
 
-def leave_in_session(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> None:
-    """Registers the views and the Python functions that a function registers: the author's code elsewhere may ask for
-    them by their names.
-
-    Args:
-        frames: as for `built_table`.
-    """
-    if not built.registered and not built.functions:
-        return
-    reader = transport_of(spark).reader()
-    with reader.known(frames) as names:
-        for name, plan in built.views(names):
-            with registering():
-                reader.frame(plan).createOrReplaceTempView(name)
-    for name, function in built.named_functions():
-        with registering():
-            reader.register(name, function)
+def table_of(
+    node: Node, built: CapturedFunction, server: ServingSession, frames: Mapping[int, DataFrame]
+) -> DataFrame:
+    """The same, by a server that knows the tables. Raises NotAsBuiltError."""
+    _check_columns(built, server)
+    with _authors_columns(node, built, frames.values()):
+        return _sent(built, server, built.plan)
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:
@@ -68,10 +62,15 @@ def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int,
     Raises:
         NotAsBuiltError: what it built is not what it would build of them, or of this session.
     """
-    reader = transport_of(base.sparkSession).reader()
-    with reader.known({0: base}) as names:
-        _check_columns(built, reader, names)
-    return column(base.sparkSession, built.written({}, {place: quoted(name) for place, name in columns.items()}))
+    with given_inputs(base.sparkSession, {0: base}) as serves:
+        server = serves(built.call.values)
+        _check_columns(built, server)
+        expression = type(built.plan)()
+        expression.CopyFrom(built.plan)
+        name_by_itself(expression)
+        server.fill(expression, {f"`{INPUT}{place}`": quoted(name) for place, name in columns.items()})
+    found: Any = column_of(expression)
+    return found  # type: ignore[no-any-return]  # pyspark's two sorts of columns have no type in common
 
 
 def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeResult]) -> ColumnResult:
@@ -80,7 +79,6 @@ def column_result(node: Node, built: CapturedFunction, results: Sequence[NodeRes
     assert isinstance(base, TableResult)
     needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
     made = built_column(built, base.frame(), {place: one.column for place, one in needs.items()})
-    leave_in_session(built, {}, base.frame().sparkSession)
     if not needs:
         with _authors_columns(node, built, [base.frame()]):
             base.frame().select(made)  # analyses it now: a wrong column is found before anything runs
@@ -116,8 +114,13 @@ def tables_of(results: Sequence[NodeResult]) -> dict[int, DataFrame]:
     return {place: one.frame() for place, one in enumerate(results) if isinstance(one, TableResult)}
 
 
-def _check_columns(built: CapturedFunction, reader: PlanReader, names: Mapping[int, str]) -> None:
-    for plan, told in built.asked(names):
-        found = tuple(reader.frame(plan).columns)
+def _check_columns(built: CapturedFunction, server: ServingSession) -> None:
+    """Raise NotAsBuiltError if a table has other columns than the function was told."""
+    for relation, told in built.call.told:
+        found = tuple(_sent(built, server, relation).columns)
         if found != told:
             raise NotAsBuiltError(f"its table has the columns {', '.join(found)}, not {', '.join(told)}")
+
+
+def _sent(built: CapturedFunction, server: ServingSession, relation: Any) -> DataFrame:
+    return server.frame(built.call.sent_to(server, relation), by_names=built.call.registers)

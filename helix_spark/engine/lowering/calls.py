@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from helix_spark.capture.recorded_call import NeedsClassicError, classic
+from helix_spark.answers.function_calls import FunctionCall
+from helix_spark.capture.captured_function import CapturedFunction, Input
 from helix_spark.dag.node import Node
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -23,9 +24,8 @@ from helix_spark.engine.results.node_results import (
     nullable,
     plain,
 )
-from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
-from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
 from helix_spark.hermetic.action import others_first
 from helix_spark.plots import as_plot
@@ -66,6 +66,16 @@ class Watcher(Protocol):
     def differs(self, node: Node, why: str) -> None:
         """What a node has may be another result each time."""
 
+    def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
+        """A call of a node's function that gets something of Spark's.
+
+        Args:
+            inputs: by parameter, what it gets.
+        """
+
+    def captured(self, node: Node, found: CapturedFunction) -> None:
+        """A call has built a table or a column."""
+
 
 def argument(result: NodeResult, form: Form) -> Any:
     """A result in the form a function asks for, and its own: whatever it does to it, others see nothing of it."""
@@ -76,54 +86,6 @@ def argument(result: NodeResult, form: Form) -> Any:
             return result.copy()
         case ColumnResult():
             raise AssertionError("columns are handed over by the extractor that adds them")
-
-
-def call(
-    node: Node, operator: Function, results: Sequence[NodeResult], sessions: Sessions, watcher: Watcher
-) -> NodeResult:
-    """Calls a function that returns a table, a model or a value.
-
-    Raises:
-        NodeError: the function failed.
-        ResultTypeError: it returned something else than it declared.
-    """
-    def arguments() -> dict[str, Any]:
-        return {
-            name: argument(result, form)
-            for name, result, form in zip(operator.arguments, results, operator.forms, strict=True)
-        }
-
-    given = arguments()
-    try:
-        with authors_errors(node), watcher.acting(node):
-            returned = operator.call(**given)
-        return checked(node, returned, sessions)
-    except NeedsClassicError as needs:
-        returned = _called_in_classic(node, operator, arguments(), sessions, watcher, needs)
-        return checked(node, returned, sessions)
-
-
-def _called_in_classic(
-    node: Node, operator: Function, given: dict[str, Any], sessions: Sessions, watcher: Watcher, needs: BaseException
-) -> Any:
-    """What a function returns that uses what only a classic session has, such as RDDs: called in that session, on the
-    same tables. What it gives has no plan that anybody could look at.
-
-    Raises:
-        NodeError: it failed, or the session is one of a server elsewhere.
-    """
-    client = driver_client(sessions.get())
-    if client is None:
-        raise NodeError(
-            node.name, f"{node.kind} {node.name!r} uses {needs}, which a server of Spark Connect has not",
-            where=node.where, remedy="do the same with DataFrames, or have Helix start the session",
-        )
-    given = {name: as_classic(value, client) for name, value in given.items()}
-    with authors_errors(node), watcher.acting(node), classic():
-        returned = operator.call(**given)
-    if why := client.why_nondeterministic(returned):
-        watcher.differs(node, why)
-    return as_served(returned, client)
 
 
 def in_turns(node: Node) -> Node:
@@ -357,6 +319,12 @@ def _first_lines(text: str) -> str:
 
 
 _LONGEST_ERROR = 400
+
+
+def authors_line(error: BaseException) -> Location | None:
+    """The author's innermost line that an error comes from; None if there is none."""
+    lines = _authors_lines(error)
+    return lines[-1][0] if lines else None
 
 
 def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:

@@ -7,11 +7,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import BuiltFunction
+from helix_spark.capture.captured_function import AskingFunction, BuiltFunction
 from helix_spark.capture.connect_session import named_alone
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.built import built_table, column_result, leave_in_session, tables_of
-from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, call, remedy_for, table_in_memory
+from helix_spark.engine.lowering.built import built_table, column_result, tables_of
+from helix_spark.engine.lowering.called_functions import call
+from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
     CalledOnce,
@@ -88,11 +89,8 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
                 return column_result(node, built, results)
             case BuiltFunction(built=built):
-                tables, spark = tables_of(results), sessions.get()
-                made = built_table(node, built, tables, spark)
-                leave_in_session(built, tables, spark)
-                return _table(made)
-            case Function() if node.result is Result.COLUMN:
+                return as_result(built_table(node, built, tables_of(results), sessions.get()))
+            case Function() if node.result is Result.COLUMN and not isinstance(operator, AskingFunction):
                 return _function_column(node, operator, results, watcher)
             case Function():
                 return call(node, operator, results, sessions, watcher)
@@ -103,13 +101,13 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
                 check_columns(node, results)
                 return fit_stage(node, operator, results, watcher)
             case Assemble():
-                return _table(_assembled(node, operator, results))
+                return as_result(_assembled(node, operator, results))
             case Predict():
                 with watcher.acting(node):  # a model may be of the author's own
-                    return _table(_predicted(node, operator, results))
+                    return as_result(_predicted(node, operator, results))
             case Select() if node.result is Result.TABLE:
                 check_columns(node, results)
-                return _table(_base(results).frame().select(*map(quoted, operator.columns)))
+                return as_result(_base(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
                 return ready_made_column(node, results, watcher)
@@ -154,7 +152,8 @@ def _arrow(data: Any) -> Any:
     return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
 
 
-def _table(frame: DataFrame) -> TableResult:
+def as_result(frame: DataFrame) -> TableResult:
+    """A table as a result."""
     made = nullable(frame)
     return TableResult(lambda: made)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.stage_references import PARTS
 from helix_spark.engine.results.pinning import over_rows, persist
-from helix_spark.engine.spark.moved_results import PARTS
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import ResultTypeError

@@ -18,7 +18,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from helix_spark.capture.frame_creation import PASSING_ON
-from helix_spark.capture.recorded_call import is_recorded
+from helix_spark.capture.recorded_call import is_only_planned
 from helix_spark.capture.sql_reads import read_statement
 from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.hermetic.action import Action, current
@@ -73,8 +73,8 @@ def _telling(told: Any, name: str, tell: Told) -> Any:
     @wraps(told)
     def ask(self: Any, *given: Any, **named: Any) -> Any:
         action = current()
-        # One method of pyspark's may call another one. While a call is recorded, its plan says what it reads.
-        if action is None or action.watch is None or getattr(_busy, "is_so", False) or is_recorded():
+        # One method of pyspark's may call another one. Of a call that is only planned, the plan says what it reads.
+        if action is None or action.watch is None or getattr(_busy, "is_so", False) or is_only_planned():
             return told(self, *given, **named)
         who = _who_asks(sys._getframe(1))
         if who is not None:

@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.capture.connect_session import frame_of, prepare, relation_given
-from helix_spark.capture.named_functions import is_key
 from helix_spark.capture.plan_columns import SERVED
 from helix_spark.capture.program_client import ask_as, connect_here, open_session
 from helix_spark.capture.recorded_call import CLIENT, classic
+from helix_spark.capture.whole_plan import in_stages
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.forks import Birthplace
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-    from helix_spark.capture.written_plan import Plan
 
 USER = "helix"
 
@@ -138,7 +136,7 @@ class DriverClient:
     def __init__(self, spark: SparkSession) -> None:
         self.classic, self._home = spark, Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
-        self._numbers, self._inputs = count(), dict[str, Any]()
+        self._numbers = count()
         with classic():
             self._service = serve(spark)
             prepare()
@@ -256,7 +254,6 @@ class DriverClient:
         a copy: the service notes on a table by which id the plan's columns name it, and one table may be two inputs, or
         part of another one."""
         names = {place: f"helix-input-{next(self._numbers)}" for place in frames}
-        self._inputs |= {names[place]: frame for place, frame in frames.items()}
         with classic():
             for place, frame in frames.items():
                 plan = self._analysed(frame).logicalPlan().clone()
@@ -266,43 +263,26 @@ class DriverClient:
         finally:
             with classic():
                 for name in names.values():
-                    del self._inputs[name]
                     self._holder.removeCachedDataFrame(name)
 
-    def frame(self, plan: Plan) -> Any:
-        """The table of a captured plan, analysed part by part. Raises what Spark raises of a plan that is wrong."""
-        *parts, (_, top) = plan
-        told = frame_of(self.spark, tuple(one for one in plan if not is_key(one[0])), dict(self._inputs))
+    def frame(self, relation: Any, inputs: Mapping[str, Any]) -> Any:
+        """The table of a relation, analysed part by part. Raises what Spark raises of one that is wrong.
+
+        Args:
+            inputs: the client's tables that it reads, by the ids that it names them by.
+        """
+        whole = type(relation)()
+        whole.CopyFrom(relation)
+        built = frame_of(self.spark, whole, inputs)._plan
+        *parts, (_, top) = in_stages(relation)
         with classic():
             try:
                 for name, part in parts:
-                    if is_key(name):
-                        self.register(name, part)
-                    else:
-                        self._holder.cacheDataFrameById(name, self._read(part))
-                return self._served(self._read(top), told._plan)
+                    self._holder.cacheDataFrameById(name, self._read(part.SerializeToString()))
+                return self._served(self._read(top.SerializeToString()), built)
             finally:
-                for name, _ in parts:  # functions, too: a table that was analysed holds those that it calls
-                    if is_key(name):
-                        _of_java(self.classic).sessionState().catalog().dropTempFunction(name, True)
-                    else:
-                        self._holder.removeCachedDataFrame(name)
-
-    def register(self, name: str, function: bytes) -> None:
-        """Have the session know a Python function by a name. In plans it has the name that it was declared by.
-
-        Args:
-            function: a call of it with nothing (`spark.connect.Expression`).
-        """
-        jvm = _jvm(self.classic)
-        parsed = jvm.org.apache.spark.connect.proto.Expression.parseFrom(function)
-        expression = self._planner.transformExpression(parsed)
-        is_python = expression.getClass().getSimpleName() in _PYTHON
-        called = expression if is_python else expression.aggregateFunction()
-        declared = jvm.org.apache.spark.sql.execution.python.UserDefinedPythonFunction(
-            called.name(), called.func(), called.dataType(), called.evalType(), called.udfDeterministic()
-        )
-        _of_java(self.classic).udf().registerPython(name, declared)
+                for name, _ in parts:
+                    self._holder.removeCachedDataFrame(name)
 
     def as_classic(self, frame: Any) -> DataFrame:
         """A table of the client's as one of the classic session."""
@@ -374,9 +354,6 @@ class DriverClient:
             rows = self._dataset(_of_java(self.classic), self._analysed(persisted).queryExecution().withCachedData())
             return self._served(rows, plan_id=persisted._plan._plan_id)
 
-
-_PYTHON = frozenset({"PythonUDF", "PythonUDAF", "PythonUDTF", "UnresolvedPolymorphicPythonUDTF"})
-"""Expressions of Catalyst that hold a Python function."""
 
 _NEVER = 10**15
 """Milliseconds."""

@@ -12,7 +12,7 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-from helix_spark.capture.recorded_call import RECORDING
+from helix_spark.capture.recorded_call import is_only_planned
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.asking import asker
 
@@ -35,8 +35,8 @@ class LeftSettings:
             _NOTED.reset(token)
 
     def about_to_set(self, conf: Any, key: object, frame: FrameType) -> None:
-        """A setting is about to be set, or unset, by whose frame this is. While a call is recorded nothing is set."""
-        if RECORDING.get() is not None:
+        """A setting is about to be set, or unset, by whose frame this is. A call that is only planned sets nothing."""
+        if is_only_planned():
             return
         if isinstance(key, str) and key not in self._found and counts(key):
             who = asker(frame)
@@ -66,7 +66,7 @@ def note_built(builder: Any) -> None:
 
     @wraps(made)
     def call(self: Any) -> Any:
-        noted = _NOTED.get() if RECORDING.get() is None else None
+        noted = None if is_only_planned() else _NOTED.get()
         if noted is not None and self._options:
             session = type(self)().getOrCreate()
             for key in self._options:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from helix_spark.capture.connect_session import is_by_connect
 from helix_spark.capture.recorded_call import classic, own_session
+from helix_spark.capture.stage_references import moved_stage
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client, driver_clients
-
-PARTS = ("stages", "models", "bestModel")
-"""Where pipelines, one-against-all and searches hold the models that they consist of."""
 
 
 def as_classic(value: Any, client: DriverClient) -> Any:
@@ -18,14 +15,14 @@ def as_classic(value: Any, client: DriverClient) -> Any:
     if _is_frame(value):
         return client.as_classic(value) if is_by_connect(value.sparkSession) else value
     with classic():
-        return _moved(value, lambda one: _classic_model(one, client))
+        return moved_stage(value, lambda one: _classic_model(one, client))
 
 
 def as_served(value: Any, client: DriverClient) -> Any:
     """A table or a model of the classic session as one of the client's; all else as it is."""
     if _is_frame(value):
         return value if is_by_connect(value.sparkSession) else client.as_served(value)
-    return _moved(value, lambda one: _served_model(one, client))
+    return moved_stage(value, lambda one: _served_model(one, client))
 
 
 def given(value: Any) -> Any:
@@ -41,31 +38,6 @@ def given(value: Any) -> Any:
 
 def _is_frame(value: Any) -> bool:
     return type(value).__name__ == "DataFrame" and type(value).__module__.startswith("pyspark.sql.")
-
-
-def _moved(value: Any, move: Callable[[Any], Any]) -> Any:
-    """A stage, with those that it consists of and those that its parameters hold moved."""
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(one, move) for one in value)
-    if not hasattr(value, "_paramMap"):
-        return value
-    held = {name: _moved(part, move) for name, part in vars(value).items() if name in PARTS}
-    given = {key: _moved(one, move) for key, one in value._paramMap.items()}
-    moved = move(value)
-    if moved is value:
-        if all(vars(value)[name] is one for name, one in held.items()) and given == value._paramMap:
-            return value
-        moved = value.copy() if not held else _shallow(value)
-    for name, part in held.items():
-        setattr(moved, name, part)
-    moved._paramMap = {moved.getParam(key.name): one for key, one in given.items()}
-    return moved
-
-
-def _shallow(value: Any) -> Any:
-    from pyspark.ml.param import Params
-
-    return Params.copy(value)
 
 
 def _classic_model(one: Any, client: DriverClient) -> Any:

@@ -20,13 +20,6 @@ def spark_errors() -> tuple[type[Exception], ...]:
     return (CatalogError, OSError, PySparkException, Py4JError, *([] if grpc is None else [grpc.RpcError]))
 
 
-def is_of_a_plan(error: BaseException) -> bool:
-    """Whether Spark refuses a plan, before any job of it."""
-    from pyspark.errors import AnalysisException
-
-    return isinstance(error, AnalysisException)
-
-
 def first_line(error: BaseException) -> str:
     """What an error says, without the stack traces below it."""
     return str(error).strip().split("\n")[0][:300]

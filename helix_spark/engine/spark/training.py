@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import CapturedFunction, StandIns, capture
+from helix_spark.answers.function_calls import capture
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction
 from helix_spark.capture.recorded_call import work_in
 from helix_spark.engine.spark.driver_client import DriverClient
+from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.engine.spark.own import start
 from helix_spark.engine.spark.table_files import AS_FILES
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:
@@ -66,12 +67,12 @@ def _read(spark: SparkSession, path: Path) -> DataFrame:
 
 
 def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
-    """The rows, by way of the plan of a function that was called on a stand-in."""
-    found = capture(_of_a_function, StandIns({"rows": "table"}, {}))
+    """The rows, by way of the plan of a function that was called on a placeholder."""
+    found = capture(_of_a_function, CallInputs({"rows": "table"}, {}))
     assert isinstance(found, CapturedFunction)
-    reader = transport_of(spark).reader()
-    with reader.known({0: rows}) as names:
-        return reader.frame(found.written(names, {}))
+    with given_inputs(spark, {0: rows}) as serves:
+        server = serves(found.call.values)
+        return server.frame(found.call.sent_to(server, found.plan), by_names=found.call.registers)
 
 
 def _of_a_function(rows: DataFrame) -> DataFrame:

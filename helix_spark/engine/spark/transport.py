@@ -4,24 +4,19 @@ that nobody here reaches."""
 from __future__ import annotations
 
 import socket
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from helix_spark.capture.connect_session import column_of, frame_of, host_of, register_function
-from helix_spark.capture.named_functions import by_names, is_key
+from helix_spark.capture.connect_session import host_of
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
-
-    from helix_spark.capture.written_plan import Plan
 
 ELSEWHERE = "connect"
 """For `Transport.master`: a server on another machine."""
@@ -93,10 +88,6 @@ class Transport:
         if self.client is not None:
             self.client.unset_for_store(names)
 
-    def reader(self) -> PlanReader:
-        """What reads captured plans for it."""
-        return self.client or RemotePlanReader(self.spark)
-
     def settle(self, frame: DataFrame) -> None:
         """Have a table analysed once and for all, where that can be had: a stage's function is another one each time,
         and so no plan above it is equal to what it was before."""
@@ -139,71 +130,3 @@ class Transport:
 def transport_of(spark: Any) -> Transport:
     """How a session is asked."""
     return Transport(spark, driver_client(spark))
-
-
-class PlanReader(Protocol):
-    """Turns captured plans into DataFrames of one session."""
-
-    def known(self, frames: Mapping[int, DataFrame]) -> AbstractContextManager[dict[int, str]]:
-        """Has plans name these tables, by the ids that it gives, while they are read."""
-
-    def frame(self, plan: Plan) -> DataFrame:
-        """The table of a plan, analysed. Raises what Spark raises of a plan that is wrong, and NotAsBuiltError."""
-
-    def register(self, name: str, function: bytes) -> None:
-        """Has the session know a Python function by a name.
-
-        Args:
-            function: a call of it with nothing (`spark.connect.Expression`).
-        """
-
-
-@dataclass(slots=True)
-class RemotePlanReader:
-    """See `PlanReader`: of a server elsewhere. Tables stand in plans as their own plans do."""
-
-    _spark: Any
-    _inputs: dict[str, Any] = field(default_factory=dict)
-
-    @contextmanager
-    def known(self, frames: Mapping[int, DataFrame]) -> Iterator[dict[int, str]]:
-        names = {place: uuid.uuid4().hex for place in frames}
-        self._inputs |= {names[place]: frame for place, frame in frames.items()}
-        try:
-            yield names
-        finally:
-            for name in names.values():
-                del self._inputs[name]
-
-    def frame(self, plan: Plan) -> DataFrame:
-        check_calls(plan)
-        found: Any = frame_of(self._spark, plan, dict(self._inputs))
-        found.schema  # noqa: B018 - a plan that is wrong is found now
-        return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
-
-    def register(self, name: str, function: bytes) -> None:
-        register_function(self._spark, name, function)
-
-
-def check_calls(plan: Plan) -> None:
-    """A server elsewhere names columns by the name that it knows a function by; and it reads texts whenever they run,
-    by which time another function may have that name.
-
-    Raises:
-        NotAsBuiltError: texts in the plan call functions by their names.
-    """
-    for name, _ in plan:
-        if is_key(name):
-            raise NotAsBuiltError(f"a server of Spark Connect knows `{by_names(name)}` by its name alone")
-
-
-def column(spark: Any, plan: Plan) -> Column:
-    """The column of a captured expression. Raises NotAsBuiltError."""
-    client = driver_client(spark)
-    if client is None:
-        check_calls(plan)
-    else:
-        for name, function in plan[:-1]:
-            client.register(name, function)
-    found: Any = column_of(plan)
-    return found  # type: ignore[no-any-return]  # as above

@@ -212,9 +212,6 @@ FURTHER: Mapping[str, Pair] = {
     "name that a table is given in a statement": (
         lambda rows: rows.sparkSession.sql("SELECT id FROM {t}", t=rows),
         lambda rows: rows.sparkSession.sql("SELECT id FROM {rows}", rows=rows)),
-    "case of a function's name in SQL": (
-        lambda rows: (rows.sparkSession.udf.register("f", len), rows.selectExpr("f(k) AS n"))[1],
-        lambda rows: (rows.sparkSession.udf.register("f", len), rows.select(F.expr("F(k) AS n")))[1]),
     "views that no statement names": (
         lambda rows: rows.sparkSession.sql("SELECT id FROM {t}", t=rows),
         lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT id FROM {t}", t=rows))[1]),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from captured_programs import OTHERS, ROWS, inputs_of
-from helix_spark.capture.captured_function import CapturedFunction, NotCaptured, StandIns, capture
+from helix_spark.answers.function_calls import capture
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.capture.plan_columns import names_of_text
-from helix_spark.signature.code import trace
 
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 _SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHERS}
@@ -20,14 +20,14 @@ def captured(program: Callable[..., Any]) -> CapturedFunction | NotCaptured:
     names = inputs_of(program)
     columns = {place: names_of_text(_SCHEMAS[name], SETTINGS) for place, name in enumerate(names) if name in _SCHEMAS}
     inputs: Any = {name: "table" if name in _SCHEMAS else "column" for name in names}
-    return capture(program, StandIns(inputs, SETTINGS, columns))
+    return capture(program, CallInputs(inputs, SETTINGS, columns))
 
 
 def identity(program: Callable[..., Any]) -> str:
     """Of what a program builds, and of the Python code in it."""
     built = captured(program)
     assert isinstance(built, CapturedFunction), built.why
-    return built.identity([trace(function, node="program").digest for function in built.code])
+    return built.identity
 
 
 def _main(which: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from helix_spark.capture.capture_nodes import capture_nodes
-from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.connect_client import recording
-from helix_spark.capture.recorded_call import Recording
+from helix_spark.answers.capture_nodes import capture_nodes
+from helix_spark.answers.function_calls import begin
+from helix_spark.capture.captured_function import BuiltFunction, CallInputs
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import HelixError
@@ -19,8 +18,8 @@ _OF_A_SESSION = {Form.SPARK, Form.COLUMN, Form.MODEL}
 
 
 def declared_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
-    """A workflow whose declarations hold Spark's objects as the recording client makes them; stages are made anew in a
-    session when they run.
+    """A workflow whose declarations hold Spark's objects as PySpark's Connect client makes them; stages are made anew
+    in a session when they run.
 
     None where code that is called in a session may come to hold such an object: functions that are not told by what
     they build, readers. And where building the workflow asks Spark something.
@@ -28,10 +27,10 @@ def declared_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
     Args:
         build: builds the workflow; loads its file, too.
     """
-    into = Recording()
-    with recording(into):
+    call = begin(CallInputs({}, {}))
+    with call.under_way():
         workflow = build()
-    if into.questions or into.functions:  # which a session has to know
+    if call.unanswered() or call.answerer.signer.state.now.functions:  # which a session has to know
         return None
     try:
         dag = capture_nodes(compile_workflow(workflow), {})

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
 
+from helix_spark.answers.function_calls import capture
 from helix_spark.capture.captured_function import (
     AskingFunction,
     BuiltFunction,
+    CallInputs,
     CapturedFunction,
     Input,
     NotCaptured,
-    StandIns,
-    capture,
 )
 from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.dag.compilation import with_known_columns
@@ -64,7 +64,7 @@ def _captured(
     assert isinstance(operator, Function)
     if (inputs := _inputs_of(operator, node, dag)) is None:
         return node
-    given = StandIns(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
+    given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
     action = Action(uuid4().hex if node.wishes.fresh else node.name, watched=False)
     found = capture(operator.call, given, action)
     if isinstance(found, NotCaptured) and found.asks and _may_be_answered(node, operator, inputs):
@@ -117,14 +117,14 @@ def as_declared(node: Node) -> Node:
 
 
 def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:
-    """Whether what a function asks can be answered while it is called on stand-ins. An extractor that takes columns is
-    given a table that has them."""
-    return "column" not in inputs.values() and not node.wishes.fresh and _MORE.isdisjoint(names_used(operator.call))
+    """Whether what a function asks can be answered while it is called on placeholders. An extractor that takes columns
+    is given a table that has them."""
+    may = "column" not in inputs.values() and not node.wishes.fresh
+    return may and _CLASSIC_ONLY.isdisjoint(names_used(operator.call))
 
 
-_MORE = frozenset({"fit", "cache", "persist", "checkpoint", "localCheckpoint", "sparkContext", "rdd", "_jdf"})
-"""Attributes that a function takes to ask Spark for what is not answered while it is recorded. It would be called once
-more, and ask again what was answered; where it has them under another name that is all that happens."""
+_CLASSIC_ONLY = frozenset({"sparkContext", "rdd", "_jdf"})
+"""Attributes that only a classic session has: a function that takes them would be called once more in one."""
 
 
 def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:

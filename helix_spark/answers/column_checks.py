@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from helix_spark.capture.capture_nodes import known_columns
+from helix_spark.answers.capture_nodes import known_columns
 from helix_spark.capture.captured_function import BuiltFunction
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import messages, sort_of

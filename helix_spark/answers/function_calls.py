@@ -1,0 +1,386 @@
+"""Calls a node's function of Spark's tables as a program of its own: what it builds is captured, and what it asks Spark
+is a question, which is answered from the record or by a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import count
+from typing import Any
+
+from helix_spark.answers.answering import Answerer, Mode, Record
+from helix_spark.answers.plan_data import DataVersions
+from helix_spark.answers.questions import Question, Signer, code_of
+from helix_spark.answers.served_session import Server, UnansweredError
+from helix_spark.answers.session_state import Binding, SessionState, View
+from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.capture import connect_client as client
+from helix_spark.capture.answer_fields import HANDLE
+from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.capture.connect_session import prepare
+from helix_spark.capture.own_columns import of_either_side
+from helix_spark.capture.plan_chance import chance_in
+from helix_spark.capture.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
+from helix_spark.capture.plan_identity import identity_of
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.plan_reads import reads_elsewhere
+from helix_spark.capture.plan_words import lines_of
+from helix_spark.capture.program_client import session_of
+from helix_spark.capture.recorded_call import UDF, NeedsClassicError, working_for
+from helix_spark.capture.replaced_in_pyspark import KEPT_SETTINGS
+from helix_spark.capture.stage_references import with_references
+from helix_spark.capture.written_plan import plan_id, relation_of
+from helix_spark.hermetic.action import Action, in_action
+from helix_spark.signature.parts import digest
+
+
+class NothingRecorded:
+    """A record (`answering.Record`) that has nothing."""
+
+    def answer(self, identity: str) -> str | None:
+        return None
+
+    def is_reusable(self, identity: str) -> bool:
+        return False
+
+    def refuse(self, identity: str, why: str) -> None:
+        pass
+
+    def left(self, identity: str) -> str | None:
+        return None
+
+    def doubt(self, identity: str) -> str:
+        return ""
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        return None
+
+    def table(self, identity: str) -> StoredTable | None:
+        return None
+
+
+class _NoServer:
+    """Takes a server's place where none may be asked."""
+
+    def stub(self) -> Any:
+        raise UnansweredError("it has to be asked of Spark")
+
+    def how_ended(self) -> str:
+        return ""
+
+    def drop(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class FunctionCall:
+    """One call of a function: the program that pyspark is asked by meanwhile (`recorded_call.Program`).
+
+    Attributes:
+        given: what the function is called with.
+        answerer: answers what it asks.
+        values, told: see `captured_function.Call`.
+        refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
+    """
+
+    given: CallInputs
+    answerer: Answerer
+    values: list[Any]
+    told: list[tuple[Any, Columns]] = field(default_factory=list)
+    refused: str = ""
+    _session: Any = None
+    _placeholders: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._session = session_of(self.answerer, self.given.settings)
+        for place, (name, kind) in enumerate(self.given.inputs.items()):
+            if kind == "table":
+                self._placeholders[name] = client.placeholder_table(self._session, place)
+            elif kind == "column":
+                self._placeholders[name] = client.placeholder_column(place)
+
+    @property
+    def is_planned(self) -> bool:
+        return self.answerer.mode == "plan"
+
+    def session(self, options: dict[str, str]) -> Any:
+        if wanted := options.keys() - KEPT_SETTINGS:
+            if self.is_planned:
+                self.refused = self.refused or "a session with other settings"
+            else:
+                self._session.conf._set_all(configs={name: str(options[name]) for name in wanted}, silent=False)
+        return self._session
+
+    def settle(self, frame: Any) -> None:
+        if frame._session is not self._session:
+            return
+        if self.is_planned:  # no answer to an analysis is recorded
+            self.answerer.analyses.steps.note_frame(frame)
+        else:
+            self.answerer.settle(frame)
+
+    def columns(self, frame: Any) -> Sequence[str] | None:
+        if frame._session is not self._session:
+            return None
+        sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
+        relation = relation_of(frame)
+        try:
+            found = columns_of(relation, self.given.columns, case_sensitive=sensitive)
+        except UnknownColumnsError:
+            known = self.answerer.analyses.columns(frame)
+            return None if known is None else list(known)
+        self.told.append((relation, found))
+        return found
+
+    def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
+        place = next((place for place, one in enumerate(self.values) if _same(one, value)), len(self.values))
+        token = f"{UDF}{place}".encode()
+        if place == len(self.values):
+            self.values.append(value)
+            self.answerer.signer.functions[token] = code_of(_function_of(value))
+        return token
+
+    def need_classic(self, what: str) -> None:
+        raise NeedsClassicError(what)
+
+    def model(self, place: int, model: Any) -> Any:
+        """A model of another session as one of the call's, by what it is known to be and not by where it is.
+
+        Args:
+            place: of the input.
+        """
+        numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
+        taken = self.answerer.served.models.take_over
+        with self.under_way():  # some models ask their server what they are
+            return with_references(model, lambda live: taken(f"{HANDLE}{digest(signature, str(next(numbers)))}", live))
+
+    def returned_model(self, model: Any) -> Any:
+        """A model of the call's as one of the server's session, which has it from now on."""
+        return with_references(model, self.answerer.served.models.hand_over)
+
+    def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+        """Call the function with placeholders and other arguments, and return what it returns."""
+        with self.under_way():
+            return function(**self._placeholders, **arguments)
+
+    def run(self, function: Callable[..., Any]) -> CapturedFunction | NotCaptured:
+        """Call the function on placeholders alone, and look at what it built."""
+        begun = time.perf_counter()
+        try:
+            returned = self.call(function, {})
+            seconds = time.perf_counter() - begun
+            found = self.look_at(returned)
+        except NeedsClassicError as needs:
+            return NotCaptured(f"uses {needs}", error=needs)
+        except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
+            why = f"cannot be called on placeholders ({type(error).__name__}: {_first_line(error)})"
+            found = NotCaptured(why, error=error)
+        # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
+        if self.is_planned and (unanswered := self.unanswered()):
+            raised = found.error if isinstance(found, NotCaptured) else None
+            return NotCaptured(f"asks Spark for {unanswered}", not self.refused, raised)
+        return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
+
+    def end(self) -> None:
+        """Have the server keep nothing of the call's, and forget what it was answered."""
+        self.answerer.end(self._session.client._execute_plan_request_with_metadata())
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """While the author's code runs."""
+        with working_for(self), client.active(self._session):
+            yield
+
+    def unanswered(self) -> str:
+        """The first thing that was asked and that nobody answered, in words; empty if there is none."""
+        return self.refused or next((_words(one.question) for one in self.answerer.asked if one.fresh), "")
+
+    @property
+    def registers(self) -> bool:
+        return bool(self.answerer.signer.state.requests)
+
+    @property
+    def server(self) -> Server:
+        """That answers what the record does not."""
+        return self.answerer.served.server
+
+    def is_own(self, value: Any) -> bool:
+        """Whether a value is a table of the call's session."""
+        return client.is_frame(value) and value._session is self._session
+
+    def sent_to(self, server: Server, relation: Any) -> Any:
+        if self.answerer.served.server is not server:
+            self.answerer.served.serve_by(server)
+        return self.answerer.served.as_sent(relation, self._session)
+
+    def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
+        """What the function returned."""
+        with self.under_way():
+            return self._look_at(returned)
+
+    def _look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
+        state = self.answerer.signer.state
+        # An expression is of the table that an extractor extends.
+        first = next((plan_id(one) for one in self._placeholders.values() if client.is_frame(one)), None)
+        if client.is_column(returned):
+            plan: Any = client.expression_of(returned, self._session.client)
+            if state.requests:
+                return NotCaptured("registers views or functions, and returns a column")
+            if client.has_subquery(returned):
+                return NotCaptured("has a query inside its column")
+            if any(one.plan_id != first for one in client.references(plan)):
+                return NotCaptured("names columns of other tables than its own")
+        elif self.is_own(returned):
+            plan, first = relation_of(returned), None
+        else:
+            return NotCaptured(f"returns a {type(returned).__name__}")
+        parts = [*messages(plan), *messages_done(state)]
+        unsigned = next(self._not_in(plan, parts), "")
+        if unsigned and (self.is_planned or first is not None):
+            return NotCaptured(unsigned)
+        views = [view.shows for name, view in state.now.views.items() if not name.startswith(INPUT)]
+        return CapturedFunction(
+            plan, self._identity(plan, first), tuple(map(_function_of, self.values)), chance_in(parts),
+            tuple(line for one in (*views, plan) for line in lines_of(one)), first, tuple(state.now.functions), self,
+            unsigned,
+        )
+
+    def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
+        """Why a plan does not say what its function gives.
+
+        Args:
+            parts: all messages in it, and in what it means.
+        """
+        now = self.answerer.signer.state.now
+        if self.refused:
+            yield f"asks Spark for {self.refused}"
+        if now.unknown:
+            yield f"has its session do {now.unknown}"
+        yield from (f"sets {name}" for name in now.settings)
+        yield from (f"reads {read} by itself" for read in reads_elsewhere(parts, now.views, now.functions))
+        relations = [part for part in parts if sort_of(part) == "Relation"]
+        if any(one.cached_remote_relation.relation_id.startswith(SERVED) for one in relations):
+            yield "reads a table that it has from elsewhere"
+        if any(map(_is_function_of_a_table, relations)):
+            yield "joins a table function by a column of a table, which plans of Connect do not tell"
+        for column in filter(None, map(of_either_side, relations)):
+            yield f"joins a table with itself by {column}, which may be of either side (give both an alias)"
+
+    def _identity(self, plan: Any, own: int | None) -> str:
+        """The identity of what was built.
+
+        Args:
+            own: see `CapturedFunction`.
+        """
+        signer = replace(self.answerer.signer, around="")
+        if own is not None:
+            return identity_of(plan, {token: code.digest for token, code in signer.functions.items()}, own)
+        registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)
+        return digest(signer.question("table", plan).identity, *registered)
+
+
+def capture(
+    function: Callable[..., Any], given: CallInputs, action: Action | None = None, record: Record | None = None,
+    around: str = "",
+) -> CapturedFunction | NotCaptured:
+    """Call a function of tables and columns on placeholders, and capture what it builds. No server is asked.
+
+    Args:
+        action: what its draws follow from, and whether it is watched; None where neither matters.
+        record: answers what it asks, where the inputs have signatures.
+        around: identity of versions and settings around the call.
+    """
+    action = Action("", watched=False) if action is None else action
+    made = begin(given, record, around=around)
+    with in_action(action):
+        found = made.run(function)
+    return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
+
+
+def begin(
+    given: CallInputs, record: Record | None = None, serves: Callable[[Sequence[Any]], Server] | None = None,
+    around: str = "",
+) -> FunctionCall:
+    """A call that is yet to be run. The caller sees to what the function draws.
+
+    Args:
+        record: answers what it asks, where the inputs have signatures.
+        serves: gives a server that is asked what the record does not answer; none, if None. It is given what stands in
+            plans for Python functions, by place.
+        around: identity of versions and settings around the call.
+    """
+    prepare_client()
+    views = {
+        f"{INPUT}{place}": _input_view(given.signatures.get(place, f"input {place}"))
+        for place, kind in enumerate(given.inputs.values()) if kind == "table"
+    }
+    signer = Signer(around, SessionState(Binding(views=views)), DataVersions(), over_layout=False)
+    known = NothingRecorded() if record is None or not given.signatures else record
+    values: list[Any] = []
+    server: Server = _NoServer() if serves is None else serves(values)
+    mode: Mode = "plan" if serves is None else "run"
+    answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
+    return FunctionCall(given, answerer, values)
+
+
+@cache
+def prepare_client() -> None:
+    """Prepare pyspark's Connect client for calls, once a process. Raises SetupError if it cannot be imported."""
+    client.check_client()
+    prepare()
+
+
+def _input_view(signature: str) -> View:
+    """What an input's name means in a plan: a table of that signature."""
+    import pyspark.sql.connect.proto as pb
+
+    table = pb.CachedRemoteRelation(relation_id=f"{HANDLE}{digest(signature)}")
+    return View(pb.Relation(cached_remote_relation=table), {})
+
+
+def messages_done(state: SessionState) -> Iterator[Any]:
+    """All messages in what a call did to its session: in the views and the functions that it made."""
+    for request in state.requests:
+        if not callable(request) and type(request).__name__ == "ExecutePlanRequest":
+            yield from messages(request.plan.command)
+
+
+def _function_of(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values that stand in plans are one: the same function, and what it returns."""
+    if not isinstance(one, tuple) or not isinstance(other, tuple):
+        return one is other
+    return one[0] is other[0] and one[1:] == other[1:]
+
+
+def _words(question: Question) -> str:
+    """What is asked, as what follows "asks Spark for"."""
+    kind = sort_of(question.what)
+    match question.sort:
+        case "rows" | "fit":
+            return "a fit" if question.sort == "fit" else "rows"
+        case "analysis":
+            return "the columns of a table" if kind.endswith("Schema") else kind.rpartition(".")[2].lower()
+        case "setting":
+            return "the session's settings"
+    return f"to run a {question.what.WhichOneof('command_type') or kind}" if kind == "Command" else kind
+
+
+def _is_function_of_a_table(relation: Any) -> bool:
+    """Whether rows are joined with what a Python table function makes of a column that is named by its table, as
+    ``rows.lateralJoin(twice(rows.age.outer()))``: in a plan of Connect it is looked for on the wrong side."""
+    joined = relation.lateral_join.right if relation.WhichOneof("rel_type") == "lateral_join" else None
+    if joined is None or joined.WhichOneof("rel_type") != "common_inline_user_defined_table_function":
+        return False
+    given = joined.common_inline_user_defined_table_function.arguments
+    return any(True for one in given for _ in client.references(one))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200]

@@ -1,0 +1,136 @@
+"""Serves the calls of functions by a session of the engine's: the tables of a run take the places of the placeholders
+in what is sent, and pickles those of Python functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.capture.connect_session import frame_of, kept_by_server
+from helix_spark.capture.plan_columns import INPUT
+from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.capture.recorded_call import UDF
+from helix_spark.capture.written_functions import pickled
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.hermetic.task import Purpose, purpose, written_for
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Serves = Callable[[Sequence[Any]], "ServingSession"]
+"""Gives a server for what a call builds: of what stands in its plans for Python functions, by place."""
+
+
+@dataclass(slots=True)
+class ServingSession:
+    """A session of the engine's as the server of a call (`answers.served_session.Server`).
+
+    Attributes:
+        spark: the session.
+        inputs: the relations by which its server knows input tables, by the names of their placeholders.
+        tables: the tables themselves, by the ids in these relations.
+        values: what stands in plans for Python functions, by place: a function and what it returns, or a class.
+        meant: what these functions are written for.
+    """
+
+    spark: Any
+    inputs: Mapping[str, Any]
+    tables: Mapping[str, Any]
+    values: Sequence[Any] = ()
+    meant: Purpose = field(default_factory=purpose)
+
+    def stub(self) -> ServingSession:
+        return self
+
+    def how_ended(self) -> str:
+        return ""
+
+    def drop(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        call = getattr(self.spark.client._stub, name)
+        return lambda request, metadata=None: call(self._as_of_session(request))
+
+    def _as_of_session(self, request: Any) -> Any:
+        """A request as one of the session's, with all that takes the places of names."""
+        client = self.spark.client
+        like = client._execute_plan_request_with_metadata()
+        copy = type(request)()
+        copy.CopyFrom(request)
+        copy.session_id = like.session_id
+        copy.user_context.CopyFrom(like.user_context)
+        if hasattr(copy, "plan"):
+            copy.tags.extend(like.tags)
+            self.fill(copy.plan)
+        elif type(copy).__name__ == "AnalyzePlanRequest":
+            self.fill(copy)
+        return copy
+
+    def fill(self, what: Any, columns: Mapping[str, str] | None = None) -> None:
+        """Put tables and pickles into the places of their names, in a message.
+
+        Args:
+            columns: by placeholder, as it is written in an expression, the column that takes its place.
+        """
+        for message in messages(what):
+            one: Any = message
+            match sort_of(message):
+                case "Relation" if one.read.named_table.unparsed_identifier.startswith(INPUT):
+                    number = one.common.plan_id
+                    one.CopyFrom(self.inputs[one.read.named_table.unparsed_identifier])
+                    one.common.plan_id = number
+                case "PythonUDF" | "PythonUDTF" if one.command.startswith(UDF.encode()):
+                    with written_for(self.meant):
+                        one.command = pickled(self.values[int(one.command.removeprefix(UDF.encode()))])
+                case "Expression.UnresolvedAttribute" if columns and one.unparsed_identifier in columns:
+                    one.unparsed_identifier = columns[one.unparsed_identifier]
+
+    def frame(self, relation: Any, *, by_names: bool) -> DataFrame:
+        """The table of a relation, analysed. Raises what Spark raises of one that is wrong.
+
+        Args:
+            by_names: whether it calls views or functions by names, which may mean something else later.
+        """
+        self.fill(relation)
+        client = driver_client(self.spark)
+        if client is not None:
+            served: DataFrame = client.frame(relation, self.tables)
+            return served
+        found: Any = frame_of(self.spark, relation, {})
+        if by_names:
+            return kept_by_server(found)
+        found.schema  # noqa: B018 - a plan that is wrong is found now
+        return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
+
+
+@contextmanager
+def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[Serves]:
+    """Have a session know some tables as the inputs of a function.
+
+    Args:
+        frames: by position.
+    """
+    client = driver_client(spark)
+    if client is None:  # a server elsewhere finds tables by their plans
+        relations = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
+        yield _serves(spark, relations, {})
+        return
+    with client.known(frames) as ids:
+        relations = {place: _known_relation(name) for place, name in ids.items()}
+        yield _serves(spark, relations, {ids[place]: frame for place, frame in frames.items()})
+
+
+def _serves(spark: Any, relations: Mapping[int, Any], tables: Mapping[str, Any]) -> Serves:
+    inputs = {f"{INPUT}{place}": relation for place, relation in relations.items()}
+    return lambda values: ServingSession(spark, inputs, tables, values)
+
+
+def _known_relation(name: str) -> Any:
+    import pyspark.sql.connect.proto as pb
+
+    return pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))

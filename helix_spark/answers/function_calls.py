@@ -17,6 +17,7 @@ from helix_spark.answers.questions import Question, Signer, code_of
 from helix_spark.answers.served_session import Server, UnansweredError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.capture import connect_client as client
 from helix_spark.capture.answer_fields import HANDLE
 from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
@@ -60,6 +61,14 @@ class NothingRecorded:
 
     def table(self, identity: str) -> StoredTable | None:
         return None
+
+
+class _OfNodes(WatchedFunctions):
+    """Python functions in workers that a node has: what they read counts for the node, by its code. Of a question that
+    is not known, so that no answer to it is recorded."""
+
+    def unknown(self, code: str) -> tuple[str, ...]:
+        return ("has Python code in it, and what that reads is known of its node alone",)
 
 
 class _NoServer:
@@ -317,7 +326,10 @@ def begin(
         f"{INPUT}{place}": _input_view(given.signatures.get(place, f"input {place}"))
         for place, kind in enumerate(given.inputs.values()) if kind == "table"
     }
-    signer = Signer(around, SessionState(Binding(views=views)), DataVersions(), over_layout=False)
+    signer = Signer(
+        around, SessionState(Binding(views=views)), DataVersions(), watched=_OfNodes(lambda _: "", watched=False),
+        over_layout=False,
+    )
     known = NothingRecorded() if record is None or not given.signatures else record
     values: list[Any] = []
     server: Server = _NoServer() if serves is None else serves(values)

@@ -368,3 +368,41 @@ def test_a_function_that_fits_is_known_by_what_it_builds(
     assert edited["said"] == told(hx_pandas(doubled(spark.createDataFrame(ROWS).withColumn(
         "t", F.col("t").cast("timestamp_ntz")))))
     assert first["said"] == again["said"]
+
+
+def test_what_python_code_reads_for_an_answer_counts(spark: SparkSession, tmp_path: Path) -> None:
+    file = tmp_path / "factor.txt"
+
+    @F.udf(DoubleType())
+    def scaled(x: float) -> float:
+        return x * float(file.read_text())
+
+    def most_of(rows: DataFrame) -> Any:
+        return rows.select(scaled("x").alias("s")).agg(F.max("s")).first()[0]
+
+    def asking() -> hx.Workflow:
+        wf = hx.Workflow("asking")
+        wf.source("rows", hx.table(ROWS[["x"]]))
+
+        @wf.scanner
+        def made(rows: DataFrame) -> DataFrame:
+            return rows.withColumn("most", F.lit(most_of(rows)))
+
+        @wf.reducer(output=True)
+        def in_table(made: pd.DataFrame) -> float:
+            return float(made.most.max())
+
+        @wf.reducer(output=True)
+        def in_value(rows: DataFrame) -> float:
+            return float(most_of(rows))
+
+        return wf
+
+    found = []
+    with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
+        for factor in ("2", "3", "2"):
+            file.write_text(factor)
+            iteration = helix.run(asking())
+            iteration.wait()
+            found.append((iteration["in_table"], iteration["in_value"]))
+    assert found == [(20.0, 20.0), (30.0, 30.0), (20.0, 20.0)]

@@ -55,10 +55,12 @@ def serve(spark: SparkSession) -> Service:
     session.sharedState()  # it copies the context's settings for all sessions
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
-    if _BEGAN and [spark.sparkContext.applicationId] != _BEGAN:
-        _BEGAN.clear()  # its session was stopped without us, and it knows another token
-        end_service(spark)
     begins = service.server() is None or service.server().isShutdown()
+    if _BEGAN and [spark.sparkContext.applicationId] != _BEGAN:
+        _BEGAN.clear()
+        if not begins:  # its session was stopped without us, and it knows another token
+            end_service(spark)
+            begins = True
     if begins:
         _BEGAN[:] = [str(spark.sparkContext.applicationId)]
         settings.set(_TOKEN, secrets.token_hex(16))

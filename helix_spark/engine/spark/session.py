@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.capture.connect_session import is_by_connect, prepare
-from helix_spark.capture.recorded_call import work_in
+from helix_spark.capture.recorded_call import own_session_is, work_in
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     BorrowedSettings,
@@ -167,6 +167,9 @@ class SessionProvider:
         with self._lock:
             if self._given or not self.ended:
                 return False
+            own_session_is(None)
+            if (own := self._own) is not None and not gateway.how_ended():
+                own.stop(archive_classes=False)  # its client was stopped, and the session behind it lives on
             gateway.forget_ended()
             self._starting, self._theirs, self._client = None, None, None
             self._usable, self._worked, self.start_seconds = False, False, 0.0

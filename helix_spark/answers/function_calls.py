@@ -105,6 +105,8 @@ class FunctionCall:
 
     def __post_init__(self) -> None:
         self._session = session_of(self.answerer, self.given.settings)
+        if (number := getattr(self.server, "session_id", "")):  # tables of the server's session may be joined with its
+            self._session._session_id = number
         for place, (name, kind) in enumerate(self.given.inputs.items()):
             if kind == "table":
                 self._placeholders[name] = client.placeholder_table(self._session, place)

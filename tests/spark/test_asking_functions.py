@@ -406,3 +406,18 @@ def test_what_python_code_reads_for_an_answer_counts(spark: SparkSession, tmp_pa
             iteration.wait()
             found.append((iteration["in_table"], iteration["in_value"]))
     assert found == [(20.0, 20.0), (30.0, 30.0), (20.0, 20.0)]
+
+
+HELD: list[Any] = []
+
+
+def joined_with_held(rows: DataFrame) -> DataFrame:
+    return rows.join(HELD[0], "n")
+
+
+def test_a_function_may_join_a_table_that_it_holds_of_the_same_session(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "HELD", [spark.createDataFrame([(1, "one"), (3, "three")], "n long, word string")])
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        assert len(run(helix, joined_with_held)["said"]) == 2

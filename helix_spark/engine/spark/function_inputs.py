@@ -41,6 +41,11 @@ class ServingSession:
     values: Sequence[Any] = ()
     meant: Purpose = field(default_factory=purpose)
 
+    @property
+    def session_id(self) -> str:
+        """By which pyspark tells whether two tables are of one session."""
+        return str(self.spark.session_id)
+
     def stub(self) -> ServingSession:
         return self
 

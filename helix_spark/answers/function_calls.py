@@ -248,7 +248,7 @@ class FunctionCall:
             plan, first = relation_of(returned), None
         else:
             return NotCaptured(f"returns a {type(returned).__name__}")
-        parts = [*messages(plan), *messages_done(state)]
+        parts = [*messages(plan), *_messages_done(state)]
         unsigned = next(self._not_in(plan, parts), "")
         if unsigned and (self.is_planned or first is not None):
             return NotCaptured(unsigned)
@@ -323,7 +323,7 @@ def begin(
             plans for Python functions, by place.
         around: identity of versions and settings around the call.
     """
-    prepare_client()
+    _prepare_client()
     views = {
         f"{INPUT}{place}": _input_view(given.signatures.get(place, f"input {place}"))
         for place, kind in enumerate(given.inputs.values()) if kind == "table"
@@ -341,7 +341,7 @@ def begin(
 
 
 @cache
-def prepare_client() -> None:
+def _prepare_client() -> None:
     """Prepare pyspark's Connect client for calls, once a process. Raises SetupError if it cannot be imported."""
     client.check_client()
     prepare()
@@ -355,7 +355,7 @@ def _input_view(signature: str) -> View:
     return View(pb.Relation(cached_remote_relation=table), {})
 
 
-def messages_done(state: SessionState) -> Iterator[Any]:
+def _messages_done(state: SessionState) -> Iterator[Any]:
     """All messages in what a call did to its session: in the views and the functions that it made."""
     for request in state.requests:
         if not callable(request) and type(request).__name__ == "ExecutePlanRequest":

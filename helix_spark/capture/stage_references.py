@@ -40,6 +40,15 @@ def _shallow(value: Any) -> Any:
     return Params.copy(value)
 
 
+def model_known_as(model: Any, ref_id: str) -> Any:
+    """A model that refers to an object of a server, of the same class and uid as another one."""
+    from pyspark.ml.util import RemoteModelRef
+
+    made = type(model)(RemoteModelRef(ref_id))
+    made._resetUid(model.uid)
+    return made
+
+
 def with_references(model: Any, renamed: Callable[[str], str]) -> Any:
     """A model that refers to objects of a server by other ids.
 
@@ -53,8 +62,7 @@ def with_references(model: Any, renamed: Callable[[str], str]) -> Any:
         if not isinstance(held, RemoteModelRef):
             return one
         known_as = renamed(held.ref_id)
-        made: Any = type(one)(RemoteModelRef(known_as))
-        made._resetUid(one.uid)
+        made = model_known_as(one, known_as)
         if vars(one).get("_summary") is not None:  # of a model that was fitted, and not read
             made._summary = made._summaryCls(f"{known_as}.summary")
         return made
@@ -86,11 +94,14 @@ def release_models_apart() -> None:
     def release(self: Any) -> None:
         with self._lock:
             self._ref_count -= 1
-            is_gone = self._ref_count == 0 and self._client is not None and "." not in self.ref_id
-        if is_gone and answers_here(self._client):
-            self._client._delete_ml_cache([self.ref_id])  # nothing is sent
-        elif is_gone:
-            GONE.put((self._client._delete_ml_cache, [self.ref_id]))
+            is_gone = self._ref_count == 0 and "." not in self.ref_id
+        client = vars(self).get("_client")
+        if not is_gone or client is None:
+            return
+        if answers_here(client):
+            client._delete_ml_cache([self.ref_id])  # nothing is sent
+        else:
+            GONE.put((client._delete_ml_cache, [self.ref_id]))
 
     def delete() -> None:
         while True:

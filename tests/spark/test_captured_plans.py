@@ -83,7 +83,7 @@ def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], client: D
     """What a captured function built, of these tables in the places of its inputs."""
     with given_inputs(client.spark, {place: as_served(frame, client) for place, frame in frames.items()}) as serves:
         server = serves(built.call.values)
-        served = server.frame(built.call.sent_to(server, built.plan), by_names=built.call.registers)
+        served = server.table(built.call, built.plan)
         found: DataFrame = as_classic(served, client)
         return found
 

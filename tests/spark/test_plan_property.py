@@ -55,7 +55,7 @@ def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: Sp
     """What a captured function built, of these tables in the places of its inputs."""
     with given_inputs(spark, frames) as serves:
         server = serves(built.call.values)
-        return server.frame(built.call.sent_to(server, built.plan), by_names=built.call.registers)
+        return server.table(built.call, built.plan)
 
 
 def answer(frame: Any) -> Sequence[str] | str:

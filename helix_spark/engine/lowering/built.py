@@ -49,7 +49,7 @@ def table_of(
     """The same, by a server that knows the tables. Raises NotAsBuiltError."""
     _check_columns(built, server)
     with _authors_columns(node, built, frames.values()):
-        return _sent(built, server, built.plan)
+        return server.table(built.call, built.plan)
 
 
 def built_column(built: CapturedFunction, base: DataFrame, columns: Mapping[int, str]) -> Column:
@@ -117,10 +117,6 @@ def tables_of(results: Sequence[NodeResult]) -> dict[int, DataFrame]:
 def _check_columns(built: CapturedFunction, server: ServingSession) -> None:
     """Raise NotAsBuiltError if a table has other columns than the function was told."""
     for relation, told in built.call.told:
-        found = tuple(_sent(built, server, relation).columns)
+        found = tuple(server.table(built.call, relation).columns)
         if found != told:
             raise NotAsBuiltError(f"its table has the columns {', '.join(found)}, not {', '.join(told)}")
-
-
-def _sent(built: CapturedFunction, server: ServingSession, relation: Any) -> DataFrame:
-    return server.frame(built.call.sent_to(server, relation), by_names=built.call.registers)

@@ -89,7 +89,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
                 return column_result(node, built, results)
             case BuiltFunction(built=built):
-                return as_result(built_table(node, built, tables_of(results), sessions.get()))
+                return _as_result(built_table(node, built, tables_of(results), sessions.get()))
             case Function() if node.result is Result.COLUMN and not isinstance(operator, AskingFunction):
                 return _function_column(node, operator, results, watcher)
             case Function():
@@ -101,13 +101,13 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
                 check_columns(node, results)
                 return fit_stage(node, operator, results, watcher)
             case Assemble():
-                return as_result(_assembled(node, operator, results))
+                return _as_result(_assembled(node, operator, results))
             case Predict():
                 with watcher.acting(node):  # a model may be of the author's own
-                    return as_result(_predicted(node, operator, results))
+                    return _as_result(_predicted(node, operator, results))
             case Select() if node.result is Result.TABLE:
                 check_columns(node, results)
-                return as_result(_base(results).frame().select(*map(quoted, operator.columns)))
+                return _as_result(_base(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
                 return ready_made_column(node, results, watcher)
@@ -152,7 +152,7 @@ def _arrow(data: Any) -> Any:
     return data if isinstance(data, pa.Table) else pa.Table.from_pandas(data.copy(), preserve_index=False)
 
 
-def as_result(frame: DataFrame) -> TableResult:
+def _as_result(frame: DataFrame) -> TableResult:
     """A table as a result."""
     made = nullable(frame)
     return TableResult(lambda: made)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.capture.captured_function import Call
 from helix_spark.capture.connect_session import frame_of, kept_by_server
 from helix_spark.capture.plan_columns import INPUT
 from helix_spark.capture.plan_messages import messages, sort_of
@@ -95,19 +96,16 @@ class ServingSession:
                 case "Expression.UnresolvedAttribute" if columns and one.unparsed_identifier in columns:
                     one.unparsed_identifier = columns[one.unparsed_identifier]
 
-    def frame(self, relation: Any, *, by_names: bool) -> DataFrame:
-        """The table of a relation, analysed. Raises what Spark raises of one that is wrong.
-
-        Args:
-            by_names: whether it calls views or functions by names, which may mean something else later.
-        """
+    def table(self, call: Call, relation: Any) -> DataFrame:
+        """The table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
+        relation = call.sent_to(self, relation)
         self.fill(relation)
         client = driver_client(self.spark)
         if client is not None:
             served: DataFrame = client.frame(relation, self.tables)
             return served
         found: Any = frame_of(self.spark, relation, {})
-        if by_names:
+        if call.registers:  # its names may mean something else later
             return kept_by_server(found)
         found.schema  # noqa: B018 - a plan that is wrong is found now
         return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common

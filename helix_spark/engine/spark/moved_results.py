@@ -6,7 +6,7 @@ from typing import Any
 
 from helix_spark.capture.connect_session import is_by_connect
 from helix_spark.capture.recorded_call import classic, own_session
-from helix_spark.capture.stage_references import moved_stage
+from helix_spark.capture.stage_references import model_known_as, moved_stage
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client, driver_clients
 
 
@@ -56,16 +56,11 @@ def _classic_model(one: Any, client: DriverClient) -> Any:
 def _served_model(one: Any, client: DriverClient) -> Any:
     from py4j.java_gateway import JavaObject
     from pyspark.ml import Model
-    from pyspark.ml.util import RemoteModelRef
 
     held = getattr(one, "_java_obj", None)
     if not isinstance(held, JavaObject):
         return one
-    if not isinstance(one, Model):
-        return _made_anew(one)
-    moved: Any = type(one)(RemoteModelRef(client.keep_model(held)))  # type: ignore[call-arg]  # each of pyspark's takes it
-    moved._resetUid(one.uid)
-    return moved
+    return model_known_as(one, client.keep_model(held)) if isinstance(one, Model) else _made_anew(one)
 
 
 def _made_anew(stage: Any) -> Any:

@@ -72,7 +72,7 @@ def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
     assert isinstance(found, CapturedFunction)
     with given_inputs(spark, {0: rows}) as serves:
         server = serves(found.call.values)
-        return server.frame(found.call.sent_to(server, found.plan), by_names=found.call.registers)
+        return server.table(found.call, found.plan)
 
 
 def _of_a_function(rows: DataFrame) -> DataFrame:

@@ -108,9 +108,9 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
 
 
 def as_declared(node: Node) -> Node:
-    """The node, with the function itself in place of what it built."""
+    """The node, with the function itself in place of what it built, or asks."""
     operator = node.operator
-    if not isinstance(operator, BuiltFunction):
+    if not isinstance(operator, BuiltFunction | AskingFunction):
         return node
     declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
     return replace(node, operator=declared)

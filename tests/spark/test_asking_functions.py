@@ -18,7 +18,7 @@ from workflows import PEOPLE, computed, loading, sent_questions
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.errors import NodeError
+from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.iteration.iteration import Iteration
 
 pytestmark = pytest.mark.spark
@@ -421,3 +421,16 @@ def test_a_function_may_join_a_table_that_it_holds_of_the_same_session(
     monkeypatch.setitem(globals(), "HELD", [spark.createDataFrame([(1, "one"), (3, "three")], "n long, word string")])
     with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
         assert len(run(helix, joined_with_held)["said"]) == 2
+
+
+def test_an_extractor_that_asks_and_returns_no_column_is_told_so(spark: SparkSession, tmp_path: Path) -> None:
+    wf = hx.Workflow("asking")
+    wf.source("rows", hx.table(ROWS[["x", "n"]]))
+
+    @wf.extractor
+    def counted(rows: DataFrame) -> Column:
+        return rows.count()  # type: ignore[return-value]  # as an author may write it
+
+    wf.synthesizer("examples", "rows", features=[counted], output=True)
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix, pytest.raises(ResultTypeError, match="return a Column"):
+        helix.run(wf)

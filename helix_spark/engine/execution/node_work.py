@@ -127,6 +127,11 @@ class NodeWork:
         return [self._lowered(node, inputs[0])]
 
     def _lowered(self, node: Node, inputs: Sequence[NodeResult]) -> NodeResult:
+        if isinstance(node.operator, AskingFunction):
+            try:
+                return lower(node, inputs, self.bench.sessions, self)
+            except NotAsBuiltError:  # it is signed by its code as well
+                return lower(as_declared(node), inputs, self.bench.sessions, self)
         if not isinstance(node.operator, BuiltFunction):
             return lower(node, inputs, self.bench.sessions, self)
         self._note_built(node, node.operator.built)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
-from helix_spark.capture.captured_function import CapturedFunction, Input
+from helix_spark.capture.captured_function import Input, NotCaptured
 from helix_spark.capture.recorded_call import NeedsClassicError, classic
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import column_result, table_of
@@ -15,6 +15,7 @@ from helix_spark.engine.results.node_results import ModelResult, NodeResult, Tab
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
 from helix_spark.engine.spark.moved_results import as_classic, as_served
+from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import NodeError
 from helix_spark.workflow.operators import Form, Function, Result
 
@@ -78,7 +79,8 @@ def _called_as_program(
                 returned = call.call(operator.call, others)
             if node.result is Result.COLUMN or call.is_own(returned):
                 found = call.look_at(returned)
-                assert isinstance(found, CapturedFunction), found.why
+                if isinstance(found, NotCaptured):  # an extractor's column may be none that other tables have, too
+                    raise NotAsBuiltError(f"it {found.why}")
                 watcher.captured(node, found)
                 if found.is_column:
                     return column_result(node, found, results)

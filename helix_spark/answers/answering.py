@@ -411,7 +411,7 @@ class Answerer:
             self.following("answered", question, who)
 
     def end(self, like: Any) -> None:
-        """Have the server keep no models of the program's, and forget what it was answered.
+        """Delete the program's models from the server, and release the answers that it kept.
 
         Args:
             like: a request of the program's, which says whose session it is.

@@ -196,17 +196,17 @@ class FunctionCall:
         return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
 
     def end(self) -> None:
-        """Have the server keep nothing of the call's, and forget what it was answered."""
+        """Delete the call's models from the server, and release the answers that it kept."""
         self.answerer.end(self._session.client._execute_plan_request_with_metadata())
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """While the author's code runs."""
+        """Make pyspark work for this call while the author's code runs."""
         with working_for(self), client.active(self._session):
             yield
 
     def unanswered(self) -> str:
-        """The first thing that was asked and that nobody answered, in words; empty if there is none."""
+        """Return the first question without an answer, in words; empty if there is none."""
         return self.refused or next((_words(one.question) for one in self.answerer.asked if one.fresh), "")
 
     @property
@@ -215,7 +215,7 @@ class FunctionCall:
 
     @property
     def server(self) -> Server:
-        """That answers what the record does not."""
+        """The server that answers what the record does not."""
         return self.answerer.served.server
 
     def is_own(self, value: Any) -> bool:
@@ -228,7 +228,7 @@ class FunctionCall:
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
-        """What the function returned."""
+        """Capture what the function returned."""
         with self.under_way():
             return self._look_at(returned)
 
@@ -260,7 +260,7 @@ class FunctionCall:
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
-        """Why a plan does not say what its function gives.
+        """Yield why a plan does not determine what its function gives.
 
         Args:
             parts: all messages in it, and in what it means.
@@ -348,7 +348,7 @@ def _prepare_client() -> None:
 
 
 def _input_view(signature: str) -> View:
-    """What an input's name means in a plan: a table of that signature."""
+    """Return the view that an input's name refers to in a plan: a table of that signature."""
     import pyspark.sql.connect.proto as pb
 
     table = pb.CachedRemoteRelation(relation_id=f"{HANDLE}{digest(signature)}")
@@ -374,7 +374,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _words(question: Question) -> str:
-    """What is asked, as what follows "asks Spark for"."""
+    """Return what a question asks, as what follows "asks Spark for"."""
     kind = sort_of(question.what)
     match question.sort:
         case "rows" | "fit":

@@ -143,18 +143,18 @@ class ServedModels:
         self._references.release(handles)
 
     def take_over(self, handle: str, live: str) -> str:
-        """Note an object that the server has from somebody else, and return the program's id of it."""
+        """Register an object that another session made, and return the program's id of it."""
         self._live[handle] = live
         self._given.add(handle)
         return handle
 
     def hand_over(self, handle: str) -> str:
-        """Return the server's own id of an object, which is somebody else's from now on."""
+        """Return the server's own id of an object, and stop owning it."""
         self._make_all_live(ref_to(handle))
         return self._live[handle] if handle in self._given else self._live.pop(handle)
 
     def end(self, like: Any) -> None:
-        """Have the server hold none of its objects any more.
+        """Delete the objects that this session made from the server.
 
         Args:
             like: a request of the program's, which says whose session it is.

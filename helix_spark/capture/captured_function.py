@@ -54,7 +54,7 @@ class Call(Protocol):
         """True if it leaves views or Python functions in its session."""
 
     def end(self) -> None:
-        """Have the server keep nothing of the call's."""
+        """Delete the call's models from the server."""
 
     def sent_to(self, server: Any, relation: Any) -> Any:
         """Return a relation as a server has to be sent it, which knows then what it refers to."""

@@ -122,7 +122,7 @@ class _Canonical:
         return [(made.root, place), *((one, asked) for one in made.references)]
 
     def columns(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """What makes columns. One may be made of those before it, by their names."""
+        """Canonicalise a relation that makes columns; each may name those before it."""
         columns, rest = _columns_of(made)
         beside = [called(one) for one in columns]
         child = only_input(place.relation)
@@ -190,7 +190,7 @@ class _Canonical:
             transform.transformer.ClearField("uid")
 
     def observation(self, made: Any, _: _Place) -> None:
-        """What is counted on the way. It leaves rows as they are, and its name is drawn where there is none."""
+        """Remove the name of an observation: it changes no rows, and pyspark draws a name where there is none."""
         made.ClearField("name")
 
 

@@ -36,7 +36,7 @@ class Line:
     where: str = ""
 
     def __str__(self) -> str:
-        """In words, with the name of the file.
+        """Return the step in words, with the name of the file.
 
         >>> print(Line("filter", "age > 17", "/jobs/census.py:31"))
         filter `age > 17` (census.py:31)
@@ -156,7 +156,7 @@ def _called(name: str, arguments: Any) -> str:
 
 
 def _inner(expression: Any, text: str) -> str:
-    """In brackets where it is an operator of two, too."""
+    """Return an operand as text, in brackets if it is a binary operation itself."""
     inner = expression.unresolved_function if expression.WhichOneof("expr_type") == "unresolved_function" else None
     return f"({text})" if inner is not None and inner.function_name in _OPERATORS else text
 

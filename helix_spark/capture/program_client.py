@@ -84,7 +84,7 @@ def open_session(service: RunsPlans, settings: Mapping[str, str], address: str =
 
 
 def ask_as(session: ConnectSession, user: str) -> None:
-    """Name the user for whom a session asks its server and sends it large tables."""
+    """Set the user of a session's requests, and of the large tables that it sends."""
     client: Any = session.client
     client._user_id = client._artifact_manager._user_context.user_id = user
 

@@ -129,7 +129,8 @@ def work_in(session: Callable[[], ConnectSession | None]) -> None:
 
 @cache
 def _inherit_in_threads() -> None:
-    """Have threads work as the one that starts them does, once a process: pyspark fits models of a search in some."""
+    """Make threads inherit the session of the thread that starts them; once a process. pyspark fits the models of a
+    search in threads."""
     started: Any = threading.Thread.start
 
     def start(self: threading.Thread) -> None:
@@ -149,7 +150,7 @@ def _inherit_in_threads() -> None:
 
 @contextlib.contextmanager
 def as_before() -> Iterator[None]:
-    """Have this context work in no other session afterwards than it did before."""
+    """Restore the session of this context afterwards."""
     token = _CLIENT.set(_CLIENT.get())
     try:
         yield
@@ -166,7 +167,7 @@ def client_session() -> ConnectSession | None:
 
 
 def settling() -> SettlesTables | None:
-    """Who settles the tables that this thread's code is given; None where nobody does."""
+    """Return what settles the tables that this thread's code gets; None if nothing does."""
     session = client_session()
     return program_here() or (None if session is None else vars(session).get(CLIENT))
 

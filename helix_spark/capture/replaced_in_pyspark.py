@@ -40,8 +40,8 @@ _OF_ERRORS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
 def keep_errors_out_of_logs() -> None:
-    """Have pyspark not write errors of queries to the terminal, once a process: the exceptions say them. Loggers that
-    the author has set up already are left as they are, and handlers that are added later get the records."""
+    """Stop pyspark from writing errors of queries to the terminal, once a process: exceptions have them. Loggers that
+    the author has set up stay as they are, and handlers that are added later get the records."""
     from pyspark.logger import PySparkLogger
 
     for name in _OF_ERRORS:
@@ -54,7 +54,7 @@ def keep_errors_out_of_logs() -> None:
 
 @cache
 def replace_in_pyspark() -> None:
-    """Have pyspark ask whom this thread works for, where it asks by which client it works; once a process."""
+    """Replace what pyspark looks up to choose its client, and the methods that Helix notes; once a process."""
     keep_errors_out_of_logs()
     import pyspark.errors.utils as errors
     import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
@@ -105,16 +105,16 @@ def _bind_arguments() -> None:
 
     statement_made: Any = plan.SQL.__init__
 
-    def made(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
+    def make_statement(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
         if (args or named_args) and not views and builds():
             views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
         statement_made(self, query, args, named_args, views)
 
-    plan.SQL.__init__ = made  # type: ignore[method-assign]  # replaced on purpose
+    plan.SQL.__init__ = make_statement  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _note_places() -> None:
-    """Has relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
+    """Make relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
     and of expressions those alone that operators and methods of columns make."""
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect import expressions, plan

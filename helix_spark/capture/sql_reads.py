@@ -30,7 +30,7 @@ class Statement:
 
 @cache
 def read_statement(text: str) -> Statement:
-    """What a statement is.
+    """Parse a statement.
 
     >>> read_statement("WITH a AS (SELECT * FROM t) SELECT * FROM a, `U` JOIN v USING (x)").tables == {"t", "U", "v"}
     True

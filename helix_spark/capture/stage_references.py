@@ -76,7 +76,7 @@ GONE: SimpleQueue[tuple[Callable[[Any], Any], Any]] = SimpleQueue()
 
 @cache
 def release_models_apart() -> None:
-    """Have models that Python has no more be deleted in a thread of its own, once a process.
+    """Delete models that Python released in a thread of its own; once a process.
 
     The garbage collector finds them at any moment, in the middle of a request of grpc's as well: pyspark would send
     another one from there, which waits for ever.

@@ -50,7 +50,7 @@ def _check_broadcasts() -> None:
 
 
 def pickle_at_first_call() -> None:
-    """Have a program's functions pickled once, at their first call, and at registration if they are registered."""
+    """Pickle a program's functions once, at their first call, or at registration."""
     from pyspark.sql.connect import expressions, plan, udf, udtf
 
     for module in (expressions, plan):

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 
 Program = Callable[..., DataFrame]
 

@@ -13,10 +13,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.signature.difference import parts_to_json
-from helix_spark.signature.node_description import describe
-from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import resolve
+from helix_spark.identity.difference import parts_to_json
+from helix_spark.identity.node_description import describe
+from helix_spark.identity.parts import digest
+from helix_spark.identity.signing import resolve
 from helix_spark.workflow.workflow import Workflow
 
 _MAINTAINED_EVERY = 20

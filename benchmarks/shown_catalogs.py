@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
-from helix_spark.past.model_card import ModelCard
-from helix_spark.signature.difference import parts_to_json
-from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.history.model_card import ModelCard
+from helix_spark.identity.difference import parts_to_json
+from helix_spark.identity.parts import Group, Part, digest
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"</script><script>alert(2)</script>&amp;{{7*7}}../../etc/passwd"
 """Markup, quotes, a template's braces and a path: each page must show it as the text that it is."""

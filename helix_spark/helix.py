@@ -13,7 +13,6 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
-from helix_spark.capture.recorded_call import as_before
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
@@ -25,24 +24,25 @@ from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
-from helix_spark.iteration.admission import Admission, Task
-from helix_spark.iteration.answer_steps import iteration_of
-from helix_spark.iteration.audit_process import AuditProcess, job_for
-from helix_spark.iteration.auditor import WHENS, Auditor, When
-from helix_spark.iteration.executing import compute_output
-from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.named_results import NamedResults
-from helix_spark.iteration.recorded import RecordedIteration, RecordedIterations
-from helix_spark.iteration.run import Run, through
-from helix_spark.iteration.standing_warnings import StandingWarnings
-from helix_spark.iteration.steps import LOOKING, SHOWING, answered
-from helix_spark.iteration.tools import Tools
-from helix_spark.iteration.tracker import Tracker
-from helix_spark.past.comparison import Comparison, compare
-from helix_spark.past.finding import check_workflow, find_iteration
+from helix_spark.history.comparison import Comparison, compare
+from helix_spark.history.finding import check_workflow, find_iteration
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
+from helix_spark.plans.recorded_call import as_before
+from helix_spark.run.admission import Admission, Task
+from helix_spark.run.answer_steps import iteration_of
+from helix_spark.run.audit_process import AuditProcess, job_for
+from helix_spark.run.auditor import WHENS, Auditor, When
+from helix_spark.run.executing import compute_output
+from helix_spark.run.iteration import Iteration
+from helix_spark.run.named_results import NamedResults
+from helix_spark.run.recorded import RecordedIteration, RecordedIterations
+from helix_spark.run.run import Run, through
+from helix_spark.run.standing_warnings import StandingWarnings
+from helix_spark.run.steps import LOOKING, SHOWING, answered
+from helix_spark.run.tools import Tools
+from helix_spark.run.tracker import Tracker
 from helix_spark.sizes import parse_size
 from helix_spark.views import notebook_views as _notebook_views  # noqa: F401 - what plans and comparisons show
 from helix_spark.waits import result_of
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from helix_spark.engine.results.node_results import NodeResult
-    from helix_spark.iteration.audit import Audit
+    from helix_spark.run.audit import Audit
 
 class Helix:
     """Runs workflows against a catalog of prior results.
@@ -189,7 +189,7 @@ class Helix:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
             NodeError: the author's code or a Spark job failed; nothing is on record then.
         """
-        from helix_spark.iteration.audit import audit
+        from helix_spark.run.audit import audit
 
         with self._admission.run():
             self._auditor.stop()

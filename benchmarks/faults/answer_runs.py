@@ -27,15 +27,15 @@ from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Question, Signer, ml_command
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.answers.session_state import SessionState
-from helix_spark.capture import recorded_call
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import answer_of_text
-from helix_spark.capture.program_client import control_draws, open_session
-from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans import recorded_call
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.program_client import control_draws, open_session
+from helix_spark.plans.replaced_in_pyspark import take_over
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 MOST_MIB = 300
 NAME = "script"

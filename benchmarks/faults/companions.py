@@ -24,8 +24,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import CatalogError
-from helix_spark.iteration import leasing
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
+from helix_spark.run import leasing
 
 _ROOT = Path(__file__).resolve().parents[2]
 

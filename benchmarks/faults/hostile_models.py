@@ -23,7 +23,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

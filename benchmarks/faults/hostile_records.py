@@ -281,7 +281,7 @@ def no_columns(shared: Shared) -> None:
 
 @hostile(GROUP, "notes of a run that are none: other types, nested without end", short=True)
 def odd_progress(shared: Shared) -> None:
-    from helix_spark.signature.parts import digest
+    from helix_spark.identity.parts import digest
 
     running = shared.catalog / "records" / "running"
     running.mkdir(exist_ok=True)
@@ -307,7 +307,7 @@ def _add_running(shared: Shared, number: int) -> None:
 
 @hostile(GROUP, "notes of a run that are a pipe, a lease that has no end")
 def progress_is_a_pipe(shared: Shared) -> None:
-    from helix_spark.signature.parts import digest
+    from helix_spark.identity.parts import digest
 
     running = shared.catalog / "records" / "running"
     running.mkdir(exist_ok=True)

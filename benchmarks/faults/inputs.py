@@ -27,9 +27,9 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, HelixError, SetupError
+from helix_spark.identity.parts import digest
 from helix_spark.planner import solver
 from helix_spark.planner.named_policies import policy_named
-from helix_spark.signature.parts import digest
 
 
 class Trap:

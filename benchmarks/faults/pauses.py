@@ -20,7 +20,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.leases import leases
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DAYS = 4

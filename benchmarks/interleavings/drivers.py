@@ -16,7 +16,7 @@ from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
 
 ROOT = "sim:/catalog"

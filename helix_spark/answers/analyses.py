@@ -13,11 +13,12 @@ from typing import Any
 from helix_spark.answers.frame_steps import FrameStep, FrameSteps
 from helix_spark.answers.questions import PROGRAM_FORMAT, Question
 from helix_spark.answers.sent_requests import rpc_error
-from helix_spark.capture.answer_fields import StrangeAnswerError
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import text_of_answer
-from helix_spark.capture.column_kinds import kinds_of_schema
-from helix_spark.capture.frame_creation import (
+from helix_spark.identity.parts import digest
+from helix_spark.plans.answer_fields import StrangeAnswerError
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.answer_texts import text_of_answer
+from helix_spark.plans.column_kinds import kinds_of_schema
+from helix_spark.plans.frame_creation import (
     error_of,
     is_refusal,
     note_schema,
@@ -25,7 +26,6 @@ from helix_spark.capture.frame_creation import (
     refusal_text,
     schema_request,
 )
-from helix_spark.signature.parts import digest
 
 _ACCEPTED, _REFUSED = AnswerForm("analyze", "schema"), AnswerForm("analyze", "explain")
 """The forms of answers to an analysis: a schema, or the text of a refusal."""

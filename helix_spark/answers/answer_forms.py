@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from helix_spark.answers.questions import Question, ml_command, stage_class
-from helix_spark.capture.answer_fields import HANDLE
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.plans.answer_fields import HANDLE
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.plan_messages import messages, sort_of
 
 _SHOWN = frozenset({"show_string", "html_string"})
 

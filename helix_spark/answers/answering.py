@@ -20,15 +20,15 @@ from helix_spark.answers.served_models import StoredResults
 from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
 from helix_spark.answers.written_places import WrittenPlace, is_left, written_place
-from helix_spark.capture.answer_fields import StrangeAnswerError
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import answer_of_text, of_session, text_of_answer
-from helix_spark.capture.connect_client import DEFAULT_SETTINGS
-from helix_spark.capture.frame_creation import schema_request
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.program_client import Caller, caller
-from helix_spark.capture.sql_reads import read_statement
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
+from helix_spark.plans.answer_fields import StrangeAnswerError
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.answer_texts import answer_of_text, of_session, text_of_answer
+from helix_spark.plans.connect_client import DEFAULT_SETTINGS
+from helix_spark.plans.frame_creation import schema_request
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import Caller, caller
+from helix_spark.plans.sql_reads import read_statement
 
 
 class Record(StoredResults, Protocol):

@@ -8,7 +8,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import (
+from helix_spark.dag.compilation import with_known_columns
+from helix_spark.dag.node import Dag, Node
+from helix_spark.hermetic.action import Action
+from helix_spark.plans.captured_function import (
     AskingFunction,
     BuiltFunction,
     CallInputs,
@@ -16,10 +19,7 @@ from helix_spark.capture.captured_function import (
     Input,
     NotCaptured,
 )
-from helix_spark.capture.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
-from helix_spark.dag.compilation import with_known_columns
-from helix_spark.dag.node import Dag, Node
-from helix_spark.hermetic.action import Action
+from helix_spark.plans.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.workflow.names_used import names_used
 from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, OwnSplit, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource

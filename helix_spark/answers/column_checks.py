@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from helix_spark.answers.capture_nodes import known_columns
-from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.plan_columns import INPUT
-from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
+from helix_spark.plans.captured_function import BuiltFunction
+from helix_spark.plans.plan_columns import INPUT
+from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.operators import ApplyStage, FitStage, Stage, named_columns
 from helix_spark.workflow.parameters import takes_label
 

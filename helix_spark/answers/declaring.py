@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.answers.function_calls import begin
-from helix_spark.capture.captured_function import BuiltFunction, CallInputs
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import HelixError
+from helix_spark.plans.captured_function import BuiltFunction, CallInputs
 from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import ReaderSource
 from helix_spark.workflow.workflow import Workflow

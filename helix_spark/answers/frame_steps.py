@@ -12,12 +12,12 @@ from typing import Any, Literal
 from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
 from helix_spark.answers.questions import Signer, functions_called, handle_in, read_key, tables_named
 from helix_spark.answers.session_state import Binding
-from helix_spark.capture.classic_ways import is_outer
-from helix_spark.capture.column_kinds import Kinds, kinds_of_step
-from helix_spark.capture.frame_creation import steps_of
-from helix_spark.capture.plan_messages import messages, plan_named, sort_of
-from helix_spark.capture.sql_words import spark_functions
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
+from helix_spark.plans.classic_ways import is_outer
+from helix_spark.plans.column_kinds import Kinds, kinds_of_step
+from helix_spark.plans.frame_creation import steps_of
+from helix_spark.plans.plan_messages import messages, plan_named, sort_of
+from helix_spark.plans.sql_words import spark_functions
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,24 +18,24 @@ from helix_spark.answers.served_session import Server, UnansweredError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.capture import connect_client as client
-from helix_spark.capture.answer_fields import HANDLE
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.capture.connect_session import prepare
-from helix_spark.capture.own_columns import of_either_side
-from helix_spark.capture.plan_chance import chance_in
-from helix_spark.capture.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
-from helix_spark.capture.plan_identity import identity_of
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.plan_reads import reads_elsewhere
-from helix_spark.capture.plan_words import lines_of
-from helix_spark.capture.program_client import session_of
-from helix_spark.capture.recorded_call import UDF, NeedsClassicError, working_for
-from helix_spark.capture.replaced_in_pyspark import KEPT_SETTINGS
-from helix_spark.capture.stage_references import with_references
-from helix_spark.capture.written_plan import plan_id, relation_of
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
+from helix_spark.plans import connect_client as client
+from helix_spark.plans.answer_fields import HANDLE
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.connect_session import prepare
+from helix_spark.plans.own_columns import of_either_side
+from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
+from helix_spark.plans.plan_identity import identity_of
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_reads import reads_elsewhere
+from helix_spark.plans.plan_words import lines_of
+from helix_spark.plans.program_client import session_of
+from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
+from helix_spark.plans.replaced_in_pyspark import KEPT_SETTINGS
+from helix_spark.plans.stage_references import with_references
+from helix_spark.plans.written_plan import plan_id, relation_of
 
 
 class NothingRecorded:

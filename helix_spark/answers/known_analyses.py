@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from helix_spark.answers.served_session import ServedSession
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.program_client import caller
-from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import caller
+from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 
 def _analyze_persist(served: ServedSession, settings: Mapping[str, str], what: Any, request: Any) -> Any:

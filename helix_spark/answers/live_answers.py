@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.capture.answer_texts import LONGEST_TEXT
+from helix_spark.plans.answer_texts import LONGEST_TEXT
 
 LIVE_VARIABLE = "HELIX_LIVE_ANSWERS"
 """Names the folder to a run, and to who plans beside it."""

@@ -10,8 +10,8 @@ from typing import Any
 from helix_spark.answers.questions import Question
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.stored_tables import StoredTable, may_stand_in, stand_in
-from helix_spark.capture.plan_messages import parts_of, sort_of
-from helix_spark.capture.program_client import Caller
+from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.program_client import Caller
 
 MOST_HELD_BACK = 4
 """How many tables that the program wants kept no more the server keeps until they are stored."""

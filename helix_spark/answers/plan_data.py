@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.errors import HelixError
-from helix_spark.signature.data_version import DataIdentity, identify
+from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
 FILE_FORMATS = frozenset({

@@ -13,18 +13,18 @@ from typing import Any, Literal
 from helix_spark.answers.plan_data import DataVersions, PlanRead, UnknownDataError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.capture.answer_fields import HANDLE, is_handle
-from helix_spark.capture.captured_sql import is_generated
-from helix_spark.capture.classic_only import need_classic
-from helix_spark.capture.plan_chance import chance_in, may_ask_user
-from helix_spark.capture.plan_identity import identity_of
-from helix_spark.capture.plan_messages import messages, parts_of, sort_of
-from helix_spark.capture.plan_order import order_in
-from helix_spark.capture.sql_reads import read_statement
-from helix_spark.capture.sql_words import asks_tables, called, spark_functions, tokens
 from helix_spark.errors import SignatureError
-from helix_spark.signature.code import trace
-from helix_spark.signature.parts import digest
+from helix_spark.identity.code import trace
+from helix_spark.identity.parts import digest
+from helix_spark.plans.answer_fields import HANDLE, is_handle
+from helix_spark.plans.captured_sql import is_generated
+from helix_spark.plans.classic_only import need_classic
+from helix_spark.plans.plan_chance import chance_in, may_ask_user
+from helix_spark.plans.plan_identity import identity_of
+from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_order import order_in
+from helix_spark.plans.sql_reads import read_statement
+from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
 PROGRAM_FORMAT = 5
 """Version of how questions are identified. Raise it when the same question would get another identity, or another

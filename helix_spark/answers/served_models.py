@@ -25,8 +25,8 @@ from helix_spark.answers.questions import (
 )
 from helix_spark.answers.sent_requests import rpc_error, server_message
 from helix_spark.answers.stored_tables import StoredTable
-from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError
+from helix_spark.plans.plan_messages import messages, sort_of
 
 MOST_UNSTORED = 256
 """Released models of a run that a server keeps, so that they can be stored after its last answer. A classic session

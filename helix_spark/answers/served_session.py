@@ -26,8 +26,8 @@ from helix_spark.answers.sent_requests import (
 from helix_spark.answers.served_models import ServedModels, StoredResults
 from helix_spark.answers.shared_subplans import SharedSubplan, SharedSubplans
 from helix_spark.answers.stored_tables import with_stand_ins
-from helix_spark.capture.plan_messages import messages, sort_of
 from helix_spark.errors import CatalogError, ServerEndedError
+from helix_spark.plans.plan_messages import messages, sort_of
 
 
 class Server(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helix_spark.answers.plan_data import PlanRead
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helix_spark.capture.plan_messages import messages, parts_of, plan_named, sort_of
 from helix_spark.catalog.cells import Number, parsed_schema
+from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
 
 PLACE = "helix_place"
 """The column of a stored table that says where each row lay: its partition above 33 bits of its number there, as

@@ -14,7 +14,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, reads_unknown, seen_from_json
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 @dataclass(slots=True)

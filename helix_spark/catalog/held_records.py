@@ -22,7 +22,7 @@ from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRec
 from helix_spark.catalog.tables.attempts import Attempt, read_manifest, stored_attempts
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import check_copy
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from helix_spark.catalog.places.catalog_folder import checked_id, checked_signat
 from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "damaged": 1, "interrupted": 2, "failed": 3, "done": 4}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another

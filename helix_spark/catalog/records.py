@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from helix_spark.catalog.cells import LONGEST_COLUMN, MOST_COLUMNS, Flag, Json, Number, SchemaText, Text, Texts, Word
-from helix_spark.signature.parts import Group
+from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME, named
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from helix_spark.catalog.history import in_order
 from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, text_in
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 _LONGEST = 16 << 20
 """Bytes of a note at most; a node takes some 200."""

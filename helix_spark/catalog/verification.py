@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from helix_spark.capture.answer_fields import StrangeAnswerError
-from helix_spark.capture.answer_texts import check_text
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
@@ -18,6 +16,8 @@ from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_table, unreached
 from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.errors import CatalogError
+from helix_spark.plans.answer_fields import StrangeAnswerError
+from helix_spark.plans.answer_texts import check_text
 
 Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from helix_spark.cli.shown_tables import print_differences
 from helix_spark.cli.tables import console, print_code, table
-from helix_spark.past.comparison import Comparison, Sort
-from helix_spark.past.table_difference import TableDifference
+from helix_spark.history.comparison import Comparison, Sort
+from helix_spark.history.table_difference import TableDifference
 from helix_spark.views.comparison_view import ComparisonView, Pair
 from helix_spark.visible_text import cut
 

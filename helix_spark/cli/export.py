@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.places.place import Place
     from helix_spark.catalog.records import ArtifactRecord
-    from helix_spark.past.table_preview import TablePreview
+    from helix_spark.history.table_preview import TablePreview
 
 TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
 
@@ -40,9 +40,9 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
     ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
     """
-    from helix_spark.iteration.recorded import is_stored, stored_result, value_on_record
-    from helix_spark.past.finding import find_iteration
-    from helix_spark.past.table_preview import tables_of
+    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.table_preview import tables_of
+    from helix_spark.run.recorded import is_stored, stored_result, value_on_record
 
     _check_free(path)
     catalog = records(**given)

@@ -15,10 +15,10 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.cli.run_text import print_outputs
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, print_lines, state_text, table
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.metrics import metrics_of
-from helix_spark.past.shown import node_json
-from helix_spark.past.table_preview import TablePreview
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.metrics import metrics_of
+from helix_spark.history.shown import node_json
+from helix_spark.history.table_preview import TablePreview
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.iteration_view import IterationView, commit_text, ending_text, output_lines
 

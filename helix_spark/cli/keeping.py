@@ -14,7 +14,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_seconds, format_size
 
 if TYPE_CHECKING:
-    from helix_spark.iteration.audit import Audit
+    from helix_spark.run.audit import Audit
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

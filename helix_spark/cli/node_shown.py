@@ -12,10 +12,10 @@ from helix_spark.cli.history_text import table_json
 from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import console, print_code, print_lines, state_text, table
 from helix_spark.drawing.svg import shortened
-from helix_spark.past.metrics import metric_text
-from helix_spark.past.model_card import ModelCard
-from helix_spark.past.node_look import NodeLook
-from helix_spark.past.shown import node_json
+from helix_spark.history.metrics import metric_text
+from helix_spark.history.model_card import ModelCard
+from helix_spark.history.node_look import NodeLook
+from helix_spark.history.shown import node_json
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import output_line
 from helix_spark.views.node_view import NodeView

@@ -21,8 +21,8 @@ from helix_spark.sizes import parse_size
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.iteration.auditor import When
-    from helix_spark.iteration.tracker import Tracker
+    from helix_spark.run.auditor import When
+    from helix_spark.run.tracker import Tracker
 
 RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
 EXIT_CODES = """\b
@@ -142,7 +142,7 @@ class CommandSettings:
     @property
     def audit(self) -> When:
         """Raises ParameterError where there is no such one."""
-        from helix_spark.iteration.auditor import WHENS
+        from helix_spark.run.auditor import WHENS
 
         said = self.settings["audit"]
         for when in WHENS:

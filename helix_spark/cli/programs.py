@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from helix_spark.answers.answering import Mode
     from helix_spark.catalog.catalog import Catalog
     from helix_spark.catalog.records import IterationRecord
-    from helix_spark.iteration.audit import Audit
-    from helix_spark.iteration.tracker import Tracker
     from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.run.audit import Audit
+    from helix_spark.run.tracker import Tracker
     from helix_spark.views.program_view import ProgramView
 
 OFF = "HELIX"
@@ -291,8 +291,8 @@ def end_program(
     """
     if not program.home.is_here:
         return None
-    from helix_spark.iteration.tracker import finished_on_record
-    from helix_spark.iteration.tracker import tell as tell_tracker
+    from helix_spark.run.tracker import finished_on_record
+    from helix_spark.run.tracker import tell as tell_tracker
     try:
         recorded = _recorded(program, error)
         from helix_spark.program.viewed_answers import run_text

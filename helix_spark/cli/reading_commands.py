@@ -35,8 +35,8 @@ def log(
     """List iterations, newest first."""
     from helix_spark.cli.history_text import log_json, print_log
     from helix_spark.cli.schema import to_text
-    from helix_spark.past.finding import check_workflow
-    from helix_spark.past.states import proofs_of_several
+    from helix_spark.history.finding import check_workflow
+    from helix_spark.history.states import proofs_of_several
 
     known, wanted = records(**given), _workflow_from(workflow, named)
     check_workflow(known, wanted)
@@ -63,10 +63,10 @@ def show(
     """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
     from helix_spark.cli.history_text import print_iteration, show_json
     from helix_spark.cli.schema import to_text
-    from helix_spark.past.finding import find_iteration
-    from helix_spark.past.source_rows import source_rows
-    from helix_spark.past.states import proofs_of
-    from helix_spark.past.table_preview import tables_of
+    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.source_rows import source_rows
+    from helix_spark.history.states import proofs_of
+    from helix_spark.history.table_preview import tables_of
     from helix_spark.views.iteration_view import view_of_record
 
     known = records(**given)
@@ -89,9 +89,9 @@ def show(
 def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
     from helix_spark.cli.node_shown import node_look_json, print_node_view
     from helix_spark.cli.schema import to_text
-    from helix_spark.past.comparison import unrecorded
-    from helix_spark.past.node_look import look_at
-    from helix_spark.past.source_rows import known_nodes
+    from helix_spark.history.comparison import unrecorded
+    from helix_spark.history.node_look import look_at
+    from helix_spark.history.source_rows import known_nodes
     from helix_spark.views.node_view import node_view
 
     earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
@@ -121,10 +121,10 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     """Say how two iterations differ, in code and in results."""
     from helix_spark.cli.differences import diff_json, print_comparison
     from helix_spark.cli.schema import to_text
-    from helix_spark.past.comparison import compare
-    from helix_spark.past.finding import find_iteration
-    from helix_spark.past.table_difference import table_differences
-    from helix_spark.past.table_preview import tables_of
+    from helix_spark.history.comparison import compare
+    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.table_difference import table_differences
+    from helix_spark.history.table_preview import tables_of
     from helix_spark.views.comparison_view import comparison_view
 
     known = records(**given)
@@ -149,7 +149,7 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     if that is below the current folder; else into the current folder.
     """
     from helix_spark.cli.checkout import check_file, write_file
-    from helix_spark.past.finding import find_iteration
+    from helix_spark.history.finding import find_iteration
 
     known = records(start=file, **given)
     if file is not None:

@@ -49,8 +49,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.past.shown import node_json
-from helix_spark.past.states import proofs_of
+from helix_spark.history.shown import node_json
+from helix_spark.history.states import proofs_of
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import influence_json, left_out_json
 from helix_spark.views.program_view import AnswerView, ProgramView

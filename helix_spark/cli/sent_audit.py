@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helix_spark.iteration.audit_process import Job
+    from helix_spark.run.audit_process import Job
 
 FIRST_PART = 5.0
 """Seconds that the first part of an audit may take; each further one twice as many. What a part found is on record by

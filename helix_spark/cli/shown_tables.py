@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from helix_spark.cli.tables import console, table
-from helix_spark.past.table_difference import TableDifference
-from helix_spark.past.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 from helix_spark.visible_text import cut
 
 ROWS_OF_RUN, ROWS_OF_SHOW, ROWS_OF_DIFF = 5, 20, 10

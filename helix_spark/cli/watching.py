@@ -21,15 +21,15 @@ from helix_spark.cli.programs import check_file, check_settings, tell
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
-from helix_spark.iteration.audit_process import AuditProcess, Job
-from helix_spark.iteration.auditor import Auditor
-from helix_spark.iteration.recorded_answers import RecordedAnswers
-from helix_spark.past.finding import last_ended
-from helix_spark.past.states import proofs_of
+from helix_spark.history.finding import last_ended
+from helix_spark.history.states import proofs_of
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.project.loaded_modules import blamed, forget_project, project_files
 from helix_spark.project.saves import Texts, await_change, edited, next_save, stamps, texts_of
 from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, plan_told, planned_elsewhere
+from helix_spark.run.audit_process import AuditProcess, Job
+from helix_spark.run.auditor import Auditor
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.tracking.courier import URI_VARIABLE
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 if TYPE_CHECKING:
     from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
-    from helix_spark.iteration.iteration import Iteration
     from helix_spark.project.author_file import Factory
+    from helix_spark.run.iteration import Iteration
     from helix_spark.workflow.workflow import Workflow
 
 
@@ -93,7 +93,7 @@ def run_workflow(
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Run a workflow and print its answer next to that of the last run that finished."""
     from helix_spark.cli.run_text import print_answer as print_view
-    from helix_spark.past.metrics import metrics_of
+    from helix_spark.history.metrics import metrics_of
     from helix_spark.views.iteration_view import view_of_run
 
     iteration = engine.run(workflow, message)

@@ -109,7 +109,7 @@ def is_for_spark(frame: FrameType | None) -> bool:
     return False
 
 
-_IN_PLACE_OF_SPARK = "/capture/frame_creation.py"
+_IN_PLACE_OF_SPARK = "/plans/frame_creation.py"
 """Of Helix: it takes the place of pyspark's methods that give tables."""
 
 

@@ -8,9 +8,9 @@ from typing import Protocol
 from helix_spark.costs.model import NodeEstimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Node
-from helix_spark.signature.node_description import Description
-from helix_spark.signature.parts import Part
-from helix_spark.signature.signing import Signed
+from helix_spark.identity.node_description import Description
+from helix_spark.identity.parts import Part
+from helix_spark.identity.signing import Signed
 
 
 class Stored(Protocol):

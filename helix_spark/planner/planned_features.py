@@ -7,10 +7,10 @@ from typing import Any
 
 from helix_spark.dag.leaving_out import features_of, only_for
 from helix_spark.dag.node import Dag
+from helix_spark.identity.difference import changes
+from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence, PlannedLeftOut
 from helix_spark.planner.situation import Situation
-from helix_spark.signature.difference import changes
-from helix_spark.signature.parts import Group
 from helix_spark.workflow.operators import Assemble
 
 

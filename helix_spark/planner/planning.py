@@ -8,6 +8,7 @@ from helix_spark.costs.model import EstimateSource
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
+from helix_spark.identity.signing import Signed
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -16,7 +17,6 @@ from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
-from helix_spark.signature.signing import Signed
 from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import DeltaSource, MemorySource
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
+from helix_spark.identity.difference import changes
+from helix_spark.identity.parts import Group
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.planned_features import feature_reasons
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import Situation
-from helix_spark.signature.difference import changes
-from helix_spark.signature.parts import Group
 from helix_spark.workflow.operators import Result
 
 _SHOWN_CHANGES = 3

@@ -17,10 +17,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.hermetic.asking import asker
+from helix_spark.identity.environment import package_version
+from helix_spark.identity.parts import digest
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_text import NeedsClassic, files_of_program, imports_of
-from helix_spark.signature.environment import package_version
-from helix_spark.signature.parts import digest
 from helix_spark.visible_text import visible
 
 _EVENTS = {

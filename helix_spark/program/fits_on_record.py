@@ -9,12 +9,12 @@ from typing import Any
 from helix_spark.answers.questions import handle_of, ml_command, stage_class
 from helix_spark.answers.sent_requests import ours, rpc_error, server_message
 from helix_spark.answers.served_session import ServedSession
-from helix_spark.capture.answer_texts import of_session
-from helix_spark.capture.program_client import beside, schema_told
 from helix_spark.catalog.records import FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.errors import HelixError
+from helix_spark.plans.answer_texts import of_session
+from helix_spark.plans.program_client import beside, schema_told
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
 from helix_spark.visible_text import LONGEST_NAME

@@ -18,10 +18,7 @@ from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.storing import Origin, StoringError, WrittenTable, store
 from helix_spark.errors import CatalogError
-from helix_spark.iteration.foresight import foresee, others_among, past_lineage
-from helix_spark.iteration.records_read import RecordsRead
-from helix_spark.iteration.retention import Retention, RunToKeep, states_done
-from helix_spark.past.source_rows import call_of
+from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import Derivation, State
@@ -29,6 +26,9 @@ from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
 from helix_spark.program.served_writes import ServedModel, ServedTable
+from helix_spark.run.foresight import foresee, others_among, past_lineage
+from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.retention import Retention, RunToKeep, states_done
 from helix_spark.visible_text import LONGEST_NAME
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}

@@ -20,15 +20,6 @@ from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.capture.program_client import (
-    caller,
-    control_draws,
-    end_listeners,
-    forgetting_request,
-    open_session,
-    settings_request,
-)
-from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
@@ -37,14 +28,23 @@ from helix_spark.engine.spark.own import planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.identity.environment import package_version
+from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
+from helix_spark.plans.program_client import (
+    caller,
+    control_draws,
+    end_listeners,
+    forgetting_request,
+    open_session,
+    settings_request,
+)
+from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
-from helix_spark.signature.environment import package_version
-from helix_spark.signature.parts import digest
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ class PlainProgram:
         Raises:
             CatalogError: the catalog cannot be written.
         """
-        from helix_spark.iteration.recording import start_iteration
+        from helix_spark.run.recording import start_iteration
 
         with self._lock:
             if self.begun is None:

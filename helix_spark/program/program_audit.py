@@ -16,16 +16,16 @@ from typing import Any
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
 from helix_spark.answers.questions import Question
-from helix_spark.capture.answer_fields import HANDLE, StrangeAnswerError
-from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
-from helix_spark.iteration.audit import Audit, Audited, AuditRow, judge, record_verdicts
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
+from helix_spark.plans.answer_texts import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
+from helix_spark.run.audit import Audit, Audited, AuditRow, judge, record_verdicts
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.visible_text import LONGEST_NAME, cut
 
 CLOSE_OF_MODELS = 0.01

@@ -12,9 +12,9 @@ from typing import Any
 from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
 from helix_spark.answers.questions import KINDS, Question, handle_in, ml_command, stage_class
-from helix_spark.capture.answer_fields import HANDLE
-from helix_spark.capture.plan_messages import messages, parts_of, sort_of
-from helix_spark.capture.program_client import Caller
+from helix_spark.plans.answer_fields import HANDLE
+from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 
 

@@ -15,27 +15,27 @@ from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.answers.questions import ml_command
 from helix_spark.answers.watched_functions import reads_of
-from helix_spark.capture.answer_fields import StrangeAnswerError
-from helix_spark.capture.answer_texts import answer_of_text
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.plan_words import lines_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
 from helix_spark.errors import Location, ServerEndedError
-from helix_spark.iteration.provenance import Provenance
-from helix_spark.iteration.recorded_answers import RecordedAnswers
-from helix_spark.iteration.recording import ending_of, record_end, with_ending
-from helix_spark.iteration.retention import Retention
-from helix_spark.past.edit_message import edit_message
-from helix_spark.past.finding import last_ended
-from helix_spark.past.shown import titled
-from helix_spark.past.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
+from helix_spark.history.edit_message import edit_message
+from helix_spark.history.finding import last_ended
+from helix_spark.history.shown import titled
+from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
+from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
+from helix_spark.identity.parts import Group, Part, digest
+from helix_spark.plans.answer_fields import StrangeAnswerError
+from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_words import lines_of
 from helix_spark.program.fits_on_record import keep_cards
 from helix_spark.program.keeping_results import keep_results, retention_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
-from helix_spark.signature.difference import Change, changes, parts_from_json, parts_to_json
-from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.run.provenance import Provenance
+from helix_spark.run.recorded_answers import RecordedAnswers
+from helix_spark.run.recording import ending_of, record_end, with_ending
+from helix_spark.run.retention import Retention
 from helix_spark.visible_text import LONGEST_NAME
 
 
@@ -147,9 +147,9 @@ def _record_answers(
     if program.record is None or not program.record.only_verified:
         program.catalog.answers.append(_answers(asked, program, number))
         return
-    from helix_spark.iteration.audit import judge, record_verdicts
-    from helix_spark.iteration.auditor import different_text
     from helix_spark.program.program_audit import RecomputedAnswers
+    from helix_spark.run.audit import judge, record_verdicts
+    from helix_spark.run.auditor import different_text
 
     computed = RecomputedAnswers(program, rows)
     results = judge(computed)

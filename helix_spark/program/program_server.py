@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import is_unreachable, rpc_error, server_ended
-from helix_spark.capture.program_client import address_of, connect
 from helix_spark.engine.spark.connect import settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
 from helix_spark.engine.spark.transport import is_this_machine
+from helix_spark.plans.program_client import address_of, connect
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.capture.session_context import SessionContext
+from helix_spark.plans.session_context import SessionContext
 
 _OUTSIDE_CONNECT = frozenset({
     "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",

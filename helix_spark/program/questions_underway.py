@@ -11,15 +11,15 @@ from threading import RLock, Timer
 
 from helix_spark.answers.answering import Stage
 from helix_spark.answers.questions import Question
-from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.execution.observer import ProgressDisplay
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
-from helix_spark.past.finding import last_ended
-from helix_spark.past.source_rows import call_of
+from helix_spark.history.finding import last_ended
+from helix_spark.history.source_rows import call_of
+from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 

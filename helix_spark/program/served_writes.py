@@ -11,9 +11,9 @@ from helix_spark.answers.persisted_tables import PersistedTable
 from helix_spark.answers.questions import Question
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_told, schema_with_place, write_of
-from helix_spark.capture.program_client import schema_told
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.errors import CatalogError
+from helix_spark.plans.program_client import schema_told
 
 
 @dataclass(frozen=True, slots=True)

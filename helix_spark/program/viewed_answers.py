@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.iteration.recorded_answers import RecordedAnswers
-from helix_spark.past.finding import last_ended
+from helix_spark.history.finding import last_ended
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
 from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reasons_of
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 

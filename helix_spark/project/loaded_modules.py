@@ -10,7 +10,7 @@ from traceback import walk_tb
 from types import ModuleType
 
 from helix_spark.errors import HelixError
-from helix_spark.signature.objects.origin import is_project_file
+from helix_spark.identity.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""

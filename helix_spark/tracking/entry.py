@@ -11,14 +11,14 @@ from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing import Stored, svg
-from helix_spark.iteration.tracker import Finished
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.metrics import flattened, metrics_of, number
-from helix_spark.past.shown import node_json, result_text
-from helix_spark.past.table_preview import TablePreview
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.metrics import flattened, metrics_of, number
+from helix_spark.history.shown import node_json, result_text
+from helix_spark.history.table_preview import TablePreview
+from helix_spark.identity.difference import parts_from_json
+from helix_spark.identity.parts import Group
 from helix_spark.plots import is_plot
-from helix_spark.signature.difference import parts_from_json
-from helix_spark.signature.parts import Group
+from helix_spark.run.tracker import Finished
 from helix_spark.views.node_row import NodeRow, graph_of, recorded_rows
 from helix_spark.views.notebook_views import plan_text
 

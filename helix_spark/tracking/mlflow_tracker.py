@@ -12,7 +12,7 @@ from pathlib import Path
 from helix_spark.engine.results.exporting import save_model
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import ParameterError
-from helix_spark.iteration.tracker import Finished
+from helix_spark.run.tracker import Finished
 from helix_spark.sizes import without_password
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import SavedModel, entry_of

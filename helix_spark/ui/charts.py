@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
-from helix_spark.past.metrics import metric_text
+from helix_spark.history.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.trends import Trend
 from helix_spark.views.node_row import NodeRow

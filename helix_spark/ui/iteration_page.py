@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.past.comparison import node_differences, unrecorded
-from helix_spark.past.shown import whole_text
+from helix_spark.history.comparison import node_differences, unrecorded
+from helix_spark.history.shown import whole_text
 from helix_spark.plots import is_plot
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.selection import Selection, select

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.past import metrics
-from helix_spark.past.comparison import unrecorded
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.metrics import Metrics
-from helix_spark.past.shown import whole_text
+from helix_spark.history import metrics
+from helix_spark.history.comparison import unrecorded
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.metrics import Metrics
+from helix_spark.history.shown import whole_text
 from helix_spark.views.iteration_view import ending_text, saved_seconds
 
 PAGE = 100

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.past.comparison import unrecorded
-from helix_spark.past.source_rows import known_nodes
+from helix_spark.history.comparison import unrecorded
+from helix_spark.history.source_rows import known_nodes
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
 from helix_spark.ui.pages import Page, Pages

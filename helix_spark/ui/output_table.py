@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from helix_spark.past.table_difference import TableDifference
-from helix_spark.past.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 from helix_spark.ui.shapes import Matrix, shape_of
 
 ROWS, COLUMNS = 20, 30

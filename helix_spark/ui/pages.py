@@ -14,14 +14,14 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.drawing import svg
 from helix_spark.errors import HelixError, nearest
-from helix_spark.past import metrics
-from helix_spark.past.comparison import compare, unrecorded
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.node_look import look_at
-from helix_spark.past.source_rows import known_nodes, source_rows
-from helix_spark.past.states import proofs_of
-from helix_spark.past.table_difference import table_differences
-from helix_spark.past.table_preview import tables_of
+from helix_spark.history import metrics
+from helix_spark.history.comparison import compare, unrecorded
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.node_look import look_at
+from helix_spark.history.source_rows import known_nodes, source_rows
+from helix_spark.history.states import proofs_of
+from helix_spark.history.table_difference import table_differences
+from helix_spark.history.table_preview import tables_of
 from helix_spark.ui.addressed import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding, picture_of
 from helix_spark.ui.iteration_page import IterationPage, edited, iteration_page, newest_recorded

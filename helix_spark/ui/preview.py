@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
-from helix_spark.past.table_profile import vector_text
+from helix_spark.history.table_profile import vector_text
 from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from helix_spark.drawing import DrawnGraph, svg
 from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
-from helix_spark.past.metrics import metric_text
+from helix_spark.history.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.ui.shapes import drawn_weights

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.drawing.svg import shortened, text
-from helix_spark.past.model_card import ModelCard
-from helix_spark.past.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.model_card import ModelCard
+from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 
 SHADES = 9
 """Steps of a matrix' shade, from none to full."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from helix_spark.past import metrics
+from helix_spark.history import metrics
 from helix_spark.ui.listing import Row
 
 _RECENT = 60

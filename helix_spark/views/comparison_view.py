@@ -12,11 +12,11 @@ from typing import Any, Literal
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
-from helix_spark.past.comparison import Comparison, NodeDifference, Sort, differ, text_diff
-from helix_spark.past.metrics import Direction, Metrics, metric_text, number
-from helix_spark.past.shown import whole_text
-from helix_spark.past.states import shown_states
-from helix_spark.past.table_difference import TableDifference
+from helix_spark.history.comparison import Comparison, NodeDifference, Sort, differ, text_diff
+from helix_spark.history.metrics import Direction, Metrics, metric_text, number
+from helix_spark.history.shown import whole_text
+from helix_spark.history.states import shown_states
+from helix_spark.history.table_difference import TableDifference
 from helix_spark.plots import is_plot
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import commit_text, output_text

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.past.comparison import differ, unrecorded
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.metrics import Metrics, metric_text, metrics_of, number
-from helix_spark.past.shown import short, whole_text
-from helix_spark.past.table_preview import TablePreview
+from helix_spark.history.comparison import differ, unrecorded
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
+from helix_spark.history.shown import short, whole_text
+from helix_spark.history.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds, format_size, seconds_text
 from helix_spark.views.feature_words import left_out_text

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
-from helix_spark.past.shown import titled
-from helix_spark.past.states import shown_states
+from helix_spark.history.shown import titled
+from helix_spark.history.states import shown_states
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_size, seconds_text

@@ -9,11 +9,11 @@ from typing import Any
 
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.drawing.style import PROOFS
-from helix_spark.past.model_card import ModelCard
-from helix_spark.past.node_look import NodeLook
-from helix_spark.past.source_rows import Point
-from helix_spark.past.table_preview import TablePreview
-from helix_spark.past.table_profile import ColumnProfile
+from helix_spark.history.model_card import ModelCard
+from helix_spark.history.node_look import NodeLook
+from helix_spark.history.source_rows import Point
+from helix_spark.history.table_preview import TablePreview
+from helix_spark.history.table_profile import ColumnProfile
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.views.comparison_view import Line, code_lines
 from helix_spark.views.node_row import NodeRow, recorded_rows

@@ -17,8 +17,8 @@ from helix_spark.drawing.notebook import (
     table,
     text_of,
 )
-from helix_spark.past.comparison import Comparison
-from helix_spark.past.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.comparison import Comparison
+from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size

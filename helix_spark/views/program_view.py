@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.past.shown import titled
-from helix_spark.signature.parts import Part
+from helix_spark.history.shown import titled
+from helix_spark.identity.parts import Part
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import saved_text, took_text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
-from helix_spark.past.metrics import number
+from helix_spark.history.metrics import number
 from helix_spark.planner.lineage import Lineage, LineageNode, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 

@@ -25,7 +25,7 @@ from helix_spark.catalog.places.catalog_folder import Layout
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
 
 SOON_FOUND = (

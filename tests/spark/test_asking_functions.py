@@ -19,7 +19,7 @@ from workflows import PEOPLE, computed, loading, sent_questions
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import NodeError, ResultTypeError
-from helix_spark.iteration.iteration import Iteration
+from helix_spark.run.iteration import Iteration
 
 pytestmark = pytest.mark.spark
 

@@ -32,8 +32,8 @@ from helix_spark.errors import (
     SourceError,
     UnknownNodeError,
 )
-from helix_spark.iteration import workflow_results
-from helix_spark.signature.objects.unidentified import UnidentifiedVariableError
+from helix_spark.identity.objects.unidentified import UnidentifiedVariableError
+from helix_spark.run import workflow_results
 
 pytestmark = pytest.mark.spark
 TABLE = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})

@@ -15,7 +15,7 @@ from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
 from helix_spark.errors import NodeError
-from helix_spark.iteration.iteration import Iteration
+from helix_spark.run.iteration import Iteration
 
 pytestmark = pytest.mark.spark
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helix_spark.capture.captured_function import CapturedFunction
-from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.engine.spark.moved_results import as_classic, as_served
+from helix_spark.plans.captured_function import CapturedFunction
+from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
+from helix_spark.plans.recorded_call import classic
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

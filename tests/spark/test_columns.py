@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
-from helix_spark.capture.connect_session import named_alone
 from helix_spark.engine.lowering import lowering
 from helix_spark.engine.lowering.columns import add_expressions, add_stage, with_columns
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
+from helix_spark.plans.connect_session import named_alone
 from helix_spark.workflow.operators import Function
 
 pytestmark = pytest.mark.spark

@@ -26,11 +26,11 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
 from helix_spark.engine.results import storing
 from helix_spark.errors import NodeError
-from helix_spark.iteration.iteration import Iteration
-from helix_spark.iteration.records_read import calibrated_loads, sampled
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
+from helix_spark.run.iteration import Iteration
+from helix_spark.run.records_read import calibrated_loads, sampled
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

@@ -22,8 +22,8 @@ import helix_spark as hx
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.engine.results import model_contents
 from helix_spark.engine.results.contents import count, observed
-from helix_spark.iteration import executing
 from helix_spark.planner.problem import State
+from helix_spark.run import executing
 
 pytestmark = [pytest.mark.spark]
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from workflows import PEOPLE
 
 from helix_spark.engine.results.fitted_cards import card_of_model
-from helix_spark.past.model_card import card_from
+from helix_spark.history.model_card import card_from
 
 pytestmark = [pytest.mark.spark, pytest.mark.long]
 

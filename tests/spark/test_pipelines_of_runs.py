@@ -13,8 +13,8 @@ from pyspark.ml.feature import Binarizer, StandardScaler
 from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
-from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.problem import State
+from helix_spark.run.iteration import Iteration
 
 pytestmark = pytest.mark.spark
 

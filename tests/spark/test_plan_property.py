@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction
-from helix_spark.capture.plan_columns import UnknownColumnsError, columns_of
-from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import given_inputs
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
+from helix_spark.plans.recorded_call import classic
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

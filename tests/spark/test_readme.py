@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from workflows import computed
 
 import helix_spark as hx
-from helix_spark.past.model_card import card_of
+from helix_spark.history.model_card import card_of
 
 pytestmark = pytest.mark.spark
 

@@ -12,8 +12,8 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 
-from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.plans.recorded_call import classic
 
 pytestmark = pytest.mark.spark
 

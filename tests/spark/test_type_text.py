@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from helix_spark.capture.type_text import UnknownTypeError, parse_type
+from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,13 +15,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
 from helix_spark.answers.answering import AnsweredQuestion, Answerer
-from helix_spark.capture.recorded_call import classic
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.iteration.iteration import Iteration
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
+from helix_spark.plans.recorded_call import classic
+from helix_spark.run.iteration import Iteration
 
 PEOPLE = pd.DataFrame({
     "age": [float(20 + i % 40) for i in range(200)], "sex": ["F" if i % 3 else "M" for i in range(200)],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from project import Project
 
-from helix_spark.capture import program_client
+from helix_spark.plans import program_client
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import HELPER, Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.stored_tables import StoredTable
-from helix_spark.capture import recorded_call
-from helix_spark.capture.connect_client import DEFAULT_SETTINGS
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.program_client import open_session
-from helix_spark.capture.replaced_in_pyspark import take_over
 from helix_spark.hermetic.task import written_for
+from helix_spark.plans import recorded_call
+from helix_spark.plans.connect_client import DEFAULT_SETTINGS
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import open_session
+from helix_spark.plans.replaced_in_pyspark import take_over
 
 
 class EvictedError(RpcError):

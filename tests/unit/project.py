@@ -8,9 +8,9 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from helix_spark.signature.code import trace
-from helix_spark.signature.objects import origin
-from helix_spark.signature.reach import CodeTrace
+from helix_spark.identity.code import trace
+from helix_spark.identity.objects import origin
+from helix_spark.identity.reach import CodeTrace
 
 
 def forget_packages() -> None:

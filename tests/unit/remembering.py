@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from helix_spark.iteration.tracker import Finished
+from helix_spark.run.tracker import Finished
 
 
 class Remembering:
-    """See `helix_spark.iteration.tracker.Tracker`."""
+    """See `helix_spark.run.tracker.Tracker`."""
 
     def __init__(self) -> None:
         self.seen: list[Finished] = []

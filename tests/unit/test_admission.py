@@ -15,7 +15,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import EndedError, HelixError
-from helix_spark.iteration.admission import Admission, Task
+from helix_spark.run.admission import Admission, Task
 
 
 def said_in_a_child(use: Callable[[], object]) -> str:

@@ -15,8 +15,8 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
-from helix_spark.iteration import after_answer
-from helix_spark.iteration.run import Run
+from helix_spark.run import after_answer
+from helix_spark.run.run import Run
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
 """What pyspark raises of a session that was stopped."""

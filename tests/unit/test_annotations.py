@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from project import Project
 
-from helix_spark.signature.code import trace
+from helix_spark.identity.code import trace
 
 HEAD = """
 import pandas as pd

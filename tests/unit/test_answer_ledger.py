@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.types import LongType, StructType
 
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import rows_answered, text_of_answer
 from helix_spark.catalog import answer_ledger
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.answer_texts import rows_answered, text_of_answer
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 COLUMNS = StructType().add("a", LongType())
 

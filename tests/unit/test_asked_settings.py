@@ -12,11 +12,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql.conf import RuntimeConfig
 
 from helix_spark.answers.function_calls import begin
-from helix_spark.capture.captured_function import CallInputs
 from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
 from helix_spark.engine.spark.asked_settings import watch_settings
 from helix_spark.engine.spark.left_settings import LeftSettings
 from helix_spark.hermetic.action import Action, in_action
+from helix_spark.plans.captured_function import CallInputs
 
 
 class Jvm:

@@ -20,9 +20,9 @@ import helix_spark as hx
 from benchmarks import audits
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
-from helix_spark.iteration.audit import Audit
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.run.audit import Audit
 
 HIDDEN = "HELIX_TEST_HIDDEN"
 

@@ -14,10 +14,10 @@ from test_audit import HIDDEN, PROGRAM, STORED
 
 import helix_spark as hx
 from helix_spark.errors import ParameterError
-from helix_spark.iteration import auditor
-from helix_spark.iteration.auditor import Auditor
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.run import auditor
+from helix_spark.run.auditor import Auditor
 
 
 class Told(hx.Silent):

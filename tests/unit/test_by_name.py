@@ -10,7 +10,7 @@ from project import Project
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.signature.node_description import describe
+from helix_spark.identity.node_description import describe
 
 FOLLOWED = {
     "eval": "from helpers import g\ndef f(x): return eval('g(x)')",

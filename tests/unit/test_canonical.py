@@ -28,10 +28,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.errors import SignatureError
-from helix_spark.signature.code import value_part
-from helix_spark.signature.objects.encoder import canonical
-from helix_spark.signature.objects.unidentified import UnidentifiedError
-from helix_spark.signature.parts import Group
+from helix_spark.identity.code import value_part
+from helix_spark.identity.objects.encoder import canonical
+from helix_spark.identity.objects.unidentified import UnidentifiedError
+from helix_spark.identity.parts import Group
 
 scalars = (
     st.none()

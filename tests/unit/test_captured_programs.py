@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 
 PLANS = plans.on_record()
 NOT_CAPTURED = {

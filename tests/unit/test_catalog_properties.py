@@ -13,7 +13,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 SIGNATURES = st.sampled_from([digest(str(i)) for i in range(3)])
 SIZES = st.integers(1, 50)

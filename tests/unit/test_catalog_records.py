@@ -27,7 +27,7 @@ from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import AnswerRecord, IterationRecord
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class TestCommits:
 import sys
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 root, me = sys.argv[1:]
 catalog = Catalog.open(root, create=True)
 for i in range(20):

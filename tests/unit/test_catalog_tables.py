@@ -28,7 +28,7 @@ from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, sam
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, files_written
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 A = digest("a")
 UTC = datetime.timezone.utc

@@ -18,10 +18,10 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult
-from helix_spark.iteration.workflow_results import WorkflowResults
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
+from helix_spark.run.workflow_results import WorkflowResults
 
 
 def drawing(*fixed: str) -> hx.Workflow:

@@ -20,8 +20,8 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.types import FloatType, StructType
 
-from helix_spark.capture import recorded_call
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.plans import recorded_call
+from helix_spark.plans.plan_messages import messages, sort_of
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from program_fakes import Runs
 from pyspark.errors.exceptions import captured, connect
 from pyspark.sql import functions as F
 
-from helix_spark.capture.classic_ways import as_jvm_map
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.session_context import SessionContext
+from helix_spark.plans.classic_ways import as_jvm_map
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.session_context import SessionContext
 
 
 def aggregates(frame: Any) -> list[str]:

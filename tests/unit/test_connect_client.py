@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 
 from helix_spark.answers.function_calls import begin
 from helix_spark.answers.served_session import UnansweredError
-from helix_spark.capture import connect_client
-from helix_spark.capture.captured_function import CallInputs
-from helix_spark.capture.replaced_in_pyspark import keep_errors_out_of_logs
 from helix_spark.errors import SetupError
+from helix_spark.plans import connect_client
+from helix_spark.plans.captured_function import CallInputs
+from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 
 def test_only_a_call_and_its_threads_build_plans_for_the_client() -> None:

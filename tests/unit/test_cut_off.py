@@ -16,16 +16,16 @@ from pyspark.sql import functions as F
 import helix_spark as hx
 from benchmarks.drawn_edits import run_history
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction
-from helix_spark.capture.row_order import of_plan
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.observer import Quiet
 from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.node_results import TableResult
+from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.parts import digest
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.row_order import of_plan
 
 Clean = Callable[..., pd.DataFrame]
 

@@ -17,9 +17,9 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.loading import DamagedResultError
-from helix_spark.iteration import executing
-from helix_spark.iteration.executing import _uncertain
 from helix_spark.planner.problem import State
+from helix_spark.run import executing
+from helix_spark.run.executing import _uncertain
 
 
 def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_dataframe(tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.iteration import data_read
-from helix_spark.iteration.data_read import DataRead
+from helix_spark.identity import data_version
+from helix_spark.identity.data_version import DataIdentity, Readable, identify
+from helix_spark.identity.file_states import FileState, states_of
+from helix_spark.identity.node_description import describe
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.signature import data_version
-from helix_spark.signature.data_version import DataIdentity, Readable, identify
-from helix_spark.signature.file_states import FileState, states_of
-from helix_spark.signature.node_description import describe
+from helix_spark.run import data_read
+from helix_spark.run.data_read import DataRead
 
 
 class Run:

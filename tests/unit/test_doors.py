@@ -40,9 +40,6 @@ from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
 from helix_spark.answers.stored_tables import PLACE, StoredTable
 from helix_spark.answers.watched_functions import WatchedFunctions
-from helix_spark.capture.answer_fields import StrangeAnswerError
-from helix_spark.capture.answer_gate import AnswerForm
-from helix_spark.capture.answer_texts import answer_of_text
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.journal.rows import Misfit, from_columns
@@ -62,10 +59,13 @@ from helix_spark.cli.checkout import where_it_was
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
-from helix_spark.past.model_card import card_from
-from helix_spark.past.table_preview import preview_from
-from helix_spark.signature.difference import parts_to_json
-from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.history.model_card import card_from
+from helix_spark.history.table_preview import preview_from
+from helix_spark.identity.difference import parts_to_json
+from helix_spark.identity.parts import Group, Part, digest
+from helix_spark.plans.answer_fields import StrangeAnswerError
+from helix_spark.plans.answer_gate import AnswerForm
+from helix_spark.plans.answer_texts import answer_of_text
 from helix_spark.ui.app import make_app
 
 WORKFLOW, RUNNING = "w", 3
@@ -425,23 +425,23 @@ def test_every_reader_is_behind_a_door(sound: Path) -> None:
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "answers, which tests/unit/test_answer_gate.py feeds": (
-        "capture/answer_fields.py _copy_of_schema", "capture/answer_fields.py _is_metadata",
-        "capture/answer_gate.py _type_of",
-        "capture/answer_gate.py parse_answer", "capture/arrow_stream.py read_batch",
+        "plans/answer_fields.py _copy_of_schema", "plans/answer_fields.py _is_metadata",
+        "plans/answer_gate.py _type_of",
+        "plans/answer_gate.py parse_answer", "plans/arrow_stream.py read_batch",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "hermetic/seen.py names_in", "signature/folders.py content_digest", "signature/functions/source.py read_lines",
-        "signature/data_version.py _samples", "iteration/provenance.py _still_declares", "cli/checkout.py _holds",
+        "hermetic/seen.py names_in", "identity/folders.py content_digest", "identity/functions/source.py read_lines",
+        "identity/data_version.py _samples", "run/provenance.py _still_declares", "cli/checkout.py _holds",
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
         "dag/influence.py from_json", "engine/results/loading.py load",
-        "iteration/knowing.py known",
-        "iteration/knowing.py known_nodes", "iteration/on_record.py _of_what_is_there",
-        "iteration/on_record.py _why_unknown", "iteration/recorded_outputs.py _answers",
-        "iteration/recorded_outputs.py told_outputs", "iteration/recorded.py __init__",
-        "iteration/recording.py with_ending", "program/classic_need.py recorded_need",
-        "past/edit_message.py edit_message", "program/program_record.py _edit",
+        "run/knowing.py known",
+        "run/knowing.py known_nodes", "run/on_record.py _of_what_is_there",
+        "run/on_record.py _why_unknown", "run/recorded_outputs.py _answers",
+        "run/recorded_outputs.py told_outputs", "run/recorded.py __init__",
+        "run/recording.py with_ending", "program/classic_need.py recorded_need",
+        "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_record.py parts_before",
         "tracking/entry.py _of_stages", "tracking/entry.py _plan", "tracking/entry.py _texts",
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
@@ -457,17 +457,17 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/journal/survey.py _mentioned", "catalog/places/object_store.py keep_as",
     ),
     "what this run made itself": (
-        "capture/column_kinds.py _of_relation", "capture/frame_creation.py error_of",
-        "capture/connect_session.py column_of", "capture/connect_session.py frame_of",
-        "capture/connect_session.py register_function",
-        "capture/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
+        "plans/column_kinds.py _of_relation", "plans/frame_creation.py error_of",
+        "plans/connect_session.py column_of", "plans/connect_session.py frame_of",
+        "plans/connect_session.py register_function",
+        "plans/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/source_reads.py _schema",
         "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",
         "program/stored_tables.py schema_with_place",
     ),
     "a process that Helix started": (
-        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "iteration/audit_process.py parts",
+        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/audit_process.py parts",
         "project/stale_runs.py plan_told", "tracking/courier.py _answer", "tracking/sender.py main",
     ),
 }

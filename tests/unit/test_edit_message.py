@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
-from helix_spark.past.edit_message import edit_message
+from helix_spark.history.edit_message import edit_message
 
 JOB = """
 import pandas as pd

@@ -30,9 +30,9 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.lowering.calls import in_turns
 from helix_spark.engine.lowering.partitions import worthwhile
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.iteration.executing import registering
+from helix_spark.identity.objects.references import Said
 from helix_spark.planner.problem import State
-from helix_spark.signature.objects.references import Said
+from helix_spark.run.executing import registering
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
 

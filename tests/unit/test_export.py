@@ -19,7 +19,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 def results() -> hx.Workflow:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from project import Project
 
-from helix_spark.signature.functions.code_form import key_step
-from helix_spark.signature.functions.fields import field_of
+from helix_spark.identity.functions.code_form import key_step
+from helix_spark.identity.functions.fields import field_of
 
 NAMES = "abcd"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.signature.file_states import COARSE_TICK, TICK, Met, difference, seconds_to_settle, states_of
+from helix_spark.identity.file_states import COARSE_TICK, TICK, Met, difference, seconds_to_settle, states_of
 
 
 def look(*files: Path) -> Callable[[], str | None]:

@@ -23,13 +23,13 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
-from helix_spark.iteration.measured_on import changed_tests, describe_tests
-from helix_spark.past.metrics import Metrics
+from helix_spark.history.metrics import Metrics
+from helix_spark.identity.node_description import describe
+from helix_spark.identity.parts import Group
+from helix_spark.identity.signing import resolve
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
-from helix_spark.signature.node_description import describe
-from helix_spark.signature.parts import Group
-from helix_spark.signature.signing import resolve
+from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.workflow.operators import (
     FitCategories,
     FitCategoriesOfTraining,

@@ -14,12 +14,12 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultR
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.model import LOAD
 from helix_spark.costs.starting import start_price
-from helix_spark.iteration import foresight
-from helix_spark.iteration.foresight import Foresight, may_come_back
-from helix_spark.iteration.records_read import RecordsRead
-from helix_spark.past.source_rows import call_of
+from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority
+from helix_spark.run import foresight
+from helix_spark.run.foresight import Foresight, may_come_back
+from helix_spark.run.records_read import RecordsRead
 
 
 def foresee(

@@ -15,18 +15,18 @@ import networkx as nx
 
 PACKAGE = Path(__file__).resolve().parents[2] / "helix_spark"
 ROOMS = [
-    "drawing", "hermetic", "workflow", "dag", "capture", "signature", "costs", "planner", "catalog", "past", "views",
-    "answers", "engine", "iteration", "program", "helix", "project", "tracking", "ui", "cli",
+    "drawing", "hermetic", "workflow", "dag", "plans", "identity", "costs", "planner", "catalog", "history", "views",
+    "answers", "engine", "run", "program", "helix", "project", "tracking", "ui", "cli",
 ]
 """A room imports rooms to its left, and itself; what is in `FOR_ALL` is for all."""
 INNER_ROOMS = {
-    "signature": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
+    "identity": ["objects", "functions"], "catalog": ["places", "leases", "journal", "tables"],
     "engine": ["spark", "results", "lowering", "execution"],
 }
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
 FOR_ALL_WITHIN = {
-    "signature": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
+    "identity": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
     "program": {"main_module", "plain_program"}, "answers": {"questions"},
 }
 FOR_ALL = {
@@ -110,13 +110,13 @@ def test_imports_go_one_way_within_a_room() -> None:
 
 
 CIRCLES = [
-    {"iteration." + name for name in (
+    {"run." + name for name in (
         "run", "workflow_results", "data_read",
     )},  # a run has what it keeps, which is decided by all that the run has measured
     {"workflow." + name for name in (
         "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "ways", "picture",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
-    {"signature.objects." + name for name in (
+    {"identity.objects." + name for name in (
         "encoder", "held_values", "leaves", "spark_objects", "tabular", "typing_objects",
     )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports", "worker_time")},
@@ -146,10 +146,10 @@ def test_a_files_name_occurs_once() -> None:
 def test_each_library_has_its_room() -> None:
     owners = {
         "pulp": {"planner"}, "highspy": {"planner"}, "mlflow": {"tracking"},
-        "pyspark": {"engine", "capture", "answers", "program"}, "sqlglot": {"capture"}, "py4j": {"engine"},
+        "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
         "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
-        "deltalake": {"catalog", "signature"}, "obstore": {"catalog"},
+        "deltalake": {"catalog", "identity"}, "obstore": {"catalog"},
         "starlette": {"ui"}, "uvicorn": {"ui"}, "jinja2": {"ui"},
     }
     for path in files():

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 
 from helix_spark.errors import Location
-from helix_spark.signature.code import trace
+from helix_spark.identity.code import trace
 
 SPARK = "from pyspark.sql import DataFrame\ndef clean(x): return {0}\n"
 PANDAS = "import pandas as pd\ndef helper(): return {0}\ndef clean(x): return helper()\n"

@@ -16,8 +16,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
+from helix_spark.identity.parts import digest
 from helix_spark.planner.problem import State
-from helix_spark.signature.parts import digest
 
 TABLE = pa.table({"a": [1, 2], "b": [3, 4]})
 WHY = "an earlier version of Helix stored it without `b`"

@@ -27,11 +27,11 @@ from helix_spark.dag.leaving_out import features_of, leave_out, only_for
 from helix_spark.dag.node import Dag
 from helix_spark.engine.lowering.slots import SIZES, sizes_of
 from helix_spark.errors import OperatorError
-from helix_spark.iteration.fit_records import absolute_weights
+from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import influence_json, planned_left_out
 from helix_spark.planner.situation import Situation
-from helix_spark.signature.parts import digest
+from helix_spark.run.fit_records import absolute_weights
 from helix_spark.views.feature_words import influence_lines
 from helix_spark.views.plan_view import plan_view
 from helix_spark.workflow.operators import Assemble, Input, Kept

@@ -23,7 +23,7 @@ from helix_spark.cli import options
 from helix_spark.cli.interrupts import TERMINATED, Terminated
 from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.iteration import leasing
+from helix_spark.run import leasing
 
 
 def interrupted(*given: Any) -> Any:

@@ -9,13 +9,13 @@ import pytest
 
 from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.answers.questions import Question
-from helix_spark.capture.program_client import Caller
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView
-from helix_spark.iteration.records_read import RecordsRead
 from helix_spark.planner.problem import State
+from helix_spark.plans.program_client import Caller
 from helix_spark.program.keeping_results import ServedResults
 from helix_spark.program.program_nodes import QuestionRow
+from helix_spark.run.records_read import RecordsRead
 
 RELEASED = "it is not kept any more"
 

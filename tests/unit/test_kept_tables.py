@@ -14,7 +14,7 @@ import pytest
 from program_fakes import FakeServer, Runs, rows
 
 from helix_spark.answers.stored_tables import StoredTable, schema_with_place
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.program_nodes import rows_of
 
 SCHEMA = json.dumps({"type": "struct", "fields": [

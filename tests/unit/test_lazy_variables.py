@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from project import Project
 
-from helix_spark.signature.code import trace
+from helix_spark.identity.code import trace
 
 HEAD = """
 import threading

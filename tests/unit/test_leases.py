@@ -20,7 +20,7 @@ from helix_spark.catalog.leases import leases as leases_module
 from helix_spark.catalog.leases.holders import holder_from, this_process
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 NAME = digest("a")
 BEAT = 0.2

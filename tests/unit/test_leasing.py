@@ -19,10 +19,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.iteration import leasing
-from helix_spark.iteration.leasing import WORTH_WAITING, expensive
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
+from helix_spark.run import leasing
+from helix_spark.run.leasing import WORTH_WAITING, expensive
 
 HOLDS = """
 import sys

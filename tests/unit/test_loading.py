@@ -27,8 +27,8 @@ from helix_spark.engine.results.loading import DamagedResultError, damaged_by, l
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
-from helix_spark.iteration.beginning import end_missing
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
+from helix_spark.run.beginning import end_missing
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_a_catalog_is_there_before_anything_is_leased_in_it(tmp_path: Path, monk
         return take(self, name, expected)
 
     monkeypatch.setattr(Leases, "take", noted)
-    monkeypatch.setattr("helix_spark.iteration.leasing.WORTH_WAITING", 0.0)
+    monkeypatch.setattr("helix_spark.run.leasing.WORTH_WAITING", 0.0)
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         helix.run(workflow())
     assert seen

@@ -14,7 +14,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
-from helix_spark.past.metrics import Metrics, metrics_of
+from helix_spark.history.metrics import Metrics, metrics_of
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import listing, rows_of
 from helix_spark.ui.pages import Pages

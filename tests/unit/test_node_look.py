@@ -18,9 +18,9 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
 from helix_spark.cli.node_shown import print_card
-from helix_spark.past.model_card import ModelCard, card_from
-from helix_spark.past.node_look import look_at
-from helix_spark.past.table_profile import profiled, vector_text
+from helix_spark.history.model_card import ModelCard, card_from
+from helix_spark.history.node_look import look_at
+from helix_spark.history.table_profile import profiled, vector_text
 from helix_spark.views.node_view import node_view
 
 

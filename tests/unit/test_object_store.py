@@ -35,8 +35,8 @@ from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.errors import CatalogError
-from helix_spark.signature.data_version import identify
-from helix_spark.signature.parts import digest
+from helix_spark.identity.data_version import identify
+from helix_spark.identity.parts import digest
 
 Objects = Callable[[], dict[str, int]]
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})

@@ -9,7 +9,7 @@ import pytest
 from project import Project
 
 from helix_spark.errors import SignatureError
-from helix_spark.signature.code import trace
+from helix_spark.identity.code import trace
 
 META = "class M(type):\n  def __getattr__(c, n): return {answer}\n"
 ANY = META + "class A(metaclass=M):\n  def __init__(s): s.k = {{k}}\na = A()"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from project import forget_packages
 
-from helix_spark.signature.environment import package_part
-from helix_spark.signature.objects.origin import Package, package_of_file, replaced
+from helix_spark.identity.environment import package_part
+from helix_spark.identity.objects.origin import Package, package_of_file, replaced
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from helix_spark.past.table_preview import TablePreview
+from helix_spark.history.table_preview import TablePreview
 from helix_spark.ui.output_table import output_table
 from helix_spark.ui.shapes import shape_of
 

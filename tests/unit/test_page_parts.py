@@ -12,10 +12,10 @@ import pytest
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
 from helix_spark.cli.differences import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
-from helix_spark.past.comparison import Comparison, compare
-from helix_spark.past.states import shown_states
-from helix_spark.signature.difference import parts_to_json
-from helix_spark.signature.parts import Group, Part, digest
+from helix_spark.history.comparison import Comparison, compare
+from helix_spark.history.states import shown_states
+from helix_spark.identity.difference import parts_to_json
+from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.ui import charts
 from helix_spark.ui.kept import KeptRecords
 from helix_spark.ui.listing import Listing, Order, listing, rows_of

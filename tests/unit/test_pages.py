@@ -31,7 +31,7 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.main import helix
 from helix_spark.drawing import collapsed, folds_of
-from helix_spark.past.comparison import Comparison, node_differences
+from helix_spark.history.comparison import Comparison, node_differences
 from helix_spark.ui.app import asset, make_app
 from helix_spark.ui.links import FileLinks, ServerLinks
 from helix_spark.ui.one_file import exported

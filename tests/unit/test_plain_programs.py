@@ -13,8 +13,8 @@ from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, ro
 
 from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.answers.served_session import UnansweredError
-from helix_spark.capture.answer_texts import SERVER_SESSION
-from helix_spark.capture.program_client import open_session
+from helix_spark.plans.answer_texts import SERVER_SESSION
+from helix_spark.plans.program_client import open_session
 from helix_spark.program.program_text import is_plain_program, needs_classic
 
 

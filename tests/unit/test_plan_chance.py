@@ -12,10 +12,10 @@ from pyspark.ml.feature import Binarizer, SQLTransformer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from helix_spark.capture.captured_function import CapturedFunction, NotCaptured
-from helix_spark.capture.plan_chance import CHANCE
-from helix_spark.capture.plan_order import BY_ORDER, IN_ANY_ORDER
-from helix_spark.capture.sql_words import spark_functions
+from helix_spark.plans.captured_function import CapturedFunction, NotCaptured
+from helix_spark.plans.plan_chance import CHANCE
+from helix_spark.plans.plan_order import BY_ORDER, IN_ANY_ORDER
+from helix_spark.plans.sql_words import spark_functions
 
 Program = Callable[[DataFrame], Any]
 

@@ -19,15 +19,15 @@ from helix_spark.costs.model import estimate
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
-from helix_spark.iteration.recording import plan_summary
+from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import resolve
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.named_policies import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import Situation
-from helix_spark.signature.node_description import describe
-from helix_spark.signature.signing import resolve
+from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html
 

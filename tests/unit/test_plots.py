@@ -13,8 +13,8 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.errors import ParameterError
-from helix_spark.past.metrics import flattened
-from helix_spark.past.shown import short
+from helix_spark.history.metrics import flattened
+from helix_spark.history.shown import short
 from helix_spark.plots import MOST_POINTS, as_plot, is_plot
 
 ROWS = {"age": [20, 40], "rich": [0.1, float("nan")]}

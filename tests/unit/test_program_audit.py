@@ -14,15 +14,15 @@ from test_program_told import Regressing
 
 from helix_spark.answers.answering import Mode, NotAuditedError
 from helix_spark.answers.live_answers import LiveAnswers
-from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.iteration.audit import Audited, judge, record_verdicts
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_audit import RecomputedAnswers
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import record_run
 from helix_spark.program.viewed_answers import tally_of
+from helix_spark.run.audit import Audited, judge, record_verdicts
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 COUNTS = """
 from pyspark.sql import SparkSession

@@ -17,13 +17,13 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
 )
 
 from helix_spark.answers.plan_data import DataVersions, UnknownDataError
-from helix_spark.capture import recorded_call
-from helix_spark.capture.program_client import open_session
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import SetupError
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans import recorded_call
+from helix_spark.plans.program_client import open_session
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_server import ProgramServer
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 
 class Spark(SparkConnectServiceServicer):  # type: ignore[misc]  # generated without types

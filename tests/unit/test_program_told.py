@@ -16,22 +16,22 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.functions import udf
 from remembering import Remembering
 
-from helix_spark.capture import recorded_call
-from helix_spark.capture.plan_messages import sort_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.cli.automatic import NotebookVerbs
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import end_program, explain_program
 from helix_spark.errors import ParameterError
-from helix_spark.iteration.recorded_answers import RecordedAnswers
-from helix_spark.iteration.retention import OVERFLOWED
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.finding import find_iteration
-from helix_spark.past.model_card import card_of
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.finding import find_iteration
+from helix_spark.history.model_card import card_of
+from helix_spark.plans import recorded_call
+from helix_spark.plans.plan_messages import sort_of
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.program.program_record import keep_answers
+from helix_spark.run.recorded_answers import RecordedAnswers
+from helix_spark.run.retention import OVERFLOWED
 from helix_spark.tracking.entry import entry_of
 
 HERE = Path(__file__).name

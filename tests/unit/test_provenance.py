@@ -17,8 +17,8 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.errors import Location
-from helix_spark.iteration import provenance
-from helix_spark.iteration.provenance import Provenance
+from helix_spark.run import provenance
+from helix_spark.run.provenance import Provenance
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 JOB = """import helix_spark as hx

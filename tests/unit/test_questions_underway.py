@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from program_fakes import FakeServer
 
-from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.cli.programs import end_program
-from helix_spark.iteration.recorded_answers import RecordedAnswers
+from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.questions_underway import Expected, QuestionProgress, QuestionsUnderway, progress_of_program
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 

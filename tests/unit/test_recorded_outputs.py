@@ -14,9 +14,9 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.iteration.recorded_outputs import recorded_outputs
-from helix_spark.signature.node_description import describe
-from helix_spark.signature.signing import Signed, resolve
+from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import Signed, resolve
+from helix_spark.run.recorded_outputs import recorded_outputs
 
 
 def declared(**wishes: Any) -> tuple[Dag, dict[str, Signed]]:

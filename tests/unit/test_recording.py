@@ -16,9 +16,9 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step, shares
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import ValueResult
-from helix_spark.iteration.answer_steps import collect_node_runs
-from helix_spark.iteration.node_records import result_records
 from helix_spark.planner.problem import State
+from helix_spark.run.answer_steps import collect_node_runs
+from helix_spark.run.node_records import result_records
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
 """`rows` has no step of its own."""

@@ -20,7 +20,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.influence import Influence, to_json
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 A, B, C = SIGNATURES = tuple(digest(letter) for letter in "abc")
 PLANS = tuple(digest(f"plan {number}") for number in range(2))

@@ -27,16 +27,16 @@ from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
-from helix_spark.iteration import workflow_results
-from helix_spark.iteration.records_read import RecordsRead
-from helix_spark.iteration.retention import OVERFLOWED, Retention, WrittenResults
-from helix_spark.iteration.run import NodeRun, Run
-from helix_spark.iteration.workflow_results import WorkflowResults
 from helix_spark.planner.lineage import LineageNode
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
+from helix_spark.run import workflow_results
+from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.retention import OVERFLOWED, Retention, WrittenResults
+from helix_spark.run.run import NodeRun, Run
+from helix_spark.run.workflow_results import WorkflowResults
 
 
 @dataclass

@@ -18,7 +18,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
-from helix_spark.iteration import workflow_results
+from helix_spark.run import workflow_results
 
 _LONGEST = 60.0
 

@@ -20,7 +20,7 @@ from helix_spark.catalog.run_progress import Progress
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 from helix_spark.workflow.declaration import Wishes
 
 A, B, C = (digest(letter) for letter in "abc")

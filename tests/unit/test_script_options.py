@@ -19,8 +19,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.watching import AuditedScript, audit_when_idle
-from helix_spark.iteration import auditor
-from helix_spark.iteration.auditor import Auditor
+from helix_spark.run import auditor
+from helix_spark.run.auditor import Auditor
 
 COUNTS = """
 import os, sys
@@ -152,7 +152,7 @@ AUDITS = """
 import json
 from program_fakes import FakeServer
 from helix_spark.cli.sent_audit import parts_of
-from helix_spark.iteration.audit_process import Job
+from helix_spark.run.audit_process import Job
 from helix_spark.program.program_server import ProgramServer
 
 server = FakeServer()

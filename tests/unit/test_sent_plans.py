@@ -9,12 +9,12 @@ from captured_programs import inputs_of, programs
 from captured_programs.identities import SETTINGS, captured
 
 from helix_spark.answers.function_calls import begin
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction
-from helix_spark.capture.plan_identity import identity_of
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.recorded_call import UDF
-from helix_spark.capture.written_plan import relation_of
 from helix_spark.engine.spark.function_inputs import given_inputs
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.plan_identity import identity_of
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.recorded_call import UDF
+from helix_spark.plans.written_plan import relation_of
 
 CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 

@@ -12,7 +12,7 @@ import pytest
 from program_fakes import FakeServer, Program, Runs, rows
 from pyspark.ml.connect.serialize import deserialize_param
 
-from helix_spark.capture.plan_messages import messages
+from helix_spark.plans.plan_messages import messages
 
 
 @pytest.fixture

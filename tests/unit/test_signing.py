@@ -30,8 +30,8 @@ from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
-from helix_spark.signature import data_version, node_description
-from helix_spark.signature.data_version import (
+from helix_spark.identity import data_version, node_description
+from helix_spark.identity.data_version import (
     HASHED_BYTES,
     SAMPLED_BYTES,
     SAMPLES,
@@ -40,11 +40,11 @@ from helix_spark.signature.data_version import (
     identify,
     sample_places,
 )
-from helix_spark.signature.node_description import describe
-from helix_spark.signature.objects.encoder import canonical
-from helix_spark.signature.objects.references import Said
-from helix_spark.signature.parts import digest
-from helix_spark.signature.signing import Signed, resolve
+from helix_spark.identity.node_description import describe
+from helix_spark.identity.objects.encoder import canonical
+from helix_spark.identity.objects.references import Said
+from helix_spark.identity.parts import digest
+from helix_spark.identity.signing import Signed, resolve
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
 NOBODY = pd.DataFrame()

@@ -13,7 +13,7 @@ import helix_spark as hx
 from helix_spark.engine.lowering import source_reads
 from helix_spark.engine.lowering.source_reads import read_source
 from helix_spark.errors import SourceError
-from helix_spark.signature.data_version import identify
+from helix_spark.identity.data_version import identify
 from helix_spark.workflow.sources import DeltaSource, Source
 
 

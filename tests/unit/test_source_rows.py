@@ -15,15 +15,15 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
 import helix_spark as hx
-from helix_spark.capture import recorded_call
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.programs import end_program
-from helix_spark.iteration.recorded_answers import RecordedAnswers
-from helix_spark.past.comparison import compare
-from helix_spark.past.edit_message import edit_of
-from helix_spark.past.source_rows import source_rows
+from helix_spark.history.comparison import compare
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.source_rows import source_rows
+from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.sizes import format_seconds
 
 HERE = Path(__file__).name

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from helix_spark.capture.recorded_call import CLIENT
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.plans.recorded_call import CLIENT
 
 
 class Client:

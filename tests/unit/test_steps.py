@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from doubled import workflow
 
-from helix_spark.iteration.run import Run, RunStep, repeated, through
-from helix_spark.iteration.steps import ANSWERING, LOOKING, PLANNING, SHOWING
+from helix_spark.run.run import Run, RunStep, repeated, through
+from helix_spark.run.steps import ANSWERING, LOOKING, PLANNING, SHOWING
 
 
 def started() -> Run:

@@ -18,7 +18,7 @@ from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 ROWS = digest("rows")
 

@@ -22,7 +22,7 @@ from helix_spark.engine.execution.timing import (
     starts,
     warm_seconds,
 )
-from helix_spark.iteration.workflow_results import seconds_to_have_again
+from helix_spark.run.workflow_results import seconds_to_have_again
 
 
 def fan() -> Dag:

@@ -24,7 +24,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.cli.history_text import show_json
 from helix_spark.errors import ParameterError
-from helix_spark.iteration.tracker import Finished
+from helix_spark.run.tracker import Finished
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import RunEntry, entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import MlflowTracker

@@ -16,7 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 @pytest.fixture

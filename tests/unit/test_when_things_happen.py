@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from program_fakes import FakeServer, Program, Runs, rows
 
-from helix_spark.capture.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages, sort_of
 
 
 @pytest.fixture

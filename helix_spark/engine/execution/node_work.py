@@ -10,14 +10,6 @@ from typing import Protocol
 
 from helix_spark.answers.capture_nodes import as_built, as_declared
 from helix_spark.answers.function_calls import FunctionCall, begin
-from helix_spark.capture.captured_function import (
-    AskingFunction,
-    BuiltFunction,
-    CallInputs,
-    CapturedFunction,
-    Input,
-)
-from helix_spark.capture.recorded_call import NeedsClassicError
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.filling import Filling
@@ -43,9 +35,17 @@ from helix_spark.hermetic.action import Action, in_action, waiting
 from helix_spark.hermetic.mentions import files_named
 from helix_spark.hermetic.task import written_for
 from helix_spark.hermetic.watch import Watch, seen_in
+from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.data_version import DataIdentity, identify
+from helix_spark.plans.captured_function import (
+    AskingFunction,
+    BuiltFunction,
+    CallInputs,
+    CapturedFunction,
+    Input,
+)
+from helix_spark.plans.recorded_call import NeedsClassicError
 from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import Source
 

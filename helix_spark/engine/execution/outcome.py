@@ -19,9 +19,9 @@ from helix_spark.engine.execution.timing import (
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
+from helix_spark.identity.data_version import DataIdentity
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.data_version import DataIdentity
 
 _noting = Lock()
 """Several threads may tell of one node."""

@@ -7,10 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import CapturedFunction
-from helix_spark.capture.connect_client import name_by_itself
-from helix_spark.capture.connect_session import column_of
-from helix_spark.capture.plan_columns import INPUT
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import registering, remedy_for
 from helix_spark.engine.lowering.columns import add_expressions, column_name
@@ -18,6 +14,10 @@ from helix_spark.engine.results.node_results import ColumnResult, NodeResult, Ta
 from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
 from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import ColumnNotFoundError, Location
+from helix_spark.plans.captured_function import CapturedFunction
+from helix_spark.plans.connect_client import name_by_itself
+from helix_spark.plans.connect_session import column_of
+from helix_spark.plans.plan_columns import INPUT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

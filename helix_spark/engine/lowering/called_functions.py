@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import FunctionCall
-from helix_spark.capture.captured_function import Input, NotCaptured
-from helix_spark.capture.recorded_call import NeedsClassicError, classic
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import column_result, table_of
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, authors_line, checked
@@ -17,6 +15,8 @@ from helix_spark.engine.spark.function_inputs import ServingSession, given_input
 from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import NodeError
+from helix_spark.plans.captured_function import Input, NotCaptured
+from helix_spark.plans.recorded_call import NeedsClassicError, classic
 from helix_spark.workflow.operators import Form, Function, Result
 
 if TYPE_CHECKING:

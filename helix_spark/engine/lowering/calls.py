@@ -13,7 +13,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.answers.function_calls import FunctionCall
-from helix_spark.capture.captured_function import CapturedFunction, Input
 from helix_spark.dag.node import Node
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -28,6 +27,7 @@ from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
 from helix_spark.hermetic.action import others_first
+from helix_spark.plans.captured_function import CapturedFunction, Input
 from helix_spark.plots import as_plot
 from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result
 from helix_spark.workflow.sources import ReaderSource, Source

@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import BuiltFunction
-from helix_spark.capture.connect_session import relation_messages
-from helix_spark.capture.plan_chance import chance_in
-from helix_spark.capture.plan_order import order_in
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
@@ -23,10 +19,14 @@ from helix_spark.engine.lowering.undeclared import Undeclared, registered_functi
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import HelixError
+from helix_spark.identity.node_description import Description
+from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.signature.node_description import Description
-from helix_spark.signature.parts import Group
+from helix_spark.plans.captured_function import BuiltFunction
+from helix_spark.plans.connect_session import relation_messages
+from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_order import order_in
 from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from helix_spark.engine.results.node_results import (
     ValueResult,
     quoted,
 )
-from helix_spark.signature.functions.chance_in_code import stages_in
+from helix_spark.identity.functions.chance_in_code import stages_in
 from helix_spark.workflow.operators import (
     ColumnSource,
     FitCategories,

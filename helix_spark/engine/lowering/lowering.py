@@ -7,8 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import AskingFunction, BuiltFunction
-from helix_spark.capture.connect_session import named_alone
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.built import built_table, column_result, tables_of
 from helix_spark.engine.lowering.called_functions import call
@@ -42,6 +40,8 @@ from helix_spark.engine.results.node_results import (
     quoted,
 )
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError
+from helix_spark.plans.captured_function import AskingFunction, BuiltFunction
+from helix_spark.plans.connect_session import named_alone
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     ApplyStage,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_session import optimised
 from helix_spark.engine.results.node_results import quoted
+from helix_spark.plans.connect_session import optimised
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

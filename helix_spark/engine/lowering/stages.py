@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from helix_spark.capture.recorded_call import client_session
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import authors_errors
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.moved_results import as_served
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.signature.functions.chance_in_code import stages_in
+from helix_spark.identity.functions.chance_in_code import stages_in
+from helix_spark.plans.recorded_call import client_session
 from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
 from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
 

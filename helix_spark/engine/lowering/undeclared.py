@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from helix_spark.capture.connect_session import relation_messages
-from helix_spark.capture.plan_messages import sort_of
-from helix_spark.capture.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
-from helix_spark.capture.sql_words import spark_functions
+from helix_spark.plans.connect_session import relation_messages
+from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
+from helix_spark.plans.sql_words import spark_functions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

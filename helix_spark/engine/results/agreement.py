@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.stage_references import PARTS
 from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.plans.stage_references import PARTS
 from helix_spark.visible_text import named
 
 if TYPE_CHECKING:

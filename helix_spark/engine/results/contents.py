@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult, quoted
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 if TYPE_CHECKING:
     import numpy as np

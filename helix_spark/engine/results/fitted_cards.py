@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helix_spark.engine.spark.spark_errors import spark_errors
-from helix_spark.past.model_card import (
+from helix_spark.history.model_card import (
     MOST_COLUMNS,
     MOST_LABELS,
     MOST_PARTS,

@@ -18,7 +18,7 @@ from helix_spark.engine.spark.borrowed import running_session
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import CatalogError
-from helix_spark.signature.parts import digest
+from helix_spark.identity.parts import digest
 
 
 def content_of_files(folder: Place) -> str | None:

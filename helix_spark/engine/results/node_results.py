@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.stage_references import PARTS
 from helix_spark.engine.results.pinning import over_rows, persist
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import ResultTypeError
+from helix_spark.plans.stage_references import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd

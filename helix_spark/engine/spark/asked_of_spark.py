@@ -17,20 +17,20 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from helix_spark.capture.frame_creation import PASSING_ON
-from helix_spark.capture.recorded_call import is_only_planned
-from helix_spark.capture.sql_reads import read_statement
-from helix_spark.capture.sql_words import MAKES_VIEW
 from helix_spark.hermetic.action import Action, current
 from helix_spark.hermetic.asking import Asker, CodeOwner, asker, kind_of
 from helix_spark.hermetic.generators import found_and_then
+from helix_spark.plans.frame_creation import PASSING_ON
+from helix_spark.plans.recorded_call import is_only_planned
+from helix_spark.plans.sql_reads import read_statement
+from helix_spark.plans.sql_words import MAKES_VIEW
 
 Told = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Iterator[str]]
 """Given the name of a method of pyspark's, and what it is called with: what the method does, as phrases."""
 
 _DECLARE = "make it a source of the workflow, or name it in depends_on="
 
-_IN_PLACE_OF_PYSPARK = ("/capture/replaced_in_pyspark.py", "/engine/spark/asked_settings.py")
+_IN_PLACE_OF_PYSPARK = ("/plans/replaced_in_pyspark.py", "/engine/spark/asked_settings.py")
 """Files of Helix's own that pass on to pyspark what they are asked."""
 
 _views: WeakKeyDictionary[Action, set[str]] = WeakKeyDictionary()

@@ -13,10 +13,10 @@ from functools import cache, wraps
 from types import FunctionType
 from typing import Any, cast
 
-from helix_spark.capture.frame_creation import PASSING_ON
 from helix_spark.engine.spark.left_settings import note_built, note_set_in_sql, note_sets
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.action import asks
+from helix_spark.plans.frame_creation import PASSING_ON
 
 _OF_CONTEXT = ("applicationId", "uiWebUrl", "startTime", "defaultParallelism", "defaultMinPartitions")
 _KEPT = ("appName", "master")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_session import active_session, is_by_connect
-from helix_spark.capture.recorded_call import classic, client_session
 from helix_spark.engine.spark.connect import check_version
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.gateway import exit_status
@@ -15,6 +13,8 @@ from helix_spark.engine.spark.s3_jars import hadoop_version
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import SetupError
+from helix_spark.plans.connect_session import active_session, is_by_connect
+from helix_spark.plans.recorded_call import classic, client_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

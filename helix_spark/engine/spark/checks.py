@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from helix_spark.capture.program_client import connect
 from helix_spark.catalog.places.catalog_folder import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
@@ -29,6 +28,7 @@ from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.s3_jars import kept_s3_jars
 from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
+from helix_spark.plans.program_client import connect
 from helix_spark.sizes import without_password
 from helix_spark.versions import refused_python
 

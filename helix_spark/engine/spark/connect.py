@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.program_client import connect, settings_there
 from helix_spark.engine.spark.settings import BINDS_ARGUMENTS, CHANGES_RESULTS, given_around
 from helix_spark.errors import SetupError
-from helix_spark.signature.environment import package_version
+from helix_spark.identity.environment import package_version
+from helix_spark.plans.program_client import connect, settings_there
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from helix_spark.capture.recorded_call import classic, own_session_is
 from helix_spark.engine.spark import archive, gateway
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
 from helix_spark.engine.spark.own import start
 from helix_spark.forks import Birthplace
+from helix_spark.plans.recorded_call import classic, own_session_is
 
 PORT, TOKEN = "HELIX_CONNECT_PORT", "HELIX_CONNECT_TOKEN"
 """Variables by which a process is told of the server of the process that started it."""

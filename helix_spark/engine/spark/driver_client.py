@@ -15,13 +15,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.connect_session import frame_of, prepare, relation_given
-from helix_spark.capture.plan_columns import SERVED
-from helix_spark.capture.program_client import ask_as, connect_here, open_session
-from helix_spark.capture.recorded_call import CLIENT, classic
-from helix_spark.capture.whole_plan import in_stages
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.forks import Birthplace
+from helix_spark.plans.connect_session import frame_of, prepare, relation_given
+from helix_spark.plans.plan_columns import SERVED
+from helix_spark.plans.program_client import ask_as, connect_here, open_session
+from helix_spark.plans.recorded_call import CLIENT, classic
+from helix_spark.plans.whole_plan import in_stages
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

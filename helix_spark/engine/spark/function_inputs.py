@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.captured_function import Call
-from helix_spark.capture.connect_session import frame_of, kept_by_server
-from helix_spark.capture.plan_columns import INPUT
-from helix_spark.capture.plan_messages import messages, sort_of
-from helix_spark.capture.recorded_call import UDF
-from helix_spark.capture.written_functions import pickled
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.hermetic.task import Purpose, purpose, written_for
+from helix_spark.plans.captured_function import Call
+from helix_spark.plans.connect_session import frame_of, kept_by_server
+from helix_spark.plans.plan_columns import INPUT
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.recorded_call import UDF
+from helix_spark.plans.written_functions import pickled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

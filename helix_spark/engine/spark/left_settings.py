@@ -12,9 +12,9 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-from helix_spark.capture.recorded_call import is_only_planned
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.asking import asker
+from helix_spark.plans.recorded_call import is_only_planned
 
 _IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
 

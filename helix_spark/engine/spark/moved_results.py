@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from helix_spark.capture.connect_session import is_by_connect
-from helix_spark.capture.recorded_call import classic, own_session
-from helix_spark.capture.stage_references import model_known_as, moved_stage
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client, driver_clients
+from helix_spark.plans.connect_session import is_by_connect
+from helix_spark.plans.recorded_call import classic, own_session
+from helix_spark.plans.stage_references import model_known_as, moved_stage
 
 
 def as_classic(value: Any, client: DriverClient) -> Any:

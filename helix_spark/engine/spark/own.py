@@ -18,7 +18,6 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.capture.replaced_in_pyspark import keep_errors_out_of_logs
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.archive import ready_archive
 from helix_spark.engine.spark.connect import check_not_asked_for
@@ -37,6 +36,7 @@ from helix_spark.engine.spark.settings import (
     own_settings,
 )
 from helix_spark.forks import Birthplace, remove_own
+from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

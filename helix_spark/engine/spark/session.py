@@ -16,8 +16,6 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from helix_spark.capture.connect_session import is_by_connect, prepare
-from helix_spark.capture.recorded_call import own_session_is, work_in
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     BorrowedSettings,
@@ -36,6 +34,8 @@ from helix_spark.engine.spark.own import import_pyspark, planned_settings
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import EndedError
+from helix_spark.plans.connect_session import is_by_connect, prepare
+from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:

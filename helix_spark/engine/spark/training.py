@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction
-from helix_spark.capture.recorded_call import work_in
 from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.engine.spark.own import start
 from helix_spark.engine.spark.table_files import AS_FILES
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
+from helix_spark.plans.recorded_call import work_in
 from helix_spark.versions import may_observe
 
 if TYPE_CHECKING:

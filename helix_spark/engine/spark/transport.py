@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from helix_spark.capture.connect_session import host_of
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.errors import HelixError
+from helix_spark.plans.connect_session import host_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

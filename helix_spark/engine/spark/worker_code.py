@@ -14,7 +14,7 @@ from typing import Any
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
 from helix_spark.hermetic.task import guarded, purpose
-from helix_spark.signature.objects.origin import is_project_file
+from helix_spark.identity.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from captured_programs import OTHERS, ROWS, inputs_of
 from helix_spark.answers.function_calls import capture
-from helix_spark.capture.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.capture.plan_columns import names_of_text
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.plan_columns import names_of_text
 
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 _SCHEMAS: Mapping[str, str] = {"rows": ROWS, "other": OTHERS}

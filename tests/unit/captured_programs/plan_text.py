@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from helix_spark.capture.plan_messages import sort_of
+from helix_spark.plans.plan_messages import sort_of
 
 
 def text_of(message: Any) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 from captured_programs import programs
 from captured_programs.identities import captured
 from captured_programs.plan_text import text_of
-from helix_spark.capture.captured_function import CapturedFunction
-from helix_spark.capture.plan_identity import canonical
-from helix_spark.capture.recorded_call import UDF
+from helix_spark.plans.captured_function import CapturedFunction
+from helix_spark.plans.plan_identity import canonical
+from helix_spark.plans.recorded_call import UDF
 
 _PYTHON = ".".join(map(str, sys.version_info[:2]))
 """Plans on record are of no Python: they differ in nothing else."""

@@ -1,0 +1,279 @@
+"""How two iterations differ, from their records: parameters, nodes, code, outputs, seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+from helix_spark.catalog.places.json_text import mapping
+from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.drawing.notebook import Displayed, text_of
+from helix_spark.history.metrics import Metrics, leaves, metrics_of
+from helix_spark.history.source_rows import source_rows
+from helix_spark.identity.difference import Change, own_changes, parts_from_json
+from helix_spark.identity.parts import Part
+
+Sort = Literal["added", "removed", "changed", "drawn", "affected", "same"]
+"""How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
+differ each time. What has the same result is the `same`, even where its code is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDifference:
+    """One node in two iterations.
+
+    Attributes:
+        changes: the fields of its signature that differ, inputs aside.
+        before, after: the records; None in an iteration that does not have it.
+    """
+
+    name: str
+    sort: Sort
+    changes: tuple[Change, ...]
+    before: NodeRecord | None
+    after: NodeRecord | None
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether it is another program that was found to compute the same."""
+        if self.sort != "same" or self.before is None or self.after is None:
+            return False
+        return self.before.declared != self.after.declared
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to tell of it."""
+        return self.sort != "same" or self.rewritten
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What changed, in words."""
+        reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
+        return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
+
+    @property
+    def record(self) -> NodeRecord:
+        """Of the later one that has it."""
+        record = self.after or self.before
+        assert record is not None, "a node is in one of them at least"
+        return record
+
+
+@dataclass(frozen=True)
+class Comparison(Displayed):
+    """How two iterations differ. What is missing in one of them counts as a difference.
+
+    Attributes:
+        before, after: the iterations.
+        differences: of each node by name, those that are the same included: as the later one has them, and each that
+            it has no more after what it stood behind.
+        parameters, outputs: name -> (before, after), of those that differ; None where it is missing.
+        code: name of a node -> unified diff of its function's text, a line an element.
+        file_diff: unified diff of the workflow's files, where both are recorded.
+        unrecorded: why there are no nodes to compare, and nothing but parameters; empty where there are.
+    """
+
+    before: IterationRecord
+    after: IterationRecord
+    differences: Mapping[str, NodeDifference]
+    parameters: dict[str, tuple[Any, Any]]
+    outputs: dict[str, tuple[Any, Any]]
+    code: dict[str, tuple[str, ...]]
+    file_diff: tuple[str, ...] = ()
+    unrecorded: str = ""
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self._names_of("added")
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self._names_of("removed")
+
+    @property
+    def nodes(self) -> dict[str, tuple[Change, ...]]:
+        """Name of a node that has another result -> the fields that changed; none for a node that was drawn anew, or
+        only changed through its inputs."""
+        return {name: self.differences[name].changes for name in self._names_of("changed", "drawn", "affected")}
+
+    @property
+    def rewritten(self) -> dict[str, tuple[Change, ...]]:
+        """Name of a node -> the fields that changed, although its result is the same."""
+        return {name: one.changes for name, one in self.differences.items() if one.rewritten}
+
+    @property
+    def inputs(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Name of a node -> the names of what it read before and reads after, where these differ."""
+        pairs = {
+            name: (one.before.inputs, one.after.inputs)
+            for name, one in self.differences.items() if one.before is not None and one.after is not None
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    @property
+    def leaf_outputs(self) -> dict[str, tuple[Any, Any]]:
+        """`outputs`, with what is inside objects by a dotted name; the most important metric first."""
+        before, after = self.metrics
+        found = {} if self.unrecorded else _differing(leaves(before.outputs), leaves(after.outputs))
+        return {name: found[name] for name in dict.fromkeys((*after.values, *found)) if name in found}
+
+    @cached_property
+    def metrics(self) -> tuple[Metrics, Metrics]:
+        """The metrics of both."""
+        return metrics_of(self.before), metrics_of(self.after)
+
+    @property
+    def seconds(self) -> dict[str, tuple[float | None, float | None]]:
+        """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
+        pairs = {name: (_seconds(one.before), _seconds(one.after)) for name, one in self.differences.items()}
+        return {name: pair for name, pair in pairs.items() if pair != (None, None)}
+
+    def sort(self, name: str) -> Sort:
+        """How a node of either iteration differs."""
+        return self.differences[name].sort
+
+    def _names_of(self, *sorts: Sort) -> tuple[str, ...]:
+        return tuple(name for name, one in self.differences.items() if one.sort in sorts)
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+
+class NodesReader(Protocol):
+    """What is read of a catalog here."""
+
+    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
+    def file_text(self, digest: str) -> str | None: ...
+
+
+def compare(records: NodesReader, before: IterationRecord, after: IterationRecord) -> Comparison:
+    """How two iterations of one catalog differ; in their parameters alone where one has no nodes on record. Raises
+    CatalogError for damaged records."""
+    parameters = _differing(mapping(before.parameters), mapping(after.parameters))
+    if missing := unrecorded(before, after):
+        return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
+    differences = node_differences(*(source_rows(records.nodes(one)) for one in (before, after)))
+    files = [records.file_text(one.file_digest) or "" for one in (before, after)]
+    old, new = (f"iteration {one.number}" for one in (before, after))
+    return Comparison(
+        before, after, differences, parameters, _differing(mapping(before.outputs), mapping(after.outputs)),
+        _code(differences, old, new), text_diff(files[0], files[1], old, new) if all(files) else (),
+    )
+
+
+def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
+    """How each node of two iterations differs, by name: those of the later one in its order, and each that it has no
+    more after what it stood behind."""
+    olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
+    gone: dict[str, list[str]] = {}
+    behind = ""
+    for node in old:
+        if node.name in news:
+            behind = node.name
+        else:
+            gone.setdefault(behind, []).append(node.name)
+    names = [*gone.get("", ()), *(name for node in new for name in (node.name, *gone.get(node.name, ())))]
+    return {name: _difference(name, olds.get(name), news.get(name)) for name in names}
+
+
+def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) -> NodeDifference:
+    if before is None or after is None:
+        return NodeDifference(name, "added" if before is None else "removed", (), before, after)
+    alike = before.declared == after.declared and before.signature == after.signature
+    changes = () if alike else own_changes(parts_of(before.parts), parts_of(after.parts))
+    return NodeDifference(name, _sort(before, after, changes), changes, before, after)
+
+
+def parts_of(text: str) -> tuple[Part, ...]:
+    """A signature's parts; what is damaged reads as none.
+
+    >>> parts_of("[[1]]")
+    ()
+    """
+    try:
+        return parts_from_json(text)
+    except (ValueError, TypeError):
+        return ()
+
+
+def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:
+    """How a node that both have differs. The signature decides, for it stands for the result: new code that was found
+    to compute the same goes by the signature of the old."""
+    if before.signature == after.signature:
+        return "same"
+    if before.declared == after.declared and before.inputs == after.inputs:
+        return "drawn"  # neither the node nor what it reads differs, only its result
+    return "changed" if changes or before.inputs != after.inputs else "affected"
+
+
+def unrecorded(*iterations: IterationRecord) -> str:
+    """Return which of these iterations have no nodes on record, and why, in words; empty where all have.
+
+    >>> unrecorded(IterationRecord("0" * 32, "w", 5, "died", 0.0), IterationRecord("1" * 32, "w", 6, "failed", 0.0))
+    'iteration 5 died before its nodes were recorded'
+    """
+    why = {
+        "died": "died before its nodes were recorded",
+        "running": "is still running; its nodes are recorded when it ends",
+    }
+    said = [f"iteration {one.number} {why[one.status]}" for one in iterations if one.status in why]
+    return ", and ".join(dict.fromkeys(said))
+
+
+def rewired(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """How what a node reads differs, in words; nothing where it does not.
+
+    >>> rewired(("a", "b"), ("b", "c")), rewired(("a", "b"), ("b", "a")), rewired(("a",), ("a",))
+    (('no longer reads a', 'reads c'), ('reads the same in another order',), ())
+    """
+    if tuple(before) == tuple(after):
+        return ()
+    gone, new = [name for name in before if name not in after], [name for name in after if name not in before]
+    said = [f"no longer reads {', '.join(gone)}"] if gone else []
+    said += [f"reads {', '.join(new)}"] if new else []
+    return tuple(said) or ("reads the same in another order",)
+
+
+def differ(before: Any, after: Any) -> bool:
+    """Return whether two outputs differ. NaN, which equals nothing, is no news where it was NaN before.
+
+    >>> differ({"auc": float("nan")}, {"auc": float("nan")}), differ(1.0, 2.0)
+    (False, True)
+    """
+    return json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True)
+
+
+def text_diff(before: str, after: str, name_before: str, name_after: str) -> tuple[str, ...]:
+    """The unified diff of two texts; empty where they are equal.
+
+    >>> text_diff("a\\nb\\n", "a\\nc\\n", "1", "2")
+    ('--- 1', '+++ 2', '@@ -1,2 +1,2 @@', ' a', '-b', '+c')
+    """
+    return tuple(unified_diff(before.splitlines(), after.splitlines(), name_before, name_after, lineterm=""))
+
+
+def _code(differences: Mapping[str, NodeDifference], old: str, new: str) -> dict[str, tuple[str, ...]]:
+    diffs = {}
+    for name, one in differences.items():
+        before, after = (record.code if record is not None else "" for record in (one.before, one.after))
+        diffs[name] = text_diff(before, after, f"{name}, {old}", f"{name}, {new}")
+    return {name: diff for name, diff in diffs.items() if diff}
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = [*after, *(name for name in before if name not in after)]
+    pairs = {name: (before.get(name), after.get(name)) for name in names}
+    return {
+        name: pair for name, pair in pairs.items()
+        if differ(*pair) or (name in before) != (name in after)
+    }
+
+
+def _seconds(node: NodeRecord | None) -> float | None:
+    return node.seconds if node is not None and node.state != "prune" else None

@@ -1,0 +1,412 @@
+"""Which data is read, told without Spark: files by what is in them and by what their file system says, Delta tables by
+version and commit, tables in memory by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helix_spark.dag.node import Dag
+from helix_spark.errors import Location, SourceError
+from helix_spark.identity.file_states import FileState, Met, difference, seconds_to_settle, states_of
+from helix_spark.identity.folders import below, content_digest
+from helix_spark.identity.objects.encoder import canonical
+from helix_spark.identity.parts import digest, encode
+from helix_spark.regular_files import open_regular
+from helix_spark.since_python_311 import matches_of
+from helix_spark.sizes import format_size
+from helix_spark.workflow.operators import Read
+from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+HASHED_BYTES = 64 * 2**20
+"""Files up to this size are known by content; larger ones by size, time of last change and samples of their content.
+Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
+
+WHOLE_BYTES = 8 * HASHED_BYTES
+"""Where the files of one source that are no larger than that are more than this together, they are known as larger ones
+are, all that have more in them than is sampled. It is the most that a plan reads of a source to know it, and what a run
+reads again behind its answer: half a second of hashing, or a few seconds of a disk, where a table of a hundred thousand
+files would take minutes. What that may miss is what it may miss of one large file: a rewrite that leaves a file's name,
+size and time as they were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known
+otherwise from then on: their source is another one once."""
+
+SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE = 16, 2**22, 2**12
+"""Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files;
+of all of a source together so many bytes, but no block is smaller than that. They tell most rewrites that leave size
+and time as they were (`cp -p`)."""
+
+MOST_SAMPLES = 1024
+"""Of a source; at a millisecond each, as on a network disk, what people do not yet wait for."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_REASON = 300
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+"""Alternatives in a pattern that have no others inside."""
+
+
+Readable = Source | Path
+"""What a run reads: a source, or a file or folder that an author names in `depends_on`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataIdentity:
+    """Which data something holds that is read, and how its files were when that was looked at.
+
+    Attributes:
+        digest: hex SHA-256 of what a signature covers; empty where nobody looked at contents.
+        shown: in words: ``2 files, 5.7 MB, 3f2a91c``, and by what else than content it is known.
+        bytes: of the data as it lies there; 0 if unknown.
+        states: of its files, and of what is passed on the way to them; none where it has none of this machine's.
+    """
+
+    digest: str
+    shown: str = ""
+    bytes: int = 0
+    states: tuple[FileState, ...] = ()
+
+    def change(self, now: DataIdentity) -> str | None:
+        """What was done to it since, in words; None where it can have held nothing else in between."""
+        if (how := difference(self.states, now.states)) is not None:
+            return how
+        return "it holds other data" if self.digest and now.digest and self.digest != now.digest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Something that a node reads, and which data it held when the node was signed."""
+
+    what: Readable
+    signed: DataIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampling:
+    """How the files of one source are known.
+
+    Attributes:
+        above: larger ones by size, time and samples, the others by content.
+        count, block: how many blocks of each are hashed, and how many bytes a block has.
+    """
+
+    above: int
+    count: int
+    block: int
+
+
+def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
+    """Which data is there now.
+
+    A file that has just changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds
+    alone): what is done to it from then on shows.
+
+    Args:
+        contents: whether files and commits are read, too; without, none but the states of files on this machine.
+
+    Raises:
+        SourceError: the data is missing or empty, or its version cannot be told.
+        OSError: a file cannot be read.
+    """
+    match what:
+        case Path():
+            return _path_identity(what, contents=contents)
+        case FileSource(version=None):
+            return _files_identity(what, where, contents=contents)
+        case DeltaSource():
+            return _delta_identity(what, where, contents=contents)
+        case FileSource(version=str(version)):
+            return DataIdentity(digest("declared", *what.paths, version), version)
+        case MemorySource():
+            return _memory_identity(what)
+        case ReaderSource():
+            return DataIdentity(digest("reader", what.version), what.version)
+    raise AssertionError(f"a {type(what).__name__} is no source")
+
+
+def pin_versions(dag: Dag) -> Dag:
+    """The same graph with Delta sources at the version that is the newest now, so that what is signed is what is read,
+    and with the commit of each.
+
+    Raises:
+        SourceError: there is no such table.
+    """
+    nodes = tuple(
+        replace(node, operator=Read(_pinned(source, node.where)))
+        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource) else node
+        for node in dag.nodes
+    )
+    return replace(dag, nodes=nodes)
+
+
+def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
+    table = _delta_table(source, where)
+    return replace(source, version=table.version(), commit=_commit(table, source, where))
+
+
+def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
+    """(name, path) of each data file, in order of name. A name is relative to what the author named: moving a folder
+    does not change its data. Where ``basePath`` is given, it is relative to that: Spark makes columns of the folders
+    below it.
+
+    Raises:
+        SourceError: nothing is there, or a path is not on this machine's file system.
+    """
+    found: list[tuple[str, Path]] = []
+    for given in source.paths:
+        if "://" in given and not given.startswith("file://"):
+            raise SourceError(
+                f"the version of {given!r} cannot be told: it is not on a file system of this machine", where=where,
+                remedy='say it yourself: version="..." (a date, an ETag), and change it when the data changes',
+            )
+        found += _expand(Path(given.removeprefix("file://")).expanduser(), where)
+    if not any(path.stat().st_size for _, path in found):
+        raise SourceError(
+            f"{', '.join(source.paths)}: there is no data in it", where=where, remedy="check the path and the files"
+        )
+    base = next((str(value) for name, value in source.options if name.lower() == "basepath"), None)
+    if base is None:
+        return tuple(found)
+    return tuple((os.path.relpath(path, base.removeprefix("file://")), path) for _, path in found)
+
+
+def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
+    """The files that Spark reads of what an author named: a file, a folder, or a pattern for such."""
+    if path.is_dir() or path.is_file():
+        return _files_at(path)
+    matches = _matches(str(path))
+    if not matches:
+        near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
+        raise SourceError(
+            f"there is no {str(path)!r}", where=where,
+            exists=f"{path.parent} holds: {', '.join(near)}" if near else f"{path.parent} is empty or not there",
+            remedy="check the path",
+        )
+    # Of a folder that a pattern matches Spark reads what is inside, whatever the folder is called.
+    return [file for one in matches if one.is_dir() or not _is_skipped(one.name) for file in _files_at(one)]
+
+
+def _files_at(path: Path) -> list[tuple[str, Path]]:
+    """A file itself, or those below a folder; none of a link that leads nowhere."""
+    if path.is_dir():
+        return below(path, _is_skipped)[1]
+    return [(path.name, path)] if path.is_file() else []
+
+
+def _is_skipped(name: str) -> bool:
+    """Whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`): parts of a
+    write in progress, checksums, logs. Not what Parquet keeps its schema in, nor folders named after a column.
+
+    >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
+    ['_SUCCESS', '.a.crc']
+    """
+    if name.startswith(("_metadata", "_common_metadata")):
+        return False
+    return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """What a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
+    found: set[str] = set()
+    for plain in _without_braces(pattern.replace("[^", "[!")):
+        found.update(matches_of(plain))
+    return [Path(one) for one in sorted(found)]
+
+
+def _without_braces(pattern: str) -> list[str]:
+    """The patterns that one with alternatives in braces stands for.
+
+    >>> _without_braces("data/{2023,2024{a,b}}.csv")
+    ['data/2023.csv', 'data/2024a.csv', 'data/2024b.csv']
+    """
+    innermost = _BRACES.search(pattern)
+    if innermost is None:
+        return [pattern]
+    before, after = pattern[: innermost.start()], pattern[innermost.end() :]
+    fewer = (f"{before}{choice}{after}" for choice in innermost[1].split(","))
+    return list(dict.fromkeys(plain for one in fewer for plain in _without_braces(one)))
+
+
+def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
+    """A folder is known by all that is below it."""
+    folders, named = ([], [("", path)]) if path.is_file() else below(path)
+    files = [file for _, file in named]
+    if not contents:
+        return DataIdentity("", states=states_of(files, folders))
+    states = _settled(files, folders)
+    read = [replace(one, content=content_digest(file)) for file, one in zip(files, states, strict=False)]
+    told = (field for (name, _), one in zip(named, read, strict=True) for field in (name, one.content))
+    return DataIdentity(digest("below", *told), states=(*read, *states[len(read):]))
+
+
+def contents_below(path: Path, identity: DataIdentity) -> tuple[tuple[str, str], ...]:
+    """Relative names and SHA-256 of the files at a path, or below it."""
+    top = str(path.absolute())
+    files = [one for one in identity.states if one.met is Met.FILE]
+    return tuple((os.path.relpath(one.path, top) if one.path != top else "", one.content) for one in files)
+
+
+def _files_identity(source: FileSource, where: Location | None, *, contents: bool) -> DataIdentity:
+    found = files_of(source, where)
+    if not contents:
+        return DataIdentity("", states=states_of(path for _, path in found))
+    states = _settled([path for _, path in found])
+    files = states[: len(found)]
+    size, sampling = sum(one.size for one in files), _sampling([one.size for one in files])
+    read = [replace(one, content=_identity(*named, one, sampling)) for named, one in zip(found, files, strict=True)]
+    identity = digest("files", *(one.content for one in read))
+    large = sum(one.size > sampling.above for one in files)
+    count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+    shown = f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}"
+    return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
+
+
+def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileState, ...]:
+    """The states of files, from which on every change shows."""
+    states = states_of(files, folders)
+    if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
+        time.sleep(seconds)
+        states = states_of(files, folders)
+    return states
+
+
+def _known_by(large: int, files: int) -> str:
+    """What is said of a version that does not rest on content alone.
+
+    >>> _known_by(0, 3), _known_by(2, 3), _known_by(1, 1)
+    ('', ', 2 of them by size, time of change and samples', ', by size, time of change and samples')
+    """
+    which = "" if large == files else f"{large} of them "
+    return f", {which}by size, time of change and samples" if large else ""
+
+
+def _sampling(sizes: Sequence[int]) -> _Sampling:
+    """What is sampled of files of these sizes.
+
+    >>> _sampling([1, HASHED_BYTES + 1]).above == HASHED_BYTES
+    True
+    >>> _sampling([HASHED_BYTES] * 9)
+    _Sampling(above=466032, count=16, block=29127)
+    """
+    many = sum(size for size in sizes if size <= HASHED_BYTES) > WHOLE_BYTES
+    # To sample a file that is no larger than the least that is sampled reads no less than all of it.
+    large = max(1, sum(size > (2 * LEAST_SAMPLE if many else HASHED_BYTES) for size in sizes))
+    count = max(2, min(SAMPLES, MOST_SAMPLES // large))
+    block = max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
+    return _Sampling(count * block if many else HASHED_BYTES, count, block)
+
+
+def _identity(name: str, path: Path, state: FileState, sampling: _Sampling) -> str:
+    """A file's identity. It names the way in which the file is known: no two ways give one identity."""
+    if state.size <= sampling.above:
+        return digest(name, "content", content_digest(path))
+    told = str(state.size), str(state.modified)
+    return digest(name, "sampled", *told, *_samples(path, state.size, sampling.block, sampling.count))
+
+
+def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
+    with open_regular(path) as stream:
+        for place in sample_places(size, block, count):
+            stream.seek(place)
+            yield hashlib.sha256(stream.read(block)).digest()
+
+
+def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
+    """Where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at its end.
+
+    >>> places = sample_places(10_000, block=100)
+    >>> places[:3], places[-1], len(places) == SAMPLES
+    ([0, 660, 1320], 9900, True)
+    """
+    last = max(0, size - block)
+    return [last * number // (count - 1) for number in range(count)]
+
+
+def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
+    """A table by its id, version and the commit of that version: two copies that went their own ways share the others.
+    What is committed to it later changes nothing."""
+    states = () if "://" in source.path or source.version is None else _log_states(source)
+    if not contents:
+        return DataIdentity("", states=states)
+    table = _delta_table(source, where)
+    version = table.version()
+    identity = digest("delta", str(table.metadata().id), str(version), _commit(table, source, where))
+    return DataIdentity(identity, f"version {version}", states=states)
+
+
+def _log_states(source: DeltaSource) -> tuple[FileState, ...]:
+    """The file of a version's commit, if it was not removed when the log was tidied."""
+    commit = Path(source.path, "_delta_log", _commit_name(source.version or 0))
+    return states_of([commit]) if commit.is_file() else ()
+
+
+def _commit_name(version: int) -> str:
+    return f"{version:020}.json"
+
+
+def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
+    """Digest of what the commit of a table's version says: its bytes, or if those were removed when the log was tidied,
+    the files that make up the table."""
+    from deltalake.fs import DeltaStorageHandler
+
+    name = f"_delta_log/{_commit_name(table.version())}"
+    try:
+        with DeltaStorageHandler.from_table(table._table).open_input_file(name) as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    except FileNotFoundError:
+        return digest("files", *sorted(map(str, table.get_add_actions(flatten=True)["path"].to_pylist())))
+    except OSError as error:
+        raise _unreadable(source, error, where) from error
+
+
+def _delta_table(source: DeltaSource, where: Location | None) -> DeltaTable:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        return DeltaTable(source.path, version=source.version)
+    except TableNotFoundError:
+        raise SourceError(
+            f"there is no Delta table at {source.path!r}", where=where, remedy="check the path"
+        ) from None
+    except (DeltaError, OSError) as error:  # of a store, and of what tells who asks it, it raises OSError
+        raise _unreadable(source, error, where) from error
+
+
+def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -> SourceError:
+    newest = source.version is None
+    which = "the Delta table" if newest else f"version {source.version} of the Delta table"
+    return SourceError(
+        f"{which} {source.path!r} cannot be read: {_in_a_line(error)}", where=where,
+        remedy="check the path and the store" + ("" if newest else ", or leave the version out for the newest one"),
+    )
+
+
+def _in_a_line(error: Exception) -> str:
+    """What deltalake says in many lines and colours.
+
+    >>> _in_a_line(OSError("Kernel error\\n  \\x1b[31m-> \\x1b[0m no credentials"))
+    'Kernel error: no credentials'
+    """
+    lines = (line.strip(" \u21b3->") for line in _COLOURS.sub("", str(error)).splitlines())
+    return ": ".join(line for line in lines if line)[:_LONGEST_REASON]
+
+
+def _memory_identity(source: MemorySource) -> DataIdentity:
+    data = source.data
+    size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())
+    identity = digest("memory", canonical(data, _by_name))
+    return DataIdentity(identity, f"{len(data)} rows, {identity[:7]}", int(size))
+
+
+def _by_name(value: object, _path: str) -> bytes | None:
+    """Stands for the class of a column of another library's than pandas; no function of it makes the table."""
+    return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None

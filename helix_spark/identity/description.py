@@ -1,0 +1,229 @@
+"""The part of one thing, by what kind of thing it is."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from typing import Any
+
+from helix_spark.identity.bytecode import parameter_names
+from helix_spark.identity.functions.chance_in_code import random_sql, statements_in
+from helix_spark.identity.functions.dynamic_lookups import UNFOLLOWED
+from helix_spark.identity.functions.function_part import describe_function
+from helix_spark.identity.functions.named_in_texts import functions_called
+from helix_spark.identity.objects.attributes import attributes, declares_itself
+from helix_spark.identity.objects.classes import describe_class, describe_module, hints_of
+from helix_spark.identity.objects.encoder import canonical, is_identifiable
+from helix_spark.identity.objects.held_values import held_values, is_project, wrapped
+from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
+from helix_spark.identity.objects.leaves import shown
+from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.identity.objects.references import (
+    NOTHING_SAID,
+    Described,
+    Edge,
+    Named,
+    Outside,
+    Reference,
+    Said,
+    Shown,
+    edge_to,
+    package_edge,
+)
+from helix_spark.identity.objects.typing_objects import is_class
+from helix_spark.identity.parts import Group, encode
+
+_LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
+"""How deep in lists, dicts and objects texts are looked for, and in how long ones; a text of more characters is no
+query."""
+
+
+def describe(reference: Reference, home: str) -> Described:
+    """Describe one thing, as a part of a signature. `home` as for `describe_function`.
+
+    Raises:
+        UnidentifiedError: it cannot be told apart from others.
+        SignatureError: it says so itself, or a module it needs cannot be imported.
+    """
+    value = reference.value
+    if isinstance(value, Package):
+        form = encode("package", value.name, value.version, value.content)
+        return Described(Group.PACKAGE, value.name, form, _visible_in(value), shown=value.version)
+    if isinstance(value, Outside):
+        return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
+    if isinstance(value, Shown):
+        return _describe_shown(value.value, reference.label)
+    if is_udf(value):
+        return _describe_udf(reference)
+    if type(value) is types.FunctionType:
+        package = package_of_function(value)
+        if package is None or reference.top:
+            return describe_function(reference, home)
+        return _describe_library_function(reference, value, package)
+    if is_class(value):
+        return describe_class(reference, home)
+    if isinstance(value, DESCRIPTORS):
+        return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
+    if isinstance(value, types.ModuleType):
+        return describe_module(reference)
+    inner = _inner(value) if not declares_itself(value) else None
+    return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
+
+
+def _describe_shown(function: types.FunctionType, label: str) -> Described:
+    """Describe what code that is handed a function may see of it: its name, parameters, and annotations."""
+    called = f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
+    hints = edge_to(dict(hints_of(function)), f"{label}.__annotations__", role="annotations", owner=label)
+    return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (Named(called), hints))
+
+
+def _visible_in(package: Package) -> tuple[Edge, ...]:
+    """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
+    found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
+    edges = describe_module(Reference(found[0], package.name)).edges if found else ()
+    return tuple(edge for edge in edges if isinstance(edge, Named) or _is_visible(edge.value))
+
+
+def _is_visible(value: object) -> bool:
+    """Whether something in a compiled module can be told by itself, and is not but a piece of the file."""
+    if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
+        return True
+    return not is_code(value) and _is_identifiable_around_code(value)
+
+
+def _describe_udf(reference: Reference) -> Described:
+    """A function or class that is registered with Spark (`udf`, `pandas_udf`, `udtf`), by the names of pyspark's class:
+    its Python code, what it returns, how it is evaluated, whether it is deterministic.
+
+    Raises:
+        UnidentifiedError: its return type is no type of Spark.
+    """
+    given: Any = reference.value
+    udf = given.__dict__["_unwrapped"] if isinstance(given, types.FunctionType) else given
+    label = reference.label
+    return_types: list[Edge] = []
+
+    def refer(value: object, _path: str) -> bytes | None:
+        if not is_code(value):
+            return None
+        return_types.append(edge_to(value, label, role="return type"))
+        return encode("slot", str(len(return_types)))
+
+    # `returnType` asks the JVM to parse a type given as text; what was given is as good.
+    returned = canonical(udf._returnType, refer)
+    # Spark names the column after the function, where nobody gives it another name.
+    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic), str(udf._name))
+    edges: tuple[Edge, ...] = (
+        edge_to(udf.func, label, role="function", name=label),
+        edge_to(type(udf), "pyspark", role="class"),
+        *return_types,
+    )
+    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
+    declared = not udf.deterministic and type(udf).__name__ != "UserDefinedTableFunction"
+    random = (f"`{label}` is declared nondeterministic",) if declared else ()
+    return Described(Group.CODE, f"{label} (udf)", form, edges, random=random)
+
+
+def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
+    """A function that a library made for the project: around code of the project, or around values."""
+    label = reference.label
+    edges: list[Edge] = [package_edge(package, code_name(function))]
+    warnings: list[str] = []
+    for name, value in held_values(function):
+        if is_project(value) or is_code(value) or _is_identifiable_around_code(value):
+            edges += [Named(name), edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
+        else:
+            edges.append(Named(f"{name} {type(value).__qualname__}"))
+            warnings.append(f"`{label}` was made by {package.name}, whose {type(value).__qualname__} is not followed")
+    return Described(Group.CODE, label, encode("library function"), tuple(edges), warnings=tuple(warnings))
+
+
+def _is_identifiable_around_code(value: object) -> bool:
+    """Whether a value has canonical bytes where the code in it is told by itself."""
+    return is_identifiable(value, lambda inner, _: b"" if is_code(inner) else None)
+
+
+def _inner(value: object) -> list[tuple[str, object]] | None:
+    """Return what an object around code is made of; None for any other object."""
+    match value:
+        case types.MethodType():
+            return [("method", value.__func__), ("self", value.__self__)]
+        case types.BuiltinFunctionType() | types.MethodWrapperType():
+            return [(f"method {value.__name__}", value.__self__)]
+        case partial() | partialmethod():
+            keywords = [(f"keyword {name}", argument) for name, argument in value.keywords.items()]
+            positional = [(f"argument {position}", argument) for position, argument in enumerate(value.args)]
+            kind, own = ("partial", vars(value)) if isinstance(value, partial) else ("partialmethod", {})
+            return [(kind, value.func), *positional, *keywords, *own.items()]
+        case _lru_cache_wrapper():
+            return [("lru_cache", value.__wrapped__)]
+        case staticmethod() | classmethod():
+            return [(type(value).__name__, value.__func__)]
+        case property():
+            accessors = (("get", value.fget), ("set", value.fset), ("delete", value.fdel))
+            return [(f"property {name}", accessor) for name, accessor in accessors if accessor is not None]
+        case cached_property():
+            return [("cached_property", value.func)]
+    functions = wrapped(value)
+    return [*functions.items(), ("by", type(value))] if functions else None
+
+
+def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) -> Described:
+    edges: list[Edge] = []
+    for name, value in inner:
+        label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
+        edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
+    value = reference.value
+    holds = isinstance(value, _lru_cache_wrapper) and value.cache_info().currsize > 0
+    said = Said(caches=frozenset({f"`{reference.label}`"})) if holds else NOTHING_SAID
+    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges), said=said)
+
+
+def _describe_value(reference: Reference) -> Described:
+    """Plain data; the code in it becomes edges."""
+    edges: list[Edge] = []
+    slots: dict[int, int] = {}
+    stages: dict[str, int] = {}
+
+    def refer(value: object, path: str) -> bytes | None:
+        if not is_code(value):
+            return None
+        if id(value) not in slots:
+            slots[id(value)] = len(edges)
+            edges.append(edge_to(
+                value, f"{reference.label}{path}", role=reference.role, name=f"{reference.name}{path}",
+                owner=reference.owner,
+            ))
+        return encode("slot", str(slots[id(value)]))
+
+    form = canonical(reference.value, refer, stages)
+    statements = statements_in(reference.value)
+    random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
+    texts = tuple(texts_in(reference.value))
+    return Described(
+        Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
+        random=tuple(random), texts=texts,
+        unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
+        said=Said(functions_called((*texts, *statements))), stages=tuple(stages),
+    )
+
+
+def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:
+    """The texts in a value, in short lists and dicts of them, and in objects of the project's own classes.
+
+    >>> sorted(texts_in({"young": ["age < 3"], "limit": 3}))
+    ['age < 3', 'limit', 'young']
+    """
+    inside: Iterable[object] = ()
+    match value:
+        case str():
+            yield from (value,) if len(value) < _LONG_TEXT else ()
+        case list() | tuple() | set() | frozenset() | dict() if len(value) < _SHORT:
+            inside = (*value, *value.values()) if isinstance(value, dict) else value
+        case _ if package_of_module(type(value).__module__) is None:
+            inside = [attribute for _, attribute in attributes(value)]
+    if levels:
+        for one in inside:
+            yield from texts_in(one, levels - 1)

@@ -1,0 +1,167 @@
+"""How two signatures of a node differ, field by field, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from helix_spark.identity.parts import Group, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs between two versions of a node.
+
+    Attributes:
+        group, label: which field.
+        before, after: short texts; None where there is none to show, or the field is not there.
+        sort: changed, added or removed.
+    """
+
+    group: Group
+    label: str
+    before: str | None
+    after: str | None
+    sort: str
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> print(Change(Group.PARAMETER, "regParam", "0.1", "0.01", "changed"))
+        parameter `regParam` 0.1 -> 0.01
+        >>> print(Change(Group.CODE, "helpers.clean", None, None, "changed"))
+        code of `helpers.clean` changed
+        >>> print(Change(Group.INPUT, "rows", None, None, "changed"))
+        input `rows` changed
+        >>> print(Change(Group.PARAMETER, "features", "tuple", "tuple", "changed"))
+        parameter `features` changed
+        >>> print(Change(Group.VALUE, "closure value `k`", "2", "3", "changed"))
+        closure value `k` 2 -> 3
+        """
+        if self.group is Group.PLAN and self.sort == "changed":
+            return "; ".join(step_changes(self.before or "", self.after or "")) or f"{self._named} changed"
+        if self.sort == "changed" and self.before != self.after:
+            return f"{self._named} {_short(self.before)} -> {_short(self.after)}"
+        return f"{self._named} {self.sort}"
+
+    @property
+    def _named(self) -> str:
+        """What it is and which; a label that quotes a name already is not quoted again."""
+        noun = {Group.CODE: "code of ", Group.VALUE: "value "}.get(self.group, f"{self.group.value} ")
+        if "`" not in self.label:
+            return f"{noun}`{self.label}`"
+        return self.label if "value" in self.label and self.group is Group.VALUE else f"{noun}{self.label}"
+
+
+_PLACE = re.compile(r" \(([^()]+:\d+)\)$")
+"""At the end of a step of a plan: the author's file and line."""
+
+
+def step_changes(before: str, after: str) -> list[str]:
+    """How the steps of two plans differ, in Spark's words and with the author's line. Lines alone do not count.
+
+    >>> step_changes("filter `age > 17` (a.py:3)", "filter `age > 18` (a.py:4)")
+    ['a.py:4: filter `age > 17` became `age > 18`']
+    >>> step_changes("sort `a`", "sort `a`\\nlimit `limit 3`")
+    ['limit `limit 3` added']
+    """
+    old, new = before.splitlines(), after.splitlines()
+    plain_old, plain_new = ([_PLACE.sub("", line) for line in lines] for lines in (old, new))
+    told: list[str] = []
+    for sort, a, b, c, d in SequenceMatcher(a=plain_old, b=plain_new, autojunk=False).get_opcodes():
+        if sort == "equal":
+            continue
+        pairs = min(b - a, d - c)
+        told += [_placed(new[c + at], _became(plain_old[a + at], plain_new[c + at])) for at in range(pairs)]
+        told += [_placed(line, f"{_PLACE.sub('', line)} added") for line in new[c + pairs:d]]
+        told += [f"{line} removed" for line in plain_old[a + pairs:b]]
+    return told
+
+
+def _placed(line: str, words: str) -> str:
+    found = _PLACE.search(line)
+    return f"{found[1]}: {words}" if found else words
+
+
+def _became(old: str, new: str) -> str:
+    """Of two steps of one sort the sort is said once."""
+    step = old.partition(" `")[0]
+    said_new = new.removeprefix(f"{step} ") if new.startswith(f"{step} `") else new
+    return f"{old} became {said_new}"
+
+
+def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
+    """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a
+    parameter with several values, as in a grid, each value."""
+    grids = {one.label for parts in (before, after) for one in _repeated(parts)}
+    if grids:
+        sides = [[one for one in parts if not _is_of(one, grids)] for parts in (before, after)]
+        return (*changes(*sides), *(one for label in sorted(grids) for one in _grid_changes(label, before, after)))
+    old, new = _indexed(before), _indexed(after)
+    found = [
+        Change(part.group, part.label, old[key].shown, part.shown, "changed")
+        for key, part in new.items() if key in old and old[key].digest != part.digest
+    ]
+    added = [part for key, part in new.items() if key not in old]
+    removed = [part for key, part in old.items() if key not in new]
+    found += [Change(part.group, part.label, None, part.shown, "added") for part in added]
+    found += [Change(part.group, part.label, part.shown, None, "removed") for part in removed]
+    return tuple(found)
+
+
+def _repeated(parts: Sequence[Part]) -> list[Part]:
+    """The parameters that have several values."""
+    count = Counter(one.label for one in parts if one.group is Group.PARAMETER and one.shown is not None)
+    return [one for one in parts if one.group is Group.PARAMETER and count[one.label] > 1]
+
+
+def _is_of(part: Part, labels: Collection[str]) -> bool:
+    return part.group is Group.PARAMETER and part.label in labels
+
+
+def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> Iterator[Change]:
+    """Yield the values that a parameter has on one side alone.
+
+    >>> grid = [Part(Group.PARAMETER, "regParam", one, one) for one in ("0.1", "1")]
+    >>> print(*changes(grid[:1], grid))
+    grid value `regParam` 1 added
+    """
+    old, new = ({one.digest: one.shown for one in parts if _is_of(one, {label})} for parts in (before, after))
+    gone, come = ([value for key, value in one.items() if key not in other] for one, other in ((old, new), (new, old)))
+    if len(gone) == len(come) == 1:
+        yield Change(Group.VALUE, f"grid value `{label}`", gone[0], come[0], "changed")
+        return
+    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", None, value, "added") for value in come)
+    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", value, None, "removed") for value in gone)
+
+
+def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
+    """What changed in the node itself, its inputs aside."""
+    return tuple(change for change in changes(before, after) if change.group is not Group.INPUT)
+
+
+def parts_to_json(parts: Iterable[Part]) -> str:
+    """JSON text of parts, for a record."""
+    return json.dumps([[part.group, part.label, part.digest, part.shown] for part in parts])
+
+
+def parts_from_json(text: str) -> tuple[Part, ...]:
+    """Parts from a record. The inverse of `parts_to_json`."""
+    return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))
+
+
+def _indexed(parts: Sequence[Part]) -> dict[tuple[Group, str, int], Part]:
+    seen: dict[tuple[Group, str], int] = {}
+    index: dict[tuple[Group, str, int], Part] = {}
+    for part in parts:
+        count = seen[part.group, part.label] = seen.get((part.group, part.label), 0) + 1
+        index[part.group, part.label, count] = part
+    return index
+
+
+def _short(text: str | None) -> str:
+    return "?" if text is None else text

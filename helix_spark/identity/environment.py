@@ -1,0 +1,131 @@
+"""What surrounds a workflow and changes its results: versions, and Spark's settings."""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import Context
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+from helix_spark.identity.functions.chance_in_code import hash_seed
+from helix_spark.identity.objects.encoder import canonical, is_identifiable
+from helix_spark.identity.objects.leaves import shown
+from helix_spark.identity.objects.origin import Package, as_first_read, installed, said_of
+from helix_spark.identity.parts import Group, Part, digest
+
+
+def package_version(name: str) -> str:
+    """Version of an installed distribution as this process first met it; "absent" if it is not installed.
+
+    >>> package_version("no-such-package")
+    'absent'
+    """
+    return as_first_read(_versioned, name).version
+
+
+def _versioned(name: str) -> Package:
+    try:
+        return Package(name, said_of(distribution(name), "Version"))
+    except PackageNotFoundError:
+        return Package(name, "absent")
+
+
+def _identified(name: str) -> Package:
+    try:
+        return installed(name)
+    except PackageNotFoundError:
+        return Package(name, "absent")
+
+
+def package_part(name: str) -> Part:
+    """The part that stands for an installed distribution."""
+    found = as_first_read(_identified, name)
+    return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
+
+
+def python_part() -> Part:
+    """Python by major.minor: the form of code depends on it, and so may results; so they do on the hash seed,
+    where it is another than the one that commands fix."""
+    found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if hash_seed() not in ("", "0"):
+        found += f", hash seed {hash_seed()}"
+    return Part(Group.PACKAGE, "python", digest("python", found), found)
+
+
+def place_parts() -> tuple[Part, ...]:
+    """What Python takes from where it runs: its time zone, and the language of its texts."""
+    zone = f"{os.environ.get('TZ', '')} {time.tzname} {time.timezone}"
+    language = f"{locale.setlocale(locale.LC_ALL)} {locale.getpreferredencoding(False)}"
+    return (
+        Part(Group.SETTING, "time zone", digest("time zone", zone), os.environ.get("TZ") or time.tzname[0]),
+        Part(Group.SETTING, "locale", digest("locale", language), language),
+    )
+
+
+def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    """One part a Spark setting that changes results."""
+    return tuple(
+        Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
+    )
+
+
+def context_parts() -> Iterator[Part]:
+    """Yield a part for each setting of a loaded library that the author's code has given another value than the
+    library does: the precision of `decimal`, numpy's error state, configurations of scikit-learn and pandas."""
+    for library, settings_of in _SETTINGS.items():
+        if (module := sys.modules.get(library)) is None:
+            continue
+        now, default = settings_of(module)
+        for name in sorted(name for name, value in now.items() if value != default.get(name)):
+            value = now[name]
+            told = canonical(value).hex() if is_identifiable(value) else repr(value)
+            yield Part(Group.SETTING, f"{library} {name}", digest(library, name, told), shown(value))
+
+
+_Settings = Mapping[str, object]
+
+
+def _decimal_settings(decimal: Any) -> tuple[_Settings, _Settings]:
+    now = decimal.getcontext()
+    traps = _names(signal for signal, is_trapped in now.traps.items() if is_trapped)
+    default = _names((decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow))
+    return {**{name: getattr(now, name) for name in _DECIMAL}, "traps": traps}, {**_DECIMAL, "traps": default}
+
+
+def _names(signals: Iterable[type]) -> list[str]:
+    return sorted(signal.__name__ for signal in signals)
+
+
+_DECIMAL = {
+    "prec": 28, "rounding": "ROUND_HALF_EVEN", "Emin": -999_999, "Emax": 999_999, "capitals": 1, "clamp": 0,
+}
+
+
+def _numpy_settings(numpy: Any) -> tuple[_Settings, _Settings]:
+    def now() -> _Settings:
+        return {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
+
+    return now(), Context().run(now)
+
+
+def _sklearn_settings(sklearn: Any) -> tuple[_Settings, _Settings]:
+    return sklearn.get_config(), vars(sys.modules["sklearn._config"])["_global_config"]
+
+
+def _pandas_settings(_pandas: Any) -> tuple[_Settings, _Settings]:
+    config: Any = sys.modules["pandas._config.config"]
+    options = {name: one for name, one in config._registered_options.items() if name not in config._deprecated_options}
+    return (
+        {name: config._get_option(name, silent=True) for name in options},
+        {name: one.defval for name, one in options.items()},
+    )
+
+
+_SETTINGS: Mapping[str, Callable[[Any], tuple[_Settings, _Settings]]] = {
+    "decimal": _decimal_settings, "numpy": _numpy_settings, "sklearn": _sklearn_settings, "pandas": _pandas_settings,
+}
+"""By library, how to tell its settings and their defaults."""

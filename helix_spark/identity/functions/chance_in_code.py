@@ -1,0 +1,162 @@
+"""What makes a function's result another one each time, and nobody sees as it runs: what Spark draws, and Python's own
+clocks, which a module may have bound before anybody could watch (``from time import time``).
+
+Told from the names and texts that the code has, so it says what is likely: the plan of a Spark query says more, once
+there is one. What libraries do is controlled or seen while they do it (see `hermetic`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from helix_spark.identity.functions.code_form import CodeForm
+from helix_spark.identity.objects.references import Edge, Reference, dotted
+from helix_spark.identity.objects.spark_objects import spark_classes
+from helix_spark.plans.plan_chance import CHANCE, chance_in_text
+
+_SPARK = r"pyspark\.sql\.(connect\.)?functions\."
+
+_OF_SPARK = re.compile(_SPARK + r"(\w+)$")
+_RANDOM = re.compile(
+    r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
+    r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
+    r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
+)
+_BOUND = re.compile(r"time\.(strftime|asctime|localtime|gmtime|ctime)$")
+"""Further clocks, each of which is seen as it is asked unless a module has bound it (``from time import strftime``)."""
+
+_NOW_UNLESS_TOLD = re.compile(_SPARK + r"unix_timestamp$")
+_DATES = re.compile(
+    r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
+    r"|numpy\.datetime64$"
+)
+_NOW = frozenset({"now", "today"})
+"""Texts of which these make the clock's time."""
+
+_MACHINE = re.compile(
+    r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
+)
+_PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
+"""Methods of argparse, which read the command line."""
+
+_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
+_METADATA = "_metadata"
+_PLACE = re.compile(
+    rf"\b{_METADATA}\b(?!`?\s*\.\s*`?(file_name|file_size|file_block_start|file_block_length|row_index)\b)"
+)
+"""Spark's hidden column, but for its fields that are the same wherever a file lies."""
+
+_OF_FILES = f"reads paths or times of files ({_METADATA})"
+_LONG = 10_000
+
+
+def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """What is random in one function: phrases with the line each was seen at.
+
+    Args:
+        edges: what the slots of its form stand for.
+        used: full dotted names of what it refers to outside the project, each with a line.
+    """
+    first = min((use.line for use in form.uses), default=0)
+    texts = [*form.texts, *(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)]
+    now = next((text for text in texts if text.strip().lower() in _NOW), None)
+    for name, line in used:
+        if (use := random_name(name)) is not None:
+            yield use, line
+        elif now is not None and _DATES.match(name):
+            yield f"calls {name} with {now!r}", line
+    for one in form.uses:
+        name = dotted(edges[one.slot]) or "" if one.slot is not None else ""
+        method = one.names[-1] if one.slot is None and one.is_call else ""
+        if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
+            yield f"calls {name}", one.line
+        elif _NOW_UNLESS_TOLD.match(name) and one.text is None:
+            yield f"calls {name} without saying when", one.line
+        elif method in _PARSES_ARGUMENTS:
+            yield f"reads the command line (.{method}())", one.line
+    if not form.mentioned.isdisjoint(_SQL):
+        yield from ((use, first) for text in texts if (use := _random_piece(text)) is not None and use != _OF_FILES)
+    paths = [".".join(one.names) for one in form.uses if one.slot is None]
+    if any(_PLACE.search(text) is not None for text in (*texts, *paths)):
+        yield _OF_FILES, first
+
+
+def random_name(name: str) -> str | None:
+    """What is random about a dotted name; None if nothing is.
+
+    >>> random_name("time.time"), random_name("math.pi")
+    ('calls time.time', None)
+    """
+    if _RANDOM.match(name):
+        return f"calls {name}"
+    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[2])) is not None:
+        return f"calls {name}, which {why}"
+    if _MACHINE.match(name):
+        return f"reads the environment ({name})"
+    if name == "builtins.hash" and not hash_seed():
+        return "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
+    return None
+
+
+def random_sql(text: str) -> str | None:
+    """What is random in SQL text, as a phrase. A column may be called as what asks who runs it.
+
+    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = user")
+    ('uses current_date in SQL, which asks the clock', None)
+    """
+    return chance_in_text(text, user_known=True)
+
+
+def _random_piece(text: str) -> str | None:
+    """The same of a piece of a text, which may begin in the midst of a string."""
+    opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
+    return next((use for one in opened if (use := random_sql(one)) is not None), None)
+
+
+def hash_seed() -> str:
+    """The seed by which this process orders sets of texts; empty where it was drawn."""
+    given = os.environ.get("PYTHONHASHSEED", "random")
+    return "" if given == "random" else given
+
+
+def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
+    """The stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and what its
+    grid tries in its place. Not in long lists, which hold data.
+
+    Args:
+        met: identities of what the value is in, for it may be in itself.
+    """
+    inside: Iterable[Any] = ()
+    if id(value) in met or (isinstance(value, list | tuple | dict) and len(value) > _LONG):
+        return
+    if isinstance(value, list | tuple):
+        inside = value
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif "Params" in spark_classes(value):
+        yield value
+        inside = value._paramMap.values()
+    around = met | {id(value)}
+    for one in inside:
+        yield from stages_in(one, around)
+
+
+def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
+    """Sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
+
+    Args:
+        reference: to the thing.
+        edges: to what it holds; not to what its code calls, which `random_uses` tells.
+    """
+    names = filter(None, map(dotted, edges))
+    return tuple(f"{reference.place()} is or holds {name}" for name in names if random_name(name))
+
+
+def statements_in(value: object) -> tuple[str, ...]:
+    """The SQL of the transformers in a value."""
+    stages = [stage for stage in stages_in(value) if "SQLTransformer" in spark_classes(stage)]
+    settings = [(param.name, setting) for stage in stages for param, setting in stage._paramMap.items()]
+    return tuple(setting for name, setting in settings if name == "statement" and isinstance(setting, str))

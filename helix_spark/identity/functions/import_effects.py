@@ -1,0 +1,298 @@
+"""What the author's modules put into libraries while they are imported: ``pd.DataFrame.clean = clean``, or a component
+that spaCy finds by its name.
+
+A library is known by its version, which says nothing of that. So these statements count as code, with all that they
+reach, for each function that is loaded with them:
+
+- an assignment to an attribute or item of something that is known by its name, ``setattr`` included;
+- a call on such a thing, of which nothing is kept, that is given code of the project, or is a class's;
+- a definition under a library's decorator that returns it as it is, for code that mentions its name, or a text of the
+  decorator;
+- a call of a function of the project that does any of these, also as a decorator.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from importlib.util import resolve_name
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from helix_spark.identity.functions.source import read_lines
+from helix_spark.identity.objects.identity import identity
+from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
+from helix_spark.loaded_sources import is_edited
+
+_REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
+"""Builtins that act on what they are given first."""
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Names = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportEffect:
+    """A statement of a module that changes what a library does.
+
+    Attributes:
+        code: a function of this statement.
+        names: code has to mention one of them for the effect to count; empty if it always counts.
+        doubt: why it may not be what was done, as the end of a sentence; empty where nothing says so.
+    """
+
+    code: FunctionType
+    names: frozenset[str] = frozenset()
+    doubt: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Module:
+    """A module of the project as it was imported.
+
+    Attributes:
+        spec: of this import; a reload has another, and a program none.
+        file: its file.
+        names: its variables.
+        statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
+        doubt: see `ImportEffect`.
+    """
+
+    spec: ModuleSpec | None
+    file: str
+    names: dict[str, Any]
+    statements: tuple[ast.stmt, ...]
+    doubt: str = ""
+
+
+_Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
+
+_modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
+_module_names: dict[str, str] = {}
+"""By file, the name of the module that was last loaded from it: all modules are many to look through."""
+
+_scans: WeakKeyDictionary[_Module, _Scan] = WeakKeyDictionary()
+
+
+def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
+    """Yield what a module of the project, and those that it imports outside of functions, put into libraries.
+
+    Args:
+        seen: names of modules, whose effects are not yielded; takes up those that are new.
+    """
+    waiting = [name]
+    while waiting:
+        module = _module(one) if (one := waiting.pop()) not in seen else None
+        seen.add(one)
+        if module is not None:
+            is_whole = module.spec is not None and not getattr(module.spec, "_initializing", False)
+            effects, imports = found = _scans.get(module) or _scan(module)
+            if is_whole:
+                _scans[module] = found
+            waiting += imports
+            yield from effects
+
+
+def module_of_file(file: str) -> str:
+    """Return the name of the module that is loaded from a file; empty if there is none."""
+    known = _module_names.get(file, Path(file).stem)
+    if getattr(sys.modules.get(known), "__file__", None) == file:
+        return known
+    loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
+    _module_names[file] = next((name for name, names in loaded if names.get("__file__") == file), "")
+    return _module_names[file]
+
+
+def _scan(module: _Module) -> _Scan:
+    """Return the effects of a module, and the names of what it imports."""
+    effects: list[ImportEffect] = []
+    imports: list[str] = []
+    for statement in module.statements:
+        inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
+        if any(_is_effect(one, module.names, frozenset()) for one in inside):
+            effects.append(ImportEffect(_function(module, [statement]), doubt=module.doubt))
+        for one in inside:
+            imports += _imported_by(one, module)
+            effects += _decorations(one, module) if isinstance(one, _Definition) else ()
+    return tuple(effects), tuple(imports)
+
+
+def _module(name: str) -> _Module | None:
+    """Return a module of the project, or what a notebook has run; None for any other."""
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType):
+        return None
+    names = vars(module)
+    file, spec, cells = names.get("__file__"), names.get("__spec__"), names.get("In")
+    if isinstance(file, str) and is_project_file(file):
+        if (known := _modules.get(module)) is None or known.spec is not spec:
+            edited = f"{Path(file).name} changes a library as it is imported, and was edited since"
+            statements = _parsed("".join(read_lines(file)))
+            _modules[module] = known = _Module(spec, file, names, statements, edited if is_edited(file) else "")
+        return known
+    if name == "__main__" and isinstance(cells, list):
+        texts = dict.fromkeys(reversed([str(cell) for cell in cells]))  # of a cell that was run again the last run
+        return _Module(None, "<cells>", names, tuple(one for text in reversed(texts) for one in _parsed(text)))
+    return None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> tuple[ast.stmt, ...]:
+    try:
+        return tuple(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return ()
+
+
+def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
+    """Yield the modules that an import statement names."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        package = str(module.names.get("__package__") or "")
+        start = "." * statement.level + (statement.module or "")
+        base = resolve_name(start, package) if package or not statement.level else start
+        yield from (base, *(f"{base}.{alias.name}" for alias in statement.names))
+
+
+def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run as a module is imported: a compound one and those in it, but for functions and
+    classes, and for what runs the module as a program."""
+    for one in statements:
+        if isinstance(one, ast.If) and "__name__" in {node.id for node in ast.walk(one.test) if type(node) is ast.Name}:
+            continue
+        yield one
+        for child in ast.iter_child_nodes(one) if not isinstance(one, _Definition) else ():
+            if isinstance(child, ast.stmt):
+                yield from _outside_functions([child])
+            elif isinstance(child, ast.ExceptHandler | ast.match_case):
+                yield from _outside_functions(child.body)
+
+
+def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
+    """Return whether a statement by itself changes what a library does."""
+    match statement:
+        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+            stored: list[ast.expr] = targets
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            stored = [target]
+        case _:
+            stored = []
+    for one in (node for target in stored for node in ast.walk(target)):
+        is_stored = isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
+        if is_stored and _is_librarys(_base(one.value, names)):  # type: ignore[attr-defined]  # as asked before
+            return True
+    call = getattr(statement, "value", None)
+    if not isinstance(call, ast.Call):
+        return False
+    return _calls_effect(call.func, names, callers) or (isinstance(statement, ast.Expr) and _registers(call, names))
+
+
+def _registers(call: ast.Call, names: _Names) -> bool:
+    """Return whether a call, whose result is dropped, gives a library code of the project, or is its class's method."""
+    if isinstance(call.func, ast.Name) and call.func.id in ("setattr", "delattr"):
+        return bool(call.args) and _is_librarys(_base(call.args[0], names))
+    holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
+    given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
+    return _is_librarys(holder) and (
+        issubclass(type(holder), type)
+        or any(isinstance(node, ast.Lambda) for node in given)
+        or any(isinstance(node, ast.Name) and _is_project_code(names.get(node.id)) for node in given)
+    )
+
+
+def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
+    """Return whether a function of the project is called that changes what a library does."""
+    function = _base(called, names)
+    if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
+        return False
+    module = _module(function.__module__)
+    texts = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
+    inside = [*_outside_functions(one for text in texts if text.name == function.__name__ for one in text.body)]
+    around = function.__globals__ | dict(_imported_in(inside))
+    callers |= {function.__code__}
+    return any(_is_effect(one, around, callers) for one in inside)
+
+
+def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
+    """Yield the names that import statements bind to modules, and to what is in them."""
+    for one in statements:
+        if isinstance(one, ast.Import):
+            for alias in one.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                yield alias.asname or name, sys.modules.get(name)
+        elif isinstance(one, ast.ImportFrom) and one.module:
+            held = getattr(sys.modules.get(one.module), "__dict__", {})
+            yield from ((alias.asname or alias.name, held.get(alias.name)) for alias in one.names)
+
+
+def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEffect]:
+    """Yield what the decorators of a definition do besides."""
+    live = module.names.get(definition.name)
+    is_unchanged = _is_project_code(live) and getattr(live, "__name__", "") == definition.name
+    is_marked = isinstance(live, FunctionType) and bool(vars(live))  # the decorator's note is on the function itself
+    for one in definition.decorator_list:
+        code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
+        if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
+            yield ImportEffect(_function(module, code), doubt=module.doubt)
+        elif is_unchanged and not is_marked and _is_librarys(_base(one, module.names), of_python=False):
+            texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
+            names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
+            yield ImportEffect(_function(module, code), names, module.doubt)
+
+
+def _base(node: ast.expr, names: _Names) -> object:
+    """Return the class, function or variable of a module that an expression begins with; None if there is none."""
+    path: list[str] = []
+    while not isinstance(node, ast.Name):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in _REFLECTION:
+                node = first
+            case ast.Attribute(value=inner, attr=attribute):
+                path.insert(0, attribute)
+                node = inner
+            case ast.Call(func=inner) | ast.Subscript(value=inner):
+                path.clear()
+                node = inner
+            case _:
+                return None
+    value = names.get(node.id)
+    for attribute in path:
+        if not issubclass(type(value), ModuleType):  # not `isinstance`, which a proxy answers itself
+            break
+        value = vars(value).get(attribute)
+    return value
+
+
+def _is_librarys(value: object, *, of_python: bool = True) -> bool:
+    try:
+        known = identity(value)
+    except Exception:  # noqa: BLE001 - a proxy that answers for itself may raise anything
+        return False
+    return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
+
+
+def _is_project_code(value: object) -> bool:
+    if type(value) is FunctionType:
+        return package_of_function(value) is None
+    return issubclass(type(value), type) and package_of_module(value.__module__) is None
+
+
+def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
+    """Return a function of statements of a module, which sees its variables."""
+    written = ast.parse("def f(): ...")
+    function = written.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    function.name, function.body = "import effects", statements
+    try:
+        code = compile(ast.fix_missing_locations(written), module.file, "exec", dont_inherit=True)
+    except SyntaxError:  # `await`, or an asterisk, which no function may have
+        text = "\n".join(map(ast.unparse, statements))
+        code = compile(f"def f(): return {text!r}", module.file, "exec", dont_inherit=True)
+    return FunctionType(next(one for one in code.co_consts if isinstance(one, CodeType)), module.names)

@@ -1,0 +1,231 @@
+"""What a class or module of the project is made of: its bases and members, as live objects."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from helix_spark.identity.bytecode import is_compiled_in
+from helix_spark.identity.objects.attributes import attributes, beside_value
+from helix_spark.identity.objects.encoder import is_identifiable
+from helix_spark.identity.objects.identity import DESCRIPTORS
+from helix_spark.identity.objects.origin import PYTHON, Package, package_of_module
+from helix_spark.identity.objects.references import Described, Edge, Named, Reference, edge_to
+from helix_spark.identity.parts import Group, encode
+from helix_spark.since_python_311 import is_of_dataclass
+
+_FIELD_TABLES = (
+    "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
+    "__struct_defaults__",
+)
+"""Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
+
+_PYDANTIC = "__pydantic_"
+_PYDANTIC_CONFIG = "__pydantic_config__"
+"""Of the names that pydantic keeps in a class, the one that an author may write."""
+
+def _kept_by_python() -> frozenset[str]:
+    """What this Python keeps in a class beside what is written there: since 3.13 also where it stands."""
+
+    class Written:
+        written: int
+
+        def assign(self) -> None:
+            self.written = 1
+
+    return frozenset(vars(Written)) - {"assign"}
+
+
+INTERNALS = _kept_by_python() | {
+    "__qualname__", "__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__",
+    "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__",
+    "_is_protocol", "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
+}
+"""What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
+
+_ENUM_INTERNALS = frozenset({
+    "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
+    "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
+})
+"""What Python keeps in a class of an enum besides its members."""
+
+MODULE_INTERNALS = frozenset(
+    {
+        "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
+        "__builtins__", "__annotations__", "__warningregistry__",
+    }
+)
+"""Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
+
+
+def describe_class(reference: Reference, home: str) -> Described:
+    """A class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
+
+    Its docstring and module do not count, nor do the methods a decorator generated from its fields.
+    """
+    kind = reference.value
+    assert isinstance(kind, type)
+    label = kind.__qualname__.rpartition("<locals>.")[2]
+    label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
+    edges: list[Edge] = []
+    for base in kind.__bases__:
+        edges.append(edge_to(base, base.__qualname__, role="base", owner=label))
+    if type(kind) is not type:
+        edges.append(edge_to(type(kind), type(kind).__qualname__, role="metaclass", owner=label))
+    if issubclass(kind, enum.Enum):
+        edges += _enum_members(kind, label)
+    edges += _fields(kind, label)
+    edges += _decorators(kind, label)
+    edges += _annotations(kind, label)
+    edges.append(Named(f"called {kind.__name__}"))
+    edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
+    for name, member in vars(kind).items():
+        if not _is_generated(kind, name, member):
+            edges.append(Named(f"member {name}"))
+            variable = (id(kind), name)
+            edges.append(
+                edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
+            )
+    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
+
+
+def _unseen(kind: type, label: str) -> Iterator[str]:
+    """A metaclass may keep the members it takes where nobody can see them."""
+    meta = type(kind)
+    if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
+        yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
+
+
+def describe_module(reference: Reference) -> Described:
+    """A module of the project used as a whole: every name in it."""
+    module = reference.value
+    assert isinstance(module, types.ModuleType)
+    label = module.__name__
+    edges: list[Edge] = []
+    for name, member in vars(module).items():
+        if name not in MODULE_INTERNALS:
+            edges.append(Named(f"member {name}"))
+            variable = (id(vars(module)), name)
+            edges.append(edge_to(member, f"{label}.{name}", role="global", owner=label, variable=variable))
+    return Described(Group.CODE, label, encode("module"), tuple(edges))
+
+
+def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
+    for name, member in kind.__members__.items():  # aliases included, in order of definition
+        yield Named(f"enum member {name}")
+        yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
+        for attribute, value in beside_value(member):
+            variable = (id(member), attribute)
+            yield Named(f"attribute {attribute}")
+            yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
+
+
+def _fields(kind: type, label: str) -> Iterator[Edge]:
+    """Fields of a dataclass and the like, in order."""
+    if "__dataclass_fields__" in vars(kind):
+        order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
+        yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
+    for field in _dataclass_fields(kind):
+        options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
+        yield Named(f"field {field.name} {options}")
+        for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
+            if value is not dataclasses.MISSING:
+                # Of the default, that is, unless the class was given another value since.
+                variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
+                yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
+    for table in _FIELD_TABLES:
+        if (fields := getattr(kind, table, None)) is not None:
+            yield edge_to(fields, f"{label} fields", role="fields", owner=label)
+
+
+def _decorators(kind: type, label: str) -> Iterator[Edge]:
+    """What pydantic's decorators were told: which fields, before or after what. What they decorate are members."""
+    tables: Any = getattr(kind, "__pydantic_decorators__", None)
+    for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
+        for name, decorator in getattr(tables, table.name).items():
+            yield Named(f"{table.name} {name}")
+            told = {option: value for option, value in attributes(decorator.info) if option != "description"}
+            yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
+
+
+def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
+    """What annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
+    try:
+        return typing.get_type_hints(annotated, include_extras=True)
+    except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
+        return inspect.get_annotations(annotated)
+
+
+def _annotations(kind: type, label: str) -> Iterator[Edge]:
+    """What it says of its attributes, as it is written and as it is meant."""
+    own = inspect.get_annotations(kind)
+    meant = hints_of(kind) if own else {}
+    for name, hint in own.items():
+        yield Named(f"annotation {name}")
+        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
+        yield edge_to(meant.get(name), f"{label}.{name}", role="annotation", owner=label)
+
+
+def _is_generated(kind: type, name: str, member: object) -> bool:
+    """Whether a member says nothing that the class's fields and bases do not say already."""
+    if name in INTERNALS or (name == "__hash__" and member is None):
+        return True
+    if isinstance(member, DESCRIPTORS) and member.__objclass__ is kind:
+        return True  # of a slot
+    if name.startswith(_PYDANTIC) and name != _PYDANTIC_CONFIG:
+        return True
+    if name == "__signature__" and _library_of(type(member)) is not None:
+        return True  # pydantic's, which keeps what it was asked for
+    function = function_of(member)
+    if function is not None:
+        return _is_made_from_fields(function)
+    if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
+        return True  # a field's default is a class attribute as well, unless somebody set another one
+    if issubclass(kind, enum.Enum):
+        return name in kind.__members__ or name in _ENUM_INTERNALS
+    if type(member).__name__ == "_tuplegetter":
+        return True  # of a named tuple, whose fields are listed besides
+    # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
+    is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
+    return is_library and not is_identifiable(member)
+
+
+def _is_made_from_fields(function: types.FunctionType) -> bool:
+    """Methods that dataclass, named tuple or attrs generated, by the traces their generators leave."""
+    inner = function.__dict__.get("__wrapped__", function)
+    code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
+    return (
+        is_of_dataclass(code)
+        or code.co_filename.startswith("<attrs generated")
+        or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
+        or is_compiled_in(code, collections.namedtuple)
+    )
+
+
+def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind) if "__dataclass_fields__" in vars(kind) else ()
+
+
+def _library_of(kind: type) -> Package | None:
+    """The library a class belongs to, the standard one aside; None for the project's."""
+    package = package_of_module(kind.__module__)
+    return package if package != PYTHON else None
+
+
+def function_of(member: object) -> types.FunctionType | None:
+    """The function inside a member of a class; None for what is around none."""
+    match member:
+        case staticmethod() | classmethod():
+            member = member.__func__
+        case property():
+            member = member.fget
+        case cached_property():
+            member = member.func
+    return member if isinstance(member, types.FunctionType) else None

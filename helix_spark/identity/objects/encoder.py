@@ -1,0 +1,271 @@
+"""Canonical bytes of values: two values have the same bytes if and only if they are of the same type and equal.
+
+Never `repr` of an unknown object, `hash`, pickle or an id: what cannot be told apart for certain is an error. Code in
+a value (a function, a class) is handed to a `Refer`, which stands for it by a slot; without one it is an error too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import operator
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from types import MappingProxyType, SimpleNamespace
+
+from helix_spark.identity.objects import spark_objects, tabular, typing_objects
+from helix_spark.identity.objects.attributes import attributes, builtin_content, declares_itself, has_hidden_state
+from helix_spark.identity.objects.held_values import own_attribute
+from helix_spark.identity.objects.leaves import LEAVES, shown
+from helix_spark.identity.objects.origin import module_of
+from helix_spark.identity.objects.typing_objects import is_class
+from helix_spark.identity.objects.unidentified import PLAIN_DATA, UnidentifiedError
+from helix_spark.identity.parts import digest, encode
+
+Refer = Callable[[object, str], bytes | None]
+"""Given a value and the path to it (``['a'].scale``): what stands for it if it is code, None if it is data."""
+
+
+def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] | None = None) -> bytes:
+    """The canonical bytes of a value.
+
+    Args:
+        value: plain data, a dataclass or other object made of such, numpy, pandas, pyarrow or Spark type objects.
+        refer: what to do with functions, classes and other code in it.
+        stages: takes up which stages of Spark ML it holds or names: numbers in order of appearance, by identifier.
+
+    Raises:
+        UnidentifiedError: holds something whose state cannot be seen.
+
+    >>> canonical([1, 2.0]) == canonical([1, 2])
+    False
+    >>> canonical({2, 1}) == canonical({1, 2})
+    True
+    """
+    try:
+        return Encoder(refer or _refuse, stages)(value)
+    except RecursionError:
+        raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
+
+
+def is_identifiable(value: object, refer: Refer | None = None) -> bool:
+    """Whether a value has canonical bytes. `refer` as for `canonical`."""
+    try:
+        canonical(value, refer)
+    except UnidentifiedError:
+        return False
+    return True
+
+
+def _refuse(value: object, path: str) -> bytes | None:
+    if is_class(value) or (callable(value) and not declares_itself(value)):
+        raise UnidentifiedError(f"it holds code ({shown(value)})", "pass plain data")
+    return None
+
+
+class Encoder:
+    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers what it saw."""
+
+    def __init__(self, refer: Refer, stages: dict[str, int] | None = None) -> None:
+        self.refer = refer
+        self._stages: dict[str, int] = {} if stages is None else stages
+        self._open: dict[int, int] = {}
+        self._done: dict[int, tuple[object, bytes]] = {}
+        self._outermost = 0
+        self._path: list[str] = []
+
+    def __call__(self, value: object, step: str = "") -> bytes:
+        """The bytes of a value found at `step` (``[3]``, ``.scale``) of the one around it."""
+        leaf = LEAVES.get(type(value))
+        if leaf is not None:
+            return leaf(value)
+        key, depth = id(value), len(self._open)
+        if key in self._open:  # it holds itself: say how far up
+            self._outermost = min(self._outermost, self._open[key])
+            return encode("cycle", str(depth - self._open[key]))
+        if key in self._done:
+            return self._done[key][1]
+        around, self._outermost = self._outermost, depth
+        self._open[key] = depth
+        self._path.append(step)
+        try:
+            result = bytes.fromhex(digest(*self._fields(value)))
+        except UnidentifiedError as error:
+            error.path = "".join(self._path) if error.path is None else error.path
+            raise
+        finally:
+            del self._open[key]
+            self._path.pop()
+        if self._outermost >= depth:  # what depends on where it stands is not the same elsewhere
+            self._done[key] = (value, result)
+        self._outermost = min(around, self._outermost)
+        return result
+
+    def stage(self, identifier: str) -> str:
+        """Stands for the identifier of a stage of Spark ML, which ends in random letters: the number of the stage."""
+        return str(self._stages.setdefault(identifier, len(self._stages)))
+
+    def _fields(self, value: object) -> Iterable[bytes | str]:
+        container = _CONTAINERS.get(type(value))
+        if container is not None:
+            return container(self, value)
+        if declares_itself(value) and not is_class(value):
+            return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
+        hint = typing_objects.fields(self, value)
+        if hint is not None:
+            return hint
+        reference = self.refer(value, "".join(self._path))
+        if reference is not None:
+            return "code", reference
+        for kind in type(value).__mro__:
+            library = _LIBRARIES.get(module_of(kind).partition(".")[0])
+            fields = library(self, value) if library is not None else None
+            if fields is not None:
+                # A class of somebody else's that extends the library's has methods of its own.
+                return fields if kind is type(value) else (*fields, "extended", self(type(value)))
+        return _object(self, value)
+
+
+# -- containers of exactly these types ---------------------------------------------------------------------------------
+
+
+def _sequence(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
+    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+        assert isinstance(value, Iterable)
+        yield name
+        for position, item in enumerate(value):
+            leaf = LEAVES.get(type(item))
+            yield leaf(item) if leaf is not None else encoder(item, f"[{position}]")
+
+    return fields
+
+
+def _mapping(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
+    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+        assert isinstance(value, dict | MappingProxyType)
+        yield name
+        for key, item in value.items():  # in order of insertion, which a program can see
+            yield encoder(key, f" key {shown(key, 30)}")
+            yield encoder(item, f"[{shown(key, 30)}]")
+
+    return fields
+
+
+def _set(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
+    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+        assert isinstance(value, set | frozenset)
+        yield name
+        if all(type(item) in LEAVES for item in value):
+            yield from sorted(encoder(item) for item in value)
+            return
+        keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=lambda pair: pair[0])
+        if len({key for key, _ in keyed}) < len(keyed):
+            raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
+        for _, item in keyed:
+            yield encoder(item, " element")
+
+    return fields
+
+
+def _name_of_code(value: object, path: str) -> bytes | None:
+    """Orders the elements of a set before any slot is given away."""
+    if is_class(value) or callable(value):
+        qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
+        return encode(str(own_attribute(value, "__module__")), str(qualified))
+    return None
+
+
+def _slice(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, slice)
+    return "slice", encoder(value.start), encoder(value.stop), encoder(value.step)
+
+
+def _moment(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, dt.datetime)
+    moment = value.replace(tzinfo=None).isoformat()
+    return "datetime", moment, str(value.fold), encoder(value.tzinfo, ".tzinfo")
+
+
+def _time(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, dt.time)
+    return "time", value.replace(tzinfo=None).isoformat(), str(value.fold), encoder(value.tzinfo, ".tzinfo")
+
+
+def _fixed_zone(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, dt.timezone)
+    return "timezone", str(value.utcoffset(None)), str(value)
+
+
+def _default_dict(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, defaultdict)
+    return "defaultdict", encoder(value.default_factory, ".default_factory"), encoder(dict(value))
+
+
+def _deque(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    assert isinstance(value, deque)
+    return "deque", encoder(value.maxlen), encoder(list(value))
+
+
+def _context_variable(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    """A context variable is its value where the author's file has been loaded."""
+    assert isinstance(value, ContextVar)
+    return "context variable", value.name, encoder(value.get(None), ".get()")
+
+
+def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    """`operator.itemgetter` and its like say themselves what they are made of."""
+    reduced = value.__reduce__()
+    assert isinstance(reduced, tuple)
+    return "operator", type(value).__qualname__, encoder(list(reduced[1:]))
+
+
+_CONTAINERS: dict[type, Callable[[Encoder, object], Iterable[bytes | str]]] = {
+    tuple: _sequence("tuple"),
+    list: _sequence("list"),
+    dict: _mapping("dict"),
+    OrderedDict: _mapping("OrderedDict"),
+    MappingProxyType: _mapping("mappingproxy"),
+    set: _set("set"),
+    frozenset: _set("frozenset"),
+    slice: _slice,
+    deque: _deque,
+    defaultdict: _default_dict,
+    dt.datetime: _moment,
+    dt.time: _time,
+    dt.timezone: _fixed_zone,
+    ContextVar: _context_variable,
+    operator.itemgetter: _reduced,
+    operator.attrgetter: _reduced,
+    operator.methodcaller: _reduced,
+}
+
+_LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
+    "numpy": tabular.numpy_fields,
+    "pandas": tabular.pandas_fields,
+    "pyarrow": tabular.pyarrow_fields,
+    "pydantic": typing_objects.type_adapter,
+    "pyspark": spark_objects.fields,
+    "py4j": spark_objects.fields,
+}
+"""By top-level module of the value's type: a library that is not imported has no values."""
+
+
+# -- objects -----------------------------------------------------------------------------------------------------------
+
+
+def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
+    """An object is its class, the builtin it extends if any, and its attributes."""
+    kind = type(value)
+    if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
+        return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")
+    if kind is SimpleNamespace:
+        return "namespace", encoder(vars(value))
+    base, content = builtin_content(value)
+    if has_hidden_state(value, base):
+        what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
+        raise UnidentifiedError(what, PLAIN_DATA)
+    fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
+    for name, attribute in attributes(value):
+        fields += [name, encoder(attribute, f".{name}")]
+    return fields

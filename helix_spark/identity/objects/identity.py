@@ -1,0 +1,208 @@
+"""Code that is known by name: where it comes from and what it is called there."""
+
+from __future__ import annotations
+
+import random
+import sys
+import types
+from collections.abc import Iterator
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+
+from helix_spark.identity.objects.attributes import declares_itself
+from helix_spark.identity.objects.held_values import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
+from helix_spark.identity.objects.origin import (
+    CYTHON,
+    PYTHON,
+    Package,
+    module_of,
+    package_of_function,
+    package_of_module,
+)
+from helix_spark.identity.objects.typing_objects import is_class
+from helix_spark.since_python_311 import own_name
+
+DESCRIPTORS = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+_CODE = (
+    type,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.ModuleType,
+    partial,
+    partialmethod,
+    staticmethod,
+    classmethod,
+    property,
+    cached_property,
+    _lru_cache_wrapper,
+    *DESCRIPTORS,
+)
+
+
+def is_code(value: object) -> bool:
+    """Whether a value stands for code rather than data.
+
+    >>> is_code(len), is_code(int), is_code([len])
+    (True, True, False)
+    """
+    kind = type(value)
+    if kind is types.GenericAlias:  # list[int] passes for a class
+        return False
+    if kind is types.FunctionType or isinstance(value, _CODE):
+        return True
+    if declares_itself(value):
+        return False
+    return is_udf(value) or bool(wrapped(value)) or identity(value) is not None
+
+
+def identity(value: object) -> tuple[Package, str] | None:
+    """Package and qualified name of code that is not the project's and holds nothing of it; None for all else."""
+    kind = type(value)
+    if kind.__module__ == "builtins" and kind in _PLAIN:
+        return None
+    if kind is types.FunctionType:
+        assert isinstance(value, types.FunctionType)
+        return _function_identity(value)
+    if isinstance(value, types.ModuleType):
+        package = package_of_module(value.__name__)
+        return (package, _NAMED_OTHERWISE.get(value.__name__, value.__name__)) if package else None
+    if is_class(value):
+        return _class_identity(value)
+    if kind is types.MethodType or kind in (types.BuiltinFunctionType, types.MethodWrapperType):
+        return _bound_identity(value)
+    if isinstance(value, DESCRIPTORS):
+        found = _class_identity(value.__objclass__)
+        return (found[0], f"{found[1]}.{value.__name__}") if found else None
+    return None if isinstance(value, _CODE) else _kept_identity(value)
+
+
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
+
+
+def is_udf(value: object) -> bool:
+    """Whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
+    if type(value) is types.FunctionType:
+        assert isinstance(value, types.FunctionType)
+        value = value.__dict__.get("_unwrapped")
+    kind = type(value)
+    if (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction"):
+        return True
+    return kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
+
+
+def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
+    """A function that the library keeps under its name is that name. One that it made for the project, around the
+    project's code or around values, is not."""
+    package = package_of_function(function)
+    if package is None or is_udf(function):
+        return None
+    module = function.__module__  # of the wrapped function, if `functools.wraps` was at work
+    if package_of_module(module) == package and _keeps(module, function.__qualname__, function):
+        return package, _public_name(module, function.__qualname__, function)
+    if function.__closure__ or any(is_project(held) for _, held in held_values(function)):
+        return None
+    return package, code_name(function)
+
+
+def code_name(function: types.FunctionType) -> str:
+    """Module and qualified name of a function's own code, which `functools.wraps` does not touch."""
+    return f"{function.__globals__.get('__name__', '')}.{own_name(function)}"
+
+
+def _class_identity(kind: type) -> tuple[Package, str] | None:
+    package = package_of_module(kind.__module__)
+    if package is None:
+        return None
+    if _keeps(kind.__module__, kind.__qualname__, kind):
+        return package, _public_name(kind.__module__, kind.__qualname__, kind)
+    # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
+    # module; another file may have been loaded under a library's name. Types built into the interpreter are neither.
+    if not kind.__flags__ & HEAP_TYPE:
+        return package, f"{kind.__module__}.{kind.__qualname__}"
+    # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
+    for module in list(sys.modules) if kind.__module__ == "builtins" else ():
+        if _keeps(module, kind.__qualname__, kind) and (found := package_of_module(module)) is not None and found.file:
+            return found, f"{module}.{kind.__qualname__}"
+    return None
+
+
+def _bound_identity(value: object) -> tuple[Package, str] | None:
+    """Methods of a library's class or module; those of an object are identified by the object."""
+    assert isinstance(value, types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType)
+    owner = getattr(value, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        module = str(value.__module__ or "builtins")
+        package = package_of_module(module)
+        return (package, _public_name(module, value.__qualname__, value)) if package else None
+    if isinstance(owner, type):
+        found = _class_identity(owner)
+        return (found[0], f"{found[1]}.{value.__name__}") if found else None
+    return _of_kept(owner, value.__name__)
+
+
+def _of_kept(owner: object, method: str) -> tuple[Package, str] | None:
+    """`random.shuffle` and `numpy.random.shuffle` are methods of a generator that their library keeps."""
+    if isinstance(owner, random.SystemRandom):
+        return PYTHON, f"secrets.{method}"
+    found = _kept_identity(owner) if type(owner).__module__.startswith(("random", "numpy.random")) else None
+    return (found[0], f"{found[1]}.{method}") if found else None
+
+
+_UFUNCS = "scipy.special"
+"""Its functions are of a class of numpy's, and do not say where they are from."""
+
+def _kept_identity(value: object) -> tuple[Package, str] | None:
+    """An object that a library itself keeps under a name: a compiled function, `os.environ`."""
+    home = module_of(type(value))
+    if package_of_module(home) is None and not home.startswith(CYTHON):
+        return None
+    if callable(value):
+        name = own_attribute(value, "__qualname__") or own_attribute(value, "__name__")
+        for module in (own_attribute(value, "__module__"), home, home.partition(".")[0], _UFUNCS):
+            if isinstance(module, str) and isinstance(name, str) and _keeps(module, name, value):
+                package = package_of_module(module)
+                return (package, _public_name(module, name, value)) if package else None
+    for holder in _with_parents(home):
+        for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
+            if one is value:
+                package = package_of_module(holder)
+                return (package, f"{holder}.{name}") if package else None
+    return None
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    """The packages that a module is in, outermost first, which often keep what a private module defines; and itself."""
+    for end, character in enumerate(module):
+        if character == ".":
+            yield module[:end]
+    yield module
+
+
+_NAMED_OTHERWISE = {
+    "posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path", "genericpath": "os.path",
+    "_io": "io",
+}
+"""Modules of Python that go by the name of another one, which has what is in them."""
+
+
+def _public_name(module: str, name: str, value: object) -> str:
+    """The name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are one. What
+    is in between need not have it: ``pandas.DataFrame`` is of `pandas.core.frame`."""
+    known = _NAMED_OTHERWISE.get(module, module)
+    holders = _with_parents(module) if known == module else (known,)
+    return f"{next((holder for holder in holders if _keeps(holder, name, value)), module)}.{name}"
+
+
+def _keeps(module: str | None, name: str, value: object) -> bool:
+    """Whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
+    first, _, rest = name.partition(".")
+    found = vars(sys.modules[module]).get(first) if module in sys.modules else None
+    for attribute in rest.split(".") if rest and isinstance(found, type) else ():
+        found = vars(found).get(attribute) if isinstance(found, type) else None
+    return found is value

@@ -1,0 +1,331 @@
+"""Whose code something is: the project's own, Python's, or an installed distribution's, and of which version.
+
+Project code is everything that is neither in the standard library nor in a site-packages folder; it is followed.
+All other code is identified by name, version and what is installed under it, with all that it requires: a dependency's
+upgrade, or a wheel that was built again, may change results as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import FunctionType
+
+from helix_spark.identity.folders import content_digest
+from helix_spark.identity.parts import FORMAT, digest
+
+MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
+"""Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
+
+_SITES = frozenset({"site-packages", "dist-packages"})
+_HERE = Path(__file__).resolve().parents[2]
+_STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib")})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Package:
+    """Code identified by version: ``Package("numpy", "2.4.1")``.
+
+    Attributes:
+        content: digest of what is installed of it and of all that it requires; empty where the version says all.
+        file: of a compiled module of the project, ``fast.so`` beside ``job.py``, its file: nobody can read its code.
+    """
+
+    name: str
+    version: str
+    content: str = ""
+    file: str = ""
+
+
+PYTHON = Package("python", f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+_first_read: dict[tuple[Callable[..., Package], tuple[object, ...]], Package] = {}
+"""By what reads it, and of what."""
+
+_replaced: dict[tuple[str, str], str] = {}
+_looked_at: dict[str, int] = {}
+"""When the folders of installed packages had changed last, by the time that was last looked at."""
+
+
+def package_of_file(filename: str, module: str | None) -> Package | None:
+    """The package a code object belongs to, by the file it was compiled from; None for project code.
+
+    Args:
+        filename: `co_filename`.
+        module: the module whose globals it sees; decides where the file is none (``<string>``).
+    """
+    if filename.startswith("<frozen"):
+        return PYTHON
+    if filename.startswith("<"):
+        return package_of_module(module) if module else None
+    return _package_of_path(filename)
+
+
+def package_of_function(function: FunctionType) -> Package | None:
+    """The package that the code of a function belongs to; None for project code."""
+    return package_of_file(function.__code__.co_filename, function.__globals__.get("__name__"))
+
+
+@cache
+def is_project_file(filename: str) -> bool:
+    """Whether `package_of_file` finds no package for a file that is there, without asking which one it is: to find that
+    out for the thousand modules of a process takes most of a second.
+
+    >>> import json
+    >>> is_project_file(json.__file__)
+    False
+    """
+    path = Path(filename)
+    return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
+
+
+@cache
+def _is_project_folder(name: str) -> bool:
+    return _is_project(Path(name).resolve() / "file")
+
+
+def _is_project(path: Path) -> bool:
+    """Whether a resolved file is neither ours, nor installed, nor Python's."""
+    return not (
+        path.is_relative_to(_HERE) or _site_folder(path) is not None
+        or any(path.is_relative_to(folder) for folder in _STDLIB)
+    )
+
+
+CYTHON = "_cython_"
+"""The type of functions that Cython compiled claims a module that nobody can import, in whatever package they are."""
+
+
+def module_of(kind: type) -> str:
+    """The module that a class says it is from. A type of Cython's may have in its place what its objects have there."""
+    said: object = kind.__module__
+    return said if isinstance(said, str) else CYTHON
+
+
+def package_of_module(name: str | None) -> Package | None:
+    """The package a module belongs to, whether it is imported or not; None for project code.
+
+    >>> package_of_module("json.decoder") == PYTHON
+    True
+    """
+    if not name or name == "__main__":
+        return None
+    top = name.partition(".")[0]
+    module = sys.modules.get(name) or sys.modules.get(top)
+    if module is None:
+        return _package_of_missing(top)
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if isinstance(file, str):
+        return _package_of_path(file)
+    return PYTHON if top in sys.stdlib_module_names else None
+
+
+def as_first_read(read: Callable[..., Package], *of: object) -> Package:
+    """What a function read of an installed package when this process first asked, as what it imported is of then."""
+    if (read, of) not in _first_read:
+        _first_read[read, of] = read(*of)
+    return _first_read[read, of]
+
+
+def replaced() -> Mapping[tuple[str, str], str]:
+    """Packages that were replaced since this process first asked for them: the version that is there now, by name and
+    the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a reload,
+    is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
+    now = _changes_of_sites()
+    if now != _looked_at:
+        _installation.cache_clear()
+        for (read, of), package in list(_first_read.items()):
+            if (found := _read_again(read, of)) != package:
+                _replaced[package.name, package.version] = "another" if found is None else found.version
+        _looked_at.clear()
+        _looked_at.update(now)
+    return dict(_replaced)
+
+
+def _changes_of_sites() -> dict[str, int]:
+    """When something was put into each folder of installed packages, or taken out of it, as by each installation."""
+    sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
+    return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
+
+
+def _read_again(read: Callable[..., Package], of: tuple[object, ...]) -> Package | None:
+    try:
+        return read(*of)
+    except (OSError, ImportError, AttributeError, TypeError, ValueError):  # its metadata is half written
+        return None
+
+
+def _package_of_missing(top: str) -> Package | None:
+    """The package of a module that is not imported, without importing it."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.origin in ("built-in", "frozen"):
+        return PYTHON
+    file = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    return _package_of_path(file) if file else None
+
+
+@cache
+def _package_of_path(filename: str) -> Package | None:
+    path = Path(filename).resolve()
+    if _is_project(path):
+        compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES)) and path.is_file()
+        return Package(path.name.partition(".")[0], content_digest(path)[:12], file=filename) if compiled else None
+    if path.is_relative_to(_HERE):
+        return Package("helix_spark", str(FORMAT))
+    site = _site_folder(path)
+    if site is None:
+        return PYTHON
+    return as_first_read(_distribution, site, path.relative_to(site).parts[0].partition(".")[0])
+
+
+def _site_folder(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if folder.name in _SITES), None)
+
+
+def _distribution(site: Path, top: str) -> Package:
+    names = _distribution_names(site, top)
+    if not names:
+        return Package(top, _content_version(site, top))
+    found = sorted(installed(name) for name in names)
+    if len(found) == 1:
+        return found[0]
+    # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
+    said = ", ".join(f"{one.name} {one.version}" for one in found)
+    contents = [one.content for one in found]
+    return Package(top, said, digest(*contents) if any(contents) else "")
+
+
+def installed(name: str) -> Package:
+    """An installed distribution, by minor version where that is what counts.
+
+    Raises:
+        PackageNotFoundError: there is none.
+    """
+    own = _installation(name)
+    required = _required(own)
+    told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
+    return Package(own.name, own.version, digest(*told) if required or own.record else "")
+
+
+def _required(own: _Installation) -> list[_Installation]:
+    """All that a distribution requires, and what that does; sorted. What is not installed is not needed here."""
+    found: dict[str, _Installation] = {}
+    asked = {(own.name, "")}
+    waiting = [(own, "")]
+    while waiting:
+        one, extra = waiting.pop()
+        for name, extras, of in one.requires:
+            more = {(name, ""), *((name, wanted) for wanted in extras)} - asked if of == extra else set()
+            asked |= more
+            for key in more:
+                try:
+                    there = _installation(name)
+                except metadata.PackageNotFoundError:
+                    continue
+                found[name] = there
+                waiting.append((there, key[1]))
+    found.pop(own.name, None)
+    return [found[name] for name in sorted(found)]
+
+
+def _distribution_names(site: Path, top: str) -> list[str]:
+    """The distributions that provide a top-level name: several may share a folder, as those of ``google`` do."""
+    try:
+        named = metadata.distribution(top)
+    except metadata.PackageNotFoundError:
+        named = None
+    # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
+    provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
+    own = [said_of(named, "Name")] if named is not None and provides else []
+    if own and not _may_be_shared(site / top):
+        return own
+    return sorted({name for name in (*own, *metadata.packages_distributions().get(top, ())) if name})
+
+
+def said_of(found: metadata.Distribution, key: str) -> str:
+    """What the metadata of a distribution say under a key that they begin with. To parse all of them takes milliseconds
+    where a licence is part of them.
+
+    >>> said_of(metadata.distribution("numpy"), "Name")
+    'numpy'
+    """
+    line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
+    return line[1] if line is not None else found.metadata[key]
+
+
+def _may_be_shared(folder: Path) -> bool:
+    """Whether it is a folder without an ``__init__.py``, to which any distribution may add."""
+    return folder.is_dir() and not (folder / "__init__.py").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class _Installation:
+    """What is said of one installed distribution.
+
+    Attributes:
+        version: by minor version where that is what counts.
+        record: digest of what its RECORD says of its code; empty where it says nothing, or its version says all.
+        requires: name, extras of that, and the extra of its own for which it is required, if any.
+    """
+
+    name: str
+    version: str
+    record: str
+    requires: tuple[tuple[str, tuple[str, ...], str], ...]
+
+
+_REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)\s*(?:\[([^\]]*)\])?(.*)$", re.MULTILINE)
+_OF_EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+
+
+@cache
+def _installation(name: str) -> _Installation:
+    found = metadata.distribution(name)
+    called = _normal(name)
+    minor_only = called in MINOR_ONLY
+    full = said_of(found, "Version")
+    return _Installation(
+        called, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
+        tuple(
+            (_normal(line[1]), tuple(_normal(one) for one in (line[2] or "").split(",") if one.strip()),
+             _normal(extra[1]) if (extra := _OF_EXTRA.search(line[3])) is not None else "")
+            for line in _REQUIRES.finditer(found.read_text("METADATA") or "")
+        ),
+    )
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _recorded(found: metadata.Distribution) -> str:
+    """A digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is read."""
+    # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
+    listed = (found.read_text("RECORD") or "").splitlines()
+    code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
+    return hashlib.sha256("\n".join(sorted(code)).encode()).hexdigest() if code else ""
+
+
+def _content_version(site: Path, top: str) -> str:
+    """For a package that was put there without metadata: a digest of its files, 12 hex characters."""
+    files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
+    total = hashlib.sha256()
+    for path in files:
+        if path.is_file():
+            total.update(str(path.relative_to(site)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:12]

@@ -1,0 +1,157 @@
+"""From one piece of a program to the next: what a name stands for, and whether it has to be followed."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+
+from helix_spark.identity.objects.held_values import own_attribute
+from helix_spark.identity.objects.identity import identity
+from helix_spark.identity.objects.leaves import LEAVES
+from helix_spark.identity.objects.origin import PYTHON, Package
+from helix_spark.identity.parts import Group
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Something that gets a part of its own.
+
+    Attributes:
+        value: the object, or a `Package`.
+        label: how people call it, where it has no name itself.
+        role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
+        text: what the referring code says about it besides: attributes it reads, the name within a package.
+        variable: the variable it was read from; two variables are two parts, even if their values are one object.
+        top: whether it is the function that a node runs, whose parameters are known by position.
+        called: whether it is called there and no more, so that nobody looks at it.
+    """
+
+    value: object
+    label: str
+    role: str = "value"
+    name: str = ""
+    owner: str = ""
+    text: str = ""
+    variable: tuple[int, str] | None = None
+    top: bool = False
+    called: bool = False
+
+    def place(self, path: str = "") -> str:
+        """Where it is, in words.
+
+        >>> Reference(1, "cfg", "closure value", "cfg", "clean").place(".limit")
+        'closure value `cfg.limit` of `clean`'
+        """
+        return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something identified by a name alone: a builtin, or a name bound to nothing."""
+
+    text: str
+
+
+Edge = Reference | Named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outside:
+    """Something known by name that is itself asked for, so that the name is a part."""
+
+    edge: Edge
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What code that is handed a function may see of it, apart from what it is made of."""
+
+    value: types.FunctionType
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What texts and code say that counts for whoever runs them.
+
+    Attributes:
+        calls: words that SQL may call as functions.
+        registers: names under which functions may be registered with the session.
+        in_turns: whether views or functions may be registered with the session.
+        caches: what holds something by now that earlier calls made, which no signature covers.
+    """
+
+    calls: frozenset[str] = frozenset()
+    registers: frozenset[str] = frozenset()
+    in_turns: bool = False
+    caches: frozenset[str] = frozenset()
+
+    def __or__(self, other: Said) -> Said:
+        return Said(
+            self.calls | other.calls, self.registers | other.registers, self.in_turns or other.in_turns,
+            self.caches | other.caches,
+        )
+
+
+NOTHING_SAID = Said()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a part is made of.
+
+    Attributes:
+        group, label, shown: as in `Part`.
+        form: its own canonical bytes, in which what it refers to is left out.
+        edges: what it refers to, in the order of the slots of its form.
+        warnings, random, unfollowed: see `CodeTrace`.
+        checked: how many edges, the first ones, were checked for chance together with how they are called.
+        texts: what it says, which others may look names up in.
+        said: what it says that counts where it runs.
+        stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
+    """
+
+    group: Group
+    label: str
+    form: bytes
+    edges: tuple[Edge, ...] = ()
+    shown: str | None = None
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
+    checked: int = 0
+    texts: tuple[str, ...] = ()
+    said: Said = NOTHING_SAID
+    stages: tuple[str, ...] = ()
+
+
+def edge_to(
+    value: object, label: str, *, role: str, name: str = "", owner: str = "", text: str = "",
+    variable: tuple[int, str] | None = None,
+) -> Edge:
+    """The edge to a value: to its package if it is not the project's, else to itself. `text` as in `Reference`."""
+    known = identity(value)
+    if known is None:
+        return Reference(value, label, role, name or label, owner, text, variable)
+    package, qualified = known
+    return package_edge(package, qualified + text)
+
+
+def package_edge(package: Package, text: str) -> Edge:
+    if package == PYTHON and text.startswith("builtins."):
+        return Named(text)
+    return Reference(package, package.name, "package", text=text)
+
+
+def dotted(edge: Edge) -> str | None:
+    """The full name of something outside the project, up to the first key; None for what is the project's."""
+    return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
+
+
+def home_of(value: object) -> str:
+    """The module a value is at home in; names of that module need no prefix."""
+    if type(value) in LEAVES:  # most are, and to look at one takes longer than to encode it
+        return type(value).__module__
+    function = own_attribute(value, "func") or value
+    if isinstance(function, types.FunctionType):
+        return str(function.__globals__.get("__name__", ""))
+    return str(own_attribute(value, "__module__") or type(value).__module__)

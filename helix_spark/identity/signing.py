@@ -1,0 +1,128 @@
+"""Signs a graph: each node gets the signature of its operator, everything the operator reaches, and its inputs.
+
+Two steps, for two costs: `node_description` looks at code, parameters and data once; `resolve` chains signatures
+through the graph, and is repeated when some are found to stand for earlier, equivalent ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from helix_spark.dag.node import Dag
+from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
+from helix_spark.identity.node_description import Description
+from helix_spark.identity.parts import Group, Part, digest, signature_of
+
+_SHOWN_DIGEST = 7
+"""Characters of a digest that people are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One node's signatures.
+
+    Attributes:
+        declared: from code, parameters and inputs alone.
+        signature: the one its result goes by: `declared`, or that of an equivalent earlier program, or one of this
+            run alone where the result may differ each time.
+        parts: with the inputs' parts at the end.
+        random: names of the nodes that make its result differ each time, itself included.
+        seen: what its code did when it ran, with what it reads as that is now.
+        rows: what its rows go by whatever their order: `signature`, or that of an earlier result with the same rows.
+            Readers that give the same result of them in any order are signed by it.
+        asked: further declared signatures that may stand for another one.
+        by_plan: the declared signature by what its code builds, where that is known through answers on record.
+    """
+
+    declared: str
+    signature: str
+    parts: tuple[Part, ...]
+    random: tuple[str, ...] = ()
+    seen: Seen = NOTHING_SEEN
+    rows: str = ""
+    asked: tuple[str, ...] = ()
+    by_plan: str = ""
+
+
+def resolve(
+    dag: Dag, described: Mapping[str, Description], *, run: str,
+    equivalent: Mapping[str, str], known_random: Mapping[str, str],
+    seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Signed]:
+    """Chains signatures from sources to outputs.
+
+    Args:
+        run: an id no other run has; salts what may differ each time.
+        equivalent: declared signature -> the signature it stands for. For a node whose random result was fixed by the
+            author it leads to the stored result.
+        known_random: declared signature -> why a run found its result to differ each time.
+        seen: declared signature -> what the code did when it ran, with what it reads as that is now.
+        by_plan: declared signature -> the one by what the code builds.
+    """
+    signed: dict[str, Signed] = {}
+    in_any_order = read_in_any_order(dag, described)
+    for node in dag.nodes:
+        own = described[node.name]
+        by_rows = tuple(Part(Group.INPUT, name, signed[name].rows) for name in node.inputs)
+        inputs = tuple(Part(Group.INPUT, name, signed[name].signature) for name in node.inputs)
+        parts = own.parts + (by_rows if own.in_any_order == "result" else inputs)
+        declared = signature_of(parts)
+        built = by_plan.get(declared, "")
+        differs = bool(own.random) or declared in known_random or built in known_random
+        blamed = tuple(dict.fromkeys(name for source in node.inputs for name in signed[source].random))
+        if differs and not node.wishes.fixed:
+            blamed = (*blamed, node.name)
+        if differs and not (node.wishes.fixed and declared in equivalent):
+            signature = digest(declared, run, node.name)  # two draws, even if declared alike, are two
+        else:
+            signature = equivalent.get(declared) or equivalent.get(built, declared)
+        did = seen.get(declared, Seen()) | Seen(own.drew)
+        found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did, signature)
+        if node.name in in_any_order and not blamed:
+            made = signature_of(own.parts + by_rows) if own.in_any_order == "rows" and by_rows != inputs else None
+            found = _with_rows(found, made, equivalent, known_random)
+        if built and not differs:
+            found = replace(found, asked=(*found.asked, built), by_plan=built)
+        signed[node.name] = found
+    return signed
+
+
+def _with_rows(
+    signed: Signed, made: str | None, equivalent: Mapping[str, str], known_random: Mapping[str, str]
+) -> Signed:
+    """A node, with what its rows go by.
+
+    Args:
+        made: the declared signature of what it makes of the rows that its inputs go by, where that is another one.
+    """
+    rows = signed.signature if made is None else equivalent.get(made, made)
+    asked = (*([] if made is None else [made]), of_rows(rows))
+    if not known_random.keys().isdisjoint(asked):
+        return replace(signed, asked=asked)
+    return replace(signed, rows=equivalent.get(of_rows(rows), rows), asked=asked)
+
+
+def of_rows(signature: str) -> str:
+    """A declared signature for the rows of a result whatever their order. It stands for an earlier result that has the
+    same rows."""
+    return digest("rows in any order", signature)
+
+
+def read_in_any_order(dag: Dag, described: Mapping[str, Description]) -> frozenset[str]:
+    """Names of the nodes that something is made of which is the same whatever the order of their rows."""
+    found: set[str] = set()
+    for node in reversed(dag.nodes):
+        given = described[node.name].in_any_order
+        if given == "result" or (given == "rows" and node.name in found):
+            found.update(node.inputs)
+    return frozenset(found)
+
+
+def parts_read(seen: Seen) -> tuple[Part, ...]:
+    """What code read while it ran, as parts; they are known only after that, so no declared signature has them."""
+    read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.listed.items())]
+    read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
+    read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
+    return tuple(Part(group, name, digest(name, content), content[:_SHOWN_DIGEST]) for group, name, content in read)

@@ -1,0 +1,307 @@
+"""The one gate for answers: each is rebuilt, field by field, from the fields that an answer of its kind may have.
+
+A recorded answer may have been written by a stranger, and PySpark's client trusts its server: it unpickles observed
+metrics of one name and classes of user-defined types, imports the classes that types name, and logs warnings as they
+are. So the client is given only what the gate has built and tried. An answer is rebuilt before it is recorded, too:
+what is recorded is what the gate lets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from helix_spark.plans.answer_fields import AnswerCopies, StrangeAnswerError, is_printable
+from helix_spark.plans.arrow_stream import BadStreamError, read_batch
+
+Kind = Literal["execute", "analyze", "config"]
+
+_RESPONSES: Mapping[Kind, str] = {
+    "execute": "ExecutePlanResponse", "analyze": "AnalyzePlanResponse", "config": "ConfigResponse",
+}
+
+_MOST_BATCHES = 1_000
+_LARGEST_VECTOR = 1 << 24
+"""Slots of a sparse vector, or cells of a sparse matrix: dense it takes eight bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """What an answer to a question has to be.
+
+    Attributes:
+        kind: the service's call that answers the question.
+        result: the field that holds the answer, such as ``schema`` or ``ml_command_result``; empty where any may.
+        ml: what an answer of Spark ML's is: a ``model`` on the server, a ``stage`` with parameters, or a ``metric``;
+            empty where it may be any of them or a value.
+        handle: the id that a model or a checkpoint in it has; empty where it has none.
+        observed: names of the observations in the question.
+        keys: the settings that were asked for; None where any may be answered.
+        rows: the least number of rows.
+        is_text: whether the rows are one text that the client prints.
+        params: the parameters that a stage which is read may have, by name; None where they do not count.
+    """
+
+    kind: Kind
+    result: str = ""
+    ml: Literal["", "model", "stage", "metric"] = ""
+    handle: str = ""
+    observed: frozenset[str] = frozenset()
+    keys: tuple[str, ...] | None = None
+    rows: int = 0
+    is_text: bool = False
+    params: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
+    """The messages of a serialized answer, rebuilt. Raises StrangeAnswerError."""
+    import pyspark.sql.connect.proto as pb
+    from google.protobuf.message import DecodeError
+
+    response = getattr(pb, _RESPONSES[form.kind])
+    try:
+        return rebuild(form, [response.FromString(chunk) for chunk in chunks])
+    except DecodeError as error:
+        raise StrangeAnswerError(f"it cannot be read: {error}") from error
+
+
+def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
+    """The same answer, made of what it may hold.
+
+    Raises:
+        StrangeAnswerError: it holds something else, or is no answer to the question.
+    """
+    copies = AnswerCopies(form.observed)
+    answers = [copies.copy(one) for one in responses]
+    answers = [one for one in answers if one.ByteSize() or form.kind == "config"]
+    match form.kind:
+        case "execute":
+            return _check_run(form, answers)
+        case "analyze":
+            _check_analysis(form, answers)
+        case "config":
+            _check_settings(form, answers)
+    return answers
+
+
+def _conversion_errors() -> tuple[type[Exception], ...]:
+    """The errors that the client's conversions raise for values that are none."""
+    import pyarrow as pa
+    from pyspark.errors import PySparkException
+
+    return (
+        ValueError, TypeError, ArithmeticError, AssertionError, LookupError, AttributeError, RuntimeError, OSError,
+        PySparkException, pa.ArrowException,
+    )
+
+
+def _check_run(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
+    fields = {name for one in answers for name in _RESULTS if one.HasField(name)}
+    result = form.result or next(iter(fields - {"schema"}), "")
+    if fields - {"schema"} != {result} or (result == "arrow_batch") != ("schema" in fields):
+        raise StrangeAnswerError(f"it holds {', '.join(sorted(fields)) or 'nothing'}, and not {result or 'an answer'}")
+    if any(form.handle != one for one in _makers_in(answers)):
+        raise StrangeAnswerError("it names another model or checkpoint than its question's")
+    if result == "arrow_batch":
+        return _check_rows(form, answers)
+    results = [getattr(one, result) for one in answers if one.HasField(result)]
+    if len(results) > 1:
+        raise StrangeAnswerError(f"it is {len(results)} answers")
+    if result == "ml_command_result":
+        _check_ml(form, results[0])
+    elif not results[0].relation.relation_id:
+        raise StrangeAnswerError("it names no checkpoint")
+    _check_observed(answers)
+    return list(answers)
+
+
+_RESULTS = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_result")
+
+
+def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
+    """The ids of what made the objects that answers name: of several trees all have that of their forest."""
+    for one in answers:
+        if one.HasField("checkpoint_command_result"):
+            yield one.checkpoint_command_result.relation.relation_id
+        if one.ml_command_result.operator_info.HasField("obj_ref"):
+            names = one.ml_command_result.operator_info.obj_ref.id.split(",")
+            yield from (name.partition("_")[0] for name in names)
+
+
+def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
+    """Check a table's rows, and put together batches that came in pieces."""
+    import pyspark.sql.connect.proto as pb
+
+    schemas = [one.schema for one in answers if one.HasField("schema")]
+    if len(schemas) > 1 or not answers[0].HasField("schema"):
+        raise StrangeAnswerError("it does not begin with its one schema")
+    columns = _columns_of(schemas[0].SerializeToString(deterministic=True))
+    rows, rebuilt = 0, [pb.ExecutePlanResponse(schema=schemas[0])]
+    batches = _whole_batches([one.arrow_batch for one in answers if one.HasField("arrow_batch")])
+    for batch, data in batches:
+        if batch.HasField("start_offset") and batch.start_offset != rows:
+            raise StrangeAnswerError(f"its rows begin at {batch.start_offset:,} where {rows:,} are before them")
+        _check_batch(form, columns, batch.row_count, data)
+        whole = pb.ExecutePlanResponse.ArrowBatch(row_count=batch.row_count, data=data, start_offset=rows)
+        rebuilt.append(pb.ExecutePlanResponse(arrow_batch=whole))
+        rows += batch.row_count
+    if rows < form.rows or (form.is_text and rows != 1):
+        raise StrangeAnswerError(f"it has {rows:,} rows")
+    _check_observed(answers)
+    observed = [one.observed_metrics for one in answers if one.observed_metrics]
+    return rebuilt + [pb.ExecutePlanResponse(observed_metrics=one) for one in observed]
+
+
+def _whole_batches(pieces: Sequence[Any]) -> list[tuple[Any, bytes]]:
+    """Batches, each with its bytes, as the client puts them together from pieces."""
+    found: list[tuple[Any, bytes]] = []
+    parts: list[bytes] = []
+    for piece in pieces:
+        if piece.chunk_index != len(parts):
+            raise StrangeAnswerError("a piece of its rows is missing")
+        parts.append(piece.data)
+        if len(parts) >= piece.num_chunks_in_batch:
+            found.append((piece, b"".join(parts)))
+            parts = []
+    if parts or len(found) > _MOST_BATCHES:
+        raise StrangeAnswerError("a piece of its rows is missing, or there are too many")
+    return found
+
+
+def _check_batch(form: AnswerForm, columns: Any, rows: int, data: bytes) -> None:
+    import pyarrow as pa
+    from pyspark.sql.conversion import ArrowTableToRowsConversion
+
+    try:
+        batch = read_batch(data, columns)
+    except BadStreamError as error:
+        raise StrangeAnswerError(str(error)) from error
+    if batch.num_rows != rows:
+        raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {rows:,}")
+    if form.is_text and [field.dataType.typeName() for field in columns.fields] != ["string"]:
+        raise StrangeAnswerError("it is not the one text that was asked for")
+    if not form.is_text and _is_direct(columns):
+        return
+    try:
+        values = ArrowTableToRowsConversion.convert(pa.Table.from_batches([batch]), columns)
+    except _conversion_errors() as error:
+        raise StrangeAnswerError(f"its rows cannot be converted: {str(error)[:200]}") from error
+    if form.is_text and not all(isinstance(row[0], str) and is_printable(row[0]) for row in values):
+        raise StrangeAnswerError("its text has characters that a terminal obeys")
+
+
+_DIRECT = frozenset({
+    "BooleanType", "ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DoubleType", "StringType",
+    "BinaryType", "DecimalType",
+})
+"""Types each of whose values the client can convert once its batch is valid."""
+
+
+def _is_direct(data_type: Any) -> bool:
+    """True if the client can convert each value of a type (of `pyspark.sql.types`) once its batch is valid."""
+    match type(data_type).__name__:
+        case "ArrayType":
+            return _is_direct(data_type.elementType)
+        case "MapType":
+            return _is_direct(data_type.keyType) and _is_direct(data_type.valueType)
+        case "StructType":
+            return all(_is_direct(field.dataType) for field in data_type.fields)
+        case name:
+            return name in _DIRECT
+
+
+@lru_cache(maxsize=64)
+def _type_of(serialized: bytes) -> Any:
+    """What the client makes of a type.
+
+    Args:
+        serialized: a `spark.connect.DataType` that the gate has rebuilt.
+    """
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
+
+    try:
+        found = proto_schema_to_pyspark_data_type(pb.DataType.FromString(serialized))
+        found.simpleString()
+    except _conversion_errors() as error:
+        raise StrangeAnswerError(f"it has a type that there is none of: {str(error)[:200]}") from error
+    return found
+
+
+def _columns_of(serialized: bytes) -> Any:
+    found = _type_of(serialized)
+    if not hasattr(found, "fields"):
+        raise StrangeAnswerError("its schema is no struct")
+    return found
+
+
+def _check_observed(answers: Sequence[Any]) -> None:
+    for one in (metrics for answer in answers for metrics in answer.observed_metrics):
+        if len(one.keys) != len(one.values):
+            raise StrangeAnswerError("its observations are cut off")
+        for value in one.values:
+            _value_of(value)
+
+
+def _check_ml(form: AnswerForm, result: Any) -> None:
+    kind, info = result.WhichOneof("result_type"), result.operator_info
+    value = _value_of(result.param) if kind == "param" else None
+    fits = {
+        "": kind is not None, "metric": isinstance(value, float),
+        "model": info.HasField("obj_ref") and info.obj_ref.id == form.handle,
+        "stage": kind == "operator_info" and not info.HasField("obj_ref"),
+    }
+    if not fits[form.ml]:
+        raise StrangeAnswerError(f"it is no {form.ml or 'answer'}")
+    if form.params is not None:
+        _check_params(form.params, info.params.params)
+
+
+def _check_params(known: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    for name, literal in values.items():
+        if name not in known:
+            raise StrangeAnswerError(f"it has the parameter {name[:80]!r}, which its stage has not")
+        try:
+            known[name].typeConverter(_value_of(literal))
+        except _conversion_errors() as error:
+            raise StrangeAnswerError(f"its parameter {name!r} has a wrong value: {str(error)[:200]}") from error
+
+
+def _value_of(literal: Any) -> Any:
+    """What the client makes of a value that the gate has rebuilt."""
+    from pyspark.ml.connect.serialize import deserialize_param
+
+    try:
+        if literal.HasField("struct") and literal.struct.struct_type.HasField("udt"):
+            _check_vector(literal.struct)
+        return deserialize_param(literal)
+    except _conversion_errors() as error:
+        raise StrangeAnswerError(f"it has a value that cannot be converted: {str(error)[:200]}") from error
+
+
+def _check_vector(literal: Any) -> None:
+    size = 1
+    for one in literal.elements:
+        size *= one.integer if one.HasField("integer") else 1
+        if one.integer < 0 or size > _LARGEST_VECTOR:
+            raise StrangeAnswerError(f"it has a vector or a matrix of more than {_LARGEST_VECTOR:,} cells")
+
+
+def _check_analysis(form: AnswerForm, answers: Sequence[Any]) -> None:
+    results = [one.WhichOneof("result") for one in answers]
+    if len(results) != 1 or results[0] is None or form.result not in ("", results[0]):
+        raise StrangeAnswerError(f"it holds {results[:3]}, and not {form.result or 'one answer'}")
+    (answer,) = answers
+    if results[0] == "schema":
+        _columns_of(answer.schema.schema.SerializeToString(deterministic=True))
+    elif results[0] == "ddl_parse":
+        _type_of(answer.ddl_parse.parsed.SerializeToString(deterministic=True))
+
+
+def _check_settings(form: AnswerForm, answers: Sequence[Any]) -> None:
+    if len(answers) != 1:
+        raise StrangeAnswerError(f"it is {len(answers)} answers")
+    if form.keys is not None and [one.key for one in answers[0].pairs] != list(form.keys):
+        raise StrangeAnswerError("it has other settings than were asked for")

@@ -1,0 +1,144 @@
+"""What a function of tables and columns built when it was called, in place of its inputs with placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from helix_spark.plans.plan_columns import Columns
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_words import Line
+from helix_spark.workflow.operators import Function
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+Input = Literal["table", "column", "other"]
+"""What a function gets: a placeholder of a table or a column, or anything else as it is."""
+
+SLOW_SECONDS = 0.5
+"""To call a function of Spark's tables; most take a thousandth of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallInputs:
+    """What a function of tables and columns is called with.
+
+    Attributes:
+        inputs: by parameter, in the node's order, what it is.
+        settings: those of Spark that are known.
+        columns: those of input tables, by position, as far as they are known.
+        signatures: of input tables, by position; without them nothing that the function asks has an answer.
+    """
+
+    inputs: Mapping[str, Input]
+    settings: Mapping[str, str]
+    columns: Mapping[int, Columns | None] = field(default_factory=dict)
+    signatures: Mapping[int, str] = field(default_factory=dict)
+
+
+class Call(Protocol):
+    """A call of a function, as far as what it built is sent to a server."""
+
+    @property
+    def values(self) -> list[Any]:
+        """What stands in its plans by place: a function with what it returns, or the class of a table function."""
+
+    @property
+    def told(self) -> list[tuple[Any, Columns]]:
+        """Relations whose columns it was told without asking Spark, and what it was told."""
+
+    @property
+    def registers(self) -> bool:
+        """True if it leaves views or Python functions in its session."""
+
+    def end(self) -> None:
+        """Delete the call's models from the server."""
+
+    def sent_to(self, server: Any, relation: Any) -> Any:
+        """Return a relation as a server has to be sent it, which knows then what it refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedFunction:
+    """What a function of tables and columns built.
+
+    Attributes:
+        plan: as it is signed: inputs stand in it by their names, Python functions by their place in `code`.
+        identity: of the plan, of what names in it mean, and of all functions that it registers: others may call them.
+        code: the Python functions in it.
+        chance: why its rows may differ each time, as phrases.
+        lines: what it says, for people.
+        own: of an expression, the id of the table that it is of; of a table None.
+        functions: names of the Python functions that it leaves in the session, which has them with its views.
+        call: that built it.
+        unsigned: why the plan does not say what it gives, as what follows "it"; empty if it does.
+        drew: whether it drew numbers while it was called.
+        seconds: that it took to be called.
+    """
+
+    plan: Message
+    identity: str
+    code: tuple[Any, ...]
+    chance: tuple[str, ...]
+    lines: tuple[Line, ...]
+    own: int | None
+    functions: tuple[str, ...]
+    call: Call = field(compare=False, repr=False)
+    unsigned: str = ""
+    drew: bool = False
+    seconds: float = 0.0
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is an expression, and no table."""
+        return sort_of(self.plan) == "Expression"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it was slow to call."""
+        return self.seconds > SLOW_SECONDS
+
+    def place_of(self, column: str) -> str:
+        """Where its author names a column, as ``FILE:LINE``; empty where nobody does."""
+        named = {column, f"`{column}`"}
+        for message in messages(self.plan):
+            one: Any = message
+            if sort_of(message) == "Expression" and one.unresolved_attribute.unparsed_identifier in named:
+                return str(one.common.origin.python_origin.call_site)
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFunction(Function):
+    """A function of the author's that was called on placeholders, and what it built."""
+
+    built: CapturedFunction = field(kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskingFunction(Function):
+    """A function of the author's that asks Spark something before it returns. What it builds is known once that is
+    answered.
+
+    Attributes:
+        given: what it is called with.
+    """
+
+    given: CallInputs = field(kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NotCaptured:
+    """Why what a function builds is not known.
+
+    Attributes:
+        why: as the end of a sentence that begins with the function.
+        asks: whether it would be known if Spark answered what it asks first.
+        error: what the function raised.
+    """
+
+    why: str
+    asks: bool = False
+    error: BaseException | None = None

@@ -1,0 +1,211 @@
+"""A session by Spark Connect: tables and columns of plans that are there, and what such a session tells of itself. All
+that is private in pyspark, and that this takes, is here."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from helix_spark.plans.classic_stages import fit_as_classic
+from helix_spark.plans.connect_client import expression_of, has_subquery, name_by_itself
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import be_active_in_all_threads
+from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
+from helix_spark.plans.stage_references import GONE, release_models_apart
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from pyspark.sql.connect.column import Column as ConnectColumn
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+
+def is_by_connect(spark: object) -> bool:
+    """Whether a session is one by Spark Connect; imports nothing to find out.
+
+    >>> is_by_connect(None)
+    False
+    """
+    return any(kind.__module__.startswith("pyspark.sql.connect.") for kind in type(spark).__mro__)
+
+
+def active_session() -> ConnectSession | None:
+    """The session by Spark Connect that is active in this process, if there is one that was not stopped."""
+    module = sys.modules.get("pyspark.sql.connect.session")
+    if module is None:
+        return None
+    kind: Any = module.SparkSession
+    found: ConnectSession | None = kind._active_session.session if hasattr(kind._active_session, "session") else None
+    found = found or kind._get_default_session()
+    return None if found is None or found.is_stopped else found
+
+
+def prepare() -> None:
+    """Prepare pyspark to send the author's functions to such a session as to any other, once a process."""
+    replace_in_pyspark()
+    fit_as_classic()
+    be_active_in_all_threads()
+    release_models_apart()
+    # pyspark's own code says so to itself where a model's summary is asked for.
+    warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
+
+
+def host_of(spark: Any) -> str:
+    """The machine that its server runs on."""
+    return str(spark.client.host)
+
+
+def frame_of(spark: Any, relation: Any, inputs: Mapping[str, Any]) -> ConnectFrame:
+    """The table of a relation.
+
+    Args:
+        inputs: tables that it reads, by the ids that it names them by.
+    """
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    plans = {name: frame._plan for name, frame in inputs.items()}
+    return DataFrame(_given_class()(relation, plans), spark)
+
+
+def kept_by_server(frame: Any) -> ConnectFrame:
+    """A table as its server analyses it now, whatever its names mean later: as a view, which is what keeps an analysed
+    plan. It goes with the table that reads it. Raises what Spark says of one that it refuses."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    name = f"helix_{uuid.uuid4().hex}"
+    frame.createGlobalTempView(name)
+    relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
+    relation.common.plan_id = frame._plan._plan_id
+    kept = _given_class()(relation, {})
+    kept.analysed = frame._plan
+    weakref.finalize(kept, _drop, weakref.ref(frame._session), name)
+    return DataFrame(kept, frame._session)
+
+
+def _drop(session: Any, name: str) -> None:
+    """Drop a view of a session that may have ended."""
+    if (spark := session()) is not None:
+        GONE.put((spark.catalog.dropGlobalTempView, name))
+
+
+def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None = None) -> ConnectFrame:
+    """The table that a session's server knows by an id.
+
+    Args:
+        plan: that the server has analysed.
+        plan_id: by which its columns name it, where that is not the plan's; a new one else.
+    """
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    relation = pb.Relation()
+    relation.cached_remote_relation.relation_id = name
+    given = plan_id if plan is None else plan._plan_id
+    relation.common.plan_id = LogicalPlan._fresh_plan_id() if given is None else given
+    found = _given_class()(relation, {})
+    if plan is not None:
+        found.analysed = plan
+        _ANALYSED[name] = found
+    return DataFrame(found, spark)
+
+
+_ANALYSED: WeakValueDictionary[str, Any] = WeakValueDictionary()
+"""By the id of a table that a server has analysed: what stands for it. Its own plan goes with that."""
+
+
+def _as_built(plan: Any, client: Any) -> Message:
+    """Return a plan as its author built it, with the plans of tables that a server has analysed in their places."""
+    analysed = getattr(plan, "analysed", None)
+    built = plan.plan(client) if analysed is None else _as_built(analysed, client)
+    written = type(built)()
+    written.CopyFrom(built)
+    holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
+    for hole in holes:
+        stands = _ANALYSED.get(hole.cached_remote_relation.relation_id)
+        if stands is not None:
+            hole.CopyFrom(_as_built(stands, client))
+    return written
+
+
+def column_of(expression: Any) -> ConnectColumn:
+    """The column of an expression."""
+    from pyspark.sql.connect.column import Column
+
+    return Column(_expression_class()(expression))
+
+
+def relation_messages(frame: Any) -> list[Message]:
+    """All messages in the plan of a table of such a session."""
+    return list(messages(_as_built(frame._plan, frame._session.client)))
+
+
+def optimised(frame: Any) -> str:
+    """Return Spark's text of an optimised plan with the bytes of its relations, the topmost first."""
+    return str(frame._explain_string(mode="cost"))
+
+
+def named_alone(column: Any, spark: Any) -> Any:
+    """A column whose columns are named alone, and not by their table: of any table that has them. One with a query
+    inside is left as it is."""
+
+    if has_subquery(column):
+        return column
+    written = expression_of(column, spark.client)
+    name_by_itself(written)
+    return column_of(written)
+
+
+@cache
+def _given_class() -> Any:
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    class GivenRelation(LogicalPlan):
+        """A relation that is there already, under its own id, with holes for the tables that it reads."""
+
+        _plan_id = property(lambda self: self._relation.common.plan_id, lambda self, fresh: None)
+
+        def __init__(self, relation: Any, inputs: Mapping[str, Any]) -> None:
+            self._relation, self._inputs = relation, inputs
+            super().__init__(None)
+
+        def plan(self, session: Any) -> Any:
+            written = type(self._relation)()
+            written.CopyFrom(self._relation)
+            holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
+            for hole in holes:
+                name = hole.cached_remote_relation.relation_id
+                if hole.HasField("cached_remote_relation") and name in self._inputs:
+                    plan_id = hole.common.plan_id
+                    hole.CopyFrom(self._inputs[name].plan(session))
+                    hole.common.plan_id = plan_id
+            return written
+
+    return GivenRelation
+
+
+@cache
+def _expression_class() -> Any:
+    from pyspark.sql.connect.expressions import Expression
+
+    class GivenExpression(Expression):
+        """An expression that is there already."""
+
+        def __init__(self, written: Any) -> None:
+            super().__init__()
+            self._written = written
+
+        def to_plan(self, session: Any) -> Any:
+            return self._written
+
+        def __repr__(self) -> str:
+            return "an expression"
+
+    return GivenExpression

@@ -1,0 +1,262 @@
+"""Where a column that is named by a table (``rows.a``) is the one that its name alone finds (``F.col("a")``).
+
+Spark finds ``rows.a`` by the id of `rows` in the plan, and ``F.col("a")`` among the columns of what the expression is
+of; where that has none by the name it looks among columns that the same step made before, and some steps look at
+columns that were left behind. So the two are the same if all steps from one to the other let a column of that name
+through as it is. In doubt they are two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from helix_spark.plans.plan_messages import messages, relations_in, sort_of
+
+_LETS_THROUGH = frozenset({
+    "filter", "sort", "limit", "offset", "tail", "repartition", "repartition_by_expression", "hint", "sample",
+    "deduplicate", "drop_na", "collect_metrics", "sample_by",
+})
+"""Relations with one input that have its columns, each under its name and with its values."""
+
+_LOOKS_AT_COLUMNS = frozenset({"project", "with_columns", "aggregate", "unpivot", "group_map", "collect_metrics"})
+"""Relations that find columns of their input alone."""
+
+_LOOKS_AT_WHAT_IS_LEFT_BEHIND = frozenset({"filter", "sort", "repartition_by_expression", "sample_by"})
+"""Relations that find a column that their input no longer has, below it."""
+
+_PART = re.compile(r"`((?:[^`]|``)+)`|([^`.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnColumns:
+    """Columns of one plan that are named by their tables. Remembers how far it looked: a loop of the author's makes
+    plans hundreds of relations deep, with columns of the first of them."""
+
+    _found: dict[tuple[int, int, str], Any] = field(default_factory=dict)
+    _whole: dict[tuple[int, str], bool] = field(default_factory=dict)
+
+    def are_found_by_name(self, around: Any, plan_id: int, name: str, before: Iterable[Sequence[str]] = ()) -> bool:
+        """Whether a name alone finds the column that it finds in one table, or none as well.
+
+        Args:
+            around: the relation (`spark.connect.Relation`) that the column is used in.
+            plan_id: of the table that the column is named by.
+            name: as it is written in the plan: with a dot for a field, with backticks where it has odd letters.
+            before: what the columns are called that the relation makes before this one.
+        """
+        parts = parts_of_name(name)
+        sort = around.WhichOneof("rel_type")
+        if not parts or _may_be_among(parts[0], before):
+            return False
+        if sort in _LOOKS_AT_COLUMNS:
+            return self._table(around, plan_id, name, parts) is not None
+        if sort in _LOOKS_AT_WHAT_IS_LEFT_BEHIND:
+            table = self._table(around, plan_id, name, parts)
+            return table is not None and self._has_all(table, parts[0])
+        return False
+
+    def _table(self, around: Any, plan_id: int, name: str, parts: Sequence[str]) -> Any:
+        """The table that a column is named by, if all between it and what is made of the column let it through."""
+        passed, found, below = [], None, only_input(around)
+        while below is not None:
+            key = (below.common.plan_id, plan_id, name)
+            if key in self._found:
+                found = self._found[key]
+                break
+            passed.append(key)
+            if below.common.plan_id == plan_id:
+                found = below
+                break
+            through = self._selects(below, name, parts) if below.HasField("project") else _lets_through(below, parts)
+            below = only_input(below) if through else None
+        self._found.update(dict.fromkeys(passed, found))
+        return found
+
+    def _selects(self, relation: Any, name: str, parts: Sequence[str]) -> bool:
+        """Whether a select takes a column of its input as it is, and has no other that may go by this name."""
+        columns = relation.project.expressions
+        names = [_names(one) for one in columns]
+        same = [one for one, of_one in zip(columns, names, strict=True) if _may_be_among(parts[0], [of_one])]
+        if not all(names) or len(same) != 1 or not same[0].HasField("unresolved_attribute"):
+            return False
+        taken = same[0].unresolved_attribute
+        if parts_of_name(taken.unparsed_identifier) != list(parts[:1]):
+            return False
+        return not taken.HasField("plan_id") or self._table(relation, taken.plan_id, name, parts) is not None
+
+    def _has_all(self, relation: Any, name: str) -> bool:
+        """Whether a relation has a column by this name itself if there is one anywhere below it."""
+        passed, answer = [], None
+        while answer is None:
+            key = (relation.common.plan_id, name)
+            if key in self._whole:
+                answer = self._whole[key]
+                break
+            passed.append(key)
+            answer = _has_itself(relation, name)
+            relation = only_input(relation)
+        self._whole.update(dict.fromkeys(passed, answer))
+        return answer
+
+
+def only_input(relation: Any) -> Any:
+    """The input of a relation that has one, and no other relation in it; else None."""
+    made = getattr(relation, relation.WhichOneof("rel_type") or "unknown")
+    inputs = [name for name in _inputs(made.DESCRIPTOR) if made.HasField(name)]
+    return made.input if inputs == ["input"] else None
+
+
+@cache
+def _inputs(descriptor: Any) -> tuple[str, ...]:
+    """The fields of a message that are relations; of a list of relations nobody asks."""
+    return tuple(
+        one.name for one in descriptor.fields
+        if one.message_type is not None and one.message_type.name == "Relation" and not one.is_repeated
+    )
+
+
+def called(column: Any) -> Sequence[str]:
+    """What a column that a relation makes is called, where the author says so: others of the relation may use it.
+
+    Args:
+        column: a `spark.connect.Expression`, or an alias alone.
+    """
+    if column.DESCRIPTOR.name == "Alias":
+        return list(column.name)
+    return list(column.alias.name) if column.HasField("alias") else ()
+
+
+def _names(column: Any) -> Sequence[str]:
+    """What a column is called, or which column it is; nothing where Spark makes up a name."""
+    if column.DESCRIPTOR.name == "Expression" and column.HasField("unresolved_attribute"):
+        return parts_of_name(column.unresolved_attribute.unparsed_identifier)[-1:]
+    return called(column)
+
+
+def parts_of_name(name: str) -> list[str]:
+    """The parts of a name as it is written in a plan; none if it is no name.
+
+    >>> parts_of_name("a"), parts_of_name("s.f"), parts_of_name("`a.b`.c"), parts_of_name("`a``b`"), parts_of_name("a.")
+    (['a'], ['s', 'f'], ['a.b', 'c'], ['a`b'], [])
+    """
+    found, place = [], 0
+    while match := _PART.match(name, place):
+        found.append(match[1].replace("``", "`") if match[1] is not None else match[2])
+        place = match.end()
+        if place == len(name):
+            return found
+        if name[place] != ".":
+            return []
+        place += 1
+    return []
+
+
+def _lets_through(relation: Any, parts: Sequence[str]) -> bool:
+    """Whether a relation has a column of its input under the same name, with the same values."""
+    sort = relation.WhichOneof("rel_type")
+    match sort:
+        case "with_columns":
+            changed = [alias.name for alias in relation.with_columns.aliases]
+        case "with_columns_renamed":
+            changed = [(one.col_name, one.new_col_name) for one in relation.with_columns_renamed.renames]
+            changed += relation.with_columns_renamed.rename_columns_map.items()
+        case "drop":
+            changed = [*([name] for name in relation.drop.column_names), *map(_names, relation.drop.columns)]
+            if not all(changed):
+                return False
+        case _:
+            return sort in _LETS_THROUGH
+    return not any(_may_be_among(part, changed) for part in parts)
+
+
+def _has_itself(relation: Any, name: str) -> bool | None:
+    """Whether a relation has a column by this name, for certain, if there is one anywhere below it; None if it has it
+    where its input does."""
+    sort = relation.WhichOneof("rel_type")
+    made = getattr(relation, sort)
+    match sort:
+        case "project":
+            return [name] in [list(_names(one)) for one in made.expressions]
+        case "aggregate":
+            columns = (*made.grouping_expressions, *made.aggregate_expressions)
+            return not made.HasField("pivot") and [name] in [list(_names(one)) for one in columns]
+        case "with_columns":  # a column that it replaces has the same name
+            return None
+        case "with_columns_renamed" | "drop":
+            return None if _lets_through(relation, [name]) else False
+    if sort in _LETS_THROUGH:
+        return None
+    return sort == "subquery_alias" or only_input(relation) is None  # Spark does not look below it
+
+
+def _may_be_among(name: str, others: Iterable[Sequence[str]]) -> bool:
+    """Whether Spark may take a name for one of others. Of letters beyond ASCII it has its own idea of what is equal."""
+    return any(
+        name.lower() == one.lower() or not (name.isascii() and one.isascii()) for other in others for one in other
+    )
+
+
+def of_either_side(relation: Any) -> str | None:
+    """A column in the condition of a join that may be of either side, as it is written; None if there is none.
+
+    A table that is on both sides has its columns twice. Spark Connect takes the one that is less deep in the plan; a
+    classic session takes ``rows.a == rows.a`` to mean one of each.
+
+    Args:
+        relation: a `spark.connect.Relation`.
+    """
+    sort = relation.WhichOneof("rel_type")
+    made = getattr(relation, sort)
+    if sort not in ("join", "lateral_join") or not made.HasField("join_condition"):
+        return None
+    ids = made.left.common.plan_id, made.right.common.plan_id
+    named = list(_attributes(made.join_condition))
+    deep = [_plan_ids(side) for side in (made.left, made.right)] if named else [set(), set()]
+    if deep[0].isdisjoint(deep[1]):
+        return None
+
+    def side(attribute: Any) -> int | None:
+        """0 for left, 1 for right, -1 for neither; None for either."""
+        found = [ids[place] == attribute.plan_id for place in (0, 1)]
+        found = found if any(found) else [attribute.plan_id in deep[place] for place in (0, 1)]
+        return None if all(found) else found.index(True) if any(found) else -1
+
+    for one in named:
+        if side(one) is None:
+            return str(one.unparsed_identifier)
+    for one, other in _equated(made.join_condition):
+        if side(one) == side(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
+            return str(one.unparsed_identifier)
+    return None
+
+
+def _attributes(expression: Any) -> Iterator[Any]:
+    """The columns in an expression that are named by a table."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id"):
+            yield one
+
+
+def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
+    """Two columns each that an expression compares, and that are named by tables."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedFunction" and one.function_name == "==":
+            sides = [side.unresolved_attribute for side in one.arguments]
+            if all(side.HasField("plan_id") for side in sides):
+                yield sides[0], sides[1]
+
+
+def _plan_ids(relation: Any) -> set[int]:
+    """The plan ids of a relation and of all that it is made of."""
+    found: set[int] = set()
+    waiting = [relation]
+    while waiting:
+        one = waiting.pop()
+        if one.common.plan_id not in found:
+            found.add(one.common.plan_id)
+            waiting.extend(relations_in(one))
+    return found

@@ -1,0 +1,188 @@
+"""What in a plan may make rows differ each time it runs, and why: functions that draw or ask the clock on the server.
+
+What draws in the author's process (a sample without a seed, `F.rand()`) has drawn when the plan is built: the number is
+in the plan. The order of rows is looked at by the engine, which knows Spark's own plan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.plans.plan_identity import rests_on_uid
+from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.sql_words import bare_words, called, tokens
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_CLOCK = "asks the clock"
+_WHO = "asks who runs it, and where"
+_PARTITIONS = "depends on how rows are partitioned"
+_BY_CONTENT = "split=hx.HashSplit(test=0.2, seed=1), or a filter by a hash of the row, picks the same rows each time"
+_KLL = [
+    f"kll_{step}_{kind}"
+    for step in ("sketch_agg", "merge_agg", "sketch_merge") for kind in ("bigint", "double", "float")
+]
+
+CHANCE = {
+    **dict.fromkeys(
+        ("rand", "randn", "random", "randstr", "uniform", "shuffle", "uuid"), f"{_PARTITIONS} even with a seed"
+    ),
+    **dict.fromkeys(
+        ("monotonically_increasing_id", "spark_partition_id", "distributed_id", "distributed_sequence_id"), _PARTITIONS
+    ),
+    **dict.fromkeys(
+        ("current_timestamp", "current_date", "current_time", "curdate", "now", "localtimestamp"), _CLOCK
+    ),
+    **dict.fromkeys(
+        ("input_file_name", "input_file_block_start", "input_file_block_length"), "depends on where files lie"
+    ),
+    **dict.fromkeys((
+        "current_user", "user", "session_user", "current_database", "current_catalog", "current_schema", "current_path",
+    ), _WHO),
+    **dict.fromkeys(("java_method", "reflect", "try_reflect"), "calls code of the JVM, which nobody follows"),
+    "aes_encrypt": "draws a vector to begin with",
+    **dict.fromkeys(_KLL, "draws which values it keeps"),
+}
+"""By the name of a function, why what it answers is not said by the plan. Of all functions of Spark 4.2."""
+
+_WITHOUT_BRACKETS = frozenset({
+    "current_timestamp", "current_date", "current_time", "localtimestamp", "current_user", "session_user", "user",
+    "current_catalog", "current_schema", "current_database", "current_path",
+})
+_NOW_IF_GIVEN_NOTHING = "unix_timestamp"
+_WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-]+)?\s*", re.IGNORECASE)
+"""As a date or a time it is the clock's; a time zone may follow."""
+
+_OF_FILES = "reads paths or times of files (_metadata)"
+
+
+_LAYOUT = frozenset({_PARTITIONS, f"{_PARTITIONS} even with a seed", "depends on where files lie"})
+_SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
+"""How many arguments a function that draws has, with its seed."""
+
+
+_UNSEEDED = "draws, and has no seed"
+
+_USER = frozenset({"user", "current_user", "session_user"})
+
+
+def may_ask_user(parts: Iterable[Message]) -> bool:
+    """Whether a plan may ask who runs it: in SQL a column may be called so as well.
+
+    Args:
+        parts: all messages in it.
+    """
+    return any(_may_ask_user(one) for one in parts)
+
+
+def _may_ask_user(message: Message) -> bool:
+    one: Any = message
+    match sort_of(message):
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+            return one.function_name.lower() in _USER
+        case "Expression.ExpressionString":
+            given = tokens(one.expression)
+        case "SQL":
+            given = tokens(one.query)
+        case _:
+            return False
+    return not _USER.isdisjoint((*bare_words(given), *(name for name, _ in called(given))))
+
+
+def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = False) -> str | None:
+    """What in SQL text may differ each time, as a phrase.
+
+    Args:
+        over_layout: whether partitions and files are as they were.
+        user_known: whether it is known who runs it.
+
+    >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
+    ('uses current_date in SQL, which asks the clock', None, None)
+    """
+    given = tokens(text)
+    for name, with_arguments in called(given):
+        why = _of_function(name, with_arguments=with_arguments)
+        if over_layout and why in _LAYOUT:
+            why = None if (with_arguments and _SEEDED_BY.get(name, 1) == 1) or name not in _SEEDED_BY else _UNSEEDED
+        if why is not None and not (user_known and name in _USER):
+            return f"uses {name} in SQL, which {why}"
+    for word in bare_words(given):
+        if word in _WITHOUT_BRACKETS and not (user_known and word in _USER):
+            return f"uses {word} in SQL, which {CHANCE[word]}"
+    if any("_metadata" in word for kind, word in given if kind in ("word", "name")):
+        return _OF_FILES
+    return next((why for kind, word in given if kind == "text" and (why := _of_literal(word[1:-1]))), None)
+
+
+def chance_in(
+    parts: Iterable[Message], *, over_layout: bool = False, user_known: bool = False
+) -> tuple[str, ...]:
+    """What in a plan may differ each time it runs, as phrases.
+
+    Args:
+        parts: all messages in it.
+        over_layout: whether partitions and files are as they were: what has its seed then draws the same. Nor does it
+            count there that a stage's column is named by its uid.
+        user_known: whether it is known who runs it.
+    """
+    return tuple(dict.fromkeys(
+        why for one in parts for why in _chance(one, over_layout=over_layout, user_known=user_known)
+    ))
+
+
+def _chance(message: Message, *, over_layout: bool, user_known: bool) -> Iterator[str]:
+    one: Any = message
+    sort = sort_of(message)
+    match sort:
+        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+            name = one.function_name.lower()
+            why = _of_function(name, with_arguments=bool(one.arguments))
+            if over_layout and why in _LAYOUT:
+                why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
+            if not (user_known and name in _USER):
+                yield from _some(why and f"uses {name}, which {why}")
+        case "Expression.ExpressionString":
+            yield from _some(chance_in_text(one.expression, over_layout=over_layout, user_known=user_known))
+        case "SQL":
+            yield from _some(chance_in_text(one.query, over_layout=over_layout, user_known=user_known))
+        case "Expression.UnresolvedAttribute":
+            if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
+                yield _OF_FILES
+        case "Expression.Literal":
+            if one.WhichOneof("literal_type") == "string":
+                yield from _some(_of_literal(one.string))
+        case "CommonInlineUserDefinedFunction":
+            if not one.deterministic:
+                yield f"calls {one.function_name}, which is declared to be nondeterministic"
+        case "MlRelation.Transform":
+            yield from _of_stage(one, over_layout=over_layout)
+        case "Sample" | "StatSampleBy":
+            if not over_layout:
+                yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
+
+
+def _of_function(name: str, *, with_arguments: bool) -> str | None:
+    if name == _NOW_IF_GIVEN_NOTHING and not with_arguments:
+        return _CLOCK
+    return CHANCE.get(name)
+
+
+def _of_literal(text: str) -> str | None:
+    """Cast to a date some texts are the clock's: which texts are cast, the plan does not tell."""
+    return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
+
+
+def _of_stage(transform: Any, *, over_layout: bool) -> Iterator[str]:
+    name = transform.transformer.name.rpartition(".")[2]
+    if not over_layout and rests_on_uid(transform):
+        yield f"leaves the name of {name}'s column to be drawn (give it outputCol=...)"
+    if name == "SQLTransformer":
+        yield from _some(chance_in_text(transform.params.params["statement"].string, over_layout=over_layout))
+
+
+def _some(why: str | None) -> Iterator[str]:
+    if why is not None:
+        yield why

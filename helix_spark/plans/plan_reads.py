@@ -1,0 +1,106 @@
+"""What a plan rests on beside its inputs and what it says itself: tables, files, models, functions of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.plans.answer_fields import is_handle
+from helix_spark.plans.captured_sql import called_by_query, read_by_query
+from helix_spark.plans.plan_columns import INPUT, SERVED
+from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+_OPERATORS = frozenset({
+    "!", "!=", "%", "&", "*", "+", "-", "/", "<", "<<", "<=", "<=>", "<>", "=", "==", ">", ">=", ">>", ">>>", "^",
+    "and", "between", "in", "not", "or", "|", "||", "~",
+})
+
+
+def reads_elsewhere(
+    parts: Sequence[Message], views: Collection[str] = (), functions: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield what a plan reads beside its inputs, as what follows "reads". Functions that its session knows by a name
+    alone are among it; rows in the plan are part of the plan.
+
+    Args:
+        parts: all messages in it.
+        views, functions: names in lower case of those that are known by what they are.
+    """
+    yield from tables_elsewhere(parts, views)
+    called = (name for name in functions_elsewhere(parts) if name.lower() not in functions)
+    yield from (f"the function {name} of its session" for name in called)
+
+
+def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
+    """The same without functions."""
+    own: list[tuple[Any, frozenset[str]]] = []
+    for message in parts:
+        one: Any = message
+        match sort_of(message):
+            case "Read.NamedTable":
+                name = one.unparsed_identifier.replace("`", "").lower()
+                if not name.startswith(INPUT) and name not in views:
+                    yield f"the table {one.unparsed_identifier}"
+            case "RelationChanges":
+                yield f"the changes of {one.unparsed_identifier}"
+            case "Read.DataSource":
+                yield next(iter(one.paths), "a source")
+            case "CommonInlineUserDefinedDataSource":
+                yield f"the source {one.name}"
+            case "WithRelations":
+                names = frozenset(each.subquery_alias.alias.lower() for each in one.references)
+                own.append((one.root.sql, names))
+            case "SQL":
+                given = next((names for sql, names in own if sql is one), frozenset())
+                yield from read_by_query(one.query, given.union(views))
+            case "CachedRemoteRelation" if one.relation_id.startswith(SERVED) or is_handle(one.relation_id):
+                continue
+            case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
+                yield "what a session holds"
+            case "MlRelation":
+                yield from _of_model(one)
+            case "Expression.ExpressionString":
+                if asks_tables(tokens(one.expression)):
+                    yield "tables that its SQL names"
+            case "google.protobuf.Any":
+                yield f"an extension of Spark ({one.type_url})"
+
+
+def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
+    """The functions that a plan calls, and that only its session knows."""
+    for message in parts:
+        one: Any = message
+        match sort_of(message):
+            case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
+                yield from _of_session([one.function_name])
+            case "Expression.ExpressionString":
+                yield from _of_session(name for name, _ in called(tokens(one.expression)))
+            case "SQL":
+                yield from _of_session(called_by_query(one.query))
+            case "MlRelation" if "statement" in one.transform.params.params:
+                statement = tokens(one.transform.params.params["statement"].string)
+                yield from _of_session(name for name, _ in called(statement))
+
+
+def is_of_a_model(message: Message) -> bool:
+    """Whether rows are what a fitted model tells, which the plan names by an id."""
+    relation: Any = message
+    if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
+        return False
+    return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))
+
+
+def _of_model(relation: Any) -> Iterator[str]:
+    if is_of_a_model(relation):
+        yield "a model"
+    elif "statement" in relation.transform.params.params:
+        statement = tokens(relation.transform.params.params["statement"].string)
+        yield from (f"the table {name}" for name in tables_beside(statement, "__this__"))
+
+
+def _of_session(names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if not (name.lower() in spark_functions() or name in _OPERATORS))

@@ -1,0 +1,446 @@
+"""The Connect client of a program: PySpark's own, but what answers it is given, and it draws the same each time.
+
+All that is private in pyspark, and that a program needs beyond what recording takes, is here.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import linecache
+import logging
+import os
+import random
+import sys
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from helix_spark.forks import Birthplace
+from helix_spark.hermetic.action import others_first
+from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.generators import default_seed
+from helix_spark.plans.classic_stages import fit_as_classic
+from helix_spark.plans.classic_ways import session_class
+from helix_spark.plans.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.plans.recorded_call import client_session
+from helix_spark.plans.session_context import SessionContext
+from helix_spark.waits import result_of
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+
+class RunsPlans(Protocol):
+    """What answers a client that runs something: Spark Connect's service, by the name that it has in its protocol."""
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]: ...  # noqa: N802 - the service calls it so
+
+
+_RETRIES = 5
+"""How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
+
+
+def session_of(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+    """A session of PySpark's Connect client that is answered by a service.
+
+    Args:
+        settings: Spark's, that it starts with.
+        address: of the server behind the service, which may say as whom it is asked.
+    """
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession
+
+    logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
+    session = SparkSession(channel_to_nowhere(address))
+    client: Any = session.client
+    client._internal_stub = client._artifact_manager._stub = _AtHome(service)
+    client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
+    client._plan_compression_threshold = -1
+    # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended.
+    client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)] if address else [])
+    say_no_goodbye(client)
+    session.release_session_on_close = False
+    session.__class__ = session_class()
+    vars(session)["sparkContext"] = SessionContext(settings)
+    return session
+
+
+def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+    """The same, as the active session of all threads from now on."""
+    from pyspark.sql.connect.session import SparkSession
+
+    session = session_of(service, settings, address)
+    SparkSession._set_default_and_active_session(session)
+    be_active_in_all_threads()
+    return session
+
+
+def ask_as(session: ConnectSession, user: str) -> None:
+    """Set the user of a session's requests, and of the large tables that it sends."""
+    client: Any = session.client
+    client._user_id = client._artifact_manager._user_context.user_id = user
+
+
+@dataclass(frozen=True, slots=True)
+class _AtHome:
+    """A service that refuses children of its process: they share its connections, and have none of its threads."""
+
+    service: Any
+    home: Birthplace = field(default_factory=Birthplace)
+
+    def __getattr__(self, name: str) -> Any:
+        self.home.check("this program's Spark session")
+        return getattr(self.service, name)
+
+
+def answers_here(client: Any) -> bool:
+    """Whether what a client asks is answered in this process, or passed on from there."""
+    stub = client._internal_stub
+    return isinstance(stub, _AtHome) and bool(vars(type(stub.service)).get("answers_here", False))
+
+
+def end_listeners(session: ConnectSession) -> None:
+    """Remove the listeners to streams that a program has left: a thread waits for their events until then."""
+    if (streams := vars(session).get("_sqm")) is not None:
+        streams.close()
+
+
+def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
+    """Does something that asks models, in a thread of its own, where a service answers that; what the program is called
+    by, and draws, stays as it was.
+
+    Raises:
+        Exception: what the work raises.
+    """
+    def working() -> Found:
+        _BESIDE.set(True)
+        session = open_session(service, {})
+        try:
+            return work()
+        finally:
+            session.stop()
+
+    with ThreadPoolExecutor(1, "helix-beside") as pool:
+        return result_of(pool.submit(working))
+
+
+Found = TypeVar("Found")
+_BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
+
+
+@cache
+def be_active_in_all_threads() -> None:
+    """A classic session is active in threads that the author starts; one of Connect's only where it was made, or where
+    a thread works in it."""
+    from pyspark.sql.connect.session import SparkSession
+
+    told: Any = SparkSession.getActiveSession.__func__  # type: ignore[attr-defined]  # of a class method
+
+    def active(kind: Any) -> Any:
+        return client_session() or told(kind) or kind._get_default_session()
+
+    SparkSession.getActiveSession = classmethod(active)  # type: ignore[method-assign, assignment]  # as above
+
+
+def forgetting_request(session: ConnectSession) -> Any:
+    """A request that has a server forget what is persisted. Its sessions share that, by plans that say nothing of the
+    files' contents."""
+    client: Any = session.client
+    request = client._execute_plan_request_with_metadata()
+    request.plan.root.catalog.clear_cache.SetInParent()
+    return request
+
+
+def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
+    """A request that sets what may be set of a session that runs already, and passes over the rest."""
+    import pyspark.sql.connect.proto as pb
+
+    client: Any = session.client
+    request = client._config_request_with_metadata()
+    wanted = pb.ConfigRequest.Set(
+        pairs=[pb.KeyValue(key=name, value=value) for name, value in settings.items()], silent=True
+    )
+    request.operation.CopyFrom(pb.ConfigRequest.Operation(set=wanted))
+    return request
+
+
+def schema_told(response: Any) -> str:
+    """The schema that a server answers with, as JSON."""
+    from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
+
+    return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
+
+
+def address_of(port: int, token: str) -> str:
+    """The address of a server on this machine."""
+    return f"sc://localhost:{port}/;token={token}"
+
+
+def connect(address: str) -> Any:
+    """The service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+    from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
+
+    builder = DefaultChannelBuilder(address)
+    return _Addressed(SparkConnectServiceStub(builder.toChannel()), builder.metadata())  # type: ignore[no-untyped-call]  # generated
+
+
+def connect_here(port: int, token: str) -> Any:
+    """The service of a server in this process's own JVM.
+
+    Args:
+        token: that it wants to be shown.
+    """
+    import grpc
+    from pyspark.sql.connect.client import ChannelBuilder
+    from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
+
+    options: Any = ChannelBuilder()._channel_options
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+    stub = SparkConnectServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+    return _InTurns(_Addressed(stub, [("authorization", f"Bearer {token}")]))
+
+
+@dataclass(frozen=True, slots=True)
+class _InTurns:
+    """A service; other functions of the author's run while one of them waits for a job of Spark's."""
+
+    service: Any
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - pyspark calls it so
+        answers = iter(self.service.ExecutePlan(request))
+        end = object()
+        while True:
+            with others_first():
+                answer = next(answers, end)
+            if answer is end:
+                return
+            yield answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.service, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Addressed:
+    """A service that is sent what its address asks for with each request."""
+
+    stub: Any
+    metadata: Any
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.stub, name)
+        return lambda request, metadata=None: call(request, metadata=self.metadata)
+
+
+def settings_there(service: Any) -> tuple[str, dict[str, str]]:
+    """Return the version of a server's Spark and all its settings. Raises ConnectionError if no server answers."""
+    import pyspark.sql.connect.proto as pb
+    from grpc import RpcError
+
+    session, user = str(uuid.uuid4()), pb.UserContext(user_id="helix")
+    asking = pb.AnalyzePlanRequest(session_id=session, user_context=user)
+    asking.spark_version.SetInParent()
+    listing = pb.ConfigRequest(session_id=session, user_context=user)
+    listing.operation.get_all.SetInParent()
+    try:
+        version = service.AnalyzePlan(asking).spark_version.version
+        pairs = service.Config(listing).pairs
+        service.ReleaseSession(pb.ReleaseSessionRequest(session_id=session, user_context=user))
+    except RpcError as error:
+        details = getattr(error, "details", None)
+        raise ConnectionError(str(details() if callable(details) else error)) from error
+    return version, {pair.key: pair.value for pair in pairs}
+
+
+def control_draws() -> None:
+    """Make pyspark draw the same each time a program runs: ids of stages, seeds that an author leaves out, names of
+    columns that it makes for a moment. The author's own code draws as it does."""
+    import pyspark.sql.connect.dataframe as frames
+    import pyspark.sql.dataframe as base  # whose `sample` the client inherits
+    from pyspark.ml import classification, functions
+    from pyspark.ml.param import shared
+    from pyspark.ml.util import Identifiable
+    from pyspark.sql.connect.functions import builtin
+
+    # A stage's default seed is the hash of its class's name: Python's own where that is the same in each process.
+    drawn = os.environ.get("PYTHONHASHSEED", "random") == "random"
+    vars(shared)["hash"] = default_seed if drawn else hash
+    fit_as_classic()
+    made: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def uid(kind: type) -> str:
+        if _BESIDE.get():
+            return f"{kind.__name__}_beside"
+        with lock:
+            made[kind.__name__] += 1
+            number = made[kind.__name__]
+        return f"{kind.__name__}_{hashlib.sha256(f'{kind.__name__} {number}'.encode()).hexdigest()[:12]}"
+
+    Identifiable._randomUID = classmethod(uid)  # type: ignore[method-assign, assignment]  # drawn by uuid4 else
+    drawing: Any = _Drawing(random.Random(_SEED))
+    vars(classification)["uuid"] = _Drawing(random.Random(_SEED))
+    vars(functions)["uuid"] = _CacheKeys
+    for module, name in ((frames, "random"), (base, "random"), (builtin, "py_random")):  # they use one function of it
+        setattr(module, name, drawing)
+
+
+_SEED = 20180611
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """Takes the place of the modules `random` and `uuid` where pyspark draws a seed, or a name."""
+
+    generator: random.Random
+
+    def randint(self, low: int, high: int) -> int:
+        return self.generator.randint(low, high)
+
+    def uuid4(self) -> uuid.UUID:
+        return uuid.UUID(int=self.generator.getrandbits(128), version=4)
+
+
+class _CacheKey(uuid.UUID):
+    """A key by which workers cache the model of a `predict_batch_udf`. It is another one each time, lest a worker that
+    lives on takes the model of an earlier run, and says nothing of what the function gives."""
+
+    def __helix_signature__(self) -> str:
+        return "key of a cache in workers"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return uuid.UUID, (self.hex,)
+
+
+class _CacheKeys:
+    """Takes the place of the module `uuid` where pyspark draws such a key."""
+
+    @staticmethod
+    def uuid4() -> _CacheKey:
+        return _CacheKey(int=uuid.uuid4().int)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where an author's program asks something.
+
+    Attributes:
+        file, line: of the author's; empty and 0 where none is found.
+        call: what the author calls, as it is written: ``lr.fit``; else the function's own name.
+        function: of pyspark's that is called, such as ``fit``.
+        target: what the author assigns the statement's value to, as it is written; empty where nothing.
+    """
+
+    file: str = ""
+    line: int = 0
+    call: str = ""
+    function: str = ""
+    target: str = ""
+
+
+def caller() -> Caller:
+    """The innermost call of the author's that is under way in this thread, or else in the main thread: what pyspark
+    runs in threads of its own is begun there."""
+    main = sys._current_frames().get(threading.main_thread().ident or 0)
+    return _caller(sys._getframe(1)) or _caller(main) or Caller()
+
+
+def _caller(frame: FrameType | None) -> Caller | None:
+    inner = ""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        kind = kind_of(file)
+        if kind is CodeOwner.SPARK:
+            inner = frame.f_code.co_name
+        elif kind is CodeOwner.AUTHOR:
+            call, target = _called(frame, inner)
+            return Caller(file, frame.f_lineno, call or inner, inner, target)
+        frame = frame.f_back
+    return None
+
+
+def _called(frame: FrameType, name: str) -> tuple[str, str]:
+    """Return the call as it is written, without its arguments, and what its value is assigned to; empty texts where
+    that cannot be told.
+
+    Args:
+        name: of the function that is called.
+    """
+    calls, end = _calls(tuple(linecache.getlines(frame.f_code.co_filename))), _end_of_call(frame)
+    if end is not None:
+        return calls.get(end, ("", ""))
+    on_line = [one for (line, _), one in calls.items() if line == frame.f_lineno]
+    named = [one for one in on_line if one[0].rpartition(".")[2] == name]
+    return named[0] if len(named) == 1 else ("", "")
+
+
+def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
+    """The line and the column behind the call that is under way; None where Python does not know: before 3.11, and
+    where it was told not to."""
+    if sys.version_info < (3, 11):
+        return None
+    _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return None if line is None or column is None else (line, column)
+
+
+@lru_cache(maxsize=32)
+def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
+    """Return the calls of a file and what their values are assigned to, by where each call ends. Of a call over several
+    lines Python tells no other place.
+
+    >>> _calls(("model = cv.fit(train)",))
+    {(1, 21): ('cv.fit', 'model')}
+    """
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return {}
+    targets = {end: target for one in ast.walk(tree) for end, target in _assigned(one)}
+    calls = ((_end(one), one) for one in ast.walk(tree) if isinstance(one, ast.Call))
+    return {end: (_short(one.func), targets.get(end, "")) for end, one in calls}
+
+
+def _end(tree: ast.expr) -> tuple[int, int]:
+    return tree.end_lineno or 0, tree.end_col_offset or 0
+
+
+def _assigned(statement: ast.AST) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield where each call in an assignment ends, with what is assigned to."""
+    match statement:
+        case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+            text = ast.unparse(target).removeprefix("(").removesuffix(")")
+            for one in ast.walk(value):
+                if isinstance(one, ast.Call) and len(text) <= _LONGEST_TARGET:
+                    yield _end(one), text
+
+
+_LONGEST_TARGET = 40
+
+
+def _short(tree: ast.expr) -> str:
+    """A name with its attributes; what calls in it are given is left out.
+
+    >>> [_short(ast.parse(text, mode="eval").body) for text in ("lr.fit", "rows.groupBy('a').count", "f")]
+    ['lr.fit', 'rows.groupBy(...).count', 'f']
+    """
+    match tree:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            before = _short(value)
+            return f"{before}.{name}" if before else name
+        case ast.Call(func=function):
+            return f"{_short(function)}(...)"
+        case ast.Subscript(value=value):
+            return f"{_short(value)}[...]"
+    return ""
+

@@ -1,0 +1,240 @@
+"""All that Helix replaces in pyspark, once a process: where pyspark asks by which client it works, and what its Connect
+client notes of what an author's code builds. `tests/unit/test_captured_programs.py` says at once when another version
+of pyspark builds something else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dis import opmap
+from functools import cache, wraps
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from helix_spark.plans.captured_sql import BINDING
+from helix_spark.plans.classic_only import OF_FRAMES, need_classic, notice_classic_only
+from helix_spark.plans.classic_ways import behave_as_classic, raise_classic_errors
+from helix_spark.plans.frame_creation import settle_frames
+from helix_spark.plans.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
+from helix_spark.plans.written_functions import pickle_at_first_call
+from helix_spark.plans.written_plan import write_relations_apart
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Relation
+
+def take_over(program: Program) -> None:
+    """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
+    replace_in_pyspark()
+    raise_classic_errors()
+    PROGRAMS[:] = [program]
+
+
+KEPT_SETTINGS = frozenset({"spark.app.name", "spark.master", "spark.remote"})
+"""What a session that there is already keeps, whatever its builder is told."""
+
+
+_OF_ERRORS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers to which pyspark writes each error of a query, as JSON with the stack traces of JVM and Python."""
+
+
+def keep_errors_out_of_logs() -> None:
+    """Stop pyspark from writing errors of queries to the terminal, once a process: exceptions have them. Loggers that
+    the author has set up stay as they are, and handlers that are added later get the records."""
+    from pyspark.logger import PySparkLogger
+
+    for name in _OF_ERRORS:
+        if name not in logging.Logger.manager.loggerDict:
+            logger = PySparkLogger.getLogger(name)
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+            logger.addHandler(logging.NullHandler())
+
+
+@cache
+def replace_in_pyspark() -> None:
+    """Replace what pyspark looks up to choose its client, and the methods that Helix notes; once a process."""
+    keep_errors_out_of_logs()
+    import pyspark.errors.utils as errors
+    import pyspark.sql.connect.session  # noqa: F401 - before its parts, which import each other in circles
+    import pyspark.sql.session as classic
+    import pyspark.sql.utils as utils
+
+    asked = utils.is_remote
+
+    def is_remote() -> bool:
+        return builds() or asked()
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("pyspark.") and vars(module).get("is_remote") is asked:
+            vars(module)["is_remote"] = is_remote
+    vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote
+
+    got: Any = classic.SparkSession.Builder.getOrCreate
+
+    @wraps(got)
+    def get_or_create(self: Any) -> Any:
+        program, client = program_here(), client_session()
+        if program is None and client is not None:
+            for name in self._options.keys() - KEPT_SETTINGS:
+                client.conf.set(name, self._options[name])
+            return client
+        return got(self) if program is None else program.session(dict(self._options))
+
+    classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
+    debugs: Any = errors.is_debugging_enabled
+    captured: Any = errors._capture_call_site
+    errors.is_debugging_enabled = lambda: builds() or debugs()
+    errors._capture_call_site = lambda depth: call_site() if builds() else captured(depth)
+    pickle_at_first_call()
+    _replace_functions_of_classic_sessions()
+    _replace_columns()
+    _replace_attributes()
+    behave_as_classic()
+    write_relations_apart()
+    _bind_arguments()
+    _note_places()
+    settle_frames()
+    notice_classic_only()
+
+
+def _bind_arguments() -> None:
+    """Give statements that have arguments a table, where they have none: see `BINDING`."""
+    from pyspark.sql.connect import plan
+
+    statement_made: Any = plan.SQL.__init__
+
+    def make_statement(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
+        if (args or named_args) and not views and builds():
+            views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
+        statement_made(self, query, args, named_args, views)
+
+    plan.SQL.__init__ = make_statement  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _note_places() -> None:
+    """Make relations and expressions note the author's file and line that built them. Of relations pyspark notes none,
+    and of expressions those alone that operators and methods of columns make."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect import expressions, plan
+
+    expression_made: Any = expressions.Expression.__init__
+    relation_made: Any = plan.LogicalPlan.__init__
+    written: Any = plan.LogicalPlan._create_proto_relation
+
+    def made_expression(self: Any) -> None:
+        expression_made(self)
+        if self.origin is None and builds():
+            place = pb.PythonOrigin(fragment="expression", call_site=call_site())
+            self.origin = pb.Origin(python_origin=place)
+
+    def made_relation(self: Any, *given: Any, **named: Any) -> None:
+        relation_made(self, *given, **named)
+        if builds():
+            self._place = call_site()
+
+    def write(self: Any) -> Relation:
+        relation: Relation = written(self)
+        if place := getattr(self, "_place", ""):
+            relation.common.origin.python_origin.fragment = type(self).__name__
+            relation.common.origin.python_origin.call_site = place
+        return relation
+
+    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # replaced on purpose
+    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]  # replaced on purpose
+    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _replace_columns() -> None:
+    """The columns of a table are told where they are known; else Spark is asked."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    asked: Any = cast("property", DataFrame.columns).fget
+
+    def columns(self: ConnectFrame) -> list[str]:
+        program = program_here()
+        known = None if program is None else program.columns(self)
+        return asked(self) if known is None else list(known)
+
+    DataFrame.columns = property(columns)  # type: ignore[assignment, method-assign]  # replaced on purpose
+
+
+def _replace_attributes() -> None:
+    """A table of Connect has an attribute of any name, for its column is looked for when the plan runs; so
+    ``hasattr(rows, "income")`` would be true. Who looks a name up asks for the columns."""
+    from pyspark.errors import PySparkAttributeError
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    got: Any = DataFrame.__getattr__
+
+    def get(self: ConnectFrame, name: str) -> Any:
+        if name in OF_FRAMES:
+            need_classic(f".{name}")
+        if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(1)):
+            raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
+        return got(self, name)
+
+    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
+    program = script()
+    columns = None if program is None else program.columns(frame)
+    if columns is not None:
+        return name not in columns
+    return _looks_up(caller) and name not in frame.columns
+
+
+_WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in opmap)
+
+
+def _looks_up(frame: FrameType) -> bool:
+    """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
+    code = frame.f_code
+    return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
+
+
+def _replace_functions_of_classic_sessions() -> None:
+    """A Python function that was declared for Spark before there was a client, as ``@F.udf`` or ``@F.udtf`` at the top
+    of a module, is called as one of the client's."""
+    from pyspark.sql.connect import udf, udtf
+    from pyspark.sql.udf import UserDefinedFunction
+    from pyspark.sql.udtf import UserDefinedTableFunction
+
+    def replace(classic: Any, connect: Any) -> None:
+        called = classic.__call__
+
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            if not builds():
+                return called(self, *given, **named)
+            same = connect(
+                self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
+            )
+            return same(*given, **named)
+
+        classic.__call__ = call
+
+    replace(UserDefinedFunction, udf.UserDefinedFunction)
+    replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
+
+
+_HERE = str(Path(__file__).parent)
+
+
+@cache
+def pyspark_folder() -> str:
+    import pyspark
+
+    return str(Path(pyspark.__file__).parent)
+
+
+def call_site() -> str:
+    """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((pyspark_folder(), _HERE)):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""

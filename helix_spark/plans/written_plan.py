@@ -1,0 +1,102 @@
+"""Tables of pyspark's Connect client as plans: each relation written once."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.plans.whole_plan import holes, whole_plan
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Relation
+
+
+def plan_id(frame: Any) -> int:
+    """The id of a table's plan, by which columns refer to it."""
+    found: int = frame._plan._plan_id
+    return found
+
+
+def relation_of(frame: ConnectFrame) -> Relation:
+    """The plan of a table, written now."""
+    relation: Relation = whole_plan(plan_id(frame), StepWriter(frame._session.client, frame._plan).written)
+    return relation
+
+
+def written(plan: Any, client: Any) -> Relation:
+    """The relation of a step of pyspark's with all that it reads.
+
+    Args:
+        client: what it is written for.
+    """
+    relation: Relation = plan.plan(client)
+    return relation
+
+
+class StepWriter:
+    """Writes each relation of a plan once, with holes for what it reads.
+
+    Args:
+        client: what they are written for.
+        top: the plan.
+    """
+
+    def __init__(self, client: Any, top: Any) -> None:
+        self.writing: Any = None
+        self._client = client
+        self._plans: dict[int, Any] = {top._plan_id: top}
+        self._relations: dict[int, Any] = {}
+
+    def written(self, plan_id: int) -> Any:
+        """The relation of the plan, or of one that a hole was left for, with holes."""
+        if plan_id not in self._relations:
+            self.writing = self._plans[plan_id]
+            token = _APART.set(self)
+            try:
+                self._relations[plan_id] = self.writing.plan(self._client)
+            finally:
+                _APART.reset(token)
+        return self._relations[plan_id]
+
+    def step(self, plan_id: int) -> Any:
+        """The plan itself, or one that a hole was left for."""
+        return self._plans[plan_id]
+
+    def read_by(self, plan_id: int) -> list[int]:
+        """The plans that one reads."""
+        return [hole.common.plan_id for hole in holes(self.written(plan_id))]
+
+    def hole(self, plan: Any) -> Any:
+        """What stands for a plan in the relation that reads it."""
+        import pyspark.sql.connect.proto as pb
+
+        self._plans[plan._plan_id] = plan
+        return pb.Relation(common=pb.RelationCommon(plan_id=plan._plan_id))
+
+
+_APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
+
+
+def write_relations_apart() -> None:
+    """Has plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
+    as Spark ML's, too."""
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    def wrap(kind: Any) -> None:
+        told = vars(kind).get("plan")
+        if told is None:
+            return
+
+        def plan(self: Any, session: Any) -> Any:
+            apart = _APART.get()
+            return told(self, session) if apart is None or apart.writing is self else apart.hole(self)
+
+        kind.plan = plan
+
+    waiting: list[Any] = [LogicalPlan]
+    while waiting:
+        kind = waiting.pop()
+        wrap(kind)
+        waiting.extend(kind.__subclasses__())
+    LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none

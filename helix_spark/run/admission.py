@@ -1,0 +1,109 @@
+"""Who may use a Helix, and when: one run at a time, none within another, none after the end, none in a forked child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from threading import Event, Lock, local
+from typing import Any
+
+from helix_spark.errors import EndedError, HelixError
+from helix_spark.forks import Birthplace
+from helix_spark.plans.recorded_call import as_before, work_in
+
+
+class Task(Enum):
+    """What a thread does for a Helix, in whose hands it is meanwhile: so are observers and functions that it calls."""
+
+    RUN = "a run"
+    RECORD = "what records an answer"
+    STORE = "what stores behind an answer"
+
+
+class Admission:
+    """Lets runs of one Helix in, one at a time.
+
+    Args:
+        root: of its catalog, for people.
+        session: gives the session that its threads work in, once there is one.
+    """
+
+    def __init__(self, root: str, session: Callable[[], Any] = lambda: None) -> None:
+        self.home = Birthplace()
+        self._name = f"the Helix of {root}"
+        self._running, self._ending = Lock(), Lock()
+        self._closing, self._closed = Event(), False
+        self._thread, self._session = local(), session
+
+    def take_on(self, task: Task) -> None:
+        """Say what the calling thread does from now on."""
+        self._thread.task = task
+        work_in(self._session)
+
+    def check(self) -> None:
+        """Whether the Helix can be used.
+
+        Raises:
+            HelixError: this is a child process.
+            EndedError: it was closed.
+        """
+        self.home.check(self._name)
+        if self._closing.is_set():
+            raise EndedError(f"{self._name} was closed", remedy="make another one")
+
+    def check_waits(self, *tasks: Task) -> None:
+        """As `check`, for what waits until others are done.
+
+        Args:
+            tasks: those that it would wait for.
+
+        Raises:
+            HelixError: the calling thread does one of these, so that it would wait for itself.
+        """
+        self.check()
+        self._check_outside(tasks, "what waits for it was called")
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """While a run goes on. Raises as `check_waits`."""
+        self.check()
+        self._check_outside(tuple(Task), "another run was begun")
+        with self._running, as_before():
+            self.check()
+            self.take_on(Task.RUN)
+            try:
+                yield
+            finally:
+                del self._thread.task
+
+    @contextmanager
+    def end(self) -> Iterator[bool]:
+        """While the Helix is closed, by one at a time; gives whether that is still to be done.
+
+        Raises:
+            HelixError: it is to be closed by what it calls itself, and would wait for that.
+        """
+        if not self.home.is_here:
+            yield False  # what there is to close is the parent's
+            return
+        self._check_outside(tuple(Task), "its end was asked for")
+        self._closing.set()
+        with self._ending:
+            yield not self._closed
+            self._closed = True
+
+    @contextmanager
+    def no_run(self) -> Iterator[None]:
+        """Once the run that goes on has ended."""
+        with self._running:
+            yield
+
+    def _check_outside(self, tasks: tuple[Task, ...], what: str) -> None:
+        task = getattr(self._thread, "task", None)
+        if task in tasks:
+            raise HelixError(
+                f"{what} from within {task.value} of {self._name}, and would wait for that",
+                remedy="call it when the run has returned: observers, trackers and functions of a workflow are part of "
+                "the run that calls them",
+            )

@@ -1,0 +1,302 @@
+"""Audit: recorded results are computed again, with nothing reused, and compared with what is recorded. One that comes
+out the same is verified. One that does not is random, or rests on something that no signature covers: neither it nor
+what is made of it is reused again. Workflows and scripts differ in how results are computed again (`Recomputed`)."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import ResultRecord
+from helix_spark.dag.slicing import ancestors_of, slice_to_outputs
+from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.results.agreement import NotComparedError, difference
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.node_results import ModelResult, TableResult
+from helix_spark.planner.planning import make_plan
+from helix_spark.planner.policies import Never
+from helix_spark.run.executing import registering
+from helix_spark.run.preparation import auditable_nodes
+from helix_spark.run.run import Run
+
+Verdict = Literal["verified", "different", "not compared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The audit of one result.
+
+    Attributes:
+        verdict: the same when computed again, not the same, or of a kind that cannot be compared.
+        why: in words; empty for a verified one.
+        exact: True if it is equal to the last bit.
+        to_blame: True if it differs although nothing that it is made of does.
+        heirs: names of the nodes whose stored results are made of a different one, and went with it.
+    """
+
+    node: str
+    signature: str
+    verdict: Verdict
+    why: str = ""
+    exact: bool = False
+    to_blame: bool = False
+    heirs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The findings of an audit.
+
+    Attributes:
+        results: that were computed again, inputs first.
+        verified: names of the nodes whose results were verified before, and not computed again.
+        left: names of those that the time did not suffice for.
+        seconds: that it took.
+        ended: why it stopped before all was computed again; empty if it did not.
+    """
+
+    results: tuple[Audited, ...]
+    verified: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    seconds: float = 0.0
+    ended: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """True if nothing came out different."""
+        return all(one.verdict != "different" for one in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A node of what is audited.
+
+    Attributes:
+        record: of its result, without findings.
+        inputs: names of the nodes that it reads.
+        hidden: True if its result is judged by what was made of it alone.
+        stored: True if its result is stored, and may go with one that it is made of.
+    """
+
+    name: str
+    record: ResultRecord
+    inputs: tuple[str, ...]
+    hidden: bool = False
+    stored: bool = False
+
+
+class Recomputed(Protocol):
+    """Results that were computed again, next to those that are recorded."""
+
+    @property
+    def rows(self) -> Sequence[AuditRow]:
+        """The nodes, inputs first."""
+
+    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
+        """Compare a node's result; None if it was not computed again.
+
+        Args:
+            above: of the nodes that it is made of, those compared.
+        """
+
+    def set_aside(self, reasons: Mapping[str, str]) -> None:
+        """Have results, by name, not reused any more. It is recorded of those to blame that they differ."""
+
+
+def judge(computed: Recomputed) -> tuple[Audited, ...]:
+    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
+    above = ancestors_of(computed.rows)
+    compared: dict[str, Audited] = {}
+    for row in computed.rows:
+        one = computed.compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
+        if one is not None:
+            compared[row.name] = one
+    different = {name for name, one in compared.items() if one.verdict == "different"}
+    to_blame = {name for name in different if different.isdisjoint(above[name])}
+    heirs = {
+        name: tuple(row.name for row in computed.rows if row.stored and name in above[row.name]) for name in to_blame
+    }
+    return tuple(
+        replace(one, to_blame=name in to_blame, heirs=heirs.get(name, ())) for name, one in compared.items()
+    )
+
+
+def record_verdicts(results: Sequence[Audited], computed: Recomputed, catalog: Catalog) -> None:
+    """Record what an audit found, and set aside what came out different with its heirs.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    why = {
+        one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}"[:_LONGEST]
+        for one in results if one.to_blame
+    }
+    verdicts = _with_hidden({one.node: one.verdict for one in results}, computed.rows)
+    catalog.append_results([
+        replace(row.record, random=why.get(row.name, ""), verified=True if verdicts[row.name] == "verified" else None)
+        for row in computed.rows if row.name in why or verdicts.get(row.name) == "verified"
+    ])
+    of_heirs = {heir: f"it is made of `{one.node}`: {why[one.node]}" for one in results for heir in one.heirs}
+    computed.set_aside(of_heirs | why)
+
+
+_LONGEST = 1_000
+
+
+def _with_hidden(verdicts: dict[str, Verdict], rows: Sequence[AuditRow]) -> dict[str, Verdict]:
+    """Return verdicts with those of hidden results: they are as what was made of them."""
+    below: defaultdict[str, set[Verdict]] = defaultdict(set)
+    for row in reversed(rows):
+        if row.hidden and below[row.name]:
+            verdicts[row.name] = "different" if "different" in below[row.name] else "verified"
+        if row.name in verdicts:
+            for name in row.inputs:
+                below[name].add(verdicts[row.name])
+    return verdicts
+
+
+def audit(
+    run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
+) -> Audit:
+    """Compute stored results of a workflow again, and record how they came out.
+
+    Args:
+        everything: also what is verified.
+        seconds: that it is expected to take at most.
+        wanted: signatures of results; these alone are computed. None: all that are stored.
+
+    Raises:
+        NodeError: the author's code or a Spark job failed; nothing is recorded then.
+        CatalogError: a stored result is damaged, or cannot be reached.
+    """
+    begun = time.perf_counter()
+    auditable = auditable_nodes(run)
+    stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
+    verified = [] if everything else [name for name in stored if run.situation[name].verified]
+    asked = _dearest_first([name for name in stored if name not in verified], run)
+    # With the stored results that they are made of: else what is made of a different one would take the blame.
+    chosen = _within(asked, run, seconds).intersection(auditable)
+    results: tuple[Audited, ...] = ()
+    if chosen:
+        outcome = _from_scratch(run, chosen)
+        try:
+            computed = RecomputedNodes(run, outcome, chosen)
+            results = judge(computed)
+        finally:
+            _unpin(outcome)
+        record_verdicts(results, computed, run.tools.catalog)
+    left = tuple(name for name in asked if name not in chosen)
+    return Audit(
+        results, tuple(name for name in verified if name not in chosen), left, time.perf_counter() - begun
+    )
+
+
+def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
+    """By the seconds of all that would be wrong with them, for each second that it takes to look."""
+    costs = {one.name: one.costs.compute.amount for one in run.situation.nodes}
+
+    def harm(name: str) -> float:
+        below = sum(costs[one] for one in run.dag.descendants([name]))
+        above = sum(costs[one] for one in run.dag.ancestors(name))
+        return (costs[name] + below) / max(costs[name] + above, 1e-3)
+
+    return sorted(names, key=harm, reverse=True)
+
+
+def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
+    """Return as many of these as are expected to be computed in time, with all that they are made of."""
+    needed = frozenset[str]()
+    for name in names:
+        more = needed | {name} | run.dag.ancestors(name)
+        if seconds is None or sum(run.situation[one].costs.compute.amount for one in more) <= seconds:
+            needed = more
+    return needed
+
+
+def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
+    """Compute nodes, and load nothing but draws that stand."""
+    dag = slice_to_outputs(replace(run.dag, outputs=tuple(chosen)))
+    fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
+    drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
+    asked = run.situation.on(dag)
+    nodes = tuple(
+        replace(one, artifact=drawn.get(one.signature), held=False, influence=None) for one in asked.nodes
+    )
+    situation = replace(asked, nodes=nodes, others=(), scenarios=(), budget=None)
+    plan = make_plan(situation, Never())
+    outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, dag=dag)))
+    if outcome.failure is not None:
+        _unpin(outcome)
+        raise outcome.failure
+    return outcome
+
+
+def _unpin(outcome: Outcome) -> None:
+    for name in outcome.pinned:
+        if isinstance(result := outcome.results.get(name), TableResult):
+            result.unpin()
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputedNodes:
+    """Nodes of a workflow that an audit has computed from scratch.
+
+    Attributes:
+        chosen: names of those to compare.
+    """
+
+    run: Run
+    outcome: Outcome
+    chosen: frozenset[str]
+
+    @property
+    def rows(self) -> Sequence[AuditRow]:
+        run = self.run
+        return [
+            AuditRow(
+                one.name,
+                ResultRecord(
+                    one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind,
+                    run.situation.iteration,
+                ),
+                one.node.inputs, stored=one.signature in run.view.artifacts,
+            )
+            for one in map(run.situation.__getitem__, (node.name for node in run.dag.nodes))
+        ]
+
+    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
+        if name not in self.chosen:
+            return None
+        signature, after = self.run.situation[name].signature, self.outcome.results[name]
+        before = load(self.run.view.artifacts[signature], self.run.tools.catalog, self.run.tools.sessions)
+        try:
+            how = difference(before, after)
+            exact = how is None and difference(before, after, exact=True) is None
+        except NotComparedError as error:
+            return Audited(name, signature, "not compared", str(error))
+        if how is None:
+            return Audited(name, signature, "verified", exact=exact)
+        model = self._inexact_model(name, above)
+        if model is None:
+            return Audited(name, signature, "different", how)
+        why = f"it is made of `{model}`, which was not compared, or not equal to the last bit; {how}"
+        return Audited(name, signature, "not compared", why)
+
+    def _inexact_model(self, name: str, above: Mapping[str, Audited]) -> str | None:
+        """Return a model that may be why a result differs; None if there is none, or another result is to blame. One
+        that was fitted to rows in another order is a little different, and a little may turn a prediction."""
+        if any(one.verdict == "different" for one in above.values()):
+            return None
+        return next((one for one in self.run.dag.ancestors(name) if (
+            not above[one].exact if one in above else isinstance(self.outcome.results.get(one), ModelResult)
+        )), None)
+
+    def set_aside(self, reasons: Mapping[str, str]) -> None:
+        for name, text in reasons.items():
+            signature = self.run.situation[name].signature
+            self.run.tools.catalog.quarantine(signature, text, attempt=self.run.view.artifacts[signature].attempt)
+            self.run.tools.memory.drop(signature)

@@ -1,0 +1,198 @@
+"""Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies
+below it is then signed as before, found again, and the rest of the plan is made anew while the run goes on.
+
+A table that holds the same rows in another order is a result of its own, whose rows go by the earlier one's for those
+of its readers that give the same result in any order (`capture.row_order`): so nothing is ever read in an order that
+the program does not make. They are few, as most sums and fits depend on the order of rows in their last digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.execution.outcome import Equal, Outcome
+from helix_spark.engine.lowering.calls import is_lazy
+from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
+from helix_spark.identity.parts import Group
+from helix_spark.identity.signing import of_rows, read_in_any_order
+from helix_spark.planner.known_node import KnownNode
+from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.planner.problem import State
+from helix_spark.run.deciding import plan_again
+from helix_spark.run.run import Run
+from helix_spark.workflow.operators import Assemble, Result
+
+
+def worth_comparing(run: Run) -> Mapping[str, bool] | None:
+    """Names of the nodes whose results are compared with earlier ones as soon as they are computed, and whether the
+    same rows in another order would help; None if nothing is ever to be compared.
+
+    What may differ each time is never compared, nor what has no earlier version whose content is on record, nor are
+    examples that were made of other extractors.
+
+    The longest way from a node down to an output must be expected to take some seconds, too: those that were asked for,
+    else so many that looking pays on average (see `_worth_looking`).
+    """
+    if run.tools.cut_off == math.inf:
+        return None
+    plan, below = run.plan, _seconds_below(run.dag, run.plan)
+
+    def least(node: Node) -> float:
+        loading = plan[node.name].load_seconds
+        asked = run.tools.cut_off
+        return _worth_looking(run.planning_seconds, loading, dear=_is_dear(node)) if asked is None else asked
+
+    in_any_order = read_in_any_order(run.dag, run.described)
+    return {
+        node.name: node.name in in_any_order and of_rows(plan[node.name].signature) not in run.equal
+        for node in run.dag.nodes
+        if node.name in run.comparable and plan[node.name].state is State.COMPUTE
+        and not plan[node.name].random and not node.wishes.fixed
+        and not _has_other_features(run.situation[node.name])
+        and below[node.name] > least(node)
+    }
+
+
+def cut_off(run: Run) -> Run:
+    """Where a result turned out to be an earlier one: what is left to do is planned again, and goes on from what was
+    done. What is not needed any more is let go of."""
+    outcome = run.outcome
+    if not outcome.equal or outcome.failure is not None:
+        return run
+    equal, outcome.equal = outcome.equal, {}
+    ran = _ran(run)
+    stands = {
+        run.plan[name].declared if one.in_order else of_rows(run.plan[name].signature): one.signature
+        for name, one in equal.items()
+    }
+    had = frozenset(name for name in ran if _is_held(name, outcome))
+    found = plan_again(replace(run, equal={**run.equal, **stands}, had=had))
+    if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
+        found = replace(run, comparable=frozenset())
+    else:
+        earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
+        found = replace(found, plan=_carry_on(run.plan, found.plan, ran, earlier))
+        _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
+    run.tools.observer.planned(found.numbered)
+    return replace(found, goes_on_from=outcome, unfinished=True)
+
+
+def _has_other_features(known: KnownNode) -> bool:
+    """Return whether examples were made of other extractors before: their vectors had other slots."""
+    if not isinstance(known.node.operator, Assemble) or known.before is None:
+        return False
+    return {part.label for part in known.before if part.group is Group.INPUT} != set(known.node.inputs)
+
+
+_EQUAL = 0.1
+"""The chance that a table of Spark's, or a model, that is computed anew holds what an earlier one did. Refactorings of
+what builds plans are known before; of the edits in `benchmarks/scripts` none left one as it was."""
+
+
+def _worth_looking(planning: float, loading: float, *, dear: bool) -> float:
+    """Seconds that must lie below a result for a look at what it holds to be worth its time: planning is done once more
+    if it is an earlier one.
+
+    Args:
+        planning, loading: what planning took, and loading the result would take, in seconds.
+        dear: whether more is done to look than to hash what is in this process: a table of Spark's is kept in memory, a
+            model is written, whatever comes of it, which takes about as long as loading it.
+
+    >>> _worth_looking(0.1, 0.25, dear=False), _worth_looking(0.1, 0.25, dear=True)
+    (0.1, 2.5)
+    """
+    return max(planning, loading / _EQUAL) if dear else planning
+
+
+def _is_dear(node: Node) -> bool:
+    """Return whether taking the digest of a result takes more than a hash of what is in this process."""
+    return is_lazy(node) or node.result is Result.MODEL
+
+
+def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
+    """By name, what the dearest chain of computations that starts with a node's readers is expected to take."""
+    below: dict[str, float] = {}
+    for node in reversed(dag.nodes):
+        readers = [plan[name] for name in dag.readers(node.name)]
+        below[node.name] = max(
+            (one.predicted_seconds + below[one.name] for one in readers if one.state is State.COMPUTE), default=0.0
+        )
+    return below
+
+
+def _ran(run: Run) -> frozenset[str]:
+    """Names of the nodes that were computed or loaded for good, and of those they were made through."""
+    plan, outcome = run.plan, run.outcome
+    done = {name for name in outcome.results if plan[name].state is State.COMPUTE and _is_held(name, outcome)}
+    return run.dag.upstream_within(done, outcome.results.keys()) | done
+
+
+def _is_held(name: str, outcome: Outcome) -> bool:
+    """Return whether a result is in memory, so that reading it computes nothing."""
+    result = outcome.results[name]
+    if isinstance(result, TableResult):
+        return name in outcome.filled or result.collected
+    return isinstance(result, ModelResult | ValueResult)
+
+
+def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
+    return [(node.name, node.inputs) for node in dag.nodes]
+
+
+def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
+    """Return the later plan, with what happened by the earlier one.
+
+    Args:
+        ran: names of the nodes that were computed or loaded by then.
+        equal: of these, those that turned out to be earlier results, with a sentence about that.
+    """
+    def with_history(node: PlannedNode) -> PlannedNode:
+        if node.name not in ran:
+            return node
+        had = before[node.name]
+        reason = f"{had.reason}; {_describe_cut(had, before, after, equal)}" if node.name in equal else had.reason
+        return replace(
+            node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held,
+        )
+
+    return replace(after, nodes=tuple(map(with_history, after.nodes)), run_all_seconds=before.run_all_seconds)
+
+
+def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
+    """Say what a result is equal to, and what below it is not computed for that reason.
+
+    A node below several equal results is named with each.
+    """
+    text = equal[node.name]
+    below, names = {node.name}, list[str]()
+    for reader in before.nodes:
+        if below.isdisjoint(reader.inputs):
+            continue
+        below.add(reader.name)
+        if reader.state is State.COMPUTE and after[reader.name].state is not State.COMPUTE:
+            names.append(f"`{reader.name}`")
+    if not names:
+        return text
+    return f"{text}: {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}"
+
+
+def _describe_earlier(run: Run, equal: Equal) -> str:
+    """Name an earlier result by the newest remembered iteration that had it."""
+    number = next(
+        (past.record.number for past in reversed(run.view.past)
+         if any(node.signature == equal.signature for node in past.nodes)), None,
+    )
+    result = "an earlier result" if number is None else f"iteration {number}'s result"
+    return f"equal to {result}" if equal.in_order else f"{result} in another order"
+
+
+def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
+    """Forget plans that nobody computes any more."""
+    for name in outcome.results.keys() - needed:
+        result = outcome.results.pop(name)
+        if name in outcome.pinned and isinstance(result, TableResult):
+            result.unpin()
+    outcome.pinned &= outcome.results.keys()

@@ -1,0 +1,187 @@
+"""What may come next, told from the iterations on record: scenarios for the planner, and what else is stored that may
+be asked for again. No Spark, nothing is read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
+from helix_spark.costs.forecast import Signed, edits, forecast, horizon
+from helix_spark.costs.starting import fresh_process
+from helix_spark.history.metrics import metrics_of
+from helix_spark.planner.known_node import kept_for
+from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
+from helix_spark.planner.prospects import Version, scenarios
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
+from helix_spark.run.records_read import RecordsRead
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a plan expects of the iterations to come.
+
+    Attributes:
+        scenarios: possible next iterations.
+        horizon: how many iterations to plan for.
+        fresh_process: probability that the next iteration has to start a session of its own.
+        starts: seconds that the starts on record took, oldest first.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    horizon: float
+    fresh_process: float
+    starts: tuple[float, ...]
+
+
+def foresee(
+    nodes: Sequence[NodeCosts], random: Collection[str], records: RecordsRead, *, writer: str = "",
+    one_run: bool | None = None, line: Callable[[str], str] = str,
+) -> Foresight:
+    """From the current version and the past.
+
+    Args:
+        nodes: of the current version.
+        random: names of those whose signature is new in each run, edited or not.
+        writer: the process that asks.
+        one_run: whether it is for one run alone; None if nobody can say.
+        line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
+    """
+    past = [iteration for iteration in records.view.past if iteration.nodes]
+    versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
+    kinds = {node.name: node.kind for node in nodes}
+    earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
+    previous, best = earlier[-1] if earlier else None, _best(earlier)
+    lines = defaultdict[str, set[str]](set)
+    for name in kinds:
+        lines[line(name)].add(name)
+    history = [replace(one, hit=frozenset(map(line, one.hit))) for one in edits(versions, kinds)]
+    found = (
+        replace(one, hit=frozenset[str]().union(*(lines[hit] for hit in one.hit)))
+        for one in forecast(
+            {line(name): kind for name, kind in kinds.items()}, history, best=best.record.number if best else None,
+            previous=previous.record.number if previous else None,
+        )
+    )
+    again = {one.record.number: _version(one, nodes, records) for one in (previous, best) if one is not None}
+    had = [one.record for one in records.view.past]
+    return Foresight(
+        scenarios(found, again), horizon(len(had) + 1),
+        fresh_process([*(record.writer for record in had), writer], one_run),
+        tuple(record.start_seconds for record in had if record.start_seconds),
+    )
+
+
+def may_come_back(view: CatalogView) -> set[str]:
+    """Signatures of what a plan may expect to come back, as far as that can be told before it has its own: of the
+    iteration before, of the newest that differs from that, and of the best, of all and of those that differ."""
+    past = [iteration for iteration in view.past if iteration.nodes]
+    differs = [one for one in past if _all_signatures(one) != _all_signatures(past[-1])]
+    found = [*differs[-1:], *(best for best in (_best(past), _best(differs)) if best is not None)]
+    return {node.signature for node in view.nodes}.union(*map(_all_signatures, found))
+
+
+def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
+    """What the results of the current version, and of the iterations on record, are made from; without those whose
+    costs nobody knows. Arguments as for `foresee`."""
+    found = lineage_of(nodes)
+    today = {node.name: node for node in nodes}
+    for iteration in reversed(records.view.past):
+        signatures = {node.name: node.signature for node in iteration.nodes}
+        for node in iteration.nodes:
+            if node.signature in found or (
+                node.name not in today and records.compute_seconds(node.signature) is None
+            ):
+                continue
+            costs = _past_costs(node, today, records)
+            inputs = tuple(signatures[name] for name in costs.inputs)
+            found[node.signature] = LineageNode(inputs, costs.compute_seconds, costs.load_seconds)
+    return found
+
+
+def others_among(
+    live: Collection[ArtifactRecord], current: Collection[str], lineage: Lineage, records: RecordsRead
+) -> tuple[OtherArtifact, ...]:
+    """Return the stored results that no node of the current version has.
+
+    A result of this workflow is as old as the newest iteration that had it. Of another workflow nothing is read but
+    what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
+
+    Args:
+        live: everything that is stored, insisted on as in the records.
+        current: signatures of the current version.
+        lineage: see `past_lineage`.
+        records: as the plan saw them.
+    """
+    view = records.view
+    stored = {record.signature for record in live}
+    had = {node.signature: past.record.number for past in view.past for node in past.nodes}
+    newest: dict[tuple[str, str], int] = {}
+    for record in live:
+        node = (record.workflow, record.node)
+        newest[node] = max(record.iteration, newest.get(node, 0))
+
+    def age(record: ArtifactRecord) -> int:
+        ours, theirs = record.workflow == view.workflow, 1 + newest[record.workflow, record.node] - record.iteration
+        last = had.get(record.signature, record.iteration if ours else None)
+        since = theirs if last is None else max(1, view.next_iteration - last)
+        return since if ours else min(theirs, since)
+
+    return tuple(
+        OtherArtifact(
+            record.signature, record.workflow, record.node, record.bytes, records.load_seconds(record),
+            record.recompute_seconds, age(record), seconds_again(lineage, record.signature, stored),
+            kept_for=kept_for(record, view.workflow), fixed=record.fixed,
+        )
+        for record in live if record.signature not in current
+    )
+
+
+def _all_signatures(iteration: PastIteration) -> frozenset[str]:
+    return frozenset(node.signature for node in iteration.nodes)
+
+
+def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
+    return {node.name: (node.signature, node.inputs) for node in nodes if node.name not in random}
+
+
+def _best(past: Sequence[PastIteration]) -> PastIteration | None:
+    """The best by the newest iteration's main metric; the newest of equally good ones."""
+    found = [metrics_of(one.record) for one in past]
+    metric = found[-1].primary if found else ""
+    ranked = [
+        (value, place) for place, own in enumerate(found)
+        if own.measured_alike(metric, found[-1]) and (value := own.merit(metric)) is not None
+    ]
+    return past[max(ranked)[1]] if ranked else None
+
+
+def _version(iteration: PastIteration, nodes: Sequence[NodeCosts], records: RecordsRead) -> Version:
+    """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
+    today = {node.name: node for node in nodes}
+    costs = tuple(_past_costs(node, today, records) for node in iteration.nodes)
+    return costs, frozenset(node.name for node in iteration.nodes if node.output)
+
+
+def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:
+    artifact, seconds = records.view.artifacts.get(node.signature), records.compute_seconds(node.signature)
+    known = today.get(node.name) or _as_absent(node)
+    return replace(
+        known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
+        compute_seconds=known.compute_seconds if seconds is None else seconds,
+        stored=artifact is not None or node.kind in _RECORDED_KINDS,
+        load_seconds=known.load_seconds if artifact is None else records.load_seconds(artifact),
+        bytes=known.bytes if artifact is None else artifact.bytes,
+    )
+
+
+_RECORDED_KINDS = ("answer", "write")
+"""Of questions of programs whose answers are recorded, which takes no room."""
+
+
+def _as_absent(node: PastNode) -> NodeCosts:
+    return NodeCosts(
+        node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
+    )

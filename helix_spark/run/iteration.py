@@ -1,0 +1,142 @@
+"""One run of a workflow, as its author gets it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.execution.outcome import lasting
+from helix_spark.engine.results.node_results import NodeResult
+from helix_spark.errors import HelixError, Location, NotStoredError
+from helix_spark.history.metrics import metrics_of
+from helix_spark.run.measured_on import measured
+from helix_spark.run.named_results import NamedResults
+from helix_spark.sizes import seconds_text
+from helix_spark.waits import result_of
+from helix_spark.workflow.operators import Result
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+
+    from helix_spark.run.run import Run
+
+
+class Iteration(NamedResults):
+    """The outputs of one run, and how they came about.
+
+    Its tables, models and values are those that the run had. What it did not need is loaded when somebody asks for it,
+    if it is held in memory or stored.
+
+    Args:
+        run: that has come to its answer.
+        elsewhere: finds the result of a signature that the run did not need; None where there is none.
+        compute: computes an output that the run told from the record alone, by its name and signature.
+
+    Attributes:
+        workflow, number: its name; numbers count from 1 within it.
+        plan: what was decided, and why.
+        seconds: time to answer, since somebody waited for it: with ``helix run`` Python's start is part of it, with
+            ``helix watch`` it counts from the save.
+        waited: how much of that was before the run began.
+        node_seconds: measured or attributed, by name.
+        session_seconds: what starting Spark took in this run; 0 if it ran already, or was not needed.
+        outputs: values as they are; tables and models as a short description.
+        metrics: the numbers among them, and what is said of these.
+        tables: the first rows of those output tables that are in this process by the answer.
+        before: the metrics of the iteration before, if that is on record as done.
+    """
+
+    def __init__(
+        self, run: Run, elsewhere: Callable[[str], NodeResult | None], compute: Callable[[str, str], NodeResult]
+    ) -> None:
+        super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
+        self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
+        took = {one.name: one.seconds for one in run.nodes if one.seconds is not None}
+        self.node_seconds: Mapping[str, float] = took
+        self.session_seconds, self.tables = run.start_seconds, run.tables
+        self._dag, self._behind, self._elsewhere, self._compute = run.dag, run.behind, elsewhere, compute
+        self.metrics = replace(metrics_of(run.record), outputs=run.outputs, **measured(run))
+        last = run.before
+        self.before = metrics_of(last) if last is not None and last.status == "done" else None
+
+    def pipeline(self, name: str) -> PipelineModel:
+        """A learner's model with what makes its features, as a ``pyspark.ml.PipelineModel`` to save, log or serve: it
+        takes rows of the table that the synthesizer extends, and adds the prediction (and the columns in between).
+
+        Raises:
+            OperatorError: a function makes one of the features, or fits the model; the error names it.
+            UnknownNodeError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
+                learnt.
+        """
+        from helix_spark.engine.lowering.pipelines import pipeline
+
+        return pipeline(self._dag[name], self._dag, lambda node: self._result(node, self._dag[node].result))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The workflow's parameters in this run, by name."""
+        return dict(self.plan.parameters)
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[str, ...]]:
+        """By synthesizer, the features that it went without because a fit gave them no weight; see `plan.left_out`."""
+        names = dict.fromkeys(one.synthesizer for one in self.plan.left_out)
+        return {name: tuple(one.feature for one in self.plan.left_out if one.synthesizer == name) for name in names}
+
+    def wait(self) -> Mapping[str, int]:
+        """Wait until everything that was to be stored is; return physical bytes by node.
+
+        Raises:
+            HelixError: this is a forked child, which has nothing that stores.
+        """
+        self._home.check(f"what stores behind iteration {self.number} of {self.workflow}")
+        return result_of(self._behind)
+
+    @property
+    def stored(self) -> bool:
+        """Whether storing has ended."""
+        return self._behind.done()
+
+    def __repr__(self) -> str:
+        took = seconds_text(self.seconds)
+        return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Return what a notebook shows. The whole graph is in sight once; later iterations show what was computed."""
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.views.iteration_view import view_of_run
+        from helix_spark.views.notebook_views import iteration_html, iteration_text
+
+        view = view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
+        return bundle(iteration_text(view), iteration_html(view, is_later=self.before is not None))
+
+    def _where(self, name: str) -> Location | None:
+        return self._dag[name].where
+
+    def _result(self, name: str, wanted: Result) -> Any:
+        node = self._dag[name]
+        if node.result is not wanted:
+            raise HelixError(
+                f"{name!r} is a {node.result}, not a {wanted}", where=node.where, remedy=self._way_to(node)
+            )
+        if node.name not in self._results:
+            planned = self.plan[name]
+            found = self._elsewhere(planned.signature)
+            if found is None and planned.output:
+                found = self._compute(node.name, planned.signature)
+            if found is None:
+                raise NotStoredError(
+                    f"iteration {self.number} did not need {name!r}, and its result is not stored", where=node.where,
+                    exists=self.plan[name].reason,
+                    remedy='declare it with output=True to have it in every run; with keep="always" it is stored by '
+                    "the next run that computes it",
+                )
+            self._results[node.name] = found
+        return self._results[node.name]
+
+    def _way_to(self, node: Node) -> str:
+        if node.result is Result.COLUMN:
+            return f"a column is part of the tables that are made with it: {', '.join(self._dag.readers(node.name))}"
+        return f"ask for it by .{node.result}({node.name!r})"

@@ -1,0 +1,121 @@
+"""The way of a run from top to bottom: each step is a function that takes the run further. Plans, runs and audits go
+through the same lists, each as far as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.errors import HelixError
+from helix_spark.run.after_answer import (
+    acknowledged,
+    forget_void,
+    keep,
+    note_late,
+    note_sizes,
+    record,
+    tidy,
+    track,
+)
+from helix_spark.run.answer_steps import announce, hold_results, look_at_tables, measure
+from helix_spark.run.beginning import (
+    begin,
+    check_what_computes,
+    end_missing,
+    make_catalog,
+    note_provenance,
+    say_who_else_declares,
+)
+from helix_spark.run.cut_off import cut_off
+from helix_spark.run.deciding import decide, say_what_is_verified, verify
+from helix_spark.run.executing import execute, set_damage_aside
+from helix_spark.run.leasing import wait_for_others
+from helix_spark.run.preparation import declare, look_up
+from helix_spark.run.run import Run, RunStep, repeated, through
+
+LOOKING: tuple[RunStep, ...] = (declare, look_up)
+"""What is declared, and what is on record of it. No Spark, nothing is written."""
+
+PLANNING: tuple[RunStep, ...] = (*LOOKING, decide)
+"""What would be done. Steps that find something out later, marked with *, have it looked up and decided again."""
+
+SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes, say_what_is_verified)
+"""A plan for people who do not run it."""
+
+ANSWERING: tuple[RunStep, ...] = (
+    note_provenance,
+    *PLANNING,
+    say_who_else_declares,
+    verify,  # * where nothing is to be reused before an audit has verified it
+    check_what_computes,
+    make_catalog,
+    end_missing,
+    wait_for_others,  # * where another process computes the same
+    begin,
+    end_missing,  # of what the plan for this turn of the catalog says is gone
+    repeated(
+        execute,
+        cut_off,  # * where a result turned out to be an earlier one
+        set_damage_aside,  # * where a stored result turned out to be damaged
+    ),
+    measure,
+    hold_results,
+    announce,
+    look_at_tables,
+)
+"""From a workflow to its answer, or its failure. Whoever asked waits for these."""
+
+RECORDING: tuple[RunStep, ...] = (forget_void, record)
+"""The answer is on record. The next plan waits for these."""
+
+KEEPING: tuple[RunStep, ...] = (acknowledged(keep, note_sizes, note_late, tidy), track)
+"""What is to be stored is, within the budget. Nobody waits for these."""
+
+
+def answered(run: Run) -> Run:
+    """The run at its answer, or its failure, with what follows either under way. Whoever ends it before that, an
+    interrupt too, has its leases given back."""
+    try:
+        run = through(ANSWERING, run)
+        on_record = run.tools.recording.submit(_recorded, replace(run, outputs=deepcopy(run.outputs)))
+        behind = run.tools.behind.submit(_finished, on_record)
+    except BaseException:
+        run.leased.release_all()
+        raise
+    behind.add_done_callback(partial(_tell_defect, run.tools.observer))
+    return replace(run, behind=behind)
+
+
+def _recorded(run: Run) -> Run:
+    """The run on record; as it was if it could not be recorded. Never raises: the answer stands."""
+    try:
+        return through(RECORDING, run)
+    except (HelixError, OSError) as error:
+        run.tools.observer.warning(f"the iteration could not be recorded: {error}")
+        return run
+
+
+def _finished(on_record: Future[Run]) -> Mapping[str, int]:
+    """Store and evict, once the iteration is recorded; return physical bytes stored by node. They survive a loss of
+    power by then, and so does the record. Never raises."""
+    run = on_record.result()
+    try:
+        return through(KEEPING, run).stored
+    except (HelixError, OSError) as error:
+        run.tools.observer.warning(f"what follows the answer could not be done: {error}")
+        return {}
+    finally:
+        run.leased.release_all()
+
+
+def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
+    """Report an unforeseen failure after an answer: people who do not wait for the end would never hear of it."""
+    if not behind.cancelled() and (error := behind.exception()) is not None:
+        observer.warning(
+            f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "
+            "stored before is kept"
+        )

@@ -48,7 +48,9 @@ class SessionCommands:
     def function(self, made: Any, request: Any) -> list[Any]:
         """Register a Python function."""
         question = self.signer.question("rows", made)
-        drawn = f" {time.time_ns()}" if question.chance else ""
+        # What it reads in workers is asked again by each question that calls it.
+        read = {why for code, _ in question.code for why in self.signer.watched.unknown(code)}
+        drawn = f" {time.time_ns()}" if set(question.chance) - read else ""
         name = made.function_name.lower()
         if name in self.signer.state.now.functions:
             self.keep_meanings(request, [name])

@@ -370,7 +370,8 @@ def test_a_function_that_fits_is_known_by_what_it_builds(
     assert first["said"] == again["said"]
 
 
-def test_what_python_code_reads_for_an_answer_counts(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_name", [False, True])
+def test_what_python_code_reads_for_an_answer_counts(spark: SparkSession, tmp_path: Path, by_name: bool) -> None:
     file = tmp_path / "factor.txt"
 
     @F.udf(DoubleType())
@@ -378,7 +379,10 @@ def test_what_python_code_reads_for_an_answer_counts(spark: SparkSession, tmp_pa
         return x * float(file.read_text())
 
     def most_of(rows: DataFrame) -> Any:
-        return rows.select(scaled("x").alias("s")).agg(F.max("s")).first()[0]
+        if by_name:
+            rows.sparkSession.udf.register("scaled", scaled)
+        made = F.call_function("scaled", F.col("x")) if by_name else scaled("x")
+        return rows.select(made.alias("s")).agg(F.max("s")).first()[0]
 
     def asking() -> hx.Workflow:
         wf = hx.Workflow("asking")

@@ -182,6 +182,7 @@ def test_no_jvm_starts_for_a_plan_an_unchanged_run_or_an_edited_metric(
     assert starts[2] > 0, "the first iteration did start Spark, and later plans know what that took"
 
 
+@pytest.mark.long
 def test_the_stub_would_have_been_called(folder: Folder, no_java: Callable[[], list[str]], tmp_path: Path) -> None:
     done = folder.helix("run", "people.py", "--set", "reg=1.0", JAVA_HOME=str(tmp_path / "java"))
     assert done.returncode != 0

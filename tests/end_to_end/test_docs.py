@@ -18,6 +18,7 @@ PAGES = sorted((PROJECT / "docs").glob("*.md"))
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_site_is_built_and_no_link_leads_nowhere(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     done = subprocess.run(

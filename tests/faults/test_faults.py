@@ -40,7 +40,14 @@ SHOWN_BELOW = {
 """Faults that a test of one room injects, by the module in tests/unit: whole runs that meet them take seconds each, and
 the suite has others of their kind."""
 
-_LATER = tuple(name for names in SHOWN_BELOW.values() for name in names)
+SECONDS_LONG = (
+    "the power is cut", "a folder that cannot be the catalog", "hardly a file may be open", "a budget of nothing",
+    "an error of the disk behind a commit", "the solver is missing", "a lease that nobody holds",
+    "a marker of the catalog", "the clock goes ahead",
+)
+"""Faults that take seconds each, and rest on the same code as others."""
+
+_LATER = (*SECONDS_LONG, *(name for names in SHOWN_BELOW.values() for name in names))
 
 
 def test_the_names_of_faults_that_are_shown_below_are_right() -> None:

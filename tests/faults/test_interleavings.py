@@ -169,6 +169,7 @@ def _of_view(catalog: Catalog) -> object:
             view.next_iteration]
 
 
+@pytest.mark.long
 def test_tables_do_as_deltalake_does(tmp_path: Path) -> None:
     sides, chosen = Sides(tmp_path / "catalog"), random.Random(4)
     signatures = [digest("s", str(number)) for number in range(3)]

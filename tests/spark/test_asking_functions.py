@@ -192,6 +192,7 @@ def test_an_answer_on_record_is_not_asked_for_again(spark: SparkSession, tmp_pat
     assert questions == ["rows"]
 
 
+@pytest.mark.long
 def test_an_audit_asks_anew(spark: SparkSession, tmp_path: Path, questions: list[str]) -> None:
     with hx.Helix(tmp_path / "catalog", policy="always", spark=spark) as helix:
         run(helix, by_mean)
@@ -329,6 +330,7 @@ def test_an_evaluation_is_not_asked_again_after_an_edit_of_what_is_said_of_it(
     assert float(second["said"]) == round(float(first["said"]), 3) > 0.5
 
 
+@pytest.mark.long
 def test_a_model_that_a_function_returns_is_what_it_is_in_plain_pyspark(spark: SparkSession, tmp_path: Path) -> None:
     from pyspark.ml.feature import VectorAssembler
 

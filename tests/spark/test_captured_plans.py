@@ -160,6 +160,7 @@ def test_one_input_may_be_made_of_the_other(client: DriverClient, tables: Mappin
     assert shown(again) == shown(apart)
 
 
+@pytest.mark.long
 def test_a_loop_of_hundreds_of_steps_runs(client: DriverClient, tables: Mapping[str, DataFrame]) -> None:
     def program(rows: DataFrame) -> DataFrame:
         rows = rows.select("id")

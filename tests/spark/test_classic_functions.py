@@ -66,6 +66,7 @@ def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path) -> N
     assert "made" in computed(again)
 
 
+@pytest.mark.long
 def test_a_model_that_one_fits_is_any_model(spark: SparkSession, tmp_path: Path) -> None:
     wf = hx.Workflow("fitted")
     wf.source("people", hx.table(PEOPLE))

@@ -535,6 +535,7 @@ def test_independent_branches_run_at_the_same_time(catalog: Catalog) -> None:
     assert made.node_seconds["left"] + made.node_seconds["right"] < 1.9
 
 
+@pytest.mark.long
 def test_many_runs_at_once_take_turns(catalog: Catalog) -> None:
     with catalog.open() as helix:
         outcomes: list[Any] = []

@@ -246,6 +246,7 @@ class Stores(Heard):
         self.stores.append(name)
 
 
+@pytest.mark.long
 def test_what_is_too_large_leaves_its_room_and_is_not_written_again(catalog: Path, spark: SparkSession) -> None:
     def version(edit: int) -> hx.Workflow:
         wf = hx.Workflow("sizes")
@@ -554,6 +555,7 @@ def test_a_table_in_memory_may_be_of_arrow(run: Callable[..., Iteration]) -> Non
 # What reading takes is learnt
 
 
+@pytest.mark.long
 def test_what_reading_by_itself_took_is_on_record_and_calibrates_loads(
     run: Callable[..., Iteration], catalog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

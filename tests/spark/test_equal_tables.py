@@ -399,6 +399,7 @@ def test_a_model_is_known_again_by_its_files(
         assert {"model", "weight", "answer"} <= {one.node for one in found.results if one.verdict == "verified"}
 
 
+@pytest.mark.long
 def test_examples_of_other_extractors_are_not_compared(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def run(tmp_path: Path, spark: SparkSession) -> Runs:
     return Runs(tmp_path / "catalog", spark)
 
 
+@pytest.mark.long
 def test_a_feature_without_influence_is_left_out_until_it_is_edited(run: Runs) -> None:
     first = run()
     assert first.left_out == {}

@@ -65,6 +65,7 @@ def catalog(kept: Path, tmp_path: Path) -> Path:
     return shutil.copytree(kept, tmp_path / "catalog")
 
 
+@pytest.mark.long
 def test_three_learners_and_three_reducers_of_one_function_each_are_loaded(catalog: Path, spark: SparkSession) -> None:
     with hx.Helix(catalog, policy=loading("always"), spark=spark) as helix:
         again = helix.run(folds())

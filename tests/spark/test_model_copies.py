@@ -74,6 +74,7 @@ def test_so_have_models_inside_another_one(examples: DataFrame) -> None:
     assert copied.transform(examples).columns[-1] == "guess"
 
 
+@pytest.mark.long
 def test_a_model_that_was_loaded_has_none_and_needs_none(examples: DataFrame, tmp_path: Any) -> None:
     fitted = RandomForestClassifier(numTrees=3, seed=1).fit(examples)
     fitted.write().save(str(tmp_path / "model"))

@@ -70,6 +70,7 @@ def test_slots_are_words_and_classes_are_labels(spark: SparkSession, tmp_path: P
         assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_counts_by_class_are_shown_by_name_and_stay_numbers_as_data(spark: SparkSession, tmp_path: Path) -> None:
     def counted(shift: int) -> hx.Workflow:
         wf = build()

@@ -178,6 +178,7 @@ def test_extractors_learn_from_training_rows(spark: SparkSession, tmp_path: Path
     assert made["learned"] == sorted(rows.tag[rows.split == "train"])
 
 
+@pytest.mark.long
 def test_numbers_of_training_rows_and_of_other_test_rows_are_told(spark: SparkSession, tmp_path: Path) -> None:
     table = TABLE.drop(columns="split")
     whole = run(spark, tmp_path, assembled(None, table))

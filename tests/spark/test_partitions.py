@@ -98,6 +98,7 @@ def test_a_learner_that_depends_on_the_division_of_its_rows_finds_the_authors_mo
     assert found == {row.word: list(row.vector) for row in alone.getVectors().collect()}
 
 
+@pytest.mark.long
 def test_a_model_is_the_same_to_the_last_digit_however_its_rows_were_divided(spark: SparkSession) -> None:
     rows = spark.range(400).select(
         F.rand(1).alias("a"), F.rand(2).alias("b.c"), F.array(F.create_map(F.lit(1), F.rand(4))).alias("m"),

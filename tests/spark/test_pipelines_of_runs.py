@@ -93,6 +93,7 @@ def test_it_makes_the_same_features(made: Iteration) -> None:
     assert found == expected
 
 
+@pytest.mark.long
 def test_what_was_saved_scores_rows_that_are_new(made: Iteration, spark: SparkSession, tmp_path: Path) -> None:
     pipeline = made.pipeline("model")
     pipeline.write().save(str(tmp_path / "pipeline"))

@@ -75,6 +75,7 @@ def test_rows_of_which_the_bytes_are_back_at_the_end_are_not_taken_for_the_files
 
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["beside", "in its place"])
+@pytest.mark.long
 def test_a_copy_of_a_delta_table_that_went_its_own_way_is_another(
     spark: SparkSession, tmp_path: Path, in_place: bool
 ) -> None:

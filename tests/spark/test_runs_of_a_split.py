@@ -90,6 +90,7 @@ def test_the_column_is_made_of_all_rows(tmp_path: Path, spark: SparkSession) -> 
         assert sum(features[:places]) == (1.0 if side == "train" else 0.0)
 
 
+@pytest.mark.long
 def test_a_split_is_an_edit_like_any_other(tmp_path: Path, spark: SparkSession) -> None:
     fits = {"tag_is.fit", "sex_is.fit", "marked_is.fit", "half.fit", "index.fit"}
     with hx.Helix(tmp_path, policy=loading("always"), spark=spark) as helix:

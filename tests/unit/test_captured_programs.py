@@ -118,6 +118,7 @@ def test_steps_say_where_they_are_written() -> None:
     assert [line.where for line in built.lines] == [f"{__file__}:{first + place}" for place in (1, 2, 3)]
 
 
+@pytest.mark.long
 def test_a_plan_may_be_thousands_of_steps_deep() -> None:
     def program(rows: DataFrame) -> DataFrame:
         for number in range(2000):

@@ -178,6 +178,7 @@ class TestCommits:
             journal.decide_and_append(lambda: [Seen(f"number {len(journal.query('SELECT * FROM journal'))}")])
         assert names(journal) == ["number 0", "number 1"]
 
+    @pytest.mark.long
     def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
         script = """
 import sys
@@ -316,6 +317,7 @@ class TestUpkeep:
             assert files <= 2 * upkeep.FILES_PER_TIER + 1
         assert names(of(tmp_path)) == names(journal) == [str(i) for i in range(40)]
 
+    @pytest.mark.long
     def test_full_files_are_left_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(upkeep, "TIERS", (6_000, 24_000))
         journal = of(tmp_path)

@@ -107,6 +107,7 @@ def test_an_interrupt_waits_for_no_function_longer_than_its_grace() -> None:
     assert 0.3 <= took < 20
 
 
+@pytest.mark.long
 def test_functions_that_interrupts_left_behind_take_no_thread_from_later_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

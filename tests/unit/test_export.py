@@ -93,6 +93,7 @@ def test_a_table_is_written_as_its_ending_says(catalog: Path, tmp_path: Path) ->
     assert sorted(one.name for one in tmp_path.iterdir()) == ["rows.csv", "rows.parquet"], "nothing is left behind"
 
 
+@pytest.mark.long
 def test_a_value_is_json_and_an_output_s_stays_when_it_is_evicted(tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     with hx.Helix(folder, policy="always") as session:

@@ -107,6 +107,7 @@ class TestStoring:
         assert second == first
         assert len({name.split("/")[3] for name, size in objects().items() if "/tables/" in name and size}) == 1
 
+    @pytest.mark.long
     def test_no_row_of_two_writers_is_lost(self, catalog: Catalog) -> None:
         def start(number: int) -> int:
             return Catalog.open(str(catalog.root), create=True).start_iteration(running(number)).number
@@ -141,6 +142,7 @@ class TestStoring:
         with pytest.raises(CatalogError, match="log ends at version"):
             Catalog.open(str(catalog.root), create=False).live()
 
+    @pytest.mark.long
     def test_what_is_evicted_or_left_is_deleted(self, catalog: Catalog, objects: Objects) -> None:
         record = stored(catalog)
         catalog.evict(record.signature, "room is needed")
@@ -154,6 +156,7 @@ class TestStoring:
         assert not any(size for name, size in objects().items() if "/tables/" in name)
         assert catalog.gc(dry_run=True, grace_seconds=0.0) == ()
 
+    @pytest.mark.long
     def test_a_folder_that_is_gone_is_missing(self, catalog: Catalog) -> None:
         record, kept = stored(catalog), stored(catalog, "kept")
         had = [
@@ -186,6 +189,7 @@ class TestStoring:
         assert sorted(listed) == sorted(["tables", "models", "records", orphan.path.name])
         assert view.bytes_used > kept.bytes
 
+    @pytest.mark.long
     def test_upkeep_keeps_all_records(self, catalog: Catalog) -> None:
         for number in range(1, 9):
             catalog.start_iteration(running(number))

@@ -47,6 +47,7 @@ def package_of(file: Path) -> Package | None:
     return package_of_file(str(file), None)
 
 
+@pytest.mark.long
 def test_all_distributions_that_share_a_folder_count(site: Path) -> None:
     (site / "shared").mkdir()
     (site / "shared" / "one.py").write_text("")

@@ -220,6 +220,7 @@ def test_a_new_record_shows_without_a_restart(tmp_path: Path) -> None:
     assert "two" in client.get("/").text
 
 
+@pytest.mark.long
 def test_a_large_graph_is_drawn_when_asked_for(tmp_path: Path) -> None:
     graph_catalog(tmp_path / "c", "large", 2000)
     client = asking(tmp_path / "c")
@@ -370,6 +371,7 @@ def test_a_small_graph_is_folded_when_asked(tmp_path: Path) -> None:
     assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1&fold=1"))) == 6
 
 
+@pytest.mark.long
 def test_a_graph_that_folding_makes_readable_needs_no_guard(tmp_path: Path) -> None:
     client = asking(family_catalog(tmp_path / "c", "wide", 1000).root)
     assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1"))) == 6
@@ -500,6 +502,7 @@ def test_an_iteration_without_recorded_nodes_is_compared_by_its_parameters_alone
     assert "died before its nodes" in read(client, f"/node?workflow={W}&number=4&node={MODEL}", 404).text
 
 
+@pytest.mark.long
 def test_what_died_is_passed_over_by_comparisons(tmp_path: Path) -> None:
     catalog = hostile_catalog(tmp_path / "c")
     client = asking(catalog.root)

@@ -90,6 +90,7 @@ def test_a_run_that_is_interrupted_says_so_and_is_recorded(
     assert statuses(tmp_path) == [("interrupted", why)]
 
 
+@pytest.mark.long
 def test_an_interrupt_while_results_are_stored_has_the_run_recorded_without_them(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
     process = start(tmp_path, "run", "waits.py", behaviour="keeping")

@@ -86,6 +86,7 @@ RECORDS = st.builds(
     st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=7), st.booleans(),
     st.sets(st.sampled_from(SIGNATURES)), st.sets(st.sampled_from(SIGNATURES)),
 )
+@pytest.mark.long
 def test_the_query_merges_records_by_the_rules(
     appended: list[list[ResultRecord]], tidied: bool, declared: set[str], signatures: set[str]
 ) -> None:

@@ -581,6 +581,7 @@ def test_what_a_workflow_insists_on_outlives_the_runs_of_another(
     assert left_after(asking("theirs", 6), "rule_purge") == {("rows", number) for number in stays}
 
 
+@pytest.mark.long
 def test_what_a_workflow_insists_on_since_it_was_stored_outlives_the_runs_of_another(tmp_path: Path) -> None:
     def left_after(made: hx.Workflow, policy: str) -> set[str]:
         with hx.Helix(tmp_path / "catalog", policy=policy) as helix:

@@ -162,6 +162,7 @@ print(json.dumps(part))
 """
 
 
+@pytest.mark.long
 def test_the_process_of_an_audit_takes_a_script(script: Path) -> None:
     assert run("run", str(script), "0")[0] == 0
     here = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}

@@ -311,6 +311,7 @@ def refusing() -> Iterator[str]:
 
 
 @WITH_MLFLOW
+@pytest.mark.long
 def test_a_server_that_refuses_costs_a_run_nothing_but_a_warning(tmp_path: Path, refusing: str) -> None:
     observer = Warned()
     with hx.Helix(tmp_path / "catalog", tracker=MlflowTracker(refusing), observer=observer) as helix:

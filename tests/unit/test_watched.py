@@ -280,6 +280,7 @@ def test_a_file_decides_which_other_file_is_read(folder: Path) -> None:
         assert answer(which, one) == ("none" if which == "none" else one)
 
 
+@pytest.mark.long
 def test_what_asks_the_clock_through_a_library_is_never_reused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +306,7 @@ def test_what_asks_the_clock_through_a_library_is_never_reused(
     sys.modules.pop("stamps")
 
 
+@pytest.mark.long
 def test_what_a_library_imports_by_its_name_is_never_reused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = folder / "site-packages" / "configured"
     library.mkdir(parents=True)

@@ -37,6 +37,7 @@ LEFT_OUT: Mapping[str, str] = {
     r"\.(cache|persist)\(\)\.explain|InMemoryTableScan": "plans of persisted tables",
     r"pandas_api|pyspark\.pandas|ps\.": "pandas on Spark",
     r'\.format\("pmml"\)': "models in other formats than Spark's",
+    r"\.indexOf\(": "methods of the JVM's stages",
 }
 """What only a classic session can do, by words of an example; it and those after it in its docstring are left out."""
 

@@ -24,7 +24,6 @@ from helix_spark.plans import connect_client as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.plans.connect_session import prepare
-from helix_spark.plans.own_columns import of_either_side
 from helix_spark.plans.plan_chance import chance_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
@@ -277,8 +276,6 @@ class FunctionCall:
             yield "reads a table that it has from elsewhere"
         if any(map(_is_function_of_a_table, relations)):
             yield "joins a table function by a column of a table, which plans of Connect do not tell"
-        for column in filter(None, map(of_either_side, relations)):
-            yield f"joins a table with itself by {column}, which may be of either side (give both an alias)"
 
     def _identity(self, plan: Any, own: int | None) -> str:
         """The identity of what was built.

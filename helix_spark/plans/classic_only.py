@@ -1,14 +1,25 @@
-"""What only a classic session has: RDDs, the JVM, contexts, streams. Where a program uses it as it runs, in a library
-or by `getattr`, Helix learns of it before pyspark refuses."""
+"""What only a classic session has: RDDs, the JVM, contexts, streams, stages in the JVM. Where a program uses it as it
+runs, in a library or by `getattr`, Helix learns of it before pyspark refuses. What may be used of a context changes no
+answer, and is here, too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import getpass
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.action import current
-from helix_spark.plans.recorded_call import NeedsClassicError, client_session, program_here
+from helix_spark.plans.plan_messages import messages, relations_in, sort_of
+from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, script
+from helix_spark.plans.written_plan import relation_of
+
+if TYPE_CHECKING:
+    from pyspark.conf import SparkConf
 
 _OF_SESSIONS = frozenset({"_jsc", "_jconf", "_jvm", "_jsparkSession", "_sc", "newSession"})
 OF_FRAMES = frozenset({"_jseq", "_jdf", "_jmap", "_jcols"})
@@ -32,8 +43,10 @@ def need_classic(what: str) -> None:
 
 
 def notice_classic_only() -> None:
-    """Have pyspark call `need_classic` where its Connect client has nothing, and where a context would be made."""
+    """Have pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
+    context would be made."""
     from pyspark.core.context import SparkContext
+    from pyspark.ml.connect.readwrite import RemoteMLWriter
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
@@ -46,6 +59,9 @@ def notice_classic_only() -> None:
     begun: Any = SparkContext.__init__
     SparkContext.getOrCreate = classmethod(_noticed(made, "SparkContext"))  # type: ignore[method-assign, assignment]
     SparkContext.__init__ = _noticed(begun, "SparkContext")  # type: ignore[method-assign]  # replaced on purpose
+    RemoteMLWriter.format = _write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
+    _notice_stages_of_jvm()
+    _notice_joins()
 
 
 def _noticed(called: Any, what: str) -> Callable[..., Any]:
@@ -71,3 +87,169 @@ def _notice_attributes(kind: Any, names: frozenset[str]) -> None:
 def _notice_property(kind: Any, name: str) -> None:
     get: Any = vars(kind)[name].fget
     setattr(kind, name, property(_noticed(get, f".{name}")))
+
+
+def _write_in_format(writer: Any, source: str) -> Any:
+    """A server is told no format of a model, such as PMML."""
+    if source.lower() != "internal":
+        need_classic(f'.format("{source}") of a model')
+        raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
+    return writer
+
+
+def _notice_stages_of_jvm() -> None:
+    """Notice calls of the JVM's stages: of a method that Connect has not, to which pyspark hands its parameters first;
+    and of a stage that an author's file made in a classic session, of which a client knows nothing."""
+    from pyspark.ml.base import Estimator, Transformer
+    from pyspark.ml.evaluation import Evaluator
+    from pyspark.ml.wrapper import JavaParams
+
+    hand_over: Any = JavaParams._transfer_params_to_java
+
+    @wraps(hand_over)
+    def transfer(self: Any) -> None:
+        if builds():
+            need_classic(f"{type(self).__name__}._java_obj")
+        hand_over(self)
+
+    def noticed(called: Any) -> Callable[..., Any]:
+        @wraps(called)
+        def call(self: Any, *given: Any, **named: Any) -> Any:
+            held = getattr(self, "_java_obj", None)
+            if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
+                raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
+            return called(self, *given, **named)
+
+        return call
+
+    JavaParams._transfer_params_to_java = transfer  # type: ignore[method-assign]  # replaced on purpose
+    kinds: tuple[tuple[Any, str], ...] = (Estimator, "fit"), (Transformer, "transform"), (Evaluator, "evaluate")
+    for kind, name in kinds:
+        setattr(kind, name, noticed(vars(kind)[name]))
+
+
+def _notice_joins() -> None:
+    """Notice joins of a table with itself by columns: a classic session takes ``rows.a == rows.a`` for a column of each
+    side, Spark Connect for two of the side that has the table less deep in its plan, or refuses it."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    join: Any = DataFrame.join
+
+    @wraps(join)
+    def join_tables(self: Any, *given: Any, **named: Any) -> Any:
+        made = join(self, *given, **named)
+        if program_here() is not None and (column := _of_either_side(relation_of(made).join)):
+            need_classic(f"a join of a table with itself by {column}, which may be of either side")
+        return made
+
+    DataFrame.join = join_tables  # type: ignore[method-assign]  # replaced on purpose
+
+
+def _of_either_side(join: Any) -> str:
+    """Return a column in the condition of a join that may be of either side, as it is written; empty if none may."""
+    named = list(_attributes(join.join_condition))
+    deep = [_plan_ids(side) for side in (join.left, join.right)] if named else [set(), set()]
+    if deep[0].isdisjoint(deep[1]):
+        return ""
+    tops = [{join.left.common.plan_id}, {join.right.common.plan_id}]
+
+    def sides(column: Any) -> list[int]:
+        """The sides that a column may be of."""
+        surely = [at for at in (0, 1) if column.plan_id in tops[at]]
+        return surely or [at for at in (0, 1) if column.plan_id in deep[at]]
+
+    for column in named:
+        if len(sides(column)) > 1:
+            return str(column.unparsed_identifier)
+    for one, other in _equated(join.join_condition):
+        if sides(one) == sides(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
+            return str(one.unparsed_identifier)
+    return ""
+
+
+def _attributes(expression: Any) -> Iterator[Any]:
+    """Yield the columns in an expression that are named by a table."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id"):
+            yield one
+
+
+def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each two columns that an expression compares, and that are named by tables."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedFunction" and one.function_name in ("==", "<=>"):
+            first, second = (side.unresolved_attribute for side in one.arguments)
+            if first.HasField("plan_id") and second.HasField("plan_id"):
+                yield first, second
+
+
+def _plan_ids(relation: Any) -> set[int]:
+    """Return the plan ids of a relation and of all that it is made of."""
+    found: set[int] = set()
+    waiting = [relation]
+    while waiting:
+        one = waiting.pop()
+        if one.common.plan_id not in found:
+            found.add(one.common.plan_id)
+            waiting.extend(relations_in(one))
+    return found
+
+
+_LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
+
+
+class SessionContext:
+    """The ``sparkContext`` of a session that has none. Its names are PySpark's; others need a classic session."""
+
+    uiWebUrl = None  # noqa: N815 - pyspark calls it so; None, as where Spark's own pages are off
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self.startTime = int(time.time() * 1000)
+        self.applicationId = f"local-{self.startTime}"
+        self.appName = settings.get("spark.app.name", "")
+        self.master = settings.get("spark.master", "")
+        self.pythonVer = ".".join(platform.python_version_tuple()[:2])
+        self.defaultParallelism = self._cores()
+        self.defaultMinPartitions = min(self.defaultParallelism, 2)
+
+    def _cores(self) -> int:
+        default, local = self._settings.get("spark.default.parallelism", ""), _LOCAL.fullmatch(self.master)
+        if default.isdigit():
+            return int(default)
+        cores = "*" if local is None else local[1] or "1"
+        return os.cpu_count() or 1 if cores == "*" else int(cores)
+
+    @property
+    def version(self) -> str:
+        from pyspark import __version__
+
+        return __version__
+
+    def sparkUser(self) -> str:  # noqa: N802 - pyspark calls it so
+        return os.environ.get("SPARK_USER") or getpass.getuser()
+
+    def getConf(self) -> SparkConf:  # noqa: N802 - as above
+        """Return a copy of the settings that the session began with."""
+        from pyspark.conf import SparkConf
+
+        conf = SparkConf(loadDefaults=False)
+        return conf.setAll(list(self._settings.items()))
+
+    def stop(self, *args: object, **named: object) -> None:
+        """Do nothing: the session's own `stop` ends it, and the calls below are for people who look at Spark."""
+
+    setLogLevel = setJobGroup = setJobDescription = setLocalProperty = stop  # noqa: N815 - as above
+
+    def __repr__(self) -> str:
+        return f"<SparkContext master={self.master} appName={self.appName}>"
+
+    def __getattr__(self, name: str) -> Any:
+        from pyspark.errors import PySparkAttributeError
+
+        if not name.startswith("__"):
+            need_classic(f".sparkContext.{name}")
+        raise PySparkAttributeError(
+            f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
+            "variable HELIX=off, or do the same with DataFrames"
+        )

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from helix_spark.plans.classic_stages import fit_as_classic
+from helix_spark.plans.classic_ways import fit_as_classic
 from helix_spark.plans.connect_client import expression_of, has_subquery, name_by_itself
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import be_active_in_all_threads

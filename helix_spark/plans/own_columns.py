@@ -9,12 +9,10 @@ through as it is. In doubt they are two.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-
-from helix_spark.plans.plan_messages import messages, relations_in, sort_of
 
 _LETS_THROUGH = frozenset({
     "filter", "sort", "limit", "offset", "tail", "repartition", "repartition_by_expression", "hint", "sample",
@@ -198,65 +196,3 @@ def _may_be_among(name: str, others: Iterable[Sequence[str]]) -> bool:
     return any(
         name.lower() == one.lower() or not (name.isascii() and one.isascii()) for other in others for one in other
     )
-
-
-def of_either_side(relation: Any) -> str | None:
-    """A column in the condition of a join that may be of either side, as it is written; None if there is none.
-
-    A table that is on both sides has its columns twice. Spark Connect takes the one that is less deep in the plan; a
-    classic session takes ``rows.a == rows.a`` to mean one of each.
-
-    Args:
-        relation: a `spark.connect.Relation`.
-    """
-    sort = relation.WhichOneof("rel_type")
-    made = getattr(relation, sort)
-    if sort not in ("join", "lateral_join") or not made.HasField("join_condition"):
-        return None
-    ids = made.left.common.plan_id, made.right.common.plan_id
-    named = list(_attributes(made.join_condition))
-    deep = [_plan_ids(side) for side in (made.left, made.right)] if named else [set(), set()]
-    if deep[0].isdisjoint(deep[1]):
-        return None
-
-    def side(attribute: Any) -> int | None:
-        """0 for left, 1 for right, -1 for neither; None for either."""
-        found = [ids[place] == attribute.plan_id for place in (0, 1)]
-        found = found if any(found) else [attribute.plan_id in deep[place] for place in (0, 1)]
-        return None if all(found) else found.index(True) if any(found) else -1
-
-    for one in named:
-        if side(one) is None:
-            return str(one.unparsed_identifier)
-    for one, other in _equated(made.join_condition):
-        if side(one) == side(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
-            return str(one.unparsed_identifier)
-    return None
-
-
-def _attributes(expression: Any) -> Iterator[Any]:
-    """The columns in an expression that are named by a table."""
-    for one in messages(expression):
-        if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id"):
-            yield one
-
-
-def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
-    """Two columns each that an expression compares, and that are named by tables."""
-    for one in messages(expression):
-        if sort_of(one) == "Expression.UnresolvedFunction" and one.function_name == "==":
-            sides = [side.unresolved_attribute for side in one.arguments]
-            if all(side.HasField("plan_id") for side in sides):
-                yield sides[0], sides[1]
-
-
-def _plan_ids(relation: Any) -> set[int]:
-    """The plan ids of a relation and of all that it is made of."""
-    found: set[int] = set()
-    waiting = [relation]
-    while waiting:
-        one = waiting.pop()
-        if one.common.plan_id not in found:
-            found.add(one.common.plan_id)
-            waiting.extend(relations_in(one))
-    return found

@@ -27,11 +27,10 @@ from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import others_first
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.plans.classic_stages import fit_as_classic
-from helix_spark.plans.classic_ways import session_class
+from helix_spark.plans.classic_only import SessionContext
+from helix_spark.plans.classic_ways import fit_as_classic, session_class
 from helix_spark.plans.connect_client import channel_to_nowhere, say_no_goodbye
 from helix_spark.plans.recorded_call import client_session
-from helix_spark.plans.session_context import SessionContext
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.plans.captured_sql import BINDING
 from helix_spark.plans.classic_only import OF_FRAMES, need_classic, notice_classic_only
-from helix_spark.plans.classic_ways import behave_as_classic, raise_classic_errors
+from helix_spark.plans.classic_ways import behave_as_classic
 from helix_spark.plans.frame_creation import settle_frames
 from helix_spark.plans.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
 from helix_spark.plans.written_functions import pickle_at_first_call
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 def take_over(program: Program) -> None:
     """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
     replace_in_pyspark()
-    raise_classic_errors()
     PROGRAMS[:] = [program]
 
 
@@ -95,8 +94,8 @@ def replace_in_pyspark() -> None:
     write_relations_apart()
     _bind_arguments()
     _note_places()
-    settle_frames()
     notice_classic_only()
+    settle_frames()
 
 
 def _bind_arguments() -> None:

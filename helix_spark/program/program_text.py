@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.plans.session_context import SessionContext
+from helix_spark.plans.classic_only import SessionContext
 
 _OUTSIDE_CONNECT = frozenset({
     "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",
 })
-_OF_CONTEXT = frozenset({"startTime", *(name for name in vars(SessionContext) if not name.startswith("_"))})
+_OF_CONTEXT = frozenset(name for name in dir(SessionContext({})) if not name.startswith("_"))
 """What of a session's context a program may use."""
 
 _IMPORTS_PYSPARK = re.compile(rb"^\s*(import|from)\s+pyspark\b", re.MULTILINE)

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from helix_spark.answers.function_calls import capture
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
+from helix_spark.plans.recorded_call import NeedsClassicError
 
 PLANS = plans.on_record()
 NOT_CAPTURED = {
@@ -149,7 +150,8 @@ EITHER_SIDE: Mapping[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", EITHER_SIDE)
-def test_a_column_that_may_be_of_either_side_of_a_join_is_not_captured(name: str) -> None:
+def test_a_column_that_may_be_of_either_side_of_a_join_needs_a_classic_session(name: str) -> None:
     built = captured(EITHER_SIDE[name])
     assert isinstance(built, NotCaptured)
+    assert isinstance(built.error, NeedsClassicError)
     assert "may be of either side" in built.why

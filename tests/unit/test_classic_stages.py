@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import json
 import pickle
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyspark.sql.connect.proto as pb
 import pytest
-from program_fakes import FakeServer, Program, Runs, rows
-from pyspark.ml.feature import Binarizer, HashingTF, MinHashLSH
-from pyspark.ml.linalg import VectorUDT
+from program_fakes import Program, Runs, rows
+from pyspark.ml.feature import Binarizer, MinHashLSH
 from pyspark.ml.regression import LinearRegression
-from pyspark.sql.connect.types import pyspark_types_to_proto_types
-from pyspark.sql.types import FloatType, StructType
+from pyspark.sql.types import FloatType
 
 from helix_spark.plans import recorded_call
-from helix_spark.plans.plan_messages import messages, sort_of
 
 
 @pytest.fixture
@@ -50,43 +44,6 @@ def test_models_are_sent_arguments_by_keyword_and_defaults(runs: Runs) -> None:
     assert runs.returned == [[0.5, "far"], [0.5, "far"], [0.5, "distCol"]]
 
 
-class Hashes(FakeServer):
-    """Answers each query with a vector that has its one feature at 5."""
-
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
-        self.asked.append(request.plan.root)
-        schema = pyspark_types_to_proto_types(StructType().add("features", VectorUDT()))
-        kind = pa.struct({"type": pa.int8(), "size": pa.int32(), "indices": pa.list_(pa.int32()),
-                          "values": pa.list_(pa.float64())})
-        vector = {"type": 0, "size": 10, "indices": [5], "values": [1.0]}
-        batch = pa.record_batch({"features": pa.array([vector], kind)})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        data = pb.ExecutePlanResponse.ArrowBatch(row_count=1, data=sink.getvalue().to_pybytes())
-        yield pb.ExecutePlanResponse(
-            session_id=request.session_id, server_side_session_id="real", schema=schema, arrow_batch=data
-        )
-
-
-@pytest.mark.parametrize(("term", "kind"), [
-    ("b", "string"), (7, "integer"), (2**40, "long"), (0.5, "double"), (True, "boolean"), (None, "string"),
-])
-def test_the_index_of_a_term_is_asked_of_a_table_of_it(runs: Runs, term: Any, kind: str) -> None:
-    def program(spark: Any) -> int:
-        return HashingTF(numFeatures=10, inputCol="words").indexOf(term)
-
-    server = runs.run(program, server=Hashes())
-    assert runs.returned == 5
-    (table,) = [one.local_relation for query in server.asked for one in messages(query)
-                if sort_of(one) == "Relation" and one.WhichOneof("rel_type") == "local_relation"]
-    assert json.loads(table.schema)["fields"][0]["type"]["elementType"] == kind
-    with pa.ipc.open_stream(table.data) as terms:
-        assert terms.read_all().to_pylist() == [{"term": [term]}]
-    assert not runs.run(program, server=Hashes()).started
-    assert runs.returned == 5
-
-
 class StartsOverError(Exception):
     """Ends a program that needs a classic session."""
 
@@ -101,8 +58,17 @@ def other_format(spark: Any) -> None:
     model.write().format("pmml")
 
 
-@pytest.mark.parametrize(("act", "what"), [(call_of_jvm_stage, "Binarizer._java_obj"), (other_format, "pmml")])
-def test_what_only_the_jvm_can_do_with_stages_needs_a_classic_session(runs: Runs, act: Program, what: str) -> None:
+def join_with_itself(spark: Any) -> None:
+    table = spark.range(3)
+    counts = table.groupBy("id").count()
+    table.join(counts, table.id == counts.id)
+    table.join(table.filter("id > 1"), table.id == table.id)
+
+
+@pytest.mark.parametrize(("act", "what"), [
+    (call_of_jvm_stage, "Binarizer._java_obj"), (other_format, "pmml"), (join_with_itself, "either side"),
+])
+def test_what_only_the_jvm_can_do_needs_a_classic_session(runs: Runs, act: Program, what: str) -> None:
     def need_classic(what: str) -> None:
         raise StartsOverError(what)
 

@@ -90,10 +90,6 @@ def to_schema(rows: DataFrame) -> DataFrame:
     return rows.to(StructType([StructField("k", StringType()), StructField("id", LongType())]))
 
 
-def joined_with_itself(rows: DataFrame) -> DataFrame:
-    return rows.join(rows, rows.id == rows.id)
-
-
 def join_on_name(rows: DataFrame, other: DataFrame) -> DataFrame:
     return rows.join(other, "id")
 

@@ -17,7 +17,6 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.answer_texts import text_of_answer
-from helix_spark.plans.column_kinds import kinds_of_schema
 from helix_spark.plans.frame_creation import (
     error_of,
     is_refusal,
@@ -26,6 +25,7 @@ from helix_spark.plans.frame_creation import (
     refusal_text,
     schema_request,
 )
+from helix_spark.plans.plan_columns import kinds_of_schema
 
 _ACCEPTED, _REFUSED = AnswerForm("analyze", "schema"), AnswerForm("analyze", "explain")
 """The forms of answers to an analysis: a schema, or the text of a refusal."""

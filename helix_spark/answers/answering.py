@@ -28,7 +28,7 @@ from helix_spark.plans.connect_client import DEFAULT_SETTINGS
 from helix_spark.plans.frame_creation import schema_request
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import Caller, caller
-from helix_spark.plans.sql_reads import read_statement
+from helix_spark.plans.sql_statements import read_statement
 
 
 class Record(StoredResults, Protocol):

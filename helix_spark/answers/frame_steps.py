@@ -14,8 +14,8 @@ from helix_spark.answers.questions import Signer, functions_called, handle_in, r
 from helix_spark.answers.session_state import Binding
 from helix_spark.identity.parts import digest
 from helix_spark.plans.classic_ways import is_outer
-from helix_spark.plans.column_kinds import Kinds, kinds_of_step
 from helix_spark.plans.frame_creation import steps_of
+from helix_spark.plans.plan_columns import Kinds, kinds_of_step
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.sql_words import spark_functions
 

@@ -17,16 +17,15 @@ from helix_spark.errors import SignatureError
 from helix_spark.identity.code import trace
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
-from helix_spark.plans.captured_sql import is_generated
 from helix_spark.plans.classic_only import need_classic
 from helix_spark.plans.plan_chance import chance_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.plan_order import order_in
-from helix_spark.plans.sql_reads import read_statement
+from helix_spark.plans.sql_statements import is_generated, read_statement
 from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
-PROGRAM_FORMAT = 5
+PROGRAM_FORMAT = 6
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 

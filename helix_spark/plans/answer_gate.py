@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from helix_spark.plans.answer_fields import AnswerCopies, StrangeAnswerError, is_printable
-from helix_spark.plans.arrow_stream import BadStreamError, read_batch
+from helix_spark.plans.arrow_stream import read_batch
 
 Kind = Literal["execute", "analyze", "config"]
 
@@ -56,7 +56,7 @@ class AnswerForm:
 
 
 def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
-    """The messages of a serialized answer, rebuilt. Raises StrangeAnswerError."""
+    """Return the messages of a serialized answer, rebuilt. Raises StrangeAnswerError."""
     import pyspark.sql.connect.proto as pb
     from google.protobuf.message import DecodeError
 
@@ -68,7 +68,7 @@ def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
 
 
 def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
-    """The same answer, made of what it may hold.
+    """Return the same answer, made of what it may hold.
 
     Raises:
         StrangeAnswerError: it holds something else, or is no answer to the question.
@@ -87,7 +87,7 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
 
 
 def _conversion_errors() -> tuple[type[Exception], ...]:
-    """The errors that the client's conversions raise for values that are none."""
+    """Return the errors that the client's conversions raise for values that are none."""
     import pyarrow as pa
     from pyspark.errors import PySparkException
 
@@ -121,7 +121,7 @@ _RESULTS = ("schema", "arrow_batch", "ml_command_result", "checkpoint_command_re
 
 
 def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
-    """The ids of what made the objects that answers name: of several trees all have that of their forest."""
+    """Yield the ids of what made the objects that answers name: of several trees all have that of their forest."""
     for one in answers:
         if one.HasField("checkpoint_command_result"):
             yield one.checkpoint_command_result.relation.relation_id
@@ -131,7 +131,6 @@ def _makers_in(answers: Sequence[Any]) -> Iterator[str]:
 
 
 def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
-    """Check a table's rows, and put together batches that came in pieces."""
     import pyspark.sql.connect.proto as pb
 
     schemas = [one.schema for one in answers if one.HasField("schema")]
@@ -139,12 +138,16 @@ def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
         raise StrangeAnswerError("it does not begin with its one schema")
     columns = _columns_of(schemas[0].SerializeToString(deterministic=True))
     rows, rebuilt = 0, [pb.ExecutePlanResponse(schema=schemas[0])]
-    batches = _whole_batches([one.arrow_batch for one in answers if one.HasField("arrow_batch")])
-    for batch, data in batches:
+    batches = [one.arrow_batch for one in answers if one.HasField("arrow_batch")]
+    if len(batches) > _MOST_BATCHES:
+        raise StrangeAnswerError(f"it has {len(batches):,} batches")
+    for batch in batches:
+        if batch.chunk_index or batch.num_chunks_in_batch > 1:
+            raise StrangeAnswerError("its rows are in pieces")
         if batch.HasField("start_offset") and batch.start_offset != rows:
             raise StrangeAnswerError(f"its rows begin at {batch.start_offset:,} where {rows:,} are before them")
-        _check_batch(form, columns, batch.row_count, data)
-        whole = pb.ExecutePlanResponse.ArrowBatch(row_count=batch.row_count, data=data, start_offset=rows)
+        _check_batch(form, columns, batch)
+        whole = pb.ExecutePlanResponse.ArrowBatch(row_count=batch.row_count, data=batch.data, start_offset=rows)
         rebuilt.append(pb.ExecutePlanResponse(arrow_batch=whole))
         rows += batch.row_count
     if rows < form.rows or (form.is_text and rows != 1):
@@ -154,35 +157,17 @@ def _check_rows(form: AnswerForm, answers: Sequence[Any]) -> list[Any]:
     return rebuilt + [pb.ExecutePlanResponse(observed_metrics=one) for one in observed]
 
 
-def _whole_batches(pieces: Sequence[Any]) -> list[tuple[Any, bytes]]:
-    """Batches, each with its bytes, as the client puts them together from pieces."""
-    found: list[tuple[Any, bytes]] = []
-    parts: list[bytes] = []
-    for piece in pieces:
-        if piece.chunk_index != len(parts):
-            raise StrangeAnswerError("a piece of its rows is missing")
-        parts.append(piece.data)
-        if len(parts) >= piece.num_chunks_in_batch:
-            found.append((piece, b"".join(parts)))
-            parts = []
-    if parts or len(found) > _MOST_BATCHES:
-        raise StrangeAnswerError("a piece of its rows is missing, or there are too many")
-    return found
-
-
-def _check_batch(form: AnswerForm, columns: Any, rows: int, data: bytes) -> None:
+def _check_batch(form: AnswerForm, columns: Any, sent: Any) -> None:
     import pyarrow as pa
     from pyspark.sql.conversion import ArrowTableToRowsConversion
 
-    try:
-        batch = read_batch(data, columns)
-    except BadStreamError as error:
-        raise StrangeAnswerError(str(error)) from error
-    if batch.num_rows != rows:
-        raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {rows:,}")
-    if form.is_text and [field.dataType.typeName() for field in columns.fields] != ["string"]:
+    batch = read_batch(sent.data, columns)
+    if batch.num_rows != sent.row_count:
+        raise StrangeAnswerError(f"it has {batch.num_rows:,} rows, and says {sent.row_count:,}")
+    types = [field.dataType.typeName() for field in columns.fields]
+    if form.is_text and types != ["string"]:
         raise StrangeAnswerError("it is not the one text that was asked for")
-    if not form.is_text and _is_direct(columns):
+    if not form.is_text and _DIRECT.issuperset(types):
         return
     try:
         values = ArrowTableToRowsConversion.convert(pa.Table.from_batches([batch]), columns)
@@ -193,32 +178,14 @@ def _check_batch(form: AnswerForm, columns: Any, rows: int, data: bytes) -> None
 
 
 _DIRECT = frozenset({
-    "BooleanType", "ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DoubleType", "StringType",
-    "BinaryType", "DecimalType",
+    "boolean", "byte", "short", "integer", "long", "float", "double", "string", "binary", "decimal",
 })
-"""Types each of whose values the client can convert once its batch is valid."""
-
-
-def _is_direct(data_type: Any) -> bool:
-    """True if the client can convert each value of a type (of `pyspark.sql.types`) once its batch is valid."""
-    match type(data_type).__name__:
-        case "ArrayType":
-            return _is_direct(data_type.elementType)
-        case "MapType":
-            return _is_direct(data_type.keyType) and _is_direct(data_type.valueType)
-        case "StructType":
-            return all(_is_direct(field.dataType) for field in data_type.fields)
-        case name:
-            return name in _DIRECT
+"""Types whose values the client can convert once a batch is valid: to try it takes half a second for 1 MiB."""
 
 
 @lru_cache(maxsize=64)
 def _type_of(serialized: bytes) -> Any:
-    """What the client makes of a type.
-
-    Args:
-        serialized: a `spark.connect.DataType` that the gate has rebuilt.
-    """
+    """Return what the client makes of a type (`spark.connect.DataType`) that the gate has rebuilt."""
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
@@ -270,7 +237,7 @@ def _check_params(known: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _value_of(literal: Any) -> Any:
-    """What the client makes of a value that the gate has rebuilt."""
+    """Return what the client makes of a value that the gate has rebuilt."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     try:

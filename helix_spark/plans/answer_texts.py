@@ -21,10 +21,7 @@ SERVER_SESSION = "helix"
 
 
 def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
-    """An answer as text, for the record.
-
-    Args:
-        responses: a server's messages.
+    """Return an answer, a server's messages, as text for the record.
 
     Raises:
         StrangeAnswerError: the gate would not let it through again, or it is too large.
@@ -37,7 +34,7 @@ def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
 
 
 def answer_of_text(form: AnswerForm, text: str) -> list[Any]:
-    """The messages of a recorded answer.
+    """Return the messages of a recorded answer.
 
     Raises:
         StrangeAnswerError: it is none, or the gate does not let it through.
@@ -65,7 +62,6 @@ _ANY_FORMS = (AnswerForm("execute"), AnswerForm("analyze"), AnswerForm("config")
 
 
 def _parsed(text: str) -> tuple[bytes, list[bytes]]:
-    """The kind of an answer, and its messages as bytes."""
     if len(text) > LONGEST_TEXT:
         raise StrangeAnswerError("it is too large")
     try:
@@ -87,7 +83,7 @@ def _chunks(raw: bytes) -> list[bytes]:
 
 
 def of_session(response: Any, request: Any) -> Any:
-    """Copy an answer, as one to a request."""
+    """Return a copy of an answer, as one to a request."""
     copy = type(response)()
     copy.CopyFrom(response)
     copy.session_id, copy.server_side_session_id = request.session_id, SERVER_SESSION
@@ -97,12 +93,7 @@ def of_session(response: Any, request: Any) -> Any:
 
 
 def rows_answered(schema: Any, rows: Any) -> list[Any]:
-    """What a server says of a table's rows.
-
-    Args:
-        schema: a `pyspark.sql.types.StructType`.
-        rows: a `pyarrow.Table`.
-    """
+    """Return what a server says of rows (`pyarrow.Table`) of a schema (`pyspark.sql.types.StructType`)."""
     import pyarrow as pa
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.types import pyspark_types_to_proto_types

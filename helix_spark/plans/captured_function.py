@@ -92,16 +92,16 @@ class CapturedFunction:
 
     @property
     def is_column(self) -> bool:
-        """Whether it is an expression, and no table."""
+        """True if it is an expression, and no table."""
         return sort_of(self.plan) == "Expression"
 
     @property
     def is_slow(self) -> bool:
-        """Whether it was slow to call."""
+        """True if it was slow to call."""
         return self.seconds > SLOW_SECONDS
 
     def place_of(self, column: str) -> str:
-        """Where its author names a column, as ``FILE:LINE``; empty where nobody does."""
+        """Return where its author names a column, as ``FILE:LINE``; empty if nowhere."""
         named = {column, f"`{column}`"}
         for message in messages(self.plan):
             one: Any = message

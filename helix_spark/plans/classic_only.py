@@ -9,14 +9,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.action import current
-from helix_spark.plans.plan_messages import messages, relations_in, sort_of
+from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, script
-from helix_spark.plans.written_plan import relation_of
+from helix_spark.plans.written_plan import StepWriter, plan_id
 
 if TYPE_CHECKING:
     from pyspark.conf import SparkConf
@@ -136,35 +136,46 @@ def _notice_joins() -> None:
     join: Any = DataFrame.join
 
     @wraps(join)
-    def join_tables(self: Any, *given: Any, **named: Any) -> Any:
-        made = join(self, *given, **named)
-        if program_here() is not None and (column := _of_either_side(relation_of(made).join)):
+    def join_tables(self: Any, other: Any, *given: Any, **named: Any) -> Any:
+        made, program = join(self, other, *given, **named), program_here()
+        if program is not None and (column := _of_either_side(made, lambda at: program.columns((self, other)[at]))):
             need_classic(f"a join of a table with itself by {column}, which may be of either side")
         return made
 
     DataFrame.join = join_tables  # type: ignore[method-assign]  # replaced on purpose
 
 
-def _of_either_side(join: Any) -> str:
-    """Return a column in the condition of a join that may be of either side, as it is written; empty if none may."""
-    named = list(_attributes(join.join_condition))
-    deep = [_plan_ids(side) for side in (join.left, join.right)] if named else [set(), set()]
-    if deep[0].isdisjoint(deep[1]):
+def _of_either_side(joined: Any, columns: Callable[[int], Collection[str] | None]) -> str:
+    """Return a column in the condition of a join that may be of either side, as it is written; empty if none may.
+
+    Args:
+        columns: gives the names of the columns of the left side (0) or the right one (1), where they are known.
+    """
+    writer = StepWriter(joined._session.client, joined._plan)
+    join = writer.written(plan_id(joined)).join
+    if not (named := list(_attributes(join.join_condition))):
         return ""
-    tops = [{join.left.common.plan_id}, {join.right.common.plan_id}]
+    tops = [join.left.common.plan_id, join.right.common.plan_id]
+    below = [_plan_ids(writer, top) for top in tops]
 
     def sides(column: Any) -> list[int]:
-        """The sides that a column may be of."""
-        surely = [at for at in (0, 1) if column.plan_id in tops[at]]
-        return surely or [at for at in (0, 1) if column.plan_id in deep[at]]
+        """Return the sides that a column may be of."""
+        if surely := [at for at in (0, 1) if column.plan_id == tops[at]]:
+            return surely
+        name = column.unparsed_identifier
+        return [at for at in (0, 1) if column.plan_id in below[at] and _may_be_among(name, columns(at))]
 
     for column in named:
         if len(sides(column)) > 1:
             return str(column.unparsed_identifier)
-    for one, other in _equated(join.join_condition):
+    for one, other in _equated(join.join_condition) if not below[0].isdisjoint(below[1]) else ():
         if sides(one) == sides(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
             return str(one.unparsed_identifier)
     return ""
+
+
+def _may_be_among(name: str, columns: Collection[str] | None) -> bool:
+    return columns is None or "." in name or name.strip("`").lower() in {one.lower() for one in columns}
 
 
 def _attributes(expression: Any) -> Iterator[Any]:
@@ -183,15 +194,14 @@ def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
                 yield first, second
 
 
-def _plan_ids(relation: Any) -> set[int]:
-    """Return the plan ids of a relation and of all that it is made of."""
+def _plan_ids(writer: StepWriter, top: int) -> set[int]:
+    """Return the plan ids of a table and of all that it is made of."""
     found: set[int] = set()
-    waiting = [relation]
+    waiting = [top]
     while waiting:
-        one = waiting.pop()
-        if one.common.plan_id not in found:
-            found.add(one.common.plan_id)
-            waiting.extend(relations_in(one))
+        if (one := waiting.pop()) not in found:
+            found.add(one)
+            waiting.extend(writer.read_by(one))
     return found
 
 

@@ -47,14 +47,12 @@ def active(session: ConnectSession) -> Iterator[None]:
 
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
-    """What stands for an input table."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     return DataFrame(_leaf_class()(position), session)
 
 
 def placeholder_column(position: int) -> ConnectColumn:
-    """What stands for an input column."""
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.expressions import ColumnReference
 
@@ -62,26 +60,22 @@ def placeholder_column(position: int) -> ConnectColumn:
 
 
 def is_frame(value: object) -> bool:
-    """Whether a value is a table of a session by Spark Connect."""
+    """Return whether a value is a table of a session by Spark Connect."""
     return type(value).__module__ == "pyspark.sql.connect.dataframe"
 
 
 def is_column(value: object) -> bool:
-    """Whether a value is an expression that the recording client built."""
+    """Return whether a value is an expression that the recording client built."""
     return type(value).__module__ == "pyspark.sql.connect.column"
 
 
 def expression_of(column: ConnectColumn, client: Any) -> Expression:
-    """The plan of a column, written now.
-
-    Args:
-        client: that it is written for.
-    """
+    """Return the plan of a column, written now for a client."""
     return column._expr.to_plan(client)
 
 
 def has_subquery(column: ConnectColumn) -> bool:
-    """Whether an expression has a plan of its own in it."""
+    """Return whether an expression has a plan of its own in it."""
     from pyspark.sql.connect.expressions import SubqueryExpression
 
     found: list[object] = []
@@ -93,7 +87,7 @@ _BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")
 
 
 def references(plan: Any) -> Iterator[Any]:
-    """The columns in an expression that are named by a table."""
+    """Yield the columns in an expression that are named by a table."""
     for message in messages(plan):
         one: Any = message
         if sort_of(message) in _BY_TABLE and one.HasField("plan_id"):
@@ -101,7 +95,7 @@ def references(plan: Any) -> Iterator[Any]:
 
 
 def name_by_itself(plan: Any) -> None:
-    """A column of an extractor is added to tables that have its own table's columns, and more: under their names."""
+    """Name the columns in an expression by themselves: an extractor's is added to tables that have more columns."""
     for one in references(plan):
         one.ClearField("plan_id")
 
@@ -120,11 +114,7 @@ class _Nowhere:
 
 
 def channel_to_nowhere(address: str = "") -> Any:
-    """What a client is made with that has its service in its own process.
-
-    Args:
-        address: that the client is to have, as if it were asked there.
-    """
+    """Return the channel of a client that has its service in its own process, as if it were at an address."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
     class NowhereBuilder(DefaultChannelBuilder):
@@ -135,7 +125,7 @@ def channel_to_nowhere(address: str = "") -> Any:
 
 
 def say_no_goodbye(client: Any) -> None:
-    """Has a client not turn to its server when this process ends, where there is none."""
+    """Stop a client from turning to its server when this process ends, where there is none."""
     for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1
         if hasattr(client, goodbye):
             atexit.unregister(getattr(client, goodbye))

@@ -7,7 +7,7 @@ import sys
 import uuid
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def is_by_connect(spark: object) -> bool:
-    """Whether a session is one by Spark Connect; imports nothing to find out.
+    """Return whether a session is one by Spark Connect; import nothing to find out.
 
     >>> is_by_connect(None)
     False
@@ -36,7 +36,7 @@ def is_by_connect(spark: object) -> bool:
 
 
 def active_session() -> ConnectSession | None:
-    """The session by Spark Connect that is active in this process, if there is one that was not stopped."""
+    """Return the session by Spark Connect that is active in this process, if one is that was not stopped."""
     module = sys.modules.get("pyspark.sql.connect.session")
     if module is None:
         return None
@@ -57,16 +57,12 @@ def prepare() -> None:
 
 
 def host_of(spark: Any) -> str:
-    """The machine that its server runs on."""
+    """Return the machine that a session's server runs on."""
     return str(spark.client.host)
 
 
 def frame_of(spark: Any, relation: Any, inputs: Mapping[str, Any]) -> ConnectFrame:
-    """The table of a relation.
-
-    Args:
-        inputs: tables that it reads, by the ids that it names them by.
-    """
+    """Return the table of a relation, which names the tables that it reads by the keys of `inputs`."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     plans = {name: frame._plan for name, frame in inputs.items()}
@@ -74,8 +70,8 @@ def frame_of(spark: Any, relation: Any, inputs: Mapping[str, Any]) -> ConnectFra
 
 
 def kept_by_server(frame: Any) -> ConnectFrame:
-    """A table as its server analyses it now, whatever its names mean later: as a view, which is what keeps an analysed
-    plan. It goes with the table that reads it. Raises what Spark says of one that it refuses."""
+    """Return a table as its server analyses it now, whatever its names mean later: as a view, which keeps an analysed
+    plan, and goes with the table that reads it. Raises what Spark says of one that it refuses."""
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.dataframe import DataFrame
 
@@ -96,7 +92,7 @@ def _drop(session: Any, name: str) -> None:
 
 
 def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None = None) -> ConnectFrame:
-    """The table that a session's server knows by an id.
+    """Return the table that a session's server knows by an id.
 
     Args:
         plan: that the server has analysed.
@@ -125,25 +121,34 @@ def _as_built(plan: Any, client: Any) -> Message:
     """Return a plan as its author built it, with the plans of tables that a server has analysed in their places."""
     analysed = getattr(plan, "analysed", None)
     built = plan.plan(client) if analysed is None else _as_built(analysed, client)
-    written = type(built)()
-    written.CopyFrom(built)
-    holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
+
+    def find(name: str) -> Message | None:
+        return None if (stands := _ANALYSED.get(name)) is None else _as_built(stands, client)
+
+    return _filled(built, find)
+
+
+def _filled(relation: Any, find: Callable[[str], Message | None]) -> Any:
+    """Return a copy of a relation with others in the places of cached ones, by the names of these."""
+    filled = type(relation)()
+    filled.CopyFrom(relation)
+    holes: Sequence[Any] = [one for one in messages(filled) if sort_of(one) == "Relation"]
     for hole in holes:
-        stands = _ANALYSED.get(hole.cached_remote_relation.relation_id)
-        if stands is not None:
-            hole.CopyFrom(_as_built(stands, client))
-    return written
+        if (found := find(hole.cached_remote_relation.relation_id)) is not None:
+            plan_id = hole.common.plan_id
+            hole.CopyFrom(found)
+            hole.common.plan_id = plan_id
+    return filled
 
 
 def column_of(expression: Any) -> ConnectColumn:
-    """The column of an expression."""
     from pyspark.sql.connect.column import Column
 
     return Column(_expression_class()(expression))
 
 
 def relation_messages(frame: Any) -> list[Message]:
-    """All messages in the plan of a table of such a session."""
+    """Return all messages in the plan of a table of such a session."""
     return list(messages(_as_built(frame._plan, frame._session.client)))
 
 
@@ -153,9 +158,7 @@ def optimised(frame: Any) -> str:
 
 
 def named_alone(column: Any, spark: Any) -> Any:
-    """A column whose columns are named alone, and not by their table: of any table that has them. One with a query
-    inside is left as it is."""
-
+    """Return a column whose columns are named alone, of any table that has them; unchanged if it has a query inside."""
     if has_subquery(column):
         return column
     written = expression_of(column, spark.client)
@@ -177,16 +180,10 @@ def _given_class() -> Any:
             super().__init__(None)
 
         def plan(self, session: Any) -> Any:
-            written = type(self._relation)()
-            written.CopyFrom(self._relation)
-            holes: Sequence[Any] = [one for one in messages(written) if sort_of(one) == "Relation"]
-            for hole in holes:
-                name = hole.cached_remote_relation.relation_id
-                if hole.HasField("cached_remote_relation") and name in self._inputs:
-                    plan_id = hole.common.plan_id
-                    hole.CopyFrom(self._inputs[name].plan(session))
-                    hole.common.plan_id = plan_id
-            return written
+            def find(name: str) -> Any:
+                return self._inputs[name].plan(session) if name in self._inputs else None
+
+            return _filled(self._relation, find)
 
     return GivenRelation
 

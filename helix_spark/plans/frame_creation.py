@@ -1,6 +1,5 @@
-"""Tells whoever settles tables of each one that the author's code is given, when it is given it: a classic session
-analyses it then. And takes plans apart into their steps, each written once. All of pyspark that is private and needed
-for that is here."""
+"""Settles tables when the author's code is given them, which is when a classic session analyses them; and takes plans
+apart into their steps, each written once. All of pyspark that is private and needed for that is here."""
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def _settling(call: Callable[..., Any], inner: tuple[str, ...]) -> Callable[...,
 
 
 def _caller_file() -> str:
-    """The file of the code that calls the function which asks this."""
+    """Return the file of the code that calls the function which asks this."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code in PASSING_ON:
         frame = frame.f_back
@@ -89,12 +88,8 @@ def _check_columns(inner: tuple[str, ...]) -> None:
 
 
 def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, Relation]]:
-    """The steps of a table's plan that are not known, inputs first: each step of pyspark's, with its relation, in which
-    the relations that it reads have nothing but their plan ids.
-
-    Args:
-        known: plan ids of steps that are left out, with all that they read.
-    """
+    """Yield the steps of a table's plan, inputs first: each step of pyspark's, with its relation, in which those that
+    it reads have nothing but their plan ids. Known ones are left out by their ids, with all that they read."""
     writer = StepWriter(frame._session.client, frame._plan)
     waiting, done = [frame._plan._plan_id], set[int]()
     while waiting:
@@ -110,7 +105,6 @@ def steps_of(frame: Any, known: Container[int]) -> Iterator[tuple[Any, Relation]
 
 
 def schema_request(frame: Any) -> Any:
-    """A request of a program's client that asks for the schema of a table."""
     client = frame._session.client
     request = client._analyze_plan_request_with_metadata()
     request.schema.plan.root.CopyFrom(frame._plan.plan(client))
@@ -118,7 +112,7 @@ def schema_request(frame: Any) -> Any:
 
 
 def note_schema(frame: Any, schema: Any) -> None:
-    """Give a table its schema (`spark.connect.DataType`), so that nobody asks for it."""
+    """Give a table its schema (`spark.connect.DataType`), so that no server is asked for it."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     frame._cached_schema, frame._cached_schema_serialized = proto_schema_to_pyspark_data_type(schema), None
@@ -140,7 +134,7 @@ def refusal_text(details: Any) -> str:
 
 
 def error_of(text: str) -> Exception:
-    """The error that pyspark raises for a refusal. Raises ValueError for a text that is none."""
+    """Return the error that pyspark raises for a refusal. Raises ValueError for a text that is none."""
     import pyspark.sql.connect.proto as pb
     from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]  # it has no types
     from pyspark.errors.exceptions.connect import convert_exception

@@ -38,13 +38,12 @@ class OwnColumns:
     _whole: dict[tuple[int, str], bool] = field(default_factory=dict)
 
     def are_found_by_name(self, around: Any, plan_id: int, name: str, before: Iterable[Sequence[str]] = ()) -> bool:
-        """Whether a name alone finds the column that it finds in one table, or none as well.
+        """Return whether a name alone finds the column that it finds in the table of a plan id, or none as well.
 
         Args:
             around: the relation (`spark.connect.Relation`) that the column is used in.
-            plan_id: of the table that the column is named by.
             name: as it is written in the plan: with a dot for a field, with backticks where it has odd letters.
-            before: what the columns are called that the relation makes before this one.
+            before: the names of each column that the relation makes before this one.
         """
         parts = parts_of_name(name)
         sort = around.WhichOneof("rel_type")
@@ -58,7 +57,7 @@ class OwnColumns:
         return False
 
     def _table(self, around: Any, plan_id: int, name: str, parts: Sequence[str]) -> Any:
-        """The table that a column is named by, if all between it and what is made of the column let it through."""
+        """Return the table that a column is named by, if all relations in between let the column through."""
         passed, found, below = [], None, only_input(around)
         while below is not None:
             key = (below.common.plan_id, plan_id, name)
@@ -75,7 +74,7 @@ class OwnColumns:
         return found
 
     def _selects(self, relation: Any, name: str, parts: Sequence[str]) -> bool:
-        """Whether a select takes a column of its input as it is, and has no other that may go by this name."""
+        """Return whether a select takes a column of its input as it is, and has no other that may go by this name."""
         columns = relation.project.expressions
         names = [_names(one) for one in columns]
         same = [one for one, of_one in zip(columns, names, strict=True) if _may_be_among(parts[0], [of_one])]
@@ -87,7 +86,7 @@ class OwnColumns:
         return not taken.HasField("plan_id") or self._table(relation, taken.plan_id, name, parts) is not None
 
     def _has_all(self, relation: Any, name: str) -> bool:
-        """Whether a relation has a column by this name itself if there is one anywhere below it."""
+        """Return whether a relation has a column by this name itself if there is one anywhere below it."""
         passed, answer = [], None
         while answer is None:
             key = (relation.common.plan_id, name)
@@ -102,7 +101,7 @@ class OwnColumns:
 
 
 def only_input(relation: Any) -> Any:
-    """The input of a relation that has one, and no other relation in it; else None."""
+    """Return the input of a relation that has one, and no other relation in it; else None."""
     made = getattr(relation, relation.WhichOneof("rel_type") or "unknown")
     inputs = [name for name in _inputs(made.DESCRIPTOR) if made.HasField(name)]
     return made.input if inputs == ["input"] else None
@@ -110,7 +109,7 @@ def only_input(relation: Any) -> Any:
 
 @cache
 def _inputs(descriptor: Any) -> tuple[str, ...]:
-    """The fields of a message that are relations; of a list of relations nobody asks."""
+    """Return the fields of a message that are one relation."""
     return tuple(
         one.name for one in descriptor.fields
         if one.message_type is not None and one.message_type.name == "Relation" and not one.is_repeated
@@ -118,25 +117,21 @@ def _inputs(descriptor: Any) -> tuple[str, ...]:
 
 
 def called(column: Any) -> Sequence[str]:
-    """What a column that a relation makes is called, where the author says so: others of the relation may use it.
-
-    Args:
-        column: a `spark.connect.Expression`, or an alias alone.
-    """
+    """Return the name that the author gives a column, which is an expression or an alias alone; empty if none."""
     if column.DESCRIPTOR.name == "Alias":
         return list(column.name)
     return list(column.alias.name) if column.HasField("alias") else ()
 
 
 def _names(column: Any) -> Sequence[str]:
-    """What a column is called, or which column it is; nothing where Spark makes up a name."""
+    """Return the name of a column, given or its own; empty where Spark makes one up."""
     if column.DESCRIPTOR.name == "Expression" and column.HasField("unresolved_attribute"):
         return parts_of_name(column.unresolved_attribute.unparsed_identifier)[-1:]
     return called(column)
 
 
 def parts_of_name(name: str) -> list[str]:
-    """The parts of a name as it is written in a plan; none if it is no name.
+    """Return the parts of a name as it is written in a plan; none if it is no name.
 
     >>> parts_of_name("a"), parts_of_name("s.f"), parts_of_name("`a.b`.c"), parts_of_name("`a``b`"), parts_of_name("a.")
     (['a'], ['s', 'f'], ['a.b', 'c'], ['a`b'], [])
@@ -154,7 +149,7 @@ def parts_of_name(name: str) -> list[str]:
 
 
 def _lets_through(relation: Any, parts: Sequence[str]) -> bool:
-    """Whether a relation has a column of its input under the same name, with the same values."""
+    """Return whether a relation has a column of its input under the same name, with the same values."""
     sort = relation.WhichOneof("rel_type")
     match sort:
         case "with_columns":
@@ -172,7 +167,7 @@ def _lets_through(relation: Any, parts: Sequence[str]) -> bool:
 
 
 def _has_itself(relation: Any, name: str) -> bool | None:
-    """Whether a relation has a column by this name, for certain, if there is one anywhere below it; None if it has it
+    """Return whether a relation surely has a column by this name if there is one anywhere below it; None if it has it
     where its input does."""
     sort = relation.WhichOneof("rel_type")
     made = getattr(relation, sort)
@@ -192,7 +187,7 @@ def _has_itself(relation: Any, name: str) -> bool | None:
 
 
 def _may_be_among(name: str, others: Iterable[Sequence[str]]) -> bool:
-    """Whether Spark may take a name for one of others. Of letters beyond ASCII it has its own idea of what is equal."""
+    """Return whether Spark may take a name for one of others. It compares letters beyond ASCII in its own way."""
     return any(
         name.lower() == one.lower() or not (name.isascii() and one.isascii()) for other in others for one in other
     )

@@ -70,11 +70,7 @@ _USER = frozenset({"user", "current_user", "session_user"})
 
 
 def may_ask_user(parts: Iterable[Message]) -> bool:
-    """Whether a plan may ask who runs it: in SQL a column may be called so as well.
-
-    Args:
-        parts: all messages in it.
-    """
+    """Return whether the messages of a plan may ask who runs it: in SQL a column may be called so as well."""
     return any(_may_ask_user(one) for one in parts)
 
 
@@ -93,7 +89,7 @@ def _may_ask_user(message: Message) -> bool:
 
 
 def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = False) -> str | None:
-    """What in SQL text may differ each time, as a phrase.
+    """Return what in SQL text may differ each time, as a phrase.
 
     Args:
         over_layout: whether partitions and files are as they were.
@@ -120,7 +116,7 @@ def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = F
 def chance_in(
     parts: Iterable[Message], *, over_layout: bool = False, user_known: bool = False
 ) -> tuple[str, ...]:
-    """What in a plan may differ each time it runs, as phrases.
+    """Return what in a plan may differ each time it runs, as phrases.
 
     Args:
         parts: all messages in it.

@@ -3,8 +3,8 @@
 Plans are Spark Connect's messages (`spark.connect.Relation`, `spark.connect.Expression`). Two programs that build the
 same plan, in whatever words, have the same identity. What is taken away or named anew: the places of calls in the
 author's files, uids of stages, names of observations, names that pyspark counts up for variables of lambdas, ids of
-relations that nothing refers to, the order of operands that may change places, and whether a column is named by itself
-(``F.col("a")``) or by its table (``rows.a``) where Spark finds the same column, or none, by both.
+relations that nothing refers to, and whether a column is named by itself (``F.col("a")``) or by its table (``rows.a``)
+where Spark finds the same column, or none, by both.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.captured_sql import is_generated
-from helix_spark.plans.operand_order import order_operands
-from helix_spark.plans.own_columns import OwnColumns, called, only_input
+from helix_spark.plans.own_columns import OwnColumns, called
 from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.sql_statements import is_generated
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -28,10 +27,9 @@ _NOWHERE = -1
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> str:
-    """The identity of a plan, as hex SHA-256.
+    """Return the identity of a plan, a relation or an expression, as hex SHA-256.
 
     Args:
-        plan: a relation or an expression; it is left as it is.
         code: by what stands in the plan for a Python function, the identity of that function.
         own: the id of the only table that an expression is of; a column of it is named by itself.
     """
@@ -40,11 +38,10 @@ def identity_of(plan: Message, code: Mapping[bytes, str], own: int | None = None
 
 
 def canonical(plan: Message, code: Mapping[bytes, str], own: int | None = None) -> Message:
-    """A copy of a plan that is the same for all programs with its identity. See `identity_of`."""
+    """Return a copy of a plan that is the same for all programs with its identity. See `identity_of`."""
     copy = type(plan)()
     copy.CopyFrom(plan)
     _Canonical(code, own).apply(copy)
-    order_operands(copy)
     return copy
 
 
@@ -69,7 +66,8 @@ class _Place:
 
 @dataclass(slots=True)
 class _Canonical:
-    """Makes one plan canonical, in place."""
+    """Makes one plan canonical, in place. Methods by message change it, and return what in it comes next; None for all.
+    """
 
     code: Mapping[bytes, str]
     own: int | None
@@ -79,7 +77,6 @@ class _Canonical:
     columns_by_name: OwnColumns = field(default_factory=OwnColumns)
 
     def apply(self, plan: Any) -> None:
-        """Makes a plan canonical."""
         waiting: list[tuple[Any, _Place]] = [(plan, _Place())]
         while waiting:
             message, place = waiting.pop()
@@ -91,8 +88,8 @@ class _Canonical:
             one.ClearField("common")
 
     def _number(self) -> None:
-        """Relations that something refers to, in the order in which they come. One that occurs twice is one: in which
-        of the two places Spark finds a column rests on how deep they are."""
+        """Number the relations that something refers to, in their order. One that occurs twice is one: in which of the
+        two places Spark finds a column rests on how deep they are."""
         wanted = {one.plan_id for one in self.references}
         numbers: dict[int, int] = {}
         for relation in self.relations:
@@ -107,13 +104,12 @@ class _Canonical:
             reference.plan_id = numbers.get(reference.plan_id, _NOWHERE)
 
     def relation(self, relation: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """A relation. Names in it are those of its inputs."""
         self.relations.append(relation)
         within = _Place(relation, in_subquery=place.in_subquery)
         return [(one, within) for one in parts_of(relation)]
 
     def with_relations(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """A relation that asks others, which find columns of it, too; or SQL that names tables by generated names."""
+        """Rename tables that SQL names by generated names. Other queries find columns of the relation around them."""
         for place_of_it, one in enumerate(made.references):
             if (alias := one.subquery_alias.alias) and is_generated(alias):
                 one.subquery_alias.alias = f"table {place_of_it}"
@@ -122,23 +118,17 @@ class _Canonical:
         return [(made.root, place), *((one, asked) for one in made.references)]
 
     def columns(self, made: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """Canonicalise a relation that makes columns; each may name those before it."""
+        """Note the place of each column that a relation makes: it may name those before it."""
         columns, rest = _columns_of(made)
         beside = [called(one) for one in columns]
-        child = only_input(place.relation)
-        for one in columns:
-            star = one.unresolved_star if one.DESCRIPTOR.name == "Expression" else None
-            if star is not None and star.HasField("plan_id") and star.plan_id == child.common.plan_id:
-                star.ClearField("plan_id")  # all columns of the only input are all that there are
         placed = [(one, replace(place, beside=beside, position=at)) for at, one in enumerate(columns)]
         return [*((one, place) for one in rest), *placed]
 
     def expression(self, expression: Any, _: _Place) -> None:
-        """An expression says where the author wrote it."""
         self.expressions.append(expression)
 
     def column(self, attribute: Any, place: _Place) -> None:
-        """A column that is named by its table: by itself, where that is the same."""
+        """Name a column by itself where that is the same as by its table."""
         if not attribute.is_metadata_column:
             attribute.ClearField("is_metadata_column")
         if attribute.HasField("plan_id"):
@@ -156,16 +146,14 @@ class _Canonical:
         )
 
     def reference(self, reference: Any, _: _Place) -> None:
-        """A reference to another relation of the plan."""
         if reference.HasField("plan_id"):
             self.references.append(reference)
 
     def query(self, query: Any, _: _Place) -> None:
-        """A query in an expression: it is one of those that the relation around it asks."""
         self.references.append(query)
 
     def function_of_variables(self, function: Any, place: _Place) -> list[tuple[Any, _Place]]:
-        """A lambda. pyspark counts the names of its variables up through the process."""
+        """Rename the variables of a lambda: pyspark counts them up through the process."""
         names = dict(place.variables)
         for argument in function.arguments:
             for name in argument.name_parts:
@@ -174,17 +162,16 @@ class _Canonical:
         return [(one, within) for one in parts_of(function)]
 
     def variable(self, variable: Any, place: _Place) -> None:
-        """A variable of a lambda around it."""
         names = [place.variables.get(name, name) for name in variable.name_parts]
         del variable.name_parts[:]
         variable.name_parts.extend(names)
 
     def python(self, function: Any, _: _Place) -> None:
-        """Python code, by its identity; its pickle is another one each time."""
+        """Replace Python code by its identity: its pickle is another one each time."""
         function.command = self.code[function.command].encode()
 
     def stage(self, transform: Any, _: _Place) -> None:
-        """A stage of Spark ML. Its uid is drawn, and names its column where nothing else does."""
+        """Remove the uid of a stage, which is drawn, unless it names the stage's column."""
         # What was fitted is a reference: to touch its uid, which it has not, would put an empty stage in its place.
         if transform.HasField("transformer") and not rests_on_uid(transform):
             transform.transformer.ClearField("uid")
@@ -195,7 +182,7 @@ class _Canonical:
 
 
 def _columns_of(made: Any) -> tuple[list[Any], list[Any]]:
-    """The columns that a relation makes, and what else is in it."""
+    """Return the columns that a relation makes, and what else is in it."""
     match made.DESCRIPTOR.name:
         case "Project":
             return list(made.expressions), [made.input]
@@ -206,11 +193,7 @@ def _columns_of(made: Any) -> tuple[list[Any], list[Any]]:
 
 
 def rests_on_uid(transform: Any) -> bool:
-    """Whether the name of the column that a stage of Spark ML adds rests on its uid, which is drawn.
-
-    Args:
-        transform: a `spark.connect.MlRelation.Transform`.
-    """
+    """Return whether a stage (`spark.connect.MlRelation.Transform`) names its column by its uid, which is drawn."""
     if not transform.HasField("transformer") or {"outputCol", "outputCols"} & set(transform.params.params):
         return False
     return transform.transformer.name.rpartition(".")[2] not in _ADD_NO_COLUMN

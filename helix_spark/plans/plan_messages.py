@@ -13,7 +13,7 @@ _PREFIX = "spark.connect."
 
 
 def messages(message: Message) -> Iterator[Message]:
-    """A message and all that are in it, from the top down, without those that say where the author wrote it."""
+    """Yield a message and all that are in it, from the top down, without those that say where the author wrote it."""
     waiting = [message]
     while waiting:  # no recursion: a loop of the author's makes plans hundreds of relations deep
         one = waiting.pop()
@@ -22,7 +22,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def relations_in(message: Message) -> Iterator[Any]:
-    """The relations in a message that are in no other one; of a relation, those that it reads."""
+    """Yield the relations in a message that are in no other one; of a relation, those that it reads."""
     waiting = parts_of(message)
     while waiting:
         one = waiting.pop()
@@ -42,12 +42,12 @@ def plan_named(message: Any) -> int | None:
 
 
 def sort_of(message: Message) -> str:
-    """The name of a message's type, without its package."""
+    """Return the name of a message's type, without its package."""
     return _shape_of(message).sort
 
 
 def parts_of(message: Message) -> list[Any]:
-    """The messages in a message, in the order of their fields, without the one that says where the author wrote it."""
+    """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
     shape = _shape_of(message)
     found: list[Any] = []
     for choice in shape.choices:

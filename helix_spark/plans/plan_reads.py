@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.answer_fields import is_handle
-from helix_spark.plans.captured_sql import called_by_query, read_by_query
 from helix_spark.plans.plan_columns import INPUT, SERVED
 from helix_spark.plans.plan_messages import sort_of
-from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tables_beside, tokens
+from helix_spark.plans.sql_statements import called_by_query, read_by_query
+from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -36,7 +36,7 @@ def reads_elsewhere(
 
 
 def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
-    """The same without functions."""
+    """Yield the same without functions."""
     own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message
@@ -71,7 +71,7 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
 
 
 def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
-    """The functions that a plan calls, and that only its session knows."""
+    """Yield the functions that a plan calls, and that only its session knows."""
     for message in parts:
         one: Any = message
         match sort_of(message):
@@ -87,7 +87,7 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
 
 
 def is_of_a_model(message: Message) -> bool:
-    """Whether rows are what a fitted model tells, which the plan names by an id."""
+    """Return whether rows are what a fitted model tells, which the plan names by an id."""
     relation: Any = message
     if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
@@ -98,8 +98,7 @@ def _of_model(relation: Any) -> Iterator[str]:
     if is_of_a_model(relation):
         yield "a model"
     elif "statement" in relation.transform.params.params:
-        statement = tokens(relation.transform.params.params["statement"].string)
-        yield from (f"the table {name}" for name in tables_beside(statement, "__this__"))
+        yield from read_by_query(relation.transform.params.params["statement"].string, frozenset({"__this__"}))
 
 
 def _of_session(names: Iterable[str]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
-from helix_spark.plans.captured_sql import as_written, is_generated
-from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_messages import parts_of, relations_in, sort_of
+from helix_spark.plans.sql_statements import as_written, is_generated
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -46,19 +46,19 @@ class Line:
 
 
 def lines_of(plan: Message) -> tuple[Line, ...]:
-    """The steps of a plan, in the order in which rows go through them."""
+    """Return the steps of a plan, in the order in which rows go through them."""
     if sort_of(plan) == "Expression":
         return (Line("column", shortened(words_of(plan)), _where(plan)),)
     return tuple(line for relation in reversed(_outermost_first(plan)) for line in _steps(relation))
 
 
 def _outermost_first(plan: Any) -> list[Any]:
-    """The relations of a plan; what a relation reads comes after it, of several the last one first."""
+    """Return the relations of a plan; what one reads comes after it, of several the last one first."""
     found, waiting = [], [plan]
     while waiting:
         relation = waiting.pop()
         found.append(relation)
-        waiting.extend(_inputs(getattr(relation, relation.WhichOneof("rel_type"))))
+        waiting.extend(reversed(list(relations_in(relation))))
     return found
 
 
@@ -94,17 +94,8 @@ def _steps(relation: Any) -> Iterable[Line]:
             yield Line(sort.replace("_", " "), shortened(_scalars(made)), _where(relation))
 
 
-def _inputs(made: Any) -> list[Any]:
-    """The relations that a relation reads."""
-    found = []
-    for descriptor, value in made.ListFields():
-        if descriptor.message_type is not None and descriptor.message_type.full_name == "spark.connect.Relation":
-            found += list(value) if descriptor.is_repeated else [value]
-    return found
-
-
 def words_of(expression: Any) -> str:
-    """An expression as text.
+    """Return an expression as text.
 
     >>> import pyspark.sql.connect.proto as pb
     >>> words_of(pb.Expression(literal=pb.Expression.Literal(integer=17)))
@@ -121,11 +112,7 @@ def words_of(expression: Any) -> str:
             return str(made.unparsed_identifier)
         case "expression_string":
             return str(made.expression)
-        case "unresolved_function":
-            return _called(made.function_name, made.arguments)
-        case "call_function":
-            return _called(made.function_name, made.arguments)
-        case "common_inline_user_defined_function":
+        case "unresolved_function" | "call_function" | "common_inline_user_defined_function":
             return _called(made.function_name, made.arguments)
         case "alias":
             return f"{words_of(made.expr)} AS {'.'.join(made.name)}"
@@ -176,12 +163,11 @@ def _list(expressions: Iterable[Any]) -> str:
 
 
 def _in_order(order: Any) -> str:
-    """A column of a `spark.connect.Expression.SortOrder`, of which 2 is descending."""
-    return f"{words_of(order.child)}{' DESC' if order.direction == 2 else ''}"
+    return f"{words_of(order.child)}{' DESC' if order.direction == order.SORT_DIRECTION_DESCENDING else ''}"
 
 
 def _scalars(message: Any) -> str:
-    """The plain fields of a message, and of those in it that are no relations."""
+    """Return the plain fields of a message, and of those in it that are no relations."""
     if not hasattr(message, "ListFields"):
         return str(message)
     found = []
@@ -194,8 +180,8 @@ def _scalars(message: Any) -> str:
 
 
 def _where(message: Any) -> str:
-    """The place of the author's that built something: the first that is noted in its expressions, as relations have
-    none; empty where Helix stands between the author and pyspark, as in a search."""
+    """Return the author's line that built something: the first that its expressions note, as relations have none; empty
+    where Helix stands between the author and pyspark, as in a search."""
     waiting = [message]
     while waiting:
         one = waiting.pop()
@@ -207,5 +193,4 @@ def _where(message: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text that is not longer than a line."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 3]}..."

@@ -48,7 +48,7 @@ _RETRIES = 5
 
 
 def session_of(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
-    """A session of PySpark's Connect client that is answered by a service.
+    """Return a session of PySpark's Connect client that is answered by a service.
 
     Args:
         settings: Spark's, that it starts with.
@@ -73,7 +73,7 @@ def session_of(service: RunsPlans, settings: Mapping[str, str], address: str = "
 
 
 def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
-    """The same, as the active session of all threads from now on."""
+    """Return the same, as the active session of all threads from now on."""
     from pyspark.sql.connect.session import SparkSession
 
     session = session_of(service, settings, address)
@@ -101,7 +101,7 @@ class _AtHome:
 
 
 def answers_here(client: Any) -> bool:
-    """Whether what a client asks is answered in this process, or passed on from there."""
+    """Return whether what a client asks is answered in this process, or passed on from there."""
     stub = client._internal_stub
     return isinstance(stub, _AtHome) and bool(vars(type(stub.service)).get("answers_here", False))
 
@@ -113,12 +113,8 @@ def end_listeners(session: ConnectSession) -> None:
 
 
 def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
-    """Does something that asks models, in a thread of its own, where a service answers that; what the program is called
-    by, and draws, stays as it was.
-
-    Raises:
-        Exception: what the work raises.
-    """
+    """Do something that asks models in a thread of its own, where a service answers it: the program's names and draws
+    stay as they were."""
     def working() -> Found:
         _BESIDE.set(True)
         session = open_session(service, {})
@@ -137,8 +133,7 @@ _BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 @cache
 def be_active_in_all_threads() -> None:
-    """A classic session is active in threads that the author starts; one of Connect's only where it was made, or where
-    a thread works in it."""
+    """Have a session of Connect's be active in threads that the author starts, as a classic one is."""
     from pyspark.sql.connect.session import SparkSession
 
     told: Any = SparkSession.getActiveSession.__func__  # type: ignore[attr-defined]  # of a class method
@@ -150,8 +145,8 @@ def be_active_in_all_threads() -> None:
 
 
 def forgetting_request(session: ConnectSession) -> Any:
-    """A request that has a server forget what is persisted. Its sessions share that, by plans that say nothing of the
-    files' contents."""
+    """Return a request that has a server forget what is persisted. Its sessions share that, by plans that say nothing
+    of the files' contents."""
     client: Any = session.client
     request = client._execute_plan_request_with_metadata()
     request.plan.root.catalog.clear_cache.SetInParent()
@@ -159,7 +154,7 @@ def forgetting_request(session: ConnectSession) -> Any:
 
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:
-    """A request that sets what may be set of a session that runs already, and passes over the rest."""
+    """Return a request that sets what may be set of a session that runs already, and passes over the rest."""
     import pyspark.sql.connect.proto as pb
 
     client: Any = session.client
@@ -172,19 +167,18 @@ def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> An
 
 
 def schema_told(response: Any) -> str:
-    """The schema that a server answers with, as JSON."""
+    """Return the schema that a server answers with, as JSON."""
     from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
     return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
 
 
 def address_of(port: int, token: str) -> str:
-    """The address of a server on this machine."""
     return f"sc://localhost:{port}/;token={token}"
 
 
 def connect(address: str) -> Any:
-    """The service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
+    """Return the service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 
@@ -193,11 +187,7 @@ def connect(address: str) -> Any:
 
 
 def connect_here(port: int, token: str) -> Any:
-    """The service of a server in this process's own JVM.
-
-    Args:
-        token: that it wants to be shown.
-    """
+    """Return the service of a server in this process's own JVM, which wants to be shown a token."""
     import grpc
     from pyspark.sql.connect.client import ChannelBuilder
     from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
@@ -347,8 +337,8 @@ class Caller:
 
 
 def caller() -> Caller:
-    """The innermost call of the author's that is under way in this thread, or else in the main thread: what pyspark
-    runs in threads of its own is begun there."""
+    """Return the innermost call of the author's that is under way in this thread, or else in the main thread: what
+    pyspark runs in threads of its own is begun there."""
     main = sys._current_frames().get(threading.main_thread().ident or 0)
     return _caller(sys._getframe(1)) or _caller(main) or Caller()
 
@@ -368,12 +358,8 @@ def _caller(frame: FrameType | None) -> Caller | None:
 
 
 def _called(frame: FrameType, name: str) -> tuple[str, str]:
-    """Return the call as it is written, without its arguments, and what its value is assigned to; empty texts where
-    that cannot be told.
-
-    Args:
-        name: of the function that is called.
-    """
+    """Return the call of a function by its name as it is written, without its arguments, and what its value is assigned
+    to; empty texts where that cannot be told."""
     calls, end = _calls(tuple(linecache.getlines(frame.f_code.co_filename))), _end_of_call(frame)
     if end is not None:
         return calls.get(end, ("", ""))
@@ -383,8 +369,8 @@ def _called(frame: FrameType, name: str) -> tuple[str, str]:
 
 
 def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
-    """The line and the column behind the call that is under way; None where Python does not know: before 3.11, and
-    where it was told not to."""
+    """Return the line and the column behind the call that is under way; None where Python does not know: before 3.11,
+    and where it was told not to."""
     if sys.version_info < (3, 11):
         return None
     _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
@@ -393,7 +379,7 @@ def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=32)
 def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
-    """Return the calls of a file and what their values are assigned to, by where each call ends. Of a call over several
+    """Return the calls of a file and what their values are assigned to, by where each call ends: of a call over several
     lines Python tells no other place.
 
     >>> _calls(("model = cv.fit(train)",))
@@ -426,7 +412,7 @@ _LONGEST_TARGET = 40
 
 
 def _short(tree: ast.expr) -> str:
-    """A name with its attributes; what calls in it are given is left out.
+    """Return a name with its attributes, without the arguments of calls in it.
 
     >>> [_short(ast.parse(text, mode="eval").body) for text in ("lr.fit", "rows.groupBy('a').count", "f")]
     ['lr.fit', 'rows.groupBy(...).count', 'f']

@@ -90,39 +90,34 @@ def working_for(program: Program) -> Iterator[None]:
 
 
 def program_here() -> Program | None:
-    """The program that this thread works for; None where it works for none, or in the driver's JVM."""
+    """Return the program that this thread works for; None where it works for none, or in the driver's JVM."""
     return script() if (call := _CALL.get()) is None or _CLASSIC.get() else call
 
 
 def script() -> Program | None:
-    """The script that this process is for; None if it is for none, or this thread calls a node's function or works in
-    the driver's JVM."""
+    """Return the script that this process is for; None if it is for none, or this thread calls a node's function or
+    works in the driver's JVM."""
     return PROGRAMS[0] if PROGRAMS and _CALL.get() is None and not _CLASSIC.get() else None
 
 
 def is_only_planned() -> bool:
-    """True if this thread's program is run to see what it builds, and changes nothing."""
+    """Return whether this thread's program is run to see what it builds, and changes nothing."""
     program = program_here()
     return program is not None and program.is_planned
 
 
 def own_session_is(session: ConnectSession | None) -> None:
-    """From now on this process works in a session of Helix's own; None: no longer."""
+    """Have this process work in a session of Helix's own from now on; None: no longer."""
     _OWN[:] = [] if session is None else [session]
 
 
 def own_session() -> ConnectSession | None:
-    """The session of Helix's own, if this process has one."""
+    """Return the session of Helix's own, if this process has one."""
     return _OWN[0] if _OWN else None
 
 
 def work_in(session: Callable[[], ConnectSession | None]) -> None:
-    """From now on this thread works in a session that a client asks, as soon as there is one; and so do threads that it
-    starts.
-
-    Args:
-        session: gives it.
-    """
+    """Have this thread, and threads that it starts, work in a session that a client asks, once there is one."""
     _inherit_in_threads()
     _CLIENT.set(session)
 
@@ -159,7 +154,7 @@ def as_before() -> Iterator[None]:
 
 
 def client_session() -> ConnectSession | None:
-    """The session that this context works in by Spark Connect; None where it works in the driver's JVM."""
+    """Return the session that this context works in by Spark Connect; None where it works in the driver's JVM."""
     if _CLASSIC.get():
         return None
     works_in = _CLIENT.get()
@@ -173,5 +168,5 @@ def settling() -> SettlesTables | None:
 
 
 def builds() -> bool:
-    """Whether pyspark is to build plans for Connect in this thread."""
+    """Return whether pyspark is to build plans for Connect in this thread."""
     return program_here() is not None or client_session() is not None

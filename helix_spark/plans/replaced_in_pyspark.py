@@ -12,11 +12,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from helix_spark.plans.captured_sql import BINDING
 from helix_spark.plans.classic_only import OF_FRAMES, need_classic, notice_classic_only
 from helix_spark.plans.classic_ways import behave_as_classic
 from helix_spark.plans.frame_creation import settle_frames
 from helix_spark.plans.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
+from helix_spark.plans.sql_statements import BINDING
 from helix_spark.plans.written_functions import pickle_at_first_call
 from helix_spark.plans.written_plan import write_relations_apart
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.proto import Relation
 
 def take_over(program: Program) -> None:
-    """From now on all of `pyspark.sql` and `pyspark.ml` in this process builds plans for a program's session."""
+    """Have all of `pyspark.sql` and `pyspark.ml` in this process build plans for a program's session from now on."""
     replace_in_pyspark()
     PROGRAMS[:] = [program]
 
@@ -146,7 +146,7 @@ def _note_places() -> None:
 
 
 def _replace_columns() -> None:
-    """The columns of a table are told where they are known; else Spark is asked."""
+    """Tell the columns of a table where they are known; else Spark is asked."""
     from pyspark.sql.connect.dataframe import DataFrame
 
     asked: Any = cast("property", DataFrame.columns).fget
@@ -189,7 +189,7 @@ _WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if
 
 
 def _looks_up(frame: FrameType) -> bool:
-    """Whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
+    """Return whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
     code = frame.f_code
     return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
 
@@ -229,7 +229,7 @@ def pyspark_folder() -> str:
 
 
 def call_site() -> str:
-    """The author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
+    """Return the author's file and line, of the innermost frame that is neither pyspark's nor this room's."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename

@@ -55,7 +55,7 @@ MAKES_VIEW = frozenset({
 
 @cache
 def spark_functions() -> frozenset[str]:
-    """The names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
+    """Return the names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
     from pyspark.sql import functions
 
     own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
@@ -67,7 +67,7 @@ Token = tuple[str, str]
 
 
 def tokens(text: str) -> list[Token]:
-    """The words, names, texts and signs of an SQL text, without comments.
+    """Return the words, names, texts and signs of an SQL text, without comments.
 
     >>> tokens("f(`a b`) -- or 'b'")
     [('word', 'f'), ('other', '('), ('name', '`a b`'), ('other', ')')]
@@ -77,7 +77,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def called(given: Sequence[Token]) -> Iterator[tuple[str, bool]]:
-    """Functions that a text calls, in lower case; and whether it gives them anything.
+    """Yield the functions that a text calls, in lower case; and whether it gives them anything.
 
     >>> list(called(tokens("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y")))
     [('now', False), ('date_add', True)]
@@ -88,7 +88,7 @@ def called(given: Sequence[Token]) -> Iterator[tuple[str, bool]]:
 
 
 def bare_words(given: Sequence[Token]) -> Iterator[str]:
-    """Words that stand alone, in lower case: neither called nor part of a longer name.
+    """Yield words that stand alone, in lower case: neither called nor part of a longer name.
 
     >>> list(bare_words(tokens("current_date - t.day > x.y(3)")))
     ['current_date']
@@ -100,7 +100,7 @@ def bare_words(given: Sequence[Token]) -> Iterator[str]:
 
 
 def asks_tables(given: Sequence[Token]) -> bool:
-    """Whether an expression has a query of its own in it, which may read tables by their names.
+    """Return whether an expression has a query of its own in it, which may read tables by their names.
 
     >>> asks_tables(tokens("a in (select b from t)")), asks_tables(tokens("extract(year from day)"))
     (True, False)
@@ -108,23 +108,3 @@ def asks_tables(given: Sequence[Token]) -> bool:
     words = [word.lower() for _, word in given]
     opened = {behind for before, behind in pairwise(words) if before == "("}
     return ("word", "select") in [(kind, word.lower()) for kind, word in given] or bool(opened & _OPENS_A_QUERY)
-
-
-def tables_beside(given: Sequence[Token], own: str) -> Iterator[str]:
-    """Tables that a statement reads beside its own, as far as its words tell.
-
-    >>> list(tables_beside(tokens("SELECT * FROM __THIS__ a JOIN names USING (id)"), "__this__"))
-    ['names']
-    >>> list(tables_beside(tokens("SELECT * FROM __THIS__, names"), "__this__"))
-    ['__THIS__, names']
-    """
-    words = [word for _, word in given]
-    lower = [word.lower() for word in words]
-    for at, word in enumerate(lower[:-1]):
-        if word in ("from", "join", "table", "with") and lower[at + 1] not in (own, "(", "lateral"):
-            yield words[at + 1]
-        if word == own:
-            behind = at + 1 + (lower[at + 1] == "as")
-            listed = [place for place in (behind, behind + 1) if lower[place:place + 1] == [","]]
-            if listed and lower[at - 1] in ("from", "join"):
-                yield " ".join(words[at:listed[0]]) + ", " + "".join(words[listed[0] + 1:listed[0] + 2])

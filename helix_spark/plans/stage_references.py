@@ -16,7 +16,7 @@ PARTS = ("stages", "models", "bestModel")
 
 
 def moved_stage(value: Any, move: Callable[[Any], Any]) -> Any:
-    """A stage, with those that it consists of and those that its parameters hold moved."""
+    """Return a stage, with those that it consists of and those that its parameters hold moved."""
     if isinstance(value, list | tuple):
         return type(value)(moved_stage(one, move) for one in value)
     if not hasattr(value, "_paramMap"):
@@ -41,7 +41,7 @@ def _shallow(value: Any) -> Any:
 
 
 def model_known_as(model: Any, ref_id: str) -> Any:
-    """A model that refers to an object of a server, of the same class and uid as another one."""
+    """Return a model that refers to an object of a server, of the same class and uid as another one."""
     from pyspark.ml.util import RemoteModelRef
 
     made = type(model)(RemoteModelRef(ref_id))
@@ -50,11 +50,7 @@ def model_known_as(model: Any, ref_id: str) -> Any:
 
 
 def with_references(model: Any, renamed: Callable[[str], str]) -> Any:
-    """A model that refers to objects of a server by other ids.
-
-    Args:
-        renamed: gives the new id of an object.
-    """
+    """Return a model that refers to objects of a server by other ids, which `renamed` gives."""
     from pyspark.ml.util import RemoteModelRef
 
     def change(one: Any) -> Any:

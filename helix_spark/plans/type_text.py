@@ -6,10 +6,12 @@ The part of Spark's grammar that people write; what is beyond it is a question, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-_TOKEN = re.compile(r"\s*(`(?:[^`]|``)+`|[A-Za-z_][A-Za-z0-9_]*|\d+|'[^']*'|\"[^\"]*\"|[<>(),:])")
+_TOKEN = re.compile(
+    r"\s*(`(?:[^`]|``)+`|[A-Za-z_][A-Za-z0-9_]*|\(\s*\d+\s*(?:,\s*\d+\s*)?\)|[<>,:])"
+)
 _SIMPLE = {
     "boolean": "BooleanType", "tinyint": "ByteType", "byte": "ByteType", "smallint": "ShortType",
     "short": "ShortType", "int": "IntegerType", "integer": "IntegerType", "bigint": "LongType", "long": "LongType",
@@ -25,7 +27,7 @@ class UnknownTypeError(ValueError):
 
 
 def parse_type(text: str, settings: Mapping[str, str]) -> Any:
-    """The type that a text means: of one column, or of a table where the text names columns.
+    """Return the type that a text means: of one column, or of a table where the text names columns.
 
     Args:
         settings: Spark's; `spark.sql.timestampType` says what a timestamp is.
@@ -38,13 +40,13 @@ def parse_type(text: str, settings: Mapping[str, str]) -> Any:
     >>> parse_type("decimal(10, 2)", {}).simpleString()
     'decimal(10,2)'
     """
-    for read in (_Reader.one_type, _Reader.table):
-        reader = _Reader(_tokens(text), settings)
+    for read in (_one_type, _columns):
+        tokens = _tokens(text)
         try:
-            found = read(reader)
+            found = read(tokens, settings)
         except (UnknownTypeError, IndexError):
             continue
-        if not reader.tokens:
+        if not tokens:
             return found
     raise UnknownTypeError(text)
 
@@ -61,98 +63,74 @@ def _tokens(text: str) -> list[str]:
     return found
 
 
-class _Reader:
-    def __init__(self, tokens: list[str], settings: Mapping[str, str]) -> None:
-        self.tokens, self._settings = tokens, settings
+def _one_type(tokens: list[str], settings: Mapping[str, str]) -> Any:
+    """Return the type that tokens begin with, and take it from them."""
+    from pyspark.sql import types
 
-    def one_type(self) -> Any:
-        from pyspark.sql import types
-
-        name = self._take().lower()
-        if name in _SIMPLE:
-            return getattr(types, _SIMPLE[name])()
-        match name:
-            case "timestamp":
-                ntz = self._settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ"
-                return types.TimestampNTZType() if ntz else types.TimestampType()
-            case "decimal" | "dec" | "numeric":
-                return types.DecimalType(*self._numbers())
-            case "array":
-                return types.ArrayType(self._within(self.one_type))
-            case "map":
-                return types.MapType(*self._within(self._pair))
-            case "struct":
-                return self._within(lambda: self._fields(">"))
+    match name := tokens.pop(0).lower():
+        case "timestamp":
+            ntz = settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ"
+            return types.TimestampNTZType() if ntz else types.TimestampType()
+        case "decimal" | "dec" | "numeric":
+            return _decimal(tokens)
+        case "array" | "map":
+            _expect(tokens, "<")
+            parts = [_one_type(tokens, settings)]
+            if name == "map":
+                _expect(tokens, ",")
+                parts.append(_one_type(tokens, settings))
+            _expect(tokens, ">")
+            return (types.MapType if name == "map" else types.ArrayType)(*parts)
+        case "struct":
+            _expect(tokens, "<")
+            found = _columns(tokens, settings, ">")
+            _expect(tokens, ">")
+            return found
+    if name not in _SIMPLE:
         raise UnknownTypeError(name)
+    return getattr(types, _SIMPLE[name])()
 
-    def table(self) -> Any:
-        """The columns of a table, to the end of the text."""
-        return self._fields("")
 
-    def _fields(self, end: str) -> Any:
-        from pyspark.sql import types
+def _columns(tokens: list[str], settings: Mapping[str, str], end: str = "") -> Any:
+    """Return the columns that tokens begin with, to the end, and take them from these."""
+    from pyspark.sql import types
 
-        found: list[types.StructField] = []
-        while self.tokens and self.tokens[0] != end:
-            if found:
-                self._expect(",")
-            name = self._name()
-            if self.tokens and self.tokens[0] == ":":
-                self._take()
-            found.append(types.StructField(name, self.one_type(), self._nullable()))
-        if not found and not end:
-            raise UnknownTypeError("no column")
-        return types.StructType(found)
+    found: list[types.StructField] = []
+    while tokens and tokens[0] != end:
+        if found:
+            _expect(tokens, ",")
+        name = _name(tokens.pop(0))
+        if tokens[0] == ":":
+            tokens.pop(0)
+        kind = _one_type(tokens, settings)
+        is_required = [token.lower() for token in tokens[:2]] == ["not", "null"]
+        if is_required:
+            del tokens[:2]
+        found.append(types.StructField(name, kind, not is_required))
+    if not found and not end:
+        raise UnknownTypeError("no column")
+    return types.StructType(found)
 
-    def _nullable(self) -> bool:
-        if [token.lower() for token in self.tokens[:2]] == ["not", "null"]:
-            del self.tokens[:2]
-            return False
-        return True
 
-    def _pair(self) -> tuple[Any, Any]:
-        key = self.one_type()
-        self._expect(",")
-        return key, self.one_type()
+def _decimal(tokens: list[str]) -> Any:
+    """Return a decimal of as many digits as are said; Spark's are 10 and 0."""
+    from pyspark.sql.types import DecimalType
 
-    def _within(self, read: Callable[[], Any]) -> Any:
-        self._expect("<")
-        found = read()
-        self._expect(">")
-        return found
+    said = [int(one) for one in re.findall(r"\d+", tokens.pop(0))] if tokens and tokens[0].startswith("(") else []
+    precision, scale = (*said, *(10, 0)[len(said):])
+    if precision > _MOST_DIGITS or scale > precision:
+        raise UnknownTypeError("decimal")
+    return DecimalType(precision, scale)
 
-    def _numbers(self) -> tuple[int, ...]:
-        """Precision and scale, as far as they are said; Spark's are 10 and 0."""
-        if not self.tokens or self.tokens[0] != "(":
-            return ()
-        self._take()
-        found = [self._number()]
-        if self.tokens[0] == ",":
-            self._take()
-            found.append(self._number())
-        self._expect(")")
-        precision, scale = (*found, 0)[:2]
-        if precision > _MOST_DIGITS or scale > precision:
-            raise UnknownTypeError("decimal")
-        return tuple(found)
 
-    def _number(self) -> int:
-        token = self._take()
-        if not token.isdigit():
-            raise UnknownTypeError(token)
-        return int(token)
+def _name(token: str) -> str:
+    if token.startswith("`"):
+        return token[1:-1].replace("``", "`")
+    if token.lower() in _WORDS_OF_SPARK or not (token[0].isalpha() or token[0] == "_"):
+        raise UnknownTypeError(token)
+    return token
 
-    def _name(self) -> str:
-        token = self._take()
-        if token.startswith("`"):
-            return token[1:-1].replace("``", "`")
-        if token.lower() in _WORDS_OF_SPARK or not (token[0].isalpha() or token[0] == "_"):
-            raise UnknownTypeError(token)
-        return token
 
-    def _take(self) -> str:
-        return self.tokens.pop(0)
-
-    def _expect(self, token: str) -> None:
-        if self._take() != token:
-            raise UnknownTypeError(token)
+def _expect(tokens: list[str], token: str) -> None:
+    if tokens.pop(0) != token:
+        raise UnknownTypeError(token)

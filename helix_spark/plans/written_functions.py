@@ -23,30 +23,21 @@ class FunctionSerializer:
 
 
 def pickled(value: Any) -> bytes:
-    """The pickle of a function and of what it returns, or of the class of a table function.
+    """Return the pickle of a function and of what it returns, or of the class of a table function.
 
     Raises:
-        NeedsClassicError: it uses a broadcast variable.
+        NeedsClassicError: it uses a broadcast variable, of which a server's workers know nothing.
     """
     from pyspark.serializers import CloudPickleSerializer
 
     value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
     written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
-    _check_broadcasts()
-    return written
-
-
-def _check_broadcasts() -> None:
-    """A server's workers know nothing of the broadcast variables that were pickled in this thread.
-
-    Raises:
-        NeedsClassicError: the function uses one.
-    """
     context: Any = sys.modules["pyspark.core.context"].SparkContext._active_spark_context
-    pickled = None if context is None else context._pickled_broadcast_vars
-    if pickled is not None and len(list(pickled)) > 0:
-        pickled.clear()
+    broadcasts = None if context is None else context._pickled_broadcast_vars
+    if broadcasts is not None and len(list(broadcasts)) > 0:
+        broadcasts.clear()
         raise NeedsClassicError("a broadcast variable")
+    return written
 
 
 def pickle_at_first_call() -> None:
@@ -72,7 +63,7 @@ def pickle_at_first_call() -> None:
 
 
 def _keep_pickles(kind: Any, builder: str) -> None:
-    """Have a class of functions keep what it first writes into a plan."""
+    """Have functions of a class keep what they first write into a plan."""
     build = vars(kind)[builder]
 
     def build_once(self: Any, *columns: Any, **named: Any) -> Any:
@@ -96,6 +87,6 @@ _WRITTEN = "_helix_written"
 
 
 def _active_client() -> Any:
-    """The client of the active session, which reads the types that functions return; None where there is none."""
+    """Return the client of the active session, which reads the types that functions return; None if there is none."""
     session = sys.modules["pyspark.sql.connect.session"].SparkSession.getActiveSession()
     return None if session is None else session.client

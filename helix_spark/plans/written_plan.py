@@ -1,11 +1,16 @@
-"""Tables of pyspark's Connect client as plans: each relation written once."""
+"""Tables of pyspark's Connect client as plans, put together of relations that were written one by one.
+
+pyspark copies what a relation reads into it, and that into the next one: a loop of 400 steps writes the first of them
+400 times. Here each is written once, with holes for what it reads.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.whole_plan import holes, whole_plan
+from helix_spark.plans.plan_messages import relations_in
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
@@ -13,34 +18,25 @@ if TYPE_CHECKING:
 
 
 def plan_id(frame: Any) -> int:
-    """The id of a table's plan, by which columns refer to it."""
+    """Return the id of a table's plan, by which columns refer to it."""
     found: int = frame._plan._plan_id
     return found
 
 
 def relation_of(frame: ConnectFrame) -> Relation:
-    """The plan of a table, written now."""
+    """Return the plan of a table, written now."""
     relation: Relation = whole_plan(plan_id(frame), StepWriter(frame._session.client, frame._plan).written)
     return relation
 
 
 def written(plan: Any, client: Any) -> Relation:
-    """The relation of a step of pyspark's with all that it reads.
-
-    Args:
-        client: what it is written for.
-    """
+    """Return the relation of a step of pyspark's with all that it reads, for a client."""
     relation: Relation = plan.plan(client)
     return relation
 
 
 class StepWriter:
-    """Writes each relation of a plan once, with holes for what it reads.
-
-    Args:
-        client: what they are written for.
-        top: the plan.
-    """
+    """Writes each relation of a plan once, for a client, with holes for what it reads."""
 
     def __init__(self, client: Any, top: Any) -> None:
         self.writing: Any = None
@@ -49,7 +45,7 @@ class StepWriter:
         self._relations: dict[int, Any] = {}
 
     def written(self, plan_id: int) -> Any:
-        """The relation of the plan, or of one that a hole was left for, with holes."""
+        """Return the relation of the plan, or of one that a hole was left for, with holes."""
         if plan_id not in self._relations:
             self.writing = self._plans[plan_id]
             token = _APART.set(self)
@@ -60,15 +56,13 @@ class StepWriter:
         return self._relations[plan_id]
 
     def step(self, plan_id: int) -> Any:
-        """The plan itself, or one that a hole was left for."""
+        """Return the plan itself, or one that a hole was left for."""
         return self._plans[plan_id]
 
     def read_by(self, plan_id: int) -> list[int]:
-        """The plans that one reads."""
         return [hole.common.plan_id for hole in holes(self.written(plan_id))]
 
     def hole(self, plan: Any) -> Any:
-        """What stands for a plan in the relation that reads it."""
         import pyspark.sql.connect.proto as pb
 
         self._plans[plan._plan_id] = plan
@@ -79,7 +73,7 @@ _APART: ContextVar[StepWriter | None] = ContextVar("apart", default=None)
 
 
 def write_relations_apart() -> None:
-    """Has plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
+    """Have plans ask, when they are to be written, whether they are written apart; those that are yet to be declared,
     as Spark ML's, too."""
     from pyspark.sql.connect.plan import LogicalPlan
 
@@ -100,3 +94,70 @@ def write_relations_apart() -> None:
         wrap(kind)
         waiting.extend(kind.__subclasses__())
     LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
+
+
+_STEPS = 20
+"""How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
+waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
+
+Written = Callable[[int], Any]
+"""Gives a relation (`spark.connect.Relation`) with holes by its plan id. Holes are relations that have a plan id, and
+nothing else."""
+
+
+def whole_plan(top: int, written: Written) -> Any:
+    """Return a relation with all that it reads."""
+    relation = type(written(top))()
+    relation.CopyFrom(written(top))
+    waiting = list(holes(relation))
+    while waiting:
+        hole = waiting.pop()
+        hole.CopyFrom(written(hole.common.plan_id))
+        waiting.extend(holes(hole))
+    return relation
+
+
+def in_stages(relation: Any) -> list[tuple[str, Any]]:
+    """Divide a relation in place into parts that are not deep, each with its name. A part has those before it as cached
+    relations; the last one is the relation itself."""
+    parts: dict[str, Any] = {}
+    # Of each relation that is looked at: what is left to look at of what it reads, and how deep the rest was.
+    waiting = [(relation, list(relations_in(relation)), [0])]
+    while waiting:
+        one, below, heights = waiting[-1]
+        if below:
+            deeper = below.pop()
+            waiting.append((deeper, list(relations_in(deeper)), [0]))
+            continue
+        waiting.pop()
+        height = 1 + max(heights)
+        # SQL asks for tables of its own by their names, which stand beside their plans.
+        is_named = one.WhichOneof("rel_type") == "subquery_alias"
+        if height >= _STEPS and waiting and not is_named and one.common.HasField("plan_id"):
+            name, height = f"helix part {one.common.plan_id}", 0
+            _cut(one, name, parts)
+        if waiting:
+            waiting[-1][2].append(height)
+    return [*parts.items(), ("", relation)]
+
+
+def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
+    """Take a relation out of the one that reads it, as a part."""
+    plan_id = one.common.plan_id
+    if name not in parts:
+        parts[name] = type(one)()
+        parts[name].CopyFrom(one)
+    one.Clear()
+    one.common.plan_id = plan_id
+    one.cached_remote_relation.relation_id = name
+
+
+def holes(relation: Any) -> Iterator[Any]:
+    """Yield the places in a relation that are left for those that it reads."""
+    waiting = list(relations_in(relation))
+    while waiting:
+        one = waiting.pop()
+        if one.WhichOneof("rel_type") is None:
+            yield one
+        else:
+            waiting.extend(relations_in(one))

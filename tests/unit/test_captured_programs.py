@@ -155,3 +155,11 @@ def test_a_column_that_may_be_of_either_side_of_a_join_needs_a_classic_session(n
     assert isinstance(built, NotCaptured)
     assert isinstance(built.error, NeedsClassicError)
     assert "may be of either side" in built.why
+
+
+def test_a_column_that_one_side_alone_has_is_of_that_side() -> None:
+    def program(rows: DataFrame) -> DataFrame:
+        some, counts = rows.filter("id > 1"), rows.groupBy("k").agg(F.count("v").alias("n"))
+        return some.join(counts, rows.id == counts.n)
+
+    assert isinstance(captured(program), CapturedFunction)

@@ -428,6 +428,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "plans/answer_fields.py _copy_of_schema", "plans/answer_fields.py _is_metadata",
         "plans/answer_gate.py _type_of",
         "plans/answer_gate.py parse_answer", "plans/arrow_stream.py read_batch",
+        "plans/arrow_stream.py _check_messages",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
         "hermetic/seen.py names_in", "identity/folders.py content_digest", "identity/functions/source.py read_lines",
@@ -457,7 +458,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/journal/survey.py _mentioned", "catalog/places/object_store.py keep_as",
     ),
     "what this run made itself": (
-        "plans/column_kinds.py _of_relation", "plans/frame_creation.py error_of",
+        "plans/frame_creation.py error_of",
         "plans/connect_session.py column_of", "plans/connect_session.py frame_of",
         "plans/connect_session.py register_function",
         "plans/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",

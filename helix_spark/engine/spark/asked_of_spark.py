@@ -22,7 +22,7 @@ from helix_spark.hermetic.asking import Asker, CodeOwner, asker, kind_of
 from helix_spark.hermetic.generators import found_and_then
 from helix_spark.plans.frame_creation import PASSING_ON
 from helix_spark.plans.recorded_call import is_only_planned
-from helix_spark.plans.sql_reads import read_statement
+from helix_spark.plans.sql_statements import read_statement
 from helix_spark.plans.sql_words import MAKES_VIEW
 
 Told = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Iterator[str]]

@@ -21,7 +21,7 @@ from helix_spark.plans.connect_session import frame_of, prepare, relation_given
 from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect_here, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic
-from helix_spark.plans.whole_plan import in_stages
+from helix_spark.plans.written_plan import in_stages
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -173,7 +173,6 @@ FURTHER: Mapping[str, Pair] = {
     "own columns of windows": (_window(_attribute), _window(_col)),
     "own field": (
         lambda rows: rows.filter(rows["s.f"] > 1), lambda rows: rows.filter(F.col("s.f") > 1)),
-    "own star": (lambda rows: rows.select(rows["*"]), lambda rows: rows.select("*")),
     "a table made twice": (
         lambda rows: _twice(rows, once=True), lambda rows: _twice(rows, once=False)),
     "a lambda made twice": (
@@ -196,13 +195,6 @@ FURTHER: Mapping[str, Pair] = {
     "tables that nobody uses": (
         plain, lambda rows: (rows.limit(3), rows.select("k").distinct(), plain(rows))[2]),
     "literal": (lambda rows: rows.filter(rows.id > F.lit(17)), lambda rows: rows.filter(rows.id > 17)),
-    "operands of a sum": (
-        lambda rows: rows.withColumn("a", rows.id + 1), lambda rows: rows.withColumn("a", 1 + rows.id)),
-    "sides of a comparison": (
-        lambda rows: rows.where(rows.id >= 3), lambda rows: rows.where(F.lit(3) <= rows.id)),
-    "sides of a join": (
-        lambda rows, other: rows.join(other, rows.id == other.id),
-        lambda rows, other: rows.join(other, other.id == rows.id)),
     "name of a view": (
         lambda rows: (rows.createOrReplaceTempView("p"), rows.sparkSession.sql("SELECT p.id FROM p"))[1],
         lambda rows: (rows.createOrReplaceTempView("P"), rows.sparkSession.sql("SELECT p.id FROM p"))[1]),

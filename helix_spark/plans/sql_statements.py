@@ -1,12 +1,38 @@
-"""What an SQL statement reads, and whether it asks or does something: told by sqlglot, which parses Spark's SQL."""
+"""SQL statements in plans: what they read and call, and whether they ask or do something; told by sqlglot, which parses
+Spark's SQL."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from helix_spark.plans.sql_words import spark_functions, tokens
+from helix_spark.plans.sql_words import called, spark_functions, tokens
+
+_ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
+"""Names that pyspark's client gives tables which are arguments of a statement (its `SQLStringFormatter`)."""
+
+BINDING = "helix_arguments"
+"""A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
+their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
+(`engine.spark.settings.BINDS_ARGUMENTS`)."""
+
+
+def is_generated(name: str) -> bool:
+    """Return whether pyspark named a table so as an argument of a statement: no session has it."""
+    return bool(_ARGUMENT.fullmatch(name))
+
+
+def as_written(text: str) -> str:
+    """Return a statement as its author wrote it.
+
+    >>> as_written("SELECT * FROM _pyspark_connect_temp_view_0123456789abcdef0123456789abcdef")
+    'SELECT * FROM {table}'
+    """
+    return _ARGUMENT.sub("{table}", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,7 @@ def read_statement(text: str) -> Statement:
 
 
 def _is_function(table: Any) -> bool:
-    """Whether a function of Spark's own gives a table, as `range(3)`. Others may read what their arguments name."""
+    """Return whether a function of Spark's own gives a table, as `range(3)`; others may read what arguments name."""
     from sqlglot import exp
 
     name = str(table.this.sql(dialect="spark")).partition("(")[0].lower()
@@ -75,8 +101,8 @@ def _is_function(table: Any) -> bool:
 
 
 def _is_own(table: Any) -> bool:
-    """Whether a statement defines a table itself, where it names it: in a definition those before it are known, and
-    the table itself only where it is recursive."""
+    """Return whether a statement defines a table itself, where it names it: in a definition those before it are known,
+    and the table itself only where it is recursive."""
     from sqlglot import exp
 
     below, node, name = table, table.parent, table.name.lower()
@@ -95,3 +121,24 @@ def _is_own(table: Any) -> bool:
                 return True
         below, node = node, node.parent
     return False
+
+
+def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
+    """Yield what a statement reads beside tables of its own (in lower case), as what follows "reads".
+
+    >>> list(read_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)", frozenset()))
+    ['the table x']
+    """
+    statement = read_statement(text)
+    if not statement.known or not statement.asks:
+        yield "tables that its SQL names"
+    yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
+
+
+def called_by_query(text: str) -> list[str]:
+    """Return the functions that a statement calls.
+
+    >>> called_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)")
+    ['t', 'upper']
+    """
+    return list(Counter(name for name, _ in called(tokens(text))) - Counter(read_statement(text).in_brackets))

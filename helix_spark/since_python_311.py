@@ -39,12 +39,6 @@ def own_name(function: FunctionType) -> str:
     return _qualified(code) or (name if name.rpartition(".")[2] == code.co_name else code.co_name)
 
 
-def same_name(one: CodeType, other: CodeType) -> bool:
-    """Whether two code objects have one name, and stand in functions and classes of the same names, of which Python
-    3.10 does not know."""
-    return one.co_name == other.co_name and _qualified(one) == _qualified(other)
-
-
 def is_of_dataclass(code: CodeType) -> bool:
     """Whether `dataclass` generated code, which is in no file. In Python 3.10 each such function is a text of its own,
     whose second line it begins in."""

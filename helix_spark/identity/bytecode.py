@@ -15,8 +15,6 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from helix_spark.since_python_311 import same_name
-
 _SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
 """What says nothing that other steps do not say: which variables a function shares with those inside it, these name."""
 
@@ -65,7 +63,7 @@ class Instruction:
 
 @lru_cache(maxsize=_REMEMBERED)
 def instructions(code: CodeType) -> tuple[Instruction, ...]:
-    """The steps of a code object, without the code inside it.
+    """Return the steps of a code object, without the code inside it.
 
     >>> [one.value for one in instructions((lambda a, b: a + b).__code__) if one.name == "LOAD_FAST"]
     ['a', 'b']
@@ -120,34 +118,22 @@ def _steps(code: CodeType) -> Iterator[Instruction]:
 
 
 def called_by_depth(code: CodeType) -> frozenset[int]:
-    """Where Python 3.10 loads what is called, and nothing else is done with it.
-
-    What lies on the stack at each step follows from those before, as jumps lead to later steps, but for those of loops.
-    """
+    """Return where Python 3.10 loads what is called, and nothing else is done with it: what lies on the stack below the
+    arguments of a call. Not where an argument is a choice: what is called counts as handed around there."""
     found: set[int] = set()
-    loaded: dict[int, int] = {}  # by its place on the stack, which step loaded what lies there
-    depth, reached = 0, dict[int, int]()
-    for one in dis.get_instructions(code):
-        depth = reached.get(one.offset, depth)
-        taken = _taken_by_call(one)
-        if taken is not None and depth - taken in loaded:
-            found.add(loaded[depth - taken])
-        if one.opcode in _JUMPS:
-            reached.setdefault(one.argval, depth + dis.stack_effect(one.opcode, one.arg, jump=True))
-        depth += dis.stack_effect(one.opcode, one.arg, jump=False)
-        if one.opname.startswith("LOAD_"):
-            loaded[depth - 1] = one.offset
-        elif not one.opname.startswith(_LEAVE_BELOW) and "JUMP" not in one.opname:
-            loaded.pop(depth - 1, None)
+    steps = [*dis.get_instructions(code)]
+    for at, call in enumerate(steps):
+        taken = _taken_by_call(call)
+        while taken > 1 and not (steps[at].is_jump_target or steps[at - 1].opcode in _JUMPS):
+            at -= 1
+            taken -= dis.stack_effect(steps[at].opcode, steps[at].arg)
+        if taken == 1 and not steps[at].is_jump_target and steps[at - 1].opname.startswith("LOAD_"):
+            found.add(steps[at - 1].offset)
     return frozenset(found)
 
 
-_LEAVE_BELOW = ("STORE_", "DELETE_", "POP_", "SETUP_", "EXTENDED_ARG", "NOP")
-"""Steps that begin so put nothing in the place of what lies below what they take."""
-
-
-def _taken_by_call(step: dis.Instruction) -> int | None:
-    """How much a call takes from the stack, what is called with it; None of other steps, and of methods' calls."""
+def _taken_by_call(step: dis.Instruction) -> int:
+    """Return how much a call takes from the stack, what is called with it; 0 of other steps, and of methods' calls."""
     match step.opname:
         case "CALL_FUNCTION":
             return (step.arg or 0) + 1
@@ -155,11 +141,11 @@ def _taken_by_call(step: dis.Instruction) -> int | None:
             return (step.arg or 0) + 2
         case "CALL_FUNCTION_EX":
             return 2 + ((step.arg or 0) & 1)
-    return None
+    return 0
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
-    """The code objects inside one, at any depth."""
+    """Yield the code objects inside one, at any depth."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -167,7 +153,7 @@ def nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def texts_of(constant: object) -> Iterator[str]:
-    """The texts in a constant of code."""
+    """Yield the texts in a constant of code."""
     if isinstance(constant, str):
         yield constant
     elif isinstance(constant, tuple | frozenset):
@@ -176,7 +162,7 @@ def texts_of(constant: object) -> Iterator[str]:
 
 
 def parameter_names(code: CodeType) -> tuple[str, ...]:
-    """All names that the signature of a code object's function shows.
+    """Return all names that the signature of a code object's function shows.
 
     >>> def f(a, /, b, *rest, c=1, **more): d = a
     >>> parameter_names(f.__code__)
@@ -187,7 +173,7 @@ def parameter_names(code: CodeType) -> tuple[str, ...]:
 
 
 def is_compiled_in(code: CodeType, function: Any) -> bool:
-    """Whether code is that of a function which this one defines.
+    """Return whether code is that of a function which this one defines.
 
     >>> def f(): return lambda: 1
     >>> is_compiled_in(f().__code__, f), is_compiled_in(f.__code__, f)
@@ -196,22 +182,8 @@ def is_compiled_in(code: CodeType, function: Any) -> bool:
     return any(one is code for one in function.__code__.co_consts)
 
 
-def same_code(one: CodeType, other: CodeType) -> bool:
-    """Whether two code objects differ in nothing but where they stand."""
-    return same_name(one, other) and _comparable(one) == _comparable(other)
-
-
-def _comparable(code: CodeType) -> tuple[object, ...]:
-    return (
-        code.co_name, code.co_code, getattr(code, "co_exceptiontable", b""), code.co_names, code.co_varnames,
-        code.co_freevars, code.co_cellvars, code.co_flags, code.co_argcount, code.co_posonlyargcount,
-        code.co_kwonlyargcount,
-        *(_comparable(one) if isinstance(one, CodeType) else constant_text(one) for one in code.co_consts),
-    )
-
-
 def constant_text(value: object) -> str:
-    """The type and source of a constant, the same in every process.
+    """Return the type and source of a constant, the same in every process.
 
     >>> constant_text(1), constant_text(1.0), constant_text(frozenset({2, 1}))
     ('int 0x1', 'float 1.0', "frozenset ['int 0x1', 'int 0x2']")

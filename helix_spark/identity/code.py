@@ -12,14 +12,14 @@ from types import FunctionType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, Identified, contents_below, identify
-from helix_spark.identity.lazy_variables import reach_lazily
+from helix_spark.identity.lazy_variables import reach
 from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.identity import is_udf
 from helix_spark.identity.objects.leaves import shown
 from helix_spark.identity.objects.origin import package_of_function, package_of_module
 from helix_spark.identity.objects.references import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.identity.parts import Group, Part
-from helix_spark.identity.reach import CodeTrace, reach
+from helix_spark.identity.reach import CodeTrace
 
 
 def trace(
@@ -28,10 +28,9 @@ def trace(
     node: str,
     where: Location | None = None,
     depends_on: Sequence[object] = (),
-    name: str | None = None,
     stages: dict[str, int] | None = None,
 ) -> CodeTrace:
-    """Everything a value depends on.
+    """Return everything a value depends on.
 
     Args:
         value: a function, class, partial, method, callable object, or plain data.
@@ -39,8 +38,7 @@ def trace(
         where: where that node is declared, for errors.
         depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder, as does one
             that was `identified` already.
-        name: what to call the value where it has no name itself.
-        stages: as in `reach`.
+        stages: as for `Walk`.
 
     Raises:
         SignatureError: something it reaches cannot be identified.
@@ -52,14 +50,14 @@ def trace(
     >>> a.digest == trace(lambda rows: rows + 2, node="c").digest
     False
     """
-    label = name or _name(value) or node
-    more = [_declared(extra, node, where) for extra in depends_on]
+    label = _name(value) or node
+    more = [_declared(extra, node, where) for extra in identified(depends_on, node=node, where=where)]
     roots = [_root(value, label), *more]
-    return reach_lazily(roots, node=node, where=where, home=home_of(value), stages=stages).trace
+    return reach(roots, node=node, where=where, home=home_of(value), stages=stages)
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
-    """Everything that what a dotted path names depends on: of a library its version, of the project its code.
+    """Return everything that what a dotted path names depends on: of a library its version, of the project its code.
 
     Raises:
         SignatureError: the project has nothing of that name.
@@ -67,7 +65,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     module, _, name = path.rpartition(".")
     package = package_of_module(module)
     if package is not None:
-        return reach([package_edge(package, path)], node=node, where=where, home="").trace
+        return reach([package_edge(package, path)], node=node, where=where, home="")
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # what a module raises while it is imported can be anything
@@ -78,20 +76,11 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     return trace(found, node=node, where=where)
 
 
-def value_part(group: Group, label: str, value: object, *, node: str, where: Location | None = None) -> Part:
-    """One part for a value, whatever it reaches. Arguments and errors as for `value_trace`.
-
-    >>> value_part(Group.PARAMETER, "regParam", 0.1, node="model").shown
-    '0.1'
-    """
-    return value_trace(group, label, value, node=node, where=where)[0]
-
-
 def value_trace(
     group: Group, label: str, value: object, *, node: str, where: Location | None = None,
     stages: dict[str, int] | None = None,
 ) -> tuple[Part, CodeTrace]:
-    """One part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
+    """Return one part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
 
     Args:
         group: what kind of thing the value is to the node.
@@ -100,9 +89,12 @@ def value_trace(
 
     Raises:
         SignatureError: it cannot be identified.
+
+    >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model")[0].shown
+    '0.1'
     """
     root = edge_to(value, label, role="parameter")
-    found = reach([root], node=node, where=where, home=home_of(value), stages=stages).trace
+    found = reach([root], node=node, where=where, home=home_of(value), stages=stages)
     return Part(group, label, found.digest, shown(value)), found
 
 
@@ -120,7 +112,7 @@ def _root(value: object, label: str) -> Edge:
 
 
 def identified(depends_on: Sequence[object], *, node: str, where: Location | None = None) -> tuple[object, ...]:
-    """What `depends_on` names, with each file and folder as it is now.
+    """Return what `depends_on` names, with each file and folder as it is now.
 
     Raises:
         SignatureError: one is not there, or cannot be read.
@@ -131,9 +123,6 @@ def identified(depends_on: Sequence[object], *, node: str, where: Location | Non
 
 
 def _declared(value: object, node: str, where: Location | None) -> Edge:
-    """A further root, from `depends_on`."""
-    if isinstance(value, Path):
-        value = Identified(value, _identity(value, node, where))
     if isinstance(value, Identified):
         assert isinstance(value.what, Path)
         return Reference(contents_below(value.what, value.signed), str(value.what), "file", value.what.name)

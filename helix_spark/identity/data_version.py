@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag
 from helix_spark.errors import Location, SourceError
-from helix_spark.identity.file_states import FileState, Met, difference, seconds_to_settle, states_of
-from helix_spark.identity.folders import below, content_digest
+from helix_spark.identity.file_states import (
+    FileState,
+    Met,
+    below,
+    content_digest,
+    difference,
+    seconds_to_settle,
+    states_of,
+)
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
 from helix_spark.regular_files import open_regular
@@ -75,7 +82,7 @@ class DataIdentity:
     states: tuple[FileState, ...] = ()
 
     def change(self, now: DataIdentity) -> str | None:
-        """What was done to it since, in words; None where it can have held nothing else in between."""
+        """Return what was done to it since, in words; None where it can have held nothing else in between."""
         if (how := difference(self.states, now.states)) is not None:
             return how
         return "it holds other data" if self.digest and now.digest and self.digest != now.digest else None
@@ -89,22 +96,8 @@ class Identified:
     signed: DataIdentity
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampling:
-    """How the files of one source are known.
-
-    Attributes:
-        above: larger ones by size, time and samples, the others by content.
-        count, block: how many blocks of each are hashed, and how many bytes a block has.
-    """
-
-    above: int
-    count: int
-    block: int
-
-
 def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
-    """Which data is there now.
+    """Tell which data is there now.
 
     A file that has just changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds
     alone): what is done to it from then on shows.
@@ -133,8 +126,8 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
 
 
 def pin_versions(dag: Dag) -> Dag:
-    """The same graph with Delta sources at the version that is the newest now, so that what is signed is what is read,
-    and with the commit of each.
+    """Return the same graph with Delta sources at the version that is the newest now, so that what is signed is what is
+    read, and with the commit of each.
 
     Raises:
         SourceError: there is no such table.
@@ -153,9 +146,9 @@ def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
 
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
-    """(name, path) of each data file, in order of name. A name is relative to what the author named: moving a folder
-    does not change its data. Where ``basePath`` is given, it is relative to that: Spark makes columns of the folders
-    below it.
+    """Return the (name, path) of each data file, in order of name. A name is relative to what the author named: moving
+    a folder does not change its data. Where ``basePath`` is given, it is relative to that: Spark makes columns of the
+    folders below it.
 
     Raises:
         SourceError: nothing is there, or a path is not on this machine's file system.
@@ -179,7 +172,7 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
 
 
 def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
-    """The files that Spark reads of what an author named: a file, a folder, or a pattern for such."""
+    """Return the files that Spark reads of what an author named: a file, a folder, or a pattern for such."""
     if path.is_dir() or path.is_file():
         return _files_at(path)
     matches = _matches(str(path))
@@ -195,15 +188,15 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
 
 
 def _files_at(path: Path) -> list[tuple[str, Path]]:
-    """A file itself, or those below a folder; none of a link that leads nowhere."""
+    """Return a file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
         return below(path, _is_skipped)[1]
     return [(path.name, path)] if path.is_file() else []
 
 
 def _is_skipped(name: str) -> bool:
-    """Whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`): parts of a
-    write in progress, checksums, logs. Not what Parquet keeps its schema in, nor folders named after a column.
+    """Return whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`): parts
+    of a write in progress, checksums, logs. Not what Parquet keeps its schema in, nor folders named after a column.
 
     >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
     ['_SUCCESS', '.a.crc']
@@ -214,7 +207,7 @@ def _is_skipped(name: str) -> bool:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """What a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
+    """Return what a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
     found: set[str] = set()
     for plain in _without_braces(pattern.replace("[^", "[!")):
         found.update(matches_of(plain))
@@ -222,7 +215,7 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """The patterns that one with alternatives in braces stands for.
+    """Return the patterns that one with alternatives in braces stands for.
 
     >>> _without_braces("data/{2023,2024{a,b}}.csv")
     ['data/2023.csv', 'data/2024a.csv', 'data/2024b.csv']
@@ -236,7 +229,7 @@ def _without_braces(pattern: str) -> list[str]:
 
 
 def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
-    """A folder is known by all that is below it."""
+    """Identify a file, or a folder by all that is below it."""
     folders, named = ([], [("", path)]) if path.is_file() else below(path)
     files = [file for _, file in named]
     if not contents:
@@ -248,7 +241,7 @@ def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
 
 
 def contents_below(path: Path, identity: DataIdentity) -> tuple[tuple[str, str], ...]:
-    """Relative names and SHA-256 of the files at a path, or below it."""
+    """Return the relative names and SHA-256 of the files at a path, or below it."""
     top = str(path.absolute())
     files = [one for one in identity.states if one.met is Met.FILE]
     return tuple((os.path.relpath(one.path, top) if one.path != top else "", one.content) for one in files)
@@ -263,14 +256,13 @@ def _files_identity(source: FileSource, where: Location | None, *, contents: boo
     size, sampling = sum(one.size for one in files), _sampling([one.size for one in files])
     read = [replace(one, content=_identity(*named, one, sampling)) for named, one in zip(found, files, strict=True)]
     identity = digest("files", *(one.content for one in read))
-    large = sum(one.size > sampling.above for one in files)
+    large = sum(one.size > sampling[0] for one in files)
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     shown = f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}"
     return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
 
 
 def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileState, ...]:
-    """The states of files, from which on every change shows."""
     states = states_of(files, folders)
     if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
         time.sleep(seconds)
@@ -279,7 +271,7 @@ def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileS
 
 
 def _known_by(large: int, files: int) -> str:
-    """What is said of a version that does not rest on content alone.
+    """Return what is said of a version that does not rest on content alone.
 
     >>> _known_by(0, 3), _known_by(2, 3), _known_by(1, 1)
     ('', ', 2 of them by size, time of change and samples', ', by size, time of change and samples')
@@ -288,28 +280,29 @@ def _known_by(large: int, files: int) -> str:
     return f", {which}by size, time of change and samples" if large else ""
 
 
-def _sampling(sizes: Sequence[int]) -> _Sampling:
-    """What is sampled of files of these sizes.
+def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
+    """Return from which size on the files of a source are sampled, how many blocks of each, and the bytes of a block.
 
-    >>> _sampling([1, HASHED_BYTES + 1]).above == HASHED_BYTES
+    >>> _sampling([1, HASHED_BYTES + 1])[0] == HASHED_BYTES
     True
     >>> _sampling([HASHED_BYTES] * 9)
-    _Sampling(above=466032, count=16, block=29127)
+    (466032, 16, 29127)
     """
     many = sum(size for size in sizes if size <= HASHED_BYTES) > WHOLE_BYTES
     # To sample a file that is no larger than the least that is sampled reads no less than all of it.
     large = max(1, sum(size > (2 * LEAST_SAMPLE if many else HASHED_BYTES) for size in sizes))
     count = max(2, min(SAMPLES, MOST_SAMPLES // large))
     block = max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
-    return _Sampling(count * block if many else HASHED_BYTES, count, block)
+    return count * block if many else HASHED_BYTES, count, block
 
 
-def _identity(name: str, path: Path, state: FileState, sampling: _Sampling) -> str:
-    """A file's identity. It names the way in which the file is known: no two ways give one identity."""
-    if state.size <= sampling.above:
+def _identity(name: str, path: Path, state: FileState, sampling: tuple[int, int, int]) -> str:
+    """Return a file's identity. It names the way in which the file is known: no two ways give one identity."""
+    above, count, block = sampling
+    if state.size <= above:
         return digest(name, "content", content_digest(path))
     told = str(state.size), str(state.modified)
-    return digest(name, "sampled", *told, *_samples(path, state.size, sampling.block, sampling.count))
+    return digest(name, "sampled", *told, *_samples(path, state.size, block, count))
 
 
 def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
@@ -320,7 +313,8 @@ def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
 
 
 def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
-    """Where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at its end.
+    """Return where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at
+    its end.
 
     >>> places = sample_places(10_000, block=100)
     >>> places[:3], places[-1], len(places) == SAMPLES
@@ -331,8 +325,8 @@ def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
 
 
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
-    """A table by its id, version and the commit of that version: two copies that went their own ways share the others.
-    What is committed to it later changes nothing."""
+    """Identify a table by its id, version and the commit of that version: two copies that went their own ways share the
+    others. What is committed to it later changes nothing."""
     states = () if "://" in source.path or source.version is None else _log_states(source)
     if not contents:
         return DataIdentity("", states=states)
@@ -343,7 +337,6 @@ def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bo
 
 
 def _log_states(source: DeltaSource) -> tuple[FileState, ...]:
-    """The file of a version's commit, if it was not removed when the log was tidied."""
     commit = Path(source.path, "_delta_log", _commit_name(source.version or 0))
     return states_of([commit]) if commit.is_file() else ()
 
@@ -353,8 +346,8 @@ def _commit_name(version: int) -> str:
 
 
 def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
-    """Digest of what the commit of a table's version says: its bytes, or if those were removed when the log was tidied,
-    the files that make up the table."""
+    """Return a digest of what the commit of a table's version says: its bytes, or if those were removed when the log
+    was tidied, the files that make up the table."""
     from deltalake.fs import DeltaStorageHandler
 
     name = f"_delta_log/{_commit_name(table.version())}"
@@ -391,7 +384,7 @@ def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -
 
 
 def _in_a_line(error: Exception) -> str:
-    """What deltalake says in many lines and colours.
+    """Return what deltalake says in many lines and colours.
 
     >>> _in_a_line(OSError("Kernel error\\n  \\x1b[31m-> \\x1b[0m no credentials"))
     'Kernel error: no credentials'
@@ -408,5 +401,6 @@ def _memory_identity(source: MemorySource) -> DataIdentity:
 
 
 def _by_name(value: object, _path: str) -> bytes | None:
-    """Stands for the class of a column of another library's than pandas; no function of it makes the table."""
+    """Return what stands for the class of a column of another library's than pandas; no function of it makes the
+    table."""
     return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None

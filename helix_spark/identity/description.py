@@ -6,33 +6,28 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
-from typing import Any
 
 from helix_spark.identity.bytecode import parameter_names
 from helix_spark.identity.functions.chance_in_code import random_sql, statements_in
-from helix_spark.identity.functions.dynamic_lookups import UNFOLLOWED
-from helix_spark.identity.functions.function_part import describe_function
+from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function
 from helix_spark.identity.functions.named_in_texts import functions_called
-from helix_spark.identity.objects.attributes import attributes, declares_itself
+from helix_spark.identity.objects.attributes import attributes, declares_itself, is_class
 from helix_spark.identity.objects.classes import describe_class, describe_module, hints_of
 from helix_spark.identity.objects.encoder import canonical, is_identifiable
 from helix_spark.identity.objects.held_values import held_values, is_project, wrapped
-from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf
+from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
 from helix_spark.identity.objects.leaves import shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
-    NOTHING_SAID,
     Described,
     Edge,
     Named,
     Outside,
     Reference,
-    Said,
     Shown,
     edge_to,
     package_edge,
 )
-from helix_spark.identity.objects.typing_objects import is_class
 from helix_spark.identity.parts import Group, encode
 
 _LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
@@ -55,9 +50,7 @@ def describe(reference: Reference, home: str) -> Described:
         return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
     if isinstance(value, Shown):
         return _describe_shown(value.value, reference.label)
-    if is_udf(value):
-        return _describe_udf(reference)
-    if type(value) is types.FunctionType:
+    if type(value) is types.FunctionType and not is_udf(value):
         package = package_of_function(value)
         if package is None or reference.top:
             return describe_function(reference, home)
@@ -87,47 +80,14 @@ def _visible_in(package: Package) -> tuple[Edge, ...]:
 
 
 def _is_visible(value: object) -> bool:
-    """Whether something in a compiled module can be told by itself, and is not but a piece of the file."""
+    """Return whether something in a compiled module can be told by itself, and is not but a piece of the file."""
     if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
         return True
     return not is_code(value) and _is_identifiable_around_code(value)
 
 
-def _describe_udf(reference: Reference) -> Described:
-    """A function or class that is registered with Spark (`udf`, `pandas_udf`, `udtf`), by the names of pyspark's class:
-    its Python code, what it returns, how it is evaluated, whether it is deterministic.
-
-    Raises:
-        UnidentifiedError: its return type is no type of Spark.
-    """
-    given: Any = reference.value
-    udf = given.__dict__["_unwrapped"] if isinstance(given, types.FunctionType) else given
-    label = reference.label
-    return_types: list[Edge] = []
-
-    def refer(value: object, _path: str) -> bytes | None:
-        if not is_code(value):
-            return None
-        return_types.append(edge_to(value, label, role="return type"))
-        return encode("slot", str(len(return_types)))
-
-    # `returnType` asks the JVM to parse a type given as text; what was given is as good.
-    returned = canonical(udf._returnType, refer)
-    # Spark names the column after the function, where nobody gives it another name.
-    form = encode("udf", returned, str(udf.evalType), str(udf.deterministic), str(udf._name))
-    edges: tuple[Edge, ...] = (
-        edge_to(udf.func, label, role="function", name=label),
-        edge_to(type(udf), "pyspark", role="class"),
-        *return_types,
-    )
-    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
-    declared = not udf.deterministic and type(udf).__name__ != "UserDefinedTableFunction"
-    random = (f"`{label}` is declared nondeterministic",) if declared else ()
-    return Described(Group.CODE, f"{label} (udf)", form, edges, random=random)
-
-
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
-    """A function that a library made for the project: around code of the project, or around values."""
+    """Describe a function that a library made for the project: around code of the project, or around values."""
     label = reference.label
     edges: list[Edge] = [package_edge(package, code_name(function))]
     warnings: list[str] = []
@@ -141,12 +101,17 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
 
 
 def _is_identifiable_around_code(value: object) -> bool:
-    """Whether a value has canonical bytes where the code in it is told by itself."""
+    """Return whether a value has canonical bytes where the code in it is told by itself."""
     return is_identifiable(value, lambda inner, _: b"" if is_code(inner) else None)
 
 
 def _inner(value: object) -> list[tuple[str, object]] | None:
     """Return what an object around code is made of; None for any other object."""
+    if (udf := udf_of(value)) is not None:
+        # `returnType` asks the JVM to parse a type given as text; what was given is as good. Spark names the column
+        # after the function, where nobody gives it another name.
+        settings = (udf.evalType, udf.deterministic, udf._name)
+        return [("udf", udf.func), ("class", type(udf)), ("return type", udf._returnType), ("settings", settings)]
     match value:
         case types.MethodType():
             return [("method", value.__func__), ("self", value.__self__)]
@@ -175,14 +140,14 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     for name, value in inner:
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
         edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
-    value = reference.value
-    holds = isinstance(value, _lru_cache_wrapper) and value.cache_info().currsize > 0
-    said = Said(caches=frozenset({f"`{reference.label}`"})) if holds else NOTHING_SAID
-    return Described(Group.CODE, f"{reference.label} ({inner[0][0]})", encode("composed"), tuple(edges), said=said)
+    udf, label = udf_of(reference.value), f"{reference.label} ({inner[0][0]})"
+    # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
+    is_random = type(udf).__name__ == "UserDefinedFunction" and not udf.deterministic
+    random = (f"`{reference.label}` is declared nondeterministic",) if is_random else ()
+    return Described(Group.CODE, label, encode("composed"), tuple(edges), random=random)
 
 
 def _describe_value(reference: Reference) -> Described:
-    """Plain data; the code in it becomes edges."""
     edges: list[Edge] = []
     slots: dict[int, int] = {}
     stages: dict[str, int] = {}
@@ -206,12 +171,12 @@ def _describe_value(reference: Reference) -> Described:
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=tuple(random), texts=texts,
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
-        said=Said(functions_called((*texts, *statements))), stages=tuple(stages),
+        calls=functions_called((*texts, *statements)), stages=tuple(stages),
     )
 
 
 def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:
-    """The texts in a value, in short lists and dicts of them, and in objects of the project's own classes.
+    """Yield the texts in a value, in short lists and dicts of them, and in objects of the project's own classes.
 
     >>> sorted(texts_in({"young": ["age < 3"], "limit": 3}))
     ['age < 3', 'limit', 'young']

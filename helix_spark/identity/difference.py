@@ -29,7 +29,7 @@ class Change:
     sort: str
 
     def __str__(self) -> str:
-        """In words.
+        """Return the change in words.
 
         >>> print(Change(Group.PARAMETER, "regParam", "0.1", "0.01", "changed"))
         parameter `regParam` 0.1 -> 0.01
@@ -62,7 +62,7 @@ _PLACE = re.compile(r" \(([^()]+:\d+)\)$")
 
 
 def step_changes(before: str, after: str) -> list[str]:
-    """How the steps of two plans differ, in Spark's words and with the author's line. Lines alone do not count.
+    """Return how the steps of two plans differ, in Spark's words and with the author's line. Lines alone do not count.
 
     >>> step_changes("filter `age > 17` (a.py:3)", "filter `age > 18` (a.py:4)")
     ['a.py:4: filter `age > 17` became `age > 18`']
@@ -88,7 +88,7 @@ def _placed(line: str, words: str) -> str:
 
 
 def _became(old: str, new: str) -> str:
-    """Of two steps of one sort the sort is said once."""
+    """Say how a step changed; do not repeat the step's kind."""
     step = old.partition(" `")[0]
     said_new = new.removeprefix(f"{step} ") if new.startswith(f"{step} `") else new
     return f"{old} became {said_new}"
@@ -114,7 +114,6 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
 
 
 def _repeated(parts: Sequence[Part]) -> list[Part]:
-    """The parameters that have several values."""
     count = Counter(one.label for one in parts if one.group is Group.PARAMETER and one.shown is not None)
     return [one for one in parts if one.group is Group.PARAMETER and count[one.label] > 1]
 
@@ -140,17 +139,17 @@ def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> 
 
 
 def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
-    """What changed in the node itself, its inputs aside."""
+    """Return what changed in the node itself, its inputs aside."""
     return tuple(change for change in changes(before, after) if change.group is not Group.INPUT)
 
 
 def parts_to_json(parts: Iterable[Part]) -> str:
-    """JSON text of parts, for a record."""
+    """Return parts as JSON, for a record."""
     return json.dumps([[part.group, part.label, part.digest, part.shown] for part in parts])
 
 
 def parts_from_json(text: str) -> tuple[Part, ...]:
-    """Parts from a record. The inverse of `parts_to_json`."""
+    """Return parts from a record. The inverse of `parts_to_json`."""
     return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))
 
 

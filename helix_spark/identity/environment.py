@@ -19,7 +19,7 @@ from helix_spark.identity.parts import Group, Part, digest
 
 
 def package_version(name: str) -> str:
-    """Version of an installed distribution as this process first met it; "absent" if it is not installed.
+    """Return the version of an installed distribution as this process first met it; "absent" if it is not installed.
 
     >>> package_version("no-such-package")
     'absent'
@@ -42,14 +42,14 @@ def _identified(name: str) -> Package:
 
 
 def package_part(name: str) -> Part:
-    """The part that stands for an installed distribution."""
+    """Return the part that stands for an installed distribution."""
     found = as_first_read(_identified, name)
     return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
 
 def python_part() -> Part:
-    """Python by major.minor: the form of code depends on it, and so may results; so they do on the hash seed,
-    where it is another than the one that commands fix."""
+    """Return the part of Python, by major.minor: the form of code depends on it, and so may results; so they do on the
+    hash seed, where it is another than the one that commands fix."""
     found = f"{sys.version_info.major}.{sys.version_info.minor}"
     if hash_seed() not in ("", "0"):
         found += f", hash seed {hash_seed()}"
@@ -57,7 +57,7 @@ def python_part() -> Part:
 
 
 def place_parts() -> tuple[Part, ...]:
-    """What Python takes from where it runs: its time zone, and the language of its texts."""
+    """Return what Python takes from where it runs: its time zone, and the language of its texts."""
     zone = f"{os.environ.get('TZ', '')} {time.tzname} {time.timezone}"
     language = f"{locale.setlocale(locale.LC_ALL)} {locale.getpreferredencoding(False)}"
     return (
@@ -67,7 +67,7 @@ def place_parts() -> tuple[Part, ...]:
 
 
 def setting_parts(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    """One part a Spark setting that changes results."""
+    """Return one part a Spark setting that changes results."""
     return tuple(
         Part(Group.SETTING, name, digest(name, value), value) for name, value in sorted(settings.items())
     )

@@ -1,4 +1,5 @@
-"""What a file system says of files, so that a later look tells whether one may have held anything else meanwhile.
+"""Files: what is below a folder, what is in one, and what a file system says of it, so that a later look tells whether
+it may have held anything else meanwhile.
 
 Whatever is done to a file shows in its time of change, which no program can set: also where size and time of the last
 write are put back, and where the same bytes are written once more.
@@ -6,12 +7,14 @@ write are put back, and where the same bytes are written once more.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from helix_spark.regular_files import open_regular
 from helix_spark.since_python_311 import StrEnum
 
 TICK, COARSE_TICK = 20 * 10**6, 2 * 10**9
@@ -19,8 +22,7 @@ TICK, COARSE_TICK = 20 * 10**6, 2 * 10**9
 seconds alone (FAT, some disks on a network). Two changes within a tick have one time."""
 
 _SECOND = 10**9
-_MOST_LINKS = 40
-"""As many as Linux follows."""
+_BLOCK = 1 << 20
 
 
 class Met(StrEnum):
@@ -59,19 +61,47 @@ class FileState:
 
 
 def states_of(files: Iterable[Path], folders: Iterable[Path] = ()) -> tuple[FileState, ...]:
-    """The states of files, of folders that are read as such, and of all that is passed on the way to them.
+    """Return the states of files, of folders that are read as such, and of all that is passed on the way to them.
 
     Raises:
         OSError: one of them is not there, or may not be looked at.
     """
-    way = _Way()
-    read = [way.end(str(path.absolute()), Met.FILE) for path in files]
-    read += [way.end(str(path.absolute()), Met.FOLDER) for path in folders]
-    return (*read, *way.passed.values())
+    passed: dict[str, FileState] = {}
+    real: dict[str, str] = {}
+
+    def end(path: Path, met: Met) -> FileState:
+        text = str(path.absolute())
+        above, _, name = text.rpartition("/")
+        if above not in real:
+            real[above] = os.path.realpath(above or "/", strict=True)
+            _note_way(above, passed)
+        place = f"{real[above].rstrip('/')}/{name}"
+        status = os.lstat(place)
+        if name in ("", ".", "..") or stat.S_ISLNK(status.st_mode):
+            _note_way(text, passed)
+            place = os.path.realpath(text, strict=True)
+            status = os.lstat(place)
+        return _state(text, met, place, status)
+
+    read = [*(end(path, Met.FILE) for path in files), *(end(path, Met.FOLDER) for path in folders)]
+    return (*read, *passed.values())
+
+
+def _note_way(path: str, passed: dict[str, FileState]) -> None:
+    """Add the folders and links that lead to a path, and those that lead to where these links lead."""
+    for place in (path[:at] for at in range(1, len(path) + 1) if path[at:at + 1] in ("/", "")):
+        if place in passed:
+            continue
+        status = os.lstat(place)
+        if stat.S_ISLNK(status.st_mode):
+            passed[place] = _state(place, Met.LINK, place, status)
+            _note_way(os.path.join(os.path.dirname(place), os.readlink(place)), passed)  # noqa: PTH115, PTH118, PTH120
+        elif stat.S_ISDIR(status.st_mode):
+            passed[place] = _state(place, Met.PASSED, place, status)
 
 
 def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | None:
-    """How files differ from what they were, in words; None where nothing can have been done to them.
+    """Return how files differ from what they were, in words; None where nothing can have been done to them.
 
     >>> old = FileState("/a/n.csv", Met.FILE, "/a/n.csv", (1, 2), 10, 5, 5, "3f")
     >>> difference([old], [old])
@@ -94,7 +124,7 @@ def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | N
 
 
 def seconds_to_settle(states: Iterable[FileState], now: int) -> float:
-    """How long to wait until a further change would show in a time of its own; 0 if it would already.
+    """Return how long to wait until a further change would show in a time of its own; 0 if it would already.
 
     Args:
         now: nanoseconds since 1970.
@@ -133,57 +163,51 @@ def _name(state: FileState) -> str:
     return os.path.basename(state.path) or state.path  # noqa: PTH119 - a hundred thousand of them
 
 
-class _Way:
-    """Follows paths as the system does, and takes down what it passes.
-
-    Attributes:
-        passed: by place.
-    """
-
-    def __init__(self) -> None:
-        self.passed: dict[str, FileState] = {}
-        self._folders: dict[str, str] = {}
-
-    def end(self, path: str, met: Met) -> FileState:
-        """The state of what a path leads to."""
-        above, _, name = path.rpartition("/")
-        folder = self._folders.get(above)
-        if folder is None:
-            folder = self._folders[above] = self._followed(above)
-        place = f"{folder.rstrip('/')}/{name}"
-        status = os.lstat(place)
-        if name in ("", ".", "..") or stat.S_ISLNK(status.st_mode):
-            place = self._followed(path)
-            status = os.lstat(place)
-        return _state(path, met, place, status)
-
-    def _followed(self, path: str) -> str:
-        """The place that a path leads to, all links followed."""
-        here, links = "/", 0
-        rest = path.split("/")[::-1]
-        while rest:
-            name = rest.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                here = here.rpartition("/")[0] or "/"
-                continue
-            place = f"{here.rstrip('/')}/{name}"
-            status = os.lstat(place)
-            if not stat.S_ISLNK(status.st_mode):
-                if stat.S_ISDIR(status.st_mode):
-                    self.passed[place] = _state(place, Met.PASSED, place, status)
-                here = place
-                continue
-            self.passed[place] = _state(place, Met.LINK, place, status)
-            target, links = os.readlink(place), links + 1  # noqa: PTH115 - a text, of which no part is left out
-            if links > _MOST_LINKS:
-                raise OSError(f"too many links on the way to {path}")
-            here = "/" if target.startswith("/") else here
-            rest += target.split("/")[::-1]
-        return here
-
-
 def _state(path: str, met: Met, place: str, status: os.stat_result) -> FileState:
     number = status.st_dev, status.st_ino
     return FileState(path, met, place, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def below(
+    folder: Path, is_skipped: Callable[[str], bool] = lambda name: False
+) -> tuple[list[Path], list[tuple[str, Path]]]:
+    """Return a folder with all folders below it, and all files in them by their names from there, in order: those
+    behind links too, once for each way that leads to them.
+
+    Args:
+        folder: to start from, whatever it is called.
+        is_skipped: whether a file or folder of this name is left out, with all that is in it.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    folders: list[Path] = []
+    files: list[tuple[str, Path]] = []
+
+    def into(path: Path, name: str, above: frozenset[tuple[int, int]]) -> None:
+        status = path.stat()
+        if (number := (status.st_dev, status.st_ino)) in above:
+            return  # a link to a folder that it is in leads round and round
+        folders.append(path)
+        with os.scandir(path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            if is_skipped(entry.name):
+                continue
+            if entry.is_dir():
+                into(Path(entry.path), f"{name}{entry.name}/", above | {number})
+            elif entry.is_file():
+                files.append((f"{name}{entry.name}", Path(entry.path)))
+
+    into(folder, "", frozenset())
+    return folders, files
+
+
+def content_digest(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory. Raises OSError."""
+    with open_regular(file) as stream:
+        told = hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            told.update(block)
+        return told.hexdigest()
+

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
-from helix_spark.identity.code import identified, trace, trace_path, value_part, value_trace
+from helix_spark.identity.code import identified, trace, trace_path, value_trace
 from helix_spark.identity.data_version import DataIdentity, Identified, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.chance_in_code import random_sql
 from helix_spark.identity.functions.named_in_texts import functions_called
 from helix_spark.identity.objects.origin import replaced
-from helix_spark.identity.objects.references import NOTHING_SAID, Said
+from helix_spark.identity.objects.references import Findings, together
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.identity.reach import CodeTrace
 from helix_spark.plans.captured_function import BuiltFunction
@@ -34,26 +35,19 @@ _SLOW = (
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What one node is, apart from its inputs.
+@dataclass(frozen=True)
+class Description(Findings):
+    """What one node is, apart from its inputs. It is `random` also where its signature alone does not tell its result.
 
     Attributes:
         parts: of its operator, code and environment, in canonical order.
-        warnings: see `CodeTrace`.
-        random: why its result may differ each time it is computed, or cannot be told by its signature alone; empty if
-            nothing says so.
         reads: what it reads by itself: a source, files of `depends_on`.
         drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
-        said: what its code and texts say that counts where it runs.
         in_any_order: what it gives where the rows that it reads come in another order; None if that depends on it.
     """
 
     parts: tuple[Part, ...]
-    warnings: tuple[str, ...] = ()
-    random: tuple[str, ...] = ()
     reads: tuple[Identified, ...] = ()
-    said: Said = NOTHING_SAID
     drew: bool = False
     in_any_order: InAnyOrder | None = None
 
@@ -64,7 +58,7 @@ class Description:
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
-    """What each node is.
+    """Describe each node.
 
     Args:
         settings: Spark settings that change results.
@@ -74,21 +68,22 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SourceError: a source is missing, empty or of unknown version.
     """
     others, around = replaced(), surroundings(settings)
-    return {
-        node.name: replace(
-            _asked_anew(node, _with_replaced(_describe(node, around), others)),
-            in_any_order=given_in_any_order(node.operator),
-        ) for node in dag.nodes
-    }
+    found: dict[str, Description] = {}
+    for node in dag.nodes:
+        own = _with_replaced(_describe(node, around), others)
+        asked = (f"you asked for a new draw of `{node.name}` in each run (fresh=True)",) if node.wishes.fresh else ()
+        in_any_order = given_in_any_order(node.operator)
+        found[node.name] = replace(own, random=(*own.random, *asked), in_any_order=in_any_order)
+    return found
 
 
 def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
-    """Versions and settings around each node that sees Spark."""
+    """Return the versions and settings around each node that sees Spark."""
     return python_part(), package_part("pyspark"), *setting_parts(settings)
 
 
 def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
-    """The declared signature of a captured function, by what it builds; None where that may differ each time.
+    """Return the declared signature of a captured function, by what it builds; None where that may differ each time.
 
     Args:
         settings: Spark settings that change results.
@@ -101,13 +96,6 @@ def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[st
     if own.random:
         return None
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
-
-
-def _asked_anew(node: Node, own: Description) -> Description:
-    """A node, whose author may want another draw in each run."""
-    if not node.wishes.fresh:
-        return own
-    return replace(own, random=(*own.random, f"you asked for a new draw of `{node.name}` in each run (fresh=True)"))
 
 
 def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
@@ -126,25 +114,23 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
 
 
 def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
-    """A node, and what it uses that was replaced under this process. Its result belongs to neither version, so it is
-    this run's alone, and what is on record of it is said of no version that another process has."""
-    uses = [part for part in own.parts if part.group is Group.PACKAGE and (part.label, part.shown or "") in others]
-    if not uses:
-        return own
-    now = {part: others[part.label, part.shown or ""] for part in uses}
-    parts = tuple(
-        replace(part, digest=digest(part.digest, now[part]), shown=f"{part.shown}, then {now[part]}")
-        if part in now else part for part in own.parts
-    )
-    reasons = dict.fromkeys(
-        f"{part.label} {part.shown} was replaced by {version} under this process, which may run either of them"
-        " (start it again)" for part, version in now.items()
-    )
-    return replace(own, parts=parts, random=(*reasons, *own.random))
+    """Mark what a node uses that was replaced under this process. Its result belongs to neither version, so it is this
+    run's alone, and what is on record of it is said of no version that another process has."""
+    parts: list[Part] = []
+    reasons: dict[str, None] = {}
+    for part in own.parts:
+        now = others.get((part.label, part.shown or "")) if part.group is Group.PACKAGE else None
+        if now is not None:
+            why = f"{part.label} {part.shown} was replaced by {now} under this process"
+            reasons[f"{why}, which may run either of them (start it again)"] = None
+            part = replace(part, digest=digest(part.digest, now), shown=f"{part.shown}, then {now}")
+        parts.append(part)
+    return replace(own, parts=tuple(parts), random=(*reasons, *own.random))
 
 
 def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Python alone, where a function sees no Spark; and the packages whose objects it is handed."""
+    """Return the environment of a function: Python alone, where it sees no Spark; and the packages whose objects it is
+    handed."""
     used = {*operator.forms, operator.returns}
     packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
     around = surroundings[:1] if _is_plain(operator) else surroundings
@@ -152,7 +138,6 @@ def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, .
 
 
 def _is_plain(operator: Function) -> bool:
-    """Whether a function sees no Spark: all of it runs in the driver."""
     return {*operator.forms, operator.returns} <= _PLAIN_FORMS
 
 
@@ -162,63 +147,50 @@ def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) 
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    noticed = _noticed(node, [traced])
-    return Description((*parts, shape, *kept), noticed.warnings, noticed.random, _read(node, further), noticed.said)
+    return Description((*parts, shape, *kept), _read(node, further), **_found(node, [traced]))
 
 
 def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
-    """A function by the plan that it builds. Python code in the plan counts as code does."""
+    """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
     built = operator.built
     traced = [trace(function, node=node.name, where=node.where) for function in built.code]
-    if node.wishes.depends_on:
-        traced.append(trace(None, node=node.name, where=node.where, depends_on=node.wishes.depends_on))
-    told = "\n".join(map(str, built.lines))
-    plan = Part(Group.PLAN, node.name, built.identity, told)
-    noticed = _noticed(node, traced)
-    random = dict.fromkeys((*(f"`{node.name}` {why}" for why in built.chance), *noticed.random))
-    slow = _SLOW.format(name=node.name, seconds=built.seconds)
-    registered = Said(registers=frozenset(built.functions), in_turns=built.call.registers)
-    return Description(
-        (*parts, *(part for one in traced for part in one.parts), plan),
-        ((slow,) if built.is_slow else ()) + noticed.warnings, tuple(random),
-        said=registered | noticed.said, drew=built.drew,
+    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    if further:
+        traced.append(trace(None, node=node.name, where=node.where, depends_on=further))
+    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(map(str, built.lines)))
+    own = Findings(
+        warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
+        random=tuple(f"`{node.name}` {why}" for why in built.chance),
+        registers=frozenset(built.functions), in_turns=built.call.registers,
     )
+    code = tuple(part for one in traced for part in one.parts)
+    return Description((*parts, *code, plan), _read(node, further), built.drew, **_found(node, [own, *traced]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Noticed:
-    """What walks through code and values noticed, each sentence once; see `CodeTrace`."""
-
-    warnings: tuple[str, ...]
-    random: tuple[str, ...]
-    said: Said
-
-
-def _noticed(node: Node, traced: Sequence[CodeTrace]) -> _Noticed:
-    said = NOTHING_SAID
-    for one in traced:
-        said |= one.said
-    return _Noticed(
-        tuple(dict.fromkeys(told for one in traced for told in one.warnings)),
-        tuple(dict.fromkeys(told for one in traced for told in (*one.random, *_undeclared(node, one)))),
-        said,
-    )
+def _found(node: Node, findings: Sequence[Findings]) -> dict[str, Any]:
+    """Return findings as one. Routes that cannot be followed make a node random, unless its author declares what else
+    counts."""
+    found = together(findings)
+    advice = "call it by its name" + ("" if isinstance(node.operator, Read) else ", or declare it in depends_on=")
+    lost = [f"{one}: {_LOST} ({advice})" for one in found.pop("unfollowed")]
+    return found | {"random": (*found["random"], *([] if node.wishes.depends_on else lost))}
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
-    """Whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with `CFG`."""
+    """Return whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with
+    `CFG`."""
     fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
     return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
 
 
 def _read(node: Node, further: Sequence[object]) -> tuple[Identified, ...]:
-    """The files among what `depends_on` names, without those that the author leaves out again."""
+    """Return the files among what `depends_on` names, without those that the author leaves out again."""
     files = (one for one in further if isinstance(one, Identified))
     return tuple(one for one in files if str(one.what) not in node.wishes.exclude)
 
 
 def _positions(operator: Function) -> Iterator[str]:
-    """Which of a function's parameters its inputs go to: what has a default may be left out."""
+    """Yield which of a function's parameters its inputs go to: what has a default may be left out."""
     known = list(inspect.signature(operator.call).parameters)
     yield from (str(known.index(name)) if name in known else name for name in operator.arguments)
 
@@ -241,21 +213,21 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
                 *(_named(name, _parameter(node, name, value)) for name, value in options),
             )
             ignored = tuple(f"source `{node.name}` at {node.where}: {one}" for one in source.ignored_options)
-            return Description((*parts, data, *read), ignored, reads=reads)
+            return Description((*parts, data, *read), reads, warnings=ignored)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-            lost = tuple(f"{one}: {_LOST} (call it by its name)" for one in traced.unfollowed)
-            random = (*traced.random, *lost)
-            return Description((*parts, data, *traced.parts), traced.warnings, random, reads, traced.said)
+            return Description((*parts, data, *traced.parts), reads, **_found(node, [traced]))
         case DeltaSource() | MemorySource():
-            return Description((*parts, data), reads=reads)
+            return Description((*parts, data), reads)
 
 
 def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
-    traced: list[CodeTrace] = []
+    traced: list[Findings] = []
     further = identified(node.wishes.depends_on, node=node.name, where=node.where)
     if further:
-        parts += trace(None, node=node.name, where=node.where, depends_on=further).parts
+        declared = trace(None, node=node.name, where=node.where, depends_on=further)
+        parts += declared.parts
+        traced.append(declared)
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if isinstance(value, Stage):
@@ -265,13 +237,11 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
             own, met = (part,), [found]
         parts += own
         traced += met
-    noticed = _noticed(node, traced)
     written = _texts(node)
-    drawn = (f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
-    random = tuple(dict.fromkeys((*noticed.random, *drawn)))
+    drawn = tuple(f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
-    said = noticed.said | Said(functions_called(written))
-    return Description(kept, noticed.warnings, random, _read(node, further), said)
+    traced.append(Findings(random=drawn, calls=functions_called(written)))
+    return Description(kept, _read(node, further), **_found(node, traced))
 
 
 def _describe_stage(node: Node, stage: Stage) -> tuple[tuple[Part, ...], list[CodeTrace]]:
@@ -289,24 +259,17 @@ def _describe_stage(node: Node, stage: Stage) -> tuple[tuple[Part, ...], list[Co
 
 
 def _texts(node: Node) -> list[str]:
-    """The SQL in what is declared: a label, the statement of an SQLTransformer."""
+    """Return the SQL in what is declared: a label, the statement of an SQLTransformer."""
     declared = [getattr(node.operator, entry.name) for entry in fields(node.operator)]
     given = [pair for stage in declared if isinstance(stage, Stage) for pair in stage.parameters]
     texts = [getattr(node.operator, "label", None), *(value for name, value in given if name == "statement")]
     return [text for text in texts if isinstance(text, str)]
 
 
-def _undeclared(node: Node, traced: CodeTrace) -> tuple[str, ...]:
-    """Routes in the code that nobody can follow, unless the author declares what else counts."""
-    if node.wishes.depends_on:
-        return ()
-    return tuple(f"{one}: {_LOST} (call it by its name, or declare it in depends_on=)" for one in traced.unfollowed)
-
-
 def _parameter(node: Node, label: str, value: object) -> Part:
-    return value_part(Group.PARAMETER, label, value, node=node.name, where=node.where)
+    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where)[0]
 
 
 def _named(name: str, part: Part) -> Part:
-    """A parameter by keyword: of two that are given the same value, the name says which one it is."""
+    """Return a parameter by keyword: of two that are given the same value, the name says which one it is."""
     return replace(part, digest=digest(name, part.digest))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helix_spark.since_python_311 import StrEnum
 
-FORMAT = 4
+FORMAT = 5
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 
@@ -46,7 +46,7 @@ class Part:
 
 
 def encode(*fields: bytes | str) -> bytes:
-    """Length-prefixed concatenation: no two different lists of fields give the same bytes.
+    """Concatenate fields, each after its length: no two different lists of fields give the same bytes.
 
     >>> encode("ab", "c") == encode("a", "bc")
     False
@@ -57,12 +57,12 @@ def encode(*fields: bytes | str) -> bytes:
 
 
 def digest(*fields: bytes | str) -> str:
-    """Hex SHA-256 of `encode(*fields)`."""
+    """Return the hex SHA-256 of `encode(*fields)`."""
     return hashlib.sha256(encode(*fields)).hexdigest()
 
 
 def signature_of(parts: Iterable[Part]) -> str:
-    """The signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count.
+    """Return the signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count.
 
     >>> a = Part(Group.VALUE, "BINS", digest("10"), "10")
     >>> b = Part(Group.VALUE, "N_BINS", digest("10"), "10")

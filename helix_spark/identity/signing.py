@@ -51,7 +51,7 @@ def resolve(
     equivalent: Mapping[str, str], known_random: Mapping[str, str],
     seen: Mapping[str, Seen] = MappingProxyType({}), by_plan: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Signed]:
-    """Chains signatures from sources to outputs.
+    """Chain signatures from sources to outputs.
 
     Args:
         run: an id no other run has; salts what may differ each time.
@@ -92,7 +92,7 @@ def resolve(
 def _with_rows(
     signed: Signed, made: str | None, equivalent: Mapping[str, str], known_random: Mapping[str, str]
 ) -> Signed:
-    """A node, with what its rows go by.
+    """Return a node with what its rows go by.
 
     Args:
         made: the declared signature of what it makes of the rows that its inputs go by, where that is another one.
@@ -105,13 +105,13 @@ def _with_rows(
 
 
 def of_rows(signature: str) -> str:
-    """A declared signature for the rows of a result whatever their order. It stands for an earlier result that has the
-    same rows."""
+    """Return a declared signature for the rows of a result whatever their order. It stands for an earlier result that
+    has the same rows."""
     return digest("rows in any order", signature)
 
 
 def read_in_any_order(dag: Dag, described: Mapping[str, Description]) -> frozenset[str]:
-    """Names of the nodes that something is made of which is the same whatever the order of their rows."""
+    """Return the names of the nodes that something is made of which is the same whatever the order of their rows."""
     found: set[str] = set()
     for node in reversed(dag.nodes):
         given = described[node.name].in_any_order
@@ -121,7 +121,8 @@ def read_in_any_order(dag: Dag, described: Mapping[str, Description]) -> frozens
 
 
 def parts_read(seen: Seen) -> tuple[Part, ...]:
-    """What code read while it ran, as parts; they are known only after that, so no declared signature has them."""
+    """Return what code read while it ran, as parts; they are known only after that, so no declared signature has
+    them."""
     read = [(Group.FILE, path, content) for path, content in (*seen.files.items(), *seen.listed.items())]
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]

@@ -82,7 +82,7 @@ def registering(run: Run) -> list[str]:
 
 def _registers(node: Node, run: Run) -> bool:
     """Return whether a node's code registers views or functions with the session."""
-    return run.described[node.name].said.in_turns
+    return run.described[node.name].in_turns
 
 
 def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:

@@ -29,10 +29,10 @@ from helix_spark.errors import (
     ParameterError,
     ResultTypeError,
     SetupError,
+    SignatureError,
     SourceError,
     UnknownNodeError,
 )
-from helix_spark.identity.objects.unidentified import UnidentifiedVariableError
 from helix_spark.run import workflow_results
 
 pytestmark = pytest.mark.spark
@@ -138,7 +138,7 @@ def not_a_node() -> hx.Workflow:
         (unknown, UnknownNodeError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
         (duplicate, DuplicateNodeError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
         (no_output, MissingOutputError, ["asks for nothing", "output=True"], "no output"),
-        (unhashable, UnidentifiedVariableError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
+        (unhashable, SignatureError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
         (not_a_node, UnknownNodeError, ["'data frame'", "there are: data, model"], "not a node"),

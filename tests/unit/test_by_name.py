@@ -13,10 +13,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.identity.node_description import describe
 
 FOLLOWED = {
-    "eval": "from helpers import g\ndef f(x): return eval('g(x)')",
-    "eval in eval": "from helpers import g\ndef f(x): return eval('eval(\"g(x)\")')",
-    "exec": "import helpers\ndef f(x):\n  ns = {}\n  exec('y = helpers.g(3)', ns)\n  return ns['y']",
-    "import in exec": "def f(x):\n  ns = {}\n  exec('from helpers import g', ns)\n  return ns['g'](x)",
+    "a constant name": "import importlib\ndef f(x): return importlib.import_module('helpers').g(x)",
     "getattr of a module": "import helpers\ndef f(x): return getattr(helpers, x)(x)",
     "getattr of a class": "from helpers import K\ndef f(x): return getattr(K, x)(x)",
 }
@@ -34,6 +31,7 @@ def test_a_name_that_is_known_is_followed(project: Project, way: str) -> None:
 
 LOST = [
     ("def f(x): return eval(x)", "`f` calls eval (job.py:1)"),
+    ("def f(x): return eval('x + 1')", "`f` calls eval (job.py:1)"),
     ("def f(x): return eval(f'{x} + 1')", "`f` calls eval (job.py:1)"),
     ("def f(x): return exec('1 +')", "`f` calls exec (job.py:1)"),
     ("def f(x): return list(map(eval, x))", "`f` calls eval (job.py:1)"),
@@ -107,8 +105,6 @@ def test_what_is_plain_is_no_route(project: Project, text: str) -> None:
 FOUND = [
     ("from pyspark.sql import functions as F\ndef f(x): return getattr(F, 'rand')()", "functions.rand"),
     ("def f(x): return getattr(x, 'parse_args')()", "reads the command line (.parse_args())"),
-    ("import time\ndef f(x): return eval('time.time()')", "calls time.time"),
-    ("def f(x): return eval('x.parse_args()')", "reads the command line (.parse_args())"),
 ]
 
 

@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.errors import SignatureError
-from helix_spark.identity.code import value_part
+from helix_spark.identity.code import value_trace
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.objects.unidentified import UnidentifiedError
 from helix_spark.identity.parts import Group
@@ -132,7 +132,7 @@ DIFFERENT: list[list[object]] = [
     ["ab", "a" + "b" + "c", "", "\ud800"],
     [["ab", "c"], ["a", "bc"], ["abc"]],
     [{"a": 1, "b": 2}, {"b": 2, "a": 1}, OrderedDict(a=1, b=2)],
-    [deque([1]), deque([1], 3)],
+    [deque([1]), deque([1], 3), deque([2])],
     [defaultdict(list, a=1), defaultdict(int, a=1), {"a": 1}, Counter(a=1)],
     [ValueError("a"), ValueError("b"), KeyError("a")],
     [range(3), range(0, 3, 2), slice(3), slice(0, 3)],
@@ -154,6 +154,7 @@ DIFFERENT: list[list[object]] = [
     [Named(a=1), Named(a=2), {"a": 1}],
     [Pair(1, 2), Pair(1, 3), (1, 2)],
     [operator.itemgetter(1), operator.itemgetter(2), operator.attrgetter("a"), operator.methodcaller("a", 1)],
+    [operator.methodcaller(name, k=k) for name, k in (("a", 1), ("a", 2), ("b", 1))],
     [list[int], list[str], dict[str, int], int | str, Literal[1], Literal[True], Callable[[int], str], Any, Sized],
     [np.int64(1), np.int32(1), np.float32(1), np.bool_(True), np.str_("1"), np.datetime64("2020-01-01"), 1],
     [np.array([1, 2]), np.array([1, 3]), np.array([[1, 2]]), np.array([1.0, 2.0]), np.array([1, 2], dtype=object)],
@@ -222,7 +223,7 @@ DIFFERENT: list[list[object]] = [
 
 @pytest.mark.parametrize("group", DIFFERENT, ids=lambda group: type(group[0]).__name__)
 def test_what_differs_has_other_bytes(group: list[object]) -> None:
-    parts = [value_part(Group.VALUE, "v", value, node="n").digest for value in group]
+    parts = [value_trace(Group.VALUE, "v", value, node="n")[0].digest for value in group]
     assert len(set(parts)) == len(group)
 
 
@@ -251,7 +252,8 @@ SAME: list[tuple[object, object]] = [
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=lambda value: type(value).__name__)
 def test_what_is_equal_has_the_same_bytes(one: object, other: object) -> None:
-    assert value_part(Group.VALUE, "a", one, node="n").digest == value_part(Group.VALUE, "b", other, node="n").digest
+    a, b = (value_trace(Group.VALUE, "v", value, node="n")[0].digest for value in (one, other))
+    assert a == b
 
 
 def test_cycles_end() -> None:
@@ -286,7 +288,7 @@ def test_shared_values_do_not_multiply() -> None:
 )
 def test_what_cannot_be_seen_is_an_error_that_says_where(value: object, path: str) -> None:
     with pytest.raises(SignatureError) as caught:
-        value_part(Group.PARAMETER, "regParam", value, node="model")
+        value_trace(Group.PARAMETER, "regParam", value, node="model")[0]
     assert f"parameter `regParam{path}`" in caught.value.what
     assert "model" in caught.value.what
     assert caught.value.remedy
@@ -313,7 +315,7 @@ def test_canonical_of_code_alone_is_refused() -> None:
     ],
 )  # fmt: skip
 def test_shown_text(value: object, text: str) -> None:
-    assert value_part(Group.PARAMETER, "p", value, node="n").shown == text
+    assert value_trace(Group.PARAMETER, "p", value, node="n")[0].shown == text
 
 
 def test_an_object_may_say_itself_what_it_stands_for() -> None:

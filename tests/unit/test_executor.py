@@ -30,7 +30,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.lowering.calls import in_turns
 from helix_spark.engine.lowering.partitions import worthwhile
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.identity.objects.references import Said
+from helix_spark.identity.objects.references import Findings
 from helix_spark.planner.problem import State
 from helix_spark.run.executing import registering
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
@@ -257,15 +257,15 @@ def test_the_reader_of_a_source_takes_turns_as_well() -> None:
 @pytest.mark.parametrize(
     ("operator", "said", "registers"),
     [
-        (Function(len, (), (), Form.VALUE), Said(in_turns=True), True),
-        (Read(ReaderSource(len, "1")), Said(), False),
-        (Read(ReaderSource(len, "1")), Said(in_turns=True), True),
+        (Function(len, (), (), Form.VALUE), Findings(in_turns=True), True),
+        (Read(ReaderSource(len, "1")), Findings(), False),
+        (Read(ReaderSource(len, "1")), Findings(in_turns=True), True),
     ],
     ids=["function", "reader", "reader that registers"],
 )
-def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Said, registers: bool) -> None:
+def test_who_registers_something_with_the_session_is_known(operator: Operator, said: Findings, registers: bool) -> None:
     run: Any = SimpleNamespace(
-        dag=SimpleNamespace(nodes=[node_of(operator)]), described={"node": SimpleNamespace(said=said)}
+        dag=SimpleNamespace(nodes=[node_of(operator)]), described={"node": said}
     )
     assert registering(run) == (["node"] if registers else [])
 

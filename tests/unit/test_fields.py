@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from project import Project
 
 from helix_spark.identity.functions.code_form import key_step
-from helix_spark.identity.functions.fields import field_of
+from helix_spark.identity.functions.names import field_of
 
 NAMES = "abcd"
 

@@ -26,7 +26,7 @@ INNER_ROOMS = {
 """The rooms within a room, in the same order. What a room holds besides stands above them and is in none; the engine
 holds nothing besides."""
 FOR_ALL_WITHIN = {
-    "identity": {"parts", "folders", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
+    "identity": {"parts", "file_states", "bytecode"}, "catalog": {"records", "cells", "failpoints"},
     "program": {"main_module", "plain_program"}, "answers": {"questions"},
 }
 FOR_ALL = {
@@ -117,7 +117,7 @@ CIRCLES = [
         "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "ways", "picture",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
     {"identity.objects." + name for name in (
-        "encoder", "held_values", "leaves", "spark_objects", "tabular", "typing_objects",
+        "encoder", "spark_objects", "tabular",
     )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports", "worker_time")},
     {"engine.spark." + name for name in ("archive", "own", "training")},

@@ -88,20 +88,6 @@ TOLD = {
             a: int = 1
         def f(x): return Config(a=x)
     """, "pydantic.dataclasses", "dataclasses"),
-    "type of an adapter": ("""
-        from pydantic import TypeAdapter
-        NUMBERS = TypeAdapter(list[int])
-        def f(x): return NUMBERS.validate_python(x)
-    """, "list[int]", "list[float]"),
-    "field of what an adapter makes": ("""
-        from dataclasses import dataclass
-        from pydantic import TypeAdapter
-        @dataclass
-        class Row:
-            a: int
-        ROWS = TypeAdapter(list[Row])
-        def f(x): return ROWS.validate_python(x)
-    """, "a: int", "a: float"),
     "methods that attrs makes": ("""
         import attrs
         @attrs.define(repr=True)

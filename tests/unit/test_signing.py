@@ -40,9 +40,8 @@ from helix_spark.identity.data_version import (
     identify,
     sample_places,
 )
-from helix_spark.identity.node_description import describe
+from helix_spark.identity.node_description import Description, describe
 from helix_spark.identity.objects.encoder import canonical
-from helix_spark.identity.objects.references import Said
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import Signed, resolve
 
@@ -421,11 +420,11 @@ def test_what_the_stages_of_a_parameter_do_is_seen_as_that_of_any_other(stage: A
 
 
 def test_what_the_stages_of_a_parameter_say_counts() -> None:
-    def said(what: Any, **parameters: Any) -> Said:
+    def said(what: Any, **parameters: Any) -> Description:
         wf = hx.Workflow("w")
         wf.source("data", hx.table(pd.DataFrame({"a": [1.0]})))
         wf.learner("model", what, on=hx.NodeRef(wf, "data"), output=True, **parameters)
-        return describe(compile_workflow(wf), SETTINGS)["model"].said
+        return describe(compile_workflow(wf), SETTINGS)["model"]
 
     stages = [Cleaned(registering), Statement("SELECT clean(a) FROM __THIS__")]
     assert said(Pipeline, stages=stages).in_turns
@@ -461,7 +460,7 @@ def test_what_the_reader_of_a_source_registers_is_known() -> None:
 
     wf = hx.Workflow("w")
     wf.output(wf.source("numbers", hx.reader(read, version="1")))
-    assert describe(compile_workflow(wf), SETTINGS)["numbers"].said.in_turns
+    assert describe(compile_workflow(wf), SETTINGS)["numbers"].in_turns
 
 
 def test_what_a_ready_made_node_depends_on_counts(tmp_path: Path) -> None:

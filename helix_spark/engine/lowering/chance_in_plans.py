@@ -129,7 +129,7 @@ def found_random(
             continue
         why = suspicion.of(node, result, partial(reached, node.name))
         asks = why is None and not node.wishes.depends_on and _sees_spark(described[node.name])
-        words = described[node.name].said.calls if asks else ()
+        words = described[node.name].calls if asks else ()
         if words:  # no plan tells of what was called for a value
             called = tuple(word for word in sorted(words) if word.lower() in registered())
             why = Undeclared(calls=called).why(reached(node.name)) if called else None
@@ -167,7 +167,7 @@ def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
 def _covered(described: Description) -> Iterator[str]:
     """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
     yield from (part.label for part in described.parts)
-    yield from described.said.registers
+    yield from described.registers
 
 
 def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:

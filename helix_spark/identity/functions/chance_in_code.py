@@ -53,30 +53,31 @@ _OF_FILES = f"reads paths or times of files ({_METADATA})"
 _LONG = 10_000
 
 
-def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """What is random in one function: phrases with the line each was seen at.
+def random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
+    """Yield what is random in one function: phrases with the line each was seen at.
 
     Args:
         edges: what the slots of its form stand for.
-        used: full dotted names of what it refers to outside the project, each with a line.
     """
     first = min((use.line for use in form.uses), default=0)
     texts = [*form.texts, *(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)]
     now = next((text for text in texts if text.strip().lower() in _NOW), None)
-    for name, line in used:
-        if (use := random_name(name)) is not None:
-            yield use, line
-        elif now is not None and _DATES.match(name):
-            yield f"calls {name} with {now!r}", line
+    lines: dict[str, int] = {}
     for one in form.uses:
         name = dotted(edges[one.slot]) or "" if one.slot is not None else ""
         method = one.names[-1] if one.slot is None and one.is_call else ""
+        lines.setdefault(name, one.line)
         if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
             yield f"calls {name}", one.line
         elif _NOW_UNLESS_TOLD.match(name) and one.text is None:
             yield f"calls {name} without saying when", one.line
         elif method in _PARSES_ARGUMENTS:
             yield f"reads the command line (.{method}())", one.line
+    for name, line in lines.items():
+        if (phrase := random_name(name)) is not None:
+            yield phrase, line
+        elif now is not None and _DATES.match(name):
+            yield f"calls {name} with {now!r}", line
     if not form.mentioned.isdisjoint(_SQL):
         yield from ((use, first) for text in texts if (use := _random_piece(text)) is not None and use != _OF_FILES)
     paths = [".".join(one.names) for one in form.uses if one.slot is None]
@@ -85,7 +86,7 @@ def random_uses(form: CodeForm, edges: Sequence[Edge], used: Iterable[tuple[str,
 
 
 def random_name(name: str) -> str | None:
-    """What is random about a dotted name; None if nothing is.
+    """Return what is random about a dotted name; None if nothing is.
 
     >>> random_name("time.time"), random_name("math.pi")
     ('calls time.time', None)
@@ -102,7 +103,7 @@ def random_name(name: str) -> str | None:
 
 
 def random_sql(text: str) -> str | None:
-    """What is random in SQL text, as a phrase. A column may be called as what asks who runs it.
+    """Return what is random in SQL text, as a phrase. A column may be called as what asks who runs it.
 
     >>> random_sql("day < CURRENT_DATE"), random_sql("brand = user")
     ('uses current_date in SQL, which asks the clock', None)
@@ -111,20 +112,20 @@ def random_sql(text: str) -> str | None:
 
 
 def _random_piece(text: str) -> str | None:
-    """The same of a piece of a text, which may begin in the midst of a string."""
+    """Return what is random in a piece of a text, which may begin in the midst of a string."""
     opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
     return next((use for one in opened if (use := random_sql(one)) is not None), None)
 
 
 def hash_seed() -> str:
-    """The seed by which this process orders sets of texts; empty where it was drawn."""
+    """Return the seed by which this process orders sets of texts; empty where it was drawn."""
     given = os.environ.get("PYTHONHASHSEED", "random")
     return "" if given == "random" else given
 
 
 def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
-    """The stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and what its
-    grid tries in its place. Not in long lists, which hold data.
+    """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
+    what its grid tries in its place. Not in long lists, which hold data.
 
     Args:
         met: identities of what the value is in, for it may be in itself.
@@ -145,7 +146,7 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
 
 
 def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
-    """Sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
+    """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
 
     Args:
         reference: to the thing.
@@ -156,7 +157,7 @@ def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
 
 
 def statements_in(value: object) -> tuple[str, ...]:
-    """The SQL of the transformers in a value."""
+    """Return the SQL of the transformers in a value."""
     stages = [stage for stage in stages_in(value) if "SQLTransformer" in spark_classes(stage)]
     settings = [(param.name, setting) for stage in stages for param, setting in stage._paramMap.items()]
     return tuple(setting for name, setting in settings if name == "statement" and isinstance(setting, str))

@@ -6,7 +6,6 @@ numbered *slot*, so that the form says nothing of what the slot holds; `names` f
 
 from __future__ import annotations
 
-import ast
 import dis
 import inspect
 import re
@@ -37,7 +36,6 @@ _KINDS = (
 _SEES_LOCALS = frozenset({"locals", "vars", "dir", "eval", "exec", "globals"})
 """Builtins that can see the names of locals. Where one is used, renaming a local may change what the function does."""
 
-EXECUTES = frozenset({"eval", "exec"})
 _VARIABLES = frozenset({"LOAD_FAST", "LOAD_DEREF"})
 _EXPRESSION = re.compile(r"[^\w\s'-]|\w\s+\w")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -45,12 +43,12 @@ _REMEMBERED, _ARGUMENTS = 4096, 4
 
 
 def key_step(key: str) -> str:
-    """A key as a step of a path, which no attribute is called: ``['reg']``."""
+    """Return a key as a step of a path, which no attribute is called: ``['reg']``."""
     return f"[{key!r}]"
 
 
 def path_text(path: Sequence[str]) -> str:
-    """Attributes and keys as they are written behind a name.
+    """Return attributes and keys as they are written behind a name.
 
     >>> path_text(("model", key_step("reg"), "real"))
     ".model['reg'].real"
@@ -59,7 +57,7 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text that may be an expression, which somebody may evaluate.
+    """Return the words of a text that may be an expression, which somebody may evaluate.
 
     >>> words_of("age > LIMIT"), words_of("age")
     (['age', 'LIMIT'], [])
@@ -137,14 +135,10 @@ class CodeForm:
         """The slots that are used in other ways than being called."""
         return frozenset(use.slot for use in self.uses if use.slot is not None and not use.is_call)
 
-    def line_of(self, slot: int) -> int:
-        """Where a slot appears first."""
-        return next(use.line for use in self.uses if use.slot == slot)
-
 
 @lru_cache(maxsize=_REMEMBERED)
 def form_of(code: CodeType) -> CodeForm:
-    """The form of a function's code.
+    """Return the form of a function's code.
 
     >>> def form(source: str) -> bytes:
     ...     return form_of(eval(source).__code__).text
@@ -166,26 +160,12 @@ def form_of(code: CodeType) -> CodeForm:
     )
 
 
-def compiled(text: str) -> CodeType | None:
-    """The code of a text that is evaluated or executed; None if it is not Python.
-
-    >>> found = compiled("limit + 1")
-    >>> found and found.co_names, compiled("1 +")
-    (('limit',), None)
-    """
-    try:
-        return compile(ast.parse(text.strip(), "<text>"), "<text>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
-        return None
-
-
 @dataclass(slots=True, eq=False)
 class _Scope:
     """One code object while its form is written.
 
     Attributes:
         parent: of the code around it.
-        is_text: whether it is that of a text, which sees the variables around it.
         bindings: the steps that bind a name by an import, each with what.
         imports: the names that it binds by one import and by nothing else.
         used: which of these are read.
@@ -193,13 +173,12 @@ class _Scope:
 
     code: CodeType
     parent: _Scope | None = None
-    is_text: bool = False
     bindings: Mapping[int, Imported] = field(default_factory=dict)
     imports: Mapping[str, Imported] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
 
     def owner(self, name: str) -> _Scope | None:
-        """The scope that binds a variable; None for what the function has from around it."""
+        """Return the scope that binds a variable; None for what the function has from around it."""
         scope: _Scope | None = self
         while scope is not None and name not in scope.code.co_varnames + scope.code.co_cellvars:
             scope = scope.parent
@@ -244,7 +223,7 @@ class _Writer:
         self.out.append("]")
 
     def jumps(self, code: CodeType, steps: Sequence[Instruction], kept: Sequence[int]) -> None:
-        """Where jumps and exceptions lead is told by how many steps there are before, whatever is in between."""
+        """Write where jumps and exceptions lead: by how many steps there are before, whatever is in between."""
         for one in steps:
             if one.is_jump and isinstance(one.value, int):
                 self.out.append(f"Jump {bisect_left(kept, one.offset)} {bisect_left(kept, one.value)};")
@@ -253,7 +232,7 @@ class _Writer:
             self.out.append(f"Try {at} {entry.depth} {entry.lasti};")
 
     def step(self, steps: Sequence[Instruction], at: int, scope: _Scope) -> int:
-        """Writes one step, or several that read one thing; returns where the next one is."""
+        """Write one step, or several that read one thing; return where the next one is."""
         step = steps[at]
         free = self.free(step, scope)
         if free is not None:
@@ -300,13 +279,11 @@ class _Writer:
         return f"{number} {name}," if self.words is None or name in self.words else f"{number},"
 
     def free(self, step: Instruction, scope: _Scope) -> Free | None:
-        """What a step reads that is not the function's own; None for any other step."""
+        """Return what a step reads that is not the function's own; None for any other step."""
         name = str(step.value)
         if step.name == "LOAD_GLOBAL":
             return Free(name)
         if step.name == "LOAD_NAME":
-            if scope.is_text and scope.owner(name) is not None:
-                return None
             # A class body reads a name from outside as long as it has not bound it: both count.
             self.out.append(f"Name {name};" if name in scope.code.co_names else "")
             return Free(name)
@@ -332,13 +309,10 @@ class _Writer:
         self.out.append(f"Slot {slot};")
         if (name := _asked_by_name(steps, at, after)) is not None:  # ``getattr(helpers, "clean")``
             self.slot(Free(free.base, (*path, name)), steps[at].line)
-        evaluated = compiled(text) if free.base in EXECUTES and not path and text is not None else None
-        if evaluated is not None:
-            self.write(_Scope(evaluated, scope, is_text=True))
         return after
 
     def attributes(self, steps: Sequence[Instruction], at: int) -> None:
-        """Notes the longest chain alone, and of the others that they are part of it."""
+        """Note the longest chain alone, and of the others that they are part of it."""
         self.out.append(str(steps[at].value))
         self.read.add(str(steps[at].value))
         if at and steps[at - 1].name == "LOAD_ATTR" and not steps[at].is_target:
@@ -350,7 +324,7 @@ class _Writer:
         self.uses.append(Use(None, names, steps[end - 1].calls, None, steps[at].line))
 
     def constant(self, value: object, after: Instruction | None, scope: _Scope) -> None:
-        """A constant; of an inner function its form, and the name that whoever gets it may read."""
+        """Write a constant; of an inner function its form, and the name that whatever gets it may read."""
         bound = after.value if after is not None and after.name == "STORE_NAME" else None
         if isinstance(value, CodeType):
             self.out.append(f"{value.co_name} {parameter_names(value)}")
@@ -363,7 +337,7 @@ class _Writer:
 
 
 def _path(steps: Sequence[Instruction], at: int) -> tuple[tuple[str, ...], int]:
-    """The attributes and constant keys that are read one of the other from a place on, and where they end."""
+    """Return the attributes and constant keys that are read one of the other from a place on, and where they end."""
     path: list[str] = []
     while at < len(steps) and not steps[at].is_target:
         step, after = steps[at], steps[at + 1] if at + 1 < len(steps) else None
@@ -383,14 +357,14 @@ def _looks_up(step: Instruction | None) -> bool:
 
 
 def _asked_by_name(steps: Sequence[Instruction], at: int, after: int) -> str | None:
-    """The attribute that the builtin `getattr` is asked for of what is read between two places."""
+    """Return the attribute that the builtin `getattr` is asked for of what is read between two places."""
     before = steps[at - 1] if at else None
     is_asked = before is not None and before.calls and (before.name, before.value) == ("LOAD_GLOBAL", "getattr")
     return _text_after(steps, after, before=1) if is_asked else None
 
 
 def _text_after(steps: Sequence[Instruction], at: int, before: int = 0) -> str | None:
-    """The constant text that a call is given first, if the text is not put together.
+    """Return the constant text that a call is given first, if the text is not put together.
 
     Args:
         before: how many arguments have been given already.
@@ -404,7 +378,6 @@ def _text_after(steps: Sequence[Instruction], at: int, before: int = 0) -> str |
 
 
 def _bindings(steps: Sequence[Instruction]) -> dict[int, Imported]:
-    """The steps that bind a name by an import, each with what."""
     found: dict[int, Imported] = {}
     whole, names = Imported(""), None
     for at, (before, step) in enumerate(pairwise(steps), start=1):
@@ -424,7 +397,7 @@ def _number(level: object) -> int:
 
 
 def _imports(code: CodeType, steps: Sequence[Instruction], bindings: Mapping[int, Imported]) -> dict[str, Imported]:
-    """The variables of a function that are bound by one import and by nothing else."""
+    """Return the variables of a function that are bound by one import and by nothing else."""
     stored = Counter(parameter_names(code))
     for one in (*steps, *(one for inner in nested(code) for one in instructions(inner))):
         if one.name.startswith(("STORE_", "DELETE_")):
@@ -437,6 +410,5 @@ def _imports(code: CodeType, steps: Sequence[Instruction], bindings: Mapping[int
 
 
 def _guarded(code: CodeType) -> list[Any]:
-    """Which steps lead to which handlers of exceptions."""
     # Which tells of them since Python 3.11; before, steps of the code itself lead there.
     return list(getattr(dis.Bytecode(code), "exception_entries", ()))

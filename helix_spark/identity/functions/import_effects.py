@@ -52,7 +52,11 @@ class ImportEffect:
     doubt: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+_Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
+"""The effects of a module, and the names of what it imports."""
+
+
+@dataclass(slots=True, eq=False)
 class _Module:
     """A module of the project as it was imported.
 
@@ -62,6 +66,7 @@ class _Module:
         names: its variables.
         statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
         doubt: see `ImportEffect`.
+        scan: once the module was imported as a whole.
     """
 
     spec: ModuleSpec | None
@@ -69,15 +74,10 @@ class _Module:
     names: dict[str, Any]
     statements: tuple[ast.stmt, ...]
     doubt: str = ""
+    scan: _Scan | None = None
 
-
-_Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
 
 _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
-_module_names: dict[str, str] = {}
-"""By file, the name of the module that was last loaded from it: all modules are many to look through."""
-
-_scans: WeakKeyDictionary[_Module, _Scan] = WeakKeyDictionary()
 
 
 def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
@@ -91,26 +91,20 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
         module = _module(one) if (one := waiting.pop()) not in seen else None
         seen.add(one)
         if module is not None:
-            is_whole = module.spec is not None and not getattr(module.spec, "_initializing", False)
-            effects, imports = found = _scans.get(module) or _scan(module)
-            if is_whole:
-                _scans[module] = found
+            effects, imports = scan = module.scan or _scan(module)
+            if module.spec is not None and not getattr(module.spec, "_initializing", False):
+                module.scan = scan
             waiting += imports
             yield from effects
 
 
 def module_of_file(file: str) -> str:
     """Return the name of the module that is loaded from a file; empty if there is none."""
-    known = _module_names.get(file, Path(file).stem)
-    if getattr(sys.modules.get(known), "__file__", None) == file:
-        return known
     loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
-    _module_names[file] = next((name for name, names in loaded if names.get("__file__") == file), "")
-    return _module_names[file]
+    return next((name for name, names in loaded if names.get("__file__") == file), "")
 
 
 def _scan(module: _Module) -> _Scan:
-    """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
     imports: list[str] = []
     for statement in module.statements:
@@ -151,7 +145,6 @@ def _parsed(text: str) -> tuple[ast.stmt, ...]:
 
 
 def _imported_by(statement: ast.stmt, module: _Module) -> Iterator[str]:
-    """Yield the modules that an import statement names."""
     if isinstance(statement, ast.Import):
         yield from (alias.name for alias in statement.names)
     elif isinstance(statement, ast.ImportFrom):
@@ -221,7 +214,6 @@ def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType])
 
 
 def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
-    """Yield the names that import statements bind to modules, and to what is in them."""
     for one in statements:
         if isinstance(one, ast.Import):
             for alias in one.names:
@@ -285,7 +277,6 @@ def _is_project_code(value: object) -> bool:
 
 
 def _function(module: _Module, statements: list[ast.stmt]) -> FunctionType:
-    """Return a function of statements of a module, which sees its variables."""
     written = ast.parse("def f(): ...")
     function = written.body[0]
     assert isinstance(function, ast.FunctionDef)

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType
 
 from helix_spark.identity.bytecode import nested
-from helix_spark.identity.functions.code_form import CodeForm, Free, words_of
-from helix_spark.identity.functions.fields import is_plain
-from helix_spark.identity.functions.names import Names
-from helix_spark.identity.objects.references import Edge, Reference
+from helix_spark.identity.functions.code_form import CodeForm, Free, form_of, words_of
+from helix_spark.identity.functions.names import Names, is_plain
+from helix_spark.identity.objects.references import Described, Edge, Reference
 
 _AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*)")
 _MADE = re.compile(r"@\s*$")
@@ -28,16 +27,8 @@ _TABLES = frozenset({"pandas", "pyarrow", "polars", "numpy"})
 """Libraries whose tables other libraries find by the names of variables."""
 
 
-def named_in(form: CodeForm, edges: Iterable[Edge], names: Names) -> list[Edge]:
-    """The variables around a function that its texts name, as far as they hold data."""
-    held = [one.value for one in edges if isinstance(one, Reference) and type(one.value) is str and not one.text]
-    words = dict.fromkeys(word for text in (*form.texts, *held) for word in words_of(text))
-    around = {**names.function.__globals__, **names.closure}
-    return [names.resolve(Free(word)) for word in words if word in around and _is_data(around[word])]
-
-
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
-    """The words that SQL may call as functions, in texts or pieces of such.
+    """Return the words that SQL may call as functions, in texts or pieces of such.
 
     >>> sorted(functions_called(["sum(clean (age)) + 1", "no query"]))
     ['clean', 'sum']
@@ -45,19 +36,25 @@ def functions_called(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(word for text in texts for word in _CALLED.findall(text))
 
 
-def looked_up(function: FunctionType, form: CodeForm, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
-    """What a function has looked up in texts that it may be given: variables around it, and by an @ names of its own.
+def looked_up(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
+    """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
 
     Args:
-        texts: those that anything says which is reached with the function.
+        described: the part of the function.
+        texts: those that anything says which is reached with the function, which may be given one that evaluates texts.
         home: as in `describe_function`.
     """
+    form = form_of(function.__code__)
+    at: dict[str, None] = {}
+    own: list[str] = []
     if form.mentioned.isdisjoint(_EVALUATE):
-        return
+        held = (one.value for one in described.edges if isinstance(one, Reference) and not one.text)
+        texts = (*form.texts, *(text for text in held if type(text) is str))
+    else:
+        at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
+        own = [name for one in (function.__code__, *nested(function.__code__)) for name in one.co_varnames]
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
-    own = [name for one in (function.__code__, *nested(function.__code__)) for name in one.co_varnames]
-    at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
         if word in around and (word in at or _is_data(around[word])):
             yield names.resolve(Free(word))
@@ -66,7 +63,7 @@ def looked_up(function: FunctionType, form: CodeForm, texts: Iterable[str], home
 
 
 def is_put_together(function: FunctionType, form: CodeForm) -> bool:
-    """Whether a function has a name looked up that is put together at run time: ``f"age > @AGE_{n}"``."""
+    """Return whether a function has a name looked up that is put together at run time: ``f"age > @AGE_{n}"``."""
     if form.mentioned.isdisjoint(_LOOK_UP):
         return False
     code = function.__code__

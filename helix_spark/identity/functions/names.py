@@ -1,23 +1,41 @@
-"""What the names that a function does not bind itself stand for, in the live function."""
+"""What the names that a function does not bind itself stand for, in the live function: also the fields of a
+configuration, as ``CFG.alpha`` and ``PARAMS["model"]["reg"]``.
+
+Code that reads a field depends on that field, and on no other of the object that holds it, as long as reading it runs
+no code of anybody's and what it leads to is plain data. Whatever else is done to the object refers to the whole of it.
+"""
 
 from __future__ import annotations
 
+import argparse
+import ast
 import builtins
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MemberDescriptorType, ModuleType, SimpleNamespace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.functions.code_form import Free, Imported, path_text
-from helix_spark.identity.functions.fields import field_of, reference_to
 from helix_spark.identity.objects.classes import MODULE_INTERNALS
 from helix_spark.identity.objects.held_values import closure_of, defaults_of
+from helix_spark.identity.objects.leaves import LEAVES
 from helix_spark.identity.objects.origin import package_of_module
 from helix_spark.identity.objects.references import Edge, Named, Reference, edge_to, package_edge
+
+_NAMESPACES = (SimpleNamespace, argparse.Namespace)
+"""Classes of Python's own whose objects hold what they were given, and no more."""
+
+_READ_PLAINLY = (object, tuple, dict, list, str, int, float)
+"""Classes of Python's own that say of themselves how their objects are read, which is as all others are."""
+
+_MISSING = object()
+_LEVELS = 6
+"""How deep plain data may be in lists and dicts to be looked at."""
 
 
 @dataclass(slots=True)
@@ -37,7 +55,8 @@ class Names:
         return Location(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path), line)
 
     def held(self) -> Iterator[Edge]:
-        """What the function holds besides the names in its body: defaults, attributes, its class for `super()`."""
+        """Yield what the function holds besides the names in its body: defaults, attributes, its class for
+        `super()`."""
         for name, value in defaults_of(self.function).items():
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         for name, value in sorted(self.function.__dict__.items()):
@@ -48,7 +67,7 @@ class Names:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
 
     def resolve(self, free: Free, *, passed: bool = False) -> Edge:
-        """The edge a slot stands for. `passed`: whether it is used in other ways than being called."""
+        """Return the edge a slot stands for. `passed`: whether it is used in other ways than being called."""
         if isinstance(free.base, Imported):
             return self._imported(free.base, free.attributes, passed)
         name = free.base
@@ -75,7 +94,6 @@ class Names:
         return self._found(namespace[name], label, "global", label, (id(namespace), name))
 
     def _along(self, start: Reference, attributes: tuple[str, ...], passed: bool) -> Edge:
-        """Follows attributes as long as they are names in modules of the project."""
         rest = attributes
         while rest and isinstance(start.value, ModuleType) and package_of_module(start.value.__name__) is None:
             if rest[0] == "__dict__":
@@ -98,21 +116,25 @@ class Names:
         return edge
 
     def _field(self, start: Reference, path: tuple[str, ...]) -> tuple[Reference, tuple[str, ...]]:
-        """The field of a configuration that a path leads to, and the rest of the path."""
+        """Return the field of a configuration that a path leads to, and the rest of the path."""
         field = field_of(start.value, path)
         if field is None:
             return start, path
-        return reference_to(start, field, path, self.label), path[field.steps :]
+        steps = path_text(path[: field.steps])
+        label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
+        found = self._found(field.value, label, start.role, f"{start.name}{steps}", field.variable)
+        return found, path[field.steps :]
 
     def _missing(self, module: ModuleType, text: str) -> Edge:
-        """An attribute that a module does not have: its `__getattr__` may make it, or the class that it was given."""
+        """Return an attribute that a module does not have: its `__getattr__` may make it, or the class that it was
+        given."""
         getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
         if getter is None:
             return Named(f"unbound attribute {text}")
         return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
 
     def _imported(self, imported: Imported, attributes: tuple[str, ...], passed: bool) -> Edge:
-        """What an import inside the function binds, imported now if it is the project's."""
+        """Return what an import inside the function binds, imported now if it is the project's."""
         path = (imported.name, *attributes) if imported.name else attributes
         name = self._absolute(imported)
         package = package_of_module(name)
@@ -124,7 +146,7 @@ class Names:
         return self._along(self._found(module, str(name), "module", str(name)), path, passed)
 
     def _absolute(self, imported: Imported) -> str | None:
-        """The full name of the module; None if there is no package for the dots to start from."""
+        """Return the full name of the module; None if there is no package for the dots to start from."""
         if not imported.level:
             return imported.module
         try:
@@ -135,12 +157,13 @@ class Names:
 
 
 def _may_hold(module: ModuleType, name: str) -> bool:
-    """Whether a module may hold another one: who asks what is no package for one asks its `__getattr__`."""
+    """Return whether a module may hold another one: where it is no package, importing from it calls its
+    `__getattr__`."""
     return "__path__" in vars(module) or name in sys.modules
 
 
 def _module(name: str) -> object | None:
-    """A module of the project, imported if need be, or what it put into its place; None if there is none."""
+    """Return a module of the project, imported if need be, or what it put into its place; None if there is none."""
     if name in sys.modules:
         return sys.modules[name]
     try:
@@ -152,3 +175,85 @@ def _module(name: str) -> object | None:
             f"module {name!r} cannot be imported, so what it holds cannot be identified: {error!r}",
             remedy="import it at the top of the file, or make it importable without a Spark session",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a path leads.
+
+    Attributes:
+        value: plain data.
+        steps: how many steps of the path lead there.
+        variable: what it was read from, as in `Reference`.
+    """
+
+    value: object
+    steps: int
+    variable: tuple[int, str]
+
+
+def field_of(value: object, path: Sequence[str]) -> Field | None:
+    """Return the plain data that a path of attributes and keys leads to, as far along it as there is any; None if there
+    is none, or if getting there may run code.
+
+    >>> found = field_of({"model": {"reg": 0.1, "bins": 3}}, ("['model']", "['reg']", "real"))
+    >>> (found.value, found.steps) if found else None
+    (0.1, 2)
+    >>> field_of({"model": object()}, ("['model']",)) is None
+    True
+    """
+    found: Field | None = None
+    for steps, step in enumerate(path, start=1):
+        if type(value) is dict and step == "get" and path[steps:]:
+            continue  # which asks for the key that follows
+        holder, value = _read(value, step)
+        if value is _MISSING:
+            break
+        # What a class has as None may be made when it is first asked for, and is the whole class's affair.
+        if is_plain(value) and not (value is None and isinstance(holder, type)):
+            found = Field(value, steps, (id(holder), step))
+    return found
+
+
+def _read(holder: object, step: str) -> tuple[object, object]:
+    """Return what a step leads to, and the object or class in which it is kept."""
+    kind = type(holder)
+    if step.startswith("["):
+        key = ast.literal_eval(step[1:-1])
+        return holder, holder.get(key, _MISSING) if isinstance(holder, dict) and kind is dict else _MISSING
+    own = holder if isinstance(holder, type) and kind is type else kind
+    if (step.startswith("__") and step.endswith("__")) or not (kind in _NAMESPACES or _is_ours(own)):
+        return holder, _MISSING
+    found, on_class = inspect.getattr_static(holder, step, _MISSING), inspect.getattr_static(own, step, _MISSING)
+    base = next((base for base in own.__mro__ if vars(base).get(step, _MISSING) is found), holder)
+    if type(on_class) is MemberDescriptorType or type(on_class).__name__ == "_tuplegetter":  # of a slot, a named tuple
+        try:
+            return holder, on_class.__get__(holder) if own is kind else _MISSING
+        except AttributeError:  # a slot not set yet
+            return holder, _MISSING
+    if own is kind and hasattr(type(on_class), "__get__"):  # a property, a method, something cached
+        return holder, _MISSING
+    return base, found
+
+
+def _is_ours(kind: type) -> bool:
+    """Return whether a class is the project's, and says nothing of how its objects are read or what they are identified
+    by."""
+    if package_of_module(kind.__module__) is not None:
+        return False
+    said = (vars(base) for base in kind.__mro__ if base not in _READ_PLAINLY)
+    return not any("__getattribute__" in names or "__helix_signature__" in names for names in said)
+
+
+def is_plain(value: object, levels: int = _LEVELS) -> bool:
+    """Return whether a value is a number, a text or the like, or a list, tuple, set or dict of such."""
+    if type(value) in LEAVES:
+        return True
+    match value:
+        case dict() if type(value) is dict:
+            inside = [*value, *value.values()]
+        case list() | tuple() | set() | frozenset() if type(value) in (list, tuple, set, frozenset):
+            inside = list(value)
+        case _:
+            return False
+    return levels > 0 and all(is_plain(one, levels - 1) for one in inside)

@@ -9,7 +9,8 @@ import linecache
 import tokenize
 from types import CodeType
 
-from helix_spark.identity.bytecode import nested, same_code
+from helix_spark.identity.bytecode import nested
+from helix_spark.identity.functions.code_form import form_of
 from helix_spark.regular_files import read_regular
 
 LONGEST_SOURCE = 64 << 20
@@ -22,8 +23,8 @@ for _name in __future__.all_feature_names:
 
 
 def text_of(code: CodeType) -> str:
-    """The source of the function a code object belongs to, decorators included; empty if it is not to be had, as where
-    the file was edited since."""
+    """Return the source of the function a code object belongs to, decorators included; empty if it is not to be had, as
+    where the file was edited since."""
     lines = read_lines(code.co_filename)
     try:
         flags = code.co_flags & _FUTURE_FEATURES
@@ -31,7 +32,8 @@ def text_of(code: CodeType) -> str:
     except (SyntaxError, ValueError):  # half-edited, or holds null bytes: then no live code comes from it
         return ""
     # Lines above it may have come or gone since it was loaded; that alone makes no other function.
-    same = [one for one in nested(module) if same_code(one, code)]
+    named = [one for one in nested(module) if one.co_name == code.co_name]
+    same = [one for one in named if (form_of(one).text, form_of(one).free) == (form_of(code).text, form_of(code).free)]
     found = code if code in same else next(iter(same), None)
     return "" if found is None else "".join(inspect.getblock(lines[found.co_firstlineno - 1 :]))
 

@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
+from typing import TypeGuard
 
 _ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
 """What `functools.update_wrapper` copies from a function to an object that wraps it: name, module, docstring, ..."""
@@ -18,7 +19,8 @@ _CODE = (type, FunctionType, BuiltinFunctionType, MethodType)
 
 
 def attributes(value: object) -> list[tuple[str, object]]:
-    """The attributes an object holds itself, by name: in `__dict__` or slots, without values cached by its class.
+    """Return the attributes an object holds itself, by name: in `__dict__` or slots, without values cached by its
+    class.
 
     >>> class Scale:
     ...     __slots__ = ("factor",)
@@ -43,21 +45,21 @@ def attributes(value: object) -> list[tuple[str, object]]:
 
 
 def _is_about_code(name: str, attribute: object, held: Iterable[object]) -> bool:
-    """Whether an attribute says of an object what it says of code that the object holds. A name or a docstring that it
-    was given itself may be read, as pandas does to name columns."""
+    """Return whether an attribute says of an object what it says of code that the object holds. A name or a docstring
+    that it was given itself may be read, as pandas does to name columns."""
     if name not in _OWN_TEXTS:
         return name in _ABOUT_CODE
     return any(isinstance(one, _CODE) and getattr(one, name, None) == attribute for one in held)
 
 
 def class_attribute(kind: type, name: str) -> object | None:
-    """What a class or one of its bases has under a name, without asking a `__getattr__` of its metaclass, which may
-    answer anything."""
+    """Return what a class or one of its bases has under a name, without asking a `__getattr__` of its metaclass, which
+    may answer anything."""
     return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
 
 
 def declares_itself(value: object) -> bool:
-    """Whether the class of an object says what counts of it."""
+    """Return whether the class of an object says what counts of it."""
     return class_attribute(type(value), "__helix_signature__") is not None
 
 
@@ -71,8 +73,8 @@ _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_
 
 
 def beside_value(member: enum.Enum) -> Iterator[tuple[str, object]]:
-    """What a member of an enum holds beside its name and value: attributes of its own, and the number or text that it
-    is, where the `__new__` of its class made that another.
+    """Yield what a member of an enum holds beside its name and value: attributes of its own, and the number or text
+    that it is, where the `__new__` of its class made that another.
 
     >>> class Level(int, enum.Enum):
     ...     def __new__(cls, text, number):
@@ -105,7 +107,8 @@ _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
 
 
 def builtin_content(value: object) -> tuple[type, object]:
-    """The builtin that an object's class extends, and what the object is as one: ``int`` and 3; else ``object``."""
+    """Return the builtin that an object's class extends, and what the object is as one: ``int`` and 3; else
+    ``object``."""
     for base, content in _BUILTIN_CONTENT:
         if issubclass(type(value), base):  # a proxy says of itself that it is an instance
             plain = dict(dict.items(value)) if isinstance(value, dict) else content(value)
@@ -118,7 +121,7 @@ _MANAGED_DICT = 1 << 4
 
 
 def has_hidden_state(value: object, base: type) -> bool:
-    """Whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...).
+    """Return whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...).
 
     The test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c).
     """
@@ -130,3 +133,12 @@ def has_hidden_state(value: object, base: type) -> bool:
 
 def _header_words(kind: type) -> int:
     return (kind.__dictoffset__ != 0 and not kind.__flags__ & _MANAGED_DICT) + (kind.__weakrefoffset__ > 0)
+
+
+def is_class(value: object) -> TypeGuard[type]:
+    """Return whether something is a class itself. To `isinstance`, ``list[int]`` is one in Python 3.10.
+
+    >>> is_class(list), is_class(list[int])
+    (True, False)
+    """
+    return isinstance(value, type) and not isinstance(value, GenericAlias)

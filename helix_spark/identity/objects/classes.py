@@ -32,7 +32,7 @@ _PYDANTIC_CONFIG = "__pydantic_config__"
 """Of the names that pydantic keeps in a class, the one that an author may write."""
 
 def _kept_by_python() -> frozenset[str]:
-    """What this Python keeps in a class beside what is written there: since 3.13 also where it stands."""
+    """Return what this Python keeps in a class beside what is written there: since 3.13 also where it stands."""
 
     class Written:
         written: int
@@ -66,7 +66,7 @@ MODULE_INTERNALS = frozenset(
 
 
 def describe_class(reference: Reference, home: str) -> Described:
-    """A class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
+    """Describe a class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
 
     Its docstring and module do not count, nor do the methods a decorator generated from its fields.
     """
@@ -97,14 +97,14 @@ def describe_class(reference: Reference, home: str) -> Described:
 
 
 def _unseen(kind: type, label: str) -> Iterator[str]:
-    """A metaclass may keep the members it takes where nobody can see them."""
+    """Yield a warning where a metaclass may keep the members that it takes out of sight."""
     meta = type(kind)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
         yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
 
 
 def describe_module(reference: Reference) -> Described:
-    """A module of the project used as a whole: every name in it."""
+    """Describe a module of the project used as a whole: every name in it."""
     module = reference.value
     assert isinstance(module, types.ModuleType)
     label = module.__name__
@@ -128,7 +128,6 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
-    """Fields of a dataclass and the like, in order."""
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
         yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
@@ -146,7 +145,8 @@ def _fields(kind: type, label: str) -> Iterator[Edge]:
 
 
 def _decorators(kind: type, label: str) -> Iterator[Edge]:
-    """What pydantic's decorators were told: which fields, before or after what. What they decorate are members."""
+    """Yield what pydantic's decorators were told: which fields, before or after what. What they decorate are
+    members."""
     tables: Any = getattr(kind, "__pydantic_decorators__", None)
     for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
         for name, decorator in getattr(tables, table.name).items():
@@ -156,7 +156,7 @@ def _decorators(kind: type, label: str) -> Iterator[Edge]:
 
 
 def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
-    """What annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
+    """Return what annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
     try:
         return typing.get_type_hints(annotated, include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
@@ -164,7 +164,6 @@ def hints_of(annotated: type | types.FunctionType) -> Mapping[str, object]:
 
 
 def _annotations(kind: type, label: str) -> Iterator[Edge]:
-    """What it says of its attributes, as it is written and as it is meant."""
     own = inspect.get_annotations(kind)
     meant = hints_of(kind) if own else {}
     for name, hint in own.items():
@@ -174,7 +173,7 @@ def _annotations(kind: type, label: str) -> Iterator[Edge]:
 
 
 def _is_generated(kind: type, name: str, member: object) -> bool:
-    """Whether a member says nothing that the class's fields and bases do not say already."""
+    """Return whether a member says nothing that the class's fields and bases do not say already."""
     if name in INTERNALS or (name == "__hash__" and member is None):
         return True
     if isinstance(member, DESCRIPTORS) and member.__objclass__ is kind:
@@ -198,7 +197,7 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
 
 
 def _is_made_from_fields(function: types.FunctionType) -> bool:
-    """Methods that dataclass, named tuple or attrs generated, by the traces their generators leave."""
+    """Return whether dataclass, named tuple or attrs generated a method, by the traces that their generators leave."""
     inner = function.__dict__.get("__wrapped__", function)
     code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
     return (
@@ -214,13 +213,13 @@ def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def _library_of(kind: type) -> Package | None:
-    """The library a class belongs to, the standard one aside; None for the project's."""
+    """Return the library a class belongs to, the standard one aside; None for the project's."""
     package = package_of_module(kind.__module__)
     return package if package != PYTHON else None
 
 
 def function_of(member: object) -> types.FunctionType | None:
-    """The function inside a member of a class; None for what is around none."""
+    """Return the function inside a member of a class; None for what is around none."""
     match member:
         case staticmethod() | classmethod():
             member = member.__func__

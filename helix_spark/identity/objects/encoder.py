@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import operator
+import typing
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from functools import partial
+from operator import attrgetter, itemgetter, methodcaller
 from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
-from helix_spark.identity.objects import spark_objects, tabular, typing_objects
-from helix_spark.identity.objects.attributes import attributes, builtin_content, declares_itself, has_hidden_state
+from helix_spark.identity.objects import spark_objects, tabular
+from helix_spark.identity.objects.attributes import (
+    attributes,
+    builtin_content,
+    declares_itself,
+    has_hidden_state,
+    is_class,
+)
 from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.leaves import LEAVES, shown
 from helix_spark.identity.objects.origin import module_of
-from helix_spark.identity.objects.typing_objects import is_class
 from helix_spark.identity.objects.unidentified import PLAIN_DATA, UnidentifiedError
 from helix_spark.identity.parts import digest, encode
 
@@ -28,7 +36,7 @@ Refer = Callable[[object, str], bytes | None]
 
 
 def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] | None = None) -> bytes:
-    """The canonical bytes of a value.
+    """Return the canonical bytes of a value.
 
     Args:
         value: plain data, a dataclass or other object made of such, numpy, pandas, pyarrow or Spark type objects.
@@ -50,7 +58,7 @@ def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] 
 
 
 def is_identifiable(value: object, refer: Refer | None = None) -> bool:
-    """Whether a value has canonical bytes. `refer` as for `canonical`."""
+    """Return whether a value has canonical bytes. `refer` as for `canonical`."""
     try:
         canonical(value, refer)
     except UnidentifiedError:
@@ -76,7 +84,7 @@ class Encoder:
         self._path: list[str] = []
 
     def __call__(self, value: object, step: str = "") -> bytes:
-        """The bytes of a value found at `step` (``[3]``, ``.scale``) of the one around it."""
+        """Return the bytes of a value found at `step` (``[3]``, ``.scale``) of the one around it."""
         leaf = LEAVES.get(type(value))
         if leaf is not None:
             return leaf(value)
@@ -103,7 +111,8 @@ class Encoder:
         return result
 
     def stage(self, identifier: str) -> str:
-        """Stands for the identifier of a stage of Spark ML, which ends in random letters: the number of the stage."""
+        """Return what stands for the identifier of a stage of Spark ML, which ends in random letters: the stage's
+        number."""
         return str(self._stages.setdefault(identifier, len(self._stages)))
 
     def _fields(self, value: object) -> Iterable[bytes | str]:
@@ -112,7 +121,7 @@ class Encoder:
             return container(self, value)
         if declares_itself(value) and not is_class(value):
             return "declared", self(value.__helix_signature__())  # type: ignore[attr-defined]  # it has been found
-        hint = typing_objects.fields(self, value)
+        hint = _hint(self, value)
         if hint is not None:
             return hint
         reference = self.refer(value, "".join(self._path))
@@ -130,121 +139,68 @@ class Encoder:
 # -- containers of exactly these types ---------------------------------------------------------------------------------
 
 
-def _sequence(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
-    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-        assert isinstance(value, Iterable)
-        yield name
-        for position, item in enumerate(value):
-            leaf = LEAVES.get(type(item))
-            yield leaf(item) if leaf is not None else encoder(item, f"[{position}]")
-
-    return fields
+def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
+    yield type(value).__name__
+    for position, item in enumerate(value):
+        leaf = LEAVES.get(type(item))
+        yield leaf(item) if leaf is not None else encoder(item, f"[{position}]")
 
 
-def _mapping(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
-    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-        assert isinstance(value, dict | MappingProxyType)
-        yield name
-        for key, item in value.items():  # in order of insertion, which a program can see
-            yield encoder(key, f" key {shown(key, 30)}")
-            yield encoder(item, f"[{shown(key, 30)}]")
-
-    return fields
+def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
+    yield type(value).__name__
+    for key, item in value.items():  # in order of insertion, which a program can see
+        yield encoder(key, f" key {shown(key, 30)}")
+        yield encoder(item, f"[{shown(key, 30)}]")
 
 
-def _set(name: str) -> Callable[[Encoder, object], Iterable[bytes | str]]:
-    def fields(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-        assert isinstance(value, set | frozenset)
-        yield name
-        if all(type(item) in LEAVES for item in value):
-            yield from sorted(encoder(item) for item in value)
-            return
-        keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=lambda pair: pair[0])
-        if len({key for key, _ in keyed}) < len(keyed):
-            raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
-        for _, item in keyed:
-            yield encoder(item, " element")
-
-    return fields
+def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
+    yield type(value).__name__
+    if all(type(item) in LEAVES for item in value):
+        yield from sorted(encoder(item) for item in value)
+        return
+    keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
+    if len({key for key, _ in keyed}) < len(keyed):
+        raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
+    for _, item in keyed:
+        yield encoder(item, " element")
 
 
 def _name_of_code(value: object, path: str) -> bytes | None:
-    """Orders the elements of a set before any slot is given away."""
+    """Return what orders the elements of a set before any slot is given away."""
     if is_class(value) or callable(value):
         qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
         return encode(str(own_attribute(value, "__module__")), str(qualified))
     return None
 
 
-def _slice(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, slice)
-    return "slice", encoder(value.start), encoder(value.stop), encoder(value.step)
-
-
-def _moment(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, dt.datetime)
-    moment = value.replace(tzinfo=None).isoformat()
-    return "datetime", moment, str(value.fold), encoder(value.tzinfo, ".tzinfo")
-
-
-def _time(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, dt.time)
-    return "time", value.replace(tzinfo=None).isoformat(), str(value.fold), encoder(value.tzinfo, ".tzinfo")
-
-
-def _fixed_zone(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, dt.timezone)
-    return "timezone", str(value.utcoffset(None)), str(value)
-
-
-def _default_dict(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, defaultdict)
-    return "defaultdict", encoder(value.default_factory, ".default_factory"), encoder(dict(value))
-
-
-def _deque(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    assert isinstance(value, deque)
-    return "deque", encoder(value.maxlen), encoder(list(value))
-
-
-def _context_variable(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    """A context variable is its value where the author's file has been loaded."""
-    assert isinstance(value, ContextVar)
+def _context_variable(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
+    """Return the fields of a context variable: its value where the author's file has been loaded."""
     return "context variable", value.name, encoder(value.get(None), ".get()")
 
 
-def _reduced(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    """`operator.itemgetter` and its like say themselves what they are made of."""
-    reduced = value.__reduce__()
-    assert isinstance(reduced, tuple)
-    return "operator", type(value).__qualname__, encoder(list(reduced[1:]))
+def _reduced(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
+    """Return what an object of the standard library says, where it is pickled, that it is made of."""
+    made, *of = value.__reduce_ex__(4)
+    # `operator.methodcaller` with keywords is made by a partial, which has its name and them.
+    by = [made.args, made.keywords] if isinstance(made, partial) else []
+    content = [list(one) if isinstance(one, Iterator) else one for one in of]
+    return "made of", type(value).__qualname__, encoder([*by, *content])
 
 
-_CONTAINERS: dict[type, Callable[[Encoder, object], Iterable[bytes | str]]] = {
-    tuple: _sequence("tuple"),
-    list: _sequence("list"),
-    dict: _mapping("dict"),
-    OrderedDict: _mapping("OrderedDict"),
-    MappingProxyType: _mapping("mappingproxy"),
-    set: _set("set"),
-    frozenset: _set("frozenset"),
-    slice: _slice,
-    deque: _deque,
-    defaultdict: _default_dict,
-    dt.datetime: _moment,
-    dt.time: _time,
-    dt.timezone: _fixed_zone,
+_CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
+    **dict.fromkeys((tuple, list), _sequence),
+    **dict.fromkeys((dict, OrderedDict, MappingProxyType), _mapping),
+    **dict.fromkeys((set, frozenset), _set),
     ContextVar: _context_variable,
-    operator.itemgetter: _reduced,
-    operator.attrgetter: _reduced,
-    operator.methodcaller: _reduced,
+    **dict.fromkeys(
+        (slice, deque, defaultdict, dt.datetime, dt.time, dt.timezone, itemgetter, attrgetter, methodcaller), _reduced
+    ),
 }
 
 _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
     "numpy": tabular.numpy_fields,
     "pandas": tabular.pandas_fields,
     "pyarrow": tabular.pyarrow_fields,
-    "pydantic": typing_objects.type_adapter,
     "pyspark": spark_objects.fields,
     "py4j": spark_objects.fields,
 }
@@ -254,8 +210,28 @@ _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]]
 # -- objects -----------------------------------------------------------------------------------------------------------
 
 
+def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
+    """Return the fields of a type hint, an object of `typing` or `types`; None for any other object."""
+    if type(value).__module__ not in ("typing", "types", "collections.abc") or is_class(value):
+        return None
+    origin = typing.get_origin(value)
+    if origin is not None:
+        metadata = getattr(value, "__metadata__", ())  # of Annotated
+        return "hint", encoder(origin), *(encoder(one) for one in (*typing.get_args(value), *metadata))
+    if isinstance(value, typing.TypeVar | typing.ParamSpec):
+        limits = [value.__bound__, *getattr(value, "__constraints__", ())]
+        variance = f"{value.__covariant__:d}{value.__contravariant__:d}"
+        return "hint", type(value).__qualname__, str(value.__name__), variance, *map(encoder, limits)
+    if isinstance(value, typing.ForwardRef):
+        return "hint", "forward", value.__forward_arg__
+    if isinstance(value, typing.NewType):
+        return "hint", "NewType", encoder(value.__supertype__)
+    name = getattr(value, "_name", None)
+    return ("hint", f"typing.{name}") if isinstance(name, str) else None
+
+
 def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
-    """An object is its class, the builtin it extends if any, and its attributes."""
+    """Return the fields of an object: its class, the builtin it extends if any, and its attributes."""
     kind = type(value)
     if isinstance(value, enum.Enum) and issubclass(kind, enum.Enum):  # a proxy says of itself that it is one
         return "enum", encoder(kind), encoder(value.name), encoder(value.value, ".value")

@@ -10,23 +10,23 @@ from functools import _lru_cache_wrapper, partial, singledispatch
 from typing import Any
 
 from helix_spark.identity.bytecode import is_compiled_in
-from helix_spark.identity.objects.attributes import has_hidden_state
+from helix_spark.identity.objects.attributes import has_hidden_state, is_class
 from helix_spark.identity.objects.origin import PYTHON, package_of_function, package_of_module
-from helix_spark.identity.objects.typing_objects import is_class
 
 HEAP_TYPE = 1 << 9
 """Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
 
 def own_attribute(value: object, name: str) -> object | None:
-    """An attribute that the object or its class has, without asking a `__getattr__`, which may answer anything; None
-    also where an object answers for itself and raises."""
+    """Return an attribute that the object or its class has, without asking a `__getattr__`, which may answer anything;
+    None also where an object answers for itself and raises."""
     with suppress(Exception):
         return getattr(value, name) if inspect.getattr_static(value, name, None) is not None else None
     return None
 
 
 def wrapped(value: object) -> dict[str, object]:
-    """The functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by name."""
+    """Return the functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by
+    name."""
     kind = type(value)
     if is_class(value) or kind is types.FunctionType:
         return {}
@@ -43,7 +43,8 @@ def wrapped(value: object) -> dict[str, object]:
 
 
 def closure_of(function: types.FunctionType) -> dict[str, object]:
-    """The values of a function's closure, by name; without those not bound yet, as a class is while its body runs."""
+    """Return the values of a function's closure, by name; without those not bound yet, as a class is while its body
+    runs."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -54,7 +55,7 @@ def closure_of(function: types.FunctionType) -> dict[str, object]:
 
 
 def defaults_of(function: types.FunctionType) -> dict[str, object]:
-    """The parameters that have defaults, with their values, in order.
+    """Return the parameters that have defaults, with their values, in order.
 
     >>> def f(a, b=1, *, c=2): ...
     >>> defaults_of(f)
@@ -67,7 +68,7 @@ def defaults_of(function: types.FunctionType) -> dict[str, object]:
 
 
 def held_values(function: types.FunctionType) -> Iterable[tuple[str, object]]:
-    """What a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
+    """Yield what a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
     registry = function.__dict__.get("registry")
     dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
     # The closure of a dispatcher has a cache besides, which fills as it is called.
@@ -82,7 +83,7 @@ def held_values(function: types.FunctionType) -> Iterable[tuple[str, object]]:
 
 
 def is_project(value: object, depth: int = 2) -> bool:
-    """Whether a value is code of the project, an object of its classes, or holds such `depth` levels down."""
+    """Return whether a value is code of the project, an object of its classes, or holds such `depth` levels down."""
     kind = type(value)
     if kind is types.FunctionType:
         assert isinstance(value, types.FunctionType)

@@ -7,8 +7,9 @@ import sys
 import types
 from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from typing import Any
 
-from helix_spark.identity.objects.attributes import declares_itself
+from helix_spark.identity.objects.attributes import declares_itself, is_class
 from helix_spark.identity.objects.held_values import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
 from helix_spark.identity.objects.origin import (
     CYTHON,
@@ -18,7 +19,6 @@ from helix_spark.identity.objects.origin import (
     package_of_function,
     package_of_module,
 )
-from helix_spark.identity.objects.typing_objects import is_class
 from helix_spark.since_python_311 import own_name
 
 DESCRIPTORS = (
@@ -46,7 +46,7 @@ _CODE = (
 
 
 def is_code(value: object) -> bool:
-    """Whether a value stands for code rather than data.
+    """Return whether a value stands for code rather than data.
 
     >>> is_code(len), is_code(int), is_code([len])
     (True, True, False)
@@ -62,7 +62,8 @@ def is_code(value: object) -> bool:
 
 
 def identity(value: object) -> tuple[Package, str] | None:
-    """Package and qualified name of code that is not the project's and holds nothing of it; None for all else."""
+    """Return the package and qualified name of code that is not the project's and holds nothing of it; None for all
+    else."""
     kind = type(value)
     if kind.__module__ == "builtins" and kind in _PLAIN:
         return None
@@ -86,19 +87,22 @@ _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, li
 
 
 def is_udf(value: object) -> bool:
-    """Whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
-    if type(value) is types.FunctionType:
-        assert isinstance(value, types.FunctionType)
-        value = value.__dict__.get("_unwrapped")
-    kind = type(value)
-    if (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction"):
-        return True
-    return kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
+    """Return whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
+    return udf_of(value) is not None
+
+
+def udf_of(value: Any) -> Any:
+    """Return pyspark's object of a Python function for Spark; None for all else."""
+    udf = value.__dict__.get("_unwrapped") if type(value) is types.FunctionType else value
+    kind = type(udf)
+    is_table_function = (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction")
+    is_function = kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
+    return udf if is_table_function or is_function else None
 
 
 def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
-    """A function that the library keeps under its name is that name. One that it made for the project, around the
-    project's code or around values, is not."""
+    """Return the identity of a function that the library keeps under its name. One that it made for the project, around
+    the project's code or around values, has none."""
     package = package_of_function(function)
     if package is None or is_udf(function):
         return None
@@ -111,7 +115,7 @@ def _function_identity(function: types.FunctionType) -> tuple[Package, str] | No
 
 
 def code_name(function: types.FunctionType) -> str:
-    """Module and qualified name of a function's own code, which `functools.wraps` does not touch."""
+    """Return the module and qualified name of a function's own code, which `functools.wraps` does not touch."""
     return f"{function.__globals__.get('__name__', '')}.{own_name(function)}"
 
 
@@ -133,7 +137,8 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
 
 
 def _bound_identity(value: object) -> tuple[Package, str] | None:
-    """Methods of a library's class or module; those of an object are identified by the object."""
+    """Return the identity of a method of a library's class or module; those of an object are identified by the
+    object."""
     assert isinstance(value, types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType)
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
@@ -147,7 +152,7 @@ def _bound_identity(value: object) -> tuple[Package, str] | None:
 
 
 def _of_kept(owner: object, method: str) -> tuple[Package, str] | None:
-    """`random.shuffle` and `numpy.random.shuffle` are methods of a generator that their library keeps."""
+    """Return the identity of a method of a generator that its library keeps, as `random.shuffle`."""
     if isinstance(owner, random.SystemRandom):
         return PYTHON, f"secrets.{method}"
     found = _kept_identity(owner) if type(owner).__module__.startswith(("random", "numpy.random")) else None
@@ -158,7 +163,7 @@ _UFUNCS = "scipy.special"
 """Its functions are of a class of numpy's, and do not say where they are from."""
 
 def _kept_identity(value: object) -> tuple[Package, str] | None:
-    """An object that a library itself keeps under a name: a compiled function, `os.environ`."""
+    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`."""
     home = module_of(type(value))
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
@@ -177,7 +182,8 @@ def _kept_identity(value: object) -> tuple[Package, str] | None:
 
 
 def _with_parents(module: str) -> Iterator[str]:
-    """The packages that a module is in, outermost first, which often keep what a private module defines; and itself."""
+    """Yield the packages that a module is in, outermost first, which often keep what a private module defines; and
+    itself."""
     for end, character in enumerate(module):
         if character == ".":
             yield module[:end]
@@ -192,15 +198,15 @@ _NAMED_OTHERWISE = {
 
 
 def _public_name(module: str, name: str, value: object) -> str:
-    """The name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are one. What
-    is in between need not have it: ``pandas.DataFrame`` is of `pandas.core.frame`."""
+    """Return the name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are
+    one. What is in between need not have it: ``pandas.DataFrame`` is of `pandas.core.frame`."""
     known = _NAMED_OTHERWISE.get(module, module)
     holders = _with_parents(module) if known == module else (known,)
     return f"{next((holder for holder in holders if _keeps(holder, name, value)), module)}.{name}"
 
 
 def _keeps(module: str | None, name: str, value: object) -> bool:
-    """Whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
+    """Return whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
     first, _, rest = name.partition(".")
     found = vars(sys.modules[module]).get(first) if module in sys.modules else None
     for attribute in rest.split(".") if rest and isinstance(found, type) else ():

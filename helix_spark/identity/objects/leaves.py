@@ -16,8 +16,8 @@ from fractions import Fraction
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, NoneType, NotImplementedType
 
+from helix_spark.identity.objects.attributes import is_class
 from helix_spark.identity.objects.held_values import own_attribute
-from helix_spark.identity.objects.typing_objects import is_class
 from helix_spark.identity.parts import encode
 
 
@@ -34,7 +34,7 @@ def _decimal(value: Decimal) -> str:
 
 
 def _context(value: Context) -> str:
-    """How a context calculates; its flags note what happened since, and say nothing of what will."""
+    """Return how a context calculates; its flags note what happened since, and say nothing of what will."""
     traps = sorted(signal.__name__ for signal, is_trapped in value.traps.items() if is_trapped)
     return f"{value.prec} {value.rounding} {value.Emin} {value.Emax} {value.capitals} {value.clamp} {traps}"
 
@@ -71,7 +71,7 @@ _IMMUTABLE = (*LEAVES.keys() - {bytearray, array, Context}, tuple, frozenset, sl
 
 
 def is_immutable(value: object) -> bool:
-    """Whether a value is plain and cannot change, so that it does not matter which object it is.
+    """Return whether a value is plain and cannot change, so that it does not matter which object it is.
 
     >>> is_immutable((1, 2)), is_immutable([1, 2])
     (True, False)
@@ -80,7 +80,8 @@ def is_immutable(value: object) -> bool:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else the name of its type.
+    """Return a short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else the name of its
+    type.
 
     >>> shown([1, 2]), shown(len), shown(object())
     ('[1, 2]', 'len', 'object')

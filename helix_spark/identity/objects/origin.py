@@ -20,7 +20,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import FunctionType
 
-from helix_spark.identity.folders import content_digest
+from helix_spark.identity.file_states import content_digest
 from helix_spark.identity.parts import FORMAT, digest
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
@@ -58,7 +58,7 @@ _looked_at: dict[str, int] = {}
 
 
 def package_of_file(filename: str, module: str | None) -> Package | None:
-    """The package a code object belongs to, by the file it was compiled from; None for project code.
+    """Return the package a code object belongs to, by the file it was compiled from; None for project code.
 
     Args:
         filename: `co_filename`.
@@ -72,14 +72,14 @@ def package_of_file(filename: str, module: str | None) -> Package | None:
 
 
 def package_of_function(function: FunctionType) -> Package | None:
-    """The package that the code of a function belongs to; None for project code."""
+    """Return the package that the code of a function belongs to; None for project code."""
     return package_of_file(function.__code__.co_filename, function.__globals__.get("__name__"))
 
 
 @cache
 def is_project_file(filename: str) -> bool:
-    """Whether `package_of_file` finds no package for a file that is there, without asking which one it is: to find that
-    out for the thousand modules of a process takes most of a second.
+    """Return whether `package_of_file` finds no package for a file that is there, without asking which one it is: to
+    find that out for the thousand modules of a process takes most of a second.
 
     >>> import json
     >>> is_project_file(json.__file__)
@@ -95,7 +95,6 @@ def _is_project_folder(name: str) -> bool:
 
 
 def _is_project(path: Path) -> bool:
-    """Whether a resolved file is neither ours, nor installed, nor Python's."""
     return not (
         path.is_relative_to(_HERE) or _site_folder(path) is not None
         or any(path.is_relative_to(folder) for folder in _STDLIB)
@@ -107,13 +106,14 @@ CYTHON = "_cython_"
 
 
 def module_of(kind: type) -> str:
-    """The module that a class says it is from. A type of Cython's may have in its place what its objects have there."""
+    """Return the module that a class says it is from. A type of Cython's may have in its place what its objects have
+    there."""
     said: object = kind.__module__
     return said if isinstance(said, str) else CYTHON
 
 
 def package_of_module(name: str | None) -> Package | None:
-    """The package a module belongs to, whether it is imported or not; None for project code.
+    """Return the package a module belongs to, whether it is imported or not; None for project code.
 
     >>> package_of_module("json.decoder") == PYTHON
     True
@@ -131,16 +131,17 @@ def package_of_module(name: str | None) -> Package | None:
 
 
 def as_first_read(read: Callable[..., Package], *of: object) -> Package:
-    """What a function read of an installed package when this process first asked, as what it imported is of then."""
+    """Return what a function read of an installed package when this process first asked, as what it imported is of
+    then."""
     if (read, of) not in _first_read:
         _first_read[read, of] = read(*of)
     return _first_read[read, of]
 
 
 def replaced() -> Mapping[tuple[str, str], str]:
-    """Packages that were replaced since this process first asked for them: the version that is there now, by name and
-    the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a reload,
-    is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
+    """Return packages that were replaced since this process first asked for them: the version that is there now, by
+    name and the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a
+    reload, is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
     now = _changes_of_sites()
     if now != _looked_at:
         _installation.cache_clear()
@@ -153,7 +154,7 @@ def replaced() -> Mapping[tuple[str, str], str]:
 
 
 def _changes_of_sites() -> dict[str, int]:
-    """When something was put into each folder of installed packages, or taken out of it, as by each installation."""
+    """Return when something was put into each folder of installed packages, or taken out of it."""
     sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
     return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
 
@@ -166,7 +167,7 @@ def _read_again(read: Callable[..., Package], of: tuple[object, ...]) -> Package
 
 
 def _package_of_missing(top: str) -> Package | None:
-    """The package of a module that is not imported, without importing it."""
+    """Return the package of a module that is not imported, without importing it."""
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -211,7 +212,7 @@ def _distribution(site: Path, top: str) -> Package:
 
 
 def installed(name: str) -> Package:
-    """An installed distribution, by minor version where that is what counts.
+    """Return an installed distribution, by minor version where that is what counts.
 
     Raises:
         PackageNotFoundError: there is none.
@@ -223,7 +224,7 @@ def installed(name: str) -> Package:
 
 
 def _required(own: _Installation) -> list[_Installation]:
-    """All that a distribution requires, and what that does; sorted. What is not installed is not needed here."""
+    """Return all that a distribution requires, and what that does; sorted. What is not installed is not needed here."""
     found: dict[str, _Installation] = {}
     asked = {(own.name, "")}
     waiting = [(own, "")]
@@ -244,7 +245,7 @@ def _required(own: _Installation) -> list[_Installation]:
 
 
 def _distribution_names(site: Path, top: str) -> list[str]:
-    """The distributions that provide a top-level name: several may share a folder, as those of ``google`` do."""
+    """Return the distributions that provide a top-level name: several may share a folder, as those of ``google`` do."""
     try:
         named = metadata.distribution(top)
     except metadata.PackageNotFoundError:
@@ -258,8 +259,8 @@ def _distribution_names(site: Path, top: str) -> list[str]:
 
 
 def said_of(found: metadata.Distribution, key: str) -> str:
-    """What the metadata of a distribution say under a key that they begin with. To parse all of them takes milliseconds
-    where a licence is part of them.
+    """Return what the metadata of a distribution say under a key that they begin with. To parse all of them takes
+    milliseconds where a licence is part of them.
 
     >>> said_of(metadata.distribution("numpy"), "Name")
     'numpy'
@@ -269,7 +270,6 @@ def said_of(found: metadata.Distribution, key: str) -> str:
 
 
 def _may_be_shared(folder: Path) -> bool:
-    """Whether it is a folder without an ``__init__.py``, to which any distribution may add."""
     return folder.is_dir() and not (folder / "__init__.py").exists()
 
 
@@ -314,7 +314,8 @@ def _normal(name: str) -> str:
 
 
 def _recorded(found: metadata.Distribution) -> str:
-    """A digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is read."""
+    """Return a digest of what the RECORD of a distribution says of its code. That lists hashes, so no other file is
+    read."""
     # Scripts have the folder of their interpreter in them, and what is said of the installation says where it was from.
     listed = (found.read_text("RECORD") or "").splitlines()
     code = [line for line in listed if not (line.startswith("../") or ".dist-info/" in line or "__pycache__/" in line)]
@@ -322,7 +323,7 @@ def _recorded(found: metadata.Distribution) -> str:
 
 
 def _content_version(site: Path, top: str) -> str:
-    """For a package that was put there without metadata: a digest of its files, 12 hex characters."""
+    """Return a digest of the files of a package that was put there without metadata, 12 hex characters."""
     files = sorted([*site.glob(f"{top}.*"), *(path for path in (site / top).rglob("*") if path.suffix != ".pyc")])
     total = hashlib.sha256()
     for path in files:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.identity import identity
@@ -37,7 +39,7 @@ class Reference:
     called: bool = False
 
     def place(self, path: str = "") -> str:
-        """Where it is, in words.
+        """Return where it is, in words.
 
         >>> Reference(1, "cfg", "closure value", "cfg", "clean").place(".limit")
         'closure value `cfg.limit` of `clean`'
@@ -69,44 +71,49 @@ class Shown:
     value: types.FunctionType
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What texts and code say that counts for whoever runs them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was noticed where code and values were described, each sentence once.
 
     Attributes:
+        warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
+        random: why the result may be another one each time, in sentences; empty if nothing says so.
+        unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
         calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
         in_turns: whether views or functions may be registered with the session.
-        caches: what holds something by now that earlier calls made, which no signature covers.
     """
 
+    warnings: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     in_turns: bool = False
-    caches: frozenset[str] = frozenset()
-
-    def __or__(self, other: Said) -> Said:
-        return Said(
-            self.calls | other.calls, self.registers | other.registers, self.in_turns or other.in_turns,
-            self.caches | other.caches,
-        )
 
 
-NOTHING_SAID = Said()
+def together(findings: Sequence[Findings]) -> dict[str, Any]:
+    """Return all findings by the fields of `Findings`, to make one of them."""
+    texts = {
+        name: tuple(dict.fromkeys(text for one in findings for text in getattr(one, name)))
+        for name in ("warnings", "random", "unfollowed")
+    }
+    words = {
+        name: frozenset[str]().union(*(getattr(one, name) for one in findings)) for name in ("calls", "registers")
+    }
+    return {**texts, **words, "in_turns": any(one.in_turns for one in findings)}
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class Described(Findings):
     """What a part is made of.
 
     Attributes:
         group, label, shown: as in `Part`.
         form: its own canonical bytes, in which what it refers to is left out.
         edges: what it refers to, in the order of the slots of its form.
-        warnings, random, unfollowed: see `CodeTrace`.
         checked: how many edges, the first ones, were checked for chance together with how they are called.
         texts: what it says, which others may look names up in.
-        said: what it says that counts where it runs.
         stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
     """
 
@@ -115,12 +122,8 @@ class Described:
     form: bytes
     edges: tuple[Edge, ...] = ()
     shown: str | None = None
-    warnings: tuple[str, ...] = ()
-    random: tuple[str, ...] = ()
-    unfollowed: tuple[str, ...] = ()
     checked: int = 0
     texts: tuple[str, ...] = ()
-    said: Said = NOTHING_SAID
     stages: tuple[str, ...] = ()
 
 
@@ -128,7 +131,8 @@ def edge_to(
     value: object, label: str, *, role: str, name: str = "", owner: str = "", text: str = "",
     variable: tuple[int, str] | None = None,
 ) -> Edge:
-    """The edge to a value: to its package if it is not the project's, else to itself. `text` as in `Reference`."""
+    """Return the edge to a value: to its package if it is not the project's, else to itself. `text` as in
+    `Reference`."""
     known = identity(value)
     if known is None:
         return Reference(value, label, role, name or label, owner, text, variable)
@@ -143,12 +147,12 @@ def package_edge(package: Package, text: str) -> Edge:
 
 
 def dotted(edge: Edge) -> str | None:
-    """The full name of something outside the project, up to the first key; None for what is the project's."""
+    """Return the full name of something outside the project, up to the first key; None for what is the project's."""
     return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
 
 
 def home_of(value: object) -> str:
-    """The module a value is at home in; names of that module need no prefix."""
+    """Return the module a value is at home in; names of that module need no prefix."""
     if type(value) in LEAVES:  # most are, and to look at one takes longer than to encode it
         return type(value).__module__
     function = own_attribute(value, "func") or value

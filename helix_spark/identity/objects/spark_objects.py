@@ -41,12 +41,13 @@ _STAGE_INTERNALS = frozenset({"uid", "_paramMap", "_defaultParamMap", "_params",
 
 
 def spark_classes(value: object) -> list[str]:
-    """The names of the classes of Spark a value belongs to, its own first."""
+    """Return the names of the classes of Spark a value belongs to, its own first."""
     return [kind.__name__ for kind in type(value).__mro__ if kind.__module__.partition(".")[0] in ("pyspark", "py4j")]
 
 
 def fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Fields of an object whose class is Spark's own, or extends one; None for objects made of plain attributes.
+    """Return the fields of an object whose class is Spark's own, or extends one; None for objects made of plain
+    attributes.
 
     Raises:
         UnidentifiedError: it lives in a session.
@@ -69,7 +70,7 @@ def fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
 
 def _has_own_type(value: Any) -> bool:
-    """Whether a type is or holds one whose class is not Spark's: a user-defined type."""
+    """Return whether a type is or holds one whose class is not Spark's: a user-defined type."""
     if not type(value).__module__.startswith("pyspark."):
         return True
     inner = [getattr(value, name, None) for name in ("dataType", "elementType", "keyType", "valueType")]
@@ -77,7 +78,8 @@ def _has_own_type(value: Any) -> bool:
 
 
 def _stage(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
-    """A stage is its class and the parameters set; the defaults come with the version of Spark or with its code."""
+    """Return the fields of a stage: its class and the parameters set; the defaults come with the version of Spark or
+    with its code."""
     settings = {param.name: setting for param, setting in value._paramMap.items()}
     result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
     for name, setting in sorted(settings.items()):

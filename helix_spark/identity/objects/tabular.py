@@ -18,7 +18,7 @@ _SEED = "pass a seed and make the generator inside the function"
 
 
 def numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Fields of a numpy scalar, array, dtype or calendar; None for any other object of numpy.
+    """Return the fields of a numpy scalar, array, dtype or calendar; None for any other object of numpy.
 
     Raises:
         UnidentifiedError: a random generator.
@@ -50,7 +50,8 @@ def _dtype(dtype: Any) -> str:
 
 
 def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Fields of a pandas frame, series, index, array, scalar or dtype; None for any other object of pandas."""
+    """Return the fields of a pandas frame, series, index, array, scalar or dtype; None for any other object of
+    pandas."""
     import pandas as pd
     from pandas.api.extensions import ExtensionArray, ExtensionDtype
 
@@ -80,8 +81,8 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
 
 
 def _own_state(encoder: Encoder, value: Any) -> Iterator[bytes]:
-    """What tells a dtype from others of its class, as the class itself says: its name leaves out the categories and
-    their order, how texts are stored, what stands for a missing one."""
+    """Yield what tells a dtype from others of its class, as the class itself says: its name leaves out the categories
+    and their order, how texts are stored, what stands for a missing one."""
     for name in value._metadata:
         held = getattr(value, name, None)
         # A time zone of pytz is an object of a class that was made for it; the name of the dtype has the zone's.
@@ -90,7 +91,8 @@ def _own_state(encoder: Encoder, value: Any) -> Iterator[bytes]:
 
 
 def _noted(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
-    """What the author noted on a frame or series, if anything: `attrs`, and what a class of the author's carries."""
+    """Yield what the author noted on a frame or series, if anything: `attrs`, and what a class of the author's
+    carries."""
     if value.attrs:
         yield encoder(value.attrs)
     for name in value._metadata:
@@ -118,7 +120,8 @@ def _pandas_scalar(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
 
 
 def pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Fields of a pyarrow table, batch, array, scalar, schema, field or type; None for any other object of pyarrow."""
+    """Return the fields of a pyarrow table, batch, array, scalar, schema, field or type; None for any other object of
+    pyarrow."""
     import pyarrow as pa
 
     if isinstance(value, pa.Table | pa.RecordBatch):
@@ -138,7 +141,8 @@ def pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
 
 
 def _stream(table: Any) -> bytes:
-    """The table as one Arrow stream; the schema's metadata holds library versions and the like, and is left out."""
+    """Return the table as one Arrow stream; the schema's metadata holds library versions and the like, and is left
+    out."""
     import pyarrow as pa
 
     table = table.replace_schema_metadata(None).combine_chunks()

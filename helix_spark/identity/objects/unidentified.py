@@ -2,25 +2,8 @@
 
 from __future__ import annotations
 
-from helix_spark.errors import Location, SignatureError
-
 PLAIN_DATA = "pass plain data, make it a dataclass, or build it inside the function"
 """What to do about most of them."""
-
-
-class UnidentifiedVariableError(SignatureError):
-    """A variable whose value has no identity, unless code that is reached has made it.
-
-    Attributes:
-        variable: as in `Reference`; None where it is no variable.
-        told: which one, and why not.
-    """
-
-    def __init__(
-        self, node: str, told: str, variable: tuple[int, str] | None, *, where: Location | None, remedy: str
-    ) -> None:
-        super().__init__(f"node {node!r}: {told}", where=where, remedy=remedy)
-        self.variable, self.told = variable, told
 
 
 class UnidentifiedError(Exception):

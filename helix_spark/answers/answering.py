@@ -34,6 +34,9 @@ from helix_spark.plans.sql_statements import read_statement
 class Record(StoredResults, Protocol):
     """What earlier runs were answered, and what they stored."""
 
+    def meet(self, question: Question, signer: Signer) -> None:
+        """Be told of a question before it is looked up."""
+
     def answer(self, identity: str) -> str | None:
         """The text of an answer; None if there is none on record."""
 
@@ -310,6 +313,7 @@ class Answerer:
         question = self.signer.question(sort, asked_of(request))
         if question.chance:
             return self._asked_live(self._another(question), request, question.chance[0])
+        self.record.meet(question, self.signer)
         with self.served.turn(question.identity):
             known = self._answers.get(question.identity) or self._recorded(question)
             if known is not None:

@@ -11,9 +11,10 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from helix_spark.answers.answering import Answerer, Mode, Record
+from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Question, Signer, code_of
+from helix_spark.answers.script_terms import Origin, ScriptTerms
 from helix_spark.answers.served_session import Server, UnansweredError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.stored_tables import StoredTable
@@ -39,6 +40,9 @@ from helix_spark.plans.written_plan import plan_id, relation_of
 
 class NothingRecorded:
     """A record (`answering.Record`) that has nothing."""
+
+    def meet(self, question: Question, signer: Signer) -> None:
+        pass
 
     def answer(self, identity: str) -> str | None:
         return None
@@ -92,6 +96,7 @@ class FunctionCall:
         answerer: answers what it asks.
         values, told: see `captured_function.Call`.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
+        origin: of the table or the model that it returned, where a script can say it.
     """
 
     given: CallInputs
@@ -99,6 +104,7 @@ class FunctionCall:
     values: list[Any]
     told: list[tuple[Any, Columns]] = field(default_factory=list)
     refused: str = ""
+    origin: Origin | None = None
     _session: Any = None
     _placeholders: dict[str, Any] = field(default_factory=dict)
 
@@ -163,13 +169,37 @@ class FunctionCall:
             place: of the input.
         """
         numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
-        taken = self.answerer.served.models.take_over
+
+        def take(live: str) -> str:
+            number = next(numbers)
+            handle = f"{HANDLE}{digest(signature, str(number))}"
+            self.terms.know_model(handle, place, number)
+            return self.answerer.served.models.take_over(handle, live)
+
         with self.under_way():  # some models ask their server what they are
-            return with_references(model, lambda live: taken(f"{HANDLE}{digest(signature, str(next(numbers)))}", live))
+            return with_references(model, take)
 
     def returned_model(self, model: Any) -> Any:
         """A model of the call's as one of the server's session, which has it from now on."""
-        return with_references(model, self.answerer.served.models.hand_over)
+        handles: list[str] = []
+
+        def hand_over(handle: str) -> str:
+            handles.append(handle)
+            return self.answerer.served.models.hand_over(handle)
+
+        handed = with_references(model, hand_over)
+        self.origin = self.terms.origin_of_model(handles)
+        return handed
+
+    def origin_of_table(self, plan: Any, origins: Mapping[int, Origin]) -> Origin | None:
+        """The origin of a table that the function built; None where a script cannot say it.
+
+        Args:
+            origins: of the call's inputs, by position, as far as they are known.
+        """
+        if self.registers:
+            return None
+        return replace(self.terms, origins=origins).origin(plan, self.answerer.signer.functions)
 
     def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function with placeholders and other arguments, and return what it returns."""
@@ -209,6 +239,12 @@ class FunctionCall:
         return self.refused or next((_words(one.question) for one in self.answerer.asked if one.fresh), "")
 
     @property
+    def terms(self) -> ScriptTerms:
+        """What it asks, as a script would ask it."""
+        assert isinstance(self.answerer.record, ScriptTerms)
+        return self.answerer.record
+
+    @property
     def registers(self) -> bool:
         return bool(self.answerer.signer.state.requests)
 
@@ -245,6 +281,7 @@ class FunctionCall:
                 return NotCaptured("names columns of other tables than its own")
         elif self.is_own(returned):
             plan, first = relation_of(returned), None
+            self.origin = self.origin_of_table(plan, self.terms.origins)
         else:
             return NotCaptured(f"returns a {type(returned).__name__}")
         parts = [*messages(plan), *_messages_done(state)]
@@ -291,7 +328,7 @@ class FunctionCall:
 
 
 def capture(
-    function: Callable[..., Any], given: CallInputs, action: Action | None = None, record: Record | None = None,
+    function: Callable[..., Any], given: CallInputs, action: Action | None = None, record: ScriptTerms | None = None,
     around: str = "",
 ) -> CapturedFunction | NotCaptured:
     """Call a function of tables and columns on placeholders, and capture what it builds. No server is asked.
@@ -309,7 +346,7 @@ def capture(
 
 
 def begin(
-    given: CallInputs, record: Record | None = None, serves: Callable[[Sequence[Any]], Server] | None = None,
+    given: CallInputs, record: ScriptTerms | None = None, serves: Callable[[Sequence[Any]], Server] | None = None,
     around: str = "",
 ) -> FunctionCall:
     """A call that is yet to be run. The caller sees to what the function draws.
@@ -329,7 +366,7 @@ def begin(
         around, SessionState(Binding(views=views)), DataVersions(), watched=_OfNodes(lambda _: "", watched=False),
         over_layout=False,
     )
-    known = NothingRecorded() if record is None or not given.signatures else record
+    known = record if record is not None and given.signatures else ScriptTerms(NothingRecorded(), "", {})
     values: list[Any] = []
     server: Server = _NoServer() if serves is None else serves(values)
     mode: Mode = "plan" if serves is None else "run"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from helix_spark.answers.plan_data import DataVersions, PlanRead, UnknownDataError
+from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, PlanRead, UnknownDataError, on_this_machine
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.errors import SignatureError
@@ -197,6 +197,8 @@ class Signer:
                 if code.digest:
                     self._send(code.digest, found)
                 found.chance += code.chance
+            case "Read.DataSource":
+                self._name_source(one)
             case "Catalog":
                 found.chance.append("asks the session's catalog")
             case "google.protobuf.Any":
@@ -208,6 +210,18 @@ class Signer:
             case "Expression.ExpressionString":
                 if asks_tables(tokens(one.expression)):
                     found.chance.append("has a query inside an expression in SQL")
+
+    def _name_source(self, source: Any) -> None:
+        """Name what is read in one way: a path is the same from its root and from the program's folder, and a csv file
+        has no header unless somebody says so."""
+        places = [on_this_machine(path, self.data.folder) for path in source.paths]
+        if source.format in FILE_FORMATS and None not in places:
+            folder = self.data.folder
+            source.paths[:] = [
+                str(one.relative_to(folder) if one.is_relative_to(folder) else one) for one in filter(None, places)
+            ]
+        if source.format == "csv" and source.options.get("header", "").lower() == "false":
+            del source.options["header"]
 
     def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[PlanRead]:
         listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()

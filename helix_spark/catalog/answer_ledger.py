@@ -64,6 +64,13 @@ class AnswerLedger:
         """The newest entry of a question, whichever workflow asked it."""
         return next(iter(self._entries(f"question = {text_literal(checked_signature(question))}", " LIMIT 1")), None)
 
+    def questions(self, most: int) -> frozenset[str]:
+        """The newest questions that have records, whichever workflow asked them."""
+        columns = self._journal.columns(
+            f"SELECT question FROM journal WHERE true{self._readable} ORDER BY {SEQUENCE} DESC LIMIT {most:d}"
+        )
+        return frozenset(columns.get("question", ()))
+
     def texts(self, workflow: str, since: int) -> dict[str, AnswerRecord]:
         """The records of a workflow with their texts, by question.
 
@@ -167,8 +174,9 @@ class Entry:
     letters: int
 
 
-_MOST_MISSES = 4
-"""Questions of a workflow without answers that are looked up one by one, at 10 ms each, before it counts as new."""
+_MOST_KNOWN = 100_000
+"""Questions on record of which a run knows that there are answers, the newest: to look one up takes 10 ms. Older ones
+of other workflows are asked again."""
 
 
 class AnswersRead:
@@ -189,6 +197,10 @@ class AnswersRead:
     @cached_property
     def _newest(self) -> dict[str, Entry]:
         return self._ledger.newest_of(self._workflow, self._ahead)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return self._ledger.questions(_MOST_KNOWN)
 
     @cached_property
     def _texts(self) -> Mapping[str, AnswerRecord]:
@@ -233,9 +245,7 @@ class AnswersRead:
         if question in self._newest:
             return self._newest[question]
         if question not in self._others:
-            if not self._newest and len(self._others) >= _MOST_MISSES:
-                return None
-            found = self._ledger.newest(question)
+            found = self._ledger.newest(question) if question in self._known else None
             if found is not None and not self._newest:
                 self._workflow = found.record.workflow
                 self._newest.update(self._ledger.newest_of(self._workflow, self._ahead))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import os
-import platform
 import threading
 import time
 import uuid
@@ -25,10 +24,9 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server
 from helix_spark.engine.spark.own import planned_settings
-from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON, results_settings
+from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
-from helix_spark.identity.environment import package_version
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.plans.program_client import (
@@ -44,7 +42,7 @@ from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
-from helix_spark.run.recorded_answers import RecordedAnswers
+from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 
 
 @dataclass(slots=True)
@@ -160,7 +158,7 @@ class PlainProgram:
             is_here = not self.server.elsewhere and self._master.startswith("local")
             self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
         user = "" if address else _user()
-        signer = Signer(_around(initial, given), SessionState(), self._data, self._functions, self.watched, user)
+        signer = Signer(around_script(initial, given), SessionState(), self._data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
@@ -270,31 +268,10 @@ _SHORT_ERRORS = {
 """An error is told without the JVM's stack, as a classic session tells it."""
 
 
-_SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
-"""Settings that begin so change no answer."""
-
-
 def _user() -> str:
     """Who runs what a server of our own is asked."""
     names = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
     return digest(str(os.getuid()), *names)
-
-
-def _around(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
-    """The identity of what is around a program: versions, the settings that change results, and whatever is given.
-
-    Args:
-        initial: all settings of its session.
-        given: those that somebody gave.
-    """
-    settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
-        name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
-    }
-    return digest(
-        package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),
-        os.environ.get("PYTHONHASHSEED", ""), str(os.cpu_count()),
-        *(part for pair in sorted(settings.items()) for part in pair),
-    )
 
 
 def _modules_given(settings: Mapping[str, str]) -> list[str]:

@@ -9,16 +9,20 @@ from functools import cached_property
 
 from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin, capture
+from helix_spark.answers.script_terms import Origin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
-from helix_spark.dag.node import Node
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.node_description import declared_by_plan, surroundings
 from helix_spark.identity.parts import digest
-from helix_spark.plans.captured_function import AskingFunction, CallInputs
+from helix_spark.plans.answer_texts import with_identity
+from helix_spark.plans.captured_function import AskingFunction, BuiltFunction, CallInputs, CapturedFunction
 from helix_spark.run.recorded_answers import RecordedAnswers
+from helix_spark.workflow.operators import Read
+from helix_spark.workflow.sources import FileSource
 
 
 @dataclass
@@ -27,6 +31,8 @@ class FunctionAnswers:
 
     Attributes:
         settings: Spark settings that change results.
+        as_script: identity of versions and settings around a script that is run as this workflow.
+        dag: as captured.
         built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
             known. It is found out once a run, however often that is planned again: it takes a call of the function.
     """
@@ -34,8 +40,11 @@ class FunctionAnswers:
     catalog: Catalog
     workflow: str
     settings: Mapping[str, str]
+    as_script: str
+    dag: Dag
     built: dict[str, str] = field(default_factory=dict)
     _calls: list[tuple[str, FunctionCall]] = field(default_factory=list)
+    _origins: dict[str, Origin] = field(default_factory=dict)
 
     @cached_property
     def _record(self) -> RecordedAnswers:
@@ -48,7 +57,7 @@ class FunctionAnswers:
     def begin(self, node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
         """A call of a node's function, answered from the record and put on record."""
         given = replace(given, settings=given.settings or self.settings)
-        call = begin(given, self._record, serves, self._around)
+        call = begin(given, self._terms(node), serves, self._around)
         self._calls.append((node.name, call))
         return call
 
@@ -68,9 +77,30 @@ class FunctionAnswers:
         operator = node.operator
         assert isinstance(operator, AskingFunction)
         given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})
-        found = capture(operator.call, given, Action(node.name, watched=False), self._record, self._around)
+        found = capture(operator.call, given, Action(node.name, watched=False), self._terms(node), self._around)
         made = as_built(node, found)
+        if isinstance(found, CapturedFunction) and isinstance(found.call, FunctionCall) and found.call.origin:
+            self._origins[node.name] = found.call.origin
         return None if made is node else self.declared(made, inputs)
+
+    def _terms(self, node: Node) -> ScriptTerms:
+        """What a call of a node's function is answered from."""
+        origins = {place: self._origin(name) for place, name in enumerate(node.inputs)}
+        return ScriptTerms(self._record, self.as_script, {at: one for at, one in origins.items() if one is not None})
+
+    def _origin(self, name: str) -> Origin | None:
+        """What a node's result is made of, as a script would say it; None where no script can, or nobody knows yet."""
+        if name not in self._origins and (found := self._found_origin(self.dag[name])) is not None:
+            self._origins[name] = found
+        return self._origins.get(name)
+
+    def _found_origin(self, node: Node) -> Origin | None:
+        match node.operator:
+            case Read(source=FileSource() as source):
+                return origin_of_source(source)
+            case BuiltFunction(built=built) if not built.is_column and isinstance(built.call, FunctionCall):
+                return built.call.origin_of_table(built.plan, self._terms(node).origins)
+        return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
     def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:
         """Return what this run was answered, for the record.
@@ -81,7 +111,11 @@ class FunctionAnswers:
         """
         now = time.time()
         return [
-            AnswerRecord(one.question.identity, self.workflow, iteration, now, one.seconds, one.answer)
+            AnswerRecord(
+                identity, self.workflow, iteration, now, one.seconds,
+                with_identity(one.answer, one.question.identity, identity),
+            )
             for name, call in self._calls if name not in void and name not in uncertain
             for one in call.answerer.asked if one.answer
+            for identity in call.terms.identities(one.question.identity)
         ]

@@ -25,6 +25,7 @@ from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.known_nodes import known_nodes
 from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.run.on_record import OnRecord
+from helix_spark.run.recorded_answers import around_script
 from helix_spark.run.recorded_outputs import recorded_outputs
 from helix_spark.run.records_read import RecordsRead, calibrated_loads, sampled
 from helix_spark.run.run import Run
@@ -38,9 +39,10 @@ def declare(run: Run) -> Run:
     """
     settings = run.tools.sessions.settings_that_change_results()
     compiled = pin_versions(compile_workflow(run.workflow))
-    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings)
     with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
         whole = capture_nodes(compiled, settings)
+    as_script = around_script(*run.tools.sessions.settings_of_scripts())
+    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings, as_script, whole)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import platform
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from helix_spark.answers.live_answers import LiveAnswers
+from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.answer_ledger import AnswersRead
@@ -16,8 +19,11 @@ from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import checked
+from helix_spark.engine.spark.settings import results_settings
 from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
+from helix_spark.identity.environment import package_version
+from helix_spark.identity.parts import digest
 
 READ_AHEAD = 5_000
 """Answers of a program that are looked up at its start. Others are looked up one by one."""
@@ -49,6 +55,9 @@ class RecordedAnswers:
     _read: AnswersRead | None = None
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
+
+    def meet(self, question: Question, signer: Signer) -> None:
+        pass
 
     def answer(self, identity: str) -> str | None:
         if self.is_unread or identity in self._refused:
@@ -150,6 +159,27 @@ class RecordedAnswers:
         found = self._answers.of(identity)
         self._tell_of_misfits()
         return found
+
+
+_SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "spark.ui.", "spark.log", "spark.eventLog")
+"""Settings that begin so change no answer."""
+
+
+def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """The identity of what is around a script: versions, the settings that change results, and whatever is given.
+
+    Args:
+        initial: settings of its session: the master, and those that change results.
+        given: those that somebody gave.
+    """
+    settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
+        name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
+    }
+    return digest(
+        package_version("pyspark"), package_version("delta-spark"), ".".join(platform.python_version_tuple()[:2]),
+        os.environ.get("PYTHONHASHSEED", ""), str(os.cpu_count()),
+        *(part for pair in sorted(settings.items()) for part in pair),
+    )
 
 
 def _class_of(folder: Place) -> str:

@@ -17,7 +17,7 @@ from pyspark.ml.linalg import Vectors
 
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import HELPER, Signer, code_of
+from helix_spark.answers.questions import HELPER, Question, Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.hermetic.task import written_for
@@ -184,6 +184,9 @@ class FakeRecord:
     models: dict[str, tuple[str, str]] = field(default_factory=dict)
     tables: dict[str, StoredTable] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+
+    def meet(self, question: Question, signer: Signer) -> None:
+        """Nothing: there is one identity of a question."""
 
     def answer(self, identity: str) -> str | None:
         return self.answers.get(identity)

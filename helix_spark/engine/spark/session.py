@@ -199,6 +199,19 @@ class SessionProvider:
                 return results_settings_of(spark)
             return results_settings(planned_settings(self._settings, self._store))
 
+    def settings_of_scripts(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The master and the settings that change results, and those that somebody gave: a script that is given the
+        same asks the same. Starts nothing.
+
+        Raises:
+            SetupError: as `settings_that_change_results`.
+        """
+        with self._lock:
+            spark = None if self._own else self._user_session()
+            if spark is None:
+                return planned_settings(self._settings, self._store), self._settings
+            return {**results_settings_of(spark), "spark.master": transport_of(self._served(spark)).master}, {}
+
     def settings_elsewhere(self) -> Mapping[str, str] | None:
         """Settings by which another process here starts a session that answers as this one; None where the session is
         one of a cluster's, of which nobody takes another one without being asked.

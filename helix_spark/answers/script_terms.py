@@ -1,0 +1,180 @@
+"""What a function of a workflow asks, as a script would ask it: of tables and models by what they are made of, in place
+of the nodes that they are. A script and a workflow that ask the same have one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from helix_spark.answers.answering import Record
+from helix_spark.answers.questions import (
+    HELPER,
+    FunctionCode,
+    Question,
+    Signer,
+    handle_in,
+    handle_of,
+    maker_of,
+    with_handles,
+)
+from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.plans.answer_texts import with_identity
+from helix_spark.plans.plan_columns import INPUT
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.workflow.sources import FileSource
+
+_MOST_BYTES = 1 << 20
+"""Of a plan that is told whole: it is signed anew for each question."""
+
+
+_OF_PATTERNS = frozenset("*?[]{}\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a node's result is made of, as a script would say it.
+
+    Attributes:
+        relation: of a table; None of a model.
+        code: the Python functions in it, by what stands in it for them.
+        handles: by which a script knows a model, or the models that it consists of, in order.
+    """
+
+    relation: Any = None
+    code: Mapping[bytes, FunctionCode] = field(default_factory=dict)
+    handles: tuple[str, ...] = ()
+
+
+def origin_of_source(source: FileSource) -> Origin | None:
+    """The origin of a table of files, read by ``spark.read``; None where its author vouches for its version, or a
+    script's reader would take a path for a pattern."""
+    import pyspark.sql.connect.proto as pb
+
+    if source.version is not None or any(set(path) & _OF_PATTERNS for path in source.paths):
+        return None
+    read = pb.Read.DataSource(
+        format=source.format, schema=source.schema or "", options=dict(source.options), paths=source.paths
+    )
+    if source.schema is None:
+        read.ClearField("schema")
+    return Origin(pb.Relation(read=pb.Read(data_source=read)))
+
+
+@dataclass(slots=True)
+class ScriptTerms:
+    """A record (`answering.Record`) that knows each question of a call by a script's identity, too.
+
+    Attributes:
+        record: of both.
+        around: identity of versions and settings around a script.
+        origins: of the call's inputs, by position, as far as they are known.
+        same: by the identity of a question of the call, that of a script's.
+    """
+
+    record: Record
+    around: str
+    origins: Mapping[int, Origin]
+    same: dict[str, str] = field(default_factory=dict)
+    _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
+
+    def meet(self, question: Question, signer: Signer) -> None:
+        """Note a question of the call."""
+        if not self.origins or question.chance or question.identity in self.same:
+            return
+        said = self.said(question.what, signer.functions)
+        if said is None:
+            return
+        what, code = said
+        asked = replace(signer, around=self.around, functions=code).question(question.sort, what)
+        if not asked.chance:
+            self.same[question.identity] = asked.identity
+            self._handles[handle_of(question)] = handle_of(asked)
+
+    def know_model(self, handle: str, place: int, number: int) -> None:
+        """Note by which id a call knows a model that an input consists of."""
+        origin = self.origins.get(place)
+        if origin is not None and number < len(origin.handles):
+            self._handles[handle] = origin.handles[number]
+
+    def origin_of_model(self, handles: Sequence[str]) -> Origin | None:
+        """The origin of a model that a call returned; None if it rests on something that no script has."""
+        known = tuple(map(self._known_as, handles))
+        return Origin(handles=known) if all(known) else None
+
+    def said(self, what: Any, code: Mapping[bytes, FunctionCode]) -> tuple[Any, dict[bytes, FunctionCode]] | None:
+        """A message of the call's as a script would say it, with the Python functions in it; None if no script can.
+
+        Args:
+            code: the call's Python functions, by what stands for them in the message.
+        """
+        known = {one: self._known_as(one) for one in _handles_in(what)}
+        if not all(known.values()):
+            return None
+        made, functions = with_handles(what, known.items()), dict[bytes, FunctionCode]()
+        for one in messages(made):
+            part: Any = one
+            match sort_of(one):
+                case "PythonUDF" | "PythonUDTF" | "PythonDataSource" if part.command not in functions:
+                    if not (written := code.get(part.command)) or not written.digest:
+                        return None
+                    part.command = written.digest.encode()
+                    functions[part.command] = written
+                case "Relation" if part.read.named_table.unparsed_identifier.startswith(INPUT):
+                    place = int(part.read.named_table.unparsed_identifier.removeprefix(INPUT))
+                    origin, number = self.origins.get(place), part.common.plan_id
+                    if origin is None or origin.relation is None:
+                        return None
+                    part.CopyFrom(origin.relation)
+                    part.common.plan_id = number
+                    functions |= origin.code
+        return (made, functions) if made.ByteSize() <= _MOST_BYTES else None
+
+    def _known_as(self, handle: str) -> str:
+        """The id by which a script knows an object that a call refers to; empty where it has none."""
+        maker = maker_of(handle)
+        return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
+
+    def origin(self, plan: Any, code: Mapping[bytes, FunctionCode]) -> Origin | None:
+        """The origin of a table that a call built; None if no script can say it."""
+        said = self.said(plan, code)
+        return None if said is None else Origin(*said)
+
+    # What the record has ---------------------------------------------------------------------------------------------
+
+    def identities(self, identity: str) -> Iterator[str]:
+        """The identity of a question of the call, and a script's where it has one."""
+        yield identity
+        if identity in self.same:
+            yield self.same[identity]
+
+    def answer(self, identity: str) -> str | None:
+        for one in self.identities(identity):
+            if self.record.is_reusable(one) and (text := self.record.answer(one)):
+                return with_identity(text, one, identity)
+        return None
+
+    def is_reusable(self, identity: str) -> bool:
+        return any(map(self.record.is_reusable, self.identities(identity)))
+
+    def refuse(self, identity: str, why: str) -> None:
+        for one in self.identities(identity):
+            self.record.refuse(one, why)
+
+    def left(self, identity: str) -> str | None:
+        return self.record.left(identity)
+
+    def doubt(self, identity: str) -> str:
+        return next(filter(None, map(self.record.doubt, self.identities(identity))), "")
+
+    def model(self, identity: str) -> tuple[str, str] | None:
+        return next(filter(None, map(self.record.model, self.identities(identity))), None)
+
+    def table(self, identity: str) -> StoredTable | None:
+        return next(filter(None, map(self.record.table, self.identities(identity))), None)
+
+
+def _handles_in(what: Any) -> Iterator[str]:
+    for one in messages(what):
+        if (handle := handle_in(one)) is not None:
+            yield handle

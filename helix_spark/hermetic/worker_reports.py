@@ -14,8 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,16 +26,12 @@ from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.seen import Seen, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
-from helix_spark.hermetic.worker_time import WORKED, Worked, time_in_task
 
 _SPARKS = ("SPARK_", "PYSPARK_", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "OMP_NUM_THREADS")
 """Beginnings of variables of which Spark may give its workers other values than the driver has."""
 
 _MOST_FILES = 10_000
 """Files that one node's code may read by itself and still be reused: each is read once more, for its content."""
-
-_MOST_TASKS = 20_000
-"""Tasks of which it is kept how long functions took in them. Of a plain program nobody asks for that."""
 
 
 class WorkerReports:
@@ -46,7 +41,6 @@ class WorkerReports:
         self._folder: Path | None = None
         self._taken: dict[str, int] = {}
         self._events: dict[str, list[Event]] = {}
-        self._worked: deque[Worked] = deque(maxlen=_MOST_TASKS)
         self._lock = threading.Lock()
 
     @property
@@ -71,15 +65,6 @@ class WorkerReports:
             found = {key: self._events.pop(key) for key in keys if key in self._events}
         return {key: _seen(events) for key, events in found.items()}
 
-    def worked(self, keys: Set[str]) -> list[Worked]:
-        """How long functions that were written for these took, task by task, since that was asked last; what others
-        took is forgotten."""
-        with self._lock:
-            self._read()
-            found = [one for one in self._worked if not keys.isdisjoint(one.keys)]
-            self._worked.clear()
-        return found
-
     def close(self) -> None:
         """Removes the folder; workers that still run have nobody to tell."""
         with self._lock:
@@ -89,10 +74,7 @@ class WorkerReports:
     def _read(self) -> None:
         for line in self._new_lines():
             key, sort, name, more = json.loads(line)
-            if sort == WORKED:
-                self._worked.append(Worked(tuple(more[0]), *more[1:]))
-            else:
-                self._events.setdefault(key, []).append((sort, name, more))
+            self._events.setdefault(key, []).append((sort, name, more))
 
     def _new_lines(self) -> Iterator[bytes]:
         for file in sorted(self._folder.iterdir()) if self._folder is not None else ():
@@ -205,7 +187,6 @@ def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
         _tasks[:] = [_InTask(number, folder)]
     for code in _codes(function):
         _tasks[-1].add(code, key)
-    time_in_task(number, key, folder)
 
 
 def _codes(function: Any) -> Iterator[CodeType]:

@@ -7,13 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.engine.execution.outcome import (
-    lasting,
-    load_seconds_by_node,
-    seconds_by_node,
-    starts_by_node,
-    warm_seconds_by_node,
-)
+from helix_spark.engine.execution.outcome import lasting, times_by_node
+from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, OvertakenError, nearest
@@ -48,14 +43,9 @@ def measure(run: Run) -> Run:
 
 def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
     """Return a row for each node, inputs first, once all is executed."""
-    executed = run.dag, run.plan, run.outcome
-    seconds, warm = seconds_by_node(*executed), warm_seconds_by_node(*executed)
-    loads, starts = load_seconds_by_node(*executed), starts_by_node(*executed)
+    times = times_by_node(run.dag, run.plan, run.outcome)
     return tuple(
-        NodeRun(
-            one, run.plan[one.name], run.outcome.results.get(one.name), seconds.get(one.name), warm.get(one.name),
-            loads.get(one.name), starts.get(one.name),
-        )
+        NodeRun(one, run.plan[one.name], run.outcome.results.get(one.name), times.get(one.name, NodeTime()))
         for one in run.situation.nodes
     )
 

@@ -53,7 +53,7 @@ class Iteration(NamedResults):
     ) -> None:
         super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
         self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
-        took = {one.name: one.seconds for one in run.nodes if one.seconds is not None}
+        took = {one.name: one.time.seconds for one in run.nodes if one.time.seconds is not None}
         self.node_seconds: Mapping[str, float] = took
         self.session_seconds, self.tables = run.start_seconds, run.tables
         self._dag, self._behind, self._elsewhere, self._compute = run.dag, run.behind, elsewhere, compute

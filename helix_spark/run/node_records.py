@@ -37,10 +37,10 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
             run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=one.name, kind=own.kind,
             inputs=own.inputs, state=own.state, reason=own.reason, declared=own.declared,
             signature=digest("void", run.id, one.name) if one.name in void else own.signature,
-            parts=parts_to_json(_parts(one, run.outcome)), code=_code(one.node), seconds=one.seconds,
+            parts=parts_to_json(_parts(one, run.outcome)), code=_code(one.node), seconds=one.time.seconds,
             predicted_seconds=own.predicted_seconds, bytes=own.bytes if own.bytes_known else None,
             rows=run.outcome.rows.get(one.name), stored=own.stored, output=own.output,
-            started=None if one.started is None else one.started - run.begun + run.waited,
+            started=None if one.time.started is None else one.time.started - run.begun + run.waited,
         )
         for one in run.nodes for own in (one.planned,)
     ]
@@ -65,14 +65,15 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         if not (one.computed or why) and (differs := outcome.differs(one.node)):
             why = f"`{one.name}` {differs}"
         observed = _observed(one.node, outcome)  # of a held table workers may tell more, when its rows are computed
-        if one.warm_seconds is None and not (why or observed):
+        if one.time.warm_seconds is None and not (why or observed):
             continue
         doubt = bool(why) or one.name in doubted
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
         record = replace(
-            _learnt(run, one.name), signature=signature, compute_seconds=one.warm_seconds if one.computed else None,
-            load_seconds=one.load_seconds if not own.held else None,
+            _learnt(run, one.name), signature=signature,
+            compute_seconds=one.time.warm_seconds if one.computed else None,
+            load_seconds=one.time.load_seconds if not own.held else None,
             read_seconds=_read_seconds(one.result) if not own.held else None,
             rows=outcome.rows.get(one.name), random=why,
             influence=influences.get(one.name, ""), trained=cards[one.name].digest if one.name in cards else "",

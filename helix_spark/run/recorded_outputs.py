@@ -114,7 +114,7 @@ def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
                 yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, one, run)
             except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
                 continue
-        elif not result.lost and (result.in_memory or (one.seconds or 0.0) <= QUICK):
+        elif not result.lost and (result.in_memory or (one.time.seconds or 0.0) <= QUICK):
             yield name, _previewed(collect(result.frame().limit(ROWS)), total, one, run)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
@@ -50,19 +51,13 @@ class NodeRun:
         known: when it was planned.
         planned: what was to happen to it.
         result: None where it was not had.
-        seconds: that it took, measured or attributed; None where it did not run.
-        warm_seconds: the same without what a young JVM takes longer.
-        load_seconds: of a load that had a step of its own.
-        started: `time.perf_counter()` at its begin.
+        time: what it took, by `time.perf_counter()`.
     """
 
     known: KnownNode
     planned: PlannedNode
     result: NodeResult | None = None
-    seconds: float | None = None
-    warm_seconds: float | None = None
-    load_seconds: float | None = None
-    started: float | None = None
+    time: NodeTime = field(default_factory=NodeTime)
 
     @property
     def node(self) -> Node:

@@ -61,7 +61,7 @@ class WorkflowResults:
         self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
     ) -> PlanningProblem:
         run, plan, situation = self.run, self.run.plan, self.run.situation
-        seconds = {one.name: one.warm_seconds for one in run.nodes if one.warm_seconds is not None}
+        seconds = {one.name: one.time.warm_seconds for one in run.nodes if one.time.warm_seconds is not None}
         again = seconds_to_have_again(run.dag, seconds, self._at_hand)
         held, stored = run.tools.memory.held, {record.signature: record for record in live}
         nodes = tuple(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.functions import udtf
 from pyspark.sql.types import DoubleType
@@ -198,35 +197,3 @@ def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
             states.append(iteration.plan["batch"].state)
     assert states == [State.COMPUTE, State.LOAD, State.COMPUTE]
     assert not list((tmp_path / "catalog").glob(".helix-workers-*"))
-
-
-@F.udf(DoubleType())
-def at_leisure(age: float) -> float:
-    time.sleep(0.02)
-    return age
-
-
-def test_a_slow_function_in_workers_gets_its_seconds_of_the_step_it_is_fused_into(
-    tmp_path: Path, spark: SparkSession
-) -> None:
-    wf = hx.Workflow("leisurely")
-    data = wf.source("data", hx.table(PEOPLE))
-
-    @wf.extractor
-    def slow(data: DataFrame) -> Column:
-        return at_leisure(data.age)  # nothing in it tells that it is Python's, so that little is predicted of it
-
-    @wf.extractor
-    def cheap(data: DataFrame) -> Column:
-        return data.age * 2
-
-    wf.synthesizer("examples", data, features=[slow, cheap], label="age")
-
-    @wf.reducer(output=True)
-    def rows(examples: pd.DataFrame) -> int:
-        return len(examples)
-
-    with hx.Helix(tmp_path / "catalog", policy="never", spark=spark, observer=Heard()) as helix:
-        iteration = helix.run(wf)
-        iteration.wait()
-    assert iteration.node_seconds["slow"] >= 0.18, "twenty rows of 0.02 s each, in two tasks or one"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.timing import Step, shares
+from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.planner.problem import State
@@ -37,14 +37,14 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     states: Mapping[str, State] = {"rows": rows, "total": State.COMPUTE}
     made = plan(now, "never")
     made = replace(made, nodes=tuple(
-        replace(node, state=states.get(node.name, State.PRUNE), held=held and node.name == "rows")
+        replace(
+            node, state=states.get(node.name, State.PRUNE), held=held and node.name == "rows",
+            predicted_seconds={"rows": 1.0, "total": 2.0}.get(node.name, 0.0),
+        )
         for node in made.nodes
     ))
-    stepped = {name for step in steps for name in step.names}
-    lazy: Collection[str] = states.keys() - stepped
-    shared = tuple(shares(now.dag, steps, {"rows": 1.0, "total": 2.0}, lazy, ()))
     outcome = Outcome(
-        SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps), shares=shared,  # type: ignore[arg-type]  # not looked at
+        SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps),  # type: ignore[arg-type]  # not looked at
     )
     now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
     run: Any = SimpleNamespace(

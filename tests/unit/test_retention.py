@@ -23,6 +23,7 @@ from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
@@ -213,7 +214,9 @@ class Answered:
             described={one.name: one.described for one in now.nodes}, dag=now.dag,
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan, outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
-            nodes=tuple(NodeRun(one, plan[one.name], warm_seconds=WARM.get(one.name)) for one in now.nodes),
+            nodes=tuple(
+                NodeRun(one, plan[one.name], time=NodeTime(warm_seconds=WARM.get(one.name))) for one in now.nodes
+            ),
         ))
 
 

@@ -71,59 +71,20 @@ os.environ["SPARK_LOCAL_DIRS"] = os.environ["HELIX_TEST_LEAST"] = "in the driver
 keys = ["twice", "again", "fails", "in_a_thread", "variable", "own", "machine", "partial", "one_by_one"]
 print(json.dumps({key: asdict(seen) for key, seen in reports.take(keys).items()}))
 
-import io, time
-from pyspark.serializers import CPickleSerializer
-from pyspark.sql.pandas import serializers  # as a worker has imported it
-
-class Slow(io.BytesIO):
-    def read(self, size=-1):
-        time.sleep(0.02)
-        return super().read(size)
-
-def slowly(row):
-    time.sleep(0.03)
-    return row
-
-def serve(task, *functions):
-    """What a worker does with rows that it waits for."""
-    contexts.TaskContext._taskContext = Context(task)
-    came = [sent(function, key) for key, function in functions]
-    there = CPickleSerializer()
-    rows = io.BytesIO()
-    for row in range(5):
-        there._write_with_length(row, rows)
-    def made(given):
-        for row in given:
-            for function in came:
-                row = function(row)
-            yield row
-    there.dump_stream(made(there.load_stream(Slow(rows.getvalue()))), io.BytesIO())
-
-serve(7, ("slowly", slowly))
-serve(8, ("slowly", slowly), ("twice", lambda row: row))
-serve(9, ("others", slowly))
-contexts.TaskContext._taskContext = Context(10)
-CPickleSerializer().dump_stream(range(3), io.BytesIO())  # nothing of ours came for this task
-print(json.dumps([[list(one.keys), one.task, one.end - one.start, one.seconds] for one in reports.worked({"slowly"})]))
 reports.close()
 sent(read, "late")("fails.txt")  # nobody is there to be told
 '''
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("worker")
     for name in ("fails", "thread", "late", "partial", "twice"):
         (folder / f"{name}.txt").write_text(name)
     (folder / "worker.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "worker.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def seen(told: list[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = told[0]
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -155,11 +116,3 @@ def test_what_the_code_has_set_and_written_itself_is_no_input(seen: dict[str, An
 def test_what_asks_the_machine_names_the_line(seen: dict[str, Any]) -> None:
     (why,) = seen["machine"]["chance"]
     assert why.startswith("asks for the name of the machine (worker.py:")
-
-
-def test_what_functions_take_is_told_without_the_wait_for_rows(told: list[Any]) -> None:
-    alone, together = told[1]
-    keys, task, whole, seconds = alone
-    assert (keys, task) == (["slowly"], 7)
-    assert 0.15 <= seconds <= whole - 0.15, "five rows, each read by two reads of 0.02 s"
-    assert together[:2] == [["slowly", "twice"], 8], "one worker called both in turn"

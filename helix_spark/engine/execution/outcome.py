@@ -6,16 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.timing import (
-    InWorkers,
-    Share,
-    Step,
-    attribute,
-    load_seconds,
-    shares,
-    starts,
-    warm_seconds,
-)
+from helix_spark.engine.execution.timing import NodeTime, Step, node_times
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.hermetic.seen import Seen
@@ -46,11 +37,9 @@ class Outcome:
 
     Attributes:
         results: of every node that was had.
-        steps: the forced steps, for `timing.attribute`.
+        steps: the forced steps.
         rows: of the tables whose rows were counted.
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
-        in_workers: what functions took in Spark's workers, as far as it was told.
-        shares: of the steps' seconds, once all steps are done; None until somebody asks for them.
         suspicion: finds results that may differ each time.
         opened: by name, the files of each source when Spark had just listed them; no states where they were gone.
         seen: by name, what the code of each node that is a function did while it ran.
@@ -68,10 +57,8 @@ class Outcome:
     suspicion: Suspicion
     results: dict[str, NodeResult] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    in_workers: list[InWorkers] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     pinned: frozenset[str] = frozenset()
-    shares: tuple[Share, ...] | None = None
     failure: BaseException | None = None
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     contents: dict[str, str] | None = field(default_factory=dict)
@@ -106,34 +93,14 @@ def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
     ]
 
 
-def seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
-    """What each node that ran took, measured or attributed."""
-    return attribute(_shares(dag, plan, outcome))
-
-
-def warm_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
-    """What each node that ran would have taken in a JVM that has run for a while: what plans reckon with."""
-    loaded = {node.name for node in plan.nodes if node.state is State.LOAD}
-    return warm_seconds(_shares(dag, plan, outcome), loaded)
-
-
-def load_seconds_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
-    """The same of loads that had steps of their own."""
-    return load_seconds(_shares(dag, plan, outcome), {node.name for node in plan.nodes if node.state is State.LOAD})
-
-
-def starts_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, float]:
-    """When each node that ran began, by `time.perf_counter()`."""
-    return starts(dag, _shares(dag, plan, outcome))
-
-
-def _shares(dag: Dag, plan: Plan, outcome: Outcome) -> tuple[Share, ...]:
-    if outcome.shares is None:
-        forced = {name for step in outcome.steps for name in step.names}
-        lazy = [name for name in outcome.results if name not in forced and not plan[name].held]
-        weights = {node.name: node.predicted_seconds for node in plan.nodes}
-        outcome.shares = tuple(shares(dag, outcome.steps, weights, lazy, outcome.pinned, outcome.in_workers))
-    return outcome.shares
+def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]:
+    """Return what each node that ran took."""
+    forced = {name for step in outcome.steps for name in step.names}
+    return node_times(
+        dag, outcome.steps, {node.name: node.predicted_seconds for node in plan.nodes},
+        lazy=[name for name in outcome.results if name not in forced and not plan[name].held], pinned=outcome.pinned,
+        loaded=[node.name for node in plan.nodes if node.state is State.LOAD],
+    )
 
 
 def lasting(outcome: Outcome) -> dict[str, NodeResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.step_clock import StepClock
-from helix_spark.engine.execution.timing import InWorkers
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.settings import is_on_this_machine
@@ -45,11 +43,6 @@ class Workbench:
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in outcome.purposes.items() if name in names.values()}
         found = self.reports.take(names)
-        to_clock = time.perf_counter() - time.time()
-        for worked in self.reports.worked(names.keys()):
-            whose = tuple(dict.fromkeys(names[key] for key in worked.keys if key in names))
-            start, end = worked.start + to_clock, worked.end + to_clock
-            outcome.in_workers.append(InWorkers(whose, worked.task, start, end, worked.seconds))
         return frozenset(names[key] for key, seen in found.items() if outcome.note(dag[names[key]], seen))
 
     def purpose(self, signature: str) -> Purpose:

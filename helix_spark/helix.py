@@ -17,9 +17,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
-from helix_spark.engine.execution.notebook_bar import NotebookBar, in_kernel
-from helix_spark.engine.execution.observer import Lines, Observer, ProgressDisplay, Quiet
-from helix_spark.engine.execution.underway import Followed
+from helix_spark.engine.execution.observer import Lines, Observer, Quiet
+from helix_spark.engine.execution.underway import Followed, NotebookBar, in_kernel
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
@@ -164,8 +163,7 @@ class Helix:
                         answered(self._run(workflow, message)), partial(self._compute_output, workflow)
                     )
             finally:
-                if isinstance(self.observer, ProgressDisplay):
-                    self.observer.close()
+                self.observer.close()
             if self._auditor.when == "idle":
                 self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)
             return iteration

@@ -35,7 +35,7 @@ class Action:
     """
 
     def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
-        self.draws, self.reads_declared = Draws(seed, AUTHOR_SEEDS), reads_declared
+        self.draws, self.reads_declared = Draws(seed, AUTHOR_SEEDS.state), reads_declared
         self.identifiers = Entropy(f"identifiers {seed}")
         self._seeds: dict[str, str] = {}
         self.watch = Watch() if watched else None
@@ -83,7 +83,8 @@ again."""
 
 _waited = threading.local()
 _counting = threading.Lock()
-_counts: dict[EntropyGiven | Wrapped, int] = {}
+_under_way = 0
+"""Actions, or spans in which some are to come, for which what they ask for is intercepted."""
 
 
 def current() -> Action | None:
@@ -176,17 +177,16 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 @contextmanager
 def _intercepted(action: Action) -> Iterator[None]:
     """Have an action draw by its seed, and see what it reads."""
-    _installed(+1, watched=action.watch is not None)
-    AUTHOR_SEEDS.hold(action)
-    try:
-        action.draws.begin()
+    with actions_to_come():
+        AUTHOR_SEEDS.hold(action)
         try:
-            yield
+            action.draws.begin()
+            try:
+                yield
+            finally:
+                action.end_draws()
         finally:
-            action.end_draws()
-    finally:
-        AUTHOR_SEEDS.release(action)
-        _installed(-1, watched=action.watch is not None)
+            AUTHOR_SEEDS.release(action)
 
 
 @contextmanager
@@ -235,30 +235,30 @@ def abandon() -> None:
 
 @contextmanager
 def actions_to_come() -> Iterator[None]:
-    """Intercept what several actions ask for by one installation for all of them."""
-    _installed(+1, watched=True)
+    """Intercept what actions ask for, in all threads; several may share one installation."""
+    global _under_way
+    with _counting:
+        if _under_way == 0:
+            _install()
+        _under_way += 1
     try:
         yield
     finally:
-        _installed(-1, watched=True)
+        with _counting:
+            _under_way -= 1
+            if _under_way == 0:
+                _remove()
 
 
-def _installed(change: int, *, watched: bool) -> None:
-    """Takes note of one action more, or less: as long as there is any, what they ask for is intercepted."""
-    with _counting:
-        for interceptor in (_given, _wrapped) if watched else (_given,):
-            before = _counts.get(interceptor, 0)
-            if before == 0:
-                _install(interceptor)
-            elif before + change == 0:
-                interceptor.remove()
-            _counts[interceptor] = before + change
-
-
-def _install(interceptor: EntropyGiven | Wrapped) -> None:
-    """Whole or not at all."""
+def _install() -> None:
     try:
-        interceptor.install()
+        _given.install()
+        _wrapped.install()
     except BaseException:
-        interceptor.remove()
+        _remove()
         raise
+
+
+def _remove() -> None:
+    _wrapped.remove()
+    _given.remove()

@@ -8,10 +8,10 @@ import os
 import random
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 
 class Entropy:
@@ -83,29 +83,47 @@ SHARED: Mapping[str, Shared] = {one.name: one for one in (
 """By module; what is not loaded draws nothing."""
 
 _STAGES = "pyspark.ml.param.shared"
+"""The module of pyspark's that gives stages their seeds."""
 
 
-class _StagesSeeded:
-    """Sees to it that the module of pyspark's that gives stages their seeds gives them ours, once it is imported."""
+
+class WhenImported:
+    """A finder of modules, for `sys.meta_path`, that has something done with some of them once they are imported."""
+
+    def __init__(self, names: Collection[str], loaded: Callable[[ModuleType], None]) -> None:
+        self._names, self._loaded = names, loaded
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Python asks where a module is to be imported from."""
-        return found_and_then(name, path, target, _seed_by_name) if name == _STAGES else None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target) if name in self._names else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def executed(module: ModuleType) -> None:
+            execute(module)
+            if module.__name__ == name and self in sys.meta_path:  # an archive's loader is that of all modules in it
+                self._loaded(module)
+
+        spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this object alone
+        return spec
 
 
 def seed_stages_by_name() -> None:
-    """Has stages of Spark ML that are given no seed take one that follows from the name of their class: by itself it is
-    Python's `hash` of the name, which differs from process to process."""
+    """Give stages of Spark ML without a seed one that follows from the name of their class: by itself it is Python's
+    `hash` of the name, which differs from process to process."""
     if (stages := _loaded(_STAGES)) is not None:
         _seed_by_name(stages)
-    elif not any(isinstance(one, _StagesSeeded) for one in sys.meta_path):
-        sys.meta_path.insert(0, _StagesSeeded())
+    elif _stages_seeded not in sys.meta_path:
+        sys.meta_path.insert(0, _stages_seeded)
 
 
 def _seed_by_name(module: Any) -> None:
     vars(module)["hash"] = default_seed
+
+
+_stages_seeded = WhenImported({_STAGES}, _seed_by_name)
 
 
 def default_seed(name: str) -> int:
@@ -117,43 +135,37 @@ def default_seed(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-class StartingStates(Protocol):
-    """Knows the states that generators begin with where Helix does not seed them."""
-
-    def state(self, name: str) -> Any:
-        """Return the state of a generator, by its module; None for one that is seeded."""
-
-
 class Draws:
     """The shared generators while code runs whose draws follow from a seed.
 
     Args:
         seed: any text.
-        starts: the generators that begin otherwise; None if all are seeded.
+        start: gives the state in which a generator begins, by its module; None for one that is seeded.
 
     Attributes:
         entropy: what seeds all others.
         drawn: once it is over, the modules of the shared generators that were drawn from.
     """
 
-    def __init__(self, seed: str, starts: StartingStates | None = None) -> None:
+    def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)
         self.drawn: tuple[str, ...] = ()
-        self._seed, self._starts = seed, starts
+        self._seed, self._start = seed, start
         self._before: dict[str, Any] = {}
         self._began: dict[str, Any] = {}
+        self._imports = WhenImported(SHARED, lambda module: self._take_over(module.__name__))
 
     def begin(self) -> None:
         """Seed the generators that are loaded, and those that will be when they are."""
         for name in SHARED:
             if is_loaded(name):
                 self._take_over(name)
-        sys.meta_path.insert(0, self)
+        sys.meta_path.insert(0, self._imports)
 
     def end(self) -> bool:
         """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
+        if self._imports in sys.meta_path:
+            sys.meta_path.remove(self._imports)
         self.drawn = tuple(
             name for name, began in self._began.items() if plain_state(SHARED[name].current()) != began
         )
@@ -169,7 +181,7 @@ class Draws:
         """Put the process's own states back for a while; return those that `back` needs."""
         ours = {name: SHARED[name].current() for name in self._began}
         self.put_back()
-        sys.meta_path.remove(self)
+        sys.meta_path.remove(self._imports)
         return ours
 
     def back(self, ours: Mapping[str, Any]) -> None:
@@ -180,45 +192,16 @@ class Draws:
         for name in SHARED:
             if name not in self._began and is_loaded(name):  # it was loaded meanwhile
                 self._take_over(name)
-        sys.meta_path.insert(0, self)
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Python asks where a module is to be imported from: one that brings a generator is seeded once it is there."""
-        def loaded(_module: ModuleType) -> None:
-            if self in sys.meta_path:
-                self._take_over(name)
-
-        return found_and_then(name, path, target, loaded) if name in SHARED else None
+        sys.meta_path.insert(0, self._imports)
 
     def _take_over(self, name: str) -> None:
         module, shared = sys.modules[name], SHARED[name]
         self._before[name] = shared.current()
-        start = None if self._starts is None else self._starts.state(name)
-        if start is None:
+        if (start := self._start(name)) is None:
             shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
         else:
             shared.put(module, start)
         self._began[name] = plain_state(shared.current())
-
-
-def found_and_then(
-    name: str, path: Sequence[str] | None, target: ModuleType | None, loaded: Callable[[ModuleType], None]
-) -> importlib.machinery.ModuleSpec | None:
-    """Where Python finds a module, with what is to be done once it is there."""
-    spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-    if spec is None or spec.loader is None:
-        return None
-    execute = spec.loader.exec_module
-
-    def executed(module: ModuleType) -> None:
-        execute(module)
-        if module.__name__ == name:  # the loader of an archive is that of all modules in it
-            loaded(module)
-
-    spec.loader.exec_module = executed  # type: ignore[method-assign]  # of this object alone
-    return spec
 
 
 def is_loaded(name: str) -> bool:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -53,15 +53,15 @@ class Seen:
 
     def __or__(self, other: Seen) -> Seen:
         return Seen(
-            self.drew or other.drew, {**self.files, **other.files}, {**self.listed, **other.listed},
-            {**self.environment, **other.environment}, tuple(dict.fromkeys((*self.chance, *other.chance))),
-            tuple(dict.fromkeys((*self.outside, *other.outside))), {**self.generators, **other.generators},
+            self.drew or other.drew, chance=tuple(dict.fromkeys((*self.chance, *other.chance))),
+            outside=tuple(dict.fromkeys((*self.outside, *other.outside))),
+            **_of_each_kind(lambda kind: {**getattr(self, kind), **getattr(other, kind)}),
         )
 
     @property
     def reads(self) -> bool:
         """Whether it read anything that counts."""
-        return bool(self.files or self.listed or self.environment or self.generators)
+        return any(getattr(self, kind) for kind in _LOOKS)
 
     @property
     def seeded(self) -> Mapping[str, str]:
@@ -76,28 +76,21 @@ class Seen:
 
     def agrees(self, other: Seen) -> bool:
         """Whether all that the other one read is known to be the same here."""
-        return not other.unknown and (
-            self.files.items() >= other.files.items() and self.listed.items() >= other.listed.items()
-            and self.environment.items() >= other.environment.items()
-            and self.generators.items() >= other.generators.items()
+        return not other.unknown and all(
+            getattr(self, kind).items() >= getattr(other, kind).items() for kind in _LOOKS
         )
 
     def only(self, other: Seen) -> Seen:
         """This, as far as the other one read it."""
-        return Seen(
-            self.drew, {path: self.files[path] for path in other.files},
-            {path: self.listed[path] for path in other.listed},
-            {name: self.environment[name] for name in other.environment},
-            generators={name: self.generators[name] for name in other.generators},
-        )
+        return Seen(self.drew, **_of_each_kind(
+            lambda kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)}
+        ))
 
     def now(self) -> Seen:
         """The same of what is there now."""
-        return Seen(
-            self.drew, {path: content_of(path) for path in self.files}, {path: names_in(path) for path in self.listed},
-            {name: value_of(name) for name in self.environment},
-            generators={name: AUTHOR_SEEDS.digest(name) for name in self.generators},
-        )
+        return Seen(self.drew, **_of_each_kind(
+            lambda kind: {name: _LOOKS[kind](name) for name in getattr(self, kind)}
+        ))
 
     def to_json(self) -> str:
         """For a record; empty where there is nothing to say. Why a result differs is on record elsewhere.
@@ -106,8 +99,7 @@ class Seen:
         ('{"drew": true, "generators": {}}', '')
         """
         said: dict[str, Any] = {
-            name: dict(sorted(told.items()))
-            for name in ("files", "listed", "environment", "generators") if (told := getattr(self, name))
+            kind: dict(sorted(known.items())) for kind in _LOOKS if (known := getattr(self, kind))
         }
         said |= {"drew": True, "generators": dict(sorted(self.generators.items()))} if self.drew else {}
         return json.dumps(said, sort_keys=True) if said else ""
@@ -181,3 +173,13 @@ def value_of(variable: str) -> str:
     if value is None:
         return ABSENT
     return hashlib.sha256(f"{variable}={value}".encode(errors="surrogateescape")).hexdigest()
+
+
+_LOOKS: Mapping[str, Callable[[str], str]] = {
+    "files": content_of, "listed": names_in, "environment": value_of, "generators": AUTHOR_SEEDS.digest,
+}
+"""By field of `Seen`, what tells the present state of something that code read."""
+
+
+def _of_each_kind(make: Callable[[str], Mapping[str, str]]) -> dict[str, Any]:
+    return {kind: make(kind) for kind in _LOOKS}

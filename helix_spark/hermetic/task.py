@@ -17,8 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import update_wrapper
-from inspect import CO_VARARGS, CO_VARKEYWORDS
-from types import FunctionType
 from typing import Any, NamedTuple
 
 from helix_spark.hermetic.generators import Draws, EntropyGiven
@@ -125,35 +123,14 @@ def in_turn(function: Any, task: Any, seed: str) -> Any:
     if isinstance(function, type):
         return function
 
-    def turned(*given: Any, **named: Any) -> Any:
+    def called(*given: Any, **named: Any) -> Any:
         if task.seed is not seed:
             task.turn(seed)
         return function(*given, **named)
 
-    called = _with_parameters_of(function, task, seed, turned)
     with suppress(AttributeError, TypeError, ValueError):  # what is called may have neither names nor a signature
         update_wrapper(called, function)
         vars(called)["__signature__"] = inspect.signature(function)
-    return called
-
-
-def _with_parameters_of(function: Any, task: Any, seed: str, turned: Any) -> Any:
-    """A function with the same parameters, which calls it at once while it is its turn; else `turned` does. It is
-    called for each row: packing what it is given into a tuple and a dict would take more than half of its nanoseconds.
-    `turned` itself for a function that takes any number of arguments."""
-    if not isinstance(function, FunctionType):
-        return turned
-    code = function.__code__
-    if code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
-        return turned
-    names = code.co_varnames[:code.co_argcount]
-    if not all(name.isidentifier() and not name.startswith("_helix") for name in names):  # a comprehension's is `.0`
-        return turned
-    given = ", ".join(names)
-    known = {"_helix_function": function, "_helix_task": task, "_helix_seed": seed, "_helix_turned": turned}
-    text = f"lambda {given}: (_helix_function if _helix_task.seed is _helix_seed else _helix_turned)({given})"
-    called = eval(text, known)  # of the names of parameters, and nothing else
-    called.__defaults__ = function.__defaults__
     return called
 
 

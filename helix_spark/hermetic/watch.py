@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
-import importlib.machinery
 import os
 import pathlib
 import sys
@@ -13,14 +12,14 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
 from helix_spark.hermetic.asking import Asker, CodeOwner, asker, direct, kind_of
-from helix_spark.hermetic.generators import found_and_then
+from helix_spark.hermetic.generators import WhenImported
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
 State = tuple[int, ...]
@@ -191,55 +190,60 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
         return
     _busy.is_so = True
     try:
-        tell(watch, given, frame)
+        if (who := asker(frame)) is not None:
+            tell(watch, who, given, frame)
     except Exception as error:  # noqa: BLE001 - an audit hook that raises would end what the author does
         watch.differs(f"does something that could not be looked at ({event}: {error!r})")
     finally:
         _busy.is_so = False
 
 
-def _open(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+_PATH = (str, bytes, os.PathLike)
+
+Tell = Callable[[Watch, Asker, tuple[Any, ...], FrameType], None]
+"""Notes an event, of which the asker, the arguments and the frame are given."""
+
+
+def _full(path: Any) -> str:
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # a path's own `absolute` keeps `..`
+
+
+def _open(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
     path, _, flags = given
-    if isinstance(path, str | bytes | os.PathLike) and (who := asker(frame)) is not None:
-        watch.opened(os.path.abspath(os.fsdecode(path)), flags if isinstance(flags, int) else 0, who)  # noqa: PTH100  # a path's own `absolute` keeps `..`
+    if isinstance(path, _PATH):
+        watch.opened(_full(path), flags if isinstance(flags, int) else 0, who)
 
 
-def _list(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
+def _list(watch: Watch, _who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
     folder = "." if given[0] is None else given[0]
-    if isinstance(folder, str | bytes | os.PathLike) and asker(frame) is not None:
-        watch.listed(os.path.abspath(os.fsdecode(folder)))  # noqa: PTH100 - a text
+    if isinstance(folder, _PATH):
+        watch.listed(_full(folder))
 
 
-def _connect_database(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
-    name = os.fsdecode(given[0]) if isinstance(given[0], str | bytes | os.PathLike) else ""
+def _connect_database(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
+    name = os.fsdecode(given[0]) if isinstance(given[0], _PATH) else ""
     path = name.removeprefix("file:").partition("?")[0]
-    if path and path != ":memory:" and "mode=memory" not in name and (who := asker(frame)) is not None:
-        for one in (path, f"{path}-wal"):
-            watch.read(os.path.abspath(one), who)  # noqa: PTH100 - a text
+    if path and path != ":memory:" and "mode=memory" not in name:
+        watch.read(_full(path), who)
+        watch.read(_full(f"{path}-wal"), who)
 
 
-def _load_library(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
-    who = asker(frame)
-    if isinstance(given[0], str) and "/" in given[0] and who is not None and who.kind is CodeOwner.AUTHOR:
-        watch.read(os.path.abspath(given[0]), who)  # noqa: PTH100 - a text
+def _load_library(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: FrameType) -> None:
+    if isinstance(given[0], str) and "/" in given[0] and who.kind is CodeOwner.AUTHOR:
+        watch.read(_full(given[0]), who)
 
 
-def _asks_others(what: str, place: int | None = None) -> Callable[[Watch, tuple[Any, ...], FrameType], None]:
-    def tell(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
-        who = asker(frame)
-        if who is not None and not _looks_for_itself(frame):
+def _asks_others(what: str, place: int | None = None) -> Tell:
+    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
+        if not _looks_for_itself(frame):
             shown = f" ({str(given[place])[:80]})" if place is not None else ""
             watch.asks_others(who.at(f"{what}{shown}"))
 
     return tell
 
 
-def _asks_machine(what: str) -> Callable[[Watch, tuple[Any, ...], FrameType], None]:
-    def tell(watch: Watch, given: tuple[Any, ...], frame: FrameType) -> None:
-        if (who := asker(frame)) is not None:
-            watch.differs(who.at(what))
-
-    return tell
+def _asks_machine(what: str) -> Tell:
+    return lambda watch, who, _given, _frame: watch.differs(who.at(what))
 
 
 def _looks_for_itself(frame: FrameType | None) -> bool:
@@ -253,7 +257,7 @@ def _looks_for_itself(frame: FrameType | None) -> bool:
 
 _NETWORK, _PROCESS = "asks the network", "starts another process"
 
-_TELLS: Mapping[str, Callable[[Watch, tuple[Any, ...], FrameType], None]] = {
+_TELLS: Mapping[str, Tell] = {
     "open": _open, "os.listdir": _list, "os.scandir": _list, "sqlite3.connect": _connect_database,
     "ctypes.dlopen": _load_library,
     "socket.connect": _asks_others(_NETWORK, 1), "socket.sendto": _asks_others(_NETWORK, 1),
@@ -279,7 +283,7 @@ class Wrapped:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
-        self._holding: dict[str, tuple[ModuleType, tuple[str, ...]]] = {}
+        self._imports = WhenImported(_IN_C, self._wrap_readers)
 
     def install(self) -> None:
         """Puts the wrappers in place; the audit hook once and for all."""
@@ -288,7 +292,7 @@ class Wrapped:
             sys.addaudithook(_hook)
             _hooked = True
         _installed.append(self)
-        sys.meta_path.insert(0, self)
+        sys.meta_path.insert(0, self._imports)
         for holder, name, ours in self._wrappers():
             self._theirs.append((holder, name, vars(holder)[name]))
             _put(holder, name, ours)
@@ -297,24 +301,17 @@ class Wrapped:
         """Puts everything back."""
         while self._theirs:
             _put(*self._theirs.pop())
-        _installed.remove(self)
-        sys.meta_path.remove(self)
+        if self in _installed:
+            _installed.remove(self)
+            sys.meta_path.remove(self._imports)
         for known in _KNOWN_ABLE:
             known.difference_update(self._known)
         self._known.clear()
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Python asks where a module is to be imported from: one of readers is wrapped once it is there."""
-
-        def loaded(module: ModuleType) -> None:
-            if self in _installed:
-                for holder, reader, ours in self._readers_of(module):
-                    self._theirs.append((holder, reader, vars(holder)[reader]))
-                    setattr(holder, reader, ours)
-
-        return found_and_then(name, path, target, loaded) if name in _IN_C else None
+    def _wrap_readers(self, library: ModuleType) -> None:
+        for holder, reader, ours in self._readers_of(library):
+            self._theirs.append((holder, reader, vars(holder)[reader]))
+            setattr(holder, reader, ours)
 
     def _wrappers(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         started = threading.Thread.start
@@ -329,30 +326,26 @@ class Wrapped:
         if sys.version_info < (3, 11):  # where paths hold what `os` has
             yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(self._status(os.stat))
         environ = type(os.environ)
-        yield environ, "__getitem__", self._asked(environ.__getitem__)
-        yield environ, "__setitem__", self._set(environ.__setitem__)
+        yield environ, "__getitem__", self._variable(environ.__getitem__, _asks_variable)
+        yield environ, "__setitem__", self._variable(environ.__setitem__, _sets_variable)
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
-        for key, module in list(sys.modules.items()):
-            held = self._holding.get(key)
-            if held is None or held[0] is not module:
-                held = self._holding[key] = module, _clocks_in(module, clocks)
-            for name in held[1]:
-                if _is_among(told := vars(module).get(name), clocks):
-                    yield module, name, clocks[told]
+        for module in list(sys.modules.values()):
+            yield from ((module, name, clocks[told]) for name, told in _clocks_in(module, clocks))
         for name in _IN_C:
             if (library := sys.modules.get(name)) is not None:
                 yield from self._readers_of(library)
 
     def _readers_of(self, library: ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+        tell = _asks_database if library.__name__ in _CLIENTS else _reads_paths
         for reader in _IN_C[library.__name__]:
             told = vars(library).get(reader)
             if isinstance(told, type):
                 if "__init__" in vars(told):
-                    yield told, "__init__", self._reader(vars(told)["__init__"])
+                    yield told, "__init__", self._telling(vars(told)["__init__"], tell, asker)
             elif callable(told):
-                yield library, reader, self._client(told) if library.__name__ in _CLIENTS else self._reader(told)
+                yield library, reader, self._telling(told, tell, asker)
 
     def _by_name(self, told: Any) -> Callable[..., Any]:
         """Nondeterminism, as what a library does with a module of the author's is in no signature."""
@@ -368,86 +361,84 @@ class Wrapped:
 
         return import_module
 
-    def _status(self, told: Any) -> Callable[..., Any]:
-        def stat(path: Any, *given: Any, **named: Any) -> Any:
-            frame = sys._getframe(1)
-            watch = self.finder(frame) if isinstance(path, str | bytes | os.PathLike) else None
-            if watch is not None:
-                who = direct(frame) if not getattr(_busy, "is_so", False) else None
-                if who is not None:
-                    watch.looked_at(os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - a text
-            return told(path, *given, **named)
+    def _telling(
+        self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
+        counts: Callable[..., bool] = lambda *_given, **_named: True,
+    ) -> Callable[..., Any]:
+        """A function that tells of its calls before they are made.
 
+        Args:
+            tell: called with the watch, the asker, and what the function is given.
+            find: tells who asks, from the frame that does.
+            counts: whether a call with such arguments counts.
+        """
+
+        def ask(*given: Any, **named: Any) -> Any:
+            if counts(*given, **named):
+                watch = self.finder(frame := sys._getframe(1))
+                if watch is not None and (who := find(frame)) is not None:
+                    tell(watch, who, *given, **named)
+            return told(*given, **named)
+
+        return ask
+
+    def _status(self, told: Any) -> Callable[..., Any]:
+        def tell(watch: Watch, _who: Asker, path: Any, *_given: Any, **_named: Any) -> None:
+            watch.looked_at(_full(path))
+
+        def counts(path: Any = None, *_given: Any, **_named: Any) -> bool:
+            return isinstance(path, _PATH) and not getattr(_busy, "is_so", False)
+
+        stat = self._telling(told, tell, direct, counts)
         for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
             if told in known:
                 known.add(stat)
                 self._known.append(stat)
         return stat
 
-    def _asked(self, told: Any) -> Callable[..., Any]:
-        def get(environ: Any, key: Any) -> Any:
-            frame = sys._getframe(1)
-            watch = self.finder(frame) if isinstance(key, str) else None
-            who = direct(frame) if watch is not None else None
-            if watch is not None and who is not None:
-                watch.asked(key, who)
-            return told(environ, key)
-
-        return get
-
-    def _set(self, told: Any) -> Callable[..., Any]:
-        def put(environ: Any, key: Any, value: Any) -> None:
-            frame = sys._getframe(1)
-            watch = self.finder(frame) if isinstance(key, str) else None
-            if watch is not None and direct(frame) is not None:
-                watch.sets(key)
-            told(environ, key, value)
-
-        return put
+    def _variable(self, told: Any, tell: Callable[..., None]) -> Callable[..., Any]:
+        return self._telling(told, tell, direct, lambda _environ, key, *_value: isinstance(key, str))
 
     def _clock(self, told: Any) -> Callable[..., Any]:
         needs = {"strftime": 1, **dict.fromkeys(_CLOCKS[:4], 99)}.get(told.__name__, 0)
 
-        def tell(*given: Any) -> Any:
-            frame = sys._getframe(1)
-            watch = self.finder(frame) if len(given) <= needs or given[needs] is None else None
-            if watch is not None:
-                who = direct(frame)
-                if who is not None and who.package not in _TIMED:
-                    watch.differs(who.at(f"asks the clock, time.{told.__name__}"))
-            return told(*given)
+        def counts(*given: Any) -> bool:
+            return len(given) <= needs or given[needs] is None
 
-        return tell
+        return self._telling(told, _asks_clock(f"time.{told.__name__}"), direct, counts)
 
     def _moment(self, told: Any) -> Any:
         """The same of a class method of `datetime`, which asks the system and not Python's clocks."""
 
-        def tell(kind: Any, *given: Any, **named: Any) -> Any:
-            watch, who = self.finder(frame := sys._getframe(1)), direct(frame)
-            if watch is not None and who is not None and who.package not in _TIMED:
-                watch.differs(who.at(f"asks the clock, datetime.{told.__name__}"))
+        def call(kind: Any, *given: Any, **named: Any) -> Any:
             return told.__get__(None, kind)(*given, **named)
 
-        return classmethod(tell)
+        return classmethod(self._telling(call, _asks_clock(f"datetime.{told.__name__}"), direct))
 
-    def _client(self, told: Any) -> Callable[..., Any]:
-        def connect(*given: Any, **named: Any) -> Any:
-            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
-            if watch is not None and who is not None:
-                watch.asks_others(who.at(_NETWORK))
-            return told(*given, **named)
 
-        return connect
+def _asks_clock(what: str) -> Callable[..., None]:
+    def tell(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
+        if who.package not in _TIMED:
+            watch.differs(who.at(f"asks the clock, {what}"))
 
-    def _reader(self, told: Any) -> Callable[..., Any]:
-        def read(*given: Any, **named: Any) -> Any:
-            watch, who = self.finder(frame := sys._getframe(1)), asker(frame)
-            if watch is not None and who is not None:
-                for path in (*given, *named.values()):
-                    _read_all(watch, path, who)
-            return told(*given, **named)
+    return tell
 
-        return read
+
+def _asks_variable(watch: Watch, who: Asker, _environ: Any, key: str) -> None:
+    watch.asked(key, who)
+
+
+def _sets_variable(watch: Watch, _who: Asker, _environ: Any, key: str, _value: Any) -> None:
+    watch.sets(key)
+
+
+def _asks_database(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:
+    watch.asks_others(who.at(_NETWORK))
+
+
+def _reads_paths(watch: Watch, who: Asker, /, *given: Any, **named: Any) -> None:
+    for path in (*given, *named.values()):
+        _read_all(watch, path, who)
 
 
 _KNOWN_ABLE: tuple[set[Any], ...] = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
@@ -481,17 +472,14 @@ def _put(holder: Any, name: str, value: Any) -> None:
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(holder))
 
 
-def _clocks_in(module: ModuleType, clocks: Mapping[Any, Any]) -> tuple[str, ...]:
-    """The names by which a library has clocks."""
+def _clocks_in(module: ModuleType, clocks: Collection[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the clocks that a library has, by its names for them."""
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or "/site-packages/" not in file:
-        return ()
-    names = vars(module)
-    return tuple(name for name in sorted(names.keys() & _BOUND) if _is_among(names[name], clocks))
-
-
-def _is_among(value: Any, clocks: Mapping[Any, Any]) -> bool:
-    return type(value).__name__ == "builtin_function_or_method" and value in clocks
+    if isinstance(file, str) and "/site-packages/" in file:
+        for name in vars(module).keys() & _BOUND:
+            value = vars(module)[name]
+            if type(value).__name__ == "builtin_function_or_method" and value in clocks:
+                yield name, value
 
 
 def _read_all(watch: Watch, path: Any, who: Asker) -> None:
@@ -500,7 +488,7 @@ def _read_all(watch: Watch, path: Any, who: Asker) -> None:
         for one in path:
             _read_all(watch, one, who)
     elif isinstance(path, str | os.PathLike) and len(str(path)) < 4096 and "\0" not in str(path):
-        full = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - a text
+        full = _full(path)
         if Path(full).is_dir():
             for folder, _, names in os.walk(full):
                 watch.listed(folder)

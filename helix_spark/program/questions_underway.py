@@ -14,7 +14,7 @@ from helix_spark.answers.questions import Question
 from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
-from helix_spark.engine.execution.observer import ProgressDisplay
+from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.history.finding import last_ended
@@ -165,7 +165,7 @@ class QuestionsUnderway:
         long: seconds that an answer is waited for before anything is shown. Until then nothing is looked up for it.
     """
 
-    def __init__(self, program: PlainProgram, display: ProgressDisplay | None, long: float = _LONG) -> None:
+    def __init__(self, program: PlainProgram, display: Observer | None, long: float = _LONG) -> None:
         self._program, self._display, self._long = program, display, long
         self._noted: Progress | None = None
         self._known: tuple[int, float, tuple[Expected, ...]] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.dag.node import Node
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
@@ -23,7 +22,7 @@ def execute(run: Run) -> Run:
     """Do what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from,
-        run.answered,
+        run.answered.begin,
     )
     return replace(run, outcome=outcome, goes_on_from=None, unfinished=False)
 
@@ -68,21 +67,16 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     plan = make_plan(situation, Never())
     artifacts = run.view.artifacts
     run = replace(run, dag=dag, situation=situation, plan=plan)
-    outcome = run.tools.executor.execute(dag, plan, artifacts, run.id, registering(run), record=run.answered)
+    outcome = run.tools.executor.execute(dag, plan, artifacts, run.id, registering(run), begin_call=run.answered.begin)
     if outcome.failure is not None:
         raise outcome.failure
     hold_in_memory(replace(run, outcome=outcome))
     return outcome.results[node.name]
 
 
-def registering(run: Run) -> list[str]:
-    """Names of the nodes whose code registers views or functions with the session."""
-    return [node.name for node in run.dag.nodes if _registers(node, run)]
-
-
-def _registers(node: Node, run: Run) -> bool:
-    """Return whether a node's code registers views or functions with the session."""
-    return run.described[node.name].in_turns
+def registering(run: Run) -> frozenset[str]:
+    """Return the names of nodes whose code registers views or functions with the session."""
+    return frozenset(node.name for node in run.dag.nodes if run.described[node.name].in_turns)
 
 
 def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:

@@ -12,7 +12,7 @@ from helix_spark.catalog.tables.vector_slots import class_names, slot_names
 from helix_spark.dag.influence import Absent, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import asking, features_of, target
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.slots import sizes_of
+from helix_spark.engine.lowering.examples import sizes_of
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors

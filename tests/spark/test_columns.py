@@ -118,8 +118,8 @@ class Rebuilding:
 def test_what_is_made_of_the_table_is_added_before_a_stage_rebuilds_it(spark: SparkSession) -> None:
     base = TableResult(lambda: spark.createDataFrame([(1.0,), (2.0,)], "x double"))
     doubled = base.frame()["x"] * 2
-    stage = ColumnResult("helix_one", base, (), add_stage, "stage", Rebuilding)
-    made = ColumnResult("helix_doubled", base, (), add_expressions, "expression", lambda frame: doubled)
+    stage = ColumnResult("helix_one", base, (), add_stage, Rebuilding)
+    made = ColumnResult("helix_doubled", base, (), add_expressions, lambda frame: doubled)
     rows = with_columns(base.frame(), [stage, made]).collect()
     assert sorted((row.x, row.helix_one, row.helix_doubled) for row in rows) == [(1.0, 1.0, 2.0), (2.0, 1.0, 4.0)]
 
@@ -132,7 +132,7 @@ def test_a_column_holds_though_its_table_is_let_go(spark: SparkSession, pin: boo
     base.unpin()
     if pin:
         base.pin()
-    column = ColumnResult("helix_made", base, (), add_expressions, "expression", lambda frame: made)
+    column = ColumnResult("helix_made", base, (), add_expressions, lambda frame: made)
     assert sorted(row.helix_made for row in with_columns(base.frame(), [column]).collect()) == [1, 3, 5]
     base.unpin()
 

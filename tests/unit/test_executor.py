@@ -27,7 +27,6 @@ from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.lowering.calls import in_turns
 from helix_spark.engine.lowering.partitions import worthwhile
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.objects.references import Findings
@@ -228,32 +227,6 @@ def node_of(operator: Operator, result: Result = Result.VALUE) -> Node:
     return Node("node", Kind.REDUCER, operator, (), result)
 
 
-def test_functions_that_take_turns_never_run_at_the_same_time() -> None:
-    inside, together = list[int](), list[int]()
-
-    def registers() -> int:
-        inside.append(1)
-        together.append(len(inside))
-        time.sleep(0.05)
-        inside.pop()
-        return 1
-
-    operator = in_turns(node_of(Function(registers, (), (), Form.VALUE))).operator
-    assert isinstance(operator, Function)
-    with ThreadPoolExecutor(4) as pool:
-        done = [pool.submit(operator.call) for _ in range(4)]
-    assert [one.result() for one in done] == [1, 1, 1, 1]
-    assert max(together) == 1
-
-
-def test_the_reader_of_a_source_takes_turns_as_well() -> None:
-    operator = in_turns(node_of(Read(ReaderSource(lambda session: f"read by {session}", "1")), Result.TABLE)).operator
-    assert isinstance(operator, Read)
-    assert isinstance(operator.source, ReaderSource)
-    assert operator.source.read("it") == "read by it"
-    assert operator.source.version == "1"
-
-
 @pytest.mark.parametrize(
     ("operator", "said", "registers"),
     [
@@ -267,7 +240,7 @@ def test_who_registers_something_with_the_session_is_known(operator: Operator, s
     run: Any = SimpleNamespace(
         dag=SimpleNamespace(nodes=[node_of(operator)]), described={"node": said}
     )
-    assert registering(run) == (["node"] if registers else [])
+    assert registering(run) == ({"node"} if registers else set())
 
 
 class Spans(Silent):

@@ -10,7 +10,7 @@ import pytest
 
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.engine.execution.workbench import StepClock
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.engine.spark.session import SessionProvider
 

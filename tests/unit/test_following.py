@@ -11,9 +11,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.catalog_folder import locate
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode, read_progress
-from helix_spark.engine.execution.notebook_bar import NotebookBar
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.underway import Followed
+from helix_spark.engine.execution.underway import Followed, NotebookBar
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.ui.running import noted_states

@@ -25,7 +25,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import Absent, FeatureWeight, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import features_of, leave_out, only_for
 from helix_spark.dag.node import Dag
-from helix_spark.engine.lowering.slots import SIZES, sizes_of
+from helix_spark.engine.lowering.examples import SIZES, sizes_of
 from helix_spark.errors import OperatorError
 from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.step_clock import StepClock
+from helix_spark.engine.execution.workbench import StepClock
 from helix_spark.plans.recorded_call import CLIENT
 
 

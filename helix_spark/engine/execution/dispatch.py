@@ -95,18 +95,12 @@ class Dispatch:
     def _advance(self, waiting: list[Unit]) -> list[Unit]:
         """Extends the plans of lazy units, and starts the forced ones whose needs are there. Lazy ones go first: what
         is wrong with them is found before any job runs."""
-        progress = True
-        while progress:
-            progress = False
-            for unit in [unit for unit in waiting if not unit.forced and self._ready(unit)]:
+        for unit in waiting[:]:  # needs before their readers
+            if not unit.forced and self._ready(unit):
                 self.work.tags.tag_caller(unit)
                 self.work.have(unit)
                 waiting.remove(unit)
-                progress = True
-        ready = [unit for unit in waiting if unit.forced and self._ready(unit)]
-        for unit in ready:
-            self.work.check(unit)
-        for unit in ready:
+        for unit in [unit for unit in waiting if unit.forced and self._ready(unit)]:
             if not self._must_wait(unit):  # for one that was started right before it
                 self.running[self.pool.submit(self.context.call, self.work.step, unit)] = unit.names
                 waiting.remove(unit)
@@ -116,9 +110,9 @@ class Dispatch:
         return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)
 
     def _must_wait(self, unit: Unit) -> bool:
-        """Whether a unit may register something with the session while another one does that is under way. It waits
-        here and not for the lock, which is for what functions do in the steps of others (see `in_turns`): so it takes
-        no thread meanwhile, and no time of its step."""
+        """Whether a unit and another one that is under way may both register views or functions with the session: what
+        one registers as `p`, the other would read as its own `p`. A table is bound to what it was made of once its unit
+        is done, so nothing has to wait for its jobs."""
         if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
             return False
         return any(not self.work.registering.isdisjoint(names) for names in self.running.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,13 +13,12 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.dispatch import Dispatch
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags, ran_in_spark
-from helix_spark.engine.execution.node_work import NodeWork, RecordsCalls
+from helix_spark.engine.execution.node_work import BeginCall, NodeWork, begin_anew
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import lazy_names, left_to_do, of_unknown_cost, pins, units
-from helix_spark.engine.execution.workbench import Workbench
+from helix_spark.engine.execution.workbench import StepClock, Workbench
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.memory import MemoryTier
@@ -83,9 +82,9 @@ class Executor:
         return self._bench.take_reports(dag, plan, outcome)
 
     def execute(
-        self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: Collection[str],
+        self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
         compared: Mapping[str, bool] | None = None, so_far: Outcome | None = None,
-        record: RecordsCalls | None = None,
+        begin_call: BeginCall = begin_anew,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
@@ -97,7 +96,7 @@ class Executor:
                 run at the same time.
             compared: the nodes of which it is looked up whether an earlier result holds the same, and whether it helps
                 if that has the same rows in another order; None if no digests are to be taken at all.
-            record: what Spark answered functions earlier; None if all is to be asked anew.
+            begin_call: begins calls of functions, answered from a record and put on it.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
@@ -112,10 +111,10 @@ class Executor:
         left = left_to_do(everything, outcome.results)
         outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
         filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents, compared or ())
-        tags = JobTags(self._sessions, dag, plan, run, outcome.pinned)
+        tags = JobTags(self._sessions, dag, plan, run, outcome.pinned | registering)
         work = NodeWork(
-            self._bench, dag, plan, artifacts, outcome, filling, tags, frozenset(registering), lazy_names(everything),
-            compared or {}, record,
+            self._bench, dag, plan, artifacts, outcome, filling, tags, registering, lazy_names(everything),
+            compared or {}, begin_call,
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from threading import Lock
 
-from helix_spark.engine.execution.step_clock import StepClock
 from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.workbench import StepClock
 from helix_spark.engine.results.contents import count
 from helix_spark.engine.results.node_results import TableResult
 

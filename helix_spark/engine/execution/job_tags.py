@@ -26,7 +26,7 @@ class JobTags:
 
     Attributes:
         run: the tag.
-        pinned: names of the tables that are persisted.
+        eager: names of lazy nodes that take a session at once: those that are persisted, or register something with it.
         tagged: the session of which the caller's thread has the run's tag; None before that.
     """
 
@@ -34,7 +34,7 @@ class JobTags:
     dag: Dag
     plan: Plan
     run: str
-    pinned: frozenset[str] = frozenset()
+    eager: frozenset[str] = frozenset()
     tagged: Transport | None = None
 
     def tag(self, names: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ class JobTags:
         declare. Its own tags stay what they are. A session is waited for only where a lazy unit
         takes one at once: a source is read when its readers ask for it."""
         takes_one = any(
-            name in self.pinned
+            name in self.eager
             or (ran_in_spark(name, self.dag, self.plan) and not isinstance(self.dag[name].operator, Read))
             for name in unit.names
         )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
 from helix_spark.answers.capture_nodes import as_built, as_declared
 from helix_spark.answers.function_calls import FunctionCall, begin
@@ -18,7 +17,7 @@ from helix_spark.engine.execution.outcome import Equal, Outcome, table_outputs
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
-from helix_spark.engine.lowering.calls import authors_errors, in_turns
+from helix_spark.engine.lowering.calls import authors_errors
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.results.contents import content_here
@@ -49,12 +48,13 @@ from helix_spark.plans.recorded_call import NeedsClassicError
 from helix_spark.workflow.operators import Function, Read, Result
 from helix_spark.workflow.sources import Source
 
+BeginCall = Callable[[Node, CallInputs, Serves], FunctionCall]
+"""Begins a call of a node's function."""
 
-class RecordsCalls(Protocol):
-    """A record of what Spark answered functions."""
 
-    def begin(self, node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
-        """A call of a node's function, answered from the record and put on record."""
+def begin_anew(_node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
+    """Begin a call whose questions are all asked of Spark."""
+    return begin(given, serves=serves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class NodeWork:
 
     Attributes:
         artifacts: live artifacts by signature.
-        registering, compared, record: as of `Executor.execute`.
+        registering, compared, begin_call: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
         looked_up: of those that are compared, names for which that is done.
     """
@@ -78,15 +78,8 @@ class NodeWork:
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
     compared: Mapping[str, bool] = field(default_factory=dict)
-    record: RecordsCalls | None = None
+    begin_call: BeginCall = begin_anew
     looked_up: set[str] = field(default_factory=set)
-
-    def check(self, unit: Unit) -> None:
-        """Raises OperatorError where fits that are to share a pass ask for columns that are not there."""
-        if len(unit.names) > 1:
-            for name in unit.names:
-                node = self.dag[name]
-                check_columns(node, [self.outcome.results[source] for source in node.inputs])
 
     def step(self, unit: Unit) -> list[Step]:
         """Has a unit, after the kept tables that it reads; gives what each took."""
@@ -115,32 +108,35 @@ class NodeWork:
             if name in self.outcome.pinned and isinstance(result, TableResult):
                 with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
                     result.pin()
+            if name in self.registering and isinstance(self.dag[name].operator, Read):
+                assert isinstance(result, TableResult)
+                result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result
 
     def _computed(self, unit: Unit) -> Sequence[NodeResult]:
         nodes = [self.dag[name] for name in unit.names]
         inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
         if len(nodes) > 1:
+            for one, of in zip(nodes, inputs, strict=True):
+                check_columns(one, of)
             with authors_errors(nodes[0]):
                 return fit_batch(nodes, inputs)
-        node = in_turns(nodes[0]) if nodes[0].name in self.registering else nodes[0]
-        return [self._lowered(node, inputs[0])]
+        return [self._lowered(nodes[0], inputs[0])]
 
     def _lowered(self, node: Node, inputs: Sequence[NodeResult]) -> NodeResult:
-        if isinstance(node.operator, AskingFunction):
-            try:
-                return lower(node, inputs, self.bench.sessions, self)
-            except NotAsBuiltError:  # it is signed by its code as well
-                return lower(as_declared(node), inputs, self.bench.sessions, self)
-        if not isinstance(node.operator, BuiltFunction):
-            return lower(node, inputs, self.bench.sessions, self)
-        self._note_built(node, node.operator.built)
-        with self._written_for(node):
+        built = node.operator.built if isinstance(node.operator, BuiltFunction) else None
+        if built is not None:
+            self._note_built(node, built)
+        with nullcontext() if built is None else self._written_for(node):
             try:
                 return lower(node, inputs, self.bench.sessions, self)
             except (NotAsBuiltError, NeedsClassicError) as error:
-                self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
-                return lower(as_declared(node), inputs, self.bench.sessions, self)
+                declared = as_declared(node)
+                if declared is node:
+                    raise
+                if built is not None:  # one that asks is signed by its code as well
+                    self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
+                return lower(declared, inputs, self.bench.sessions, self)
 
     def _note_built(self, node: Node, built: CapturedFunction) -> None:
         """Takes note of the files that a function names."""
@@ -154,7 +150,7 @@ class NodeWork:
         given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
         given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
         with self._written_for(node):
-            return (begin if self.record is None else partial(self.record.begin, node))(given, serves=serves)
+            return self.begin_call(node, given, serves)
 
     def captured(self, node: Node, found: CapturedFunction) -> None:
         """Takes note of what a function built that asks Spark something: it is known by that next time."""

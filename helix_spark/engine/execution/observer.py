@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Protocol, runtime_checkable
 
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.planner.plan import Plan
@@ -13,8 +12,9 @@ from helix_spark.sizes import format_seconds, format_size
 from helix_spark.visible_text import visible
 
 
-class Observer(Protocol):
-    """Is told what happens, from whichever thread it happens in. It must be quick and must not raise."""
+class Observer:
+    """Is told what happens, from whichever thread it happens in, and does nothing about it. Override what you want to
+    hear; methods must be quick and must not raise."""
 
     def planned(self, plan: Plan) -> None:
         """A plan was made and is about to run; again when a run has to plan anew."""
@@ -43,37 +43,22 @@ class Observer(Protocol):
     def warning(self, text: str) -> None:
         """Something that people should know did not go as planned."""
 
-
-class Silent:
-    """Tells nobody."""
-
-    def planned(self, plan: Plan) -> None: ...
-    def session_starting(self) -> None: ...
-    def waiting(self, name: str, holder: str) -> None: ...
-    def node_started(self, name: str) -> None: ...
-    def node_finished(self, name: str, seconds: float) -> None: ...
-    def answered(self, seconds: float) -> None: ...
-    def storing(self, name: str) -> None: ...
-    def stored(self, name: str, size: int) -> None: ...
-    def warning(self, text: str) -> None: ...
-
-
-@runtime_checkable
-class ProgressDisplay(Protocol):
-    """An observer that draws how far a run is, such as a bar."""
-
     def shows(self, progress: Progress, began: float) -> None:
-        """Draw that a run is that far.
+        """A run is that far.
 
         Args:
             began: `time.perf_counter()` at the begin of its times.
         """
 
     def close(self) -> None:
-        """Take away what is drawn: no run goes on any more."""
+        """No run goes on any more."""
 
 
-class Telling:
+class Silent(Observer):
+    """Tells nobody."""
+
+
+class Telling(Observer):
     """Tells another observer all. Who tells more, or looks on, is one of these and passes on what it is told."""
 
     def __init__(self, told: Observer) -> None:
@@ -107,15 +92,13 @@ class Telling:
         self._told.warning(text)
 
     def shows(self, progress: Progress, began: float) -> None:
-        if isinstance(self._told, ProgressDisplay):
-            self._told.shows(progress, began)
+        self._told.shows(progress, began)
 
     def close(self) -> None:
-        if isinstance(self._told, ProgressDisplay):
-            self._told.close()
+        self._told.close()
 
 
-class Quiet(Silent):
+class Quiet(Observer):
     """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""
 
     def waiting(self, name: str, holder: str) -> None:

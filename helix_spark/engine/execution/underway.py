@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from threading import RLock, Timer
+from threading import Event, RLock, Thread, Timer
+from typing import Any
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.run_progress import Progress
+from helix_spark.drawing.notebook import bar
 from helix_spark.engine.execution.observer import Observer, Quiet, Telling
 from helix_spark.planner.plan import Plan
 from helix_spark.views.progress_view import ProgressView, progress_of, progress_view
@@ -134,3 +138,63 @@ class UnderwayBar(Quiet):
                 self.close()
             elif max(view.total, time.perf_counter() - began) >= _SHORTEST:
                 self.draw(view)
+
+
+_BEAT = 0.5
+"""Seconds between two looks at what is left, which goes down while a node runs."""
+
+
+class NotebookBar(UnderwayBar):
+    """A bar below a notebook's cell, which is updated in place, and gone at the answer.
+
+    Args:
+        make: makes the place of a bar, below the cell that runs; IPython's display handle, if None.
+    """
+
+    def __init__(self, make: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self._make, self._over = make, Event()
+        self._place: Any = None
+
+    def draw(self, view: ProgressView) -> None:
+        if self._place is not None:
+            self._place.update(_as_shown(view), raw=True)
+            return
+        self._place, self._over = self._made(), Event()
+        self._place.display(_as_shown(view), raw=True)
+        Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._over.set()
+            place, self._place, self._progress = self._place, None, None
+            if place is not None:
+                place.update(_EMPTY, raw=True)
+
+    def _beat(self, over: Event) -> None:
+        while not over.wait(_BEAT):
+            with self._lock:
+                if not over.is_set() and (view := self.view) is not None:
+                    self.draw(view)
+
+    def _made(self) -> Any:
+        if self._make is not None:
+            return self._make()
+        from IPython.display import DisplayHandle
+
+        return DisplayHandle()  # type: ignore[no-untyped-call]  # IPython's
+
+
+_EMPTY = {"text/plain": "", "text/html": ""}
+
+
+def _as_shown(view: ProgressView) -> dict[str, str]:
+    text = f"{view.doing}, {view.left_text}"
+    return {"text/plain": text, "text/html": bar(view.share, text)}
+
+
+def in_kernel() -> bool:
+    """Return whether a notebook's kernel runs this, and not a terminal."""
+    loaded = sys.modules.get("IPython")
+    shell = loaded.get_ipython() if loaded is not None and hasattr(loaded, "get_ipython") else None
+    return hasattr(shell, "kernel")

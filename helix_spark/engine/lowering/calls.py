@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.answers.function_calls import FunctionCall
@@ -26,11 +24,10 @@ from helix_spark.engine.results.node_results import (
 from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, ResultTypeError, nearest
-from helix_spark.hermetic.action import others_first
 from helix_spark.plans.captured_function import CapturedFunction, Input
 from helix_spark.plots import as_plot
-from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Read, Result
-from helix_spark.workflow.sources import ReaderSource, Source
+from helix_spark.workflow.operators import LEFT_BY_PREDICT, Form, Function, Kind, Result
+from helix_spark.workflow.sources import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,9 +46,6 @@ _LEFT = "|".join(LEFT_BY_PREDICT)
 _QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
 _NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
 """How Spark ML's stages and evaluators say that a table lacks a column, and which it has."""
-
-_REGISTERING = RLock()
-"""Held while a function runs that registers something with its session; most processes have but one session."""
 
 
 class Watcher(Protocol):
@@ -86,40 +80,6 @@ def argument(result: NodeResult, form: Form) -> Any:
             return result.copy()
         case ColumnResult():
             raise AssertionError("columns are handed over by the extractor that adds them")
-
-
-def in_turns(node: Node) -> Node:
-    """The node, with a function that waits until no other one of these runs, in whichever thread.
-
-    For functions that register views or functions with the session: what one registers as `p`, another one that runs
-    at the same time would read as its own `p`. A DataFrame is bound to what it was made of when the function returns
-    it, so nobody has to wait for its jobs.
-    """
-    match node.operator:
-        case Function() as operator:
-            return replace(node, operator=replace(operator, call=_in_turn(operator.call)))
-        case Read(source=ReaderSource() as source):
-            return replace(node, operator=Read(replace(source, read=_in_turn(source.read))))
-    return node
-
-
-def _in_turn(call: Callable[..., Any]) -> Callable[..., Any]:
-    def waiting(*given: Any, **named: Any) -> Any:
-        with registering():  # a function of the author's asks for no result, so it waits for nobody who holds it
-            return call(*given, **named)
-
-    return waiting
-
-
-@contextmanager
-def registering() -> Iterator[None]:
-    """While something is registered with the session that another one may register under the same name."""
-    with others_first():  # who holds it may wait for its turn
-        _REGISTERING.acquire()
-    try:
-        yield
-    finally:
-        _REGISTERING.release()
 
 
 def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:

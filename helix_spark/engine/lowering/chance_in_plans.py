@@ -1,12 +1,13 @@
-"""Finds, in what was lowered, results that may differ each time they are computed.
+"""Finds, in what was lowered, results that may differ each time, or that rest on what no signature covers: files and
+tables that none of a function's inputs reads, and functions that the session knows by a name alone.
 
-The signature room sees what the code calls; this is the second net, for what only Spark's plans and stages tell.
+Identities see what the code calls; this is the second net, for what only plans tell.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cache, partial
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.columns import with_columns
-from helix_spark.engine.lowering.undeclared import Undeclared, registered_functions, undeclared
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import HelixError
@@ -26,7 +26,10 @@ from helix_spark.planner.problem import State
 from helix_spark.plans.captured_function import BuiltFunction
 from helix_spark.plans.connect_session import relation_messages
 from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_messages import sort_of
 from helix_spark.plans.plan_order import order_in
+from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
+from helix_spark.plans.sql_words import spark_functions
 from helix_spark.workflow.operators import Assemble, Function
 
 if TYPE_CHECKING:
@@ -44,22 +47,23 @@ class Suspicion:
 
     def __init__(self, pool: Executor, *, apart: bool = True) -> None:
         self._pool, self._apart = pool, apart
-        self._looking: dict[str, Future[tuple[str | None, Undeclared]]] = {}
+        self._looking: dict[str, Future[tuple[str | None, Collection[str]]]] = {}
         self._noted: dict[str, str] = {}
 
     def begin(self, node: Node, result: NodeResult, inputs: Sequence[NodeResult] = ()) -> None:
-        """A node was lowered, and is not pinned yet: a pin's plan does not tell what its rows were made of."""
+        """Look at a node that was lowered, and is not pinned yet: a pin's plan does not tell what it was made of."""
         if _is_the_authors(node):
-            given = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
+            below = [one.frame() for one in inputs if isinstance(one, TableResult) and one.framed]
             frame = result.frame() if isinstance(result, TableResult) else None
-            self._looking[node.name] = self._pool.submit(self._look, node, result, frame, given)
+            self._looking[node.name] = self._pool.submit(self._look, node, result, frame, below)
 
     def note(self, node: Node, why: str) -> None:
-        """What a node has is not what its signature says, and belongs to this run alone."""
+        """Note that a node's result is not what its signature says, and belongs to this run alone."""
         self._noted[node.name] = why
 
     def of(self, node: Node, result: NodeResult, reached: Callable[[], Collection[str]] = frozenset) -> str | None:
-        """Why a node's own result may differ each time, or from what its signature covers; None if nothing says so.
+        """Return why a node's own result may differ each time, or from what its signature covers; None if nothing says
+        so.
 
         Args:
             reached: names of the functions that the signatures of the node and of what it is made of cover.
@@ -69,26 +73,49 @@ class Suspicion:
         looking = self._looking.get(node.name)
         if looking is None:
             return None
-        why, found = looking.result()
-        return why if found == Undeclared() else found.why(reached())
+        why, calls = looking.result()
+        return why or _unseen_call(calls, reached)
 
     def _look(
-        self, node: Node, result: NodeResult, frame: DataFrame | None, given: Sequence[DataFrame]
-    ) -> tuple[str | None, Undeclared]:
+        self, node: Node, result: NodeResult, frame: DataFrame | None, below: Sequence[DataFrame]
+    ) -> tuple[str | None, Collection[str]]:
+        """Return why a result may differ each time, else the functions of the session that its plan calls."""
         if isinstance(result, ColumnResult):
-            frame, below = _added(result)
-            given = [*given, *below]
+            frame, with_needs = _added(result)
+            below = [*below, *with_needs]
         if frame is None:
-            return None, Undeclared()
-        why = plan_randomness(frame, given if self._apart else ())
+            return None, ()
+        why = plan_randomness(frame, below if self._apart else ())
         # What a captured function reads and calls is in the plan that it is signed by.
-        answers_for_it = why is not None or node.wishes.depends_on or isinstance(node.operator, BuiltFunction)
-        return why, Undeclared() if answers_for_it else undeclared(frame, given)
+        if why is not None or node.wishes.depends_on or isinstance(node.operator, BuiltFunction):
+            return why, ()
+        return _undeclared(frame, below)
+
+
+def _undeclared(frame: DataFrame, inputs: Sequence[DataFrame]) -> tuple[str | None, Collection[str]]:
+    """Return what a function's result reads beyond its inputs, in words, and the functions of the session it calls."""
+    parts, given = relation_messages(frame), [part for one in inputs for part in relation_messages(one)]
+    # What a function reads by a name or a statement is seen where it asks (`asked_of_spark`), which knows its views, as
+    # is a model that it loads. One that it is given, fits or holds is part of its inputs or its code.
+    own, theirs = (
+        [one for one in some if sort_of(one) not in ("SQL", "Read.NamedTable") and not is_of_a_model(one)]
+        for some in (parts, given)
+    )
+    for read in Counter(tables_elsewhere(own)) - Counter(tables_elsewhere(theirs)):
+        return f"reads {read} by itself (make it a source of the workflow, or name it in depends_on=)", ()
+    return None, Counter(functions_elsewhere(parts)) - Counter(functions_elsewhere(given))
+
+
+def _unseen_call(calls: Iterable[str], reached: Callable[[], Collection[str]]) -> str | None:
+    """Return what is wrong with calls of functions that the session knows, in words; None if signatures cover them."""
+    known = {name.rpartition(".")[2].lower() for name in reached()} if calls else ()  # as SQL has it
+    unseen = next((name for name in calls if name.lower() not in known), None)
+    return f"calls {unseen}, registered with the session (name its function in depends_on=)" if unseen else None
 
 
 def _added(column: ColumnResult) -> tuple[DataFrame | None, Sequence[DataFrame]]:
-    """A column in its table, and what that is made of: the table with the columns that it needs, which are looked at by
-    themselves. None where it cannot be added: nor can a table be made that has it, as the run itself will tell."""
+    """Return a column in its table, and what that is made of: the table with the columns that it needs. None where it
+    cannot be added: nor can a table be made that has it, as the run itself will tell."""
     wrong: tuple[type[Exception], ...] = (HelixError, *spark_errors())
     try:
         below = with_columns(column.base.frame(), column.needs)
@@ -131,8 +158,8 @@ def found_random(
         asks = why is None and not node.wishes.depends_on and _sees_spark(described[node.name])
         words = described[node.name].calls if asks else ()
         if words:  # no plan tells of what was called for a value
-            called = tuple(word for word in sorted(words) if word.lower() in registered())
-            why = Undeclared(calls=called).why(reached(node.name)) if called else None
+            called = [word for word in sorted(words) if word.lower() in registered()]
+            why = _unseen_call(called, partial(reached, node.name))
         if why is None or node.name in dag.descendants(found):
             continue
         told = "" if node.name in dag.descendants(drawn) else f"`{node.name}` {why}"
@@ -156,12 +183,15 @@ def _is_the_authors(node: Node) -> bool:
 
 
 def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
-    """Functions that only the session knows, where it is at hand: a run that made no table of Spark's called none."""
+    """Return functions that only the session knows, in lower case; a run that made no table of Spark's called none."""
     frame = next((one.frame() for one in results.values() if isinstance(one, TableResult) and one.framed), None)
+    if frame is None:
+        return frozenset()
     try:
-        return frozenset() if frame is None else registered_functions(frame.sparkSession)
+        registered = {one.name.lower() for one in frame.sparkSession.catalog.listFunctions() if one.isTemporary}
     except spark_errors():  # its JVM has ended, and the run with it
         return frozenset()
+    return frozenset(registered - spark_functions())
 
 
 def _covered(described: Description) -> Iterator[str]:

@@ -1,30 +1,25 @@
-"""Columns: how extractors add theirs to a table, and many of one sort in one step.
+"""Columns: how extractors add theirs to a table, and many of one kind in one step.
 
 Adding columns one by one makes the analyser's work grow with the square of their number (400 `withColumn` calls take
-seven times as long as one `withColumns`), so columns of one sort are added together.
+seven times as long as one `withColumns`), so columns that are added in the same way are added together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.node_results import ColumnResult, TableResult, quoted
+from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, quoted
+from helix_spark.workflow.operators import ColumnSource
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_TURNS = {"expression": 0, "function": 1}
-"""Sorts that go before others. What a function makes of its table is bound to that table's own attributes, and a stage
-of somebody's own may leave others behind it."""
-
-
 def column_name(node: str) -> str:
-    """The name that a node's column has beside the table's own: no clash, and plain for Spark ML.
+    """Return the name that a node's column has in its table: unlike all of the table's own, and plain for Spark ML.
 
     >>> column_name("age")
     'helix_age'
@@ -37,21 +32,43 @@ def column_name(node: str) -> str:
 
 
 def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:
-    """The table with these columns and all that they need, each once."""
+    """Return the table with these columns and all that they need, each once."""
     waiting = closure(columns)
     there: set[str] = set()
     while waiting:
         ready = [column for column in waiting if all(need.column in there for need in column.needs)]
-        sort = min((column.sort for column in ready), key=lambda one: _TURNS.get(one, len(_TURNS)))
-        together = [column for column in ready if column.sort == sort]
-        frame = together[0].add(frame, together)
+        # What an expression makes of its table may be bound to that table's own attributes, and a stage of a library
+        # may leave others behind it.
+        first = min(ready, key=lambda column: column.add is not add_expressions)
+        together = [column for column in ready if column.add is first.add]
+        frame = first.add(frame, together)
         there.update(column.column for column in together)
         waiting = [column for column in waiting if column.column not in there]
     return frame
 
 
+def base_of(results: Sequence[NodeResult]) -> TableResult:
+    """Return the table that a node extends, fits on or selects from: its first input."""
+    assert isinstance(results[0], TableResult)
+    return results[0]
+
+
+def columns_among(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
+    """Return the columns that a node takes."""
+    return tuple(result for result in results if isinstance(result, ColumnResult))
+
+
+def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
+    """Return what a column is called in the table that holds it."""
+    if isinstance(column, str):
+        return column
+    result = results[column.index]
+    assert isinstance(result, ColumnResult)
+    return result.column
+
+
 def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
-    """These columns and all that they need, each once and after what it needs."""
+    """Return these columns and all that they need, each once and after what it needs."""
     found: dict[str, ColumnResult] = {}
 
     def visit(column: ColumnResult) -> None:
@@ -65,54 +82,17 @@ def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
 
 
 def add_expressions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Adds columns whose `make` is a function of the DataFrame that returns a Column."""
+    """Add columns whose `make` is a function of the DataFrame that returns a Column."""
     return with_new(frame, {column.column: column.make(frame) for column in columns})
 
 
 def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
-    """The table with columns of new names. Unlike `withColumns` of Spark Connect it keeps what metadata they have."""
+    """Return the table with columns of new names. Unlike `withColumns` of Spark Connect this keeps their metadata."""
     return frame.select("*", *(column.alias(name) for name, column in made.items()))
 
 
-class CalledOnce:
-    """The Column that a function makes of its table and of other columns: the function is called for the first table
-    that has them, and what it returned is added to all.
-
-    It is shown the columns that it takes, beside those of its table, and none that are there for somebody else.
-
-    Args:
-        call: calls the function with this for its table.
-        base: the table that it extends.
-        needs: the columns that it takes.
-    """
-
-    def __init__(
-        self, call: Callable[[DataFrame], Column], base: TableResult, needs: Sequence[ColumnResult]
-    ) -> None:
-        self._call, self._base, self._needs = call, base, needs
-        self._made: Column | None = None
-        self._lock = Lock()
-
-    def on(self, frame: DataFrame) -> Column:
-        """The Column. Several threads may ask for it at the same time: one calls the function, the others wait."""
-        with self._lock:
-            if self._made is None:
-                self._made = self._make(frame)
-            return self._made
-
-    def _make(self, frame: DataFrame) -> Column:
-        shown = {*self._base.frame().columns, *(need.column for need in self._needs)}
-        others = [name for name in frame.columns if name not in shown]
-        return self._call(frame.drop(*others) if others else frame)
-
-
-def add_functions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Adds columns that functions make of other columns; each `make` is a `CalledOnce`."""
-    return with_new(frame, {column.column: column.make.on(frame) for column in columns})
-
-
 def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Adds one-hot vectors; each `make` is (input column, labels, drop_last)."""
+    """Add one-hot vectors; each `make` is (input column, labels, drop_last)."""
     for drop_last in sorted({column.make[2] for column in columns}):
         indexer, encoder = category_stages([column for column in columns if column.make[2] == drop_last])
         frame = _encoded(indexer.transform(frame), encoder)
@@ -120,7 +100,7 @@ def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFra
 
 
 def category_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any]:
-    """The indexer and the encoder, yet to be fitted, of one-hot vectors that drop the last place all, or none."""
+    """Return the indexer and the unfitted encoder of one-hot vectors that all drop the last place, or all keep it."""
     from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
 
     indexed = [f"{column.column}_index" for column in columns]
@@ -132,14 +112,14 @@ def category_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any]:
 
 
 def _encoded(frame: DataFrame, encoder: Any) -> DataFrame:
-    """With the encoder's columns in place of its inputs. Fitting it reads the categories from the schema; it runs no
-    job."""
+    """Return the table with the encoder's columns in place of its inputs. Fitting reads the categories from the schema
+    and runs no job."""
     encoded: DataFrame = encoder.fit(frame).transform(frame)
     return encoded.drop(*encoder.getInputCols())
 
 
 def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Adds bucket numbers or their one-hot vectors; each `make` is (input column without nulls, inner boundaries,
+    """Add bucket numbers or their one-hot vectors; each `make` is (input column without nulls, inner boundaries,
     one_hot)."""
     bucketizer, encoder = bucket_stages(columns)
     frame = bucketizer.transform(frame)
@@ -147,7 +127,7 @@ def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
 
 
 def bucket_stages(columns: Sequence[ColumnResult]) -> tuple[Any, Any | None]:
-    """The bucketizer, and the encoder, yet to be fitted, of those that become one-hot vectors; None where none does."""
+    """Return the bucketizer, and the encoder, yet to be fitted, of those that become one-hot vectors, if any."""
     from pyspark.ml.feature import Bucketizer, OneHotEncoder
 
     inf = float("inf")
@@ -207,7 +187,14 @@ class NumberOrNan:
 
 
 def add_stage(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Adds columns by Spark ML transformers; each `make` returns the transformer with its output column set."""
+    """Add columns by Spark ML transformers; each `make` returns the transformer with its output column set."""
     for column in columns:
         frame = column.make().transform(frame)
     return frame
+
+
+def assembler(columns: Sequence[str], output: str) -> Any:
+    """Return the stage that makes one vector of columns."""
+    from pyspark.ml.feature import VectorAssembler
+
+    return VectorAssembler(inputCols=list(columns), outputCol=output)

@@ -4,32 +4,18 @@ run as one, and are kept apart afterwards: eight one-hot columns are one scan, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.calls import Watcher
-from helix_spark.engine.lowering.columns import with_columns
+from helix_spark.engine.lowering.columns import base_of, columns_among, name_of, with_columns
 from helix_spark.engine.lowering.partitions import in_few_partitions
 from helix_spark.engine.lowering.sides import rows_taken, training_rows
 from helix_spark.engine.lowering.stages import build_stage
-from helix_spark.engine.results.node_results import (
-    ColumnResult,
-    ModelResult,
-    NodeResult,
-    TableResult,
-    ValueResult,
-    quoted,
-)
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, ValueResult, quoted
 from helix_spark.identity.functions.chance_in_code import stages_in
-from helix_spark.workflow.operators import (
-    ColumnSource,
-    FitCategories,
-    FitQuantiles,
-    FitStage,
-    Input,
-    Split,
-    split_of_fit,
-)
+from helix_spark.workflow.operators import FitCategories, FitQuantiles, FitStage, Split, split_of_fit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,34 +28,12 @@ def shared_pass(node: Node) -> tuple[str, type, Split | None]:
     return node.inputs[0], type(node.operator), split_of_fit(node.operator)
 
 
-def input_frame(results: Sequence[NodeResult], columns: Sequence[ColumnSource]) -> tuple[DataFrame, list[str]]:
-    """The base table with the columns that an operator reads, and their names in it."""
-    base = results[0]
-    assert isinstance(base, TableResult)
-    extra = [results[column.index] for column in columns if isinstance(column, Input)]
-    made = [column for column in extra if isinstance(column, ColumnResult)]
-    return with_columns(base.frame(), made), [name_of(column, results) for column in columns]
-
-
-def name_of(column: ColumnSource, results: Sequence[NodeResult]) -> str:
-    """What a column is called in the table that holds it."""
-    if isinstance(column, str):
-        return column
-    result = results[column.index]
-    assert isinstance(result, ColumnResult)
-    return result.column
-
-
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fits several nodes that have a pass in common (see `shared_pass`)."""
+    """Fit several nodes that have a pass in common (see `shared_pass`)."""
     operators: list[Any] = [node.operator for node in nodes]
-    made = {
-        result.column: result for row in results for result in row if isinstance(result, ColumnResult)
-    }
-    base = results[0][0]
-    assert isinstance(base, TableResult)
-    rows = with_columns(base.frame(), made.values())
-    frame = training_rows(rows, split_of_fit(nodes[0].operator), base.frame().columns)
+    base = base_of(results[0]).frame()
+    rows = with_columns(base, (column for row in results for column in columns_among(row)))
+    frame = training_rows(rows, split_of_fit(nodes[0].operator), base.columns)
     names = [name_of(operator.column, row) for operator, row in zip(operators, results, strict=True)]
     if isinstance(operators[0], FitCategories):
         return [ValueResult(labels) for labels in _categories(frame, names)]
@@ -118,11 +82,10 @@ def is_sparks_own(stage: Any) -> bool:
 
 
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
-    """Fits an estimator to its table: to the rows the operator names, where examples are split, or to the training
+    """Fit an estimator to its table: to the rows the operator names, where examples are split, or to the training
     rows of an extractor's split."""
-    frame, names = input_frame(results, [source for _, source in operator.columns])
-    base = results[0]
-    assert isinstance(base, TableResult)
+    base = base_of(results)
+    frame = with_columns(base.frame(), columns_among(results))
     if (split := split_of_fit(operator)) is not None:
         frame = training_rows(frame, split, base.frame().columns)
     elif operator.rows != "all":
@@ -131,11 +94,9 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
         frame = base.persisted()
     with watcher.acting(node):  # its class may be the author's own
         stage = build_stage(node, operator.stage)
-    wired = {stage.getParam(name): column for (name, _), column in zip(operator.columns, names, strict=True)}
+    wired = {stage.getParam(name): name_of(column, results) for name, column in operator.columns}
     if not hasattr(stage, "fit"):
         return ModelResult(stage)
     few = in_few_partitions(frame, stage)
-    if is_sparks_own(stage):
-        return ModelResult(stage.fit(few, wired or None))
-    with watcher.acting(node):
+    with nullcontext() if is_sparks_own(stage) else watcher.acting(node):
         return ModelResult(stage.fit(few, wired or None))

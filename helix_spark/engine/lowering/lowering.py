@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.built import built_table, column_result, tables_of
-from helix_spark.engine.lowering.called_functions import call
+from helix_spark.engine.lowering.called_functions import built_column, built_table, call
 from helix_spark.engine.lowering.calls import Watcher, argument, authors_errors, remedy_for, table_in_memory
 from helix_spark.engine.lowering.columns import (
     Again,
-    CalledOnce,
     NumberOrNan,
     add_buckets,
     add_categories,
     add_expressions,
-    add_functions,
     add_stage,
+    assembler,
+    base_of,
     column_name,
+    columns_among,
+    name_of,
     with_columns,
-    with_new,
 )
-from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own, name_of
-from helix_spark.engine.lowering.labels import label_metadata, numbered_label
-from helix_spark.engine.lowering.sides import check_split, own_split, rows_taken, side_of
-from helix_spark.engine.lowering.slots import slot_words, with_sizes
+from helix_spark.engine.lowering.examples import assemble
+from helix_spark.engine.lowering.fits import fit_batch, fit_stage, is_sparks_own
+from helix_spark.engine.lowering.sides import rows_taken
 from helix_spark.engine.lowering.source_reads import read_source
 from helix_spark.engine.lowering.stages import build_stage
 from helix_spark.engine.results.node_results import (
@@ -55,8 +54,6 @@ from helix_spark.workflow.operators import (
     Form,
     Function,
     Interact,
-    Kept,
-    OwnSplit,
     Predict,
     PredictKeeping,
     Read,
@@ -67,7 +64,7 @@ from helix_spark.workflow.operators import (
 from helix_spark.workflow.sources import MemorySource, ReaderSource, Source
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from helix_spark.engine.spark.session import Sessions
 
@@ -87,9 +84,9 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, sessions, watcher))
             case BuiltFunction(built=built) if node.result is Result.COLUMN:
-                return column_result(node, built, results)
+                return built_column(node, built, results)
             case BuiltFunction(built=built):
-                return _as_result(built_table(node, built, tables_of(results), sessions.get()))
+                return _as_result(built_table(node, built, results, sessions.get()))
             case Function() if node.result is Result.COLUMN and not isinstance(operator, AskingFunction):
                 return _function_column(node, operator, results, watcher)
             case Function():
@@ -101,13 +98,14 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
                 check_columns(node, results)
                 return fit_stage(node, operator, results, watcher)
             case Assemble():
-                return _as_result(_assembled(node, operator, results))
+                check_columns(node, results)
+                return _as_result(assemble(node, operator, results))
             case Predict():
                 with watcher.acting(node):  # a model may be of the author's own
                     return _as_result(_predicted(node, operator, results))
             case Select() if node.result is Result.TABLE:
                 check_columns(node, results)
-                return _as_result(_base(results).frame().select(*map(quoted, operator.columns)))
+                return _as_result(base_of(results).frame().select(*map(quoted, operator.columns)))
             case _:
                 check_columns(node, results)
                 return ready_made_column(node, results, watcher)
@@ -119,7 +117,7 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
     Raises:
         ColumnNotFoundError: with the nearest name.
     """
-    known = set(_base(results).frame().columns)
+    known = set(base_of(results).frame().columns)
     for name in named_columns(node.operator):
         if name not in known:
             raise ColumnNotFoundError(
@@ -158,40 +156,28 @@ def _as_result(frame: DataFrame) -> TableResult:
     return TableResult(lambda: made)
 
 
-def _base(results: Sequence[NodeResult]) -> TableResult:
-    assert isinstance(results[0], TableResult)
-    return results[0]
-
-
-def _needs(results: Iterable[NodeResult]) -> tuple[ColumnResult, ...]:
-    return tuple(result for result in results if isinstance(result, ColumnResult))
-
-
 def _function_column(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
 ) -> ColumnResult:
-    """A function is called once, however many read its column: for each of them it would run its jobs again, and draw
-    another seed. Nor does it see which columns one of them has beside it."""
+    """The column of an extractor's function, which is called once for all tables that get the column. It sees its own
+    table with the columns that it takes."""
     from pyspark.sql import Column
 
-    base, needs, name = _base(results), _needs(results), column_name(node.name)
-
-    def called(frame: DataFrame) -> Column:
-        given = _arguments(operator, results, frame)
-        with authors_errors(node), watcher.acting(node):
-            made = operator.call(**given)
-            if isinstance(made, Column):
-                return named_alone(made, frame.sparkSession)  # type: ignore[no-any-return]  # pyspark's two sorts
+    base, needs = base_of(results), columns_among(results)
+    frame = with_columns(base.frame(), needs)
+    shown = {*base.frame().columns, *(need.column for need in needs)}
+    if others := [name for name in frame.columns if name not in shown]:
+        frame = frame.drop(*others)
+    given = _arguments(operator, results, frame)
+    with watcher.acting(node):
+        made = operator.call(**given)
+    if not isinstance(made, Column):
         raise ResultTypeError(
             f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
             where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
         )
-
-    if needs:
-        return ColumnResult(name, base, needs, add_functions, "function", CalledOnce(called, base, needs))
-    column = called(base.frame())
-    base.frame().select(column)  # analyses it now: a wrong column is found before anything runs
-    return ColumnResult(name, base, (), add_expressions, "expression", lambda frame: column)
+    column = named_alone(made, frame.sparkSession)
+    return ColumnResult(column_name(node.name), base, needs, add_expressions, lambda frame: column)
 
 
 def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
@@ -220,33 +206,33 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
     Args:
         watcher: is told where a transformer of the author's own is at work.
     """
-    base, name, learned = _base(results), column_name(node.name), results[-1]
+    base, name, learned = base_of(results), column_name(node.name), results[-1]
     copies = {one: _plainly_named(one, base) for one in named_columns(node.operator) if "." in one or "`" in one}
-    needs = (*_needs(results), *copies.values())
+    needs = (*columns_among(results), *copies.values())
 
     def named(column: ColumnSource) -> str:
         return copies[column].column if isinstance(column, str) and column in copies else name_of(column, results)
 
     match node.operator:
         case Select(columns=(column,)):
-            return ColumnResult(name, base, (), add_expressions, "expression", Again(column))
+            return ColumnResult(name, base, (), add_expressions, Again(column))
         case Select(columns=columns):
             taken = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, add_stage, "stage", lambda: assembler(taken, name))
+            return ColumnResult(name, base, needs, add_stage, lambda: assembler(taken, name))
         case EncodeCategories(column=column, drop_last=drop_last):
             assert isinstance(learned, ValueResult)
             make = (named(column), learned.value, drop_last)
-            return ColumnResult(name, base, needs, add_categories, "categories", make)
+            return ColumnResult(name, base, needs, add_categories, make)
         case Bucket(column=column, splits=splits, one_hot=one_hot):
             if splits is None:
                 assert isinstance(learned, ValueResult)
                 splits = tuple(learned.value)
             number = _number(column, results)
             make = (number.column, list(splits), one_hot)
-            return ColumnResult(name, base, (number,), add_buckets, "buckets", make)
+            return ColumnResult(name, base, (number,), add_buckets, make)
         case Interact(columns=columns):
             names = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, add_stage, "stage", lambda: _interaction(names, name))
+            return ColumnResult(name, base, needs, add_stage, lambda: _interaction(names, name))
         case ApplyStage() as operator:
             transformer = build_stage(node, operator.stage) if operator.stage else learned.model  # type: ignore[union-attr]  # the last input of a fitted stage is its model
             wired = {key: named(source) for key, source in operator.columns} | {"outputCol": name}
@@ -255,7 +241,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
                 stage = _wired(transformer, wired)
                 return stage if watcher is None or is_sparks_own(stage) else _Watched(stage, node, watcher)
 
-            return ColumnResult(name, base, needs, add_stage, "stage", made)
+            return ColumnResult(name, base, needs, add_stage, made)
     raise AssertionError(f"{node.operator} makes no column")
 
 
@@ -277,21 +263,14 @@ class _Watched:
 def _plainly_named(column: str, base: TableResult) -> ColumnResult:
     """A column of the table again, under a name without dots: Spark ML would look for a part of a column."""
     made = column_name(f"column {column}")
-    return ColumnResult(made, base, (), add_expressions, "expression", Again(column))
+    return ColumnResult(made, base, (), add_expressions, Again(column))
 
 
 def _number(column: ColumnSource, results: Sequence[NodeResult]) -> ColumnResult:
     """A column again, without its nulls: a need like any other, so that it is added together with them."""
     source = name_of(column, results)
-    made, needs = column_name(f"number {source}"), _needs(results)
-    return ColumnResult(made, _base(results), needs, add_expressions, "expression", NumberOrNan(source))
-
-
-def assembler(columns: Sequence[str], output: str) -> Any:
-    """What makes one vector of columns."""
-    from pyspark.ml.feature import VectorAssembler
-
-    return VectorAssembler(inputCols=list(columns), outputCol=output)
+    made, needs = column_name(f"number {source}"), columns_among(results)
+    return ColumnResult(made, base_of(results), needs, add_expressions, NumberOrNan(source))
 
 
 def _interaction(columns: Sequence[str], output: str) -> Any:
@@ -302,42 +281,6 @@ def _interaction(columns: Sequence[str], output: str) -> Any:
 
 def _wired(transformer: Any, columns: dict[str, str]) -> Any:
     return transformer.copy({transformer.getParam(key): column for key, column in columns.items()})
-
-
-def _assembled(node: Node, operator: Assemble, results: Sequence[NodeResult]) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    check_columns(node, results)
-    table = _base(results)
-    base, split = table.frame(), own_split(table) if isinstance(operator.split, OwnSplit) else operator.split
-    if split is not None:
-        check_split(node, split, node.inputs[0], base)
-    features = [results[feature.index] for feature in operator.features]
-    frame = with_columns(base, _needs(results))
-    names = [feature.column for feature in features if isinstance(feature, ColumnResult)]
-    label = operator.label
-    extra: dict[str, Column] = {}
-    classes: tuple[str, ...] = ()
-    if label is not None:
-        column = F.expr(label) if isinstance(label, str) else frame[name_of(label, results)]
-        extra["label"], classes = numbered_label(node, frame, column)
-    if split is not None:
-        extra["split"] = side_of(split, base.columns)
-    extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
-    wanted = list(dict.fromkeys(["features", *extra, *(name for name in operator.keep if isinstance(name, str))]))
-    renamed = {name: f"helix_new_{name}" for name in extra}
-    frame = with_new(frame, {renamed[name]: made for name, made in extra.items()})
-    assembled = assembler(names, "helix_new_features").transform(frame)
-    words = slot_words(feature for feature in features if isinstance(feature, ColumnResult))
-    sized = with_sizes(assembled, "helix_new_features", names, words)
-    chosen = [
-        F.col("helix_new_features").alias("features", metadata=sized) if name == "features"
-        else F.col("helix_new_label").alias("label", metadata=label_metadata(classes)) if name == "label" and classes
-        else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(quoted(name))
-        for name in wanted
-    ]
-    examples: DataFrame = assembled.select(*chosen)
-    return examples
 
 
 def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:

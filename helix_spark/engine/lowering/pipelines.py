@@ -4,11 +4,21 @@ Helix nor a catalog: it takes the rows of the table that the examples were assem
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.columns import bucket_stages, category_stages, closure
-from helix_spark.engine.lowering.lowering import assembler, ready_made_column
+from helix_spark.engine.lowering.columns import (
+    add_buckets,
+    add_categories,
+    add_expressions,
+    assembler,
+    bucket_stages,
+    category_stages,
+    closure,
+    columns_among,
+)
+from helix_spark.engine.lowering.lowering import ready_made_column
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import Assemble, FitStage, Function, Kept, Kind, Result
@@ -21,7 +31,7 @@ FEATURES = "features"
 
 
 def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
-    """The pipeline of a learner.
+    """Return the pipeline of a learner.
 
     Args:
         result: gives the result of a node by its name: of the learner, and of what its features' extractors learnt.
@@ -34,8 +44,19 @@ def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> Pipel
     assert isinstance(learned, ModelResult)
     model = learned.copy()
     _check_reads(node, model, examples, operator)
-    columns = _Columns(examples, dag, result)
-    features = [columns.of(dag[examples.inputs[feature.index]]) for feature in operator.features]
+    base = TableResult(_no_rows)
+
+    @cache
+    def made(name: str) -> NodeResult:
+        source = dag[name]
+        if source.result is Result.TABLE:
+            return base
+        if source.result is not Result.COLUMN:
+            return result(name)
+        _check_ready_made(source, examples)
+        return ready_made_column(source, [made(one) for one in source.inputs])
+
+    features = columns_among(made(examples.inputs[feature.index]) for feature in operator.features)
     from pyspark.ml import PipelineModel
 
     whole = assembler([feature.column for feature in features], FEATURES)
@@ -71,32 +92,14 @@ def _check_reads(node: Node, model: Any, examples: Node, operator: Assemble) -> 
         )
 
 
-class _Columns:
-    """The columns of extractors, each made once. The table that they extend is not there, and not asked for."""
-
-    def __init__(self, examples: Node, dag: Dag, result: Callable[[str], NodeResult]) -> None:
-        self._examples, self._dag, self._result = examples, dag, result
-        self._made: dict[str, ColumnResult] = {}
-        self._base = TableResult(_no_rows)
-
-    def of(self, extractor: Node) -> ColumnResult:
-        """Raises OperatorError for one that is a function."""
-        if isinstance(extractor.operator, Function):
-            raise OperatorError(
-                f"extractor {extractor.name!r}, of which {self._examples.name!r} is made, is a function, which no "
-                "pipeline of Spark ML's holds", where=extractor.where,
-                remedy=f"add the column where {extractor.base!r} is made, and take it as "
-                f"wf.extractor({extractor.name!r}, hx.Fields({extractor.name!r}), on={extractor.base})",
-            )
-        if extractor.name not in self._made:
-            inputs = [self._input(self._dag[name]) for name in extractor.inputs]
-            self._made[extractor.name] = ready_made_column(extractor, inputs)
-        return self._made[extractor.name]
-
-    def _input(self, node: Node) -> NodeResult:
-        if node.result is Result.TABLE:
-            return self._base
-        return self.of(node) if node.result is Result.COLUMN else self._result(node.name)
+def _check_ready_made(extractor: Node, examples: Node) -> None:
+    if isinstance(extractor.operator, Function):
+        raise OperatorError(
+            f"extractor {extractor.name!r}, of which {examples.name!r} is made, is a function, which no pipeline of "
+            "Spark ML's holds", where=extractor.where,
+            remedy=f"add the column where {extractor.base!r} is made, and take it as "
+            f"wf.extractor({extractor.name!r}, hx.Fields({extractor.name!r}), on={extractor.base})",
+        )
 
 
 def _no_rows() -> DataFrame:
@@ -105,26 +108,22 @@ def _no_rows() -> DataFrame:
 
 def _stages(columns: Sequence[ColumnResult]) -> list[Any]:
     """The stages that add columns, each after what it needs; those that the table has already are named in one."""
-    plain = [column for column in columns if column.sort == "expression" and not column.needs]
+    plain = [column for column in columns if column.add is add_expressions and not column.needs]
     names = {column.column for column in plain}
     others = [stage for column in columns if column.column not in names for stage in _stages_of(column)]
     return [_selection(plain), *others] if plain else others
 
 
 def _stages_of(column: ColumnResult) -> list[Any]:
-    match column.sort:
-        case "categories":
-            indexer, encoder = category_stages([column])
-            return [indexer, encoder.fit(indexer.transform(_example(column.make[0], "")))]
-        case "buckets":
-            bucketizer, hot = bucket_stages([column])
-            return [bucketizer] if hot is None else [
-                bucketizer, hot.fit(bucketizer.transform(_example(column.make[0], 0.0)))
-            ]
-        case "expression":
-            return [_selection([column])]
-        case _:
-            return [column.make()]
+    if column.add is add_categories:
+        indexer, encoder = category_stages([column])
+        return [indexer, encoder.fit(indexer.transform(_example(column.make[0], "")))]
+    if column.add is add_buckets:
+        bucketizer, hot = bucket_stages([column])
+        if hot is None:
+            return [bucketizer]
+        return [bucketizer, hot.fit(bucketizer.transform(_example(column.make[0], 0.0)))]
+    return [_selection([column]) if column.add is add_expressions else column.make()]
 
 
 def _selection(columns: Sequence[ColumnResult]) -> Any:

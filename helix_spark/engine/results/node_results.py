@@ -136,8 +136,7 @@ class ColumnResult:
         column: the name it gets there.
         base: the table it extends.
         needs: other columns that must be there first.
-        add: given DataFrames with these needs, and several columns of one sort at once, adds them.
-        sort: columns of one sort are added together.
+        add: given a DataFrame with these needs, and several columns that are added in this way, adds them together.
         make: what `add` needs to know of this column.
     """
 
@@ -145,7 +144,6 @@ class ColumnResult:
     base: TableResult
     needs: tuple[ColumnResult, ...]
     add: Callable[[DataFrame, list[ColumnResult]], DataFrame]
-    sort: str
     make: Any
 
 

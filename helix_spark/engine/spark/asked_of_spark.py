@@ -7,11 +7,10 @@ leads there.
 
 from __future__ import annotations
 
-import importlib.machinery
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, cast
@@ -19,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.hermetic.action import Action, current
 from helix_spark.hermetic.asking import Asker, CodeOwner, asker, kind_of
-from helix_spark.hermetic.generators import found_and_then
+from helix_spark.hermetic.generators import WhenImported
 from helix_spark.plans.frame_creation import PASSING_ON
 from helix_spark.plans.recorded_call import is_only_planned
 from helix_spark.plans.sql_statements import read_statement
@@ -46,16 +45,7 @@ def watch_what_spark_is_asked() -> None:
     for name in _ASKED:
         if (module := sys.modules.get(name)) is not None:
             _watch(module)
-    sys.meta_path.insert(0, _WhenLoaded())
-
-
-class _WhenLoaded:
-    """Python asks it where a module is to be imported from."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        return found_and_then(name, path, target, _watch) if name in _ASKED else None
+    sys.meta_path.insert(0, WhenImported(_ASKED, _watch))
 
 
 def _watch(module: ModuleType) -> None:

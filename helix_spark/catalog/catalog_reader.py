@@ -124,10 +124,10 @@ class CatalogReader:
         """What declared signatures stand for, and what signatures cost; see `KnownResults`."""
         return self._results.known(declared, signatures)
 
-    def with_content(self, workflow: str, node: str, content: str, *, in_any_order: bool = False) -> str | None:
-        """The signature of an earlier result of a node that holds the same, or the same rows in another order, if there
-        is one to go by; of several the newest."""
-        return self._results.with_content(workflow, node, content, in_any_order=in_any_order)
+    def with_content(self, workflow: str, node: str, content: str) -> str | None:
+        """The signature of an earlier result of a node that holds the same, if there is one to go by; of several the
+        newest."""
+        return self._results.with_content(workflow, node, content)
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
         """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""

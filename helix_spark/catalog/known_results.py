@@ -36,9 +36,6 @@ _TEXTS = ("random", "influence", "observed", "trained")
 _IN_ORDER = "sequence, place, declared"
 """Oldest first. Rows written at the same time may share a sequence."""
 
-_HALF = 32
-"""Characters of a content's digest that tell rows in whatever order; as many tell them in theirs."""
-
 _ENDS = ("oldest", "oldest_place", "newest", "newest_place")
 
 
@@ -131,19 +128,14 @@ class ResultLedger:
             self._columns = frozenset(self._journal.columns("SELECT * FROM journal LIMIT 0"))
         return self._columns
 
-    def with_content(self, workflow: str, node: str, content: str, *, in_any_order: bool = False) -> str | None:
+    def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of an earlier result of a node that holds this, of several the newest; None where there is
-        none. What differs each time, or was seen to hold something else as well, is nothing to go by.
-
-        Args:
-            in_any_order: whether it may hold the same rows in another order.
-        """
+        none. What differs each time, or was seen to hold something else as well, is nothing to go by."""
         if "content" not in self._columns_there():
             return None
-        half, told = ("left", content[:_HALF]) if in_any_order else ("right", content[-_HALF:])
         checked_signature(content)
         hits = self._journal.columns(
-            f"""SELECT DISTINCT signature FROM journal WHERE {half}(content, {_HALF}) = {text_literal(told)}
+            f"""SELECT DISTINCT signature FROM journal WHERE content = {text_literal(content)}
                 AND workflow = {text_literal(workflow)} AND node = {text_literal(node)}"""
         )
         if not hits.get("signature"):
@@ -151,7 +143,7 @@ class ResultLedger:
         found = self._journal.columns(
             f"""SELECT signature FROM journal WHERE signature IN ({listed_signatures(hits["signature"])})
                 GROUP BY signature
-                HAVING count(DISTINCT {half}(content, {_HALF})) = 1 AND max(coalesce(random, '')) = ''
+                HAVING count(DISTINCT content) = 1 AND max(coalesce(random, '')) = ''
                 ORDER BY max(sequence) DESC, signature LIMIT 1"""
         )
         return next(iter(found.get("signature", ())), None)

@@ -21,7 +21,6 @@ from helix_spark.identity.objects.references import Findings, together
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.identity.reach import CodeTrace
 from helix_spark.plans.captured_function import BuiltFunction
-from helix_spark.plans.row_order import InAnyOrder, given_in_any_order
 from helix_spark.workflow.operators import Form, Function, Read, Stage
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
 
@@ -43,13 +42,11 @@ class Description(Findings):
         parts: of its operator, code and environment, in canonical order.
         reads: what it reads by itself: a source, files of `depends_on`.
         drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
-        in_any_order: what it gives where the rows that it reads come in another order; None if that depends on it.
     """
 
     parts: tuple[Part, ...]
     reads: tuple[Identified, ...] = ()
     drew: bool = False
-    in_any_order: InAnyOrder | None = None
 
     @property
     def version(self) -> DataIdentity | None:
@@ -72,8 +69,7 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     for node in dag.nodes:
         own = _with_replaced(_describe(node, around), others)
         asked = (f"you asked for a new draw of `{node.name}` in each run (fresh=True)",) if node.wishes.fresh else ()
-        in_any_order = given_in_any_order(node.operator)
-        found[node.name] = replace(own, random=(*own.random, *asked), in_any_order=in_any_order)
+        found[node.name] = replace(own, random=(*own.random, *asked))
     return found
 
 

@@ -30,9 +30,6 @@ class Signed:
         parts: with the inputs' parts at the end.
         random: names of the nodes that make its result differ each time, itself included.
         seen: what its code did when it ran, with what it reads as that is now.
-        rows: what its rows go by whatever their order: `signature`, or that of an earlier result with the same rows.
-            Readers that give the same result of them in any order are signed by it.
-        asked: further declared signatures that may stand for another one.
         by_plan: the declared signature by what its code builds, where that is known through answers on record.
     """
 
@@ -41,8 +38,6 @@ class Signed:
     parts: tuple[Part, ...]
     random: tuple[str, ...] = ()
     seen: Seen = NOTHING_SEEN
-    rows: str = ""
-    asked: tuple[str, ...] = ()
     by_plan: str = ""
 
 
@@ -62,12 +57,10 @@ def resolve(
         by_plan: declared signature -> the one by what the code builds.
     """
     signed: dict[str, Signed] = {}
-    in_any_order = read_in_any_order(dag, described)
     for node in dag.nodes:
         own = described[node.name]
-        by_rows = tuple(Part(Group.INPUT, name, signed[name].rows) for name in node.inputs)
         inputs = tuple(Part(Group.INPUT, name, signed[name].signature) for name in node.inputs)
-        parts = own.parts + (by_rows if own.in_any_order == "result" else inputs)
+        parts = own.parts + inputs
         declared = signature_of(parts)
         built = by_plan.get(declared, "")
         differs = bool(own.random) or declared in known_random or built in known_random
@@ -79,45 +72,11 @@ def resolve(
         else:
             signature = equivalent.get(declared) or equivalent.get(built, declared)
         did = seen.get(declared, Seen()) | Seen(own.drew)
-        found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did, signature)
-        if node.name in in_any_order and not blamed:
-            made = signature_of(own.parts + by_rows) if own.in_any_order == "rows" and by_rows != inputs else None
-            found = _with_rows(found, made, equivalent, known_random)
+        found = Signed(declared, signature, (*parts, *parts_read(did)), blamed, did)
         if built and not differs:
-            found = replace(found, asked=(*found.asked, built), by_plan=built)
+            found = replace(found, by_plan=built)
         signed[node.name] = found
     return signed
-
-
-def _with_rows(
-    signed: Signed, made: str | None, equivalent: Mapping[str, str], known_random: Mapping[str, str]
-) -> Signed:
-    """Return a node with what its rows go by.
-
-    Args:
-        made: the declared signature of what it makes of the rows that its inputs go by, where that is another one.
-    """
-    rows = signed.signature if made is None else equivalent.get(made, made)
-    asked = (*([] if made is None else [made]), of_rows(rows))
-    if not known_random.keys().isdisjoint(asked):
-        return replace(signed, asked=asked)
-    return replace(signed, rows=equivalent.get(of_rows(rows), rows), asked=asked)
-
-
-def of_rows(signature: str) -> str:
-    """Return a declared signature for the rows of a result whatever their order. It stands for an earlier result that
-    has the same rows."""
-    return digest("rows in any order", signature)
-
-
-def read_in_any_order(dag: Dag, described: Mapping[str, Description]) -> frozenset[str]:
-    """Return the names of the nodes that something is made of which is the same whatever the order of their rows."""
-    found: set[str] = set()
-    for node in reversed(dag.nodes):
-        given = described[node.name].in_any_order
-        if given == "result" or (given == "rows" and node.name in found):
-            found.update(node.inputs)
-    return frozenset(found)
 
 
 def parts_read(seen: Seen) -> tuple[Part, ...]:

@@ -17,18 +17,6 @@ BY_ORDER = frozenset({
 })
 """Functions that Spark calls deterministic, and that depend on the order of rows."""
 
-_IN_ANY_ORDER = (
-    "+ - * / % == = <=> != <> < <= > >= and or not ! & | ^ ~ negative in isnull isnotnull isnan when coalesce nvl "
-    "ifnull nullif abs sign round bround floor ceil sqrt exp log log2 log10 pow power greatest least lower upper "
-    "trim ltrim rtrim length char_length concat concat_ws substring substr left right contains startswith endswith "
-    "like ilike rlike replace translate regexp_replace regexp_extract split initcap reverse lpad rpad instr locate "
-    "year month day dayofmonth dayofweek hour minute second datediff date_add date_sub hash xxhash64 md5 sha2 "
-    "count count_if"
-)
-IN_ANY_ORDER = frozenset(_IN_ANY_ORDER.split())
-"""Functions by one row each, or that count: what they give surely does not depend on the order of rows. Of all that is
-in neither of these two it may (see `row_order`), as far as floats go or ties, and is not taken for chance."""
-
 
 def order_in(parts: Iterable[Message]) -> Iterator[str]:
     """Yield what depends on the order of rows, as what follows "uses".

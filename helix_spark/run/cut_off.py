@@ -1,9 +1,5 @@
 """Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies
 below it is then signed as before, found again, and the rest of the plan is made anew while the run goes on.
-
-A table that holds the same rows in another order is a result of its own, whose rows go by the earlier one's for those
-of its readers that give the same result in any order (`capture.row_order`): so nothing is ever read in an order that
-the program does not make. They are few, as most sums and fits depend on the order of rows in their last digits.
 """
 
 from __future__ import annotations
@@ -13,11 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import Equal, Outcome
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.identity.parts import Group
-from helix_spark.identity.signing import of_rows, read_in_any_order
 from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
@@ -26,9 +21,9 @@ from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Assemble, Result
 
 
-def worth_comparing(run: Run) -> Mapping[str, bool] | None:
-    """Names of the nodes whose results are compared with earlier ones as soon as they are computed, and whether the
-    same rows in another order would help; None if nothing is ever to be compared.
+def worth_comparing(run: Run) -> frozenset[str] | None:
+    """Names of the nodes whose results are compared with earlier ones as soon as they are computed; None if nothing is
+    ever to be compared.
 
     What may differ each time is never compared, nor what has no earlier version whose content is on record, nor are
     examples that were made of other extractors.
@@ -45,15 +40,13 @@ def worth_comparing(run: Run) -> Mapping[str, bool] | None:
         asked = run.tools.cut_off
         return _worth_looking(run.planning_seconds, loading, dear=_is_dear(node)) if asked is None else asked
 
-    in_any_order = read_in_any_order(run.dag, run.described)
-    return {
-        node.name: node.name in in_any_order and of_rows(plan[node.name].signature) not in run.equal
-        for node in run.dag.nodes
+    return frozenset(
+        node.name for node in run.dag.nodes
         if node.name in run.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
         and not _has_other_features(run.situation[node.name])
         and below[node.name] > least(node)
-    }
+    )
 
 
 def cut_off(run: Run) -> Run:
@@ -64,10 +57,7 @@ def cut_off(run: Run) -> Run:
         return run
     equal, outcome.equal = outcome.equal, {}
     ran = _ran(run)
-    stands = {
-        run.plan[name].declared if one.in_order else of_rows(run.plan[name].signature): one.signature
-        for name, one in equal.items()
-    }
+    stands = {run.plan[name].declared: signature for name, signature in equal.items()}
     had = frozenset(name for name in ran if _is_held(name, outcome))
     found = plan_again(replace(run, equal={**run.equal, **stands}, had=had))
     if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
@@ -179,14 +169,13 @@ def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[s
     return f"{text}: {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}"
 
 
-def _describe_earlier(run: Run, equal: Equal) -> str:
+def _describe_earlier(run: Run, signature: str) -> str:
     """Name an earlier result by the newest remembered iteration that had it."""
     number = next(
         (past.record.number for past in reversed(run.view.past)
-         if any(node.signature == equal.signature for node in past.nodes)), None,
+         if any(node.signature == signature for node in past.nodes)), None,
     )
-    result = "an earlier result" if number is None else f"iteration {number}'s result"
-    return f"equal to {result}" if equal.in_order else f"{result} in another order"
+    return "equal to an earlier result" if number is None else f"equal to iteration {number}'s result"
 
 
 def _let_go(outcome: Outcome, needed: Collection[str]) -> None:

@@ -17,7 +17,7 @@ from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.functions.source import text_of
 from helix_spark.identity.parts import Part, digest
-from helix_spark.identity.signing import of_rows, parts_read, read_in_any_order
+from helix_spark.identity.signing import parts_read
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.workflow.operators import Function
 
@@ -56,7 +56,6 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
     """
     records, outcome = list[ResultRecord](), run.outcome
     random, doubted = {**run.chance.drawn, **run.chance.found}, uncertain(run)
-    in_any_order = read_in_any_order(run.dag, run.described)
     for one in run.nodes:
         own, known = one.planned, one.known
         if one.result is None or (known.signed.random and one.name not in known.signed.random):
@@ -77,7 +76,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
             read_seconds=_read_seconds(one.result) if not own.held else None,
             rows=outcome.rows.get(one.name), random=why,
             influence=influences.get(one.name, ""), trained=cards[one.name].digest if one.name in cards else "",
-            content=_content(one.name, outcome, in_any_order) if one.computed and not doubt else None,
+            content=_content(one.name, outcome) if one.computed and not doubt else None,
             observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
@@ -85,9 +84,6 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
             records.append(record)
         if not doubt and (built := _by_plan(run, one)):
             records.append(replace(_learnt(run, one.name), declared=built))
-        rows = of_rows(own.signature)
-        if rows in run.equal and not doubt:
-            records.append(replace(_learnt(run, one.name), declared=rows, signature=run.equal[rows]))
     return records
 
 
@@ -114,11 +110,11 @@ def _by_plan(run: Run, one: NodeRun) -> str:
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
 
 
-def _content(name: str, outcome: Outcome, in_any_order: Collection[str]) -> str | None:
+def _content(name: str, outcome: Outcome) -> str | None:
     """Return what a result that may be reused holds: as it was compared, else taken now, behind the answer."""
     if outcome.contents is None:
         return None
-    return outcome.contents.get(name) or content_here(outcome.results[name], in_any_order=name in in_any_order)
+    return outcome.contents.get(name) or content_here(outcome.results[name])
 
 
 def _tells(record: ResultRecord) -> bool:

@@ -54,7 +54,7 @@ class OnRecord:
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
                 seen=self.seen, by_plan=self._answered.built,
             )
-            fresh = {one for own in signed.values() for one in (own.declared, *own.asked)} - self._asked
+            fresh = {one for own in signed.values() for one in (own.declared, own.by_plan) if one} - self._asked
             if not fresh:
                 if self._learn_by_plan(dag, signed):
                     continue

@@ -47,9 +47,20 @@ def test_functions_that_register_one_view_read_their_own(spark: SparkSession, tm
         time.sleep(0.5)
         return data.sparkSession.sql("SELECT n FROM p")
 
+    def read(session: SparkSession) -> DataFrame:
+        session.range(1, 4).selectExpr("id * 1000 AS n").createOrReplaceTempView("p")
+        time.sleep(0.5)
+        return session.sql("SELECT n FROM p")
+
+    wf.source("read", hx.reader(read, version="1"))
+
+    @wf.reducer(output=True)
+    def thousands(read: DataFrame) -> int:
+        return int(read.agg(F.sum("n")).first()[0])  # type: ignore[index]  # it has a row
+
     with hx.Helix(tmp_path / "catalog", policy="never", spark=spark) as helix:
         made = helix.run(wf)
-        assert (made["ones"], made["tens"], made["hundreds"]["rows"]) == (6, 60, 3)
+        assert (made["ones"], made["tens"], made["hundreds"]["rows"], made["thousands"]) == (6, 60, 3, 6000)
         assert sorted(made.pandas("hundreds").n) == [100, 200, 300]
 
 

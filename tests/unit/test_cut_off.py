@@ -8,24 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
-from pyspark.sql import Window
-from pyspark.sql import functions as F
 
 import helix_spark as hx
 from benchmarks.drawn_edits import run_history
-from helix_spark.answers.function_calls import capture
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.engine.execution.observer import Quiet
-from helix_spark.engine.results.contents import content_here
-from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.plans.captured_function import CallInputs, CapturedFunction
-from helix_spark.plans.row_order import of_plan
 
 Clean = Callable[..., pd.DataFrame]
 
@@ -229,62 +221,6 @@ def test_of_results_with_one_content_the_newest_counts_and_none_that_differed(tm
     assert catalog.with_content("ages", "clean", other) is None
     note("first", content, why="it draws")
     assert catalog.with_content("ages", "clean", content) is None
-
-
-def test_tables_of_this_process_tell_their_rows_in_any_order_where_that_is_wanted() -> None:
-    def had(table: pa.Table) -> TableResult:
-        result = TableResult(lambda: pytest.fail("no Spark"), lambda: table)
-        result.arrow()
-        return result
-
-    table = pa.table({"x": [1.0, 2.0, 2.0, None], "y": ["a", "b", "b", "c"]})
-    turned, fewer = table.take([3, 1, 0, 2]), table.take([0, 1, 3, 3])
-    told, in_turn, other = (content_here(had(one), in_any_order=True) or "" for one in (table, turned, fewer))
-    plain = content_here(had(table)) or ""
-    assert told[:32] == in_turn[:32]
-    assert told[32:] == plain[32:] != in_turn[32:]
-    assert other[:32] != told[:32] != plain[:32]
-    signs = [had(pa.table({"x": values})) for values in ([0.0, -0.0], [-0.0, -0.0], [0.0, 0.0])]
-    assert len({(content_here(one, in_any_order=True) or "")[:32] for one in signs}) == 3
-
-
-def test_the_same_rows_in_another_order_are_found_where_that_is_asked(tmp_path: Path) -> None:
-    catalog = Catalog.open(tmp_path / "catalog", create=True)
-    catalog.make()
-    rows, one, other = "1" * 32, "2" * 32, "3" * 32
-    signature = digest("table")
-    catalog.append_results([ResultRecord(
-        signature, signature, "ages", "clean", "scanner", 1, compute_seconds=1.0, content=rows + one
-    )])
-    assert catalog.with_content("ages", "clean", rows + one) == signature
-    assert catalog.with_content("ages", "clean", rows + other) is None
-    assert catalog.with_content("ages", "clean", rows + other, in_any_order=True) == signature
-    assert catalog.with_content("ages", "clean", other + one, in_any_order=True) is None
-
-
-ORDERED: list[Callable[..., Any]] = [
-    lambda rows: rows.limit(3), lambda rows: rows.agg(F.first("age")), lambda rows: rows.agg(F.sum("age")),
-    lambda rows: rows.agg(F.max("age")), lambda rows: rows.sample(0.5, seed=1),
-    lambda rows: rows.groupBy("job").agg(F.collect_list("age")), lambda rows: rows.dropDuplicates(["age"]),
-    lambda rows: rows.withColumn("n", F.row_number().over(Window.orderBy("age"))),
-    lambda rows: rows.withColumn("n", F.monotonically_increasing_id()), lambda rows: rows.withColumn("n", F.rand(1)),
-    lambda rows: rows.selectExpr("count(age) over (order by age rows 2 preceding)"),
-    lambda rows: rows.selectExpr("first(age)"), lambda rows: rows.where(F.udf(lambda age: age > 3, "boolean")("age")),
-    lambda rows: rows.groupBy("job").pivot("age", [1, 2]).count(),
-]
-
-
-@pytest.mark.parametrize(("program", "given"), [
-    *((program, None) for program in ORDERED),
-    (lambda rows: rows.where((rows.age > 17) & rows.job.isin("a")).orderBy("age").select(F.lower("job")), "rows"),
-    (lambda rows: rows.where("age > 3").groupBy("job").count().repartition(2).distinct(), "rows"),
-    (lambda rows: rows.union(rows).agg(F.count("*").alias("n")).withColumn("m", F.col("n") + 1), "result"),
-    (lambda rows: rows.select(F.count("*")), "rows"),
-])
-def test_what_surely_does_not_depend_on_the_order_of_rows(program: Callable[..., Any], given: str | None) -> None:
-    built = capture(program, CallInputs({"rows": "table"}, {}))
-    assert isinstance(built, CapturedFunction)
-    assert of_plan(built.plan) == given
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))])

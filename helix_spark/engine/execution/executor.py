@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class Executor:
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
-        compared: Mapping[str, bool] | None = None, so_far: Outcome | None = None,
+        compared: Collection[str] | None = None, so_far: Outcome | None = None,
         begin_call: BeginCall = begin_anew,
     ) -> Outcome:
         """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
@@ -94,8 +94,8 @@ class Executor:
             run: tags the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.
-            compared: the nodes of which it is looked up whether an earlier result holds the same, and whether it helps
-                if that has the same rows in another order; None if no digests are to be taken at all.
+            compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
+                digests are to be taken at all.
             begin_call: begins calls of functions, answered from a record and put on it.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
@@ -114,7 +114,7 @@ class Executor:
         tags = JobTags(self._sessions, dag, plan, run, outcome.pinned | registering)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, registering, lazy_names(everything),
-            compared or {}, begin_call,
+            compared or (), begin_call,
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from helix_spark.answers.capture_nodes import as_built, as_declared
 from helix_spark.answers.function_calls import FunctionCall, begin
@@ -13,7 +12,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.job_tags import JobTags
-from helix_spark.engine.execution.outcome import Equal, Outcome, table_outputs
+from helix_spark.engine.execution.outcome import Outcome, table_outputs
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.execution.workbench import Workbench
@@ -77,7 +76,7 @@ class NodeWork:
     tags: JobTags
     registering: frozenset[str] = frozenset()
     lazy: frozenset[str] = frozenset()
-    compared: Mapping[str, bool] = field(default_factory=dict)
+    compared: Collection[str] = ()
     begin_call: BeginCall = begin_anew
     looked_up: set[str] = field(default_factory=set)
 
@@ -270,8 +269,8 @@ class NodeWork:
             return
         if self._is_doubtful(name):
             return
-        result, in_any_order = self.outcome.results[name], self.compared[name]
-        content = self.outcome.contents.get(name) or content_here(result, in_any_order=in_any_order)
+        result = self.outcome.results[name]
+        content = self.outcome.contents.get(name) or content_here(result)
         if isinstance(result, ModelResult):
             self.tags.tag((name,))
             content = content_of_model(result.model, self.plan[name].signature, self.bench.catalog)
@@ -280,20 +279,12 @@ class NodeWork:
         self.looked_up.add(name)
         self.outcome.contents[name] = content
         try:
-            equal = self._earlier(name, content, in_any_order=in_any_order)
+            equal = self.bench.catalog.with_content(self.plan.workflow, name, content)
         except CatalogError as error:  # the run can do without
             self.bench.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
             return
-        if equal is not None and equal.signature != self.plan[name].signature:
+        if equal is not None and equal != self.plan[name].signature:
             self.outcome.equal[name] = equal
-
-    def _earlier(self, name: str, content: str, *, in_any_order: bool) -> Equal | None:
-        """The earlier result that holds this, else one with the same rows, if that helps."""
-        found = partial(self.bench.catalog.with_content, self.plan.workflow, name, content)
-        if (signature := found()) is not None:
-            return Equal(signature)
-        rows = found(in_any_order=True) if in_any_order else None
-        return None if rows is None else Equal(rows, in_order=False)
 
     def _is_doubtful(self, name: str) -> bool:
         """Whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each was

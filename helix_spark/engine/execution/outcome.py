@@ -18,19 +18,6 @@ _noting = Lock()
 """Several threads may tell of one node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equal:
-    """An earlier result that a computed one is equal to.
-
-    Attributes:
-        signature: of the earlier one.
-        in_order: whether the rows of a table are in the same order as well.
-    """
-
-    signature: str
-    in_order: bool = True
-
-
 @dataclass(slots=True)
 class Outcome:
     """What a run did, complete or not.
@@ -49,8 +36,8 @@ class Outcome:
         failure: what ended the run early.
         contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
             asks for them.
-        equal: by name, the earlier result that a computed one is equal to, where that was noticed before all was done:
-            what is left is to be planned anew.
+        equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
+            before all was done: what is left is to be planned anew.
         filled: names of the persisted tables whose rows were all in memory when that was noticed.
     """
 
@@ -62,7 +49,7 @@ class Outcome:
     failure: BaseException | None = None
     opened: dict[str, DataIdentity] = field(default_factory=dict)
     contents: dict[str, str] | None = field(default_factory=dict)
-    equal: dict[str, Equal] = field(default_factory=dict)
+    equal: dict[str, str] = field(default_factory=dict)
     filled: frozenset[str] = frozenset()
     seen: dict[str, Seen] = field(default_factory=dict)
     built: dict[str, Node] = field(default_factory=dict)

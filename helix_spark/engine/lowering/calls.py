@@ -91,10 +91,7 @@ def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
     """
     package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
     if node.result is Result.VALUE:
-        try:
-            return ValueResult(plain(as_plot(returned), node.name))
-        except ResultTypeError as error:
-            raise ResultTypeError(error.what, where=node.where, remedy=error.remedy) from None
+        return ValueResult(plain(as_plot(returned), node.name))
     if node.result is Result.MODEL and hasattr(returned, "transform") and not hasattr(returned, "fit"):
         return ModelResult(returned)
     if node.result is Result.TABLE and kind in ("DataFrame", "Table"):

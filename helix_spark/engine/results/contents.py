@@ -1,8 +1,5 @@
 """Digests of what results hold. Two results with one digest are the same to whoever reads them: early cut-off rests on
 that, so what cannot be told exactly has none.
-
-Two tables whose digests have one first half hold the same rows, perhaps in another order. That is enough for the few
-readers that give the same result of rows in any order (`capture.row_order` says which, and why they are few).
 """
 
 from __future__ import annotations
@@ -31,13 +28,10 @@ _LOW_BITS = 0x7FFFFFFF
 """Of half a hash, those that are added up: the sum of four thousand million of them fits into 64 bits."""
 
 
-def content_here(result: NodeResult, *, in_any_order: bool = False) -> str | None:
+def content_here(result: NodeResult) -> str | None:
     """The digest of a value, or of a table whose rows are in this process; None of anything else.
 
     The order of rows, of columns and of keys counts, and floats count bit by bit.
-
-    Args:
-        in_any_order: whether the first half of a table's is to tell its rows in whatever order, which takes sorting.
 
     >>> content_here(ValueResult([1, 2])) == content_here(ValueResult([1, 2]))
     True
@@ -54,26 +48,8 @@ def content_here(result: NodeResult, *, in_any_order: bool = False) -> str | Non
             kind = ["fetched", result.frame().schema.json()] if result.through_frame else ["rows"]
             if '"udt"' in kind[-1]:  # vectors are fetched as lists
                 return None
-            content, rows = digest(*kind, found), _hash_in_any_order(result.arrow()) if in_any_order else None
-            return content if rows is None else _halves(digest("in any order", *kind, rows), content)
+            return digest(*kind, found)
     return None
-
-
-def _hash_in_any_order(table: pa.Table) -> bytes | None:
-    """A hash of a table's rows whatever their order, where that is to be had. Rows that compare as equal and differ, as
-    0.0 and -0.0, keep their order and have it count."""
-    import pyarrow as pa
-
-    try:
-        return hash_of_rows(table.sort_by([(name, "ascending") for name in table.column_names]))
-    except pa.ArrowException:  # no columns, two of one name, or a type that has no order
-        return None
-
-
-def _halves(rows: str, content: str) -> str:
-    """A digest of which the first half tells rows in whatever order, and the second one their order, too."""
-    half = len(content) // 2
-    return rows[:half] + content[half:]
 
 
 def hash_of_rows(table: pa.Table) -> bytes | None:
@@ -182,12 +158,11 @@ def observed(frame: DataFrame, seen: Observation) -> tuple[DataFrame, Callable[[
 
 
 _SUMMED = (f"sum({_HASH} & {_LOW_BITS})", f"sum(shiftrightunsigned({_HASH}, 33))", f"bit_xor({_PLACED})")
-"""What tells rows, by their hashes: the first two in whatever order. Equal rows would cancel each other in a xor."""
+"""What tells rows, by their hashes, and their places. Equal rows would cancel each other in a xor without places."""
 
 
 def _of_frame(frame: DataFrame, rows: int, sums: Sequence[int | None]) -> str:
-    told = digest("frame", frame.schema.json(), str(rows), *map(str, sums[:2]))
-    return _halves(told, digest(told, str(sums[2])))
+    return digest("frame", frame.schema.json(), str(rows), *map(str, sums))
 
 
 def _hashed(frame: DataFrame, *, keep: bool = False) -> DataFrame:

@@ -88,14 +88,14 @@ _under_way = 0
 
 
 def current() -> Action | None:
-    """The action that the calling thread works for."""
+    """Return the action that the calling thread works for."""
     thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # current_thread() makes one up
     found = _working.get(thread) if thread is not None else None
     return found if found is not None and found.under_way else None
 
 
 def asks(what: str, frame: FrameType | None) -> None:
-    """Takes note of something that is another one in the next session, if it is the author's own code that asks.
+    """Note something that is another one in the next session, if it is the author's own code that asks.
 
     Args:
         what: a phrase.
@@ -127,7 +127,7 @@ def _watch(_frame: FrameType | None) -> Watch | None:
 
 
 def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
-    """Takes note of a thread that an action starts. One that waits for Spark's server runs no code of the author's."""
+    """Note a thread that an action starts. One that waits for Spark's server runs no code of the author's."""
     if is_for_spark(frame):
         return
     if (found := current()) is not None:
@@ -139,8 +139,8 @@ _given, _wrapped = EntropyGiven(_entropy), Wrapped(_watch, _begins_thread)
 
 @contextmanager
 def in_action(action: Action) -> Iterator[None]:
-    """While the author's code runs in this thread. Waits until no other action is under way, except those that wait
-    for Spark themselves; within one, another may begin."""
+    """Control and watch the author's code that runs in this thread meanwhile. Wait until no other action is under way,
+    except those that wait for Spark themselves; within one, another may begin."""
     thread, turn = threading.current_thread(), _turn
     outer = turn.action if turn.holder is thread else None
     if outer is None:
@@ -161,7 +161,7 @@ def in_action(action: Action) -> Iterator[None]:
 
 
 def _turn_taken(thread: threading.Thread) -> _Turn:
-    """Waits for the turn of the calling thread. That of one which has ended without giving it back is over."""
+    """Wait for the turn of the calling thread. The turn of a thread that has ended is over."""
     since = time.perf_counter()
     turn = _turn
     while not turn.lock.acquire(timeout=_LOOK_SECONDS):

@@ -48,7 +48,7 @@ class Asker:
     place: str
 
     def at(self, what: str) -> str:
-        """A phrase with the author's line."""
+        """Return a phrase with the author's line."""
         by = f" through {self.package}" if self.kind is CodeOwner.LIBRARY else ""
         return f"{what}{by}" + (f" ({self.place})" if self.place else "")
 
@@ -96,7 +96,7 @@ def asker(frame: FrameType | None) -> Asker | None:
 
 
 def is_for_spark(frame: FrameType | None) -> bool:
-    """Whether a library works for Spark, which calls it: grpc, by which its client speaks to a server."""
+    """Return whether a library works for Spark, which calls it: grpc, by which its client speaks to a server."""
     by_library = False
     while frame is not None:
         kind = kind_of(frame.f_code.co_filename)
@@ -114,7 +114,7 @@ _IN_PLACE_OF_SPARK = "/plans/frame_creation.py"
 
 
 def _serves_spark(frame: FrameType | None) -> bool:
-    """Whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
+    """Return whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
     while frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.HELIX:
         if frame.f_code.co_filename.endswith(_IN_PLACE_OF_SPARK):
             return True
@@ -132,6 +132,6 @@ def direct(frame: FrameType | None) -> Asker | None:
 
 
 def _package(file: str) -> str:
-    """The package of a library's file."""
+    """Return the package of a library's file."""
     found = next((file.partition(part)[2] for part in _SITES if part in file), "")
     return found.partition("/")[0].removesuffix(".py")

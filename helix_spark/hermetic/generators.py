@@ -26,14 +26,14 @@ class Entropy:
         self.requests = 0
 
     def take(self, size: int) -> bytes:
-        """So many bytes."""
+        """Return so many bytes."""
         if size < 0:
             raise ValueError("negative argument not allowed")
         self.requests += 1
         return hashlib.shake_256(self._seed + self.requests.to_bytes(8, "big")).digest(size)
 
     def number(self, bits: int) -> int:
-        """A number of so many bits; `bits` is a multiple of 8."""
+        """Return a number of so many bits; `bits` is a multiple of 8."""
         return int.from_bytes(self.take(bits // 8), "big")
 
 
@@ -127,7 +127,7 @@ _stages_seeded = WhenImported({_STAGES}, _seed_by_name)
 
 
 def default_seed(name: str) -> int:
-    """Of the stages of a class.
+    """Return the seed of the stages of a class.
 
     >>> default_seed("KMeans")
     60884861
@@ -211,7 +211,7 @@ def is_loaded(name: str) -> bool:
 
 
 def _loaded(name: str) -> ModuleType | None:
-    """A module that is loaded to its end: one that another thread imports has no generator yet."""
+    """Return a module that is loaded to its end: one that another thread imports has no generator yet."""
     module = sys.modules.get(name)
     return None if module is None or getattr(module.__spec__, "_initializing", False) else module
 
@@ -238,13 +238,13 @@ class EntropyGiven:
         self._theirs: list[tuple[Any, str, Any]] = []
 
     def install(self) -> None:
-        """Puts the replacements in place."""
+        """Put the replacements in place."""
         for holder, name, ours in self._replacements():
             self._theirs.append((holder, name, vars(holder)[name]))
             setattr(holder, name, ours)
 
     def remove(self) -> None:
-        """Puts everything back."""
+        """Put everything back."""
         while self._theirs:
             setattr(*self._theirs.pop())
 

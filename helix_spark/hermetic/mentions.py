@@ -15,8 +15,8 @@ _LONGEST = 1000
 
 
 def files_named(function: Callable[..., Any]) -> Iterator[str]:
-    """Absolute paths of the files that are there and that a function names, or one of the author's that it calls by
-    name: as texts or paths, written in it or held in variables that it refers to."""
+    """Yield the absolute paths of the files that are there and that a function names, or one of the author's that it
+    calls by name: as texts or paths, written in it or held in variables that it refers to."""
     waiting: list[object] = [getattr(function, "__wrapped__", function)]
     met: set[int] = set()
     found: dict[str, None] = {}
@@ -50,7 +50,7 @@ def _held(function: FunctionType) -> Iterator[object]:
 
 
 def _file(text: str | bytes) -> str | None:
-    """The file that a text names; a name alone is one if it has an ending."""
+    """Return the file that a text names; a name alone is one if it has an ending."""
     if not isinstance(text, str) or not 2 < len(text) < _LONGEST or not ("/" in text or "." in text):
         return None
     if "\n" in text or "\0" in text:

@@ -75,25 +75,25 @@ class Seen:
         return next((path for path, content in named if content == NO_FILE), "")
 
     def agrees(self, other: Seen) -> bool:
-        """Whether all that the other one read is known to be the same here."""
+        """Return whether all that the other one read is known to be the same here."""
         return not other.unknown and all(
             getattr(self, kind).items() >= getattr(other, kind).items() for kind in _LOOKS
         )
 
     def only(self, other: Seen) -> Seen:
-        """This, as far as the other one read it."""
+        """Return this, as far as the other one read it."""
         return Seen(self.drew, **_of_each_kind(
             lambda kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)}
         ))
 
     def now(self) -> Seen:
-        """The same of what is there now."""
+        """Return the same of what is there now."""
         return Seen(self.drew, **_of_each_kind(
             lambda kind: {name: _LOOKS[kind](name) for name in getattr(self, kind)}
         ))
 
     def to_json(self) -> str:
-        """For a record; empty where there is nothing to say. Why a result differs is on record elsewhere.
+        """Return the text for a record; empty if there is nothing to say. Why a result differs is on record elsewhere.
 
         >>> Seen(drew=True).to_json(), Seen().to_json()
         ('{"drew": true, "generators": {}}', '')
@@ -165,7 +165,7 @@ def names_in(folder: str) -> str:
 
 
 def value_of(variable: str) -> str:
-    """What stands for the value of an environment variable."""
+    """Return what stands for the value of an environment variable."""
     try:
         value = os.environ.get(variable)
     except UnicodeEncodeError:  # no variable has such a name

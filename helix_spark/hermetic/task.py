@@ -44,7 +44,7 @@ _PURPOSE: ContextVar[Purpose] = ContextVar("purpose", default=Purpose(""))  # no
 
 @contextmanager
 def written_for(purpose: Purpose) -> Iterator[None]:
-    """While the plan of a node is written: functions in it are for this."""
+    """Make functions in the plan of a node, which is written meanwhile, be for a purpose."""
     token = _PURPOSE.set(purpose)
     try:
         yield
@@ -53,12 +53,12 @@ def written_for(purpose: Purpose) -> Iterator[None]:
 
 
 def purpose() -> Purpose:
-    """What functions are written for now."""
+    """Return what functions are written for now."""
     return _PURPOSE.get()
 
 
 def guarded(function: Any) -> Any:
-    """What is to be pickled in place of a function, or of a class that is a table function."""
+    """Return what is to be pickled in place of a function, or of a class that is a table function."""
     return _Sent(function, _PURPOSE.get()) if callable(function) else function
 
 
@@ -73,7 +73,7 @@ class _Sent:
 
 
 def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
-    """A worker unpickles a function: what it does from now on in this task is controlled and watched."""
+    """Receive a function that a worker unpickles: what it does from now on in this task is controlled and watched."""
     context = sys.modules["pyspark.taskcontext"].TaskContext.get()
     if context is None:  # nobody calls it in a task
         return function
@@ -92,7 +92,7 @@ def _arrived(function: Any, key: str, folder: str, home: str) -> Any:
 
 
 def tell(file: str, *events: Sequence[Any]) -> None:
-    """Tells the driver, if it is still there, and a worker may write where it reads."""
+    """Send events to the driver, if it is still there, and a worker may write where it reads."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     except (FileNotFoundError, PermissionError):
@@ -104,7 +104,7 @@ def tell(file: str, *events: Sequence[Any]) -> None:
 
 
 def begin(number: int) -> Any:
-    """The task that runs, which ends the one before it."""
+    """Begin a task, if it has not begun, and end the one before it."""
     state: _Task | None = vars(sys).get(_STATE)
     if state is None or state.number != number:
         if state is not None:
@@ -115,8 +115,8 @@ def begin(number: int) -> Any:
 
 
 def in_turn(function: Any, task: Any, seed: str) -> Any:
-    """A function that draws from a seed whenever it is called in a task; a class as it is, for where there is a table
-    function nothing else is called."""
+    """Return a function that draws from a seed whenever it is called in a task; a class as it is, for where there is a
+    table function nothing else is called."""
     seed = sys.intern(seed)  # told apart by where it is: it is asked for each row
     if task.seed is None or isinstance(function, type):
         task.turn(seed)
@@ -151,7 +151,7 @@ class _Task:
         self._given.install()
 
     def turn(self, seed: str) -> None:
-        """Has what follows be drawn from a seed, from where it was left."""
+        """Draw what follows from a seed, from where it was left."""
         if self.seed is not None:
             self._left[self.seed] = self._draws[self.seed].away()
         if seed in self._left:
@@ -162,7 +162,7 @@ class _Task:
         self.seed = seed
 
     def end(self) -> None:
-        """Puts everything back."""
+        """Put everything back."""
         if self.seed is not None:
             self._draws[self.seed].end()
         self._given.remove()

@@ -247,7 +247,7 @@ def _asks_machine(what: str) -> Tell:
 
 
 def _looks_for_itself(frame: FrameType | None) -> bool:
-    """Whether a process is started to find out how many processors there are, say."""
+    """Return whether a process is started to find out how many processors there are, say."""
     while frame is not None:
         if frame.f_code.co_filename.endswith(("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")):
             return True
@@ -286,7 +286,7 @@ class Wrapped:
         self._imports = WhenImported(_IN_C, self._wrap_readers)
 
     def install(self) -> None:
-        """Puts the wrappers in place; the audit hook once and for all."""
+        """Put the wrappers in place; the audit hook once and for all."""
         global _hooked
         if not _hooked:
             sys.addaudithook(_hook)
@@ -298,7 +298,7 @@ class Wrapped:
             _put(holder, name, ours)
 
     def remove(self) -> None:
-        """Puts everything back."""
+        """Put everything back."""
         while self._theirs:
             _put(*self._theirs.pop())
         if self in _installed:
@@ -348,7 +348,7 @@ class Wrapped:
                 yield library, reader, self._telling(told, tell, asker)
 
     def _by_name(self, told: Any) -> Callable[..., Any]:
-        """Nondeterminism, as what a library does with a module of the author's is in no signature."""
+        """A library that imports a module of the author's by its name: what it does with that is in no signature."""
 
         def import_module(*given: Any, **named: Any) -> Any:
             module = told(*given, **named)
@@ -365,7 +365,7 @@ class Wrapped:
         self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """A function that tells of its calls before they are made.
+        """Return a function that tells of its calls before they are made.
 
         Args:
             tell: called with the watch, the asker, and what the function is given.
@@ -408,7 +408,7 @@ class Wrapped:
         return self._telling(told, _asks_clock(f"time.{told.__name__}"), direct, counts)
 
     def _moment(self, told: Any) -> Any:
-        """The same of a class method of `datetime`, which asks the system and not Python's clocks."""
+        """Wrap a class method of `datetime`, which asks the system and not Python's clocks."""
 
         def call(kind: Any, *given: Any, **named: Any) -> Any:
             return told.__get__(None, kind)(*given, **named)
@@ -463,7 +463,7 @@ _IN_C: Mapping[str, tuple[str, ...]] = {
 
 
 def _put(holder: Any, name: str, value: Any) -> None:
-    """Sets an attribute, also of a class that is written in C: that allows none to be set, but its names are a dict."""
+    """Set an attribute, also of a class that is written in C: that allows none to be set, but its names are a dict."""
     if holder is not datetime:
         setattr(holder, name, value)
         return
@@ -483,7 +483,7 @@ def _clocks_in(module: ModuleType, clocks: Collection[Any]) -> Iterator[tuple[st
 
 
 def _read_all(watch: Watch, path: Any, who: Asker) -> None:
-    """Takes a path that a reader is given for read: a file, or all below a folder."""
+    """Note a path that a reader is given as read: a file, or all below a folder."""
     if isinstance(path, list | tuple):
         for one in path:
             _read_all(watch, one, who)

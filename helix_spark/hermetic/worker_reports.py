@@ -49,7 +49,7 @@ class WorkerReports:
         return self.folder_in(None)
 
     def folder_in(self, shared: Path | None) -> str:
-        """The same, for workers on other machines: in a folder that they see, too."""
+        """Return the same, for workers on other machines: in a folder that they see, too."""
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix=".helix-workers-", dir=shared))
@@ -58,7 +58,7 @@ class WorkerReports:
             return str(self._folder)
 
     def take(self, keys: Collection[str]) -> dict[str, Seen]:
-        """What was seen since it was taken last, by the keys that functions were written for (see `task.Purpose`).
+        """Return what was seen since the last time, by the keys that functions were written for (see `task.Purpose`).
         What others than these did is kept for who asks for it."""
         with self._lock:
             self._read()
@@ -66,7 +66,7 @@ class WorkerReports:
         return {key: _seen(events) for key, events in found.items()}
 
     def close(self) -> None:
-        """Removes the folder; workers that still run have nobody to tell."""
+        """Remove the folder; workers that still run have nobody to tell."""
         with self._lock:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -86,8 +86,8 @@ class WorkerReports:
 
 
 def _seen(events: list[Event]) -> Seen:
-    """What workers told of one node. The driver looks at what they asked for: files it finds itself, variables it may
-    have otherwise."""
+    """Return what workers told of one node. The driver looks at what they asked for: files it finds itself, variables
+    it may have otherwise."""
     read = {name for sort, name, _ in events if sort == "read"}
     if len(read) > _MOST_FILES:
         kept = [one for one in events if one[0] in ("chance", "outside")]
@@ -140,19 +140,19 @@ class _InTask:
         self._threads: WeakKeyDictionary[threading.Thread, Watch] = WeakKeyDictionary()
 
     def add(self, code: CodeType, key: str) -> None:
-        """Takes note of a function that was sent, and what it was written for; one may be for several nodes."""
+        """Note a function that was sent, and what it was written for; one may be for several nodes."""
         self._keys[code] = tuple(dict.fromkeys((*self._keys.get(code, ()), key)))
         self._all = tuple(dict.fromkeys((*self._all, key)))
 
     def begins_thread(self, thread: threading.Thread, frame: FrameType | None) -> None:
-        """Takes note of a thread that somebody starts."""
+        """Note a thread that somebody starts."""
         if (watch := self.watch(frame)) is not None:
             self._threads[thread] = watch
 
     def watch(self, frame: FrameType | None) -> Watch | None:
-        """What watches what a frame asks for: that of the outermost function that was sent, as one may call another. Of
-        what the author's code does outside of them, as in an iterator that one has returned, any of them may be the
-        cause. None where nobody is, for it is Spark who asks."""
+        """Return what watches what a frame asks for: that of the outermost function that was sent, as one may call
+        another. Of what the author's code does outside of them, as in an iterator that one has returned, any of them
+        may be the cause. None where Spark asks."""
         keys: tuple[str, ...] | None = None
         authors = False
         while frame is not None:
@@ -178,7 +178,7 @@ _put_in_place: list[Wrapped] = []
 
 
 def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
-    """Has a worker watch a function, or the class of a table function, from now on to the end of its task."""
+    """Make a worker watch a function, or the class of a table function, from now on to the end of its task."""
     if not _put_in_place:  # once a process
         wrapped = Wrapped(_watch, _begins_thread)
         wrapped.install()
@@ -190,7 +190,7 @@ def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
 
 
 def _codes(function: Any) -> Iterator[CodeType]:
-    """The code that runs first where something is called, or a table function works."""
+    """Return the code that runs first where something is called, or a table function works."""
     while isinstance(function, partial):
         function = function.func
     named = (vars(base).get(name) for base in getattr(function, "__mro__", ()) for name in _TABLE_FUNCTION)

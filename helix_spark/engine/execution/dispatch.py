@@ -38,7 +38,7 @@ class Dispatch:
     running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
 
     def run(self, units: Iterable[Unit]) -> None:
-        """Has all of these units, then counts the rows of the outputs; ends early where a result turned out to be an
+        """Run all of these units, then count the rows of the outputs; end early where a result turned out to be an
         earlier one."""
         with actions_to_come():
             self._have_all(list(units))
@@ -56,7 +56,7 @@ class Dispatch:
             self._take_what_is_done()
 
     def drain(self, grace: float | None) -> bool:
-        """Waits for what is still running after a failure; its results count, its errors are the same failure's.
+        """Wait for what is still running after a failure; its results count, its errors are the same failure's.
 
         Spark's jobs are cancelled, and those that a function begins meanwhile as well: a fit that is between two of its
         jobs would run to its end. A function of the author's cannot be cancelled.
@@ -79,7 +79,7 @@ class Dispatch:
         return not left
 
     def _take_what_is_done(self) -> None:
-        """Waits for the first of what is running.
+        """Wait for the first of what is running.
 
         Raises:
             EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
@@ -93,8 +93,8 @@ class Dispatch:
                 self.work.outcome.steps.extend(future.result())
 
     def _advance(self, waiting: list[Unit]) -> list[Unit]:
-        """Extends the plans of lazy units, and starts the forced ones whose needs are there. Lazy ones go first: what
-        is wrong with them is found before any job runs."""
+        """Extend the plans of lazy units, and start the forced ones whose needs are there. Lazy ones go first: what is
+        wrong with them is found before any job runs."""
         for unit in waiting[:]:  # needs before their readers
             if not unit.forced and self._ready(unit):
                 self.work.tags.tag_caller(unit)
@@ -110,9 +110,9 @@ class Dispatch:
         return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)
 
     def _must_wait(self, unit: Unit) -> bool:
-        """Whether a unit and another one that is under way may both register views or functions with the session: what
-        one registers as `p`, the other would read as its own `p`. A table is bound to what it was made of once its unit
-        is done, so nothing has to wait for its jobs."""
+        """Return whether a unit and another one that is under way may both register views or functions with the
+        session: what one registers as `p`, the other would read as its own `p`. A table is bound to what it was made of
+        once its unit is done, so nothing has to wait for its jobs."""
         if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
             return False
         return any(not self.work.registering.isdisjoint(names) for names in self.running.values())

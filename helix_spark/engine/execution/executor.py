@@ -60,12 +60,12 @@ class Executor:
         self._pool = self._threads()
 
     def end(self, why: EndedError) -> None:
-        """Ends the run that goes on, and all that are still to come. Any thread may call it."""
+        """End the run that goes on, and all that are still to come. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
 
     def overtake(self, why: OvertakenError) -> None:
-        """Ends the run that goes on, if one does. Any thread may call it."""
+        """End the run that goes on, if one does. Any thread may call it."""
         with suppress(InvalidStateError):  # it was called before
             self._overtaken.set_exception(why)
 
@@ -73,12 +73,12 @@ class Executor:
         return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
 
     def close(self) -> None:
-        """Ends the threads. A function of the author's that an interrupt left behind is not waited for."""
+        """End the threads. A function of the author's that an interrupt left behind is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._bench.reports.close()
 
     def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """See `Workbench.take_reports`."""
+        """Call `Workbench.take_reports`."""
         return self._bench.take_reports(dag, plan, outcome)
 
     def execute(
@@ -86,7 +86,7 @@ class Executor:
         compared: Collection[str] | None = None, so_far: Outcome | None = None,
         begin_call: BeginCall = begin_anew,
     ) -> Outcome:
-        """Runs a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
+        """Run a plan until all outputs are known, tables counted, or something fails; or until what was computed turns
         out to be an earlier result (`Outcome.equal`).
 
         Args:
@@ -142,8 +142,8 @@ class Executor:
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
-        """An error as what it is about, if that is a session that somebody else stopped, and whose JVM lives on, or a
-        server of Spark Connect that is gone."""
+        """Return what an error is about, if that is a session that was stopped while its JVM lives on, or a server of
+        Spark Connect that is gone."""
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
         gone = is_end_of_server(error)
         if gone and self._sessions.started:
@@ -161,7 +161,7 @@ class Executor:
 
 
 def _may_send_code(node: Node) -> bool:
-    """Whether code of the author's, or of a stage's, may reach Spark's Python workers."""
+    """Return whether code of the author's, or of a stage's, may reach Spark's Python workers."""
     operator = node.operator
     if isinstance(operator, Function):
         return bool({Form.SPARK, Form.COLUMN, Form.MODEL, Form.ANY} & {*operator.forms, operator.returns})

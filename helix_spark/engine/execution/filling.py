@@ -47,7 +47,7 @@ class Filling:
         return self._pinned - self._empty
 
     def fill(self, name: str, table: TableResult) -> Step | None:
-        """Computes a pinned table; None where there is nothing to fill."""
+        """Compute a pinned table; None where there is nothing to fill."""
         def counted() -> None:
             if self._contents is None or name not in self._compared:
                 self.rows[name] = table.frame().count()
@@ -64,7 +64,7 @@ class Filling:
             return step
 
     def collect(self, name: str, table: TableResult) -> Step | None:
-        """Fetches a table's rows into this process, by way of its pin where it has one and they come from Spark; None
+        """Fetch a table's rows into this process, by way of its pin where it has one and they come from Spark; None
         where they are here."""
         with self._locks[name]:
             if table.collected:

@@ -38,15 +38,15 @@ class JobTags:
     tagged: Transport | None = None
 
     def tag(self, names: Sequence[str]) -> None:
-        """Has the jobs of this thread, which is one of ours, cancelled with the run. Where nodes take a session, it is
-        waited for: the first jobs of a process are tagged, too."""
+        """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
+        it is waited for: the first jobs of a process are tagged, too."""
         if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
             transport_of(self.sessions.get()).name_work(self.run)
 
     def tag_caller(self, unit: Unit) -> None:
-        """Has the jobs of the caller's thread cancelled with the run: functions may look at their data while they
-        declare. Its own tags stay what they are. A session is waited for only where a lazy unit
-        takes one at once: a source is read when its readers ask for it."""
+        """Tag the jobs of the caller's thread, to be cancelled with the run: functions may look at their data while
+        they declare. Its own tags stay what they are. A session is waited for only where a lazy unit takes one at once:
+        a source is read when its readers ask for it."""
         takes_one = any(
             name in self.eager
             or (ran_in_spark(name, self.dag, self.plan) and not isinstance(self.dag[name].operator, Read))
@@ -57,20 +57,20 @@ class JobTags:
             self.tagged.add_tag(self.run)
 
     def untag_caller(self) -> None:
-        """Gives the caller's thread back as it was."""
+        """Remove the tag from the caller's thread."""
         if self.tagged is not None and not self.sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
                 self.tagged.remove_tag(self.run)
 
     def cancel(self) -> None:
-        """Ends the jobs of the run."""
+        """End the jobs of the run."""
         if self.sessions.started and not self.sessions.ended:
             with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
                 transport_of(self.sessions.get()).cancel(self.run)
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
-    """Whether a step of a node has had Spark do something."""
+    """Return whether a step of a node has had Spark do something."""
     own, node = plan[name], dag[name]
     if own.state is State.COMPUTE:
         return computes_with_spark(node, dag)

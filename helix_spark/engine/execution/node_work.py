@@ -81,7 +81,7 @@ class NodeWork:
     looked_up: set[str] = field(default_factory=set)
 
     def step(self, unit: Unit) -> list[Step]:
-        """Has a unit, after the kept tables that it reads; gives what each took."""
+        """Run a unit, after the kept tables that it reads. Return what each took."""
         computes = unit.state is State.COMPUTE
         steps = self.fill(unit.names) if computes else []
         if computes and self._is_overtaken(unit.names):
@@ -94,7 +94,7 @@ class NodeWork:
         return steps
 
     def have(self, unit: Unit) -> None:
-        """Loads or computes a unit's results."""
+        """Load or compute a unit's results."""
         self.bench.sessions.activate()
         if unit.forced:
             self.tags.tag(unit.names)
@@ -138,28 +138,28 @@ class NodeWork:
                 return lower(declared, inputs, self.bench.sessions, self)
 
     def _note_built(self, node: Node, built: CapturedFunction) -> None:
-        """Takes note of the files that a function names."""
+        """Note the files that a function names."""
         watch = Watch()
         for function in built.code:
             watch.named(files_named(function))
         self.outcome.note(node, seen_in(watch.events))
 
     def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
-        """A call of a node's function, answered from the record."""
+        """Begin a call of a node's function, answered from the record."""
         given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
         given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
         with self._written_for(node):
             return self.begin_call(node, given, serves)
 
     def captured(self, node: Node, found: CapturedFunction) -> None:
-        """Takes note of what a function built that asks Spark something: it is known by that next time."""
+        """Note what a function built that asks Spark something: it is known by that next time."""
         self._note_built(node, found)
         if isinstance(node.operator, AskingFunction) and not found.unsigned:
             self.outcome.built[node.name] = as_built(node, found)
 
     @contextmanager
     def acting(self, node: Node) -> Iterator[None]:
-        """While a function of the author's runs: what it draws follows from its node, as where it was planned."""
+        """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
         seed = node.name if isinstance(node.operator, AskingFunction) else self.plan[node.name].signature
         action = Action(seed, reads_declared=isinstance(node.operator, Read))
         started = self.bench.sessions.started
@@ -178,17 +178,17 @@ class NodeWork:
         self.outcome.note(node, action.seen())
 
     def differs(self, node: Node, why: str) -> None:
-        """Takes note of what may be another result each time."""
+        """Note what may be another result each time."""
         self.outcome.suspicion.note(node, why)
 
     def _written_for(self, node: Node) -> AbstractContextManager[None]:
-        """While functions of a node's are written for workers."""
+        """Make functions that are written for workers meanwhile be a node's."""
         purpose = self.bench.purpose(self.plan[node.name].signature)
         self.outcome.purposes[purpose.key] = node.name
         return written_for(purpose)
 
     def opened(self, name: str, source: Source) -> None:
-        """Takes note of which files a source has."""
+        """Note which files a source has."""
         self.outcome.opened[name] = DataIdentity("")
         with suppress(SourceError, OSError):  # it is gone again
             self.outcome.opened[name] = identify(source, contents=False)
@@ -201,7 +201,7 @@ class NodeWork:
         return load(self.artifacts[signature], self.bench.catalog, self.bench.sessions)
 
     def fill(self, names: Collection[str]) -> list[Step]:
-        """Computes the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
+        """Compute the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
         pins the jobs of these nodes read, none of them is filled on the way."""
         extended = {
             source for name in self.dag.upstream_within(names, self.lazy) for source in self.dag[name].inputs
@@ -232,7 +232,7 @@ class NodeWork:
         return step
 
     def uncounted(self) -> list[str]:
-        """Output tables whose rows are to be counted. Those of a stored one are on record: no Spark is needed."""
+        """Return the output tables whose rows are to be counted; those of a stored one are on record."""
         found = []
         for name in table_outputs(self.plan, self.outcome):
             own = self.plan[name]
@@ -245,7 +245,7 @@ class NodeWork:
         return found
 
     def count(self, name: str) -> list[Step]:
-        """Computes an output table, and counts its rows."""
+        """Compute an output table, and count its rows."""
         self.bench.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
@@ -264,7 +264,7 @@ class NodeWork:
             return [*steps, self.bench.clock.step((name,), counted)]
 
     def _compare(self, name: str) -> None:
-        """Looks up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
+        """Look up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
         if name not in self.compared or name in self.looked_up or self.outcome.contents is None:
             return
         if self._is_doubtful(name):
@@ -287,21 +287,21 @@ class NodeWork:
             self.outcome.equal[name] = equal
 
     def _is_doubtful(self, name: str) -> bool:
-        """Whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each was
-        looked at before anything that reads it began, so nobody waits here for a thread."""
+        """Return whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each
+        was looked at before anything that reads it began, so nobody waits here for a thread."""
         made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
         had = [(self.dag[one], self.outcome.results[one]) for one in made if one in self.outcome.results]
         self.bench.take_reports(self.dag, self.plan, self.outcome)
         return any(self.outcome.suspicion.of(node, result) is not None for node, result in had)
 
     def _is_overtaken(self, names: Collection[str]) -> bool:
-        """Whether something that nodes are made of turned out to be an earlier result: they are planned anew first."""
+        """Return whether something that nodes are made of equals an earlier result: they are planned anew first."""
         equal = self.outcome.equal.keys()
         return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
 
     def let_go_of_empty_pins(self) -> None:
-        """Once all is over: what is taken to be in memory has its rows there. A pin that was never filled has the next
-        run compute them where it thinks to read them, and of files that may have changed since."""
+        """Release pins that are empty once all is over. Of one that was never filled the next run would compute the
+        rows where it thinks to read them, and of files that may have changed since."""
         full = self.filling.full
         for name in self.outcome.pinned - full:
             if isinstance(result := self.outcome.results.get(name), TableResult):

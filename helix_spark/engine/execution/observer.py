@@ -131,6 +131,6 @@ class Lines(Quiet):
 
 
 def _say(text: str) -> None:
-    """Prints to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
+    """Print to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
     with suppress(OSError, ValueError):
         print(visible(text), file=sys.stderr, flush=True)

@@ -57,7 +57,7 @@ class Outcome:
     purposes: dict[str, str] = field(default_factory=dict)
 
     def note(self, node: Node, seen: Seen) -> bool:
-        """Takes note of what a node's code was seen to do; gives whether that is anything new."""
+        """Note what a node's code was seen to do, and return whether that is anything new."""
         with _noting:
             before = self.seen.get(node.name, Seen())
             now = self.seen[node.name] = before | seen
@@ -66,13 +66,13 @@ class Outcome:
         return now != before
 
     def differs(self, node: Node) -> str:
-        """Why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
+        """Return why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
         seen = self.seen.get(node.name, Seen())
         return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
 
 
 def table_outputs(plan: Plan, outcome: Outcome) -> list[str]:
-    """Output tables of which nobody has counted the rows yet."""
+    """Return the output tables of which nobody has counted the rows yet."""
     return [
         node.name for node in plan.nodes
         if node.output and node.name not in outcome.rows
@@ -91,5 +91,5 @@ def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]
 
 
 def lasting(outcome: Outcome) -> dict[str, NodeResult]:
-    """Results that mean something apart from this run's plans: all but columns."""
+    """Return the results that mean something apart from this run's plans: all but columns."""
     return {name: result for name, result in outcome.results.items() if not isinstance(result, ColumnResult)}

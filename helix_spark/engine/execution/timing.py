@@ -63,7 +63,7 @@ class Step:
 
 
 def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
-    """Each step's share of the time in which it ran: where steps overlap, they share it equally.
+    """Return each step's share of the time in which it ran: where steps overlap, they share it equally.
 
     >>> exclusive_seconds([Step(("a",), 0, 2), Step(("b",), 1, 3)])
     [1.5, 1.5]

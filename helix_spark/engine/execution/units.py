@@ -33,7 +33,7 @@ class Unit:
 
 
 def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
-    """The plan's loads and computes; needs before readers."""
+    """Return the plan's loads and computes; needs before readers."""
     batches: dict[tuple[str, type, Split | None], list[Node]] = {}
     single: list[Unit] = []
     for node in dag.nodes:
@@ -54,21 +54,21 @@ def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
 
 
 def left_to_do(work: Sequence[Unit], had: Collection[str]) -> tuple[Unit, ...]:
-    """The units, without the nodes whose results are there."""
+    """Return the units, without the nodes whose results are there."""
     left = (replace(unit, names=tuple(name for name in unit.names if name not in had)) for unit in work)
     return tuple(unit for unit in left if unit.names)
 
 
 def lazy_names(work: Iterable[Unit]) -> frozenset[str]:
-    """Names of the nodes that are computed by extending a plan."""
+    """Return the names of the nodes that are computed by extending a plan."""
     return frozenset(
         name for unit in work if unit.state is State.COMPUTE and not unit.forced for name in unit.names
     )
 
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:
-    """Tables to persist: those that jobs of this run scan more than once, its writes and outputs included, and those of
-    which nobody knows what they cost.
+    """Return the tables to persist: those that jobs of this run scan more than once, its writes and outputs included,
+    and those of which nobody knows what they cost.
 
     A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
 
@@ -90,7 +90,7 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] 
 
 
 def of_unknown_cost(dag: Dag, plan: Plan) -> tuple[str, ...]:
-    """Tables that Python workers are to make for the first time, in the graph's order.
+    """Return the tables that Python workers are to make for the first time, in the graph's order.
 
     What a row takes there is anybody's guess: a parser of text takes a thousand times what a sum does. A plan that
     guessed low would have the rows pass through, and once it is known that they took most of the run, they are gone. So
@@ -131,7 +131,7 @@ def _scans(
 
 
 def collects(reader: Node, source: str) -> bool:
-    """Whether a node looks at an input's rows in this process alone."""
+    """Return whether a node looks at an input's rows in this process alone."""
     operator = reader.operator
     if not isinstance(operator, Function):
         return False
@@ -147,7 +147,7 @@ def _is_in_memory(node: Node) -> bool:
 
 
 def _is_spark(node: Node, plan: Plan) -> bool:
-    """Whether the table is a DataFrame in the first place; one made of collected rows is in memory anyway."""
+    """Return whether the table is a DataFrame in the first place; one made of collected rows is in memory anyway."""
     own = plan[node.name]
     if own.state is State.LOAD:
         return not own.held

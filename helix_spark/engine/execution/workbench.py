@@ -35,7 +35,7 @@ class StepClock:
         self._transport: Transport | None = None
 
     def step(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
-        """Does what a step does. What fails has no step.
+        """Do the work of a step. What fails has no step.
 
         Args:
             names: of the nodes that the step is for.
@@ -50,7 +50,7 @@ class StepClock:
         return step
 
     def _compiled(self) -> float:
-        """Seconds that all compiler threads of the driver's JVM have taken so far; 0 where nobody counts them."""
+        """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
         if not self._sessions.started:
             return 0.0
         spark = self._sessions.get()
@@ -71,24 +71,23 @@ class Workbench:
     reports: WorkerReports = field(default_factory=WorkerReports)
 
     def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """Takes note of what the author's code has done in Spark's workers since the last time; gives the names of the
-        nodes that there is something new of. Behind an answer storing may have it run once more, or for the first time.
-        """
+        """Note what the author's code has done in Spark's workers since the last time, and return the names of nodes
+        with something new. Behind an answer storing may have it run once more, or for the first time."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in outcome.purposes.items() if name in names.values()}
         found = self.reports.take(names)
         return frozenset(names[key] for key, seen in found.items() if outcome.note(dag[names[key]], seen))
 
     def purpose(self, signature: str) -> Purpose:
-        """What functions of a node are written for. Workers on other machines see the folder of a catalog that is on a
-        disk; with one in an object store they tell nothing."""
+        """Return what functions of a node are written for. Workers on other machines see the folder of a catalog that
+        is on a disk; with one in an object store they tell nothing."""
         root, transport = self.catalog.root, transport_of(self.sessions.get())
         if is_on_this_machine(transport.master):
             return Purpose(signature, self.reports.folder, str(Path.cwd()) if transport.client is not None else "")
         return Purpose(signature, self.reports.folder_in(root) if isinstance(root, Path) else "")
 
     def check(self, record: ArtifactRecord) -> None:
-        """Raises DamagedResultError where a stored table's files are not what was written."""
+        """Raise DamagedResultError where a stored table's files are not what was written."""
         try:
             self.catalog.check_table(record)
         except DamagedArtifactError as damage:

@@ -79,8 +79,8 @@ def _is_table(result: NodeResult, form: Form) -> bool:
 def _called_as_program(
     node: Node, operator: Function, results: Sequence[NodeResult], sessions: Sessions, watcher: Watcher
 ) -> NodeResult:
-    """The result of a function that gets something of Spark's: it is called with placeholders for tables, and what it
-    asks is answered from the record, or by Spark."""
+    """Return the result of a function that gets something of Spark's: it is called with placeholders for tables, and
+    what it asks is answered from the record, or by Spark."""
     taken = [_is_table(result, form) for result, form in zip(results, operator.forms, strict=True)]
     tables = {place: one.frame() for place, one in enumerate(results) if taken[place] and isinstance(one, TableResult)}
     with given_inputs(sessions.get(), tables) as serves:
@@ -114,8 +114,8 @@ def _called_as_program(
 def _called_in_classic(
     node: Node, operator: Function, given: dict[str, Any], sessions: Sessions, watcher: Watcher, needs: BaseException
 ) -> Any:
-    """What a function returns that uses what only a classic session has, such as RDDs: called in that session, on the
-    same tables. What it gives has no plan that anybody could look at.
+    """Return what a function returns that uses what only a classic session has, such as RDDs: called in that session,
+    on the same tables. What it gives has no plan that anybody could look at.
 
     Raises:
         NodeError: it failed, or the session is one of a server elsewhere.

@@ -72,7 +72,7 @@ class Watcher(Protocol):
 
 
 def argument(result: NodeResult, form: Form) -> Any:
-    """A result in the form a function asks for, and its own: whatever it does to it, others see nothing of it."""
+    """Return a result in the form that a function asks for. It is the function's own: others see no change of it."""
     match result:
         case TableResult():
             return {Form.PANDAS: result.pandas, Form.ARROW: result.arrow}.get(form, result.frame)()
@@ -83,8 +83,8 @@ def argument(result: NodeResult, form: Form) -> Any:
 
 
 def checked(node: Node, returned: Any, sessions: Sessions) -> NodeResult:
-    """What a function returned, as the result its node declares. Of a pandas DataFrame the index is columns, too, where
-    it tells something (see `with_index`).
+    """Return what a function returned as the result its node declares. Of a pandas DataFrame the index is columns, too,
+    where it tells something (see `with_index`).
 
     Raises:
         ResultTypeError: it is something else.
@@ -116,8 +116,8 @@ def _in_memory(returned: Any, node: Node, sessions: Sessions) -> TableResult:
 
 
 def with_index(frame: Any, node: Node) -> Any:
-    """A pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its rows
-    are about. An unnamed index of whole numbers only counts rows, and is left out, as is one that repeats a column.
+    """Return a pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its
+    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped, as is a repeated column.
 
     Raises:
         ResultTypeError: a level of the index is named as a column that holds something else.
@@ -144,7 +144,7 @@ def with_index(frame: Any, node: Node) -> Any:
 
 
 def _told_apart(frame: Any) -> Any:
-    """Levels of one name are numbered, as after `groupby([df.born.dt.year, df.born.dt.month])`."""
+    """Number levels of one name, as after `groupby([df.born.dt.year, df.born.dt.month])`."""
     names = list(frame.index.names)
     twice = {name for name in names if name is not None and names.count(name) > 1}
     apart = [f"{name}_{level}" if name in twice else name for level, name in enumerate(names)]
@@ -159,7 +159,7 @@ def _counts_rows(index: Any) -> bool:
 
 
 def _repeated_levels(frame: Any, node: Node) -> list[int]:
-    """Levels of the index that a column repeats, as after `set_index("id", drop=False)`."""
+    """Return the levels of the index that a column repeats, as after `set_index("id", drop=False)`."""
     import pandas as pd
 
     repeated = []
@@ -176,7 +176,7 @@ def _repeated_levels(frame: Any, node: Node) -> list[int]:
 
 
 def _is_of_spans(dtype: Any) -> bool:
-    """Whether values are intervals or periods, as `pd.cut` and `to_period` make them: a table has them as text."""
+    """Return whether values are intervals or periods, as of `pd.cut` and `to_period`: a table has them as text."""
     import pandas as pd
 
     inner = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
@@ -184,8 +184,8 @@ def _is_of_spans(dtype: Any) -> bool:
 
 
 def _as_loaded(table: pa.Table) -> pa.Table:
-    """A table with the types it will have when it is loaded, so that its readers see one form of it: no categories, no
-    nanoseconds, no unsigned integers."""
+    """Return a table with the types it will have when it is loaded, so that its readers see one form of it: no
+    categories, no nanoseconds, no unsigned integers."""
     from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 
     try:
@@ -195,7 +195,7 @@ def _as_loaded(table: pa.Table) -> pa.Table:
 
 
 def table_in_memory(table: pa.Table, sessions: Sessions) -> TableResult:
-    """A pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
+    """Return a pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
 
     def frame() -> DataFrame:
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -211,7 +211,7 @@ def table_in_memory(table: pa.Table, sessions: Sessions) -> TableResult:
 
 @contextmanager
 def authors_errors(node: Node) -> Iterator[None]:
-    """Turns whatever a node's code or its Spark job raises into an error that names the node and the author's line."""
+    """Turn whatever a node's code or its Spark job raises into an error that names the node and the author's line."""
     try:
         yield
     except HelixError as error:
@@ -240,7 +240,7 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
 
 
 def remedy_for(column: str, known: Collection[str]) -> str:
-    """What to do about a column that a table does not have: it is misspelt, or predictions were made without it."""
+    """Return what to do about a missing column: it is misspelt, or predictions were made without it."""
     if column not in LEFT_BY_PREDICT:
         return nearest(column, known)
     asked = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
@@ -249,7 +249,7 @@ def remedy_for(column: str, known: Collection[str]) -> str:
 
 
 def _remedy_for_lookup(error: BaseException) -> str | None:
-    """The same for a column that pandas or pyarrow did not find."""
+    """Return the same for a column that pandas or pyarrow did not find."""
     found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
     return remedy_for(found[1], ()) if found else None
 
@@ -279,13 +279,13 @@ _LONGEST_ERROR = 400
 
 
 def authors_line(error: BaseException) -> Location | None:
-    """The author's innermost line that an error comes from; None if there is none."""
+    """Return the author's innermost line that an error comes from; None if there is none."""
     lines = _authors_lines(error)
     return lines[-1][0] if lines else None
 
 
 def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
-    """(place, function, text) of the author's own frames, outermost first; those inside Spark's Python workers too."""
+    """Return (place, function, text) of the author's frames, outermost first, those in Spark's Python workers too."""
     frames = [
         (Location(frame.filename, frame.lineno or 0), frame.name, frame.line or "")
         for frame in traceback.extract_tb(error.__traceback__) if _is_authors(frame.filename)
@@ -330,7 +330,7 @@ def _missing_column(node: Node, error: BaseException) -> ColumnNotFoundError | N
 
 
 def is_lazy(node: Node) -> bool:
-    """Whether lowering the node only extends a plan: a table or a column, not a fit, a value, collected rows."""
+    """Return whether lowering the node only extends a plan: a table or a column, not a fit, a value, collected rows."""
     operator = node.operator
     if node.result not in (Result.TABLE, Result.COLUMN):
         return False

@@ -143,7 +143,7 @@ def found_random(
     dag: Dag, plan: Plan, results: Mapping[str, NodeResult], suspicion: Suspicion,
     described: Mapping[str, Description],
 ) -> Chance:
-    """What can be told of chance in what a run has computed."""
+    """Return which results of a run are nondeterministic, and why."""
     def reached(name: str) -> set[str]:
         return {called for one in {name, *dag.ancestors(name)} for called in _covered(described[one])}
 
@@ -168,12 +168,12 @@ def found_random(
 
 
 def _sees_spark(described: Description) -> bool:
-    """Whether code that could ask a session for something is part of a node: else "score (mean)" is no call."""
+    """Return whether code that could ask a session for something is part of a node: else "score (mean)" is no call."""
     return any(part.group is Group.PACKAGE and part.label == "pyspark" for part in described.parts)
 
 
 def _is_the_authors(node: Node) -> bool:
-    """Whether it computes what the author wrote, and its plan tells: a lazy function, a label with calls in its SQL."""
+    """Return whether a node's plan is of what the author wrote: a lazy function, a label with calls in its SQL."""
     match node.operator:
         case Function():
             return is_lazy(node)
@@ -195,13 +195,13 @@ def _registered(results: Mapping[str, NodeResult]) -> frozenset[str]:
 
 
 def _covered(described: Description) -> Iterator[str]:
-    """Names of functions that a node's signature covers: those it reaches, and those it registers itself."""
+    """Yield the names of functions that a node's signature covers: those it reaches, and those it registers itself."""
     yield from (part.label for part in described.parts)
     yield from described.registers
 
 
 def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | None:
-    """Why a DataFrame's rows may differ each time, as the plan that is sent tells; None if nothing says so.
+    """Return why a DataFrame's rows may differ each time, as the plan that is sent tells; None if nothing says so.
 
     Args:
         below: DataFrames that it is made of, and that are looked at by themselves.

@@ -24,7 +24,7 @@ BATCHED = (FitCategories, FitQuantiles)
 
 
 def shared_pass(node: Node) -> tuple[str, type, Split | None]:
-    """What fits of BATCHED operators have in common that one pass can do: the table, the operator, and the rows."""
+    """Return what fits of BATCHED operators that one pass can do have in common: table, operator, rows."""
     return node.inputs[0], type(node.operator), split_of_fit(node.operator)
 
 
@@ -44,7 +44,7 @@ def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) ->
 
 
 def _categories(frame: DataFrame, names: list[str]) -> list[list[str]]:
-    """Most frequent first, ties in alphabetical order (StringIndexer's frequencyDesc)."""
+    """Return the labels of columns, most frequent first, ties in alphabetical order (StringIndexer's frequencyDesc)."""
     from pyspark.ml.feature import StringIndexer
 
     unique = sorted(set(names))
@@ -56,7 +56,7 @@ def _categories(frame: DataFrame, names: list[str]) -> list[list[str]]:
 
 
 def _quantiles(frame: DataFrame, names: list[str], bins: list[int], errors: list[float]) -> list[list[float]]:
-    """The inner boundaries, ascending and distinct; one pass for all columns at the smallest error asked for."""
+    """Return the inner boundaries, ascending and distinct; one pass for all columns at the smallest error asked for."""
     unique = sorted(set(names))
     frame, inputs = _plainly_named(frame, unique)
     shares = sorted({i / count for count in bins for i in range(1, count)})
@@ -69,7 +69,7 @@ def _quantiles(frame: DataFrame, names: list[str], bins: list[int], errors: list
 
 
 def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, list[str]]:
-    """These columns alone, under names without dots: Spark ML would look for a part of a column."""
+    """Return these columns alone, under names without dots: Spark ML would look for a part of a column."""
     from pyspark.sql import functions as F
 
     plain = [f"helix_input_{i}" for i in range(len(columns))]
@@ -77,7 +77,7 @@ def _plainly_named(frame: DataFrame, columns: list[str]) -> tuple[DataFrame, lis
 
 
 def is_sparks_own(stage: Any) -> bool:
-    """Whether no code of the author's is in a stage."""
+    """Return whether no code of the author's is in a stage."""
     return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
 
 

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 
 def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher: Watcher) -> NodeResult:
-    """A node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
+    """Return a node's result from its inputs' results. Tables and columns stay lazy; fits and values are forced.
 
     Raises:
         NodeError: the author's code or the Spark job failed.
@@ -112,7 +112,7 @@ def lower(node: Node, results: Sequence[NodeResult], sessions: Sessions, watcher
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
-    """Whether the base table has the columns that an operator names.
+    """Check that the base table has the columns that an operator names.
 
     Raises:
         ColumnNotFoundError: with the nearest name.
@@ -127,7 +127,7 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
 
 
 def _read(node: Node, source: Source, sessions: Sessions, watcher: Watcher) -> DataFrame:
-    """A source's table. It is read when the first of its readers asks for it; what is wrong with it is the source's.
+    """Read a source, when the first of its readers asks for its table; what is wrong with it is the source's.
 
     Raises:
         NodeError, ResultTypeError: they name the source.
@@ -151,7 +151,6 @@ def _arrow(data: Any) -> Any:
 
 
 def _as_result(frame: DataFrame) -> TableResult:
-    """A table as a result."""
     made = nullable(frame)
     return TableResult(lambda: made)
 
@@ -159,8 +158,8 @@ def _as_result(frame: DataFrame) -> TableResult:
 def _function_column(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
 ) -> ColumnResult:
-    """The column of an extractor's function, which is called once for all tables that get the column. It sees its own
-    table with the columns that it takes."""
+    """Return the column of an extractor's function, which is called once for all tables that get the column. It sees
+    its own table with the columns that it takes."""
     from pyspark.sql import Column
 
     base, needs = base_of(results), columns_among(results)
@@ -181,7 +180,7 @@ def _function_column(
 
 
 def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
-    """What an extractor's function is called with.
+    """Return what an extractor's function is called with.
 
     Args:
         frame: its table, with the other columns that it takes. These it is given by name, for the same name stands for
@@ -201,7 +200,7 @@ def _arguments(operator: Function, results: Sequence[NodeResult], frame: DataFra
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
-    """The column of an extractor that is no function. Its table is not looked at.
+    """Return the column of an extractor that is no function. Its table is not looked at.
 
     Args:
         watcher: is told where a transformer of the author's own is at work.
@@ -254,20 +253,20 @@ class _Watched:
     watcher: Watcher
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """The table with its column."""
+        """Return the table with its column."""
         with self.watcher.acting(self.node):
             added: DataFrame = self.stage.transform(frame)
             return added
 
 
 def _plainly_named(column: str, base: TableResult) -> ColumnResult:
-    """A column of the table again, under a name without dots: Spark ML would look for a part of a column."""
+    """Return a column of the table again, under a name without dots: Spark ML would look for a part of a column."""
     made = column_name(f"column {column}")
     return ColumnResult(made, base, (), add_expressions, Again(column))
 
 
 def _number(column: ColumnSource, results: Sequence[NodeResult]) -> ColumnResult:
-    """A column again, without its nulls: a need like any other, so that it is added together with them."""
+    """Return a column again, without its nulls: a need like any other, so that it is added together with them."""
     source = name_of(column, results)
     made, needs = column_name(f"number {source}"), columns_among(results)
     return ColumnResult(made, base_of(results), needs, add_expressions, NumberOrNan(source))
@@ -284,7 +283,7 @@ def _wired(transformer: Any, columns: dict[str, str]) -> Any:
 
 
 def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:
-    """Predictions beside the examples' other columns, without the vectors that nobody asked for."""
+    """Return predictions with the examples' other columns, without the vectors that nobody asked for."""
     model, examples = results
     assert isinstance(model, ModelResult)
     assert isinstance(examples, TableResult)

@@ -24,7 +24,7 @@ needs a second stage to add up what several tasks found (`benchmarks/partitions.
 
 
 def in_few_partitions(frame: DataFrame, stage: Any) -> DataFrame:
-    """The training rows in as many partitions as their size is worth, where the learner only sums over them.
+    """Return the training rows in as many partitions as their size is worth, where the learner only sums over them.
 
     Rows of one partition are brought into an order that is theirs alone, so that the model is the same to the last
     digit whether they were computed or loaded, and however they were divided before. The rows have to be persisted and
@@ -38,7 +38,7 @@ def in_few_partitions(frame: DataFrame, stage: Any) -> DataFrame:
 
 
 def in_order(frame: DataFrame) -> DataFrame:
-    """The rows of each partition by a hash of what is in them; columns that cannot be hashed do not count."""
+    """Return the rows of each partition by a hash of what is in them; columns that cannot be hashed do not count."""
     from pyspark.sql import functions as F
 
     hashed = [field.name for field in frame.schema.fields if can_be_hashed(field.dataType.simpleString())]
@@ -46,7 +46,7 @@ def in_order(frame: DataFrame) -> DataFrame:
 
 
 def can_be_hashed(schema: str) -> bool:
-    """Whether `xxhash64` takes a type, or every column of a table, as Spark writes them.
+    """Return whether `xxhash64` takes a type, or every column of a table, as Spark writes them.
 
     >>> can_be_hashed("array<struct<a:int>>"), can_be_hashed("struct<a:map<string,int>>")
     (True, False)
@@ -55,7 +55,7 @@ def can_be_hashed(schema: str) -> bool:
 
 
 def worthwhile(size: int) -> int:
-    """Partitions for this many bytes.
+    """Return the number of partitions for this many bytes.
 
     >>> worthwhile(0), worthwhile(5_000_000), worthwhile(100_000_000)
     (1, 1, 6)
@@ -64,7 +64,7 @@ def worthwhile(size: int) -> int:
 
 
 def size_of(frame: DataFrame) -> int:
-    """Bytes as Spark's optimiser has them: of a filled pin what it takes in memory."""
+    """Return the bytes as Spark's optimiser has them: of a filled pin what it takes in memory."""
     return told_bytes(optimised(frame))
 
 
@@ -73,7 +73,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def told_bytes(text: str) -> int:
-    """The bytes of a plan, of which Spark's `explain` tells by rounded numbers; more than any where it tells of none.
+    """Return the bytes of a plan by the rounded numbers of Spark's `explain`; more than any where it has none.
 
     >>> told_bytes("Project [a#1], Statistics(sizeInBytes=1.5 KiB)\\n+- Range (0, 9), Statistics(sizeInBytes=72.0 B)")
     1536

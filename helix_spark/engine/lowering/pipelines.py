@@ -81,7 +81,8 @@ def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
 
 
 def _check_reads(node: Node, model: Any, examples: Node, operator: Assemble) -> None:
-    """What examples keep of the base table has the same name there; what they keep of extractors has another one."""
+    """Check what examples keep: what is of the base table has the same name there; what they keep of extractors has
+    another one."""
     kept = [one.name for one in operator.keep if isinstance(one, Kept)]
     named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
     if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
@@ -107,7 +108,7 @@ def _no_rows() -> DataFrame:
 
 
 def _stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """The stages that add columns, each after what it needs; those that the table has already are named in one."""
+    """Return the stages that add columns, each after what it needs; one names those that the table has already."""
     plain = [column for column in columns if column.add is add_expressions and not column.needs]
     names = {column.column for column in plain}
     others = [stage for column in columns if column.column not in names for stage in _stages_of(column)]
@@ -134,7 +135,7 @@ def _selection(columns: Sequence[ColumnResult]) -> Any:
 
 
 def _example(column: str, value: object) -> DataFrame:
-    """A table without rows that has such a column: an encoder learns from the schema alone."""
+    """Return a table without rows that has such a column: an encoder learns from the schema alone."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 

@@ -40,7 +40,7 @@ def side_of(split: Split, columns: Sequence[str]) -> Column:
 
 
 def _side_or_null(split: ColumnSplit | TimeSplit) -> Column:
-    """"train" or "test"; null where the column says neither."""
+    """Return "train" or "test"; null where the column says neither."""
     from pyspark.sql import functions as F
 
     column = F.col(quoted(split.column))
@@ -61,7 +61,7 @@ def training_rows(frame: DataFrame, split: Split | None, columns: Sequence[str])
 
 
 def own_split(table: TableResult) -> OwnSplit | None:
-    """The column `split` of a table, if it has one that can say "train" and "test"."""
+    """Return the column `split` of a table, if it has one that can say "train" and "test"."""
     found = [
         name for name, kind in table.frame().dtypes
         if name.lower() == "split" and kind in ("string", "boolean", "tinyint", "smallint", "int", "bigint", "double")

@@ -18,7 +18,7 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 
 
 def read_source(source: Source, spark: SparkSession) -> DataFrame:
-    """A source's table. Nothing is read yet, except to infer a schema.
+    """Return a source's table. Nothing is read yet, except to infer a schema.
 
     Raises:
         ResultTypeError: a reader function returned something else than a DataFrame.
@@ -47,7 +47,7 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
 
 
 def _schema(schema: str) -> Any:
-    """DDL text as it is, a StructType from its JSON."""
+    """Return DDL text as it is, and a StructType from its JSON."""
     if not schema.lstrip().startswith("{"):
         return schema
     import json
@@ -58,15 +58,15 @@ def _schema(schema: str) -> Any:
 
 
 def _paths(source: FileSource) -> list[str]:
-    """A source's paths as Spark is told of them. Where the author vouches for the version, nobody has looked at the
-    files: what a path without a scheme means is for Spark's settings to say."""
+    """Return a source's paths as Spark is told of them. Where the author vouches for the version, nobody has looked at
+    the files: what a path without a scheme means is for Spark's settings to say."""
     if source.version is None:
         return [_signed(path) for path in source.paths]
     return [path if "://" in path else str(_absolute(path)) for path in source.paths]
 
 
 def _options(source: FileSource) -> dict[str, str]:
-    """A source's options. One is a path, too, and Spark wants to find the others below it."""
+    """Return a source's options. One is a path, too, and Spark wants to find the others below it."""
     return {
         name: _on_this_disk(value) if name.lower() == "basepath" and source.version is None else value
         for name, value in source.options
@@ -74,7 +74,7 @@ def _options(source: FileSource) -> dict[str, str]:
 
 
 def _signed(path: str) -> str:
-    """A path as it was looked at when its version was told: what is there under the very name is no pattern."""
+    """Return a path as it was looked at when its version was told: what is there under the very name is no pattern."""
     if "://" in path and not path.startswith("file://"):
         return path
     place = _absolute(path.removeprefix("file://"))
@@ -83,8 +83,8 @@ def _signed(path: str) -> str:
 
 
 def _on_this_disk(path: str) -> str:
-    """A path with its scheme: one without was signed from this machine's disk, and `fs.defaultFS` may name another
-    place, which would be read instead."""
+    """Return a path with its scheme: one without was signed from this machine's disk, and `fs.defaultFS` may name
+    another place, which would be read instead."""
     return path if "://" in path else _absolute(path).spark_uri
 
 

@@ -21,8 +21,8 @@ from helix_spark.workflow.parameters import check_is_stage, check_not_wished, ch
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
-    """Whether the stages of nodes that are to be computed can be had, where a dotted path names their class: of a class
-    itself its declaration has told.
+    """Check that the stages of nodes that are to be computed can be had, where a dotted path names their class: a class
+    itself is checked where it is declared.
 
     Raises:
         OperatorError: a path leads nowhere or to no stage, or its class does not take the parameters.
@@ -36,7 +36,7 @@ def check_stages(nodes: Iterable[Node]) -> None:
 
 
 def _class_of(node: Node, path: str, stage: Stage) -> Any:
-    """The class that a dotted path names, which takes the parameters of the stage.
+    """Return the class that a dotted path names, which takes the parameters of the stage.
 
     Raises:
         OperatorError: there is none, it is no stage, or it does not take them.
@@ -63,15 +63,15 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def _wished(node: Node) -> list[str]:
-    """Options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep` is
-    always a wish."""
+    """Return options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep`
+    is always a wish."""
     wishes = node.wishes
     said = [name for name in ("fixed", "recompute", "fresh", "depends_on", "exclude") if getattr(wishes, name)]
     return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
-    """The estimator or transformer, built now that a session runs.
+    """Return the estimator or transformer, built now that a session runs.
 
     Raises:
         OperatorError: it is no Spark ML stage, or does not take these parameters.
@@ -99,8 +99,8 @@ def build_stage(node: Node, stage: Stage) -> Any:
 
 
 def in_this_session(value: Any) -> Any:
-    """A stage as one of the session that runs, where it was declared before there was one or in the user's own; of the
-    same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists) likewise; all
-    else as it is."""
+    """Return a stage as one of the session that runs, where it was declared before there was one or in the user's own;
+    of the same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists)
+    likewise; all else as it is."""
     client = driver_client(client_session())
     return value if client is None else as_served(value, client)

@@ -159,7 +159,7 @@ def told_of(error: BaseException) -> str:
 
 
 def install(extra: str) -> str:
-    """How to get what only one of this package's extras brings, as long as no registry has the package.
+    """Return how to get what only one of this package's extras brings, as long as no registry has the package.
 
     >>> install("ui")
     "install the extra `ui`: `make setup`, or `pip install -e '.[ui]'` in the checkout of Helix"
@@ -168,7 +168,7 @@ def install(extra: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A sentence that names the nearest of `names`, or lists them.
+    """Return a sentence that names the nearest of `names`, or lists them.
 
     >>> nearest("modle", ["model", "rows"])
     "did you mean 'model'? (there are: model, rows)"

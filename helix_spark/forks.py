@@ -44,7 +44,7 @@ class Birthplace:
         return os.getpid() == self.pid
 
     def check(self, what: str) -> None:
-        """Raises HelixError in a process that was forked from it.
+        """Raise HelixError in a process that was forked from it.
 
         Args:
             what: is used there, in words.
@@ -104,7 +104,7 @@ _first_catalog: list[Birthplace] = []
 
 
 def check_catalogs_work() -> None:
-    """Whether catalogs can be read here: the libraries that do have threads of their own from then on, for good.
+    """Check whether catalogs can be read here: the libraries that do have threads of their own from then on, for good.
 
     Raises:
         HelixError: this process was forked from one that has read a catalog.

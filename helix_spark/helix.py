@@ -24,7 +24,7 @@ from helix_spark.engine.spark.session import SessionProvider
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
-from helix_spark.history.finding import check_workflow, find_iteration
+from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
@@ -129,7 +129,7 @@ class Helix:
         return self._catalog
 
     def plan(self, workflow: Workflow) -> Plan:
-        """What a run would do now, and why. Nothing runs, nothing is written, no JVM starts.
+        """Return what a run would do now, and why. Nothing runs, nothing is written, no JVM starts.
 
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense.
@@ -140,7 +140,7 @@ class Helix:
             return through(SHOWING, self._run(workflow)).plan
 
     def run(self, workflow: Workflow, message: str = "") -> Iteration:
-        """Runs one iteration; returns when its outputs are known. What is to be stored is stored behind that.
+        """Run one iteration; return when its outputs are known. What is to be stored is stored behind that.
 
         Raises:
             WorkflowError, SignatureError, SourceError, CatalogError: the input makes no sense; nothing was run.
@@ -172,7 +172,7 @@ class Helix:
         self, workflow: Workflow, *, everything: bool = False, seconds: float | None = None,
         wanted: Collection[str] | None = None,
     ) -> Audit:
-        """Computes the stored results of a workflow once more, with nothing reused, and compares: what comes out the
+        """Compute the stored results of a workflow once more, with nothing reused, and compares: what comes out the
         same is verified from then on. What does not is never reused again, nor what is made of it.
 
         Give it a process of its own, as ``helix audit`` does: what this one holds in memory, and the modules that it
@@ -199,11 +199,11 @@ class Helix:
                 return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
 
     def end_audits(self) -> None:
-        """Ends an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
+        """End an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
         self._auditor.stop()
 
     def overtake(self, why: str) -> None:
-        """Ends the run that another thread has under way, if one does, with an OvertakenError: what it runs was edited.
+        """End the run that another thread has under way, if one does, with an OvertakenError: what it runs was edited.
         What was computed before is kept.
 
         Args:
@@ -228,7 +228,7 @@ class Helix:
     @overload
     def iteration(self, workflow: str, number: int, /) -> RecordedIteration: ...
     def iteration(self, first: int | str, second: int | None = None, /) -> RecordedIteration:
-        """An iteration that is on record: ``helix.iteration(3)``; where the catalog has several workflows,
+        """Return an iteration that is on record: ``helix.iteration(3)``; where the catalog has several workflows,
         ``helix.iteration("census", 3)``. Its values are there without Spark, and so are tables as pandas or pyarrow.
 
         Raises:
@@ -249,7 +249,7 @@ class Helix:
     def compare(
         self, before: int | NamedResults, after: int | NamedResults, workflow: str | None = None
     ) -> Comparison:
-        """How two iterations differ: parameters, nodes, code, outputs, seconds.
+        """Return how two iterations differ: parameters, nodes, code, outputs, seconds.
 
         Args:
             before, after: iterations, just run or on record, or their numbers.
@@ -270,12 +270,12 @@ class Helix:
         return compare(self.catalog, *(find_iteration(self.catalog, next(iter(workflows), None), n) for n in numbers))
 
     def wait(self) -> None:
-        """Waits until everything that was to be stored is."""
+        """Wait until everything that was to be stored is."""
         self._admission.check_waits(Task.RECORD, Task.STORE)
         self._waited_for(self._behind)
 
     def close(self) -> None:
-        """Waits for what is being stored, lets go of memory, and stops a session of Helix's own. A run that another
+        """Wait for what is being stored, lets go of memory, and stops a session of Helix's own. A run that another
         thread has under way ends with an EndedError. In a forked child nothing happens: all of it is the parent's.
 
         Raises:
@@ -311,12 +311,12 @@ class Helix:
         self.close()
 
     def _recorded(self) -> None:
-        """Waits until the last answer is on record."""
+        """Wait until the last answer is on record."""
         self._admission.check_waits(Task.RECORD)
         self._waited_for(self._recording)
 
     def _waited_for(self, pool: ThreadPoolExecutor) -> None:
-        """Waits until a thread has done what it was given by now."""
+        """Wait until a thread has done what it was given by now."""
         try:
             done = pool.submit(lambda: None)
         except RuntimeError:  # another thread has closed it meanwhile
@@ -325,7 +325,7 @@ class Helix:
         result_of(done)
 
     def _run(self, workflow: Workflow, message: str = "") -> Run:
-        """A run that begins now, on what the last one recorded."""
+        """Return a run that begins now, on what the last one recorded."""
         begun = time.perf_counter()
         self._recorded()
         self._follow_catalog()
@@ -356,7 +356,7 @@ class Helix:
                 self._writable = False
 
     def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float | None) -> AuditProcess:
-        """Raises SetupError where results come from a cluster."""
+        """Raise SetupError where results come from a cluster."""
         settings = self.sessions.settings_elsewhere()
         if settings is None:
             raise SetupError(
@@ -374,7 +374,7 @@ class Helix:
 
 
 def _check_workflow(given: object, verb: str) -> None:
-    """Whether what a plan or a run is asked of is a workflow, and not the function that builds it."""
+    """Check whether what a plan or a run is asked of is a workflow, and not the function that builds it."""
     if isinstance(given, Workflow):
         return
     if inspect.isroutine(given):

@@ -24,7 +24,7 @@ _NUMBER, _NAME = "quantitative", "nominal"
 
 
 def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: str = "") -> dict[str, Any]:
-    """A plot of rows, for a reducer to return.
+    """Return a plot of rows, for a reducer to return.
 
     Args:
         kind: bar, line, point, area, histogram (of `x`), heatmap (`color` over `x` and `y`).
@@ -69,7 +69,7 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
 
 
 def is_plot(value: Any) -> bool:
-    """Whether a value is a specification of Vega-Lite.
+    """Return whether a value is a specification of Vega-Lite.
 
     >>> is_plot({"$schema": SCHEMA, "mark": "bar"}), is_plot({"mark": "bar"})
     (True, False)
@@ -78,7 +78,7 @@ def is_plot(value: Any) -> bool:
 
 
 def plot_text(value: Mapping[str, Any]) -> str:
-    """A plot in words.
+    """Return a plot in words.
 
     >>> plot_text({"$schema": SCHEMA, "mark": {"type": "bar"}, "data": {"values": [{}, {}]}, "title": "Errors"})
     'plot "Errors": bar, 2 rows'
@@ -93,7 +93,7 @@ def plot_text(value: Mapping[str, Any]) -> str:
 
 
 def as_plot(value: Any) -> Any:
-    """The specification of a chart of Altair's; anything else as it is."""
+    """Return the specification of a chart of Altair's; anything else as it is."""
     return value.to_dict() if type(value).__module__.partition(".")[0] == "altair" else value
 
 
@@ -124,7 +124,7 @@ def _rows(data: Any) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it; what is no number is none."""
+    """Return a cell as JSON has it; what is no number is none."""
     value = value.item() if hasattr(value, "item") else value
     if value is None or isinstance(value, bool | int | str):
         return value

@@ -17,7 +17,7 @@ else:
 
 
 def matches_of(pattern: str) -> list[str]:
-    """The paths that a pattern stands for, hidden ones too."""
+    """Return the paths that a pattern stands for, hidden ones too."""
     if sys.version_info >= (3, 11):
         return glob.glob(pattern, include_hidden=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not glob.has_magic(pattern):
@@ -27,8 +27,8 @@ def matches_of(pattern: str) -> list[str]:
 
 
 def own_name(function: FunctionType) -> str:
-    """The qualified name of a function's own code, whatever `functools.wraps` made of the function's. Python 3.10 tells
-    it where nothing did; else the last part.
+    """Return the qualified name of a function's own code, whatever `functools.wraps` made of the function's. Python
+    3.10 tells it where nothing did; else the last part.
 
     >>> def f(): ...
     >>> f.__qualname__ = f.__name__ = "g"
@@ -40,8 +40,8 @@ def own_name(function: FunctionType) -> str:
 
 
 def is_of_dataclass(code: CodeType) -> bool:
-    """Whether `dataclass` generated code, which is in no file. In Python 3.10 each such function is a text of its own,
-    whose second line it begins in."""
+    """Return whether `dataclass` generated code, which is in no file. In Python 3.10 each such function is a text of
+    its own, whose second line it begins in."""
     if sys.version_info >= (3, 11):
         return code.co_qualname.startswith("__create_fn__.<locals>.")
     return (code.co_filename, code.co_firstlineno) == ("<string>", 2) and code.co_name.startswith("__")

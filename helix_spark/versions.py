@@ -18,7 +18,7 @@ INSTALL = "pip install " + " ".join(f"'{name}=={one}'" for name, one in (
 
 
 def refused_python(found: tuple[int, int] = sys.version_info[:2]) -> str:
-    """Why a Python is refused, in a sentence; empty where it is not.
+    """Return why a Python is refused, in a sentence; empty where it is not.
 
     >>> refused_python((3, 12)), refused_python((3, 9))
     ('', 'helix_spark works with Python 3.10, 3.11, 3.12 and 3.13, not with 3.9')
@@ -30,7 +30,7 @@ def refused_python(found: tuple[int, int] = sys.version_info[:2]) -> str:
 
 
 def refused_pair(pyspark: str, delta: str) -> str:
-    """Why a pyspark and a delta-spark do not do together, in a sentence; empty where they do.
+    """Return why a pyspark and a delta-spark do not do together, in a sentence; empty where they do.
 
     >>> refused_pair("4.2.0", "4.4.0"), refused_pair("4.1.1", "4.3.1")
     ('', '')
@@ -53,9 +53,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def may_observe(pyspark: str) -> bool:
-    """Whether rows may be counted while Spark writes them (`DataFrame.observe`). Up to 4.1 a session that has observed
-    anything cannot be sent to workers any more, and a model that holds the summary of its training holds its session:
-    whoever predicts with one fails from then on.
+    """Return whether rows may be counted while Spark writes them (`DataFrame.observe`). Up to 4.1 a session that has
+    observed anything cannot be sent to workers any more, and a model that holds the summary of its training holds its
+    session: whoever predicts with one fails from then on.
 
     >>> may_observe("4.2.0"), may_observe("4.1.1")
     (True, False)
@@ -64,7 +64,7 @@ def may_observe(pyspark: str) -> bool:
 
 
 def line_of(pyspark: str) -> str:
-    """The first two numbers of a version.
+    """Return the first two numbers of a version.
 
     >>> line_of("4.2.0")
     '4.2'
@@ -73,7 +73,7 @@ def line_of(pyspark: str) -> str:
 
 
 def check_pair() -> None:
-    """Raises ImportError where a pyspark and a delta-spark are installed that do not do. What is not installed, or lies
+    """Raise ImportError where a pyspark and a delta-spark are installed that do not do. What is not installed, or lies
     elsewhere, is looked at when it is needed."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -17,7 +17,8 @@ _NOT_SHOWN = re.compile(
 
 
 def visible(text: str, encoding: str = "utf-8") -> str:
-    """A text in which every character is one that is seen, and that an encoding has; the others as Python writes them.
+    """Return a text in which every character is one that is seen, and that an encoding has; the others as Python writes
+    them.
 
     >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
     ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
@@ -31,7 +32,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """A text of at most so many letters, what is beyond left out.
+    """Return a text of at most so many letters, what is beyond left out.
 
     >>> cut("wide", 4), cut("wider", 4)
     ('wide', 'wid…')
@@ -39,14 +40,14 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def named(names: Sequence[str], most: int) -> str:
-    """Names in a sentence, and how many more there are.
+def named(names: Sequence[str], most: int | None = None) -> str:
+    """Return names in a sentence, at most so many, and how many more there are.
 
     >>> named(["a", "b", "c"], 3), named(["a", "b", "c", "d", "e"], 3)
     ('`a`, `b`, `c`', '`a`, `b`, `c` and 2 more')
     """
     shown = ", ".join(f"`{name}`" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    return shown if most is None or len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 LONGEST_NAME = 2_000
@@ -57,7 +58,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def is_name(name: object) -> bool:
-    """Whether something names a workflow or a node.
+    """Return whether something names a workflow or a node.
 
     >>> is_name("marital status"), is_name("größe"), is_name(""), is_name("a\\nb"), is_name(3)
     (True, True, False, False, False)

@@ -17,7 +17,7 @@ MOMENT = 0.2
 
 
 def first_done(futures: Iterable[Future[Awaited]]) -> set[Future[Awaited]]:
-    """Waits for any of these; returns those that are done by then.
+    """Wait for any of these; return those that are done by then.
 
     Raises:
         KeyboardInterrupt: somebody interrupts the process, and this is its main thread.
@@ -29,7 +29,7 @@ def first_done(futures: Iterable[Future[Awaited]]) -> set[Future[Awaited]]:
 
 
 def result_of(future: Future[Awaited]) -> Awaited:
-    """Waits for one.
+    """Wait for one.
 
     Raises:
         BaseException: whatever it ended with; KeyboardInterrupt as above.

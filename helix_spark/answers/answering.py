@@ -14,7 +14,6 @@ from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.frame_steps import FrameSteps
 from helix_spark.answers.known_analyses import answer_here
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.answers.questions import Question, Signer, Sort, asked_of, handle_of
 from helix_spark.answers.served_models import StoredResults
 from helix_spark.answers.served_session import ServedSession, Server
@@ -109,7 +108,6 @@ class Answerer:
         rerun_effects: whether what was written before is written again.
         mode: what the program is run for. In a plan the first question without an answer raises UnansweredError; in an
             audit writes are left out, and what else lasts raises NotAuditedError.
-        live: is told what is asked, and answered; None if nobody looks.
         asked: what was asked so far, in the order of the answers.
         following: is told how far the run is.
         served: the session as the server has it.
@@ -125,7 +123,6 @@ class Answerer:
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
     mode: Mode = "run"
-    live: LiveAnswers | None = None
     asked: list[AnsweredQuestion] = field(default_factory=list)
     following: Following = lambda *_: None
     served: ServedSession = field(init=False)
@@ -385,8 +382,6 @@ class Answerer:
                 self._check_room(answer)
             except StrangeAnswerError as error:
                 answer, why = None, f"its answer is not recorded: {error}"
-        if self.live is not None:
-            self.live.note(question.identity, answer or "")
         there = "" if left is None or why else left.identity()
         self._note(AnsweredQuestion(question, who, seconds, started, True, answer, why, there))
         return found
@@ -405,8 +400,6 @@ class Answerer:
             if question.sort == "fit":
                 self.served.models.forget(request)
             self._newest = request
-            if self.live is not None:
-                self.live.ask(question.identity, who.call or who.function)
             self.following("sent", question, who)
             started = time.perf_counter()
             found = self.served.ask(question, request)

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def load_extension(shell: Any) -> None:
 
 
 def session(catalog: str | Path | None = None) -> SparkSession:
-    """A notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
+    """Return a notebook's session, whose answers are kept in a catalog: cells that ask it, or the session that
     ``SparkSession.builder...getOrCreate()`` gives from now on, what was asked before are answered from there.
 
     Args:
@@ -109,7 +109,7 @@ _BEGUN: list[tuple[PlainProgram, str]] = []
 
 
 def _shell() -> Any:
-    """The shell of the notebook that this process runs; None if it runs none."""
+    """Return the shell of the notebook that this process runs; None if it runs none."""
     found = sys.modules.get("IPython")
     return None if found is None else found.get_ipython()
 
@@ -131,7 +131,7 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     def helix(line: str) -> None:
         """Show what the cells requested: %helix plan, %helix explain NAME, %helix log."""
         try:
-            NotebookVerbs(program, print, place)(line)
+            run_notebook_verb(program, line, print, place)
         except HelixError as error:
             tell(f"error: {error}")
 
@@ -167,45 +167,37 @@ class Cells:
             self._say(f"helix: {text}")
 
 
-class NotebookVerbs:
-    """`%helix plan`, `%helix explain NAME` and `%helix log` in a notebook.
+def run_notebook_verb(
+    program: PlainProgram, line: str, say: Callable[[str], None], place: Callable[[str, int], str]
+) -> None:
+    """Run what follows ``%helix`` in a notebook: plan, explain NAME, log. Raises ParameterError for what is no verb.
 
     Args:
         place: names where a question was asked, by file and line: ``In[3]:2``.
     """
+    from helix_spark.program.viewed_answers import view_of_program
 
-    def __init__(self, program: PlainProgram, say: Callable[[str], None], place: Callable[[str, int], str]) -> None:
-        self._program, self._say, self._place = program, say, place
-
-    def __call__(self, line: str) -> None:
-        """Run what follows ``%helix``. Raises ParameterError for what is no verb."""
-        verb, *given = shlex.split(line) or ["plan"]
-        match verb, given:
-            case "plan", []:
-                self._tell(self._view().again_lines)
-            case "explain", [*words] if words:
-                self._tell(self._view().answer(" ".join(words)).lines)
-            case "log", []:
-                self._log()
-            case _:
-                raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "
-                                     "%helix plan, %helix explain NAME, %helix log")
-
-    def _log(self) -> None:
-        from helix_spark.cli.history_text import print_log
-
-        print_log(self._program.catalog.iterations(limit=_NEWEST))
-
-    def _tell(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._say(line)
-
-    def _view(self) -> ProgramView:
-        from helix_spark.program.viewed_answers import view_of_program
-
+    def view() -> ProgramView:
         return view_of_program(
-            self._program, lambda asked: self._place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
+            program, lambda asked: place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
         )
+
+    verb, *given = shlex.split(line) or ["plan"]
+    match verb, given:
+        case "plan", []:
+            lines = view().again_lines
+        case "explain", [*words] if words:
+            lines = view().answer(" ".join(words)).lines
+        case "log", []:
+            from helix_spark.cli.iteration_text import print_log
+
+            print_log(program.catalog.iterations(limit=_NEWEST))
+            return
+        case _:
+            raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "
+                                 "%helix plan, %helix explain NAME, %helix log")
+    for text in lines:
+        say(text)
 
 
 def _check_no_session() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.errors import HelixError, ParameterError, nearest
+from helix_spark.errors import HelixError, ParameterError
 from helix_spark.run.provenance import checkout_path
 
 _ODD = re.compile(r"[^\w.-]+")
@@ -18,26 +18,19 @@ _LONGEST_STEM = 100
 
 
 def check_file(file: Path, workflows: Collection[str]) -> None:
-    """Refuses what can hardly be the workflow's file: a name that is neither a file nor looks like one of Python.
+    """Raise ParameterError for a file that is not there and has no name of a Python file.
 
     Args:
         workflows: of the catalog; one of them may have been meant.
-
-    Raises:
-        ParameterError: it is no such file.
     """
-    if file.suffix == ".py" or file.is_file():
-        return
-    if str(file) in workflows:
-        remedy = f"the workflow is named by an option: --workflow {file}"
-    else:
-        known = [str(one) for one in file.parent.glob("*.py")] if file.parent.is_dir() else []
-        remedy = nearest(str(file), known)
-    raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
+    if file.suffix != ".py" and not file.is_file():
+        is_workflow = str(file) in workflows
+        remedy = f"the workflow is named by an option: --workflow {file}" if is_workflow else "name the workflow's file"
+        raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
 
 
 def write_file(record: IterationRecord, text: str | None, file: Path | None) -> tuple[Path, bool]:
-    """Writes an iteration's file; returns where it is, and whether it was written or was there already.
+    """Write an iteration's file; return where it is, and whether it was written or was there already.
 
     Args:
         text: what was recorded of it; None if nothing was.
@@ -48,9 +41,7 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
         ParameterError: something else has the name that it would get.
     """
     if text is None:
-        why = "it was declared in no file" if not record.file else "its file is too long, or is not text"
-        if not record.file_digest and not record.file:
-            why = "it was declared in no file, or by a version that recorded none"
+        why = "its file is too long, or is not text" if record.file else "it was declared in no file"
         raise HelixError(
             f"the file of iteration {record.number} is not recorded: {why}",
             remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",

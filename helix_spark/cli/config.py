@@ -6,14 +6,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from helix_spark.errors import Location, ParameterError, nearest
+from helix_spark.errors import ParameterError, nearest
 
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
@@ -50,7 +49,7 @@ class Setting:
 def settings_for(
     start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> dict[str, Setting]:
-    """All settings, by name.
+    """Return all settings, by name.
 
     Args:
         start: a file or folder of the project: the nearest pyproject.toml above it counts.
@@ -66,7 +65,7 @@ def settings_for(
 
 
 def project_file(start: Path) -> Path | None:
-    """The nearest pyproject.toml at or above a file or folder."""
+    """Return the nearest pyproject.toml at or above a file or folder."""
     folder = start.resolve() if start.is_dir() else start.resolve().parent
     candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
     return next((file for file in candidates if file.is_file()), None)
@@ -94,35 +93,16 @@ def _project_settings(file: Path) -> dict[str, str]:
             from error
     if _DISTRIBUTION in tools:
         raise ParameterError(
-            f"nothing reads the table [tool.{_DISTRIBUTION}]", where=Location(str(file), _line_of(file, _DISTRIBUTION)),
-            remedy=f"write [tool.{TABLE}]",
+            f"nothing reads the table [tool.{_DISTRIBUTION}] in {file}", remedy=f"write [tool.{TABLE}]"
         )
     found = {}
     for name, value in tools.get(TABLE, {}).items():
-        where = Location(str(file), _line_of(file, TABLE, name))
         if name not in DEFAULTS:
-            raise ParameterError(f"there is no setting {name!r}", where=where, remedy=nearest(name, DEFAULTS))
+            raise ParameterError(f"there is no setting {name!r}, which {file} has", remedy=nearest(name, DEFAULTS))
         if not isinstance(value, str) and (name not in _NUMBERS or type(value) is not int):
-            raise ParameterError(f"the setting {name!r} is some text, not {_shown(value)}", where=where)
+            raise ParameterError(f"the setting {name!r} in {file} is some text, not {value!r}")
         found[name] = str(value)
     if "://" not in found.get("catalog", "://"):
         # A project's catalog is the project's, wherever a command is given.
         found["catalog"] = str(file.parent / found["catalog"])
     return found
-
-
-def _line_of(file: Path, table: str, name: str = "") -> int:
-    """The line that sets a name in a table, or that begins the table; the first line if that cannot be told."""
-    inside = False
-    for number, line in enumerate(file.read_text().splitlines(), 1):
-        if line.strip().startswith("["):
-            inside = line.strip() == f"[tool.{table}]"
-            if inside and not name:
-                return number
-        elif inside and line.split("=")[0].strip().strip("\"'") == name:
-            return number
-    return 1
-
-
-def _shown(value: Any) -> str:
-    return f"{value!r} ({type(value).__name__})"

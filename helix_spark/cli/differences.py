@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.text import Text
 
-from helix_spark.cli.shown_tables import print_differences
+from helix_spark.cli.table_text import print_differences
 from helix_spark.cli.tables import console, print_code, table
-from helix_spark.history.comparison import Comparison, Sort
-from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.comparison import Sort
 from helix_spark.views.comparison_view import ComparisonView, Pair
 from helix_spark.visible_text import cut
 
@@ -24,7 +22,7 @@ _LONGEST = 120
 
 
 def print_comparison(view: ComparisonView) -> None:
-    """Parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
+    """Print parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
     out = console()
     out.print(Text(view.title, style="bold"))
     if view.unrecorded:
@@ -85,53 +83,3 @@ def _code(view: ComparisonView) -> None:
         print_code(lines[:MOST_CODE_LINES])
         if len(lines) > MOST_CODE_LINES:
             console().print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")
-
-
-def _metrics_json(compared: Comparison) -> dict[str, Any]:
-    before, after = compared.metrics
-
-    def metric_json(name: str) -> dict[str, Any]:
-        old, new, alike = before.values.get(name), after.values.get(name), after.measured_alike(name, before)
-        return {
-            "before": old, "after": new, "better": after.direction(name) or None,
-            "primary": name == after.primary, "same_code": after.same_code(name, before),
-            "same_rows": after.incomparable(name, before) != "on other test rows", "doubt": after.doubt(name),
-            "change": new - old if alike and old is not None and new is not None else None,
-        }
-
-    return {name: metric_json(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
-
-
-def _tables_json(tables: Mapping[str, TableDifference]) -> dict[str, Any]:
-    return {
-        name: {
-            "columns": list(one.columns), "key": list(one.key), "added": [list(row) for row in one.added],
-            "removed": [list(row) for row in one.removed],
-            "changed": [[list(before), list(after)] for before, after in one.changed], "partly": one.partly,
-        }
-        for name, one in tables.items()
-    }
-
-
-def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
-    """A comparison as JSON's types."""
-    return {
-        "workflow": compared.after.workflow, "before": compared.before.number, "after": compared.after.number,
-        "unrecorded": compared.unrecorded,
-        "parameters": {name: list(pair) for name, pair in compared.parameters.items()},
-        "added": list(compared.added), "removed": list(compared.removed),
-        "changed": {
-            name: [
-                {"group": c.group, "label": c.label, "before": c.before, "after": c.after, "sort": c.sort}
-                for c in fields
-            ]
-            for name, fields in compared.nodes.items()
-        },
-        "inputs": {name: [list(side) for side in pair] for name, pair in compared.inputs.items()},
-        "code": {name: list(diff) for name, diff in compared.code.items()}, "file": list(compared.file_diff),
-        "outputs": {name: list(pair) for name, pair in compared.outputs.items()}, "metrics": _metrics_json(compared),
-        "tables": _tables_json(tables),
-        "seconds": [compared.before.seconds, compared.after.seconds],
-        "node_seconds": {name: list(pair) for name, pair in compared.seconds.items()},
-        "commits": [compared.before.commit, compared.after.commit],
-    }

@@ -4,7 +4,8 @@ is loaded."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.records import ArtifactRecord
     from helix_spark.history.table_preview import TablePreview
 
-TABLE_ENDINGS, VALUE_ENDINGS, MODEL_ENDINGS = (".parquet", ".csv"), (".json",), ("",)
+_ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 
 @click.command(short_help="Write a stored result of an iteration to a file.")
@@ -40,7 +41,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
     ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
     """
-    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import tables_of
     from helix_spark.run.recorded import is_stored, stored_result, value_on_record
 
@@ -52,14 +53,15 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     if value is not None:
         _write_value(value.value, node, path)
     elif table is not None and not is_stored(catalog, iteration, nodes, node):
-        _write_preview(table, node, path)
+        _check_whole(table, node)
+        _write_table(table.arrow, node, path)
     else:
         stored = stored_result(catalog, iteration, nodes, node)
         match stored.kind:
             case "value":
                 _write_value(_value(stored, node), node, path)
             case "table":
-                _write_table(stored, catalog, node, path)
+                _write_table(partial(catalog.read_arrow, stored), node, path)
             case "model":
                 _write_model(stored, catalog, node, path)
     say(f"wrote {path}")
@@ -81,8 +83,9 @@ def _check_free(path: Path) -> None:
         raise ParameterError(f"there is no folder {path.parent}", remedy="make it, or name another")
 
 
-def _check_ending(path: Path, node: str, kind: str, endings: Sequence[str]) -> None:
+def _check_ending(path: Path, node: str, kind: str) -> None:
     """Refuse a path whose ending says another format than the file gets."""
+    endings = _ENDINGS[kind]
     if path.suffix.lower() not in endings:
         wanted = " or ".join(one or "a folder without an ending" for one in endings)
         raise ParameterError(
@@ -94,54 +97,35 @@ def _check_ending(path: Path, node: str, kind: str, endings: Sequence[str]) -> N
 def _write_value(value: Any, node: str, path: Path) -> None:
     from helix_spark.cli.schema import to_text
 
-    _check_ending(path, node, "value", VALUE_ENDINGS)
-    with output_at(path) as partial:
-        partial.write_text(to_text(value) + "\n", encoding="utf-8")
+    _check_ending(path, node, "value")
+    with output_at(path) as unfinished:
+        unfinished.write_text(to_text(value) + "\n", encoding="utf-8")
 
 
-def _write_table(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
-    _check_ending(path, node, "table", TABLE_ENDINGS)
-    table = catalog.read_arrow(stored)
-    as_text = path.suffix.lower() == ".csv"
-    if as_text:
-        _check_flat(table, node)
-    with output_at(path) as partial:
-        _write_arrow(table, partial, as_text=as_text)
-
-
-def _write_preview(table: TablePreview, node: str, path: Path) -> None:
-    """A table that is on record, and not stored besides.
-
-    Raises:
-        NotStoredError: only its first rows are.
-    """
+def _check_whole(table: TablePreview, node: str) -> None:
+    """Raise NotStoredError where only the first rows of a table are on record."""
     if not table.whole:
         total = "more" if table.total is None else f"{table.total:,}"
         raise NotStoredError(
             f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
             remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first rows',
         )
-    _check_ending(path, node, "table", TABLE_ENDINGS)
-    with output_at(path) as partial:
-        _write_arrow(table.arrow(), partial, as_text=path.suffix.lower() == ".csv")
 
 
-def _write_arrow(table: pa.Table, partial: Path, *, as_text: bool) -> None:
-    if as_text:
+def _write_table(read: Callable[[], pa.Table], node: str, path: Path) -> None:
+    _check_ending(path, node, "table")
+    table = read()
+    if path.suffix.lower() == ".csv":
         import pyarrow.csv as pa_csv
 
-        pa_csv.write_csv(table, partial)
+        _check_flat(table, node)
+        with output_at(path) as unfinished:
+            pa_csv.write_csv(table, unfinished)
     else:
         import pyarrow.parquet as pq
 
-        pq.write_table(table, partial)
-
-
-def _unreadable(node: str, error: OSError) -> CatalogError:
-    return CatalogError(
-        f"the stored result of {node!r} cannot be read: {error}",
-        remedy="a run may have evicted it meanwhile: try again",
-    )
+        with output_at(path) as unfinished:
+            pq.write_table(table, unfinished)
 
 
 def _check_flat(table: pa.Table, node: str) -> None:
@@ -157,27 +141,30 @@ def _check_flat(table: pa.Table, node: str) -> None:
 
 def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
     """Copy a stored model, and compare it with its record: it may be evicted meanwhile."""
-    _check_ending(path, node, "model", MODEL_ENDINGS)
+    _check_ending(path, node, "model")
     folder = catalog.path_of(stored)
     assert folder is not None
-    with output_at(path) as partial:
-        if stored.digest not in (None, _copied(folder, partial, node)):
+    with output_at(path) as unfinished:
+        if stored.digest not in (None, _copied(folder, unfinished, node)):
             raise _damaged(node, "its files are not those that were written")
 
 
-def _copied(folder: Place, partial: Path, node: str) -> str:
-    """Copies a stored model, and nothing that is none; returns its digest."""
+def _copied(folder: Place, unfinished: Path, node: str) -> str:
+    """Copy a stored model, and nothing that is none; return its digest."""
     from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 
     try:
-        return checked_digest(folder, partial)
+        return checked_digest(folder, unfinished)
     except StrangeModelError as error:
         raise _damaged(node, str(error)) from error
     except OSError as error:
         # That it cannot be read is not to be taken for a copy that cannot be written.
-        if error.filename is not None and Path(error.filename).is_relative_to(partial):
+        if error.filename is not None and Path(error.filename).is_relative_to(unfinished):
             raise
-        raise _unreadable(node, error) from error
+        raise CatalogError(
+            f"the stored result of {node!r} cannot be read: {error}",
+            remedy="a run may have evicted it meanwhile: try again",
+        ) from error
 
 
 def _damaged(node: str, why: str) -> CatalogError:

@@ -52,7 +52,7 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process without waiting for threads: a function of the author's cannot be stopped in any other way."""
+    """End the process without waiting for threads: a function of the author's cannot be stopped in any other way."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

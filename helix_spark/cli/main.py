@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,13 +17,16 @@ from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.upkeep_commands import upkeep_commands
-from helix_spark.cli.workflow_runs import load_workflow, open_helix, run_workflow
+from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.project.being_loaded import is_loading
+from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
+    from helix_spark.cli.programs import Script
     from helix_spark.project.author_file import Factory
+    from helix_spark.run.audit import Audit
     from helix_spark.workflow.workflow import Workflow
 
 __all__ = ["exit_code", "helix", "main"]
@@ -47,20 +50,12 @@ def run(
 ) -> None:
     """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
     by itself, and what Spark answered it before is not asked again."""
-
-    path, function, is_plain = _targeted(target, arguments, settings)
-    place = read_settings(path, **given)
+    named = _find_target(target, arguments, settings)
+    place = read_settings(named.path, **given)
     if place.audit == "idle" and place.is_argument("audit"):
         say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
             to_stderr=True)
-    if is_plain:
-        from helix_spark.cli.programs import run_program
-
-        run_program(path, arguments, place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
-    if rerun_effects:
-        raise ParameterError("--rerun-effects is about what a script writes, and this is a workflow",
-                             remedy="leave it out: what a workflow's functions do is done whenever they are computed")
-    run_workflow(path, function, None, settings, place, message, quiet=quiet, as_json=as_json)
+    named.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
 @helix.command(context_settings=options.PASSED_ON)
@@ -74,20 +69,8 @@ def run(
 def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
-    from helix_spark.cli.programs import plan_program
-    from helix_spark.cli.run_text import print_plan
-    from helix_spark.cli.schema import plan_json, to_text
-
-    path, function, is_plain = _targeted(target, arguments, settings)
-    if is_plain:
-        plan_program(path, arguments, read_settings(path, **given), as_json=as_json)
-        return
-    with open_helix(read_settings(path, **given), quiet=True) as engine:
-        made = engine.plan(load_workflow(path, function, settings, engine))
-        if as_json:
-            say(to_text(plan_json(made)))
-        else:
-            print_plan(made)
+    named = _find_target(target, arguments, settings)
+    named.plan(read_settings(named.path, **given), as_json=as_json)
 
 
 @helix.command(context_settings=options.PASSED_ON)
@@ -111,19 +94,12 @@ def audit(
     program is run once more with its ARGUMENTS, unheard, from scratch: Spark writes nothing, and its answers are
     compared.
     """
-    from helix_spark.cli.keeping import audit_json, audit_text
-    from helix_spark.cli.programs import audit_program
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import audit_json, to_text
 
-    path, function, is_plain = _targeted(target, arguments, settings)
-    place = read_settings(path, **given)
-    if is_plain:
-        found = audit_program(path, arguments, place, seconds)
-    else:
-        with open_helix(place, quiet=True) as engine:
-            workflow = load_workflow(path, function, settings, engine)
-            found = engine.audit(workflow, everything=everything, seconds=seconds)
-    say(to_text(audit_json(found)) if as_json else audit_text(found, "answers" if is_plain else "stored results"))
+    named = _find_target(target, arguments, settings)
+    found = named.audit(read_settings(named.path, **given), everything=everything, seconds=seconds)
+    what = "stored results" if isinstance(named, WorkflowFile) else "answers"
+    say(to_text(audit_json(found)) if as_json else _audit_text(found, what))
     if found.ended:
         say(f"helix: {found.ended}", to_stderr=True)
     sys.exit(0 if found.sound else 1)
@@ -143,29 +119,8 @@ def explain(
 ) -> None:
     """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
     program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
-    from helix_spark.cli.programs import explain_program
-    from helix_spark.cli.schema import plan_json, to_text
-    from helix_spark.cli.tables import print_lines
-    from helix_spark.planner.planned_features import left_out_as
-    from helix_spark.views.feature_words import left_out_text
-    from helix_spark.views.plan_view import planned_node_lines
-
-    path, function, is_plain = _targeted(target, arguments, settings)
-    if is_plain:
-        explain_program(node, path, arguments, read_settings(path, **given), as_json=as_json)
-        return
-    with open_helix(read_settings(path, **given), quiet=True) as engine:
-        made = engine.plan(load_workflow(path, function, settings, engine))
-        left_out = left_out_as(made, node)
-        if left_out is not None:
-            entry = plan_json(made)["left_out"][made.left_out.index(left_out)]
-            say(to_text(entry) if as_json else f"{node}\n  {left_out_text(left_out)}")
-            return
-        planned = made[node]
-        if as_json:
-            say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned.name)))
-        else:
-            print_lines(planned_node_lines(made, node))
+    named = _find_target(target, arguments, settings)
+    named.explain(node, read_settings(named.path, **given), as_json=as_json)
 
 
 @helix.command(context_settings=options.PASSED_ON)
@@ -182,20 +137,44 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     from helix_spark.cli.watching import watch_file, watch_program
     from helix_spark.project.stale_runs import SeenRun
 
-    path, function, is_plain = _targeted(target, arguments, settings)
-    if is_plain:
-        watch_program(path, arguments, read_settings(path, **given))
+    named = _find_target(target, arguments, settings)
+    place = read_settings(named.path, **given)
+    if not isinstance(named, WorkflowFile):
+        watch_program(named, place)
         return
-    seen, place = SeenRun(observer_for(quiet=False)), read_settings(path, **given)
+    seen = SeenRun(observer_for(quiet=False))
     more = (*(("--set", one) for one in settings), *(("--conf", one) for one in given["conf"]))
     plan_options = [*place.options, *(word for pair in more for word in pair)]
     with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
-        watch_file(path, function, settings, engine, seen, plan_options)
+        watch_file(named.path, named.function, settings, engine, seen, plan_options)
 
 
-def _targeted(target: str, arguments: Sequence[str], settings: Sequence[str]) -> tuple[Path, str | None, bool]:
-    """The file and the function of a target, and whether it is a plain program.
+def _audit_text(found: Audit, what: str) -> str:
+    """Return a line for each result that is not verified, and what was looked at.
+
+    Args:
+        what: was computed again.
+    """
+    lines = []
+    for one in found.results:
+        if one.verdict != "verified":
+            lines.append(f"  {one.node}: {one.verdict}: {one.why}")
+        if one.heirs:
+            lines.append(f"    never reused again, nor what is made of it: {', '.join(one.heirs)}")
+    counts = Counter(one.verdict for one in found.results)
+    verdicts = ", ".join(f"{counts[one]} {one}" for one in ("verified", "different", "not compared") if counts[one])
+    lines.append(f"{len(found.results)} {what} computed again in {format_seconds(found.seconds)} s"
+                 + (f": {verdicts}" if verdicts else ""))
+    if found.verified:
+        lines.append(f"verified before: {', '.join(found.verified)} (--all looks again)")
+    if found.left:
+        lines.append(f"not looked at within the time: {', '.join(found.left)}")
+    return "\n".join(lines)
+
+
+def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> WorkflowFile | Script:
+    """Return what a command names.
 
     Raises:
         ParameterError: there is no such file, arguments are given to a workflow, or parameters to a program.
@@ -204,18 +183,21 @@ def _targeted(target: str, arguments: Sequence[str], settings: Sequence[str]) ->
     from helix_spark.project.author_file import split_target
 
     path, function = split_target(target)
-    is_plain = function is None and is_plain_program(path)
-    if arguments and not is_plain:
-        raise ParameterError(
-            f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE",
-        )
-    if settings and is_plain:
+    if function is not None or not is_plain_program(path):
+        if arguments:
+            raise ParameterError(
+                f"a workflow has no argument {arguments[0]!r}", remedy="its parameters are set by --set NAME=VALUE"
+            )
+        return WorkflowFile(path, function, settings)
+    if settings:
         raise ParameterError(
             f"{path} is a script, which has arguments and no parameter for --set {settings[0]}",
             remedy=f"write `helix run {path} ARGUMENTS`, and read them from sys.argv, for example by argparse; options "
             "behind `--` are the script's own",
         )
-    return path, function, is_plain
+    from helix_spark.cli.programs import Script
+
+    return Script(path, arguments)
 
 
 for _command in (*reading_commands, *upkeep_commands, export, ui):
@@ -254,7 +236,8 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
     @options.running
     @reporting_errors
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-        run_workflow(path, None, factory, settings, read_settings(path, **given), message, quiet=quiet, as_json=as_json)
+        named = WorkflowFile(path, None, settings, factory)
+        named.run(read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
     return command
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.run.auditor import When
     from helix_spark.run.tracker import Tracker
+
+Parsed = TypeVar("Parsed")
 
 RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
 EXIT_CODES = """\b
@@ -127,40 +129,32 @@ class CommandSettings:
 
     @property
     def cut_off(self) -> bool | float:
-        """Raises ParameterError where it is neither on nor off nor a number."""
-        said = self.settings["cut_off"]
-        if said.value in ("on", "off"):
-            return said.value == "on"
-        try:
-            return float(said.value or "")
-        except ValueError:
-            raise ParameterError(
-                f"{said.value!r} is no setting of cut_off ({said.origin})", remedy="write on, off, or for how many "
-                "seconds of what lies below it a result is compared with earlier ones",
-            ) from None
+        return self._parsed(
+            "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
+            "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
+        )
 
     @property
     def audit(self) -> When:
-        """Raises ParameterError where there is no such one."""
         from helix_spark.run.auditor import WHENS
 
-        said = self.settings["audit"]
-        for when in WHENS:
-            if (said.value or "").replace("-", " ") == when:
-                return when
-        raise ParameterError(
-            f"{said.value!r} is no setting of audit ({said.origin})", remedy="write off, idle or before reuse"
+        return self._parsed(
+            "audit", lambda text: WHENS[WHENS.index(text.replace("-", " "))],
+            "write off, idle or before reuse",
         )
 
     @property
     def audit_seconds(self) -> float:
-        """Raises ParameterError where it is no number."""
-        said = self.settings["audit_seconds"]
+        return self._parsed("audit_seconds", float, "write a number of seconds")
+
+    def _parsed(self, name: str, parse: Callable[[str], Parsed], remedy: str) -> Parsed:
+        """Return the value of a setting. Raises ParameterError where it makes no sense."""
+        setting = self.settings[name]
         try:
-            return float(said.value or "")
+            return parse(setting.value or "")
         except ValueError:
             raise ParameterError(
-                f"{said.value!r} is no setting of audit_seconds ({said.origin})", remedy="write a number of seconds"
+                f"{setting.value!r} is no setting of {name} ({setting.origin})", remedy=remedy
             ) from None
 
 

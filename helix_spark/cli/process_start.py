@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,35 +19,20 @@ _COMMANDS = frozenset({"helix", "helix.exe"})
 
 
 def process_start() -> float | None:
-    """Return when this process began, on the clock of `time.perf_counter()`; None where the system does not tell.
-
-    Linux tells in `/proc`; elsewhere psutil does, where it is installed.
-    """
-    age = _age_in_proc() if Path("/proc/self/stat").exists() else _age_by_psutil()
-    return None if age is None or age < 0 else time.perf_counter() - age
+    """Return when this process began, on the clock of `time.perf_counter()`; None where `/proc` does not tell."""
+    try:
+        # The time stands behind the name, which may hold anything, in ticks since the machine was started.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return None if age < 0 else time.perf_counter() - age
 
 
 def waiting_since() -> float | None:
     """Return when the person who typed this command began to wait; None outside of commands, as in a test."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.find_object(float)
-
-
-def _age_in_proc() -> float | None:
-    """Seconds. The time stands behind the name, which may hold anything, in ticks since the machine was started."""
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return None
-
-
-def _age_by_psutil() -> float | None:
-    try:
-        psutil: Any = import_module("psutil")
-    except ImportError:
-        return None
-    return float(time.time() - psutil.Process().create_time())
 
 
 def fix_hash_seed(script: Path | None = None) -> None:
@@ -77,6 +60,6 @@ def fix_hash_seed(script: Path | None = None) -> None:
 
 
 def _is_main(script: Path) -> bool:
-    """Whether this process runs a file, whatever its arguments say."""
+    """Return whether this process runs a file, whatever its arguments say."""
     own = getattr(sys.modules["__main__"], "__file__", None)
     return own is not None and Path(own).is_file() and Path(own).samefile(script)

@@ -7,11 +7,11 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.cli.config import DEFAULTS
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
 from helix_spark.cli.options import CommandSettings, tracker_of
@@ -34,63 +34,146 @@ OFF = "HELIX"
 """This variable, set to ``off``, has programs run as if there were no Helix."""
 
 
-def run_program(
-    path: Path, arguments: Sequence[str], place: CommandSettings, message: str, *, quiet: bool, as_json: bool = False,
-    rerun_effects: bool = False,
-) -> NoReturn:
-    """Run a program, and end this process as the program would.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A plain program and its arguments, as a command names it."""
 
-    Args:
-        as_json: print the JSON of the run; what the program and its child processes print goes to stderr then.
+    path: Path
+    arguments: Sequence[str]
 
-    Raises:
-        ParameterError: there is no such file, or a setting makes no sense.
-        CatalogError: the catalog cannot be used.
-    """
-    check_file(path)
-    check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
-    output = _redirect_to_stderr() if as_json else None
-    run_plainly = partial(_replace_process, [str(path), *arguments], place.spark, output)
-    tracker = tracker_of(place)
-    if os.environ.get(OFF, "").lower() == "off":
-        run_plainly()
-    if (reason := needs_classic(path)) is not None:
-        tell(f"{reason}: it runs without reuse")
-        run_plainly()
-    catalog = writable_catalog(place.catalog)
-    from helix_spark.cli.progress import program_bar
-    from helix_spark.program.classic_need import recorded_need
-    from helix_spark.program.questions_underway import QuestionsUnderway
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
-    if (reason := recorded_need(catalog, path, arguments)) is not None:
-        tell(f"{reason}, as its last run found: it runs without reuse")
-        run_plainly()
-    quiet = quiet or as_json
-    program = open_program(
-        path, arguments, place, catalog, rerun_effects=rerun_effects, live=LiveAnswers.from_environment(os.environ),
-        began=waiting_since(), message=message,
-    )
-    program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
-    start_over_where_needed(program, [str(path), *arguments], output)
-    code, recorded = _ended(program, tracker, quiet=quiet)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if output is not None:
-        _print_json(recorded, program, output)
-    sys.exit(code)
+    def run(
+        self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
+    ) -> NoReturn:
+        """Run it, and end this process as the program would.
+
+        Args:
+            as_json: print the JSON of the run; what the program and its child processes print goes to stderr then.
+
+        Raises:
+            ParameterError: there is no such file, or a setting makes no sense.
+            CatalogError: the catalog cannot be used.
+        """
+        check_file(self.path)
+        check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
+        output, command = _redirect_to_stderr() if as_json else None, [str(self.path), *self.arguments]
+        run_plainly = partial(_replace_process, command, place.spark, output)
+        tracker = tracker_of(place)
+        if os.environ.get(OFF, "").lower() == "off":
+            run_plainly()
+        if (reason := needs_classic(self.path)) is not None:
+            tell(f"{reason}: it runs without reuse")
+            run_plainly()
+        catalog = writable_catalog(place.catalog)
+        from helix_spark.cli.progress import program_bar
+        from helix_spark.program.classic_need import recorded_need
+        from helix_spark.program.questions_underway import QuestionsUnderway
+
+        if (reason := recorded_need(catalog, self.path, self.arguments)) is not None:
+            tell(f"{reason}, as its last run found: it runs without reuse")
+            run_plainly()
+        program = open_program(
+            self.path, self.arguments, place, catalog, rerun_effects=rerun_effects, began=waiting_since(),
+            message=message,
+        )
+        program.following = QuestionsUnderway(program, program_bar(quiet=quiet or as_json)).note
+        start_over_where_needed(program, command, output)
+        code, recorded = _ended(program, tracker, quiet=quiet or as_json)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if output is not None:
+            _print_json(recorded, program, output)
+        sys.exit(code)
+
+    def plan(self, place: CommandSettings, *, as_json: bool) -> None:
+        """Say what the record would answer of a run, and what the run would ask Spark first.
+
+        Raises:
+            ParameterError: there is no such file, or it cannot be planned.
+        """
+        from helix_spark.cli.schema import program_json, to_text
+
+        view, ended = self._planned(place)
+        for line in [to_text(program_json(view, ended))] if as_json else view.plan_lines(ended):
+            say(line)
+
+    def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
+        """Say all that is known of one answer, as far as the program can be planned.
+
+        Raises:
+            ParameterError: see `plan`; or it asks nothing of that name until it needs Spark.
+        """
+        from helix_spark.cli.schema import answer_json, to_text
+
+        answer = self._planned(place)[0].answer(name)
+        for line in [to_text(answer_json(answer))] if as_json else answer.lines:
+            say(line)
+
+    def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
+        """Run it from scratch, unheard, and compare; see `run_audited`.
+
+        Args:
+            everything, seconds: of no use for a script, which is run once as a whole.
+
+        Raises:
+            ParameterError: there is no such file, or nothing of it is ever reused.
+            CatalogError: the catalog cannot be used.
+        """
+        from helix_spark.program.program_audit import run_audited
+
+        check_settings(place, {})
+        self._check_reuses(place.catalog)
+        if seconds is not None:
+            tell("--budget has no effect on a script, which is run once as a whole")
+        program = open_program(self.path, self.arguments, place, writable_catalog(place.catalog), mode="audit")
+        return run_audited(program)
+
+    def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
+        """Run it as far as its answers are recorded, without Spark. Return what it asked, and what ended it."""
+        from helix_spark.catalog.catalog import Catalog
+        from helix_spark.program.viewed_answers import view_of_program
+
+        check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided once it has run"))
+        self._check_reuses(place.catalog)
+        program = open_program(
+            self.path, self.arguments, place, Catalog.open(place.catalog, create=True), mode="plan"
+        )
+        ended = ""
+        try:
+            with silence():
+                program.run()
+        except SystemExit:
+            pass
+        except BaseException as error:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
+            ended = f"{type(error).__name__}: {error}"
+        return view_of_program(program), ended
+
+    def _check_reuses(self, catalog: str) -> None:
+        """Raise ParameterError if there is no such file, or nothing of what it asks is ever reused."""
+        from helix_spark.catalog.catalog import Catalog
+        from helix_spark.program.classic_need import recorded_need
+
+        check_file(self.path)
+        opened = Catalog.open(catalog, create=True)
+        reason = needs_classic(self.path) or recorded_need(opened, self.path, self.arguments)
+        if reason is not None:
+            raise ParameterError(f"{reason}: a run reuses nothing")
 
 
 def open_program(
     path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
-    live: LiveAnswers | None = None, began: float | None = None, message: str = "", rerun_effects: bool = False,
+    began: float | None = None, message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram:
     """Return a program that has not begun, as the settings say. See `PlainProgram`."""
     from helix_spark.program.plain_program import PlainProgram
 
     return PlainProgram(
         path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, only_verified=place.audit == "before reuse", live=live,
-        began=began or time.perf_counter(), message=message,
+        policy=place.policy, only_verified=place.audit == "before reuse", began=began or time.perf_counter(),
+        message=message,
     )
 
 
@@ -117,9 +200,6 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
         tell("--log-models has no effect on a script: its models are not logged")
 
 
-_DECIDES_NOTHING = dict.fromkeys(("budget", "policy"), "what to store is decided once it has run")
-
-
 def _redirect_to_stderr() -> TextIO:
     """Have this process and its children print to stderr; return the stream of standard output."""
     sys.stdout.flush()
@@ -135,75 +215,6 @@ def _print_json(recorded: IterationRecord | None, program: PlainProgram, output:
     if recorded is None or recorded.status == "done":
         found = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
         print(to_text(found), file=output, flush=True)
-
-
-def plan_program(path: Path, arguments: Sequence[str], place: CommandSettings, *, as_json: bool) -> None:
-    """Say what the record would answer of a run, and what the run would ask Spark first.
-
-    Raises:
-        ParameterError: there is no such file, or it cannot be planned.
-    """
-    from helix_spark.cli.schema import program_json, to_text
-
-    view, ended = _planned(path, arguments, place)
-    for line in [to_text(program_json(view, ended))] if as_json else view.plan_lines(ended):
-        say(line)
-
-
-def explain_program(
-    name: str, path: Path, arguments: Sequence[str], place: CommandSettings, *, as_json: bool = False
-) -> None:
-    """Say all that is known of one answer of a program, as far as the program can be planned.
-
-    Raises:
-        ParameterError: see `plan_program`; or it asks nothing of that name until it needs Spark.
-    """
-    from helix_spark.cli.schema import answer_json, to_text
-
-    answer = _planned(path, arguments, place)[0].answer(name)
-    for line in [to_text(answer_json(answer))] if as_json else answer.lines:
-        say(line)
-
-
-def audit_program(
-    path: Path, arguments: Sequence[str], place: CommandSettings, seconds: float | None = None
-) -> Audit:
-    """Run a program from scratch, unheard, and compare; see `run_audited`.
-
-    Args:
-        seconds: that the audit should take at most, for which a script has no use.
-
-    Raises:
-        ParameterError: there is no such file, or nothing of it is ever reused.
-        CatalogError: the catalog cannot be used.
-    """
-    from helix_spark.program.program_audit import run_audited
-
-    check_settings(place, {})
-    _check_reuses(path, arguments, place.catalog)
-    if seconds is not None:
-        tell("--budget has no effect on a script, which is run once as a whole")
-    return run_audited(open_program(path, arguments, place, writable_catalog(place.catalog), mode="audit"))
-
-
-def _planned(path: Path, arguments: Sequence[str], place: CommandSettings) -> tuple[ProgramView, str]:
-    """Run a program as far as its answers are recorded, without Spark. Return what it asked, and what ended it."""
-    from helix_spark.catalog.catalog import Catalog
-    from helix_spark.program.viewed_answers import view_of_program
-
-    check_settings(place, _DECIDES_NOTHING)
-    _check_reuses(path, arguments, place.catalog)
-    catalog = Catalog.open(place.catalog, create=True)
-    program = open_program(path, arguments, place, catalog, mode="plan", live=LiveAnswers.from_environment(os.environ))
-    ended = ""
-    try:
-        with silence():
-            program.run()
-    except SystemExit:
-        pass
-    except BaseException as error:  # noqa: BLE001 - it ends where it needs Spark, by whatever it makes of that
-        ended = f"{type(error).__name__}: {error}"
-    return view_of_program(program), ended
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
@@ -247,8 +258,7 @@ def _ended(
 
     def report(theirs: BaseException) -> None:
         if isinstance(theirs, KeyboardInterrupt):
-            if not _overtaken(program):  # else the process that watches it says why
-                tell(f"interrupted{author_line(theirs)}")
+            tell(f"interrupted{author_line(theirs)}")
         elif isinstance(theirs, HelixError):
             say(f"error: {theirs}", to_stderr=True)
         elif not isinstance(theirs, SystemExit):
@@ -263,19 +273,12 @@ def _ended(
         ignore_termination()
         if program.answerer is not None:
             program.answerer.interrupt()
-        if overtaken := _overtaken(program):
-            error, quiet = OvertakenError(overtaken), True
     recorded = end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code, recorded
     if isinstance(error, KeyboardInterrupt):
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED, recorded
     return 0 if error is None else 1, recorded
-
-
-def _overtaken(program: PlainProgram) -> str:
-    """Return why a save ended a program that is watched; empty if none did."""
-    return program.live.overtaken() if program.live is not None else ""
 
 
 def end_program(
@@ -314,39 +317,28 @@ def end_program(
 
 
 def _recorded(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Record a program that has ended, also where an interrupt comes meanwhile: as interrupted, and without storing
-    what it computed. Raises that interrupt."""
+    """Record a program that has ended; where an interrupt comes meanwhile, as interrupted and without storing what it
+    computed. Raises that interrupt."""
     try:
         from helix_spark.program.program_record import record_run
 
         return record_run(program, error)
     except KeyboardInterrupt as interrupt:
-        ignore_termination()
         from helix_spark.program.program_record import record_run
 
+        ignore_termination()
         record_run(program, interrupt)
         raise
 
 
-def _check_reuses(path: Path, arguments: Sequence[str], catalog: str) -> None:
-    """Raises ParameterError if there is no such file, or nothing of what it asks is ever reused."""
-    from helix_spark.catalog.catalog import Catalog
-    from helix_spark.program.classic_need import recorded_need
-
-    check_file(path)
-    reason = needs_classic(path) or recorded_need(Catalog.open(catalog, create=True), path, arguments)
-    if reason is not None:
-        raise ParameterError(f"{reason}: a run reuses nothing")
-
-
 def check_file(path: Path) -> None:
-    """Raises ParameterError if there is no such file."""
+    """Raise ParameterError if there is no such file."""
     if not path.is_file():
         raise ParameterError(f"there is no file {str(path)!r}")
 
 
 def writable_catalog(place: str) -> Catalog:
-    """A program's catalog. Raises CatalogError if it cannot be used."""
+    """Return a program's catalog. Raises CatalogError if it cannot be used."""
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(place, create=True)

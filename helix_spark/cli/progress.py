@@ -68,12 +68,12 @@ class Bar(UnderwayBar):
 
 
 def program_bar(*, quiet: bool) -> Bar | None:
-    """A bar for a plain program on a terminal; elsewhere what it prints is all that there is to see."""
+    """Return a bar for a plain program on a terminal; elsewhere what it prints is all that there is to see."""
     return None if quiet or not sys.stderr.isatty() else Bar(above=False)
 
 
 def observer_for(*, quiet: bool) -> Observer:
-    """A bar on a terminal, lines elsewhere, warnings only where nothing else is wanted."""
+    """Return a bar on a terminal, lines elsewhere, warnings only where nothing else is wanted."""
     if quiet:
         return Quiet()
     return Bar() if sys.stderr.isatty() else Lines()

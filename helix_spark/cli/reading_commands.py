@@ -33,9 +33,9 @@ def log(
     workflow: str | None, named: str | None, limit: int, verbose: bool, as_json: bool, **given: Any
 ) -> None:
     """List iterations, newest first."""
-    from helix_spark.cli.history_text import log_json, print_log
-    from helix_spark.cli.schema import to_text
-    from helix_spark.history.finding import check_workflow
+    from helix_spark.cli.iteration_text import print_log
+    from helix_spark.cli.schema import iteration_json, to_text
+    from helix_spark.history.iteration_lookup import check_workflow
     from helix_spark.history.states import proofs_of_several
 
     known, wanted = records(**given), _workflow_from(workflow, named)
@@ -43,7 +43,8 @@ def log(
     iterations = known.iterations(wanted, limit)
     if as_json:
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
-        say(to_text(log_json(iterations, proofs)))
+        proved = zip(iterations, proofs, strict=True)
+        say(to_text([iteration_json(record) | {"proofs": known} for record, known in proved]))
     else:
         print_log(iterations, verbose=verbose)
     warn_of_misfits(known)
@@ -61,9 +62,9 @@ def show(
     number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
     """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
-    from helix_spark.cli.history_text import print_iteration, show_json
-    from helix_spark.cli.schema import to_text
-    from helix_spark.history.finding import find_iteration
+    from helix_spark.cli.iteration_text import print_iteration
+    from helix_spark.cli.schema import show_json, to_text
+    from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.source_rows import source_rows
     from helix_spark.history.states import proofs_of
     from helix_spark.history.table_preview import tables_of
@@ -87,24 +88,22 @@ def show(
 
 
 def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
-    from helix_spark.cli.node_shown import node_look_json, print_node_view
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.node_text import print_node_view
+    from helix_spark.cli.schema import node_view_json, to_text
     from helix_spark.history.comparison import unrecorded
-    from helix_spark.history.node_look import look_at
     from helix_spark.history.source_rows import known_nodes
     from helix_spark.views.node_view import node_view
 
     earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
     before = next((one for one in earlier if not unrecorded(one)), None)
-    look = look_at(known, iteration, name, before, known.last_event)
-    if look is None:
+    view = node_view(known, iteration, name, before, known.last_event)
+    if view is None:
         names = [node.name for node in known_nodes(known.nodes(iteration))]
         raise ParameterError(
             f"iteration {iteration.number} has no node {name!r}", remedy=nearest(name, names) or unrecorded(iteration)
         )
-    view = node_view(look)
     if as_json:
-        say(to_text(node_look_json(look, view)))
+        say(to_text(node_view_json(view)))
     else:
         print_node_view(view)
 
@@ -119,10 +118,10 @@ def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_j
 @reporting_errors
 def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
-    from helix_spark.cli.differences import diff_json, print_comparison
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.differences import print_comparison
+    from helix_spark.cli.schema import diff_json, to_text
     from helix_spark.history.comparison import compare
-    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_difference import table_differences
     from helix_spark.history.table_preview import tables_of
     from helix_spark.views.comparison_view import comparison_view
@@ -149,7 +148,7 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     if that is below the current folder; else into the current folder.
     """
     from helix_spark.cli.checkout import check_file, write_file
-    from helix_spark.history.finding import find_iteration
+    from helix_spark.history.iteration_lookup import find_iteration
 
     known = records(start=file, **given)
     if file is not None:
@@ -166,14 +165,14 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
 @reporting_errors
 def storage(limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import storage_json, to_text
     from helix_spark.views.storage_view import storage_of
 
     known = records(**given)
     iterations = [known.iterations(name) for name in known.workflows()]
     view = storage_of(known, known.last_events(), known.loads(), iterations)
     if as_json:
-        say(to_text(_storage_json(view)))
+        say(to_text(storage_json(view)))
     else:
         _print_storage(view, limit)
 
@@ -219,28 +218,12 @@ def _print_storage(view: StorageView, limit: int) -> None:
         ("made by", "left"), grow="made by",
     )
     for one in view.stored[:limit]:
-        told = (one.artifact.kind, seconds_text(one.load), one.saves_text, one.proof) if wide else ()
-        shown.add_row(one.artifact.node, one.size_text, one.again_text, *told, f"{one.loaded}x", one.made_text)
+        wider = (one.artifact.kind, seconds_text(one.load), one.saves_text, one.proof) if wide else ()
+        shown.add_row(one.artifact.node, one.size_text, one.again_text, *wider, f"{one.loaded}x", one.made_text)
     out.print()
     out.print(shown)
     if len(view.stored) > limit:
         out.print(f"... {len(view.stored) - limit} more; --limit shows them")
-
-
-def _storage_json(view: StorageView) -> dict[str, Any]:
-    """Return the same for programs."""
-    return {
-        "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
-        "results": [
-            {
-                "workflow": one.artifact.workflow, "iteration": one.artifact.iteration, "node": one.artifact.node,
-                "kind": one.artifact.kind, "signature": one.artifact.signature, "bytes": one.artifact.bytes,
-                "again_seconds": one.again, "load_seconds": one.load, "saves_seconds": one.saves,
-                "loaded": one.loaded, "current": one.current, "proof": one.proof,
-            }
-            for one in view.stored
-        ],
-    }
 
 
 def _workflow_from(argument: str | None, option: str | None) -> str | None:

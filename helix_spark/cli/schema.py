@@ -46,18 +46,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.history.shown import node_json
+from helix_spark.history.edit_message import edit_of
 from helix_spark.history.states import proofs_of
-from helix_spark.planner.plan import Plan
-from helix_spark.planner.planned_features import influence_json, left_out_json
-from helix_spark.views.program_view import AnswerView, ProgramView
+from helix_spark.history.value_text import node_json
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.catalog.records import IterationRecord
+    from helix_spark.catalog.leftovers import Leftover
+    from helix_spark.catalog.records import IterationRecord, NodeRecord
+    from helix_spark.catalog.repair import Repair
+    from helix_spark.catalog.verification import Verification
+    from helix_spark.history.comparison import Comparison
+    from helix_spark.history.table_difference import TableDifference
+    from helix_spark.history.table_preview import TablePreview
+    from helix_spark.planner.plan import Plan
+    from helix_spark.run.audit import Audit
+    from helix_spark.views.node_view import NodeView
+    from helix_spark.views.program_view import AnswerView, ProgramView
+    from helix_spark.views.storage_view import StorageView
 
 SCHEMA_VERSION = 1
 
@@ -113,37 +123,62 @@ config    name -> value, origin
 """What the other commands print with `--json`."""
 
 
+def to_text(value: Any) -> str:
+    """Return JSON text that every reader takes."""
+    return json.dumps(_strict(value), indent=2)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _picked(thing: object, names: str) -> dict[str, Any]:
+    """Return the attributes of these names."""
+    values = {name: getattr(thing, name) for name in names.split()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+_ARTIFACT = "workflow iteration node kind signature bytes"
+
+
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON's types; see the module."""
+    """Return a plan as JSON's types."""
     return {
-        "schema": SCHEMA_VERSION, "workflow": plan.workflow, "iteration": plan.iteration, "seconds": None,
-        "message": "", "parameters": dict(plan.parameters), "outputs": {},
+        "schema": SCHEMA_VERSION, **_picked(plan, "workflow iteration"), "seconds": None, "message": "",
+        "parameters": dict(plan.parameters), "outputs": {},
         "nodes": [
-            {
-                "name": node.name, "kind": node.kind, "state": node.state, "reason": node.reason, "seconds": None,
-                "predicted_seconds": node.predicted_seconds, "stored": node.stored, "bytes": node.bytes,
-                "inputs": list(node.inputs), "output": node.output, "signature": node.signature,
-                "declared": node.declared,
-                "compute_seconds": node.compute_seconds, "load_seconds": node.load_seconds,
-                "write_seconds": node.write_seconds, "origin": node.origin, "keep": node.keep,
-                "storage_reason": node.storage_reason, "aliases": list(node.aliases), "proof": node.proof,
-                "by_code": node.by_code,
-                "influence": influence_json(plan, node.name),
-            }
+            _picked(
+                node, "name kind state reason predicted_seconds stored bytes inputs output signature declared "
+                "compute_seconds load_seconds write_seconds origin keep storage_reason aliases proof by_code",
+            ) | {"seconds": None, "influence": influence_json(plan, node.name)}
             for node in plan.nodes
         ],
-        "dropped": list(plan.dropped), "left_out": left_out_json(plan),
-        "plan": plan.figures,
+        "dropped": list(plan.dropped), "left_out": [one.to_json() for one in plan.left_out], "plan": plan.figures,
         "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
         "warnings": list(plan.warnings),
     }
+
+
+def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
+    """Return the influence of a learner's features, or of an extractor as a feature."""
+    return [
+        {
+            "learner": one.learner, "feature": feature.name, "iteration": one.iteration, "share": feature.share,
+            "without_influence": feature.weightless, "seconds": feature.seconds,
+        }
+        for one in plan.influences for feature in one.features if name in (one.learner, feature.name)
+    ]
 
 
 def run_json(
     plan: Plan, *, seconds: float, message: str, outputs: Mapping[str, Any], node_seconds: Mapping[str, float],
     stored: Mapping[str, int], used: int,
 ) -> dict[str, Any]:
-    """A finished run as JSON's types; see the module.
+    """Return a finished run as JSON's types.
 
     Args:
         stored: physical bytes of the results that are stored by now, by signature.
@@ -159,12 +194,12 @@ def run_json(
 
 
 def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
-    """A finished run of a plain program as JSON's types; see the module."""
+    """Return a finished run of a plain program as JSON's types."""
     nodes = catalog.nodes(ended)
     live, proofs = catalog.live_among([node.signature for node in nodes]), proofs_of(nodes, catalog)
     return {
-        "schema": SCHEMA_VERSION, "workflow": ended.workflow, "iteration": ended.number, "seconds": ended.seconds,
-        "message": ended.message, "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
+        "schema": SCHEMA_VERSION, **_picked(ended, "workflow seconds message"), "iteration": ended.number,
+        "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
         "nodes": [node_json(node, live, proofs[node.name]) | {"code": node.code} for node in nodes],
         "dropped": [], "left_out": [], "plan": {},
         "storage": {"bytes": catalog.bytes_used(), "budget": budget, "evicted": None}, "warnings": [],
@@ -172,7 +207,7 @@ def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: in
 
 
 def program_json(view: ProgramView, error: str) -> dict[str, Any]:
-    """The plan of a plain program.
+    """Return the plan of a plain program as JSON's types.
 
     Args:
         error: what the program ends with.
@@ -184,21 +219,124 @@ def program_json(view: ProgramView, error: str) -> dict[str, Any]:
 
 
 def answer_json(answer: AnswerView) -> dict[str, Any]:
-    """An answer of a plain program."""
+    """Return an answer of a plain program as JSON's types."""
+    state = "compute" if answer.fresh else "load"
+    return _picked(answer, "name place reason") | {"signature": answer.identity, "state": state}
+
+
+def iteration_json(record: IterationRecord) -> dict[str, Any]:
+    """Return an iteration as JSON's types."""
+    texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
+    fields = _picked(record, "status started seconds message error file file_digest commit dirty")
+    return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
+
+
+def show_json(
+    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], proofs: Mapping[str, str],
+    tables: Mapping[str, TablePreview],
+) -> dict[str, Any]:
+    """Return an iteration and its nodes as JSON's types.
+
+    Args:
+        live: signatures of the results that are stored now.
+        proofs: by name, what is known now of the nodes' results.
+        tables: among its outputs, as far as they are on record.
+    """
     return {
-        "name": answer.name, "place": answer.place, "signature": answer.identity,
-        "state": "compute" if answer.fresh else "load", "reason": answer.reason,
+        **iteration_json(record), "nodes": [node_json(node, live, proofs[node.name]) for node in nodes],
+        "tables": {name: _table_json(table) for name, table in tables.items()},
     }
 
 
-def to_text(value: Any) -> str:
-    """JSON text that every reader takes."""
-    return json.dumps(_strict(value), indent=2)
+def _table_json(table: TablePreview) -> dict[str, Any]:
+    columns = [{"name": name, "type": kind} for name, kind in table.columns]
+    return {"columns": columns, **_picked(table, "rows total whole across classes")}
 
 
-def _strict(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+def node_view_json(view: NodeView) -> dict[str, Any]:
+    """Return a node of an iteration as JSON's types."""
+    return {
+        **node_json(view.node, {view.node.signature} if view.row.stored == "stored" else (), view.row.proof),
+        **_picked(view, "code previous changes readers"), "state": view.row.state,
+        "value": next(iter(view.value), None), "table": None if view.table is None else _table_json(view.table),
+        "points": [asdict(one) for one in view.points], "questions": [one.name for one in view.members],
+        "columns": [asdict(one) for one in view.columns], "profiled_rows": view.profiled,
+        "model": None if view.card is None else asdict(view.card),
+    }
+
+
+def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
+    """Return a comparison as JSON's types."""
+    before, after = compared.before, compared.after
+    return {
+        "workflow": after.workflow, "before": before.number, "after": after.number,
+        **_picked(compared, "unrecorded parameters added removed inputs code outputs"),
+        "changed": {
+            name: [_picked(change, "group label before after sort") for change in fields]
+            for name, fields in compared.nodes.items()
+        },
+        "file": list(compared.file_diff), "metrics": _metrics_json(compared),
+        "tables": {
+            name: _picked(one, "columns key added removed changed partly") for name, one in tables.items()
+        },
+        "seconds": [before.seconds, after.seconds], "node_seconds": compared.seconds,
+        "commits": [before.commit, after.commit],
+    }
+
+
+def _metrics_json(compared: Comparison) -> dict[str, Any]:
+    before, after = compared.metrics
+
+    def metric_json(name: str) -> dict[str, Any]:
+        old, new, why = before.values.get(name), after.values.get(name), after.incomparable(name, before)
+        return {
+            "before": old, "after": new, "better": after.direction(name) or None,
+            "primary": name == after.primary, "same_code": after.same_code(name, before),
+            "same_rows": why != "on other test rows", "doubt": after.doubt(name),
+            "change": None if why or old is None or new is None else new - old,
+        }
+
+    return {name: metric_json(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
+
+
+def storage_json(view: StorageView) -> dict[str, Any]:
+    """Return what is stored as JSON's types."""
+    return {
+        "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
+        "results": [
+            _picked(one.artifact, _ARTIFACT) | _picked(one, "loaded current proof")
+            | {"again_seconds": one.again, "load_seconds": one.load, "saves_seconds": one.saves}
+            for one in view.stored
+        ],
+    }
+
+
+def verify_json(found: Verification) -> dict[str, Any]:
+    """Return what `verify` found."""
+    results = [_picked(each.record, _ARTIFACT) | _picked(each, "verdict why") for each in found.findings]
+    return {**_picked(found, "sound deep iterations"), "left_out": list(found.rejections), "results": results}
+
+
+def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
+    """Return what `gc` deletes."""
+    return {
+        "deleted": not dry_run, "bytes": sum(each.bytes for each in leftovers),
+        "leftovers": [
+            _picked(each.attempt, "kind signature attempt") | _picked(each, "bytes why")
+            | {"path": str(each.attempt.path)}
+            for each in leftovers
+        ],
+    }
+
+
+def repair_json(found: Repair) -> dict[str, Any]:
+    """Return what `repair` found."""
+    fields = {"needed": found.is_needed, "repaired": found.done, "aside": found.aside or None}
+    return fields | _picked(found, "damage saved lost lost_history")
+
+
+def audit_json(found: Audit) -> dict[str, Any]:
+    """Return what an audit found."""
+    results = [_picked(one, "node signature verdict why to_blame heirs") for one in found.results]
+    error = {"error": found.ended} if found.ended else {}
+    return {**_picked(found, "sound seconds verified left"), "results": results, **error}

@@ -24,7 +24,7 @@ its end, so that who ends the process loses little."""
 
 
 def main() -> None:
-    """Reads a job from standard input, and prints a line for each part of the audit."""
+    """Read a job from standard input, and prints a line for each part of the audit."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if "--gentle" in sys.argv[1:] and hasattr(os, "nice"):
@@ -55,15 +55,15 @@ def parts_of(job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _audited(job: Job) -> Iterator[dict[str, Any]]:
-    from helix_spark.cli.keeping import audit_json
+    from helix_spark.cli.schema import audit_json
 
     if isinstance(job.work, tuple):
         from helix_spark.cli.options import read_settings
-        from helix_spark.cli.programs import audit_program
+        from helix_spark.cli.programs import Script
 
         path = Path(job.work[0])
         place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
-        yield audit_json(audit_program(path, job.work[1:], place))
+        yield audit_json(Script(path, job.work[1:]).audit(place))
         return
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix

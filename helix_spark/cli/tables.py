@@ -31,7 +31,7 @@ class _Terminal(Console):
     the terminal what to do but what it is told by these."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every text that is printed is a segment of what this gives."""
+        """Yield every text that is printed is a segment of what this gives."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text, self.encoding))
 
@@ -48,7 +48,7 @@ def console(*, to_stderr: bool = False) -> Console:
 
 
 def table(*columns: tuple[str, str], grow: str = "") -> Table:
-    """A table without lines.
+    """Return a table without lines.
 
     Args:
         columns: (title, "left" or "right").
@@ -78,12 +78,12 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def state_text(state: str) -> Text:
-    """A state, coloured."""
+    """Return a state, coloured."""
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
 def print_code(lines: Iterable[Line]) -> None:
-    """The lines of a difference, coloured; the signs say the same without colours."""
+    """Print the lines of a difference, coloured; the signs say the same without colours."""
     out = console()
     for sort, line in lines:
         sign, style = _LINES[sort]

@@ -14,7 +14,7 @@ _NOISE = ("py4j", "DataFrameQueryContextLogger")
 
 
 def hush() -> None:
-    """Keeps traces of errors that are told anyway out of the terminal."""
+    """Keep traces of errors that are told anyway out of the terminal."""
     for name in _NOISE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_py4js)
@@ -26,6 +26,6 @@ def _is_not_py4js(record: logging.LogRecord) -> bool:
 
 
 def say(text: str = "", *, to_stderr: bool = False) -> None:
-    """Prints a text, at once."""
+    """Print a text, at once."""
     stream = sys.stderr if to_stderr else sys.stdout
     print(visible(text, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)

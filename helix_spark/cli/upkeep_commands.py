@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +15,16 @@ import click
 from helix_spark.cli import options
 from helix_spark.cli.options import BAD_PLACE, read_settings, records, reporting_errors
 from helix_spark.cli.terminal import say
+from helix_spark.errors import ParameterError
+from helix_spark.sizes import format_size
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog import Catalog
+    from helix_spark.catalog.leftovers import Leftover
+    from helix_spark.catalog.repair import Repair
+    from helix_spark.catalog.verification import Verification
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @click.command()
@@ -24,8 +35,7 @@ if TYPE_CHECKING:
 def verify(deep: bool, as_json: bool, **given: Any) -> None:
     """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
     from helix_spark.catalog.verification import verify as compare
-    from helix_spark.cli.keeping import verify_json, verify_text
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import to_text, verify_json
 
     found = compare(records(**given), deep=deep)
     say(to_text(verify_json(found)) if as_json else verify_text(found))
@@ -43,8 +53,7 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
 @reporting_errors
 def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
-    from helix_spark.cli.keeping import gc_json, gc_text, parse_grace
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import gc_json, to_text
 
     leftovers = _opened(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
     say(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
@@ -60,11 +69,9 @@ def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
 
     Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
     """
-    from helix_spark.cli.keeping import repair_json, repair_text
-    from helix_spark.cli.schema import to_text
+    from helix_spark.cli.schema import repair_json, to_text
 
-    catalog = _opened(**given)
-    found = catalog.repair(dry_run=dry_run)
+    found = _opened(**given).repair(dry_run=dry_run)
     say(to_text(repair_json(found)) if as_json else repair_text(found))
 
 
@@ -79,7 +86,7 @@ def doctor(as_json: bool, **given: Any) -> None:
 
     checks = examine(read_settings(Path.cwd(), **given).catalog)
     if as_json:
-        say(to_text([{"name": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in checks]))
+        say(to_text([asdict(check) for check in checks]))
     else:
         for check in checks:
             say(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
@@ -89,10 +96,76 @@ def doctor(as_json: bool, **given: Any) -> None:
 
 
 def _opened(**given: Any) -> Catalog:
-    """The catalog that is to be changed, which is there."""
+    """Return the catalog that is to be changed, which is there."""
     from helix_spark.catalog.catalog import Catalog
 
     return Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
+
+
+def parse_grace(text: str) -> float:
+    """Return seconds of a time such as "10m"; a bare number is seconds.
+
+    Raises ParameterError for anything else.
+
+    >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
+    (600.0, 259200.0, 0.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if found is None:
+        raise ParameterError(f"{text!r} is not a time", remedy="write a number and s, m, h or d, such as 24h")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def verify_text(found: Verification) -> str:
+    """Return a line for each result that is not sound, and what was looked at."""
+    lines = [f"  {finding}" for finding in found.findings if finding.verdict != "sound"]
+    looked = "every page and checksum" if found.deep else "logs, sizes and footers; --deep reads every page"
+    counts: Counter[str] = Counter(finding.verdict for finding in found.findings)
+    verdicts = ", ".join(
+        f"{counts[one]} {one}" for one in ("sound", "partly checked", "not reached", "damaged") if counts[one]
+    )
+    lines.append(f"{len(found.findings)} stored results: {verdicts or 'none'} ({looked})")
+    lines.append(f"{found.iterations} iterations recorded")
+    if found.answers:
+        older = f", {found.older_answers} of them without a digest, which are requested again"
+        lines.append(f"{found.answers} answers recorded{older if found.older_answers else ''}")
+    lines += [f"  a record does not fit: {why}" for why in found.rejections]
+    if any(finding.bad for finding in found.findings):
+        lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")
+    return "\n".join(lines)
+
+
+def gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
+    """Return a line a folder, and the sum."""
+    lines = []
+    for each in leftovers:
+        folder = f"{each.attempt.kind} {each.attempt.signature[:12]}/{each.attempt.attempt[:8]}"
+        lines.append(f"  {format_size(each.bytes):>8}  {folder}  {each.why}")
+    done = "would be deleted" if dry_run else "deleted"
+    total = format_size(sum(each.bytes for each in leftovers))
+    folders = "1 folder" if len(leftovers) == 1 else f"{len(leftovers)} folders"
+    lines.append(f"{folders}, {total}, {done}" if leftovers else "nothing to delete")
+    return "\n".join(lines)
+
+
+def repair_text(found: Repair) -> str:
+    """Return what is damaged, what is taken up again, and what is lost."""
+    if not found.is_needed:
+        return "nothing to repair"
+    lines = []
+    for title, sentences in (
+        ("damaged:", found.damage),
+        ("taken up again:" if found.done else "would be taken up again:", found.saved),
+        ("lost:" if found.done else "would be lost:", found.lost),
+    ):
+        if sentences:
+            lines += [title, *(f"  {sentence}" for sentence in sentences)]
+    if not found.lost:
+        lines.append("nothing is lost")
+    if found.aside:
+        lines.append(f"what was unsound lies in {found.aside}")
+    lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
+    return "\n".join(lines)
 
 
 upkeep_commands: tuple[click.Command, ...] = (verify, gc, repair, doctor)

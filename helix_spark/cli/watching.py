@@ -5,28 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.answers.live_answers import LIVE_VARIABLE, LiveAnswers
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import check_file, check_settings, tell
+from helix_spark.cli.programs import Script, check_file, check_settings, tell
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
-from helix_spark.history.finding import last_ended
+from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.states import proofs_of
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.project.loaded_modules import blamed, forget_project, project_files
 from helix_spark.project.saves import Texts, await_change, edited, next_save, stamps, texts_of
-from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, plan_told, planned_elsewhere
+from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
 from helix_spark.run.audit_process import AuditProcess, Job
 from helix_spark.run.auditor import Auditor
 from helix_spark.run.recorded_answers import RecordedAnswers
@@ -77,7 +74,7 @@ def watch_file(
     _watch(path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
 
 
-def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) -> None:
+def watch_program(script: Script, place: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays.
 
     Raises:
@@ -86,15 +83,12 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
     """
     from helix_spark.engine.spark.connect_server import ConnectServer
 
-    check_file(path)
-    if (reason := needs_classic(path)) is not None:
-        raise ParameterError(
-            str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing",
-        )
+    check_file(script.path)
+    if (reason := needs_classic(script.path)) is not None:
+        raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})
     auditor = Auditor(place.audit, place.audit_seconds, partial(_begin_audit, place), tell)
-    script, server = AuditedScript(path, tuple(arguments)), ConnectServer(place.spark)
-    words = [str(path), "--json", *place.options, "--", *arguments]
+    server = ConnectServer(place.spark)
 
     def run(texts: Texts, started: float) -> None:
         nonlocal server
@@ -106,13 +100,12 @@ def watch_program(path: Path, arguments: Sequence[str], place: CommandSettings) 
         environment = {**os.environ, **server.environment()}
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
-        if overtaken := _run(_command(path, arguments, place), environment, words, texts):
-            raise OvertakenError(overtaken)
+        _run(_command(script, place), environment)
         if place.audit == "idle":
             audit_when_idle(auditor, turn, script, place)
 
     try:
-        _watch(path, lambda: files_of_program(path), run, auditor.stop, to_stderr=True)
+        _watch(script.path, lambda: files_of_program(script.path), run, auditor.stop, to_stderr=True)
     finally:
         auditor.stop()
         server.stop()
@@ -164,19 +157,7 @@ def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
         say(f"saved: {edit}", to_stderr=to_stderr)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditedScript:
-    """A plain program and its arguments, as an audit runs it."""
-
-    path: Path
-    arguments: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
-
-
-def audit_when_idle(auditor: Auditor[AuditedScript], turn: int, script: AuditedScript, place: CommandSettings) -> None:
+def audit_when_idle(auditor: Auditor[Script], turn: int, script: Script, place: CommandSettings) -> None:
     """Have the unproven answers of a script's last run audited in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
     last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
@@ -194,35 +175,24 @@ def audit_when_idle(auditor: Auditor[AuditedScript], turn: int, script: AuditedS
 
 
 def _begin_audit(
-    place: CommandSettings, script: AuditedScript, wanted: Collection[str], seconds: float | None
+    place: CommandSettings, script: Script, wanted: Collection[str], seconds: float | None
 ) -> AuditProcess:
     job = Job((str(script.path), *script.arguments), (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds)
     return AuditProcess(job, gentle=True)
 
 
-def _command(path: Path, arguments: Sequence[str], place: CommandSettings) -> list[str]:
+def _command(script: Script, place: CommandSettings) -> list[str]:
     options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
-    return [sys.executable, "-m", "helix_spark", "run", str(path), *options, "--", *arguments]
+    return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str], words: Sequence[str], texts: Texts) -> str:
-    """One run; returns why it was ended before its time, empty if it was not.
-
-    Args:
-        words: of the plan of what is saved meanwhile.
-        texts: what is in the files that run.
-    """
-    with tempfile.TemporaryDirectory(prefix="helix-live-") as folder:
-        live, around = LiveAnswers(Path(folder)), {**environ, LIVE_VARIABLE: folder}
-        with subprocess.Popen(command, env=around) as process:
-            run = WatchedRun(live, lambda over: plan_told(words, over, around), lambda: _end(process))
-            try:
-                with overtaking(run, next_save, run.planned, run.end, texts):
-                    process.wait()
-            except BaseException:
-                _end(process)
-                raise
-        return live.overtaken()
+def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    with subprocess.Popen(command, env=environ) as process:
+        try:
+            process.wait()
+        except BaseException:
+            _end(process)
+            raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
     from helix_spark.project.author_file import Factory
+    from helix_spark.run.audit import Audit
     from helix_spark.run.iteration import Iteration
     from helix_spark.workflow.workflow import Workflow
 
@@ -68,31 +70,87 @@ def load_workflow(
         return load()
 
 
-def run_workflow(
-    path: Path, function: str | None, factory: Factory | None, settings: Sequence[str], given: CommandSettings,
-    message: str, *, quiet: bool, as_json: bool,
-) -> None:
-    """Run the workflow of a file, and print its answer or the JSON of the run."""
-    from helix_spark.cli.schema import run_json, to_text
+@dataclass(frozen=True, slots=True)
+class WorkflowFile:
+    """The workflow of a file, as a command names it.
 
-    # An error is told before the engine is left, which waits until what was computed before it is stored.
-    with open_helix(given, quiet=quiet or as_json) as engine, report_errors():
-        engine.waiting_since = waiting_since()
-        workflow = load_workflow(path, function, settings, engine, factory)
-        iteration = run_and_print(engine, workflow, message, print_answer=not as_json)
-        if as_json:
-            iteration.wait()
-            live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
-            stored = {signature: record.bytes for signature, record in live.items()}
-            say(to_text(run_json(
-                iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
-                node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
-            )))
+    Attributes:
+        function: that builds the workflow; None for the only one.
+        settings: parameters, as ``NAME=VALUE``.
+        factory: what builds the workflow of a file that runs itself.
+    """
+
+    path: Path
+    function: str | None
+    settings: Sequence[str]
+    factory: Factory | None = None
+
+    def load(self, engine: Helix) -> Workflow:
+        """Return the workflow; see `load_workflow`."""
+        return load_workflow(self.path, self.function, self.settings, engine, self.factory)
+
+    def run(
+        self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
+    ) -> None:
+        """Run it, and print its answer or the JSON of the run."""
+        from helix_spark.cli.schema import run_json, to_text
+
+        if rerun_effects:
+            raise ParameterError(
+                "--rerun-effects is about what a script writes, and this is a workflow",
+                remedy="leave it out: what a workflow's functions do is done whenever they are computed",
+            )
+        # An error is told before the engine is left, which waits until what was computed before it is stored.
+        with open_helix(place, quiet=quiet or as_json) as engine, report_errors():
+            engine.waiting_since = waiting_since()
+            iteration = run_and_print(engine, self.load(engine), message, print_answer=not as_json)
+            if as_json:
+                iteration.wait()
+                live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
+                stored = {signature: record.bytes for signature, record in live.items()}
+                say(to_text(run_json(
+                    iteration.plan, seconds=iteration.seconds, message=message, outputs=iteration.outputs,
+                    node_seconds=iteration.node_seconds, stored=stored, used=engine.catalog.bytes_used(),
+                )))
+
+    def plan(self, place: CommandSettings, *, as_json: bool) -> None:
+        """Say what a run would do, and why."""
+        from helix_spark.cli.iteration_text import print_plan
+        from helix_spark.cli.schema import plan_json, to_text
+
+        with open_helix(place, quiet=True) as engine:
+            made = engine.plan(self.load(engine))
+            if as_json:
+                say(to_text(plan_json(made)))
+            else:
+                print_plan(made)
+
+    def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
+        """Say everything that a plan knows of one node."""
+        from helix_spark.cli.schema import plan_json, to_text
+        from helix_spark.cli.tables import print_lines
+        from helix_spark.views.plan_view import left_out_text, planned_node_lines
+
+        with open_helix(place, quiet=True) as engine:
+            made = engine.plan(self.load(engine))
+        left_out = next((one for one in made.left_out if name in one.nodes), None)
+        if left_out is not None:
+            say(to_text(left_out.to_json()) if as_json else f"{name}\n  {left_out_text(left_out)}")
+        elif as_json:
+            planned = made[name].name
+            say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned)))
+        else:
+            print_lines(planned_node_lines(made, name))
+
+    def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
+        """Compute stored results again, and compare."""
+        with open_helix(place, quiet=True) as engine:
+            return engine.audit(self.load(engine), everything=everything, seconds=seconds)
 
 
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Run a workflow and print its answer next to that of the last run that finished."""
-    from helix_spark.cli.run_text import print_answer as print_view
+    from helix_spark.cli.iteration_text import print_answer as print_view
     from helix_spark.history.metrics import metrics_of
     from helix_spark.views.iteration_view import view_of_run
 

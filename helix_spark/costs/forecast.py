@@ -83,7 +83,7 @@ def forecast(
     best: int | None = None,
     previous: int | None = None,
 ) -> tuple[Prospect, ...]:
-    """The possible next iterations and their probabilities.
+    """Return the possible next iterations and their probabilities.
 
     Args:
         kinds: kind of each node of the current version, by name.
@@ -158,7 +158,7 @@ def _signatures(iteration: Signed) -> frozenset[tuple[str, str]]:
 
 
 def horizon(iterations: int) -> float:
-    """How many further iterations to plan for, when so many have been.
+    """Return how many further iterations to plan for, when so many have been.
 
     Work that has gone on for n iterations goes on for about n more (Gott, Nature 363, 1993: with no other knowledge,
     the present is a random moment of the whole). At least 8, because whoever runs a workflow for the first time is
@@ -191,7 +191,7 @@ class _Counts:
         self.what[what] = self.what.get(what, 0.0) + weight
 
     def shares(self, *, grows: bool, back: bool) -> dict[str, float]:
-        """Probability of each sort of iteration."""
+        """Return probability of each sort of iteration."""
         prior = {"rerun": RERUN_PRIOR, "several": 0.0}
         prior |= {"grew": GROWTH_PRIOR} if grows else {}
         prior |= {"back": BACK_PRIOR} if back else {}
@@ -200,12 +200,12 @@ class _Counts:
         return {what: count / sum(counts.values()) for what, count in counts.items()}
 
     def several_shares(self) -> list[tuple[frozenset[str], float]]:
-        """Sets of nodes that were hit at once, and their shares of such iterations."""
+        """Set of nodes that were hit at once, and their shares of such iterations."""
         total = sum(self.several.values())
         return [(hit, count / total) for hit, count in self.several.items()]
 
     def node_shares(self, kinds: Mapping[str, str]) -> dict[str, float]:
-        """Probability that an edit of one node hits each: of its phase, times that of the node within it."""
+        """Return probability that an edit of one node hits each: of its phase, times that of the node within it."""
         phases: dict[str, list[str]] = {}
         for name, kind in kinds.items():
             phases.setdefault(PHASES.get(kind, "preparation"), []).append(name)

@@ -50,7 +50,7 @@ class Throughput:
     per_byte: float
 
     def seconds(self, size: float) -> float:
-        """Seconds for a size in bytes."""
+        """Return seconds for a size in bytes."""
         return self.fixed + self.per_byte * size
 
 
@@ -133,8 +133,8 @@ def estimate(
 
 
 def calibrate(samples: Iterable[tuple[int, float]], prior: Throughput) -> Throughput:
-    """Fits a throughput to (bytes, seconds) samples, drawn towards a prior that counts as `_PRIOR_SAMPLES` of them,
-    half of 1 MB and half of 100 MB, so that a few samples of one size cannot tilt it.
+    """Fit a throughput to (bytes, seconds) samples, drawn towards a prior that counts as `_PRIOR_SAMPLES` of them, half
+    of 1 MB and half of 100 MB, so that a few samples of one size cannot tilt it.
 
     >>> calibrate([], Throughput(0.5, 1e-8))
     Throughput(fixed=0.5, per_byte=1e-08)
@@ -199,7 +199,7 @@ def _without_stalls(samples: Iterable[tuple[int, float]], prior: Throughput) -> 
 
 
 def artifact_kind(node: Node) -> str:
-    """How a node's result is stored: as a table, a model or a value."""
+    """Return how a node's result is stored: as a table, a model or a value."""
     return {Result.MODEL: "model", Result.VALUE: "value"}.get(node.result, "table")
 
 

@@ -28,7 +28,7 @@ people change from runs of their own to a session, or back, in one step, and sta
 
 
 def start_seconds(starts: Sequence[float]) -> float:
-    """Seconds that starting Spark is expected to take.
+    """Return seconds that starting Spark is expected to take.
 
     Args:
         starts: seconds of the starts on record, oldest first.
@@ -40,7 +40,7 @@ def start_seconds(starts: Sequence[float]) -> float:
 
 
 def first_work_seconds(starts: Sequence[float]) -> float:
-    """Seconds that the first work of a session takes longer. Argument as for `start_seconds`.
+    """Return seconds that the first work of a session takes longer. Argument as for `start_seconds`.
 
     >>> first_work_seconds([]), round(first_work_seconds([6.0, 7.0]), 2), first_work_seconds([60.0])
     (3.0, 7.8, 10.0)
@@ -49,7 +49,7 @@ def first_work_seconds(starts: Sequence[float]) -> float:
 
 
 def start_price(starts: Sequence[float]) -> float:
-    """Seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
+    """Return seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
 
     >>> round(start_price([]), 2), round(start_price([6.0, 7.0]), 2), start_price([60.0])
     (5.5, 14.3, 70.0)
@@ -58,7 +58,7 @@ def start_price(starts: Sequence[float]) -> float:
 
 
 def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
-    """Probability that the next iteration runs in another process than this one.
+    """Return probability that the next iteration runs in another process than this one.
 
     A process that is for one run alone ends after it. Of others it is told from what the iterations so far did, the
     newest first.

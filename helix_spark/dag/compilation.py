@@ -32,7 +32,7 @@ from helix_spark.workflow.workflow import Workflow
 
 
 def compile_workflow(workflow: Workflow) -> Dag:
-    """The part of the workflow that its outputs need, as a frozen graph.
+    """Return the part of the workflow that its outputs need, as a frozen graph.
 
     Raises:
         UnknownNodeError: a name that no node has, with the nearest one.
@@ -90,7 +90,7 @@ def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str
 
 
 def examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
-    """The name of the table whose rows an operator takes; a prediction takes a model before that."""
+    """Return the name of the table whose rows an operator takes; a prediction takes a model before that."""
     return inputs[0] if isinstance(operator, FitStage) else inputs[1]
 
 
@@ -199,7 +199,7 @@ def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
 
 
 def _roles(operator: Operator) -> Iterator[tuple[str, int, Result]]:
-    """What a ready-made operator takes each input for that its author chose: (role, position, kind of result)."""
+    """Yield what a ready-made operator takes each input for that its author chose: (role, position, kind of result)."""
     match operator:
         case Read() | Function():
             return
@@ -213,7 +213,7 @@ def _roles(operator: Operator) -> Iterator[tuple[str, int, Result]]:
 
 
 def _columns(operator: Operator) -> Iterator[tuple[str, object]]:
-    """What a ready-made operator takes for a column: an input, a name or other text, or nothing."""
+    """Yield what a ready-made operator takes for a column: an input, a name or other text, or nothing."""
     match operator:
         case Assemble(features=features, label=label, keep=keep):
             yield from (("a feature", one) for one in features)

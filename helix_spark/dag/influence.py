@@ -80,7 +80,7 @@ class Influence:
 def by_feature(
     weights: Sequence[float], sizes: Sequence[int], features: Sequence[str], declared: Mapping[str, str]
 ) -> tuple[FeatureWeight, ...] | None:
-    """Absolute weights of a vector's slots as shares of the features that they belong to.
+    """Return absolute weights of a vector's slots as shares of the features that they belong to.
 
     Args:
         weights: absolute, one a slot.
@@ -121,7 +121,7 @@ def to_json(influence: Influence) -> str:
 
 
 def from_json(text: str) -> Influence | None:
-    """The inverse of `to_json`; None for the empty text, which a fit without known weights has."""
+    """Return the inverse of `to_json`; None for the empty text, which a fit without known weights has."""
     if not text:
         return None
     read = json.loads(text)

@@ -36,15 +36,15 @@ class Doubt:
 
 
 def doubted(dag: Dag) -> tuple[str, ...]:
-    """Warnings of outputs whose numbers do not tell how good a model is, each with what to do."""
+    """Return warnings of outputs whose numbers do not tell how good a model is, each with what to do."""
     return tuple(dict.fromkeys(
         doubt.sentence for name in dag.outputs if dag[name].result is Result.VALUE for doubt in doubts_of(name, dag)
     ))
 
 
 def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
-    """Why the numbers of an output do not tell how good a model is: it is scored on rows that it was fitted on, or its
-    features learned the label of test rows."""
+    """Yield why the numbers of an output do not tell how good a model is: it is scored on rows that it was fitted on,
+    or its features learned the label of test rows."""
     leaks = {node.name: list(_warnings(node, dag)) for node in dag.nodes}
     for name in predictions_below(dag, output):
         if (doubt := _scored_in_training(dag[name], dag)) is not None:
@@ -54,12 +54,12 @@ def doubts_of(output: str, dag: Dag) -> Iterator[Doubt]:
 
 
 def predictions_below(dag: Dag, output: str) -> list[str]:
-    """Names of the predictions that an output is made of."""
+    """Return names of the predictions that an output is made of."""
     return sorted(one for one in dag.ancestors(output) if isinstance(dag[one].operator, Predict))
 
 
 def _scored_in_training(node: Node, dag: Dag) -> Doubt | None:
-    """Whether predictions are of rows that their model, which learns a label, was fitted on."""
+    """Return whether predictions are of rows that their model, which learns a label, was fitted on."""
     operator, model = node.operator, dag[node.inputs[0]]
     fit = model.operator
     if not isinstance(operator, Predict) or not isinstance(fit, FitStage) or not takes_label(fit.stage):
@@ -83,8 +83,8 @@ def _side(rows: Rows | None) -> str:
 
 
 def learned_of_test_rows(dag: Dag) -> tuple[str, ...]:
-    """Warnings of extractors that learn of test rows where that spoils the test or is not what was meant, each with
-    what to do: the label of these rows, or the training rows of another split than their examples have.
+    """Return warnings of extractors that learn of test rows where that spoils the test or is not what was meant, each
+    with what to do: the label of these rows, or the training rows of another split than their examples have.
 
     That others learn of all rows is how extractors are; what they learn without a label says little of it.
     """
@@ -113,7 +113,8 @@ def _warnings(node: Node, dag: Dag) -> Iterator[str]:
 
 
 def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
-    """Names and splits of the divided examples that hold what a fit's extractor makes, by way of others or not."""
+    """Yield names and splits of the divided examples that hold what a fit's extractor makes, by way of others or
+    not."""
     seen: set[str] = set()
     waiting = [fit.name]
     while waiting:

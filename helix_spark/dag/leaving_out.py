@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
 from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict, PredictKeeping
 
 
@@ -25,14 +26,15 @@ class Leaving:
 
 
 def asking(dag: Dag) -> tuple[str, ...]:
-    """Names of the learners that want features without influence left out."""
+    """Return names of the learners that want features without influence left out."""
     return tuple(node.name for node in dag.nodes if node.wishes.prune_features)
 
 
 def leave_out(
     dag: Dag, fits: Mapping[str, Influence], declared: Mapping[str, str], random: Collection[str] = ()
 ) -> Leaving:
-    """The same graph without features that have no influence on any learner that reads them, as far as they ask for it.
+    """Return the same graph without features that have no influence on any learner that reads them, as far as they ask
+    for it.
 
     Args:
         fits: what the newest fit of each learner tells, by its name.
@@ -49,7 +51,8 @@ def leave_out(
         found = _without_influence(node, node.operator, [fits[name] for name in learners], declared, random)
         blocked = _needs_whole(dag, node, learners) if found else ""
         if blocked:
-            notices.append(f"nothing is left out of `{node.name}`, though {_names(found)} got no weight: {blocked}")
+            those = named(tuple(found))
+            notices.append(f"nothing is left out of `{node.name}`, though {those} got no weight: {blocked}")
         elif found:
             made = _replaced(made, _shrunk(node, node.operator, found))
             left += [
@@ -63,18 +66,18 @@ def leave_out(
 
 
 def features_of(node: Node, operator: Assemble) -> tuple[str, ...]:
-    """Names of the features of examples, in order."""
+    """Return names of the features of examples, in order."""
     return tuple(node.inputs[feature.index] for feature in operator.features)
 
 
 def target(node: Node, operator: Assemble, declared: Mapping[str, str]) -> str:
-    """What the label of examples is, as text that is another for another label."""
+    """Return what the label of examples is, as text that is another for another label."""
     label = operator.label
     return declared[node.inputs[label.index]] if isinstance(label, Input) else label or ""
 
 
 def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
-    """What the graph would do without if these examples did without a feature; names, inputs first."""
+    """Return what the graph would do without if these examples did without a feature; names, inputs first."""
     gone: dict[str, None] = {}
     waiting = [feature]
     while waiting:
@@ -90,21 +93,22 @@ def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
 def _without_influence(
     node: Node, operator: Assemble, fits: Collection[Influence], declared: Mapping[str, str], random: Collection[str],
 ) -> dict[str, tuple[int, ...]]:
-    """Features that no fit gave weight to -> the iterations of the fits that say so; none if it would be all."""
+    """Return features that no fit gave weight to -> the iterations of the fits that say so; none if it would be all."""
     features = dict.fromkeys(features_of(node, operator))
     if not fits or not all(_holds(fit, features, target(node, operator, declared), declared) for fit in fits):
         return {}
-    told = [fit.weightless() for fit in fits]
+    weightless = [fit.weightless() for fit in fits]
     found = {
-        feature: tuple(one[declared[feature]] for one in told)
-        for feature in features if feature not in random and all(declared[feature] in one for one in told)
+        feature: tuple(one[declared[feature]] for one in weightless)
+        for feature in features if feature not in random and all(declared[feature] in one for one in weightless)
     }
     return found if len(found) < len(features) else {}
 
 
 def _holds(fit: Influence, features: Collection[str], label: str, declared: Mapping[str, str]) -> bool:
-    """Whether a fit still tells of these examples: it had the label, and nothing it gave weight to was taken away
-    since. Two features may tell the same, and only one of them get the weight; without that one the other counts."""
+    """Return whether a fit still tells of these examples: it had the label, and nothing it gave weight to was taken
+    away since. Two features may tell the same, and only one of them get the weight; without that one the other
+    counts."""
     there = {*features, *(declared[feature] for feature in features)}
     return fit.target == label and all(
         one.weightless or one.feature in there or one.declared in there for one in fit.features
@@ -157,16 +161,12 @@ def _replaced(dag: Dag, node: Node) -> Dag:
 
 
 def _with_nodes(dag: Dag, sliced: Dag, left: Collection[LeftOut]) -> tuple[LeftOut, ...]:
-    """Each with what goes with it; what several needed is counted with the first."""
+    """Return each with what goes with it; what several needed is counted with the first."""
     there = {node.name for node in sliced.nodes}
     gone = [node.name for node in dag.nodes if node.name not in there]
-    told = []
+    found = []
     for one in left:
         needed = dag.ancestors(one.feature) | {one.feature}
-        told.append(replace(one, nodes=tuple(name for name in gone if name in needed)))
+        found.append(replace(one, nodes=tuple(name for name in gone if name in needed)))
         gone = [name for name in gone if name not in needed]
-    return tuple(told)
-
-
-def _names(names: Collection[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return tuple(found)

@@ -13,7 +13,7 @@ _STRONGEST: tuple[Keep, ...] = ("always", "never", "auto")
 
 
 def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
-    """The same graph with nodes of one identity (signature) merged into the first of them.
+    """Return the same graph with nodes of one identity (signature) merged into the first of them.
 
     Columns are left alone: their name is the name under which their table will hold them.
     """
@@ -39,7 +39,7 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
 
 
 def _wishes(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
-    """What is wished of any of the equal nodes; of opposite wishes, the one to store."""
+    """Return what is wished of any of the equal nodes; of opposite wishes, the one to store."""
     wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
     keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
     return replace(

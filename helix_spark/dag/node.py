@@ -46,6 +46,7 @@ class LeftOut:
         declared: the feature's signature when it was found to be without influence, and still.
         found: (learner, iteration) of each fit that gave it no weight.
         nodes: names of what the graph does without: the feature, if nothing else reads it, and what only it needs.
+        seconds: that computing these took when it was last measured.
     """
 
     feature: str
@@ -53,6 +54,15 @@ class LeftOut:
     declared: str
     found: tuple[tuple[str, int], ...]
     nodes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON's types, for records and for `--json`."""
+        return {
+            "feature": self.feature, "synthesizer": self.synthesizer, "nodes": list(self.nodes),
+            "seconds": self.seconds,
+            "found": [{"learner": learner, "iteration": iteration} for learner, iteration in self.found],
+        }
 
 
 @dataclass(frozen=True)
@@ -95,20 +105,21 @@ class Dag:
         return self.by_name[name]
 
     def readers(self, name: str) -> tuple[str, ...]:
-        """Names of the nodes that read this one."""
+        """Return names of the nodes that read this one."""
         return tuple(self.graph.successors(name))
 
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
-        """Everything downstream of these nodes, without themselves."""
+        """Return everything downstream of these nodes, without themselves."""
         starts = set(names)
         return frozenset(set().union(*(nx.descendants(self.graph, name) for name in starts)) - starts)
 
     def ancestors(self, name: str) -> frozenset[str]:
-        """Everything that a node is made from, without itself."""
+        """Return everything that a node is made from, without itself."""
         return frozenset(nx.ancestors(self.graph, name))
 
     def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
-        """The nodes of `within` that nodes are made from by way of nodes of `within` alone, themselves left out."""
+        """Return the nodes of `within` that nodes are made from by way of nodes of `within` alone, themselves left
+        out."""
         found: set[str] = set()
         waiting = [source for name in names for source in self[name].inputs]
         while waiting:
@@ -120,7 +131,7 @@ class Dag:
 
 
 def computes_with_spark(node: Node, dag: Dag) -> bool:
-    """Whether computing a node, given its inputs' results, takes a session."""
+    """Return whether computing a node, given its inputs' results, takes a session."""
     operator = node.operator
     if isinstance(operator, Read):
         return not isinstance(operator.source, MemorySource)

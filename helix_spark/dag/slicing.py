@@ -31,7 +31,7 @@ def ancestors_of(nodes: Iterable[ReadsNodes]) -> dict[str, frozenset[str]]:
 
 
 def slice_to_outputs(dag: Dag) -> Dag:
-    """The same graph without the nodes that no output needs; their names are in `dropped`."""
+    """Return the same graph without the nodes that no output needs; their names are in `dropped`."""
     needed = set(dag.outputs)
     for node in reversed(dag.nodes):
         if node.name in needed:

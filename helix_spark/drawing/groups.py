@@ -41,7 +41,8 @@ class NodeGroup:
 
 
 def tail_of(graph: DrawnGraph) -> NodeGroup | None:
-    """What had no part in it, with all that it is made of: the long tail of a picture. None where that is little.
+    """Return what had no part in it, with all that it is made of: the long tail of a picture. None where that is
+    little.
 
     Whatever it reads is in it, so that no edge leads back into its box.
 
@@ -65,7 +66,7 @@ def tail_of(graph: DrawnGraph) -> NodeGroup | None:
 
 
 def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[str] = ()) -> tuple[NodeGroup, ...]:
-    """The groups whose members share a box, whether or not their box is open.
+    """Return the groups whose members share a box, whether or not their box is open.
 
     Args:
         asked: whether nodes share boxes at all; where nobody says, those without a part in it do, and those that are
@@ -81,7 +82,7 @@ def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[st
 
 
 def groups_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
-    """The groups of nodes that are alike, in the graph's order; no node is in two.
+    """Return the groups of nodes that are alike, in the graph's order; no node is in two.
 
     >>> data = DrawnNode("data")
     >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
@@ -112,7 +113,7 @@ def groups_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
 
 
 def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup], links: Mapping[str, str] | None = None) -> DrawnGraph:
-    """The graph with one box for each of these groups.
+    """Return the graph with one box for each of these groups.
 
     Args:
         links: where a box leads, by the group's name.
@@ -159,8 +160,8 @@ def _readers(graph: DrawnGraph, nodes: Mapping[str, DrawnNode]) -> dict[str, fro
 def _own_parts(
     graph: DrawnGraph, nodes: Mapping[str, DrawnNode], readers: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[DrawnNode, ...]]:
-    """Nodes that are called after the only one that reads them, such as its fit: nobody else has to see them, unless
-    there is something to see at them."""
+    """Return nodes that are called after the only one that reads them, such as its fit: nobody else has to see them,
+    unless there is something to see at them."""
     found: dict[str, tuple[DrawnNode, ...]] = {}
     for part in graph.nodes:
         owner = next(iter(readers[part.name]), "") if len(readers[part.name]) == 1 else ""

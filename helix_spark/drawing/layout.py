@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from helix_spark.drawing.layers import Layers, Place, with_bends
+Place = int
+"""Index of a node, or of a bend in a long edge; bends come after all nodes."""
 
 Point = tuple[int, float]
 """Layer, counted from the sources, and position across it; two neighbours in a layer are at least 1 apart."""
@@ -21,6 +22,101 @@ _ROUNDS = 6
 _STRAIGHTENING = 6
 _BEND_ROOM = 0.5
 """An edge that passes a layer needs less room than a box."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A graph whose edges all lead from one layer to the next.
+
+    Attributes:
+        members: places by layer, in the order given.
+        up, down: the neighbours of each place in the layer before and after.
+        bends: (input, reader), as indices -> the bends between them, one a layer.
+        nodes: how many places are nodes.
+    """
+
+    members: tuple[tuple[Place, ...], ...]
+    up: tuple[tuple[Place, ...], ...]
+    down: tuple[tuple[Place, ...], ...]
+    bends: Mapping[tuple[int, int], tuple[Place, ...]]
+    nodes: int
+
+
+def layer_of_each(inputs: Sequence[Sequence[int]]) -> list[int]:
+    """Return the layer of each node: one more than the greatest of its inputs; a node without inputs stands just before
+    the first that reads it. In a circle, which the union of two graphs may have, the first node given comes first.
+
+    >>> layer_of_each([[], [0], [1], [], [2, 3]])
+    [0, 1, 2, 2, 3]
+    >>> layer_of_each([[1], [0]])
+    [0, 1]
+    """
+    readers: list[list[int]] = [[] for _ in inputs]
+    for node, sources in enumerate(inputs):
+        for source in sources:
+            readers[source].append(node)
+    layer = [-1] * len(inputs)
+    for node in _order(inputs, readers):
+        layer[node] = 1 + max((layer[source] for source in inputs[node]), default=-1)
+    for node, sources in enumerate(inputs):
+        if not sources and readers[node]:
+            layer[node] = max(0, min(layer[reader] for reader in readers[node]) - 1)
+    return layer
+
+
+def _order(inputs: Sequence[Sequence[int]], readers: Sequence[Sequence[int]]) -> list[int]:
+    waiting = [len(sources) for sources in inputs]
+    ready = [node for node, count in enumerate(waiting) if count == 0]
+    done: dict[int, None] = {}
+    left = iter(range(len(inputs)))
+    while len(done) < len(inputs):
+        node = ready.pop() if ready else next(left)
+        if node in done:
+            continue
+        done[node] = None
+        for reader in readers[node]:
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                ready.append(reader)
+    return list(done)
+
+
+def with_bends(inputs: Sequence[Sequence[int]]) -> Layers:
+    """Return layers with bends: the long edges of one node share theirs, so that they leave it as one line."""
+    layer = layer_of_each(inputs)
+    members: list[list[Place]] = [[] for _ in range(max(layer, default=-1) + 1)]
+    for node, row in enumerate(layer):
+        members[row].append(node)
+    up: list[list[Place]] = [[] for _ in inputs]
+    down: list[list[Place]] = [[] for _ in inputs]
+    chains: dict[int, list[Place]] = {}
+    bends: dict[tuple[int, int], tuple[Place, ...]] = {}
+
+    def join(above: Place, below: Place) -> None:
+        if below not in down[above]:
+            down[above].append(below)
+            up[below].append(above)
+
+    for node, sources in enumerate(inputs):
+        for source in dict.fromkeys(sources):
+            length = layer[node] - layer[source]
+            if length < 1:  # backwards, in a circle: drawn, but of no say in the order
+                bends[source, node] = ()
+                continue
+            chain = chains.setdefault(source, [])
+            while len(chain) < length - 1:
+                place = len(up)
+                up.append([])
+                down.append([])
+                members[layer[source] + len(chain) + 1].append(place)
+                join(chain[-1] if chain else source, place)
+                chain.append(place)
+            way = tuple(chain[: length - 1])
+            join(way[-1] if way else source, node)
+            bends[source, node] = way
+    return Layers(
+        tuple(map(tuple, members)), tuple(map(tuple, up)), tuple(map(tuple, down)), bends, len(inputs)
+    )
 
 
 @dataclass(frozen=True)
@@ -41,7 +137,7 @@ class GraphLayout:
 
 
 def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
-    """The layout of (name, names of its inputs) each. Inputs that are not among the names are left out.
+    """Return the layout of (name, names of its inputs) each. Inputs that are not among the names are left out.
 
     >>> drawn = layout([("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"])])
     >>> drawn.nodes
@@ -69,7 +165,7 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> GraphLayout:
 
 
 def _ordered(layers: Layers) -> list[list[Place]]:
-    """The order in each layer that crosses fewest edges of those that sweeping up and down comes by."""
+    """Return the order in each layer that crosses fewest edges of those that sweeping up and down comes by."""
     order = [list(members) for members in layers.members]
     best, fewest = order, _crossings(layers, order)
     for round_ in range(_ROUNDS):
@@ -93,7 +189,7 @@ def _ordered(layers: Layers) -> list[list[Place]]:
 
 
 def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
-    """How many pairs of edges cross."""
+    """Return how many pairs of edges cross."""
     crossed = 0
     for row in range(len(order) - 1):
         position = {place: number for number, place in enumerate(order[row + 1])}
@@ -107,7 +203,7 @@ def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
 
 
 def _straightened(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Place, float]:
-    """Each place as near to the mean of its neighbours as the room in its layer allows."""
+    """Return each place as near to the mean of its neighbours as the room in its layer allows."""
     across: dict[Place, float] = {}
     for members in order:
         across.update(zip(members, _spread(members, [0.0] * len(members), layers.nodes), strict=True))
@@ -125,8 +221,8 @@ def _straightened(layers: Layers, order: Sequence[Sequence[Place]]) -> dict[Plac
 
 
 def _spread(members: Sequence[Place], wanted: Sequence[float], nodes: int) -> list[float]:
-    """Positions in the order given, far enough apart, whose squared distances from those wanted are least: isotonic
-    regression by pooling neighbours that are too close."""
+    """Return positions in the order given, far enough apart, whose squared distances from those wanted are least:
+    isotonic regression by pooling neighbours that are too close."""
     offset, offsets = 0.0, [0.0]
     for left, right in pairwise(members):
         offset += (1.0 if left < nodes else _BEND_ROOM) / 2 + (1.0 if right < nodes else _BEND_ROOM) / 2

@@ -43,7 +43,7 @@ def paragraph(words: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> str:
-    """A table; nothing where there are no rows.
+    """Return a table; nothing where there are no rows.
 
     Args:
         numbers: the heads of the columns that stand to the right.
@@ -67,8 +67,8 @@ def _cell(tag: str, words: str, right: bool) -> str:
 
 
 def picture(graph: DrawnGraph) -> str:
-    """A graph, or a sentence where it is too large. What had no part in it shares a box, and in
-    a large one what is alike; it unfolds."""
+    """Return a graph, or a sentence where it is too large. What had no part in it shares a box, and in a large one what
+    is alike; it unfolds."""
     groups = folds_of(graph)
     shown = collapsed(graph, groups)
     if len(shown.nodes) > MOST_NODES:
@@ -83,31 +83,31 @@ def picture(graph: DrawnGraph) -> str:
 
 
 def differences(lines: Sequence[str]) -> str:
-    """A unified diff; the signs say what the colours say."""
+    """Return a unified diff; the signs say what the colours say."""
     kinds = {"+": "hx-plus", "-": "hx-minus", "@": "hx-at"}
     shown = "\n".join(f'<span class="{kinds.get(line[:1], "hx-same")}">{text(line)}</span>' for line in lines)
     return f"<pre>{shown}</pre>" if lines else ""
 
 
 def bar(share: float, words: str) -> str:
-    """How much is done, and words beside it."""
+    """Return how much is done, and words beside it."""
     return page(f'<progress max="1" value="{share:.3f}" aria-label="how far it is"></progress> {text(words)}')
 
 
 def folded(title: str, inside: str) -> str:
-    """A part that a click unfolds; nothing where there is nothing inside."""
+    """Return a part that a click unfolds; nothing where there is nothing inside."""
     return f"<details><summary>{text(title)}</summary>{inside}</details>" if inside else ""
 
 
 @singledispatch
 def text_of(thing: object) -> str:
-    """A thing in plain text. What is said of it a later room decides, and registers here, as in `html_of`."""
+    """Return a thing in plain text. What is said of it a later room decides, and registers here, as in `html_of`."""
     return repr(thing)
 
 
 @singledispatch
 def html_of(thing: object) -> str:
-    """A thing in HTML."""
+    """Return a thing in HTML."""
     return paragraph(repr(thing))
 
 

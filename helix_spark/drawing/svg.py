@@ -21,7 +21,7 @@ _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
 
 def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
-    """The picture, from left to right.
+    """Return the picture, from left to right.
 
     Args:
         styled: with `STYLE` inside; without where the page has it in its own sheet.
@@ -48,7 +48,7 @@ def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
 
 
 def text(raw: str) -> str:
-    """A text as XML may hold it, in an element or an attribute.
+    """Return a text as XML may hold it, in an element or an attribute.
 
     >>> text('a < "b"\\x00')
     'a &lt; &quot;b&quot;\\\\x00'
@@ -61,7 +61,7 @@ def _label(node: DrawnNode) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """A name of at most so many letters, its middle left out: what tells names apart is at their ends.
+    """Return a name of at most so many letters, its middle left out: what tells names apart is at their ends.
 
     >>> shortened("marital_status_is.fit", 12)
     'marita…s.fit'
@@ -110,7 +110,7 @@ def _edges(graph: DrawnGraph, placed: GraphLayout, frame: _Frame) -> list[str]:
 
 
 def _edge(points: tuple[Point, ...], frame: _Frame) -> str:
-    """A curve from box to box, level where it passes a layer, with a tip where it ends."""
+    """Return a curve from box to box, level where it passes a layer, with a tip where it ends."""
     x, y = _corner(points[0], frame)
     at = x + frame.width[points[0][0]]
     way = f"M{at:.1f} {y + _HEIGHT / 2:.1f}"
@@ -133,8 +133,8 @@ def _node(node: DrawnNode, point: Point, frame: _Frame) -> str:
     box = frame.width[point[0]]
     stored = f"hx-{node.stored}" if node.stored else ""
     classes = " ".join(filter(None, ["hx-node", f"hx-{_word(node.state)}", stored, text(node.css)]))
-    told = (node.name, node.kind, WORDS.get(node.state, node.state), node.stored)
-    title = node.title or ", ".join(filter(None, told))
+    words = (node.name, node.kind, WORDS.get(node.state, node.state), node.stored)
+    title = node.title or ", ".join(filter(None, words))
     small = _small(node)
     middle = y + _HEIGHT / 2
     inside = [
@@ -156,12 +156,12 @@ def _node(node: DrawnNode, point: Point, frame: _Frame) -> str:
 
 
 def _behind(x: float, y: float, width: int) -> str:
-    """The edge of a further box under the first: this one stands for several."""
+    """Return the edge of a further box under the first: this one stands for several."""
     return f'<rect class="hx-box hx-behind" x="{x:.1f}" y="{y:.1f}" width="{width}" height="{_HEIGHT}" rx="6"/>'
 
 
 def _drum(x: float, y: float, evicted: bool) -> str:
-    """The paper's sign of what is stored."""
+    """Return the paper's sign of what is stored."""
     body = f"M{x:.1f} {y + 3:.1f}v8a6 3 0 0 0 12 0v-8a6 3 0 0 0 -12 0"
     top = f"M{x:.1f} {y + 3:.1f}a6 3 0 0 0 12 0"
     strike = f'<path class="hx-strike" d="M{x - 2:.1f} {y + 14:.1f}l16 -14"/>' if evicted else ""
@@ -169,5 +169,5 @@ def _drum(x: float, y: float, evicted: bool) -> str:
 
 
 def _word(state: str) -> str:
-    """A state as part of a class name."""
+    """Return a state as part of a class name."""
     return re.sub("[^a-z0-9-]", "", state.lower()) or "plain"

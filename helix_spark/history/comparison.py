@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
@@ -16,6 +16,9 @@ from helix_spark.history.metrics import Metrics, leaves, metrics_of
 from helix_spark.history.source_rows import source_rows
 from helix_spark.identity.difference import Change, own_changes, parts_from_json
 from helix_spark.identity.parts import Part
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 Sort = Literal["added", "removed", "changed", "drawn", "affected", "same"]
 """How a node differs: `changed` by itself, `affected` only through what it reads, `drawn` anew because its result may
@@ -50,7 +53,7 @@ class NodeDifference:
         return self.sort != "same" or self.rewritten
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
         """What changed, in words."""
         reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
         return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
@@ -135,7 +138,7 @@ class Comparison(Displayed):
         return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
     def sort(self, name: str) -> Sort:
-        """How a node of either iteration differs."""
+        """Return how a node of either iteration differs."""
         return self.differences[name].sort
 
     def _names_of(self, *sorts: Sort) -> tuple[str, ...]:
@@ -145,16 +148,9 @@ class Comparison(Displayed):
         return text_of(self)
 
 
-class NodesReader(Protocol):
-    """What is read of a catalog here."""
-
-    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
-    def file_text(self, digest: str) -> str | None: ...
-
-
-def compare(records: NodesReader, before: IterationRecord, after: IterationRecord) -> Comparison:
-    """How two iterations of one catalog differ; in their parameters alone where one has no nodes on record. Raises
-    CatalogError for damaged records."""
+def compare(records: CatalogReader, before: IterationRecord, after: IterationRecord) -> Comparison:
+    """Return how two iterations of one catalog differ; in their parameters alone where one has no nodes on record.
+    Raises CatalogError for damaged records."""
     parameters = _differing(mapping(before.parameters), mapping(after.parameters))
     if missing := unrecorded(before, after):
         return Comparison(before, after, {}, parameters, {}, {}, unrecorded=missing)
@@ -168,8 +164,8 @@ def compare(records: NodesReader, before: IterationRecord, after: IterationRecor
 
 
 def node_differences(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> dict[str, NodeDifference]:
-    """How each node of two iterations differs, by name: those of the later one in its order, and each that it has no
-    more after what it stood behind."""
+    """Return how each node of two iterations differs, by name: those of the later one in its order, and each that it
+    has no more after what it stood behind."""
     olds, news = ({node.name: node for node in nodes} for nodes in (old, new))
     gone: dict[str, list[str]] = {}
     behind = ""
@@ -191,7 +187,7 @@ def _difference(name: str, before: NodeRecord | None, after: NodeRecord | None) 
 
 
 def parts_of(text: str) -> tuple[Part, ...]:
-    """A signature's parts; what is damaged reads as none.
+    """Return a signature's parts; what is damaged reads as none.
 
     >>> parts_of("[[1]]")
     ()
@@ -203,8 +199,8 @@ def parts_of(text: str) -> tuple[Part, ...]:
 
 
 def _sort(before: NodeRecord, after: NodeRecord, changes: Sequence[Change]) -> Sort:
-    """How a node that both have differs. The signature decides, for it stands for the result: new code that was found
-    to compute the same goes by the signature of the old."""
+    """Return how a node that both have differs. The signature decides, for it stands for the result: new code that was
+    found to compute the same goes by the signature of the old."""
     if before.signature == after.signature:
         return "same"
     if before.declared == after.declared and before.inputs == after.inputs:
@@ -227,7 +223,7 @@ def unrecorded(*iterations: IterationRecord) -> str:
 
 
 def rewired(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
-    """How what a node reads differs, in words; nothing where it does not.
+    """Return how what a node reads differs, in words; nothing where it does not.
 
     >>> rewired(("a", "b"), ("b", "c")), rewired(("a", "b"), ("b", "a")), rewired(("a",), ("a",))
     (('no longer reads a', 'reads c'), ('reads the same in another order',), ())
@@ -250,7 +246,7 @@ def differ(before: Any, after: Any) -> bool:
 
 
 def text_diff(before: str, after: str, name_before: str, name_after: str) -> tuple[str, ...]:
-    """The unified diff of two texts; empty where they are equal.
+    """Return the unified diff of two texts; empty where they are equal.
 
     >>> text_diff("a\\nb\\n", "a\\nc\\n", "1", "2")
     ('--- 1', '+++ 2', '@@ -1,2 +1,2 @@', ' a', '-b', '+c')

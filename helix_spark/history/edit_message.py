@@ -38,8 +38,8 @@ def edit_message(
         return ""
     differences = node_differences(old, new)
     changed = list(_parameters(mapping(before.parameters), parameters))
-    told = frozenset(pair for pair, _ in changed)
-    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, told, places))))
+    said = frozenset(pair for pair, _ in changed)
+    parts = list(dict.fromkeys((*(text for _, text in changed), *_nodes(differences, said, places))))
     shown = parts if len(parts) <= _MOST_PARTS else [*parts[: _MOST_PARTS - 1], f"{len(parts) - _MOST_PARTS + 1} more"]
     return cut("; ".join(shown), _LONGEST)
 
@@ -53,22 +53,22 @@ def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _nodes(
-    differences: Mapping[str, NodeDifference], told: Collection[tuple[str, str]], places: Mapping[str, str]
+    differences: Mapping[str, NodeDifference], parameters: Collection[tuple[str, str]], places: Mapping[str, str]
 ) -> Iterator[str]:
     for one in differences.values():
         if one.sort == "changed" or one.rewritten:
             place = f", {places[one.name]}" if places.get(one.name) else ""
-            yield from (f"{text}{place}" for text in _node(one, told, one.name))
+            yield from (f"{text}{place}" for text in _node(one, parameters, one.name))
     for sort in ("added", "removed"):
         if names := [name for name, one in differences.items() if one.sort == sort]:
             yield f"{named(names, _MOST_NAMES)} {sort}"
 
 
-def _node(one: NodeDifference, told: Collection[tuple[str, str]], name: str) -> Iterator[str]:
+def _node(one: NodeDifference, parameters: Collection[tuple[str, str]], name: str) -> Iterator[str]:
     assert one.before is not None
     assert one.after is not None
     is_rewritten = one.before.code != one.after.code and bool(one.after.code)
-    said = [text for change in one.changes if (text := _change(name, change, told, is_rewritten))]
+    said = [text for change in one.changes if (text := _change(name, change, parameters, is_rewritten))]
     if is_rewritten and any(change.group in (Group.CODE, Group.PLAN) for change in one.changes):
         said.insert(0, f"code of `{name}`")
     yield from dict.fromkeys(said)
@@ -77,9 +77,9 @@ def _node(one: NodeDifference, told: Collection[tuple[str, str]], name: str) -> 
         yield f"`{name}` rewritten"
 
 
-def _change(node: str, change: Change, told: Collection[tuple[str, str]], is_rewritten: bool) -> str:
+def _change(node: str, change: Change, parameters: Collection[tuple[str, str]], is_rewritten: bool) -> str:
     """One field of a node; empty where something else says it."""
-    if change.sort == "changed" and (change.before or "", change.after or "") in told:
+    if change.sort == "changed" and (change.before or "", change.after or "") in parameters:
         return ""
     match change.group:
         case Group.SOURCE:

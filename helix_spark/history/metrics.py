@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.history.shown import result_text
+from helix_spark.history.value_text import result_text
 
 _LESS_IS_BETTER = frozenset({
     "loss", "logloss", "error", "err", "errors", "rmse", "mse", "mae", "mape", "wssse", "perplexity", "deviance",
@@ -62,7 +62,11 @@ class Metrics:
 
     @cached_property
     def values(self) -> Mapping[str, float]:
-        """The numbers, those inside objects by a dotted name; the author's most important one first."""
+        """The numbers, those inside objects by a dotted name; the author's most important one first.
+
+        >>> Metrics({"auc": 0.9, "by": {"sex": {"f": 1}}, "scored": {"table": "scored", "rows": 3}, "ok": True}).values
+        {'auc': 0.9, 'by.sex.f': 1.0}
+        """
         found = {name: number(value) for name, value in self.leaves.items()}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -93,12 +97,8 @@ class Metrics:
             return "lower"
         return "higher" if _is_named(name, _MORE_IS_BETTER) else ""
 
-    def is_guessed(self, name: str) -> bool:
-        """Return whether it is unknown which way is better."""
-        return name not in self.better
-
     def merit(self, name: str) -> float | None:
-        """How good the iteration is by a metric: greater is better; None where it has no such number.
+        """Return how good the iteration is by a metric: greater is better; None where it has no such number.
 
         >>> Metrics({"rmse": 2.0}).merit("rmse"), Metrics({"by": {"auc": 0.9}}).merit("by.auc"), Metrics({}).merit("a")
         (-2.0, 0.9, None)
@@ -106,13 +106,9 @@ class Metrics:
         value, direction = self.values.get(name), self.direction(name)
         return None if value is None or not direction else -value if direction == "lower" else value
 
-    def measured_alike(self, name: str, other: Metrics) -> bool:
-        """Return whether another iteration's number of that name may be compared with this one, as far as is known."""
-        return not self.incomparable(name, other)
-
     def incomparable(self, name: str, other: Metrics) -> str:
-        """Why another iteration's number of that name is not to be compared with this one, as a phrase; empty where it
-        is, as far as is known."""
+        """Return why another iteration's number of that name is not to be compared with this one, as a phrase; empty
+        where it is, as far as is known."""
         if not self.same_code(name, other):
             return "measured otherwise"
         mine, theirs = (one.tested.get(output_of(name, one.tested), {}) for one in (self, other))
@@ -129,7 +125,8 @@ class Metrics:
         return self.doubts.get(output_of(name, self.doubts), "")
 
     def change_text(self, name: str, before: Metrics) -> str:
-        """How a leaf of the outputs went since another iteration, in words; empty where that cannot be said in a line.
+        """Return how a leaf of the outputs went since another iteration, in words; empty where that cannot be said in a
+        line.
 
         >>> Metrics({"auc": 0.91}).change_text("auc", Metrics({"auc": 0.9}))
         '+0.01'
@@ -142,7 +139,7 @@ class Metrics:
 
 
 def metrics_of(record: IterationRecord) -> Metrics:
-    """The metrics of an iteration on record. Damaged texts read as none."""
+    """Return the metrics of an iteration on record. Damaged texts read as none."""
     plan = mapping(record.plan)
     said = plan.get("metrics", ())
     return Metrics(
@@ -153,7 +150,7 @@ def metrics_of(record: IterationRecord) -> Metrics:
 
 
 def output_of(name: str, outputs: Iterable[str]) -> str:
-    """The output that a metric is, or is in.
+    """Return the output that a metric is, or is in.
 
     >>> output_of("scores.by.f1", ["scores", "auc"]), output_of("auc", ["scores", "auc"])
     ('scores', 'auc')
@@ -187,7 +184,7 @@ def _is_named(name: str, known: Collection[str]) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """The value as a finite number; None if it is none, or one that is too large for a float.
+    """Return the value as a finite number; None if it is none, or one that is too large for a float.
 
     >>> number(1), number(True), number("1"), number(float("nan")), number(10**400)
     (1.0, None, None, None, None)
@@ -198,16 +195,6 @@ def number(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
-
-
-def flattened(outputs: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers by name.
-
-    >>> flattened({"auc": 0.9, "by": {"sex": {"f": 1}}, "predictions": {"table": "predictions", "rows": 3}, "ok": True})
-    {'auc': 0.9, 'by.sex.f': 1.0}
-    """
-    numbers = {name: number(value) for name, value in leaves(outputs).items()}
-    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,7 +213,7 @@ def leaves(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def metric_text(value: float, sign: str = "") -> str:
-    """A number as metrics are shown: whole ones with all their digits, others with six.
+    """Return a number as metrics are shown: whole ones with all their digits, others with six.
 
     Args:
         sign: "+" for a difference.
@@ -239,12 +226,12 @@ def metric_text(value: float, sign: str = "") -> str:
 
 
 def names(iterations: Iterable[Metrics]) -> tuple[str, ...]:
-    """All metrics of iterations that are given newest first, in the order of the newest that has them."""
+    """Return all metrics of iterations that are given newest first, in the order of the newest that has them."""
     return tuple(dict.fromkeys(name for found in iterations for name in found.values))
 
 
 def best(values: Mapping[int, float], direction: Direction) -> int | None:
-    """The iteration with the best value; of equal ones the first.
+    """Return the iteration with the best value; of equal ones the first.
 
     >>> best({1: 0.8, 2: 0.9, 3: 0.9}, "higher"), best({}, "lower"), best({1: 3.0}, "")
     (2, None, None)

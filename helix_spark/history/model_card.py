@@ -4,17 +4,16 @@ looked at without Spark, whether or not the model was stored."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.records import FileRecord
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.known_results import KnownResults
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 MOST_WEIGHTS, MOST_COLUMNS, MOST_LABELS, MOST_STEPS, MOST_PARTS = 200, 12, 100, 500, 40
 """At most on record of each."""
@@ -100,14 +99,7 @@ def _card(found: Any, deepest: int) -> ModelCard | None:
     )
 
 
-class FitsReader(Protocol):
-    """What is read of a catalog here."""
-
-    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
-    def file_text(self, digest: str) -> str | None: ...
-
-
-def card_of(signature: str, known: FitsReader) -> ModelCard | None:
+def card_of(signature: str, known: CatalogReader) -> ModelCard | None:
     """Return what is on record of the fit of this signature; None where there is nothing. Raises CatalogError."""
     record = known.results((), [signature]).measured.get(signature) if signature else None
     if record is None or not record.trained:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.history.metrics import metric_text
-from helix_spark.history.shown import PLACE
+from helix_spark.history.value_text import PLACE
 from helix_spark.identity.difference import parts_from_json, parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.sizes import seconds_text
@@ -68,7 +68,7 @@ def names_of_lines(lines: Iterable[tuple[str, str, float]]) -> dict[tuple[str, s
 
 
 def _began(members: Iterable[NodeRecord]) -> float:
-    """Nodes of workflows stay in their order, for sorting is stable."""
+    """Return nodes of workflows stay in their order, for sorting is stable."""
     return min((one.started or 0.0 for one in members if PLACE.fullmatch(one.code)), default=0.0)
 
 
@@ -114,13 +114,14 @@ def _row(name: str, members: Sequence[NodeRecord], name_of: Mapping[str, str]) -
 
 def _reason(members: Sequence[NodeRecord]) -> str:
     fresh = [one for one in members if one.state == "compute"]
-    told = list(dict.fromkeys(one.reason for one in fresh or members))
-    why = "; ".join(told[:_MOST_REASONS]) + (f"; and {len(told) - _MOST_REASONS} more" if told[_MOST_REASONS:] else "")
+    reasons = list(dict.fromkeys(one.reason for one in fresh or members))
+    more = [f"and {len(reasons) - _MOST_REASONS} more"] if len(reasons) > _MOST_REASONS else []
+    why = "; ".join([*reasons[:_MOST_REASONS], *more])
     return f"{len(fresh)} of {len(members)} answers are new: {why}" if fresh else why
 
 
 def _seconds(members: Sequence[NodeRecord]) -> float | None:
-    """The seconds of a line's questions; of those that ran side by side once."""
+    """Return the seconds of a line's questions; of those that ran side by side once."""
     ran = [(one.started, one.seconds) for one in members if one.seconds is not None]
     spans = [(started, started + seconds) for started, seconds in ran if started is not None]
     together = max(end for _, end in spans) - min(start for start, _ in spans) if len(spans) == len(ran) > 0 else None
@@ -199,7 +200,7 @@ def points_of(members: Sequence[NodeRecord], values: Mapping[str, float]) -> tup
 
 
 def _rank(pair: tuple[str, str]) -> tuple[str, float, str]:
-    """Numbers by what they are, other values by their texts."""
+    """Return numbers by what they are, other values by their texts."""
     label, text = pair
     try:
         return label, float(text), ""

@@ -4,13 +4,13 @@ it is computed again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.known_results import KnownResults
+    from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.planner.plan import Proof
 
 
@@ -26,8 +26,8 @@ def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[s
 
 
 def blamed(error: str, names: Iterable[str]) -> str:
-    """The name that an error quotes first, and of two that begin at one place the longer; empty if it quotes none. What
-    it quotes later is what the failed node reads, or what there is instead.
+    """Return the name that an error quotes first, and of two that begin at one place the longer; empty if it quotes
+    none. What it quotes later is what the failed node reads, or what there is instead.
 
     >>> blamed("learner 'model' failed: `rows` has no column 'x'", ["rows", "model"])
     'model'
@@ -36,19 +36,13 @@ def blamed(error: str, names: Iterable[str]) -> str:
     return min((found for found in quoted if found[0] >= 0), default=(0, 0, ""))[2]
 
 
-class ResultsReader(Protocol):
-    """Tells what is on record of results."""
-
-    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
-
-
-def proofs_of(nodes: Iterable[NodeRecord], known: ResultsReader) -> dict[str, Proof]:
+def proofs_of(nodes: Iterable[NodeRecord], known: CatalogReader) -> dict[str, Proof]:
     """By name, what is known by now of the results that nodes had."""
     return proofs_of_several([tuple(nodes)], known)[0]
 
 
-def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: ResultsReader) -> list[dict[str, Proof]]:
-    """The same of the nodes of several iterations, looked up at once."""
+def proofs_of_several(iterations: Sequence[Sequence[NodeRecord]], known: CatalogReader) -> list[dict[str, Proof]]:
+    """Return the same of the nodes of several iterations, looked up at once."""
     # A run that goes on has no signatures on record yet.
     asked = {node.signature for nodes in iterations for node in nodes if node.signature}
     measured = known.results((), asked).measured if asked else {}

@@ -36,7 +36,7 @@ class TableDifference:
     partly: bool
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """How much differs, in words."""
         parts = [
             f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} {word}"
@@ -45,7 +45,7 @@ class TableDifference:
         return ", ".join(parts or ["the same"]) + (" among the rows on record" if self.partly else "")
 
     def lines(self, most: int) -> list[tuple[Sign, list[str]]]:
-        """The first differences with their signs: a changed cell as before and after."""
+        """Return the first differences with their signs: a changed cell as before and after."""
         found: list[tuple[Sign, list[str]]] = [
             ("~", [_cell(old, new) for old, new in zip(before, after, strict=True)]) for before, after in self.changed
         ]
@@ -67,13 +67,13 @@ def table_differences(
 
 
 def table_difference(before: TablePreview, after: TablePreview) -> TableDifference:
-    """Rows are found in the other table by the first columns that name each row once in both; where none do, a row is
-    there or it is not.
+    """Return rows are found in the other table by the first columns that name each row once in both; where none do, a
+    row is there or it is not.
 
     >>> old = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.5), ("b", 0.25)), 2)
     >>> new = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.75), ("c", 1.0)), 2)
     >>> found = table_difference(old, new)
-    >>> found.told, found.changed
+    >>> found.summary, found.changed
     ('1 row changed, 1 row added, 1 row removed', ((('a', 0.5), ('a', 0.75)),))
     """
     columns = tuple(dict.fromkeys((*after.names, *before.names)))
@@ -101,8 +101,8 @@ def _rows(table: TablePreview, columns: Sequence[str]) -> list[Row]:
 
 
 def _key_width(olds: Sequence[Row], news: Sequence[Row], columns: Sequence[str], shared: Sequence[str]) -> int:
-    """How many of the first columns name each row once in both tables; 0 where none do. Numbers with a fraction name
-    nothing."""
+    """Return how many of the first columns name each row once in both tables; 0 where none do. Numbers with a fraction
+    name nothing."""
     for width in range(1, min(_MOST_KEYS, len(columns)) + 1):
         if columns[width - 1] not in shared or any(type(row[width - 1]) is float for row in (*olds, *news)):
             return 0

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.places.json_text import mapping, parsed
@@ -18,6 +18,8 @@ from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 ROWS, COLUMNS = 500, 60
 """At most on record: enough for the points of a curve, and for what people look at."""
@@ -69,7 +71,7 @@ class TablePreview:
         return tuple(name for name, _ in self.columns)
 
     def rows_text(self, shown: int) -> str:
-        """How many rows it has, where so many of them are shown.
+        """Return how many rows it has, where so many of them are shown.
 
         >>> table = TablePreview((("a", "int64"),), ((1,), (2,)), 3)
         >>> table.rows_text(2), table.rows_text(3)
@@ -102,8 +104,8 @@ class TablePreview:
             return self
         named = [dict(zip(by_class, (names[cell] for cell in row), strict=True)) for row in cells]
         rows = tuple(
-            tuple(told.get(place, cell) for place, cell in enumerate(row))
-            for row, told in zip(self.rows, named, strict=True)
+            tuple(renamed.get(place, cell) for place, cell in enumerate(row))
+            for row, renamed in zip(self.rows, named, strict=True)
         )
         columns = [(name, "string" if place in by_class else kind) for place, (name, kind) in enumerate(self.columns)]
         heads = [head.removesuffix(".0") for head in self.names[1:]]
@@ -112,12 +114,12 @@ class TablePreview:
         return replace(self, columns=tuple(columns), rows=rows)
 
     def column(self, name: str) -> tuple[Any, ...]:
-        """The values of a column."""
+        """Return the values of a column."""
         place = self.names.index(name)
         return tuple(row[place] for row in self.rows)
 
     def arrow(self) -> pa.Table:
-        """The rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
+        """Return the rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
         import pyarrow as pa
 
         made: dict[str, pa.Array] = {}
@@ -135,9 +137,9 @@ class TablePreview:
         >>> TablePreview((("a", "int64"),), ((1,), (None,)), 2).text()
         '{"columns": [["a", "int64"]], "rows": [[1], [null]], "total": 2, "cut": false}'
         """
-        told = {"columns": self.columns, "rows": self.rows, "total": self.total, "cut": self.cut}
+        fields = {"columns": self.columns, "rows": self.rows, "total": self.total, "cut": self.cut}
         more = {"across": self.across, "classes": self.classes}
-        return json.dumps(told | {name: value for name, value in more.items() if value})
+        return json.dumps(fields | {name: value for name, value in more.items() if value})
 
     def record(self, name: str) -> FileRecord:
         """As a record: it is there once for each content.
@@ -150,7 +152,7 @@ class TablePreview:
 
 
 def previewed(table: pa.Table, total: int | None) -> TablePreview:
-    """The first rows of a table, as many as go on record.
+    """Return the first rows of a table, as many as go on record.
 
     >>> import pyarrow as pa
     >>> found = previewed(pa.table({"a": [1, 2], "b": [[0.5], None]}), 2)
@@ -169,7 +171,7 @@ def previewed(table: pa.Table, total: int | None) -> TablePreview:
 
 
 def _plain(value: Any) -> tuple[Any, bool]:
-    """A value as JSON has it, and whether some of it is missing."""
+    """Return a value as JSON has it, and whether some of it is missing."""
     if value is None or isinstance(value, bool):
         return value, False
     if isinstance(value, int):
@@ -204,15 +206,9 @@ def preview_from(text: str) -> TablePreview | None:
     )
 
 
-class FilesReader(Protocol):
-    """What is read of a catalog here."""
-
-    def file_text(self, digest: str) -> str | None: ...
-
-
-def tables_of(record: IterationRecord, texts: FilesReader) -> dict[str, TablePreview]:
-    """The tables among the outputs of an iteration, as far as they are on record, by name. Raises CatalogError for
-    damaged records."""
+def tables_of(record: IterationRecord, texts: CatalogReader) -> dict[str, TablePreview]:
+    """Return the tables among the outputs of an iteration, as far as they are on record, by name. Raises CatalogError
+    for damaged records."""
     digests: Mapping[str, str] = mapping(record.plan).get("tables", {})
     known = [(name, digest) for name, digest in digests.items() if _DIGEST.fullmatch(digest)]
     found = {name: preview_from(texts.file_text(digest) or "") for name, digest in known}
@@ -220,7 +216,7 @@ def tables_of(record: IterationRecord, texts: FilesReader) -> dict[str, TablePre
 
 
 def cell_text(value: Any) -> str:
-    """A value of a table in a line.
+    """Return a value of a table in a line.
 
     >>> cell_text(0.123456789), cell_text(None), cell_text(3.0), cell_text(True)
     ('0.123457', '', '3', 'true')

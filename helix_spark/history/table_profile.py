@@ -56,7 +56,7 @@ class ColumnProfile:
 
 
 def profiled(table: pa.Table, names: Mapping[str, Sequence[str]] = MappingProxyType({})) -> tuple[ColumnProfile, ...]:
-    """The columns of a table.
+    """Return the columns of a table.
 
     Args:
         names: of the slots of its vectors, by column.
@@ -92,7 +92,7 @@ def _profiled(name: str, kind: str, values: Sequence[Any], slots: Sequence[str])
 
 
 def _ends(values: Sequence[Any]) -> tuple[str, str]:
-    """The least and the most. Raises TypeError where there is no order, ValueError where there are none."""
+    """Return the least and the most. Raises TypeError where there is no order, ValueError where there are none."""
     return cut(str(min(values)), _LONGEST), cut(str(max(values)), _LONGEST)
 
 
@@ -120,7 +120,8 @@ def _vectors(values: Sequence[list[Any]], slots: Sequence[str]) -> str:
 
 
 def vector_text(values: Sequence[Any], slots: Sequence[str], most: int) -> str:
-    """A list of numbers, of a vector that is mostly zeros only what is not, by name where there are names; else empty.
+    """Return a list of numbers, of a vector that is mostly zeros only what is not, by name where there are names; else
+    empty.
 
     >>> vector_text([0.0, 1.0, 0.0, 0.5], ["a", "b", "c", "d"], 9)
     'b=1, d=0.5'

@@ -208,8 +208,7 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
                 _parameter(node, "format", format), _parameter(node, "schema", schema),
                 *(_named(name, _parameter(node, name, value)) for name, value in options),
             )
-            ignored = tuple(f"source `{node.name}` at {node.where}: {one}" for one in source.ignored_options)
-            return Description((*parts, data, *read), reads, warnings=ignored)
+            return Description((*parts, data, *read), reads)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
             return Description((*parts, data, *traced.parts), reads, **_found(node, [traced]))

@@ -49,7 +49,7 @@ class Candidate:
 
 
 def lifetime(hazard: float, horizon: float) -> float:
-    """Expected number of the next `horizon` iterations in which a result is still valid.
+    """Return expected number of the next `horizon` iterations in which a result is still valid.
 
     It survives each edit with probability 1 - hazard: 1 + (1 - q) + (1 - q)^2 + ..., horizon terms. A write is spread
     over it, because a result that has to be written anew after each edit pays for its write each time, and one that
@@ -66,7 +66,7 @@ def lifetime(hazard: float, horizon: float) -> float:
 
 
 def afterlife(age: int) -> float:
-    """Probability that a result of no known scenario is asked for in the next iteration.
+    """Return probability that a result of no known scenario is asked for in the next iteration.
 
     Args:
         age: see `OtherArtifact`.
@@ -112,12 +112,12 @@ def _ranked(candidate: Candidate, rank: float) -> Candidate:
 
 
 def capacity(problem: PlanningProblem) -> int | None:
-    """Bytes that artifacts may take, or None for no limit."""
+    """Return bytes that artifacts may take, or None for no limit."""
     return None if problem.budget is None else max(0, problem.budget - problem.overhead)
 
 
 def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
-    """Signatures of the results that this iteration computes, or still holds in memory: what can be written."""
+    """Return signatures of the results that this iteration computes, or still holds in memory: what can be written."""
     return frozenset(
         node.signature for node in problem.nodes
         if solution.state(node.name) is State.COMPUTE or (node.held and node.name in solution.chosen)
@@ -159,7 +159,8 @@ def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Cand
 
 
 def _surely_computed(problem: PlanningProblem) -> frozenset[str]:
-    """Signatures of what every plan for this iteration computes: back from the outputs while nothing is stored."""
+    """Return signatures of what every plan for this iteration computes: back from the outputs while nothing is
+    stored."""
     computed: set[str] = set()
     needed = set(problem.outputs)
     for node in reversed(problem.nodes):

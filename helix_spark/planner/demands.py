@@ -45,7 +45,7 @@ class Outlook:
 
 
 def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str] = frozenset()) -> Outlook:
-    """The demands of all scenarios.
+    """Return the demands of all scenarios.
 
     Args:
         candidates: signatures of what may be kept.
@@ -80,9 +80,8 @@ def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str]
 
 
 def last_steps(ahead: Frontiers) -> dict[str, float]:
-    """Seconds that keeping a result alone saves for certain, expected: its last step less its load, wherever it is
-    needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted.
-    """
+    """Return seconds that keeping a result alone saves for certain, expected: its last step less its load, wherever it
+    is needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted."""
     saved: dict[str, float] = {}
     for scenario in ahead.scenarios:
         _, _, required = _without_choice(ahead.results, scenario.required, ())
@@ -120,9 +119,8 @@ def _without_choice(
 def _independent(
     results: Results, required: set[str], given: set[str]
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
-    """The parts of a demand that share nothing they are made from but what is given, with what each takes of that; and
-    how many results were visited.
-    """
+    """Return the parts of a demand that share nothing they are made from but what is given, with what each takes of
+    that; and how many results were visited."""
     part: dict[str, str] = {}
 
     def root(name: str) -> str:

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 
 from helix_spark.errors import PlanError
 from helix_spark.planner.problem import (
-    Certificate,
     Derivation,
     ExecutionProblem,
     Solution,
@@ -31,7 +29,7 @@ Below anything that is measured; not part of the reported objective."""
 
 
 def plan_execution(problem: ExecutionProblem) -> Solution:
-    """The cheapest way to have the outputs.
+    """Return the cheapest way to have the outputs.
 
     Raises:
         PlanError: if an output cannot be had.
@@ -39,7 +37,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     start = time.perf_counter()
     forced = without_choice(problem)
     if forced is not None:
-        return _solution(forced, "none needed", start)
+        return Solution.optimal(forced, "none needed", time.perf_counter() - start)
     program = LinearProgram(costs=[])
     variables = add_execution(problem, program)
     answer = solve(program)
@@ -49,16 +47,11 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
         derivation.node: derivation
         for derivation, index in variables.items() if answer.values[index] > 0.5
     }
-    return _solution(chosen, answer.solver, start)
-
-
-def _solution(chosen: Mapping[str, Derivation], solver: str, start: float) -> Solution:
-    cost = total_seconds(chosen.values())
-    return Solution(chosen, Certificate("optimal", cost, cost, 0.0, solver, time.perf_counter() - start))
+    return Solution.optimal(chosen, answer.solver, time.perf_counter() - start)
 
 
 def without_choice(problem: ExecutionProblem) -> dict[str, Derivation] | None:
-    """The plan, where walking back from the outputs never meets a choice that could matter; else None.
+    """Return the plan, where walking back from the outputs never meets a choice that could matter; else None.
 
     A way that needs nothing and costs no more than any other is always among the best, so it is no choice. And a plan
     that does without something that can be had in one way only (a session, which has to be started) is best where all

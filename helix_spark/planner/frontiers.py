@@ -62,7 +62,7 @@ class Frontiers:
 
 
 def frontiers(problem: PlanningProblem) -> Frontiers:
-    """The frontier of each of a problem's scenarios.
+    """Return the frontier of each of a problem's scenarios.
 
     >>> from helix_spark.planner.storage import Scenario
     >>> rows = NodeCosts("rows", "scanner", "r", (), 5.0, 1.0, 1.0, 10)
@@ -90,7 +90,7 @@ def frontiers(problem: PlanningProblem) -> Frontiers:
 
 
 def upstream(results: Results, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
-    """Signatures of the required results and of all they are made from, inputs first; nothing that is given."""
+    """Return signatures of the required results and of all they are made from, inputs first; nothing that is given."""
     order: list[str] = []
     seen = set(given)
     stack = [(signature, False) for signature in sorted(required, reverse=True)]
@@ -129,14 +129,14 @@ class _Version:
         return bits
 
     def downstream(self, hit: Iterable[str]) -> int:
-        """The nodes that are hit, and all that depend on them."""
+        """Return the nodes that are hit, and all that depend on them."""
         lost = 0
         for name in hit:
             lost |= self._below[self._position[name]]
         return lost
 
     def frontier(self, lost: int, starts: bool) -> tuple[float, frozenset[str]]:
-        """Every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too.
+        """Return every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too.
 
         Args:
             starts: whether what needs Spark requires a session to be started.
@@ -151,7 +151,7 @@ class _Version:
 
 
 def _members(bits: int) -> Iterator[int]:
-    """Positions of the ones.
+    """Yield positions of the ones.
 
     >>> list(_members(0b1010))
     [1, 3]
@@ -163,7 +163,7 @@ def _members(bits: int) -> Iterator[int]:
 
 
 def _in_next_process(problem: PlanningProblem) -> PlanningProblem:
-    """The problem with what its results are expected to take in the next iteration."""
+    """Return the problem with what its results are expected to take in the next iteration."""
     fresh = problem.fresh_process
     if fresh <= 0:
         return problem
@@ -183,7 +183,8 @@ def _in_next_process(problem: PlanningProblem) -> PlanningProblem:
 
 
 def _results(problem: PlanningProblem) -> Results:
-    """Every result that a scenario may ask for. The current version's figures go before those of other versions."""
+    """Return every result that a scenario may ask for. The current version's figures go before those of other
+    versions."""
     stored_elsewhere = {other.signature for other in problem.others}
     results: dict[str, ResultCosts] = {}
     made_from: dict[str, int] = {}

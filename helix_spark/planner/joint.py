@@ -16,9 +16,14 @@ from helix_spark.planner.policies import OnlineRule
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.prospects import default_scenarios
 from helix_spark.planner.recall import Recall, recalls
-from helix_spark.planner.sanity import sane
 from helix_spark.planner.solver import Answer, solve
-from helix_spark.planner.storage import Decision, PlanningProblem, execution_problem, seconds_now
+from helix_spark.planner.storage import (
+    Decision,
+    PlanningProblem,
+    execution_problem,
+    seconds_now,
+    without_absurd_figures,
+)
 from helix_spark.planner.storage_reasons import explain
 
 LARGE, LARGE_GAP = 2_000, 0.004
@@ -53,8 +58,7 @@ class Joint:
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`. Without a solver, in time, or with absurd costs it falls back and says so."""
         start = time.perf_counter()
-        cleaned = sane(problem)
-        asked = cleaned.problem
+        asked, replaced = without_absurd_figures(problem)
         if not asked.scenarios:
             asked = replace(asked, scenarios=default_scenarios(asked))
         ahead = frontiers(asked)
@@ -66,9 +70,9 @@ class Joint:
         if isinstance(found, str):
             return _fallback(asked, found, start)
         decision = _decision(asked, view, chosen, found, start)
-        if not cleaned.replaced:
+        if not replaced:
             return decision
-        notice = f"planned with other figures than given, because these make no sense: {', '.join(cleaned.replaced)}"
+        notice = f"planned without figures that make no sense: {', '.join(replaced)}"
         return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
 
     def _find_plan(
@@ -95,8 +99,8 @@ class Joint:
     def _solved(
         self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate], *, crowded: bool
     ) -> _ChosenPlan | str | None:
-        """A plan within the budget, or in words why there is none; None where the best one has no room for what the
-        program spares (see `JointProgram.spared`)."""
+        """Return a plan within the budget, or in words why there is none; None where the best one has no room for what
+        the program spares (see `JointProgram.spared`)."""
         bound = None
         room = capacity(problem)
         gap = self.gap
@@ -138,7 +142,8 @@ class _ChosenPlan:
 def _without_choice(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> _ChosenPlan | None:
-    """The plan, where the states leave no choice, and all that could be kept is certain to be, or stored with room.
+    """Return the plan, where the states leave no choice, and all that could be kept is certain to be, or stored with
+    room.
 
     The best states for now are the best at all when all they bring is kept, and to compute more, in order to keep it,
     does not pay.
@@ -149,8 +154,7 @@ def _without_choice(
         forced = without_choice(asked)
         if forced is None:
             return None
-        cost = total_seconds(forced.values())
-        solution = Solution(forced, Certificate("optimal", cost, cost, 0.0, "none needed", 0.0))
+        solution = Solution.optimal(forced, "none needed")
     had = had_now(problem, solution)
     keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in had)
     used = sum(chosen[name].bytes for name in keep)
@@ -223,7 +227,7 @@ def _decision(
 
 
 def _constant_seconds(problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> float:
-    """Seconds that the program's own objective leaves out, whatever the plan."""
+    """Return seconds that the program's own objective leaves out, whatever the plan."""
     done = total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0
     return done + sum(candidate.worth for candidate in chosen.values()) + view.certain_seconds
 
@@ -231,7 +235,7 @@ def _constant_seconds(problem: PlanningProblem, view: Outlook, chosen: Mapping[s
 def _ties(
     program: JointProgram, answer: Answer, chosen: Mapping[str, Candidate], keep: frozenset[str]
 ) -> float:
-    """Seconds in the program's objective that only tell equal plans apart."""
+    """Return seconds in the program's objective that only tell equal plans apart."""
     values = answer.values or ()
     states = sum(STATE_TIE[way.state] for way, index in program.ways.items() if values[index] > 0.5)
     return states + sum(chosen[name].tie for name in sorted(keep))
@@ -239,22 +243,21 @@ def _ties(
 
 def _states(program: JointProgram, answer: Answer) -> Solution:
     values = answer.values or ()
-    ways: dict[str, Derivation] = {way.node: way for way, index in program.ways.items() if values[index] > 0.5}
-    cost = total_seconds(ways.values())
-    return Solution(ways, Certificate("optimal", cost, cost, 0.0, answer.solver, 0.0))
+    ways = {way.node: way for way, index in program.ways.items() if values[index] > 0.5}
+    return Solution.optimal(ways, answer.solver)
 
 
 def _objective(
     view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution, ahead: Sequence[Recall]
 ) -> float:
-    """Seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
+    """Return seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
     kept = sum(chosen[name].seconds for name in sorted(keep))
     missed = sum(candidate.worth for name, candidate in chosen.items() if name not in keep)
     return total_seconds(solution.chosen.values()) + kept + missed + view.certain_seconds + _expected(view, ahead)
 
 
 def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
-    """Seconds that the demands take."""
+    """Return seconds that the demands take."""
     return sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
 
 

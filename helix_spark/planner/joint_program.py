@@ -4,25 +4,33 @@
           +  sum_o worth_o (1 - m_o), over stored results o that no scenario asks for
     s.t.  the rows of the execution program for x;
           m_r <= stored_r + (r is computed now, or held in memory);   new_r = m_r for what is not stored yet;
-          the rows of each demand (see `demand_rows`);
+          the rows of each demand (below);
           sum_r bytes_r m_r <= budget, over everything stored, also of older iterations and other workflows.
 
 x_d: derivation d is used now; m_r: result r is kept. L_r is how many iterations r is expected to stay valid
 (see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and
 m_r need to be integer. What is small and certain to pay has m_r = 1, and is not counted in the last row: no plan within
 the budget is better than the program's, and that one is within it where it leaves room for them (else see `joint`).
+
+A demand has, for each result r that is required or that a required one is made from, a_r = r is had, x_r = computed:
+
+    a_r = 1 if r is required, else a_r >= x_k for each k that r is made into, or a_k where loading k takes r, too;
+    x_r >= a_r - m_r if r may be kept, else x_r = a_r;       cost: l_r (a_r - x_r) + c_r x_r.
+
+Most of these are no variables. x_r is 1 - m_r for what is required, a_r is x_k where r is made into one k only; so
+they are kept as affine terms of other variables, and a program of half the size is built. Where loading takes longer
+than the last step (l_r > c_r), r may also be computed though it is kept, and the load is the variable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from helix_spark.planner.candidates import Candidate, capacity
-from helix_spark.planner.demand_rows import add_demand
 from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
-from helix_spark.planner.frontiers import Results, upstream
+from helix_spark.planner.frontiers import ResultCosts, Results, upstream
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, PlanningProblem, execution_problem
@@ -59,7 +67,7 @@ class JointProgram:
 def build(
     problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> JointProgram:
-    """The program of a problem.
+    """Return the program of a problem.
 
     Args:
         kept: signatures of what is certain to be kept (see `candidates.certain`).
@@ -108,7 +116,7 @@ def _add_budget(
     problem: PlanningProblem, program: LinearProgram, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
     settled: Collection[str], small: Collection[str],
 ) -> tuple[int | None, float, int]:
-    """The budget's row, its unit in bytes, and the bytes that it does not count; no row where everything fits.
+    """Return the budget's row, its unit in bytes, and the bytes that it does not count; no row where everything fits.
 
     Args:
         small: signatures of what is kept without a choice because it is small, among `keep` and `settled`.
@@ -148,7 +156,7 @@ def _add_had(
 
 
 def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]]], list[Demand]]:
-    """The likeliest demands, each with all that it is made from, as far as the allowance goes; and the rest."""
+    """Return the likeliest demands, each with all that it is made from, as far as the allowance goes; and the rest."""
     whole: list[tuple[Demand, list[str]]] = []
     rest: list[Demand] = []
     for demand in sorted(view.demands, key=lambda demand: -demand.probability):
@@ -172,3 +180,100 @@ def _add_last_steps(program: LinearProgram, results: Results, demand: Demand, ke
     return seconds
 
 
+# One demand: what it costs to have its results again, given what is kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Affine:
+    """A constant plus coefficients of variables."""
+
+    constant: float
+    terms: Mapping[int, float] = field(default_factory=dict)
+
+    def minus(self, variable: int) -> _Affine:
+        """Return this, minus a variable."""
+        return _Affine(self.constant, {**self.terms, variable: self.terms.get(variable, 0.0) - 1.0})
+
+
+_ALWAYS = _Affine(1.0)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The program as one demand is added to it, and the constant seconds that come with it."""
+
+    program: LinearProgram
+    probability: float
+    seconds: float = 0.0
+
+    def charge(self, amount: _Affine, seconds: float) -> None:
+        """Add to the objective: seconds, as often as `amount` says."""
+        weight = self.probability * seconds
+        self.seconds += weight * amount.constant
+        for variable, coefficient in amount.terms.items():
+            self.program.costs[variable] += weight * coefficient
+
+    def at_most(self, smaller: _Affine, larger: int, *more: int) -> None:
+        """Add the row: smaller <= larger + more."""
+        terms = dict(smaller.terms)
+        for variable in (larger, *more):
+            terms[variable] = terms.get(variable, 0.0) - 1.0
+        self.program.at_most(terms, -smaller.constant)
+
+    def is_had(self, computed: list[_Affine]) -> _Affine:
+        """Return whether a result is had that others are made from, given whether each of these is computed."""
+        if _ALWAYS in computed:
+            return _ALWAYS
+        distinct = [amount for index, amount in enumerate(computed) if amount not in computed[:index]]
+        if len(distinct) == 1:
+            return distinct[0]
+        variable = self.program.variable(0.0)
+        for amount in distinct:
+            self.at_most(amount, variable)
+        return _Affine(0.0, {variable: 1.0})
+
+    def computed(self, result: ResultCosts, had: _Affine, kept: int | None) -> _Affine:
+        """Return whether it is computed, given whether it is had, and the variable that says whether it is kept."""
+        if kept is None:
+            self.charge(had, result.compute_seconds)
+            return had
+        more = result.compute_seconds - result.load_seconds
+        if more >= 0:
+            self.charge(had, result.load_seconds)
+            if had == _ALWAYS:
+                computed = had.minus(kept)
+                self.charge(computed, more)
+                return computed
+            variable = self.program.variable(self.probability * more)
+            self.at_most(had, variable, kept)
+            return _Affine(0.0, {variable: 1.0})
+        self.charge(had, result.compute_seconds)
+        loaded = self.program.variable(self.probability * -more)
+        self.program.at_most({loaded: 1.0, kept: -1.0}, 0.0)
+        if had != _ALWAYS:
+            self.program.at_most({loaded: 1.0, **{index: -value for index, value in had.terms.items()}}, had.constant)
+        return had.minus(loaded)
+
+
+def add_demand(
+    program: LinearProgram, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
+) -> float:
+    """Add one demand to a program.
+
+    Args:
+        names: signatures of what the demand requires and all that is made from, inputs first.
+        keep: the variable that says whether a result is kept, by signature.
+
+    Returns:
+        The constant seconds that the program's objective leaves out.
+    """
+    rows = _Rows(program, demand.probability)
+    made_into: dict[str, list[_Affine]] = {}
+    for name in reversed(names):
+        result = results[name]
+        had = _ALWAYS if name in demand.results else rows.is_had(made_into[name])
+        computed = rows.computed(result, had, keep.get(name) if result.loadable else None)
+        for source in result.inputs:
+            if source not in demand.given:
+                made_into.setdefault(source, []).append(had if source in result.load_inputs else computed)
+    return rows.seconds

@@ -36,7 +36,7 @@ class Costed(Protocol):
 
 
 def lineage_of(nodes: Iterable[Costed]) -> dict[str, LineageNode]:
-    """The lineage of one version's results; inputs come first."""
+    """Return the lineage of one version's results; inputs come first."""
     signatures: dict[str, str] = {}
     found: dict[str, LineageNode] = {}
     for node in nodes:
@@ -47,7 +47,7 @@ def lineage_of(nodes: Iterable[Costed]) -> dict[str, LineageNode]:
 
 
 def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> float | None:
-    """The marginal cost of a stored result: seconds to have it again without it, back to what else is stored.
+    """Return the marginal cost of a stored result: seconds to have it again without it, back to what else is stored.
 
     None where it is not known what something on the way is made from.
 

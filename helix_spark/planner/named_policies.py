@@ -13,7 +13,7 @@ POLICIES: dict[str, Policy] = {
 
 
 def policy_named(name: str) -> Policy:
-    """The policy of a name.
+    """Return the policy of a name.
 
     Raises:
         ParameterError: there is none, with the nearest name.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
+
+if TYPE_CHECKING:
+    from helix_spark.dag.node import LeftOut
 
 Proof = Literal["unproven", "verified", "chance"]
 
@@ -63,24 +66,6 @@ class PlannedNode:
     bytes_known: bool = False
     proof: Proof = "unproven"
     by_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedLeftOut:
-    """A feature that a synthesizer goes without in this iteration, because fits gave it no weight.
-
-    Attributes:
-        feature, synthesizer: names.
-        found: (learner, iteration) of each fit that gave it no weight.
-        nodes: names of what is not computed for that reason.
-        seconds: what computing these took when it was last measured.
-    """
-
-    feature: str
-    synthesizer: str
-    found: tuple[tuple[str, int], ...]
-    nodes: tuple[str, ...]
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +140,7 @@ class Plan(Displayed):
     run_all_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    left_out: tuple[PlannedLeftOut, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     influences: tuple[PlannedInfluence, ...] = ()
     session_seconds: float = 0.0
     session_runs: bool = True
@@ -171,7 +156,7 @@ class Plan(Displayed):
         return self.by_name[name]
 
     def in_state(self, state: State) -> tuple[str, ...]:
-        """Names of the nodes in a state, inputs first."""
+        """Return names of the nodes in a state, inputs first."""
         return tuple(node.name for node in self.nodes if node.state == state)
 
     @property

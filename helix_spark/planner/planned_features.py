@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from helix_spark.dag.leaving_out import features_of, only_for
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, LeftOut
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
-from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence, PlannedLeftOut
+from helix_spark.planner.plan import PlannedFeature, PlannedInfluence
 from helix_spark.planner.situation import Situation
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Assemble
 
 
-def planned_left_out(dag: Dag, seconds: Callable[[str], float]) -> tuple[PlannedLeftOut, ...]:
-    """Return the features that the graph drops.
+def planned_left_out(dag: Dag, seconds: Callable[[str], float]) -> tuple[LeftOut, ...]:
+    """Return the features that the graph drops, with what that saves.
 
     Args:
         seconds: to compute a dropped node, by its name.
     """
-    return tuple(
-        PlannedLeftOut(one.feature, one.synthesizer, one.found, one.nodes, sum(map(seconds, one.nodes)))
-        for one in dag.left_out
-    )
+    return tuple(replace(one, seconds=sum(map(seconds, one.nodes))) for one in dag.left_out)
 
 
 def planned_influences(situation: Situation) -> tuple[PlannedInfluence, ...]:
@@ -66,39 +64,8 @@ def feature_reasons(situation: Situation) -> dict[str, str]:
         # Where the inputs are in `features` and `label` are positions, which move up as one goes.
         other = [c for c in differs if c.label not in (*lost, "features", "label") or c.sort == "added"]
         if lost and not other:
-            found[synthesizer] = f"{_names(lost)} left out, for want of influence"
-    told = [one.influence for one in situation.nodes if one.influence is not None]
-    absent = {name for influence in told for one in influence.left_out for name in one.nodes}
+            found[synthesizer] = f"{named(lost)} left out, for want of influence"
+    influences = [one.influence for one in situation.nodes if one.influence is not None]
+    absent = {name for influence in influences for one in influence.left_out for name in one.nodes}
     back = [one.name for one in situation.nodes if one.name in absent and one.before is None]
     return found | dict.fromkeys(back, "left out until now")
-
-
-def left_out_json(plan: Plan) -> list[dict[str, Any]]:
-    """Return the dropped features as JSON's types."""
-    return [
-        {
-            "feature": one.feature, "synthesizer": one.synthesizer, "nodes": list(one.nodes), "seconds": one.seconds,
-            "found": [{"learner": learner, "iteration": iteration} for learner, iteration in one.found],
-        }
-        for one in plan.left_out
-    ]
-
-
-def left_out_as(plan: Plan, name: str) -> PlannedLeftOut | None:
-    """Return the dropped feature that a node belongs to, if there is one."""
-    return next((one for one in plan.left_out if name in one.nodes), None)
-
-
-def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
-    """Return the influence of a learner's features, or of an extractor as a feature, as JSON's types."""
-    return [
-        {
-            "learner": one.learner, "feature": feature.name, "iteration": one.iteration, "share": feature.share,
-            "without_influence": feature.weightless, "seconds": feature.seconds,
-        }
-        for one in plan.influences for feature in one.features if name in (one.learner, feature.name)
-    ]
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

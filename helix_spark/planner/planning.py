@@ -10,11 +10,10 @@ from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.identity.signing import Signed
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.known_node import KnownNode, kept_for
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planned_features import planned_influences
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.situation import Situation
+from helix_spark.planner.situation import KnownNode, Situation, kept_for
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
 from helix_spark.workflow.operators import Function, Read, Result
@@ -22,15 +21,15 @@ from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
-    """The policy's decision, with everything that people and the engine need to know of it.
+    """Return the policy's decision, with everything that people and the engine need to know of it.
 
     Raises:
         PlanError: if an output cannot be had.
     """
     problem = planning_problem(situation)
     decision = policy.decide(problem)
-    if (told := _told_from_record(situation, problem, decision.solution)) is not None:
-        decision = policy.decide(replace(problem, done=told))
+    if (recorded := _states_from_record(situation, problem, decision.solution)) is not None:
+        decision = policy.decide(replace(problem, done=recorded))
     dag = situation.dag
     why = reasons(situation, decision.solution)
     return Plan(
@@ -46,19 +45,19 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     )
 
 
-def _told_from_record(situation: Situation, problem: PlanningProblem, solution: Solution) -> Solution | None:
+def _states_from_record(situation: Situation, problem: PlanningProblem, solution: Solution) -> Solution | None:
     """Return the states of an iteration that starts no Spark, where it is needed for nothing but outputs on record:
     these are told from there. None for any other iteration."""
     if situation.session_runs or not situation.recorded or not _needs_spark(problem, solution):
         return None
     there = {node.name for node in problem.nodes if node.held or (node.stored and not node.load_needs_spark)}
-    told = situation.recorded.keys() - there
-    found = plan_execution(replace(execution_problem(problem), outputs=problem.outputs - told))
+    recorded = situation.recorded.keys() - there
+    found = plan_execution(replace(execution_problem(problem), outputs=problem.outputs - recorded))
     return None if _needs_spark(problem, found) else found
 
 
 def planning_problem(situation: Situation, done: Solution | None = None) -> PlanningProblem:
-    """The numbers that a policy decides on."""
+    """Return the numbers that a policy decides on."""
     return PlanningProblem(
         nodes=tuple(_costs(one, situation.dag) for one in situation.nodes),
         outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,

@@ -34,7 +34,8 @@ _Fixed = dict[str, bool | None]
 def recall(
     results: Results, required: Iterable[str], kept: Collection[str], given: Collection[str] = ()
 ) -> Recall:
-    """The cheapest way to have the required results when those in `kept` may be loaded and those in `given` are there.
+    """Return the cheapest way to have the required results when those in `kept` may be loaded and those in `given` are
+    there.
 
     >>> from helix_spark.planner.frontiers import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
@@ -46,7 +47,7 @@ def recall(
 
 
 def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
-    """The cheapest way to meet each demand."""
+    """Return the cheapest way to meet each demand."""
     return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]
 
 
@@ -66,7 +67,7 @@ def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: 
 
 
 def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
-    """Fixes what is forced, and returns the results that leave a choice."""
+    """Fix what is forced, and return the results that leave a choice."""
     undecided: set[str] = set()
     waiting = [*waiting, *(source for name, load in fixed.items() for source in _needs(results, name, load))]
     while waiting:

@@ -5,13 +5,78 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
+from helix_spark.costs.model import NodeEstimate
 from helix_spark.costs.starting import first_work_seconds, start_seconds
-from helix_spark.dag.node import Dag
-from helix_spark.planner.known_node import KnownNode
+from helix_spark.dag.influence import Influence
+from helix_spark.dag.node import Dag, LeftOut, Node
+from helix_spark.identity.node_description import Description
+from helix_spark.identity.parts import Part
+from helix_spark.identity.signing import Signed
 from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.plan import PlannedLeftOut
 from helix_spark.planner.storage import OtherArtifact, Scenario
+
+
+class Stored(Protocol):
+    """What the planner needs to know of a live artifact."""
+
+    @property
+    def signature(self) -> str: ...
+    @property
+    def attempt(self) -> str: ...
+    @property
+    def workflow(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def iteration(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def insisting(self) -> frozenset[str]: ...
+
+
+def kept_for(artifact: Stored, workflow: str) -> str:
+    """Return the other workflow than this one whose author insists on a stored result, of several the first by name;
+    empty if there is none."""
+    return min(artifact.insisting - {workflow}, default="")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNode:
+    """What is known of one node when it is planned.
+
+    Attributes:
+        described: what it is, apart from its inputs.
+        signed: its signatures.
+        costs: estimates.
+        artifact: its stored result.
+        held: whether the session holds its result in memory.
+        before: its signature's parts in the newest earlier iteration; None if it never ran.
+        ended: why its stored result is gone, where it was there in the iteration before; else empty.
+        influence: what a learner's fit on record gave its features.
+        verified: whether an audit computed its result once more, and it came out the same.
+    """
+
+    node: Node
+    described: Description
+    signed: Signed
+    costs: NodeEstimate
+    artifact: Stored | None = None
+    held: bool = False
+    before: tuple[Part, ...] | None = None
+    ended: str = ""
+    influence: Influence | None = None
+    verified: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def signature(self) -> str:
+        return self.signed.signature
 
 
 @dataclass(frozen=True)
@@ -46,7 +111,7 @@ class Situation:
     session_worked: bool = True
     starts: tuple[float, ...] = ()
     fresh_process: float = 0.0
-    left_out: tuple[PlannedLeftOut, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     notices: tuple[str, ...] = ()
     recorded: Mapping[str, int] = field(default_factory=dict)
     lineage: Lineage = field(default_factory=dict)
@@ -71,5 +136,5 @@ class Situation:
         return start + (0.0 if self.session_worked else first_work_seconds(self.starts))
 
     def on(self, dag: Dag) -> Situation:
-        """The same for another graph of these nodes."""
+        """Return the same for another graph of these nodes."""
         return replace(self, dag=dag, nodes=tuple(replace(self[node.name], node=node) for node in dag.nodes))

@@ -61,7 +61,7 @@ class Answer:
 
 
 def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
-    """Solves a program.
+    """Solve a program.
 
     Args:
         time_limit: seconds, after which the best solution found so far is returned.
@@ -89,7 +89,7 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
 
 
 def _model(program: LinearProgram) -> Any:
-    """The program in PuLP's terms; its variables, in order, as `helix_variables`."""
+    """Return the program in PuLP's terms; its variables, in order, as `helix_variables`."""
     import pulp
 
     problem = pulp.LpProblem("helix", pulp.LpMinimize)
@@ -108,7 +108,7 @@ def _model(program: LinearProgram) -> Any:
 
 
 def _bound(problem: Any, status: str, objective: float) -> float:
-    """The bound that HiGHS proved; CBC keeps its own to itself, so there only an optimum is its own bound."""
+    """Return the bound that HiGHS proved; CBC keeps its own to itself, so there only an optimum is its own bound."""
     model = getattr(problem, "solverModel", None)
     if model is not None and hasattr(model, "getInfo") and problem.isMIP():
         return min(float(model.getInfo().mip_dual_bound), objective)
@@ -117,7 +117,8 @@ def _bound(problem: Any, status: str, objective: float) -> float:
 
 @lru_cache(maxsize=1)
 def available_solvers() -> tuple[str, ...]:
-    """Names of the installed solvers that we use, best first. `pulp.listSolvers` would start every solver it knows."""
+    """Return names of the installed solvers that we use, best first. `pulp.listSolvers` would start every solver it
+    knows."""
     import pulp
 
     usable = [name for name in _SOLVERS if hasattr(pulp, name) and getattr(pulp, name)(msg=False).available()]

@@ -8,10 +8,10 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
-from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.planned_features import feature_reasons
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.situation import Situation
+from helix_spark.planner.situation import KnownNode, Situation
+from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Result
 
 _SHOWN_CHANGES = 3
@@ -74,8 +74,8 @@ def _pruned(node: Node, dag: Dag, solution: Solution) -> str:
     readers = dag.readers(node.name)
     loaded = [name for name in readers if solution.state(name) is State.LOAD]
     if loaded:
-        return f"not needed: {_names(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
-    return f"not needed: nothing that runs reads it ({_names(readers)}: not needed either)"
+        return f"not needed: {named(loaded)} {'is' if len(loaded) == 1 else 'are'} loaded"
+    return f"not needed: nothing that runs reads it ({named(readers)}: not needed either)"
 
 
 def _loaded(one: KnownNode, dag: Dag) -> str:
@@ -96,7 +96,7 @@ def _random(one: KnownNode) -> str:
     mine, blamed = one.described.random, one.signed.random
     if one.name in blamed:
         return f"its result may differ each time: {mine[0]}" if mine else "its result may differ each time"
-    return f"reads {_names(blamed)}, whose result may differ each time"
+    return f"reads {named(blamed)}, whose result may differ each time"
 
 
 def fixed_in_vain(situation: Situation) -> list[str]:
@@ -114,7 +114,7 @@ def fixed_in_vain(situation: Situation) -> list[str]:
                 found.append(f"`{node.name}` is fixed: what was computed once stands, and {wish}=True is in vain")
         if blamed := one.signed.random:
             fixes = ", ".join(_how_to_fix(situation.dag[name]) for name in blamed)
-            found.append(f"`{node.name}` is fixed, but what differs is {_names(blamed)}, which it reads: {fixes}")
+            found.append(f"`{node.name}` is fixed, but what differs is {named(blamed)}, which it reads: {fixes}")
         elif node.result is Result.COLUMN and one.described.random:
             found.append(f"`{node.name}` is fixed, but it is a column, never stored by itself: {_how_to_fix(node)}")
     return found
@@ -130,7 +130,3 @@ def _listed(sentences: Sequence[str]) -> str:
     shown = "; ".join(sentences[:_SHOWN_CHANGES])
     more = len(sentences) - _SHOWN_CHANGES
     return f"{shown}; and {more} more" if more > 0 else shown
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)

@@ -63,13 +63,13 @@ def _uses(view: Outlook, ahead: Sequence[Recall]) -> _Uses:
 
 
 def _seconds_again(view: Outlook, signature: str, keep: frozenset[str]) -> float:
-    """Seconds to have a result again without keeping it, with all else that is kept."""
+    """Return seconds to have a result again without keeping it, with all else that is kept."""
     return recall(view.results, [signature], keep - {signature}).seconds
 
 
 def _best(problem: PlanningProblem, view: Outlook, uses: _Uses, keep: frozenset[str]) -> str:
-    """The name of the kept result that the budget is better spent on: of those that take some of it, the one that saves
-    most. (By the byte a value of a few would win, for which nothing had to make room.)"""
+    """Return the name of the kept result that the budget is better spent on: of those that take some of it, the one
+    that saves most. (By the byte a value of a few would win, for which nothing had to make room.)"""
     def saved(node: NodeCosts) -> float:
         again = _seconds_again(view, node.signature, keep)
         return uses.loaded[node.signature] * (again - node.load_seconds)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.answers.answering import Answerer, Following, Mode
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
 from helix_spark.answers.session_state import SessionState
@@ -59,7 +58,6 @@ class PlainProgram:
         budget: bytes that the catalog may hold in all; None for no limit.
         policy: the name of what decides which results are stored.
         only_verified: see `RecordedAnswers`.
-        live: where what it is answered is told to who watches it; None if nobody does.
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
         message: what its author says of the run.
@@ -79,7 +77,6 @@ class PlainProgram:
     budget: int | None = None
     policy: str = "joint"
     only_verified: bool = False
-    live: LiveAnswers | None = None
     began: float = field(default_factory=time.perf_counter)
     following: Following = lambda *_: None
     message: str = ""
@@ -145,10 +142,8 @@ class PlainProgram:
         given, address = self._settings_and_address(options)
         if self.server is None:
             self.server = ProgramServer(given, address)
-            heard = self.live if self.mode == "plan" else None
             self.record = RecordedAnswers(
-                self.catalog, self.name, self.server.elsewhere, live=heard, tell=self.tell,
-                only_verified=self.only_verified,
+                self.catalog, self.name, self.server.elsewhere, tell=self.tell, only_verified=self.only_verified
             )
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
@@ -163,7 +158,7 @@ class PlainProgram:
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
             signer, record, self.server, _own_settings(options), self.tell, self.rerun_effects, self.mode,
-            self.live if self.mode == "run" else None, asked, self.following,
+            asked, self.following,
         )
         session = open_session(self.answerer, initial, address)
         if address:

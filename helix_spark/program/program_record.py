@@ -19,9 +19,9 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
 from helix_spark.errors import Location, ServerEndedError
 from helix_spark.history.edit_message import edit_message
-from helix_spark.history.finding import last_ended
-from helix_spark.history.shown import titled
+from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
+from helix_spark.history.value_text import titled
 from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import StrangeAnswerError

@@ -17,7 +17,7 @@ from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
-from helix_spark.history.finding import last_ended
+from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.history.finding import last_ended
+from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit, rows_of_program
 from helix_spark.program.program_record import parts_before, parts_of_row, place_of, reasons_of

@@ -49,8 +49,8 @@ def split_target(target: str) -> tuple[Path, str | None]:
 
 
 def _other_files(path: Path) -> str:
-    """What somebody may have meant by a file that is not there: one of its name in a folder near by, else one beside
-    it of a similar name."""
+    """Return what somebody may have meant by a file that is not there: one of its name in a folder near by, else one
+    beside it of a similar name."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {str(folder)!r} either"
@@ -71,7 +71,7 @@ def _files_of(folder: Path) -> str:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Runs a file as a module of its own name; what it gives to `hx.main` is not run.
+    """Run a file as a module of its own name; what it gives to `hx.main` is not run.
 
     Raises:
         NeedsSessionError: it builds Spark objects while it is loaded.
@@ -97,7 +97,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def authors_code(path: Path, run: Callable[[], Any]) -> Any:
-    """Runs the author's code outside any node: at import, or when it declares the workflow."""
+    """Run the author's code outside any node: at import, or when it declares the workflow."""
     try:
         return run()
     except HelixError:
@@ -119,7 +119,7 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
 
 
 def _is_authors(filename: str, path: Path) -> bool:
-    """Whether code is of the author's file, or of another file of the project.
+    """Return whether code is of the author's file, or of another file of the project.
 
     Below a project's folder there may be an environment, whose libraries are not the author's; and what was compiled of
     a text (``<string>``) has no line that could be opened.
@@ -137,8 +137,8 @@ def _wants_session(error: Exception, frames: traceback.StackSummary) -> bool:
 
 
 def find_factory(module: ModuleType, path: Path, function: str | None) -> Factory:
-    """The function that builds the workflow: the named one, the one named as the file, or the only one that says it
-    returns a Workflow; or a Workflow that the file holds.
+    """Return the function that builds the workflow: the named one, the one named as the file, or the only one that says
+    it returns a Workflow; or a Workflow that the file holds.
 
     Raises:
         ParameterError: there is none, or a choice.
@@ -174,14 +174,14 @@ def _named(module: ModuleType, path: Path, function: str) -> Factory:
 
 
 def _returned(function: Callable[..., Any]) -> str:
-    """The last name of what a function says it returns; empty if it says nothing."""
+    """Return the last name of what a function says it returns; empty if it says nothing."""
     annotation = function.__annotations__.get("return", "")
     named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     return named.strip("'\"").split(".")[-1]
 
 
 def _no_factory(path: Path, choice: Sequence[str], silent: Sequence[str]) -> ParameterError:
-    """The error of a file of which it cannot be told what to run.
+    """Return the error of a file of which it cannot be told what to run.
 
     Args:
         choice: names of what builds a workflow, or is one.
@@ -202,7 +202,7 @@ def _no_factory(path: Path, choice: Sequence[str], silent: Sequence[str]) -> Par
 
 
 def given_to_main(given: object) -> tuple[Factory, str, Path]:
-    """What a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in.
+    """Return what a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in.
 
     Raises:
         ParameterError: it is neither a function, a partial of one, nor a workflow.
@@ -221,7 +221,7 @@ def given_to_main(given: object) -> tuple[Factory, str, Path]:
 
 
 def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
-    """The workflow with parameters set as by ``NAME=VALUE``.
+    """Return the workflow with parameters set as by ``NAME=VALUE``.
 
     Raises:
         ParameterError: a parameter that the function does not take, or a value of the wrong type.

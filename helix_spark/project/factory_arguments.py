@@ -23,7 +23,7 @@ Conversion = Callable[[str], Any]
 
 
 def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[str, Any]:
-    """The arguments of a workflow's function; of several values of one parameter the last counts.
+    """Return the arguments of a workflow's function; of several values of one parameter the last counts.
 
     Raises:
         ParameterError: a parameter that the function does not take, one without a value, or a value of the wrong type.
@@ -47,17 +47,16 @@ def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[s
 
 
 def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any]) -> Any:
-    """Text as the type of the parameter's annotation, else of its default, else as text."""
+    """Return text as the type of the parameter's annotation, else of its default, else as text."""
     kinds = _kinds(parameter, _names(factory))
     try:
         return _first_that_fits(kinds, text)
     except ValueError:
         takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
-    settable = [kind for kind in kinds if kind is not NoneType and _conversion(kind) is not None]
-    if settable:
+    if any(kind is not NoneType and _conversion(kind) is not None for kind in kinds):
         raise ParameterError(
             f"{takes}, and {text!r} is not one", where=location_of(factory),
-            remedy=f"for example --set {parameter.name}={_example(settable[0])}",
+            remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
         )
     raise ParameterError(
         f"{takes}, which cannot be set on the command line", where=location_of(factory),
@@ -70,7 +69,7 @@ def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any])
 
 
 def _kinds(parameter: inspect.Parameter, names: Mapping[str, Any]) -> list[Any]:
-    """The types that a parameter takes: as annotated, else as its default has, else text.
+    """Return the types that a parameter takes: as annotated, else as its default has, else text.
 
     Args:
         names: what annotations may name.
@@ -88,7 +87,7 @@ def _kinds(parameter: inspect.Parameter, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _hints(annotation: Any, names: Mapping[str, Any]) -> list[Any]:
-    """The types that an annotation admits; text where it names what is not there while the file runs."""
+    """Return the types that an annotation admits; text where it names what is not there while the file runs."""
     try:
         hint = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), dict(names))["it"]
     except (NameError, AttributeError, TypeError, SyntaxError):
@@ -98,7 +97,8 @@ def _hints(annotation: Any, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _names(factory: Callable[..., Any]) -> dict[str, Any]:
-    """What a function's annotations may name: what its file has, and what it may import for the type checker alone."""
+    """Return what a function's annotations may name: what its file has, and what it may import for the type checker
+    alone."""
     function = inspect.unwrap(factory.func if isinstance(factory, partial) else factory)
     known: dict[str, Any] = {
         "Any": Any, "Literal": Literal, "Optional": typing.Optional, "Path": Path, "Sequence": Sequence, "Union": Union,
@@ -108,7 +108,7 @@ def _names(factory: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _kind_of(default: Any) -> Any:
-    """The type that a parameter takes which has such a default."""
+    """Return the type that a parameter takes which has such a default."""
     if isinstance(default, Enum):
         return type(default)
     if isinstance(default, list | tuple):
@@ -124,7 +124,7 @@ def _kind_of(default: Any) -> Any:
 
 
 def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
-    """Raises ValueError if the text is of none of these types."""
+    """Raise ValueError if the text is of none of these types."""
     for kind in sorted(kinds, key=lambda kind: kind is not NoneType):  # where nothing is a value, `none` says so
         convert = _conversion(kind)
         if convert is None:
@@ -137,7 +137,7 @@ def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
 
 
 def _conversion(kind: Any) -> Conversion | None:
-    """What makes a value of a type; None if nothing does."""
+    """Return what makes a value of a type; None if nothing does."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Literal:
         return partial(_choice, inside)
@@ -152,7 +152,7 @@ def _conversion(kind: Any) -> Conversion | None:
 
 
 def _row(make: Callable[[Sequence[Any]], Any], items: Sequence[Conversion], is_open: bool, text: str) -> Any:
-    """A list or tuple; `is_open`: of any length, each value made as the first."""
+    """Return a list or tuple; `is_open`: of any length, each value made as the first."""
     texts = [one.strip() for one in text.split(",")] if text.strip() else []
     each = [items[0]] * len(texts) if is_open else items
     return make([convert(one) for convert, one in zip(each, texts, strict=True)])
@@ -198,7 +198,7 @@ _ROWS: Mapping[Any, Callable[[Sequence[Any]], Any]] = {list: list, tuple: tuple,
 
 
 def _shown(kind: Any) -> str:
-    """A type as its author writes it.
+    """Return a type as its author writes it.
 
     >>> _shown(Literal["a", "b"]), _shown(list[datetime.date]), _shown(NoneType), _shown(float)
     ("Literal['a', 'b']", 'list[date]', 'None', 'float')
@@ -208,25 +208,3 @@ def _shown(kind: Any) -> str:
     if isinstance(kind, type) and not get_args(kind):
         return kind.__name__
     return re.sub(r"\b(?:typing|collections\.abc|datetime|pathlib)\.", "", str(kind))
-
-
-def _example(kind: Any) -> str:
-    """Text that makes a value of a type.
-
-    >>> _example(list[int]), _example(tuple[int, bool]), _example(Literal["a", "b"]), _example(datetime.date)
-    ('10,10', '10,true', 'a', '2024-05-31')
-    """
-    origin, inside = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return str(inside[0])
-    if origin in (Union, UnionType):
-        return _example(inside[0])
-    if origin in _ROWS:
-        items = _item_kinds(kind)
-        return ",".join(map(_example, [items[0]] * 2 if _is_open(kind) else items))
-    return _EXAMPLES.get(kind, "VALUE")
-
-
-_EXAMPLES: Mapping[Any, str] = {
-    int: "10", float: "0.1", bool: "true", datetime.date: "2024-05-31", datetime.datetime: "2024-05-31T12:00",
-}

@@ -17,7 +17,7 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 
 
 def forget_project(kept: Collection[str] = ()) -> None:
-    """Forgets the project's own modules, so that the next import reads them as they are now.
+    """Forget the project's own modules, so that the next import reads them as they are now.
 
     Args:
         kept: modules that stay. What was there before the author's file was loaded is not of the project, wherever it
@@ -34,14 +34,14 @@ def forget_project(kept: Collection[str] = ()) -> None:
 
 
 def project_files(path: Path) -> frozenset[Path]:
-    """The watched file and the project's files that it has loaded."""
+    """Return the watched file and the project's files that it has loaded."""
     loaded = [_files_of(name, module) for name, module in list(sys.modules.items()) if _is_project(name, module)]
     return frozenset({path.resolve()}.union(*([Path(file) for file in files] for files in loaded)))
 
 
 def blamed(error: HelixError) -> Iterator[Path]:
-    """The project's files that an error comes from. A module that could not be imported is not among the loaded ones,
-    and has to be watched all the more."""
+    """Yield the project's files that an error comes from. A module that could not be imported is not among the loaded
+    ones, and has to be watched all the more."""
     if error.where is not None:
         yield Path(error.where.file).absolute()
     cause = error.__cause__
@@ -51,8 +51,8 @@ def blamed(error: HelixError) -> Iterator[Path]:
 
 
 def _is_project(name: str, module: object) -> bool:
-    """Whether a module is read from files of the project alone, wherever they lie: its library may be installed from a
-    checkout. A folder that an installed package shares with it stays."""
+    """Return whether a module is read from files of the project alone, wherever they lie: its library may be installed
+    from a checkout. A folder that an installed package shares with it stays."""
     own = str(vars(module).get("__name__")) if isinstance(module, ModuleType) else name  # an entry may be an alias
     if not _NEVER.isdisjoint(one.partition(".")[0] for one in (name, own)):
         return False
@@ -61,8 +61,8 @@ def _is_project(name: str, module: object) -> bool:
 
 
 def _files_of(name: str, module: object) -> list[str]:
-    """The file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it another
-    package."""
+    """Return the file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it
+    another package."""
     if not isinstance(module, ModuleType):
         return _file_behind(name) if module is not None else []
     file = vars(module).get("__file__")
@@ -70,7 +70,7 @@ def _files_of(name: str, module: object) -> list[str]:
 
 
 def _file_behind(name: str) -> list[str]:
-    """The file of a module that put something else into its place: ``sys.modules[__name__] = Settings()``."""
+    """Return the file of a module that put something else into its place: ``sys.modules[__name__] = Settings()``."""
     parent = name.rpartition(".")[0]
     folders = _folders(sys.modules.get(parent)) if parent else None
     found = PathFinder.find_spec(name, folders) if folders != [] else None
@@ -78,7 +78,7 @@ def _file_behind(name: str) -> list[str]:
 
 
 def _folders(package: object) -> list[str]:
-    """Where the modules of a package lie; none of what is no package."""
+    """Return where the modules of a package lie; none of what is no package."""
     try:
         return [*vars(package)["__path__"]] if isinstance(package, ModuleType) else []
     except (KeyError, TypeError):  # also where a folder's own package is gone

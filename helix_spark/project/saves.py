@@ -28,7 +28,7 @@ Texts = Mapping[Path, str]
 
 
 def texts_of(files: Iterable[Path]) -> dict[Path, str]:
-    """What is in each file; one that is not there, or is no text, has none."""
+    """Return what is in each file; one that is not there, or is no text, has none."""
     found = {}
     for file in files:
         try:
@@ -39,18 +39,18 @@ def texts_of(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
-    """Which files differ, and at which of their lines now, in a line; empty where none does.
+    """Return which files differ, and at which of their lines now, in a line; empty where none does.
 
     >>> edited({Path("a.py"): "1\\n2\\n3\\n"}, {Path("a.py"): "1\\nx\\ny\\n3\\n4\\n", Path("b.py"): ""})
     'a.py: lines 2-3, line 5; b.py is new'
     >>> edited({Path("a.py"): "1\\n2\\n"}, {Path("a.py"): "1\\n"})
     'a.py: after line 1'
     """
-    told = [f"{file.name} is new" if file not in before else _places(file, before[file], text)
+    changes = [f"{file.name} is new" if file not in before else _places(file, before[file], text)
             for file, text in after.items() if before.get(file) != text]
-    told += [f"{file.name} is gone" for file in before if file not in after]
-    more = [f"{len(told) - _MOST_FILES} more files"] if len(told) > _MOST_FILES else []
-    return "; ".join([*told[:_MOST_FILES], *more])
+    changes += [f"{file.name} is gone" for file in before if file not in after]
+    more = [f"{len(changes) - _MOST_FILES} more files"] if len(changes) > _MOST_FILES else []
+    return "; ".join([*changes[:_MOST_FILES], *more])
 
 
 def _places(file: Path, before: str, after: str) -> str:
@@ -68,7 +68,7 @@ def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
 
 
 def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
-    """What is in files once it is something else than this; None once the event is set before that."""
+    """Return what is in files once it is something else than this; None once the event is set before that."""
     looked: dict[Path, Stamp] = {}
     while not over.wait(POLL_SECONDS):
         if (now := stamps(last)) != looked:
@@ -89,7 +89,7 @@ def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
 
 
 def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> None:
-    """Waits until files hold still, and none is empty that was not; for a file that is meant to be empty not long."""
+    """Wait until files hold still, and none is empty that was not; for a file that is meant to be empty not long."""
     noticed = time.perf_counter()
     while time.perf_counter() - noticed < _EMPTY:
         time.sleep(_SETTLED)
@@ -99,7 +99,7 @@ def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now:
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
-    """Each file's time of change and size."""
+    """Return each file's time of change and size."""
     stamps = {}
     for file in files:
         try:

@@ -12,7 +12,7 @@ from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, OvertakenError, nearest
-from helix_spark.history.metrics import flattened
+from helix_spark.history.metrics import Metrics
 from helix_spark.history.states import blamed
 from helix_spark.planner.problem import State
 from helix_spark.run.iteration import Iteration
@@ -95,7 +95,7 @@ def _not_reached(run: Run) -> str:
 
 def _unmeasured(run: Run) -> Iterator[str]:
     """Metrics that something is said of, and that the outputs do not have, in sentences."""
-    found = flattened(run.outputs)
+    found = Metrics(run.outputs).values
     for node in run.whole.nodes:
         names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
         for one in node.wishes.metrics:

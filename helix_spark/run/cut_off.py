@@ -13,9 +13,9 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.identity.parts import Group
-from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
+from helix_spark.planner.situation import KnownNode
 from helix_spark.run.deciding import plan_again
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Assemble, Result

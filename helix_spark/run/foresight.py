@@ -12,9 +12,9 @@ from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.starting import fresh_process
 from helix_spark.history.metrics import metrics_of
-from helix_spark.planner.known_node import kept_for
 from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
 from helix_spark.planner.prospects import Version, scenarios
+from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
 from helix_spark.run.records_read import RecordsRead
 
@@ -153,7 +153,7 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
     metric = found[-1].primary if found else ""
     ranked = [
         (value, place) for place, own in enumerate(found)
-        if own.measured_alike(metric, found[-1]) and (value := own.merit(metric)) is not None
+        if not own.incomparable(metric, found[-1]) and (value := own.merit(metric)) is not None
     ]
     return past[max(ranked)[1]] if ranked else None
 

@@ -14,7 +14,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.node_description import Description
 from helix_spark.identity.signing import Signed
-from helix_spark.planner.known_node import KnownNode
+from helix_spark.planner.situation import KnownNode
 from helix_spark.run.fit_records import influence_of
 from helix_spark.run.records_read import RecordsRead, calibrated_writes
 

@@ -14,10 +14,10 @@ from helix_spark.engine.results.node_results import ModelResult, NodeResult, Tab
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
-from helix_spark.history.shown import result_text
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.states import proofs_of
 from helix_spark.history.table_preview import tables_of
+from helix_spark.history.value_text import result_text
 from helix_spark.plots import is_plot
 from helix_spark.run.named_results import NamedResults
 from helix_spark.workflow.operators import Result

@@ -8,7 +8,6 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.answers.watched_functions import reads_of
@@ -37,7 +36,6 @@ class RecordedAnswers:
         workflow: the program's name in the catalog.
         elsewhere: the machine that Spark runs on, where that is another one: it cannot read what is stored here.
         warnings: what was found damaged, in words.
-        live: answers of a run that is under way; None if there is none.
         tell: prints a line for people.
         only_verified: whether nothing is reused that no audit has verified, among what audits compare.
         is_unread: whether nothing at all is reused.
@@ -47,7 +45,6 @@ class RecordedAnswers:
     workflow: str
     elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
-    live: LiveAnswers | None = None
     tell: Callable[[str], None] = lambda _: None
     only_verified: bool = False
     is_unread: bool = False
@@ -65,14 +62,13 @@ class RecordedAnswers:
         found = self._read_record(identity)
         if found is not None and found.doubt:
             return None
-        known = None if found is None else found.answer or None
-        return known or (None if self.live is None else self.live.answer(identity))
+        return None if found is None else found.answer or None
 
     def is_reusable(self, identity: str) -> bool:
         if self.is_unread:
             return False
-        if not self.only_verified or (self.live is not None and self.live.answer(identity) is not None):
-            return True  # what a run under way is answered now was not there before
+        if not self.only_verified:
+            return True
         if identity not in self._verified:
             known = self.catalog.results((), [identity]).measured.get(identity)
             self._verified[identity] = known is not None and known.proof == "verified"

@@ -21,7 +21,6 @@ from helix_spark.catalog.records import (
 from helix_spark.errors import OvertakenError, told_of
 from helix_spark.history.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planned_features import left_out_json
 from helix_spark.run.provenance import versions_json
 
 
@@ -77,7 +76,7 @@ def record_end(
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """How good the plan was known to be, what it expected, and under which name an equal node is on record."""
     return {
-        **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": left_out_json(plan),
+        **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": [one.to_json() for one in plan.left_out],
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
     }
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.execution.timing import NodeTime
-from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import Situation
+from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.run.retention import Retention, WrittenResults
 from helix_spark.workflow.workflow import Workflow
 

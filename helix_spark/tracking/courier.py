@@ -1,7 +1,4 @@
-"""Hands entries to the sender's process, in order, behind everything else; waits no longer than told.
-
-What a server that is down or slow did not take stays here and is tried again with the next entry.
-"""
+"""Hand entries to the sender's process in order, in the background, within a time limit."""
 
 from __future__ import annotations
 
@@ -10,16 +7,12 @@ import os
 import select
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
-
-MOST_WAITING = 200
-"""Entries that wait for a server to come back; beyond that the oldest are given up, with a warning."""
 
 START_SECONDS = 90.0
 """What starting the sender may take. Importing mlflow takes 3 to 6 s, a multiple of that on a machine that is busy."""
@@ -35,8 +28,8 @@ class Delivery:
     Attributes:
         entry: as JSON's types.
         title: what it is, in words.
-        warning: is told what went wrong.
-        done: is called when it was taken, or given up.
+        warning: prints what went wrong.
+        done: called once the entry was taken, or given up.
     """
 
     entry: Mapping[str, Any]
@@ -46,7 +39,7 @@ class Delivery:
 
 
 class Courier:
-    """Delivers entries from a thread of its own.
+    """Delivers entries from a thread of its own; what the server does not take is given up.
 
     Args:
         command: starts the sender.
@@ -64,11 +57,11 @@ class Courier:
         self._thread: Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
-        self._closing = False
-        self._warned = False
+        self._closing = self._gave_up = False
+        self._missed = 0
 
     def take(self, delivery: Delivery) -> None:
-        """Takes an entry and returns at once."""
+        """Take an entry and return at once."""
         with self._lock:
             if self._thread is None:
                 # A daemon: a program may end however long a server takes.
@@ -77,7 +70,7 @@ class Courier:
         self._inbox.put(delivery)
 
     def close(self) -> None:
-        """Waits for what was taken, for as long as one entry may take, and stops the sender."""
+        """Wait for what was taken, for as long as one entry may take, and stop the sender."""
         self._closing = True
         self._inbox.put(None)
         if self._thread is None:
@@ -89,46 +82,28 @@ class Courier:
             self._thread.join(1.0)
 
     def _work(self) -> None:
-        waiting: deque[Delivery] = deque()
+        last = None
         while (delivery := self._inbox.get()) is not None:
-            waiting.append(delivery)
-            self._deliver(waiting)
-            if self._closing and waiting:
-                break
-        while not self._inbox.empty():
-            if (left := self._inbox.get()) is not None:
-                waiting.append(left)
-        self._give_up(waiting)
+            last = delivery
+            if self._gave_up:
+                self._missed += 1
+            else:
+                self._deliver(delivery)
+            delivery.done()
+        if last is not None and self._missed > 1:
+            last.warning(f"MLflow at {self._place} has no run of the last {self._missed} iterations")
         self._stop()
 
-    def _deliver(self, waiting: deque[Delivery]) -> None:
-        while waiting:
-            answer = self._ask(waiting[0].entry)
-            if "error" not in answer:
-                self._warned = False
-                waiting.popleft().done()
-                continue
-            self._warn(waiting[0], str(answer["error"]))
-            if answer["again"]:
-                while len(waiting) > MOST_WAITING:
-                    waiting.popleft().done()
-                return
-            waiting.popleft().done()
+    def _deliver(self, delivery: Delivery) -> None:
+        """Send an entry; warn of the first that is missed, since a watch should not warn at each save."""
+        error = self._send(delivery.entry).get("error")
+        if error is not None and not self._missed:
+            delivery.warning(f"MLflow at {self._place} has no run of {delivery.title}: {error}")
+        self._missed = 0 if error is None else self._missed + 1
+        self._gave_up = self._closing and error is not None
 
-    def _warn(self, delivery: Delivery, why: str) -> None:
-        """One warning, until something arrives again: a watch should not repeat it at each save."""
-        if not self._warned:
-            delivery.warning(f"MLflow at {self._place} has no run of {delivery.title}: {why}")
-        self._warned = True
-
-    def _give_up(self, waiting: deque[Delivery]) -> None:
-        if len(waiting) > 1:
-            waiting[-1].warning(f"MLflow at {self._place} has no run of {len(waiting)} iterations")
-        for delivery in waiting:
-            delivery.done()
-
-    def _ask(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The sender's answer; its silence and its end are answers, too."""
+    def _send(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the sender's answer; its silence and its end are answers, too."""
         if self._process is None or self._process.poll() is not None:
             started = self._start()
             if "error" in started:
@@ -167,7 +142,7 @@ class Courier:
         ready, _, _ = select.select([process.stdout], [], [], seconds)
         if not ready:
             self._stop()
-            return {"error": late, "again": True}
+            return {"error": late}
         line = process.stdout.readline()
         if not line:
             return self._ended()
@@ -179,7 +154,7 @@ class Courier:
 
     def _ended(self) -> Mapping[str, Any]:
         code = self._process.wait() if self._process is not None else None
-        return {"error": f"the process that sends ended early (exit code {code})", "again": True}
+        return {"error": f"the process that sends ended early (exit code {code})"}
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -196,6 +171,6 @@ class Courier:
 
 
 def sender_command() -> list[str]:
-    """Starts the sender. A file `mlflow.py` in the current folder is none of its business."""
+    """Start the sender. A file `mlflow.py` in the current folder is none of its business."""
     return [sys.executable, "-c", "import sys; sys.path[:] = filter(None, sys.path); "
             "from helix_spark.tracking.sender import main; main()"]

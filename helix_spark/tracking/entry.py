@@ -12,9 +12,9 @@ from typing import Any
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing import Stored, svg
 from helix_spark.history.edit_message import edit_of
-from helix_spark.history.metrics import flattened, metrics_of, number
-from helix_spark.history.shown import node_json, result_text
+from helix_spark.history.metrics import Metrics, metrics_of, number
 from helix_spark.history.table_preview import TablePreview
+from helix_spark.history.value_text import node_json, result_text
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import Group
 from helix_spark.plots import is_plot
@@ -77,7 +77,7 @@ class RunEntry:
 
 
 def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, SavedModel]) -> RunEntry:
-    """What MLflow shows of an iteration. The experiment is the workflow's own where none is named."""
+    """Return what MLflow shows of an iteration. The experiment is the workflow's own where none is named."""
     record = finished.record
     outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
     started = round(record.started * 1000)
@@ -88,13 +88,13 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
         parameters={
             _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_given(parameters))
         },
-        metrics=_unique([*numbers(outputs), *_own_numbers(finished)]), tags=_tags(finished), texts=_texts(finished),
+        metrics=dict((*numbers(outputs), *_own_numbers(finished))), tags=_tags(finished), texts=_texts(finished),
         models=models,
     )
 
 
 def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
-    """The parameters that nodes were given where they are declared: ``model.maxIter``."""
+    """Yield the parameters that nodes were given where they are declared: ``model.maxIter``."""
     for node in finished.nodes:
         for part in parts_from_json(node.parts):
             if part.group is Group.PARAMETER and part.shown is not None and node.kind in ("learner", "extractor"):
@@ -102,7 +102,7 @@ def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
 
 
 def _given(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The parameters of an iteration; of a program's command line each option, too.
+    """Yield the parameters of an iteration; of a program's command line each option, too.
 
     >>> dict(_given({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
     {'reg': '0.1', 'arguments': 'a.csv --depth 3 --fast --out=x', 'depth': '3', 'fast': 'true', 'out': 'x'}
@@ -120,13 +120,13 @@ def _given(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def numbers(outputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numeric outputs, dicts of numbers flattened, and how many rows tables have. What is no number is in
+    """Yield the numeric outputs, dicts of numbers flattened, and how many rows tables have. What is no number is in
     `outputs.json` alone.
 
     >>> dict(numbers({"auc": 0.9, "by_sex": {"F": 1, "M": {"old": 2}}, "ok": True, "rows": {"table": "t", "rows": 3}}))
     {'auc': 0.9, 'by_sex.F': 1.0, 'by_sex.M.old': 2.0, 'rows.rows': 3.0}
     """
-    yield from ((_name(name), value) for name, value in flattened(outputs).items())
+    yield from ((_name(name), value) for name, value in Metrics(outputs).values.items())
     for name, value in outputs.items():
         if isinstance(value, Mapping) and result_text(value) and (rows := number(value.get("rows"))) is not None:
             yield _name(f"{name}.rows"), rows
@@ -138,9 +138,7 @@ def _own_numbers(finished: Finished) -> Iterator[tuple[str, float]]:
     yield from (("helix.seconds", finished.record.seconds or 0.0), ("helix.seconds_of_nodes", spent))
     if finished.plan is not None:
         yield "helix.seconds_of_everything", finished.plan.run_all_seconds
-    yield from (
-        ("helix.stored_bytes", float(sum(finished.stored.values()))),
-    )
+    yield "helix.stored_bytes", float(sum(finished.stored.values()))
     yield from ((f"helix.nodes.{state}", float(states.count(state))) for state in ("load", "compute", "prune"))
 
 
@@ -170,9 +168,10 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 def _texts(finished: Finished) -> dict[str, str]:
     record = finished.record
+    plots = {name: value for name, value in json.loads(record.outputs).items() if is_plot(value)}
     return {
         **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
-        **{_plot_path(name): json.dumps(value) for name, value in json.loads(record.outputs).items() if is_plot(value)},
+        **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots.items()},
         "outputs.json": record.outputs,
         "plan.txt": _plan_text(finished),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
@@ -195,12 +194,8 @@ def _table_path(name: str) -> str:
     return f"tables/{_name(name)}.json"
 
 
-def _plot_path(name: str) -> str:
-    return f"plots/{_name(name)}.vl.json"
-
-
 def _table_text(table: TablePreview) -> str:
-    """A table as `mlflow.log_table` writes it."""
+    """Return a table as `mlflow.log_table` writes it."""
     return json.dumps({"columns": list(table.names), "data": [list(row) for row in table.rows]})
 
 
@@ -211,12 +206,12 @@ def _rows(finished: Finished) -> list[NodeRow]:
 
 
 def _proofs(finished: Finished) -> dict[str, str]:
-    """What the plan knew of whether its results come out the same, by name."""
+    """Return what the plan knew of whether its results come out the same, by name."""
     return {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
 
 
 def _stored(node: NodeRecord, finished: Finished) -> Stored:
-    """Whether a result is stored by the end of the iteration. The node's record was written before that."""
+    """Return whether a result is stored by the end of the iteration. The node's record was written before that."""
     if node.signature in finished.live:
         return "stored"
     return "evicted" if node.stored else ""
@@ -231,25 +226,9 @@ def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    """A name as MLflow takes it.
+    """Return a name as MLflow takes it.
 
     >>> _name("share > 50 %"), _name("../x"), _name("")
     ('share _ 50 _', '.._x', '_')
     """
     return re.sub(r"[^\w .:-]", "_", text)[:LONGEST_NAME] or "_"
-
-
-def _unique(pairs: list[tuple[str, float]]) -> dict[str, float]:
-    """Pairs as a dict; names that MLflow cannot tell apart are counted.
-
-    >>> _unique([("a_", 1.0), ("a_", 2.0)])
-    {'a_': 1.0, 'a_ 2': 2.0}
-    """
-    found: dict[str, float] = {}
-    for name, value in pairs:
-        key, count = name, 1
-        while key in found:
-            count += 1
-            key = f"{name} {count}"
-        found[key] = value
-    return found

@@ -44,7 +44,7 @@ class MlflowTracker:
         self._courier = Courier(command or sender_command(), without_password(uri), timeout, {URI_VARIABLE: uri})
 
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
-        """Notes an iteration; saves its models if they are wanted, for the session may end before they are sent."""
+        """Note an iteration; saves its models if they are wanted, for the session may end before they are sent."""
         folder: Path | None = None
         models: dict[str, SavedModel] = {}
         if self._log_models and finished.models:
@@ -62,7 +62,7 @@ class MlflowTracker:
         self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
 
     def close(self) -> None:
-        """Waits until everything is sent, or could not be; never for longer than starting and one entry may take."""
+        """Wait until everything is sent, or could not be; never for longer than starting and one entry may take."""
         self._courier.close()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ _METRICS_AT_ONCE, _PARAMETERS_AT_ONCE, _TAGS_AT_ONCE = 900, 100, 100
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
-    """Makes the run of an iteration, or completes it where an earlier try got stuck half-way; returns its id.
+    """Make the run of an iteration, or completes it where an earlier try got stuck half-way; return its id.
 
     Raises whatever the client raises.
     """
@@ -88,38 +89,32 @@ _LONGEST = 2_000
 """Letters of a reason."""
 
 
-def trouble(error: Exception) -> dict[str, Any]:
-    """An error as an answer: in words, and whether the entry may be sent again later.
+def describe_failure(error: Exception) -> str:
+    """Return why an entry could not be sent.
 
-    >>> trouble(ValueError("odd"))
-    {'error': 'odd', 'again': False}
+    >>> describe_failure(ValueError("odd"))
+    'odd'
     """
-    text = (str(error).splitlines() or [type(error).__name__])[0]
-    status = _status(error, text)
-    if status in (401, 403):
-        return {
-            "error": f"the server refuses us (HTTP {status}); set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN", "again": True,
-        }
-    lowered = str(error).lower()
-    if "timed out" in lowered:
-        return {"error": "the server does not answer in time", "again": True}
-    if "connection" in lowered or "max retries exceeded" in lowered:
-        return {"error": "no server answers there", "again": True}
-    return {"error": " ".join(str(error).split())[:_LONGEST] or text, "again": status is not None and status >= 500}
+    text = " ".join(str(error).split())
+    if _is_refusal(error, text):
+        return (
+            "the server refuses us; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if "timed out" in text.lower():
+        return "the server does not answer in time"
+    if "connection" in text.lower() or "max retries exceeded" in text.lower():
+        return "no server answers there"
+    return text[:_LONGEST] or type(error).__name__
 
 
-def _status(error: Exception, text: str) -> int | None:
-    """The HTTP status that mlflow's error has in its text, or in the class of its code."""
-    for status in (401, 403, 500, 502, 503, 504):
-        if f"error code {status}" in text or f"status code {status}" in text or f"{status} Client Error" in text:
-            return status
-    code = getattr(error, "error_code", "")
-    return {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "TEMPORARILY_UNAVAILABLE": 503}.get(code)
+def _is_refusal(error: Exception, text: str) -> bool:
+    """Return whether the server wants to know who asks, by its HTTP status or the class of mlflow's error."""
+    is_refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text) is not None
+    return is_refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 def main() -> None:
-    """Answers with a line once mlflow is there, then with a line an entry, until stdin ends."""
+    """Answer with a line once mlflow is there, then with a line an entry, until stdin ends."""
     uri = os.environ.pop(URI_VARIABLE)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between the answers
@@ -132,14 +127,14 @@ def main() -> None:
 
         client = MlflowClient(uri)
     except ImportError as error:
-        answer({"error": f"mlflow is not installed ({error}); {install('mlflow')}", "again": False})
+        answer({"error": f"mlflow is not installed ({error}); {install('mlflow')}"})
         return
     except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
-        answer(trouble(error))
+        answer({"error": describe_failure(error)})
         return
     answer({"ready": True})
     for line in sys.stdin:
         try:
             answer({"run": send(client, json.loads(line))})
         except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
-            answer(trouble(error))
+            answer({"error": describe_failure(error)})

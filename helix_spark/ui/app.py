@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Collection
 from importlib.resources import files
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -17,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helix_spark.drawing import STYLE
 from helix_spark.errors import HelixError
-from helix_spark.ui.addressed import NotHereError
 from helix_spark.ui.folding import Folding
-from helix_spark.ui.hosts import host_allowed
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import Order
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.records_asked import Records
+from helix_spark.ui.record_cache import NotHereError
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 LOCAL = "localhost"
 
@@ -47,6 +49,9 @@ _ASSETS = {
         "text/javascript",
     ),
 }
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+"""An address of IPv6 in brackets, or a name or another address; and a port. Nothing before, between or behind them."""
+
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 2_000
 """Characters of a value in an address."""
@@ -54,8 +59,8 @@ _MOST_OPEN = 200
 """Boxes that an address opens, columns that it names; more than anybody can read."""
 
 
-def make_app(records: Records, names: Collection[str] = ()) -> ASGIApp:
-    """The application.
+def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
+    """Return the application.
 
     Args:
         names: further host names under which this server may be asked.
@@ -81,7 +86,7 @@ def make_app(records: Records, names: Collection[str] = ()) -> ASGIApp:
     routes.append(Route("/graph.svg", _image(pages), methods=["GET"]))
     routes.append(Route("/state", _state(pages), methods=["GET"]))
     routes.append(Route("/assets/{name}", _asset, methods=["GET"]))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages)})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages), HelixError: _failed(pages)})
     return _Guard(app, {LOCAL, *(name.lower() for name in names)})
 
 
@@ -117,31 +122,17 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
 
 
 def _shown(pages: Pages, view: Callable[[Request], Page]) -> Callable[[Request], Response]:
-    """Runs in a thread, as Starlette does with plain functions: reading records waits for the disk."""
-
-    def answer(request: Request) -> Response:
-        try:
-            return HTMLResponse(pages.framed(view(request)))
-        except NotHereError as error:
-            return HTMLResponse(pages.failure("Not here", error), 404)
-        except HelixError as error:
-            return HTMLResponse(pages.failure("The catalog cannot be read", error), 503)
-
-    return answer
+    """Return what answers with a page, as a plain function: Starlette runs it in a thread, as records take time."""
+    return lambda request: HTMLResponse(pages.framed(view(request)))
 
 
 def _image(pages: Pages) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         number = _number(request, "number")
-        try:
-            drawn = pages.image(
-                _text(request, "workflow"), number, wanted=_text(request, "nodes"),
-                whole=_text(request, "whole") == "1", folding=_folding(request),
-            )
-        except NotHereError as error:
-            return HTMLResponse(pages.failure("Not here", error), 404)
-        except HelixError as error:
-            return HTMLResponse(pages.failure("The catalog cannot be read", error), 503)
+        drawn = pages.image(
+            _text(request, "workflow"), number, wanted=_text(request, "nodes"), whole=_text(request, "whole") == "1",
+            folding=_folding(request),
+        )
         # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
         saved = {"content-disposition": f'attachment; filename="iteration-{number}.svg"'}
         return Response(drawn, media_type="image/svg+xml", headers=saved)
@@ -151,13 +142,19 @@ def _image(pages: Pages) -> Callable[[Request], Response]:
 
 def _state(pages: Pages) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        try:
-            state = pages.state(_text(request, "workflow"), _number(request, "number"))
-            return Response(state, media_type="application/json")
-        except NotHereError as error:
-            return JSONResponse({"error": error.what}, 404)
-        except HelixError as error:
-            return JSONResponse({"error": error.what}, 503)
+        state = pages.state(_text(request, "workflow"), _number(request, "number"))
+        return Response(state, media_type="application/json")
+
+    return answer
+
+
+def _failed(pages: Pages) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HelixError)
+        title, status = ("Not here", 404) if isinstance(error, NotHereError) else ("The catalog cannot be read", 503)
+        if request.url.path == "/state":
+            return JSONResponse({"error": error.what}, status)
+        return HTMLResponse(pages.failure(title, error), status)
 
     return answer
 
@@ -179,13 +176,16 @@ def _asset(request: Request) -> Response:
 
 
 def asset(name: str) -> str:
-    """The text of an asset; the style of graphs comes first in that of pages."""
+    """Return the text of an asset; the style of graphs comes first in that of pages."""
     own = (files("helix_spark.ui") / "assets" / name).read_text(encoding="utf-8")
     return f"{STYLE}\n{own}" if name == "style.css" else own
 
 
 class _Guard:
-    """Refuses what names another host, and adds the headers to every answer."""
+    """Refuses what names another host, and adds the headers to every answer.
+
+    A page on the web must not read a catalog through a name of its own that leads to this machine.
+    """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self._app, self._names = app, frozenset(names)
@@ -206,3 +206,26 @@ class _Guard:
         else:
             refusal = PlainTextResponse("this server does not answer to that host name\n", 421)
             await refusal(scope, receive, guarded)
+
+
+def host_allowed(header: str, names: Collection[str]) -> bool:
+    """Return whether a `Host` header is one of `names`, or an address: names can be made to lead anywhere.
+
+    Args:
+        names: in small letters.
+
+    >>> [host_allowed(host, ["localhost"]) for host in ("127.0.0.1:8760", "[::1]:8760", "LOCALHOST", "localhost:1")]
+    [True, True, True, True]
+    >>> [host_allowed(host, ["localhost"]) for host in ("", "localhost.evil.com", "localhost.", "me@localhost",
+    ...     "[::1].evil.com", "[localhost]", "localhost:1:2", "localhost:99999", "[::1", "127.0.0.1.evil.com", "::1")]
+    [False, False, False, False, False, False, False, False, False, False, False]
+    """
+    found = _HOST.fullmatch(header)
+    if found is None or int(found[3] or 0) > 65_535:
+        return False
+    if found[1] is None and found[2].lower() in names:
+        return True
+    try:
+        return ipaddress.ip_address(found[1] or found[2]).version == (4 if found[1] is None else 6)
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""Metrics over iterations and nodes over time as inline SVG: points that lead somewhere, texts escaped."""
+"""Metrics over iterations, nodes over time and weights as inline SVG: points that lead somewhere, texts escaped."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
 from helix_spark.history.metrics import metric_text
+from helix_spark.history.model_card import ModelCard
 from helix_spark.sizes import format_size, seconds_text
-from helix_spark.ui.trends import Trend
+from helix_spark.ui.listing import Trend
 from helix_spark.views.node_row import NodeRow
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
 _DIGIT = 7
 """Pixels of a digit of a mark, on the wide side of what system fonts have."""
 _ROW, _NAMES, _TIMES = 24, 190, 620
+_BAR_ROW, _SLOTS, _BARS, _MOST_SLOTS = 22, 260, 380, 20
 _WORTH_A_BAR = 0.1
 """Seconds."""
 _GREATEST = 1e300
@@ -23,12 +25,12 @@ _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
 
 
-def trend(metric: Trend, href: Callable[[int], str], told: Mapping[int, str]) -> str:
-    """A metric over iteration numbers; each point leads to its iteration. The line is broken where other code began to
-    measure it.
+def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> str:
+    """Return a metric over iteration numbers; each point leads to its iteration. The line is broken where other code
+    began to measure it.
 
     Args:
-        told: what pointing at an iteration tells besides its value.
+        details: what pointing at an iteration tells besides its value.
     """
     name, best = metric.name, metric.best
     numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
@@ -64,12 +66,12 @@ def trend(metric: Trend, href: Callable[[int], str], told: Mapping[int, str]) ->
         parts.append(f'<polyline class="line" points="{line}"/>')
     step = -(-len(numbers) // _MOST_POINTS)
     for number in dict.fromkeys([*numbers[::step], numbers[-1], *([best] if best is not None else [])]):
-        parts.append(_point(number, *at(number), values[number], number == best, href(number), told.get(number, "")))
+        parts.append(_point(number, *at(number), values[number], number == best, href(number), details.get(number, "")))
     return "".join([*parts, "</svg>"])
 
 
 def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int]]:
-    """Numbers in order, divided before those that begin anew.
+    """Return numbers in order, divided before those that begin anew.
 
     >>> _stretches([1, 2, 4, 5], {4})
     [[1, 2], [4, 5]]
@@ -83,24 +85,24 @@ def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int
 
 
 def _point(number: int, x: float, y: float, value: float, best: bool, href: str, more: str) -> str:
-    told = f"<title>iteration {number}: {metric_text(value)}{', the best' if best else ''}{text(more)}</title>"
+    title = f"<title>iteration {number}: {metric_text(value)}{', the best' if best else ''}{text(more)}</title>"
     if best:
         shape = f'<path class="dot best" d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
     else:
         shape = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
-    inside = f'{told}<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="12"/>{shape}'
+    inside = f'{title}<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="12"/>{shape}'
     if not href:
         return f"<g>{inside}</g>"
     return f'<a href="{text(href)}" aria-label="iteration {number}: {metric_text(value)}">{inside}</a>'
 
 
 def _within(value: float) -> float:
-    """A value so that the difference of two is a number, too."""
+    """Return a value so that the difference of two is a number, too."""
     return min(max(value, -_GREATEST), _GREATEST)
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers around a range.
+    """Return round numbers around a range.
 
     >>> _ticks(0.81, 0.89)
     [0.8, 0.82, 0.84, 0.86, 0.88, 0.9]
@@ -131,7 +133,7 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
 
 
 def sparkline(values: Sequence[float], breaks: Collection[int] = ()) -> str:
-    """A small line without axes, for a table; nothing for fewer than two values.
+    """Return a small line without axes, for a table; nothing for fewer than two values.
 
     Args:
         breaks: places in the values at which it begins anew.
@@ -156,15 +158,15 @@ def sparkline(values: Sequence[float], breaks: Collection[int] = ()) -> str:
 
 
 def bins(counts: Sequence[int]) -> str:
-    """How numbers are spread, without axes, for a table."""
+    """Return how numbers are spread, without axes, for a table."""
     top, wide = max(counts), 8
     bars = "".join(
         f'<rect x="{place * wide}" y="{22 - 20 * count / top:.1f}" width="{wide - 1}" height="{20 * count / top:.1f}"/>'
         for place, count in enumerate(counts) if count
     )
-    told = ", ".join(f"{count:,}" for count in counts)
+    numbers = ", ".join(f"{count:,}" for count in counts)
     return (
-        f'<svg class="bins" role="img" aria-label="counts from least to most: {told}" '
+        f'<svg class="bins" role="img" aria-label="counts from least to most: {numbers}" '
         f'viewBox="0 0 {wide * len(counts)} 22" width="{wide * len(counts)}" height="22">{bars}</svg>'
     )
 
@@ -189,7 +191,7 @@ def timeline(bars: Sequence[NodeRow], total: float) -> str:
     for row, bar in enumerate(drawn):
         x, length, y = _NAMES + _TIMES * bar.start / end, max(2.0, _TIMES * bar.seconds / end), row * _ROW
         parts.append(
-            f"<g><title>{text(bar.told)}</title>"
+            f"<g><title>{text(bar.title)}</title>"
             f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(bar.name, 22))}</text>'
             f'<rect class="bar bar-{bar.state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
             f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(bar.seconds)}</text></g>'
@@ -203,7 +205,7 @@ class _Bar:
     state: str
     start: float
     seconds: float
-    told: str
+    title: str
 
 
 def _bar(row: NodeRow) -> _Bar:
@@ -213,8 +215,38 @@ def _bar(row: NodeRow) -> _Bar:
 
 
 def _before(bars: Sequence[NodeRow]) -> list[_Bar]:
-    """What was before the first node, where that is worth a bar."""
+    """Return what was before the first node, where that is worth a bar."""
     starts = [bar.started for bar in bars if bar.started is not None]
     first = min(starts) if len(starts) == len(bars) else 0.0
-    told = f"until the first node began: {seconds_text(first)}: starting Python and Spark, planning"
-    return [_Bar("(until they began)", "other", 0.0, first, told)] if first >= _WORTH_A_BAR else []
+    title = f"until the first node began: {seconds_text(first)}: starting Python and Spark, planning"
+    return [_Bar("(until they began)", "other", 0.0, first, title)] if first >= _WORTH_A_BAR else []
+
+
+def weights(card: ModelCard) -> str:
+    """Return what a fit gave the heaviest slots; of several classes the widest of each."""
+    pairs = sorted(
+        ((name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]), key=lambda pair: -abs(pair[1])
+    )
+    what = card.columns[0] if len(card.columns) == 1 else "widest"
+    largest = max(abs(value) for _, value in pairs) or 1.0
+    signed = any(value < 0 for _, value in pairs)
+    zero, room = (_SLOTS + _BARS / 2, _BARS / 2) if signed else (_SLOTS, _BARS)
+    height = len(pairs) * _BAR_ROW + 8
+    parts = [
+        f'<svg class="bars" role="img" aria-label="{text(what)} by slot" '
+        f'viewBox="0 0 {_SLOTS + _BARS + 80} {height}">'
+    ]
+    for row, (label, value) in enumerate(pairs):
+        length = max(1.0, room * abs(value) / largest)
+        x = zero - length if value < 0 else zero
+        end = _SLOTS + _BARS + 6
+        parts.append(
+            f"<g><title>{text(label)}: {value:.6g}</title>"
+            f'<text x="{_SLOTS - 8}" y="{row * _BAR_ROW + 18}" text-anchor="end">{text(shortened(label, 34))}</text>'
+            f'<rect class="bar {"bar-less" if value < 0 else "bar-more"}" x="{x:.1f}" y="{row * _BAR_ROW + 6}" '
+            f'width="{length:.1f}" height="14" rx="2"/>'
+            f'<text class="tick" x="{end}" y="{row * _BAR_ROW + 18}">{value:.4g}</text></g>'
+        )
+    if signed:
+        parts.append(f'<line class="rule" x1="{zero}" x2="{zero}" y1="0" y2="{height}"/>')
+    return "".join([*parts, "</svg>"])

@@ -27,7 +27,7 @@ class Folding:
     opened: frozenset[str] = frozenset()
 
     def toggled(self, name: str) -> Folding:
-        """The same with one box opened, or closed again."""
+        """Return the same with one box opened, or closed again."""
         return Folding(self.on, self.opened ^ {name})
 
 
@@ -65,7 +65,7 @@ class Picture:
 
 
 def picture_of(graph: DrawnGraph, asked: Folding, href: Callable[[Folding], str], *, whole: bool) -> Picture:
-    """The picture of a graph.
+    """Return the picture of a graph.
 
     Args:
         href: the address of the same page, folded otherwise; empty where pages have none.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.history.comparison import node_differences, unrecorded
-from helix_spark.history.shown import whole_text
+from helix_spark.history.value_text import whole_text
 from helix_spark.plots import is_plot
 from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.selection import Selection, select
 from helix_spark.views.iteration_view import IterationView, OutputLine, saved_seconds
 from helix_spark.views.node_row import NodeRow, graph_of, ranked
+from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 MOST_ROWS = 40
 """Nodes, and bars, that are in sight."""
@@ -34,7 +38,7 @@ class IterationPage:
     """
 
     record: IterationRecord
-    told: IterationView
+    shown: IterationView
     picture: Picture
     selection: Selection
     versions: Mapping[str, str]
@@ -48,18 +52,18 @@ class IterationPage:
     @property
     def values(self) -> tuple[OutputLine, ...]:
         """The outputs that are no table and no plot; these have their own sections."""
-        return tuple(one for one in self.told.outputs if one.name not in self.drawn)
+        return tuple(one for one in self.shown.outputs if one.name not in self.drawn)
 
     @property
     def first(self) -> tuple[NodeRow, ...]:
         """The nodes that are in sight: what failed, ran or was loaded first."""
-        rows = ranked(self.told.rows)
+        rows = ranked(self.shown.rows)
         return rows if len(rows) <= MOST_ROWS else rows[:MOST_ROWS]
 
     @property
     def rest(self) -> tuple[NodeRow, ...]:
         """The nodes that are folded away."""
-        return ranked(self.told.rows)[len(self.first):]
+        return ranked(self.shown.rows)[len(self.first):]
 
     @property
     def longest(self) -> tuple[NodeRow, ...]:
@@ -70,20 +74,20 @@ class IterationPage:
     @property
     def spent(self) -> float:
         """Seconds of all nodes together."""
-        return sum(row.seconds or 0.0 for row in self.told.rows)
+        return sum(row.seconds or 0.0 for row in self.shown.rows)
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How many nodes show which state."""
-        return Counter(row.state for row in self.told.rows)
+        return Counter(row.state for row in self.shown.rows)
 
 
 def iteration_page(
-    record: IterationRecord, told: IterationView, iterations: Sequence[IterationRecord], href: Callable[[str], str], *,
+    record: IterationRecord, shown: IterationView, iterations: Sequence[IterationRecord], href: Callable[[str], str], *,
     wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE,
     folded: Callable[[Folding], str] = lambda folding: "", edits: Mapping[str, str],
 ) -> IterationPage:
-    """All of one iteration.
+    """Return all of one iteration.
 
     Args:
         iterations: all of the workflow.
@@ -94,16 +98,16 @@ def iteration_page(
         folded: the address of this page, folded otherwise.
         edits: see `edited`.
     """
-    selection = select({row.name: row.inputs for row in told.rows}, wanted)
+    selection = select({row.name: row.inputs for row in shown.rows}, wanted)
     names = frozenset(selection.names)
     title = f"graph of iteration {record.number} of {record.workflow}"
-    graph = graph_of(title, [row for row in told.rows if row.name in names], href, edits)
+    graph = graph_of(title, [row for row in shown.rows if row.name in names], href, edits)
     numbers = [each.number for each in iterations]
-    ran = [row for row in told.rows if row.seconds is not None]
+    ran = [row for row in shown.rows if row.seconds is not None]
     return IterationPage(
-        record, told, picture_of(graph, folding, folded, whole=whole), selection,
+        record, shown, picture_of(graph, folding, folded, whole=whole), selection,
         {name: whole_text(value) for name, value in mapping(record.versions).items() if value},
-        frozenset((*told.tables, *(name for name, value in mapping(record.outputs).items() if is_plot(value)))),
+        frozenset((*shown.tables, *(name for name, value in mapping(record.outputs).items() if is_plot(value)))),
         tuple(sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))),
         saved_seconds(record), max((each for each in numbers if each < record.number), default=None),
         min((each for each in numbers if each > record.number), default=None),
@@ -112,12 +116,58 @@ def iteration_page(
 
 
 def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
-    """Which nodes somebody edited since the iteration before, and how: changed or added. None of the first one."""
+    """Return which nodes somebody edited since the iteration before, and how: changed or added. None of the first
+    one."""
     found = node_differences(before, nodes) if before else {}
     return {name: one.sort for name, one in found.items() if one.sort in ("changed", "added")}
 
 
 def newest_recorded(iterations: Sequence[IterationRecord], before: int) -> int | None:
-    """The number of the newest iteration before another whose nodes are on record; None if there is none."""
+    """Return the number of the newest iteration before another whose nodes are on record; None if there is none."""
     earlier = (record.number for record in iterations if record.number < before and not unrecorded(record))
     return max(earlier, default=None)
+
+
+# An iteration that runs, or died
+
+
+def noted_states(iteration: IterationRecord, progress: Progress) -> dict[str, str]:
+    """Return what each node shows of an iteration that runs or died; in the latter, what was running is what died with
+    it."""
+    died = {"running": "died"} if iteration.status == "died" else {}
+    return {name: died.get(state, state) for name, state in running_states(progress).items()}
+
+
+def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeRecord, ...]:
+    """Node records, as far as the notes tell."""
+    found = []
+    for node in progress.nodes:
+        seconds = node.ended - node.started if node.started is not None and node.ended is not None else None
+        found.append(NodeRecord(
+            iteration.run, iteration.workflow, iteration.number, node.name, node.kind, node.inputs, node.state,
+            node.reason, "", "", "[]", seconds=seconds, predicted_seconds=node.predicted_seconds, output=node.output,
+            started=node.started,
+        ))
+    return tuple(found)
+
+
+def underway(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:
+    """Return how far an iteration is that runs and has not answered yet; None of any other.
+
+    Args:
+        now: Unix seconds by this machine's clock, which need not be the one of who runs it.
+    """
+    if progress is None or iteration.status != "running" or progress.answered is not None:
+        return None
+    noted = max((at for node in progress.nodes for at in (node.started, node.ended) if at is not None), default=0.0)
+    return progress_view(progress, max(noted, now - progress.began) if progress.began else noted)
+
+
+def state_text(iteration: IterationRecord, progress: Progress | None) -> str:
+    """Return how far an iteration is, as JSON; differs whenever a page that shows it is out of date."""
+    state: dict[str, Any] = {"status": iteration.status, "nodes": {}}
+    if progress is not None:
+        state |= {
+            "nodes": running_states(progress), "answered": progress.answered, "stored": list(progress.stored),
+        } | ({"starting": True} if progress.starting else {})
+    return json.dumps(state)

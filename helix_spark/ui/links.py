@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -23,7 +22,6 @@ class Links(Protocol):
     def compare(self, workflow: str, before: int, after: int, **state: Any) -> str: ...
     def metrics(self, workflow: str, **state: Any) -> str: ...
     def storage(self, workflow: str) -> str: ...
-    def opener(self, workflow: str) -> Callable[[int], str]: ...
 
 
 def query(**state: Any) -> str:
@@ -39,12 +37,12 @@ def query(**state: Any) -> str:
 
 
 def at_graph(address: str) -> str:
-    """An address that opens where the graph is; none where there is none."""
+    """Return an address that opens where the graph is; none where there is none."""
     return f"{address}#graph" if address else ""
 
 
 def folding_state(asked: Folding) -> dict[str, Any]:
-    """How a graph is folded, as state of an address."""
+    """Return how a graph is folded, as state of an address."""
     return {"fold": None if asked.on is None else "01"[asked.on], "open": tuple(sorted(asked.opened))}
 
 
@@ -73,9 +71,6 @@ class ServerLinks:
 
     def storage(self, workflow: str) -> str:
         return "/storage" + query(workflow=workflow)
-
-    def opener(self, workflow: str) -> Callable[[int], str]:
-        return partial(self.iteration, workflow)
 
 
 class FileLinks:
@@ -121,6 +116,3 @@ class FileLinks:
 
     def storage(self, workflow: str) -> str:
         return f"#storage-{self._place[workflow]}"
-
-    def opener(self, workflow: str) -> Callable[[int], str]:
-        return partial(self.iteration, workflow)

@@ -1,9 +1,10 @@
-"""The page of iterations, like a commit log: rows, filter and order."""
+"""The page of iterations, like a commit log: rows, filter and order; and each metric over the iterations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
@@ -12,7 +13,7 @@ from helix_spark.history import metrics
 from helix_spark.history.comparison import unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics
-from helix_spark.history.shown import whole_text
+from helix_spark.history.value_text import whole_text
 from helix_spark.views.iteration_view import ending_text, saved_seconds
 
 PAGE = 100
@@ -20,6 +21,9 @@ PAGE = 100
 
 COLUMNS = 4
 """Metrics that are shown where nobody has chosen any."""
+
+_RECENT = 60
+"""Values in a sparkline."""
 
 Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
@@ -70,7 +74,7 @@ class Row:
         return ending_text(self.record.status, error) or error
 
     @property
-    def told(self) -> str:
+    def details(self) -> str:
         """Its message and what changed, as further lines; empty where there is nothing to tell."""
         changed = (self.edit,) if self.edit else tuple(map(str, self.changed))
         return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
@@ -124,12 +128,12 @@ class Listing:
         }
 
     def is_other(self, row: Row, name: str) -> bool:
-        """Whether a row's number is not to be compared with the newest one of that name."""
-        return not row.metrics.measured_alike(name, self.newest)
+        """Return whether a row's number is not to be compared with the newest one of that name."""
+        return bool(row.metrics.incomparable(name, self.newest))
 
 
 def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactRecord]) -> tuple[Row, ...]:
-    """Rows, newest first as the iterations are."""
+    """Return rows, newest first as the iterations are."""
     stored: dict[int, int] = {}
     for artifact in artifacts:
         stored[artifact.iteration] = stored.get(artifact.iteration, 0) + artifact.bytes
@@ -144,7 +148,7 @@ def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactR
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Changed, ...]:
-    """Parameters that differ; all of them for the first iteration, which has none before it."""
+    """Return parameters that differ; all of them for the first iteration, which has none before it."""
     names = [*new, *(name for name in old if name not in new)]
     return tuple(
         Changed(name, whole_text(old[name]) if name in old else None, whole_text(new[name]) if name in new else None)
@@ -170,7 +174,7 @@ def listing(
     asked = tuple(name for name in columns if name in names)
     values = {
         row.number: row.metrics.values[metric] for row in rows
-        if metric in row.metrics.values and row.metrics.measured_alike(metric, newest)
+        if metric in row.metrics.values and not row.metrics.incomparable(metric, newest)
     }
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
@@ -188,13 +192,13 @@ def listing(
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
         workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
-        direction, less, less is None and newest.is_guessed(metric), newest, metrics.best(values, direction),
+        direction, less, less is None and metric not in newest.better, newest, metrics.best(values, direction),
         max((row.number for row in rows), default=None), _chosen(shown), query, order, ascending,
     )
 
 
 def _first(names: Sequence[str], metric: str) -> tuple[str, ...]:
-    """The metrics that are shown where nobody has chosen: that which iterations are compared by among them."""
+    """Return the metrics that are shown where nobody has chosen: that which iterations are compared by among them."""
     return tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
 
 
@@ -222,3 +226,65 @@ def _key(row: Row, order: Order, metric: str) -> float | None:
             return row.metrics.values.get(metric)
         case "number":
             return row.number
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One metric over the iterations.
+
+    Attributes:
+        values: by iteration.
+        direction: which way is better; `guessed` where only its name tells.
+        primary: whether its author compares iterations by it.
+        best: the iteration with the best value of those that may be compared with the newest one; None where no way is
+            better.
+        breaks: iterations from which on other code measured it, or the same code on other test rows.
+    """
+
+    name: str
+    values: Mapping[int, float]
+    direction: metrics.Direction
+    guessed: bool
+    primary: bool
+    best: int | None
+    breaks: frozenset[int]
+
+    @property
+    def newest(self) -> list[int]:
+        """The newest iterations that have it, oldest first."""
+        return sorted(self.values)[-_RECENT:]
+
+    @property
+    def recent(self) -> list[float]:
+        """The values of these."""
+        return [self.values[number] for number in self.newest]
+
+    @property
+    def recent_breaks(self) -> list[int]:
+        """The places of those that are not to be compared with the one before."""
+        return [place for place, number in enumerate(self.newest) if number in self.breaks]
+
+    @property
+    def latest(self) -> int:
+        """The newest iteration that has it."""
+        return max(self.values)
+
+
+def trend_of(rows: Sequence[Row], name: str) -> Trend:
+    """Return a metric that one of the rows has at least.
+
+    Args:
+        rows: newest first.
+    """
+    having = [row for row in rows if name in row.metrics.values]
+    newest = having[0].metrics
+    alike = {row.number: row.metrics.values[name] for row in having if not row.metrics.incomparable(name, newest)}
+    breaks = {
+        after.number for after, before in pairwise(having)
+        if after.metrics.incomparable(name, before.metrics)
+    }
+    direction = newest.direction(name)
+    return Trend(
+        name, {row.number: row.metrics.values[name] for row in having}, direction, name not in newest.better,
+        newest.primary == name, metrics.best(alike, direction), frozenset(breaks),
+    )

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -17,8 +18,10 @@ from helix_spark.history.source_rows import known_nodes
 from helix_spark.ui.app import asset
 from helix_spark.ui.links import FileLinks
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.records_asked import Records
 from helix_spark.ui.rendering import Renderer
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 MOST_PANELS = 1_000
 """Nodes that open beside their iteration: those of the newest iterations first, each with all or none of its nodes. A
@@ -47,8 +50,8 @@ class Section:
     panels: tuple[Section, ...] = ()
 
 
-def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
-    """The text of the file.
+def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str:
+    """Return the text of the file.
 
     Args:
         workflow: only this one; all for an empty name.
@@ -88,7 +91,7 @@ def exported(records: Records, workflow: str = "", limit: int = 30) -> str:
 
 
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
-    """What draws plots goes with them alone: it is some 800 kB."""
+    """Return what draws plots goes with them alone: it is some 800 kB."""
     shown = (part for section in sections for part in (section, *section.panels))
     licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"
     drawing = [Script(Markup(licence + asset(name))) for name in _VEGA] if any(map(_has_plot, shown)) else []
@@ -102,8 +105,8 @@ def _has_plot(section: Section) -> bool:
 _VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
 
 
-def _opening(records: Records, iterations: Sequence[IterationRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
-    """The nodes that open, by workflow and number."""
+def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Return the nodes that open, by workflow and number."""
     found: dict[tuple[str, int], tuple[str, ...]] = {}
     left = MOST_PANELS
     for record in sorted(iterations, key=lambda one: one.started, reverse=True):

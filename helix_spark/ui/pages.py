@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -17,28 +17,34 @@ from helix_spark.errors import HelixError, nearest
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, unrecorded
 from helix_spark.history.edit_message import edit_of
-from helix_spark.history.node_look import look_at
 from helix_spark.history.source_rows import known_nodes, source_rows
 from helix_spark.history.states import proofs_of
 from helix_spark.history.table_difference import table_differences
 from helix_spark.history.table_preview import tables_of
-from helix_spark.ui.addressed import NotHereError, find_iteration, find_workflow
 from helix_spark.ui.folding import BY_SIZE, Folding, picture_of
-from helix_spark.ui.iteration_page import IterationPage, edited, iteration_page, newest_recorded
-from helix_spark.ui.kept import KeptRecords, Snapshot
+from helix_spark.ui.iteration_page import (
+    IterationPage,
+    edited,
+    iteration_page,
+    newest_recorded,
+    noted_states,
+    records_of,
+    state_text,
+    underway,
+)
 from helix_spark.ui.links import Links, at_graph, folding_state
-from helix_spark.ui.listing import Order, Row, listing, rows_of
-from helix_spark.ui.output_plots import output_plots, plot_changes
-from helix_spark.ui.output_table import output_table, output_tables, table_changes
+from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
+from helix_spark.ui.outputs import output_plots, output_table, output_tables, plot_changes, table_changes
 from helix_spark.ui.preview import Preview, preview_of
-from helix_spark.ui.records_asked import Records
+from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
 from helix_spark.ui.rendering import Renderer
-from helix_spark.ui.running import noted_states, records_of, state_text, underway
-from helix_spark.ui.trends import trend_of
 from helix_spark.views.comparison_view import comparison_view
 from helix_spark.views.iteration_view import view_of_record
 from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +67,26 @@ class Page:
 class Pages:
     """All pages of a catalog. May be used from several threads: each page sees the records of one version."""
 
-    def __init__(self, records: Records, links: Links) -> None:
+    def __init__(self, records: CatalogReader, links: Links) -> None:
         self._records, self._kept, self._links, self._renderer = records, KeptRecords(records), links, Renderer()
 
     def framed(self, page: Page) -> str:
-        """The whole document."""
+        """Return the whole document."""
         return self._renderer.render("page.html", page=page, workflows=page.workflows, links=self._links)
 
     def failure(self, title: str, error: HelixError) -> str:
-        """A document that says what is wrong, in the same frame."""
+        """Return a document that says what is wrong, in the same frame."""
         return self.framed(Page(title, "", "", self._renderer.render("error.html", title=title, error=error)))
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
         metric: str = "", less: bool | None = None, columns: Sequence[str] = (),
     ) -> Page:
-        """What ran, like a commit log. A file has no further pages, so there it is all on one."""
+        """Return what ran, like a commit log. A file has no further pages, so there it is all on one."""
         kept = self._kept.now()
         if not workflow and not kept.workflows():
             return Page("Iterations", "iterations", "", self._renderer.render("empty.html"))
-        workflow = find_workflow(kept, workflow)
+        workflow = kept.find_workflow(workflow)
         view = listing(
             workflow, _rows(kept, workflow), query=query, order=order, ascending=ascending, page=page,
             paged=self._links.live, metric=metric, less=less, columns=columns,
@@ -92,8 +98,8 @@ class Pages:
     ) -> Page:
         """One iteration."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
-        record = find_iteration(kept, workflow, number)
+        workflow = kept.find_workflow(workflow)
+        record = kept.find_iteration(workflow, number)
         progress = self._records.progress(record)
         view = self._iteration(kept, record, progress, wanted, whole, folding)
         return self._page(
@@ -103,16 +109,16 @@ class Pages:
             fold=self._folded(workflow, number, wanted, whole, Folding(True)),
             unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
             image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
-            tables=output_tables(view.told.tables), plots=output_plots(record),
+            tables=output_tables(view.shown.tables), plots=output_plots(record),
         )
 
     def image(
         self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
     ) -> str:
-        """The graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
+        """Return the graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
-        record = find_iteration(kept, workflow, number)
+        workflow = kept.find_workflow(workflow)
+        record = kept.find_iteration(workflow, number)
         view = self._iteration(kept, record, self._records.progress(record), wanted, whole, folding)
         if view.picture.graph is None:
             raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
@@ -125,7 +131,7 @@ class Pages:
         self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool,
         folding: Folding,
     ) -> IterationPage:
-        """An iteration from its records, or from its notes where it has none."""
+        """Return an iteration from its records, or from its notes where it has none."""
         missing = unrecorded(record)
         noted = progress if missing else None
 
@@ -134,48 +140,48 @@ class Pages:
 
         nodes = records_of(record, noted) if noted else source_rows(self._records.nodes(record))
         before = newest_recorded(kept.iterations(record.workflow), record.number)
-        told = view_of_record(
+        shown = view_of_record(
             record, nodes, kept.artifacts(), proofs_of(nodes, self._records), tables_of(record, self._records),
             noted_states(record, noted) if noted else None,
         )
         return iteration_page(
-            record, told, kept.iterations(record.workflow), href, wanted=wanted, whole=whole, folding=folding,
+            record, shown, kept.iterations(record.workflow), href, wanted=wanted, whole=whole, folding=folding,
             folded=partial(self._folded, record.workflow, record.number, wanted, whole),
             edits=edited(
                 () if before is None else
-                source_rows(self._records.nodes(find_iteration(kept, record.workflow, before))), nodes,
+                source_rows(self._records.nodes(kept.find_iteration(record.workflow, before))), nodes,
             ),
         )
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
-        record = find_iteration(kept, workflow, number)
+        workflow = kept.find_workflow(workflow)
+        record = kept.find_iteration(workflow, number)
         if missing := unrecorded(record):
             raise NotHereError(missing)
         number_before = newest_recorded(kept.iterations(workflow), number)
-        before = find_iteration(kept, workflow, number_before) if number_before is not None else None
-        look = look_at(self._records, record, name, before, kept.artifacts().get)
-        if look is None:
+        before = kept.find_iteration(workflow, number_before) if number_before is not None else None
+        view = node_view(self._records, record, name, before, kept.artifacts().get)
+        if view is None:
             raise NotHereError(
                 f"iteration {number} of {workflow!r} has no node {name!r}",
                 remedy=nearest(name, [node.name for node in known_nodes(self._records.nodes(record))]),
             )
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html",
-            view=node_view(look), preview=self._preview(look.artifact),
-            table=None if look.table is None else output_table(name, look.table),
+            view=view, preview=self._preview(view.row.artifact),
+            table=None if view.table is None else output_table(name, view.table),
             plot=next((plot for plot in output_plots(record) if plot.name == name), None),
         )
 
     def compare(
         self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE
     ) -> Page:
-        """How two iterations differ."""
+        """Return how two iterations differ."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
-        one, other = find_iteration(kept, workflow, before), find_iteration(kept, workflow, after)
+        workflow = kept.find_workflow(workflow)
+        one, other = kept.find_iteration(workflow, before), kept.find_iteration(workflow, after)
 
         def folded(asked: Folding) -> str:
             return at_graph(self._links.compare(workflow, before, after, whole=whole, **folding_state(asked)))
@@ -196,26 +202,30 @@ class Pages:
         )
 
     def metrics(self, workflow: str) -> Page:
-        """Each metric over the iterations."""
+        """Return each metric over the iterations."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
+        workflow = kept.find_workflow(workflow)
         rows = _rows(kept, workflow)
         found = [trend_of(rows, name) for name in metrics.names(row.metrics for row in rows)]
-        told = {row.number: row.told for row in rows}
-        return self._page(kept, f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, told=told)
+        details = {row.number: row.details for row in rows}
+        return self._page(
+            kept, f"{workflow}: metrics", "metrics", workflow, "metrics.html", found=found, details=details,
+            href=partial(self._links.iteration, workflow),
+        )
 
     def storage(self, workflow: str) -> Page:
-        """What is stored, of all workflows."""
+        """Return what is stored, of all workflows."""
         kept = self._kept.now()
-        workflow = find_workflow(kept, workflow)
+        workflow = kept.find_workflow(workflow)
         iterations = [kept.iterations(name) for name in kept.workflows()]
         view = storage_of(self._records, kept.artifacts(), kept.loads(), iterations)
         return self._page(kept, "Storage", "storage", workflow, "storage.html", view=view)
 
     def state(self, workflow: str, number: int) -> str:
-        """How far an iteration is, as JSON; differs when a page that shows it is out of date. Raises NotHereError."""
+        """Return how far an iteration is, as JSON; differs when a page that shows it is out of date. Raises
+        NotHereError."""
         kept = self._kept.now()
-        record = find_iteration(kept, find_workflow(kept, workflow), number)
+        record = kept.find_iteration(kept.find_workflow(workflow), number)
         return state_text(record, self._records.progress(record))
 
     def _preview(self, artifact: ArtifactRecord | None) -> Preview | None:
@@ -238,7 +248,7 @@ class Pages:
 
 
 def _rows(kept: Snapshot, workflow: str) -> tuple[Row, ...]:
-    """All iterations of a workflow, newest first."""
+    """Return all iterations of a workflow, newest first."""
     iterations = kept.iterations(workflow)
 
     def read() -> tuple[Row, ...]:

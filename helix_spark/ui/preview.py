@@ -40,7 +40,7 @@ class Preview:
 
 
 def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
-    """A table's texts; wide tables and long texts are cut, and it says so."""
+    """Return a table's texts; wide tables and long texts are cut, and it says so."""
     shown, total = first.table, record.rows
     slots = slot_names_of(record.schema or "")
     columns = [
@@ -63,7 +63,7 @@ def preview_of(first: FirstRows, record: ArtifactRecord) -> Preview:
 
 
 def _cell(scalar: Any, slots: Sequence[str]) -> str:
-    """An Arrow value as text."""
+    """Return an Arrow value as text."""
     import pyarrow as pa
 
     if not scalar.is_valid:

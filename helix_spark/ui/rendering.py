@@ -15,7 +15,6 @@ from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
 from helix_spark.history.metrics import metric_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
-from helix_spark.ui.shapes import drawn_weights
 from helix_spark.visible_text import visible
 
 
@@ -34,16 +33,16 @@ class Renderer:
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
             "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS,
-            "weights": _markup(drawn_weights), "bins": _markup(charts.bins),
+            "weights": _markup(charts.weights), "bins": _markup(charts.bins),
         }
 
     def render(self, template: str, **values: Any) -> Markup:
-        """A template's text, which is markup."""
+        """Return a template's text, which is markup."""
         return Markup(self._environment.get_template(template).render(values))
 
 
 def _shown(value: Any) -> Any:
-    """What a template prints: of a text that is no markup, characters that are seen; then it is escaped."""
+    """Return what a template prints: of a text that is no markup, characters that are seen; then it is escaped."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -52,17 +51,17 @@ def _drawn(graph: DrawnGraph) -> Markup:
 
 
 def _markup(draw: Any) -> Any:
-    """A drawing function whose text templates take as markup."""
+    """Return a drawing function whose text templates take as markup."""
     return lambda *arguments: Markup(draw(*arguments))
 
 
 def when(unix: float) -> str:
-    """A time for people, by this machine's clock; nothing for what is none."""
+    """Return a time for people, by this machine's clock; nothing for what is none."""
     return _formatted(unix, "%Y-%m-%d %H:%M")
 
 
 def moment(unix: float) -> str:
-    """A time for machines."""
+    """Return a time for machines."""
     return _formatted(unix, "%Y-%m-%dT%H:%M:%S%z")
 
 
@@ -74,7 +73,7 @@ def _formatted(unix: float, form: str) -> str:
 
 
 def ticked(text: str) -> Markup:
-    """A sentence whose names between backticks are shown as code.
+    """Return a sentence whose names between backticks are shown as code.
 
     >>> ticked("parameter `a<b` 1 -> 2")
     Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')

@@ -35,7 +35,7 @@ class _Term:
 
 
 def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
-    """The nodes that a filter names; all for an empty one, and none that the graph does not have.
+    """Return the nodes that a filter names; all for an empty one, and none that the graph does not have.
 
     Args:
         inputs: by node.
@@ -72,7 +72,7 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
 
 
 def _terms(wanted: str, names: Collection[str]) -> Iterator[tuple[str, _Term | None]]:
-    """The terms of a filter, the longest that fit: a name may have blanks."""
+    """Yield the terms of a filter, the longest that fit: a name may have blanks."""
     if (whole := _term(wanted.strip(), names)) is not None:
         yield wanted, whole
         return
@@ -85,7 +85,7 @@ def _terms(wanted: str, names: Collection[str]) -> Iterator[tuple[str, _Term | N
 
 
 def _term(text: str, names: Collection[str]) -> _Term | None:
-    """What a term asks for; where names with and without a plus at an end would fit, the longer."""
+    """Return what a term asks for; where names with and without a plus at an end would fit, the longer."""
     above, below = _ABOVE.match(text), _BELOW.search(text)
     for first, last in ((None, None), (above, None), (None, below), (above, below)):
         name = text[first.end() if first else 0 : last.start() if last else len(text)]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from helix_spark.errors import SetupError
 from helix_spark.ui.app import make_app
-from helix_spark.ui.records_asked import Records
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address; port 0 takes a free one.
+    """Return a socket that listens at an address; port 0 takes a free one.
 
     Raises:
         SetupError: the address is not to be had.
@@ -32,9 +35,9 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    records: Records, opened: socket.socket, names: Collection[str], started: Callable[[str], None]
+    records: CatalogReader, opened: socket.socket, names: Collection[str], started: Callable[[str], None]
 ) -> None:
-    """Serves until interrupted.
+    """Serve until interrupted.
 
     Args:
         names: further host names to answer to.

@@ -14,9 +14,9 @@ from helix_spark.drawing import DrawnGraph, DrawnNode
 from helix_spark.drawing.style import WORDS
 from helix_spark.history.comparison import Comparison, NodeDifference, Sort, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
-from helix_spark.history.shown import whole_text
 from helix_spark.history.states import shown_states
 from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.value_text import whole_text
 from helix_spark.plots import is_plot
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import commit_text, output_text
@@ -39,7 +39,6 @@ class Pair:
     Attributes:
         change: how it went, in words; empty where that cannot be said in a line.
         better: whether that is for the better; None where it has no meaning.
-        by: after less before, where both are numbers.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Pair:
     differs: bool
     change: str = ""
     better: bool | None = None
-    by: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class ShownNode(NodeDifference):
     def what(self) -> str:
         """What differs, in a line."""
         if self.before is not None and self.after is not None:
-            return "; ".join(self.told) or _ITSELF_THE_SAME.get(self.sort, "")
+            return "; ".join(self.sentences) or _ITSELF_THE_SAME.get(self.sort, "")
         node = self.record
         return f"{node.kind}, reads {', '.join(node.inputs)}" if node.inputs else node.kind
 
@@ -129,11 +127,11 @@ class ComparisonView:
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to tell but the time it took."""
-        told = (self.unrecorded, self.nodes, self.parameters, self.outputs, self.versions, self.tables)
-        return not any(told)
+        parts = (self.unrecorded, self.nodes, self.parameters, self.outputs, self.versions, self.tables)
+        return not any(parts)
 
     def of_sort(self, *sorts: Sort) -> tuple[ShownNode, ...]:
-        """The nodes that differ in one of these ways."""
+        """Return the nodes that differ in one of these ways."""
         return tuple(node for node in self.nodes if node.sort in sorts)
 
     @property
@@ -148,7 +146,7 @@ class ComparisonView:
 def comparison_view(
     compared: Comparison, tables: Mapping[str, TableDifference] = MappingProxyType({}), *, whole: bool = False
 ) -> ComparisonView:
-    """How two iterations differ.
+    """Return how two iterations differ.
 
     Args:
         tables: how the tables among their outputs do.
@@ -204,7 +202,7 @@ def _shown(one: NodeDifference, ran: tuple[str, str]) -> ShownNode:
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:
-    """A unified difference, with gaps where unchanged lines are left out; none where nothing differs.
+    """Return a unified difference, with gaps where unchanged lines are left out; none where nothing differs.
 
     >>> code_lines("a\\nb\\n", "a\\nc\\n")
     (('same', 'a'), ('removed', 'b'), ('added', 'c'))
@@ -213,7 +211,7 @@ def code_lines(before: str, after: str) -> tuple[Line, ...]:
 
 
 def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
-    """The lines of a unified difference without its head."""
+    """Return the lines of a unified difference without its head."""
     lines: list[Line] = []
     for place, line in enumerate(unified):
         if line.startswith("@@"):
@@ -235,7 +233,7 @@ def _texts(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Pa
         old, new = (json.dumps(side[name], ensure_ascii=False) for side in (before, after))
     numbers = number(before.get(name)), number(after.get(name))
     by = None if numbers[0] is None or numbers[1] is None else numbers[1] - numbers[0]
-    return Pair(name, old, new, differs, _missing(old, new) or (metric_text(by, "+") if by else ""), by=by)
+    return Pair(name, old, new, differs, _missing(old, new) or (metric_text(by, "+") if by else ""))
 
 
 def _missing(before: str | None, after: str | None) -> str:
@@ -272,7 +270,7 @@ def _measured(
     by = after - before
     better = None if by == 0 or not direction else (by < 0) == (direction == "lower")
     change = f"{'+' if by > 0 else '-'}{form(abs(by))}" if by else ""
-    return Pair(name, old, new, by != 0, change, better, by)
+    return Pair(name, old, new, by != 0, change, better)
 
 
 def _graph(compared: Comparison, found: Sequence[ShownNode], shown: Sequence[ShownNode]) -> DrawnGraph:
@@ -290,7 +288,7 @@ def _graph(compared: Comparison, found: Sequence[ShownNode], shown: Sequence[Sho
         DrawnNode(
             node.name, inputs[node.name], kind=node.record.kind, state=node.state,
             note="rewritten" if node.rewritten else "",
-            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.told]),
+            title="; ".join([f"{node.name} ({node.record.kind}) {node.word}", *node.sentences]),
         )
         for node in found if node.name in seen
     )

@@ -14,12 +14,12 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
-from helix_spark.history.shown import short, whole_text
 from helix_spark.history.table_preview import TablePreview
+from helix_spark.history.value_text import short, whole_text
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds, format_size, seconds_text
-from helix_spark.views.feature_words import left_out_text
 from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
+from helix_spark.views.plan_view import left_out_text
 
 _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""
@@ -139,7 +139,7 @@ class Ran(Protocol):
 
 
 def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
-    """A run that has just answered.
+    """Return a run that has just answered.
 
     Args:
         before: the outputs that its own are compared with.
@@ -161,7 +161,7 @@ def view_of_record(
     proofs: Mapping[str, str] = NONE, tables: Mapping[str, TablePreview] = MappingProxyType({}),
     states: Mapping[str, str] | None = None,
 ) -> IterationView:
-    """An iteration on record.
+    """Return an iteration on record.
 
     Args:
         artifacts, proofs, states: see `recorded_rows`.
@@ -180,8 +180,8 @@ def view_of_record(
 
 
 def saved_seconds(record: IterationRecord) -> float | None:
-    """Seconds of computing that reuse saved: what running all was expected to take, less what the plan was; None of
-    what did not come to its end."""
+    """Return seconds of computing that reuse saved: what running all was expected to take, less what the plan was; None
+    of what did not come to its end."""
     plan = mapping(record.plan)
     everything, planned = number(plan.get("run_all_seconds")), number(plan.get("predicted_seconds"))
     return None if record.status != "done" or everything is None else max(0.0, everything - (planned or 0.0))
@@ -201,7 +201,7 @@ def ending_text(status: str, error: str) -> str:
 
 
 def commit_text(record: IterationRecord) -> str:
-    """The commit, short; a plus where the repository had changes beyond it.
+    """Return the commit, short; a plus where the repository had changes beyond it.
 
     >>> from dataclasses import replace
     >>> record = IterationRecord("0" * 32, "w", 1, "done", 0.0, commit="0123456789abcdef", dirty=True)
@@ -212,7 +212,7 @@ def commit_text(record: IterationRecord) -> str:
 
 
 def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ...]:
-    """Each output, with the value before where it differs.
+    """Return each output, with the value before where it differs.
 
     >>> [line.was for line in output_lines(Metrics({"auc": 0.91, "f": 1}), Metrics({"auc": 0.9, "f": 1}))]
     ['was 0.9, +0.01', '']
@@ -229,7 +229,7 @@ def output_lines(found: Metrics, before: Metrics | None) -> tuple[OutputLine, ..
 
 
 def output_text(value: Any) -> str:
-    """An output that is not cut; of numbers as metrics are shown.
+    """Return an output that is not cut; of numbers as metrics are shown.
 
     >>> output_text(48842), output_text(0.123456789), output_text({"table": "t", "rows": 3})
     ('48,842', '0.123457', 'table of 3 rows')
@@ -241,7 +241,7 @@ def output_text(value: Any) -> str:
 
 
 def output_line(value: Any) -> str:
-    """An output in a line."""
+    """Return an output in a line."""
     return short(value) if number(value) is None else output_text(value)
 
 
@@ -253,7 +253,7 @@ def _took(
 
 
 def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
-    """How long an answer took those who waited for it, and what reuse saved.
+    """Return how long an answer took those who waited for it, and what reuse saved.
 
     Args:
         session: of these seconds, those of Spark's start.
@@ -274,7 +274,7 @@ def saved_text(seconds: float) -> str:
 
 
 def plan_facts(plan: Mapping[str, Any]) -> dict[str, str]:
-    """How good a plan on record was known to be, in words."""
+    """Return how good a plan on record was known to be, in words."""
     def seconds(name: str) -> str:
         value = plan.get(name)
         return seconds_text(value) if isinstance(value, int | float) else ""

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
 from helix_spark.drawing.style import WORDS
-from helix_spark.history.shown import titled
 from helix_spark.history.states import shown_states
+from helix_spark.history.value_text import titled
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_size, seconds_text
@@ -102,7 +102,7 @@ class NodeRow:
 def planned_row(
     node: PlannedNode, plan: Plan, seconds: Mapping[str, float] | None = None, stored: Collection[str] = ()
 ) -> NodeRow:
-    """A node of a plan, or of what became of it.
+    """Return a node of a plan, or of what became of it.
 
     Args:
         seconds: measured, by name; None before the run.
@@ -123,7 +123,7 @@ def recorded_rows(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
     proofs: Mapping[str, str] = NONE, states: Mapping[str, str] | None = None,
 ) -> tuple[NodeRow, ...]:
-    """The nodes of an iteration on record, inputs first.
+    """Return the nodes of an iteration on record, inputs first.
 
     Args:
         artifacts: of their results, live or ended, by signature.
@@ -155,7 +155,7 @@ def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:
 
 
 def names_text(title: str, names: Sequence[str]) -> str:
-    """Names in a sentence, and how many more there are; empty where there are none.
+    """Return names in a sentence, and how many more there are; empty where there are none.
 
     >>> names_text("loaded", ["rows", "model"]), names_text("loaded", [])
     ('loaded: rows, model', '')
@@ -165,7 +165,7 @@ def names_text(title: str, names: Sequence[str]) -> str:
 
 
 def counts_text(rows: Iterable[NodeRow]) -> str:
-    """How many nodes show which state.
+    """Return how many nodes show which state.
 
     >>> rows = [NodeRow(name, name, "scanner", (), False, "compute", "", None, None) for name in "ab"]
     >>> counts_text(rows)
@@ -177,7 +177,7 @@ def counts_text(rows: Iterable[NodeRow]) -> str:
 def graph_of(
     title: str, rows: Iterable[NodeRow], href: Callable[[str], str] = lambda name: "", edits: Mapping[str, str] = NONE
 ) -> DrawnGraph:
-    """The graph of nodes.
+    """Return the graph of nodes.
 
     Args:
         href: where a node leads.

@@ -3,20 +3,34 @@ holds, what its fit gave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places.json_text import parsed
+from helix_spark.catalog.places.json_text import mapping, parsed
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.drawing.style import PROOFS
-from helix_spark.history.model_card import ModelCard
-from helix_spark.history.node_look import NodeLook
-from helix_spark.history.source_rows import Point
-from helix_spark.history.table_preview import TablePreview
-from helix_spark.history.table_profile import ColumnProfile
+from helix_spark.errors import HelixError
+from helix_spark.history.comparison import parts_of
+from helix_spark.history.model_card import ModelCard, card_of
+from helix_spark.history.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
+from helix_spark.history.states import proofs_of, shown_states
+from helix_spark.history.table_preview import TablePreview, tables_of
+from helix_spark.history.table_profile import ROWS, ColumnProfile, profiled
+from helix_spark.history.value_text import PLACE
+from helix_spark.identity.difference import changes, own_changes
+from helix_spark.identity.parts import Group
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.views.comparison_view import Line, code_lines
 from helix_spark.views.node_row import NodeRow, recorded_rows
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
+
+_MOST_COLUMNS = 60
+"""Of a stored table that are profiled."""
 
 
 @dataclass(frozen=True)
@@ -26,58 +40,44 @@ class NodeView:
     Attributes:
         row: as in the table of its iteration.
         readers: names of the nodes that read it.
-        changes: against the iteration before, a sentence each; `unchanged` says so where there are none.
-        code: of its function; `code_changes` are the lines that differ from those before.
-        storing: what is stored of its result, in a sentence; `proof` says whether it comes out the same.
-        value: of a result that is stored and a plain value, as JSON's types; `has_value` says whether it is one.
+        previous: the newest iteration before whose nodes are on record; None if there is none.
+        changes: against the same node there, a sentence each; None where it was not there.
+        code: of its function, without its indent; `code_changes` are the lines that differ from those before.
         table: its first rows, where it is a table among the outputs.
-        profiled: how many of its stored rows were looked at, for what `columns` hold.
+        profiled: how many of its rows were looked at, for what `columns` hold.
         card: what its fit gave.
-        fields: of its signature: kind, label, value and digest.
         points: of a search; `members` are the questions of a line that asks several.
     """
 
-    workflow: str
-    iteration: int
-    previous: int | None
+    node: NodeRecord
     row: NodeRow
     readers: tuple[str, ...]
-    changes: tuple[str, ...]
-    unchanged: str
+    previous: int | None
+    changes: tuple[str, ...] | None
     code: str
     code_changes: tuple[Line, ...]
-    storing: str
-    proof: str
-    has_value: bool
-    value: Any
     table: TablePreview | None
     profiled: int
     columns: tuple[ColumnProfile, ...]
     card: ModelCard | None
-    fields: tuple[tuple[str, str, str, str], ...]
-    signature: str
-    declared: str
-    points: tuple[Point, ...] = ()
-    members: tuple[NodeRow, ...] = ()
+    points: tuple[Point, ...]
+    members: tuple[NodeRow, ...]
 
     @property
     def about(self) -> str:
         """What it is, and of what."""
-        return f"{self.row.kind}, iteration {self.iteration} of {self.workflow}"
+        return f"{self.row.kind}, iteration {self.node.iteration} of {self.node.workflow}"
 
     @property
     def did(self) -> str:
         """What became of it and why, in a sentence."""
         expected = f" ({seconds_text(self.row.expected)} expected)" if self.row.expected else ""
-        told = f"{self.row.did}{expected}"
-        return self.row.why if self.row.why.startswith(f"{told}:") else f"{told}: {self.row.why}"
+        result = f"{self.row.did}{expected}"
+        return self.row.why if self.row.why.startswith(f"{result}:") else f"{result}: {self.row.why}"
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def sentences(self) -> Iterator[str]:
         """All of it that is a sentence."""
-        return tuple(self._told())
-
-    def _told(self) -> Iterator[str]:
         yield self.did
         if self.row.inputs:
             yield f"reads {', '.join(self.row.inputs)}"
@@ -85,57 +85,116 @@ class NodeView:
             yield f"read by {', '.join(self.readers)}"
         if self.row.artifact is not None:
             yield ", ".join(filter(None, (self.storing, self.row.proof if self.row.stored == "stored" else "")))
-        for change in self.changes:
+        for change in self.changes or ():
             if change not in self.row.why:
                 yield f"against iteration {self.previous}: {change}"
 
+    @property
+    def unchanged(self) -> str:
+        """That nothing differs from the iteration before, and why; empty where something does."""
+        if self.changes:
+            return ""
+        if self.changes is not None:
+            return f"Nothing, against iteration {self.previous}."
+        if self.previous:
+            return f"Iteration {self.previous} had no such node."
+        return "There is no iteration before it to compare with."
 
-def node_view(look: NodeLook) -> NodeView:
-    """A node as it is shown."""
-    node, artifact = look.node, look.artifact
+    @property
+    def storing(self) -> str:
+        """What is stored of its result, in a sentence."""
+        artifact = self.row.artifact
+        if artifact is None:
+            return "its result was never stored" + ("; its first rows are on record" if self.table is not None else "")
+        if self.row.stored != "stored":
+            return f"no longer stored: {artifact.event}" + (f", {artifact.why}" if artifact.why else "")
+        of = f" of {artifact.workflow}" if artifact.workflow != self.node.workflow else ""
+        size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
+        wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
+        return f"stored by iteration {artifact.iteration}{of}{size}{wrote}"
+
+    @property
+    def proof(self) -> str:
+        """Whether what is stored comes out the same when it is computed again; empty where nothing is."""
+        return f"{self.row.proof}: {PROOFS[self.row.proof]}" if self.row.stored == "stored" else ""
+
+    @property
+    def value(self) -> tuple[Any, ...]:
+        """The stored value as JSON's types; nothing where none is stored, or its record is damaged."""
+        artifact = self.row.artifact
+        if artifact is None or self.row.stored != "stored" or artifact.kind != "value":
+            return ()
+        try:
+            return (parsed(artifact.value or "null"),)
+        except ValueError:
+            return ()
+
+    @property
+    def fields(self) -> list[tuple[str, str, str, str]]:
+        """The kind, label, value and digest of each field of its signature, inputs aside."""
+        return [
+            (part.group.value, part.label, part.shown or "", part.digest[:12])
+            for part in parts_of(self.node.parts) if part.group is not Group.INPUT
+        ]
+
+
+def node_view(
+    records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None,
+    artifact_of: Callable[[str], ArtifactRecord | None],
+) -> NodeView | None:
+    """Return a node by its name; None if the iteration has none of that name. Raises CatalogError.
+
+    Args:
+        before: the newest iteration before that has its nodes on record.
+        artifact_of: the newest record of a signature's artifacts.
+    """
+    asked = records.nodes(iteration)
+    lines = source_rows(asked)
+    nodes = lines if any(one.name == name for one in lines) else asked
+    node = next((one for one in nodes if one.name == name), None)
+    if node is None:
+        return None
+    olds = known_nodes(records.nodes(before)) if before else ()
+    old = next((one for one in olds if one.name == name), None)
+    members = lines_of_source(asked).get(name, ()) if nodes is lines else ()
+    differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
+    artifact, table = artifact_of(node.signature), tables_of(iteration, records).get(name)
     (row,) = recorded_rows(
-        look.iteration, [node], {} if artifact is None else {node.signature: artifact}, {node.name: look.proof},
-        {node.name: look.state},
+        iteration, [node], {} if artifact is None else {node.signature: artifact}, proofs_of([node], records),
+        shown_states(iteration, nodes),
     )
-    value = _value(look)
+    code, code_before = _text_of(node), _text_of(old) if old else ""
+    rows, columns = _profile_of(artifact, table, records)
     return NodeView(
-        node.workflow, node.iteration, look.previous, row, look.readers, tuple(map(str, look.changes or ())),
-        _unchanged(look), look.code, code_lines(look.code_before, look.code) if look.code_before else (),
-        _storing(look), f"{look.proof}: {PROOFS[look.proof]}" if look.is_stored else "", bool(value),
-        next(iter(value), None), look.table,
-        look.rows, look.columns, look.card,
-        tuple((part.group.value, part.label, part.shown or "", part.digest[:12]) for part in look.fields),
-        node.signature, node.declared, look.points, recorded_rows(look.iteration, look.members, {}),
+        node, row, tuple(one.name for one in nodes if name in one.inputs), before.number if before else None,
+        tuple(map(str, differing(parts_of(old.parts), parts_of(node.parts)))) if old else None,
+        code, code_lines(code_before, code) if code_before else (), table, rows, columns,
+        card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
+        recorded_rows(iteration, members if members[1:] else (), {}),
     )
 
 
-def _value(look: NodeLook) -> tuple[Any, ...]:
-    """The value that is stored; nothing where none is, or its record is damaged."""
-    if look.artifact is None or not look.is_stored or look.artifact.kind != "value":
-        return ()
-    try:
-        return (parsed(look.artifact.value or "null"),)
-    except ValueError:
-        return ()
+def _text_of(node: NodeRecord) -> str:
+    """Return the text of a node's function; empty for a question of a program, whose line its title names."""
+    return "" if PLACE.fullmatch(node.code) else textwrap.dedent(node.code)
 
 
-def _unchanged(look: NodeLook) -> str:
-    if look.changes:
-        return ""
-    if look.changes is not None:
-        return f"Nothing, against iteration {look.previous}."
-    if look.previous:
-        return f"Iteration {look.previous} had no such node."
-    return "There is no iteration before it to compare with."
+def _profile_of(
+    artifact: ArtifactRecord | None, preview: TablePreview | None, records: CatalogReader
+) -> tuple[int, tuple[ColumnProfile, ...]]:
+    """Return how many rows were profiled, and their columns; none of what is no table, or cannot be read.
 
-
-def _storing(look: NodeLook) -> str:
-    artifact = look.artifact
-    if artifact is None:
-        return "its result was never stored" + ("; its first rows are on record" if look.table is not None else "")
-    if not look.is_stored:
-        return f"no longer stored: {artifact.event}" + (f", {artifact.why}" if artifact.why else "")
-    of = f" of {artifact.workflow}" if artifact.workflow != look.node.workflow else ""
-    size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
-    wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
-    return f"stored by iteration {artifact.iteration}{of}{size}{wrote}"
+    Args:
+        artifact: of the result, whose stored rows come first; live, ended or None.
+        preview: its recorded first rows, if there are any.
+    """
+    if artifact is not None and artifact.event == "published" and artifact.kind == "table":
+        try:
+            found = records.first_rows(artifact, ROWS, _MOST_COLUMNS).table
+        except HelixError:  # who shows its rows says so
+            return 0, ()
+        return found.num_rows, profiled(found, slot_names_of(artifact.schema or ""))
+    if preview is not None and preview.rows:
+        table = preview.arrow()
+        return table.num_rows, profiled(table)
+    return 0, ()

@@ -25,7 +25,7 @@ from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.comparison_view import ComparisonView, Line, Pair, comparison_view
 from helix_spark.views.iteration_view import IterationView
 from helix_spark.views.node_row import NodeRow, graph_of
-from helix_spark.views.plan_view import plan_view
+from helix_spark.views.plan_view import PlanView
 from helix_spark.visible_text import visible
 
 _ROWS, _COLUMNS = 10, 12
@@ -35,14 +35,14 @@ _SIGNS = {"same": " ", "added": "+", "removed": "-", "gap": "@"}
 
 @text_of.register
 def plan_text(plan: Plan) -> str:
-    """A plan on 80 columns."""
-    return visible(str(plan_view(plan)))
+    """Return a plan on 80 columns."""
+    return visible(str(PlanView(plan)))
 
 
 @html_of.register
 def plan_html(plan: Plan) -> str:
-    """The graph, the totals, and a table of the nodes."""
-    view = plan_view(plan)
+    """Return the graph, the totals, and a table of the nodes."""
+    view = PlanView(plan)
     rows = [
         (row.name, row.state, row.why, format_seconds(row.compute), format_seconds(row.load),
          format_size(row.bytes or 0), row.kept)
@@ -79,7 +79,7 @@ def iteration_html(view: IterationView, *, is_later: bool) -> str:
 
 
 def _outputs(view: IterationView, is_later: bool) -> str:
-    """Each output, and where the one before differs, that and the change."""
+    """Return each output, and where the one before differs, that and the change."""
     if not is_later:
         return table(["output", "value"], [(one.name, one.text) for one in view.outputs])
     rows = [(one.name, one.text, one.before, one.change) for one in view.outputs]
@@ -87,7 +87,7 @@ def _outputs(view: IterationView, is_later: bool) -> str:
 
 
 def _tables(tables: Mapping[str, TablePreview]) -> list[str]:
-    """The first rows of each output table."""
+    """Return the first rows of each output table."""
     shown = []
     for name, one in ((name, found.named) for name, found in tables.items()):
         rows = [[*map(cell_text, row[:_COLUMNS])] for row in one.rows[:_ROWS]]
@@ -111,7 +111,7 @@ def _what_ran(rows: Iterable[NodeRow]) -> str:
 
 @text_of.register
 def comparison_text(compared: Comparison) -> str:
-    """A line a difference."""
+    """Return a line a difference."""
     view = comparison_view(compared)
     lines = [view.title, *([f"  {view.unrecorded}"] if view.unrecorded else [])]
     lines += [f"  parameter {pair.name}: {_went(pair)}" for pair in view.parameters]
@@ -136,7 +136,7 @@ def _side(value: str | None) -> str:
 
 @html_of.register
 def comparison_html(compared: Comparison) -> str:
-    """Parameters, the graph of both, what changed in each node, code, outputs, seconds."""
+    """Return parameters, the graph of both, what changed in each node, code, outputs, seconds."""
     view = comparison_view(compared)
     changed = [(node.name, node.word, node.what) for node in view.nodes]
     return page(

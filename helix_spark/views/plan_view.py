@@ -6,40 +6,36 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from helix_spark.drawing import DrawnGraph
 from helix_spark.drawing.style import PROOFS
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
-from helix_spark.views.feature_words import influence_lines, left_out_text
 from helix_spark.views.node_row import NodeRow, graph_of, names_text, planned_row
+
+if TYPE_CHECKING:
+    from helix_spark.dag.node import LeftOut
 
 _WIDTH, _WIDEST_NAME = 80, 24
 
 
 @dataclass(frozen=True)
 class PlanView:
-    """A plan.
+    """A plan as it is shown."""
 
-    Attributes:
-        rows: inputs first.
-        dropped: nodes that no output needs.
-        left_out: what features were left out and why, a sentence each.
-        totals: what it costs and saves, what is reused and stored, a line each.
-    """
-
-    workflow: str
-    iteration: int
-    rows: tuple[NodeRow, ...]
-    dropped: tuple[str, ...]
-    left_out: tuple[str, ...]
-    warnings: tuple[str, ...]
-    totals: tuple[str, ...]
+    plan: Plan
 
     @property
     def title(self) -> str:
-        return f"{self.workflow}, iteration {self.iteration}"
+        return f"{self.plan.workflow}, iteration {self.plan.iteration}"
+
+    @cached_property
+    def rows(self) -> tuple[NodeRow, ...]:
+        """Its nodes, inputs first."""
+        return tuple(planned_row(node, self.plan) for node in self.plan.nodes)
 
     @property
     def needed(self) -> tuple[NodeRow, ...]:
@@ -54,9 +50,14 @@ class PlanView:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is told below the rows, a sentence each."""
-        dropped = names_text("not used by any output", self.dropped)
-        warned = (f"warning: {one}" for one in self.warnings)
-        return tuple(filter(None, (dropped, *self.left_out, *warned)))
+        dropped = names_text("not used by any output", self.plan.dropped)
+        warned = (f"warning: {one}" for one in self.plan.warnings)
+        return tuple(filter(None, (dropped, *map(left_out_text, self.plan.left_out), *warned)))
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        """What it costs and saves, what is reused and stored, a line each."""
+        return (*_costs(self.plan), *_reused(self.plan), _stored(self.plan))
 
     @property
     def graph(self) -> DrawnGraph:
@@ -74,16 +75,8 @@ class PlanView:
         return "\n".join([*lines, *(["", *notes] if notes else []), "", *self.totals])
 
 
-def plan_view(plan: Plan) -> PlanView:
-    """A plan as it is shown."""
-    return PlanView(
-        plan.workflow, plan.iteration, tuple(planned_row(node, plan) for node in plan.nodes), plan.dropped,
-        tuple(map(left_out_text, plan.left_out)), plan.warnings, (*_costs(plan), *_reused(plan), _stored(plan)),
-    )
-
-
 def planned_node_lines(plan: Plan, name: str) -> list[str]:
-    """Everything that a plan knows of one node."""
+    """Return everything that a plan knows of one node."""
     node = plan[name]
     readers = [other.name for other in plan.nodes if node.name in other.inputs]
     return [
@@ -116,10 +109,10 @@ def _costs(plan: Plan) -> list[str]:
 
 
 def _reused(plan: Plan) -> list[str]:
-    """How many of the results that it reuses are verified; no line where it reuses nothing."""
+    """Return how many of the results that it reuses are verified; no line where it reuses nothing."""
     counts: Counter[str] = Counter(node.proof for node in plan.nodes if node.state is State.LOAD)
-    told = ", ".join(f"{counts[proof]} {proof}" for proof in PROOFS if counts[proof])
-    return [f"reused: {told}"] if told else []
+    proofs = ", ".join(f"{counts[proof]} {proof}" for proof in PROOFS if counts[proof])
+    return [f"reused: {proofs}"] if proofs else []
 
 
 def _stored(plan: Plan) -> str:
@@ -127,3 +120,56 @@ def _stored(plan: Plan) -> str:
     kept = [node for node in plan.nodes if node.keep and not node.stored]
     storing = f"{len(kept)} to store" if kept else "nothing to store"
     return f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})"
+
+
+# Features without influence
+
+
+def left_out_text(one: LeftOut) -> str:
+    """Return a line about a feature that is left out.
+
+    >>> from helix_spark.dag.node import LeftOut
+    >>> print(left_out_text(LeftOut("race_is", "income", "", (("model", 3),), ("race_is.fit", "race_is"), 0.4)))
+    left out of `income`: `race_is`: `model` gave it no weight in iteration 3; saves 0.40 s
+    """
+    said = " and ".join(f"`{learner}` gave it no weight in iteration {iteration}" for learner, iteration in one.found)
+    saves = f"; saves {format_seconds(one.seconds)} s" if one.nodes else "; others need it still"
+    return f"left out of `{one.synthesizer}`: `{one.feature}`: {said}{saves}"
+
+
+def influence_lines(plan: Plan, name: str) -> list[str]:
+    """Return what is known of the features of a learner, or of an extractor as a feature; set in."""
+    lines = [f"  {left_out_text(one)}" for one in plan.left_out if name in _concerned(one)]
+    for one in plan.influences:
+        if name == one.learner:
+            lines += _learner_lines(one, _when(one, plan))
+        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.name]
+    return lines
+
+
+def _learner_lines(one: PlannedInfluence, when: str) -> list[str]:
+    ranked = sorted(one.features, key=lambda feature: -feature.share)
+    carrying = ", ".join(f"{f.name} {f.share:.1%}" for f in ranked if not f.weightless)
+    none = [f"{feature.name} ({format_seconds(feature.seconds)} s)" for feature in one.features if feature.weightless]
+    lines = [f"  weight by feature in {when}: {carrying}"] if carrying else []
+    if none:
+        remedy = "" if one.prunes else "; prune_features=True leaves them out"
+        lines.append(f"  without influence in {when}: {', '.join(none)}{remedy}")
+    return lines
+
+
+def _feature_text(one: PlannedInfluence, feature: PlannedFeature, when: str) -> str:
+    if not feature.weightless:
+        return f"`{one.learner}` gave it {feature.share:.1%} of the weight in {when}"
+    return (
+        f"`{one.learner}` gave it no weight in {when}; it and what only it needs take "
+        f"{format_seconds(feature.seconds)} s"
+    )
+
+
+def _when(one: PlannedInfluence, plan: Plan) -> str:
+    return f"iteration {one.iteration}" + (f" of `{one.workflow}`" if one.workflow != plan.workflow else "")
+
+
+def _concerned(one: LeftOut) -> list[str]:
+    return [one.synthesizer, one.feature, *(learner for learner, _ in one.found)]

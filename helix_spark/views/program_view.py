@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from helix_spark.errors import ParameterError, nearest
-from helix_spark.history.shown import titled
+from helix_spark.history.value_text import titled
 from helix_spark.identity.parts import Part
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import saved_text, took_text
@@ -75,7 +75,8 @@ class ProgramView:
     first: str
 
     def answer(self, name: str) -> AnswerView:
-        """The one of a name, with or without its line, or of a call. Raises ParameterError where there is none."""
+        """Return the one of a name, with or without its line, or of a call. Raises ParameterError where there is
+        none."""
         found = next((one for one in self.answers if name in (one.name, one.title)), None)
         of_call = [one for one in self.answers if name == one.call]
         if found is None and len(of_call) > 1:
@@ -146,13 +147,13 @@ class Tally:
         >>> Tally(asked=3, fresh=1, fitted=0, saved=12.0).cell_text
         '2 of 3 answers are from the record; about 12.0 s of computing saved'
         """
-        told = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
-        return "; ".join(filter(None, told)) if self.reused else ""
+        sentences = [f"{self.reused} of {self.asked} answers are from the record", saved_text(self.saved)]
+        return "; ".join(filter(None, sentences)) if self.reused else ""
 
     def run_text(
         self, name: str, number: int, seconds: float, session: float, *, interrupted: bool = False
     ) -> str:
-        """How a run went, in a line.
+        """Return how a run went, in a line.
 
         Args:
             number: of its iteration.

@@ -46,7 +46,7 @@ class ProgressView:
 
 
 def progress_of(plan: Plan, began: float) -> Progress:
-    """A run that begins.
+    """Return a run that begins.
 
     Args:
         began: Unix seconds.
@@ -58,7 +58,7 @@ def progress_of(plan: Plan, began: float) -> Progress:
 
 
 def progress_view(progress: Progress, now: float) -> ProgressView:
-    """How far a run is.
+    """Return how far a run is.
 
     Args:
         now: seconds since it began.
@@ -90,9 +90,9 @@ def _doing(progress: Progress, running: list[RunningNode], waiting: float) -> st
     if progress.answered is not None:
         return "answered"
     steps = [node for node in running if node.started is not None]
-    told = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
-    if told or not progress.has_ended:
-        return ", ".join(told) or ("starting Spark" if progress.starting else "planning")
+    running_names = [f"loading {node.name}" if node.state == "load" else node.name for node in steps]
+    if running_names or not progress.has_ended:
+        return ", ".join(running_names) or ("starting Spark" if progress.starting else "planning")
     return "going on" if waiting else "finishing"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -13,7 +13,7 @@ from helix_spark.planner.lineage import Lineage, LineageNode, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.known_results import KnownResults
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,8 @@ class StorageView:
         return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
 
 
-class StorageReader(Protocol):
-    """What is read of a catalog here."""
-
-    def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]: ...
-    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults: ...
-    def bytes_used(self) -> int: ...
-
-
 def storage_of(
-    known: StorageReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
+    known: CatalogReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
     """Return what a catalog has stored. Raises CatalogError.
@@ -170,8 +162,8 @@ def _seconds_again(
 def _lineage(
     nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
 ) -> dict[str, LineageNode]:
-    """What the results of these nodes, and all else that is stored, are made from; what nobody measured counts as
-    nothing."""
+    """Return what the results of these nodes, and all else that is stored, are made from; what nobody measured counts
+    as nothing."""
     # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
     by_name = {(node.workflow, node.name): node.signature for node in nodes}
     inputs: dict[str, tuple[str, ...]] = dict.fromkeys(live, ())

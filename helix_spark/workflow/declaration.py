@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from helix_spark.errors import Location, OperatorError, nearest
 from helix_spark.workflow.declared_metrics import Metric
+from helix_spark.workflow.list_options import several
 from helix_spark.workflow.operators import Kind, Operator, Result
-from helix_spark.workflow.several import several
 
 if TYPE_CHECKING:
     from helix_spark.workflow.refs import NodeRef
@@ -103,7 +103,7 @@ class Declaration:
 
 
 def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
-    """The wishes that the options of a declaration are.
+    """Return the wishes that the options of a declaration are.
 
     Raises:
         OperatorError: for an option that there is not, or one that has no such value.

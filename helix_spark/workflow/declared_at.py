@@ -25,7 +25,7 @@ MOST_LISTED = 100
 
 
 def caller() -> Location:
-    """The place in the author's file that led here: the first frame outside this package."""
+    """Return the place in the author's file that led here: the first frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_ours(frame.f_code) and frame.f_back is not None:
         frame = frame.f_back
@@ -34,12 +34,12 @@ def caller() -> Location:
 
 
 def _is_ours(code: CodeType) -> bool:
-    """Whether code is of this package, or an `__init__` that `dataclass` generated, which is in no file."""
+    """Return whether code is of this package, or an `__init__` that `dataclass` generated, which is in no file."""
     return code.co_filename.startswith(_PACKAGE) or is_of_dataclass(code)
 
 
 def is_cell(place: Location | None) -> bool:
-    """Whether a place is in a cell of a notebook, which may be run again.
+    """Return whether a place is in a cell of a notebook, which may be run again.
 
     >>> is_cell(Location("/tmp/ipykernel_7/12.py", 1)), is_cell(Location("jobs/census.py", 1))
     (True, False)
@@ -48,25 +48,25 @@ def is_cell(place: Location | None) -> bool:
 
 
 def builder(frame: FrameType) -> tuple[dict[str, Any], Location]:
-    """The plain arguments of the function that builds a workflow, and where it does. Paths, dates and short lists are
-    told as text, as `--set` takes them."""
+    """Return the plain arguments of the function that builds a workflow, and where it does. Paths, dates and short
+    lists are told as text, as `--set` takes them."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     values = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
-    told = {name: _told(value) for name, value in values.items() if _is_told(value)}
-    return told, Location(code.co_filename, frame.f_lineno)
+    parameters = {name: _as_set(value) for name, value in values.items() if _is_parameter(value)}
+    return parameters, Location(code.co_filename, frame.f_lineno)
 
 
-def _is_told(value: object) -> bool:
+def _is_parameter(value: object) -> bool:
     if isinstance(value, list | tuple):
         return len(value) <= MOST_LISTED and all(isinstance(item, _SINGLE) for item in value)
     return isinstance(value, _SINGLE)
 
 
-def _told(value: Any) -> Any:
-    """A plain value as it is, anything else as text.
+def _as_set(value: Any) -> Any:
+    """Return a plain value as it is, anything else as text.
 
-    >>> _told(0.1), _told(date(2024, 5, 31)), _told(["a", "b"]), _told((0.1, 2)), _told([])
+    >>> _as_set(0.1), _as_set(date(2024, 5, 31)), _as_set(["a", "b"]), _as_set((0.1, 2)), _as_set([])
     (0.1, '2024-05-31', 'a,b', '0.1,2', '')
     """
     if isinstance(value, list | tuple):

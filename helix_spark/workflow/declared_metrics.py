@@ -26,7 +26,7 @@ class Metric:
     primary: bool = False
 
     def within(self, output: str) -> Metric:
-        """The same by its whole name, of an output that is a dict.
+        """Return the same by its whole name, of an output that is a dict.
 
         >>> Metric("f1").within("scores").name, Metric("auc").within("auc").name
         ('scores.f1', 'auc')
@@ -36,7 +36,7 @@ class Metric:
 
 
 def metric(name: str, *, better: Better | None = None, primary: bool = False) -> Metric:
-    """Says of a number that a reducer returns which way is better, and whether iterations are compared by it:
+    """Say of a number that a reducer returns which way is better, and whether iterations are compared by it:
     ``@wf.reducer(output=True, metrics=[hx.metric("macro_f1", better="higher", primary=True)])``.
 
     Args:
@@ -58,7 +58,7 @@ def metric(name: str, *, better: Better | None = None, primary: bool = False) ->
 
 
 def metrics_from(given: Any, where: Location | None) -> tuple[Metric, ...]:
-    """What the option ``metrics=`` of a declaration names: one, or several.
+    """Return what the option ``metrics=`` of a declaration names: one, or several.
 
     Raises:
         OperatorError: it holds something else.

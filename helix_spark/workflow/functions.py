@@ -33,7 +33,7 @@ _ALLOWED = {
 
 
 def location_of(function: Callable[..., Any]) -> Location | None:
-    """Where a function was written, if it has Python code."""
+    """Return where a function was written, if it has Python code."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return Location(code.co_filename, code.co_firstlineno) if code is not None else None
 
@@ -58,7 +58,7 @@ def parameters_of(function: Callable[..., Any], where: Location | None) -> dict[
 
 
 def returned_form(function: Callable[..., Any], kind: Kind, where: Location | None) -> Form:
-    """The form of what a function returns: as annotated, else what its family usually returns.
+    """Return the form of what a function returns: as annotated, else what its family usually returns.
 
     Raises:
         OperatorError: if the family has no such result.
@@ -72,13 +72,13 @@ def returned_form(function: Callable[..., Any], kind: Kind, where: Location | No
 
 
 def result_of(form: Form) -> Result:
-    """The kind of result that a returned form stands for."""
+    """Return the kind of result that a returned form stands for."""
     return _RESULTS[form]
 
 
 def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
-    """A parameter's annotation, as text, if what it names is certainly no table; None where it may be one, or where
-    nobody can tell (`Any`, a name that only the type checker knows)."""
+    """Return a parameter's annotation, as text, if what it names is certainly no table; None where it may be one, or
+    where nobody can tell (`Any`, a name that only the type checker knows)."""
     annotation = inspect.signature(function).parameters[parameter].annotation
     members = _members(annotation, function) or (annotation,)
     if not all(_is_no_table(member, function) for member in members):
@@ -87,7 +87,7 @@ def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
 
 
 def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | None = None) -> Form | None:
-    """The form an annotation asks for; None where it says nothing."""
+    """Return the form an annotation asks for; None where it says nothing."""
     if annotation is inspect.Parameter.empty:
         return None
     if returned_by is None and (members := _members(annotation, function)):
@@ -103,8 +103,8 @@ def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | Non
 
 
 def _table_among(members: tuple[Any, ...], function: Callable[..., Any]) -> Form | None:
-    """The form of the table that a union names: an optional input is a table like any other. Spark's, if it names
-    several and that is one of them; None if it names none."""
+    """Return the form of the table that a union names: an optional input is a table like any other. Spark's, if it
+    names several and that is one of them; None if it names none."""
     tables = {form for member in members if (form := _form(member, function)) in TABLE_FORMS}
     if Form.SPARK in tables:
         return Form.SPARK
@@ -112,7 +112,7 @@ def _table_among(members: tuple[Any, ...], function: Callable[..., Any]) -> Form
 
 
 def _members(annotation: Any, function: Callable[..., Any]) -> tuple[Any, ...]:
-    """What a union is of, `None` left out; nothing if the annotation is no union."""
+    """Return what a union is of, `None` left out; nothing if the annotation is no union."""
     if isinstance(annotation, str):
         resolved = _resolve(annotation, inspect.unwrap(function))
         if resolved is None:
@@ -125,7 +125,7 @@ def _members(annotation: Any, function: Callable[..., Any]) -> tuple[Any, ...]:
 
 
 def _members_of_text(text: str) -> tuple[str, ...]:
-    """The members of a union that is written as text.
+    """Return the members of a union that is written as text.
 
     >>> _members_of_text("pd.DataFrame | None"), _members_of_text("Optional['pd.DataFrame']")
     (('pd.DataFrame',), ('pd.DataFrame',))
@@ -152,7 +152,7 @@ def _members_of_text(text: str) -> tuple[str, ...]:
 
 
 def _is_no_table(annotation: Any, function: Callable[..., Any]) -> bool:
-    """Whether an annotation is a class that is neither Spark's DataFrame nor one that anything may belong to."""
+    """Return whether an annotation is a class that is neither Spark's DataFrame nor one that anything may belong to."""
     if isinstance(annotation, str):
         name = annotation.strip("'\"").partition("[")[0]
         found = _resolve(name, inspect.unwrap(function))
@@ -179,7 +179,8 @@ def _named(annotation: Any, function: Callable[..., Any]) -> tuple[str, str]:
 
 
 def _resolve(text: str, function: Callable[..., Any]) -> Any:
-    """The object that an annotation's dotted text names where the function was written, without evaluating it."""
+    """Return the object that an annotation's dotted text names where the function was written, without evaluating
+    it."""
     first, *rest = text.split(".")
     closure = inspect.getclosurevars(function) if hasattr(function, "__code__") else None
     scopes = [closure.nonlocals, getattr(function, "__globals__", {})] if closure else []

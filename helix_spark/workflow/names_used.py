@@ -9,7 +9,8 @@ from typing import Any
 
 
 def names_used(function: Callable[..., Any]) -> set[str]:
-    """Names of globals and attributes that a function's own code uses, inner functions included; a hint, no more.
+    """Return names of globals and attributes that a function's own code uses, inner functions included; a hint, no
+    more.
 
     >>> sorted(names_used(lambda rows: [one.fit for one in sorted(rows)]))
     ['fit', 'sorted']

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from helix_spark.errors import OperatorError
 from helix_spark.since_python_311 import StrEnum
 from helix_spark.workflow.declared_at import caller
-from helix_spark.workflow.several import several
+from helix_spark.workflow.list_options import several
 from helix_spark.workflow.sources import Source
 
 
@@ -270,7 +270,7 @@ class TimeSplit:
 
 
 def _moment(before: object) -> str | float:
-    """A moment as ISO text or a number.
+    """Return a moment as ISO text or a number.
 
     Raises:
         OperatorError: it is neither.
@@ -295,7 +295,7 @@ Split = HashSplit | ColumnSplit | TimeSplit
 
 
 def split_columns(split: Split | None) -> tuple[str, ...]:
-    """The columns that a split names."""
+    """Return the columns that a split names."""
     match split:
         case None:
             return ()
@@ -380,7 +380,8 @@ Operator = (
 
 
 def split_of_fit(operator: Operator) -> Split | None:
-    """The split whose training rows alone what an extractor learns is learned from; None of all other operators."""
+    """Return the split whose training rows alone what an extractor learns is learned from; None of all other
+    operators."""
     if isinstance(operator, FitCategoriesOfTraining | FitQuantilesOfTraining | FitStageOfTraining):
         return operator.split
     return None

@@ -32,7 +32,7 @@ _BY_NAME = "name a column of its examples as text; wf.synthesizer(..., keep=[...
 
 
 def accepted(make: Any) -> frozenset[str] | None:
-    """Names of the parameters that a stage's class, function or instance takes.
+    """Return names of the parameters that a stage's class, function or instance takes.
 
     None if it takes any, or if that shows only where it runs (a dotted path).
 
@@ -51,7 +51,8 @@ def accepted(make: Any) -> frozenset[str] | None:
 
 
 def separated(make: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The wishes among a declaration's options, and the parameters of its stage, which those are that it names itself.
+    """Return the wishes among a declaration's options, and the parameters of its stage, which those are that it names
+    itself.
 
     >>> separated(lambda fixed=False: None, {"fixed": True, "recompute": True})
     ({'recompute': True}, {'fixed': True})
@@ -62,13 +63,14 @@ def separated(make: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], di
 
 
 def _is_param(make: Any, name: str) -> bool:
-    """Whether a class of Spark ML's kind has a parameter of this name: those are attributes of the class, also where
-    its constructor takes anything."""
+    """Return whether a class of Spark ML's kind has a parameter of this name: those are attributes of the class, also
+    where its constructor takes anything."""
     return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
 
 
 def check_not_wished(kind: Kind, name: str, make: Any, wishes: Collection[str], where: Location | None) -> None:
-    """Whether what was taken for a wish about the node is no parameter of its stage: of a path that shows only now.
+    """Check whether what was taken for a wish about the node is no parameter of its stage: of a path that shows only
+    now.
 
     Raises:
         OperatorError: the stage has a parameter of that name.
@@ -83,7 +85,7 @@ def check_not_wished(kind: Kind, name: str, make: Any, wishes: Collection[str], 
 
 
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:
-    """Whether a stage takes these parameters.
+    """Check whether a stage takes these parameters.
 
     Raises:
         OperatorError: it does not, with the nearest name; or the value has another type.
@@ -101,7 +103,8 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 
 def _misfit(make: Any, parameter: str, value: object) -> str | None:
-    """Why a parameter of a Spark ML class, or of an instance, cannot have a value, as far as its declared type says."""
+    """Return why a parameter of a Spark ML class, or of an instance, cannot have a value, as far as its declared type
+    says."""
     if inspect.isroutine(make) or not _is_param(make if inspect.isclass(make) else type(make), parameter):
         return None
     try:
@@ -113,7 +116,8 @@ def _misfit(make: Any, parameter: str, value: object) -> str | None:
 
 
 def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location) -> None:
-    """Whether a stage can be made of what its declaration gives. An extractor's parameter that is a node is a column.
+    """Check whether a stage can be made of what its declaration gives. An extractor's parameter that is a node is a
+    column.
 
     Raises:
         OperatorError: it is a node, a class of something else, text that is no dotted path, a function that reads
@@ -141,8 +145,8 @@ def check_stage(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 
 def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> None:
-    """Whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns shows only
-    later.
+    """Check whether a class, or an object, is of an estimator or transformer of Spark ML. What a function returns shows
+    only later.
 
     Raises:
         OperatorError: it is of something else.
@@ -155,31 +159,12 @@ def check_is_stage(kind: Kind, name: str, make: Any, where: Location | None) -> 
         raise OperatorError(
             f"{kind} {name!r} was given {given}{owner.__module__}.{owner.__qualname__}, which is no estimator or "
             "transformer of Spark ML", where=where,
-            remedy=_instead_of(kind, owner),
+            remedy="use it inside a function, such as a @wf.reducer of pandas rows that returns what you need",
         )
 
 
-def _instead_of(kind: Kind, owner: type) -> str:
-    """What to do with a class of another library."""
-    if owner.__module__.split(".")[0] != "sklearn":
-        return f"use it inside a function that is declared with @wf.{kind}"
-    inside = "fit it inside a @wf.reducer of pandas rows that returns what you need: metrics, or predictions as a table"
-    known = next((path for path in _OF_SPARK if path.endswith(f".{owner.__name__}")), None)
-    return f"give {known}; or {inside}" if known else inside
-
-
-_OF_SPARK = (
-    "pyspark.ml.classification.LogisticRegression", "pyspark.ml.regression.LinearRegression",
-    "pyspark.ml.classification.RandomForestClassifier", "pyspark.ml.regression.RandomForestRegressor",
-    "pyspark.ml.classification.DecisionTreeClassifier", "pyspark.ml.regression.DecisionTreeRegressor",
-    "pyspark.ml.classification.LinearSVC", "pyspark.ml.clustering.KMeans", "pyspark.ml.clustering.GaussianMixture",
-    "pyspark.ml.feature.StandardScaler", "pyspark.ml.feature.MinMaxScaler", "pyspark.ml.feature.PCA",
-)
-"""Of those that sklearn has by the same name."""
-
-
 def _check_path(kind: Kind, name: str, path: str, where: Location) -> None:
-    """Whether text can be the dotted path of a class; what is behind it shows only later."""
+    """Check whether text can be the dotted path of a class; what is behind it shows only later."""
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise OperatorError(
@@ -189,7 +174,7 @@ def _check_path(kind: Kind, name: str, path: str, where: Location) -> None:
 
 
 def takes_label(stage: Stage, wired: Collection[str] = ()) -> bool:
-    """Whether a stage learns the label, as far as its declaration tells.
+    """Return whether a stage learns the label, as far as its declaration tells.
 
     Args:
         wired: those of its parameters that are columns of other extractors.
@@ -230,7 +215,7 @@ def _nodes_in(value: Any) -> Iterator[NodeRef]:
 
 
 def _signature(make: Any) -> Mapping[str, inspect.Parameter] | None:
-    """The parameters of a class or function; None of what does not tell, as some that are compiled."""
+    """Return the parameters of a class or function; None of what does not tell, as some that are compiled."""
     try:
         return inspect.signature(make).parameters
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from typing import Any
 
 from helix_spark.errors import Location, OperatorError
 from helix_spark.workflow.declaration import Declaration, Wishes
+from helix_spark.workflow.list_options import several
 from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -38,7 +39,6 @@ from helix_spark.workflow.operators import (
 )
 from helix_spark.workflow.parameters import check_stage
 from helix_spark.workflow.refs import NodeRef
-from helix_spark.workflow.several import several
 
 Naming = Callable[[NodeRef | str], str]
 """The name of a node of the workflow at hand; refuses others."""
@@ -48,7 +48,7 @@ def extractor(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], split: Split | None, wishes: Wishes,
     naming: Naming, where: Location,
 ) -> tuple[Declaration, ...]:
-    """A ready-made extractor of the table `base`: its fit, where it has one, and its column.
+    """Return a ready-made extractor of the table `base`: its fit, where it has one, and its column.
 
     Args:
         split: the fit reads its training rows alone; None has it read all rows.
@@ -123,7 +123,7 @@ def _fitted(
 
 
 def _of_training(fit: Operator, split: Split | None) -> Operator:
-    """What a fit learns, learned from the training rows of a split, if there is one."""
+    """Return what a fit learns, learned from the training rows of a split, if there is one."""
     if split is None:
         return fit
     match fit:
@@ -143,7 +143,7 @@ def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Locat
 def _inputs(
     base: str, columns: Iterable[str | NodeRef], naming: Naming
 ) -> tuple[tuple[str, ...], tuple[ColumnSource, ...]]:
-    """The inputs that these columns need, the base table first, and how the operator names the columns."""
+    """Return the inputs that these columns need, the base table first, and how the operator names the columns."""
     inputs, sources = [base], list[ColumnSource]()
     for column in columns:
         if isinstance(column, str):
@@ -197,7 +197,7 @@ def _check_examples(
 
 
 def split_from(kind: Kind, name: str, split: object, where: Location) -> Split | None:
-    """The split that an author gives; a text names a column.
+    """Return the split that an author gives; a text names a column.
 
     Raises:
         OperatorError: it is something else.
@@ -214,6 +214,7 @@ def split_from(kind: Kind, name: str, split: object, where: Location) -> Split |
 
 
 def _is_transformer(what: Any) -> bool:
-    """Whether a Spark ML class (or an instance) transforms without being fitted, told without importing Spark."""
+    """Return whether a Spark ML class (or an instance) transforms without being fitted, told without importing
+    Spark."""
     owner = what if inspect.isclass(what) else type(what)
     return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)

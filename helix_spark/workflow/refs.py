@@ -37,7 +37,7 @@ class NodeRef:
 
 
 def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
-    """The name of a node that a declaration is given.
+    """Return the name of a node that a declaration is given.
 
     Raises:
         OperatorError: it is no node, or one of another workflow.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from helix_spark.errors import OperatorError, nearest
+from helix_spark.errors import OperatorError
 from helix_spark.workflow.declared_at import caller
 
 if TYPE_CHECKING:
@@ -17,33 +17,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 FileFormat = Literal["csv", "json", "parquet", "text"]
-
-
-_OF_FILES = (
-    "pathGlobFilter recursiveFileLookup modifiedBefore modifiedAfter ignoreCorruptFiles ignoreMissingFiles compression "
-    "timeZone"
-)
-_OF_TEXTS = (
-    "encoding charset locale lineSep multiLine mode columnNameOfCorruptRecord dateFormat timestampFormat "
-    "timestampNTZFormat enableDateTimeParsingFallback samplingRatio preferDate inferTimestamp singleVariantColumn"
-)
-READER_OPTIONS: Mapping[FileFormat, frozenset[str]] = {
-    "csv": frozenset(
-        f"{_OF_FILES} {_OF_TEXTS} sep delimiter quote escape comment header inferSchema ignoreLeadingWhiteSpace "
-        "ignoreTrailingWhiteSpace nullValue nanValue positiveInf negativeInf maxColumns maxCharsPerColumn "
-        "maxMalformedLogPerPartition charToEscapeQuoteEscaping enforceSchema emptyValue unescapedQuoteHandling "
-        "columnPruning inputBufferSize".split()
-    ),
-    "json": frozenset(
-        f"{_OF_FILES} {_OF_TEXTS} primitivesAsString prefersDecimal allowComments allowUnquotedFieldNames "
-        "allowSingleQuotes allowNumericLeadingZero allowNumericLeadingZeros allowBackslashEscapingAnyCharacter "
-        "allowUnquotedControlChars dropFieldIfAllNull allowNonNumericNumbers useUnsafeRow maxNestingDepth maxNumLen "
-        "maxStringLen".split()
-    ),
-    "parquet": frozenset(f"{_OF_FILES} mergeSchema datetimeRebaseMode int96RebaseMode".split()),
-    "text": frozenset(f"{_OF_FILES} wholetext lineSep encoding charset".split()),
-}
-"""Options of Spark's readers, in any case of letters. Spark itself ignores an option that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +36,6 @@ class FileSource:
     schema: str | None = None
     options: tuple[tuple[str, str], ...] = ()
     version: str | None = None
-
-    @property
-    def ignored_options(self) -> tuple[str, ...]:
-        """Options that Spark's reader does not know, and therefore ignores, each with the nearest that it knows.
-
-        >>> csv("a.csv", "a int", nullValu="?", HEADER=True).ignored_options[0][:39]
-        "Spark's csv reader ignores `nullValu`: "
-        """
-        known = READER_OPTIONS[self.format]
-        folded = {name.lower() for name in known}
-        return tuple(
-            f"Spark's {self.format} reader ignores `{name}`: {nearest(name, known)}" for name, _ in self.options
-            if name.lower() not in folded
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +87,7 @@ def _option(value: object) -> str:
 
 
 def _ddl(schema: str | StructType | None) -> str | None:
-    """A StructType as its JSON (`toDDL` would need a JVM), text as it is."""
+    """Return a StructType as its JSON (`toDDL` would need a JVM), text as it is."""
     return schema if schema is None or isinstance(schema, str) else schema.json()
 
 
@@ -159,17 +118,17 @@ def parquet(path: Paths, *, version: str | None = None, **options: object) -> Fi
 
 
 def text(path: Paths, *, version: str | None = None, **options: object) -> FileSource:
-    """Text files: one column ``value``, one row a line unless ``wholetext=True``."""
+    """Return text files: one column ``value``, one row a line unless ``wholetext=True``."""
     return _files("text", path, None, options, version)
 
 
 def delta(path: str | Path, *, version: int | None = None) -> DeltaSource:
-    """A Delta table, by its version; the newest one if none is given."""
+    """Return a Delta table, by its version; the newest one if none is given."""
     return DeltaSource(str(path), version)
 
 
 def table(data: pd.DataFrame | pa.Table) -> MemorySource:
-    """A table in memory: a pandas DataFrame (its index is not read) or a pyarrow Table."""
+    """Return a table in memory: a pandas DataFrame (its index is not read) or a pyarrow Table."""
     if type(data).__module__.split(".")[0] not in ("pandas", "pyarrow"):
         raise OperatorError(
             f"table() was given a {type(data).__name__}", where=caller(),

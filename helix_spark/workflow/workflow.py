@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args, overload
 
@@ -14,6 +14,7 @@ from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep,
 from helix_spark.workflow.declared_at import builder, caller, is_cell
 from helix_spark.workflow.declared_metrics import metrics_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
+from helix_spark.workflow.list_options import several
 from helix_spark.workflow.named_extractors import Fields
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
@@ -32,23 +33,19 @@ from helix_spark.workflow.operators import (
 )
 from helix_spark.workflow.parameters import check_stage, separated
 from helix_spark.workflow.refs import NodeRef, name_in
-from helix_spark.workflow.several import several
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
-from helix_spark.workflow.ways import check_no_more, how_declared, is_ready_made, pointed_at
 
 if TYPE_CHECKING:
-    from typing_extensions import Never, Unpack
+    from typing_extensions import Unpack
 
 
-class _Names(list[str]):
-    """Names of outputs; who calls them means `Workflow.output`."""
-
-    def __call__(self, *nodes: Any) -> None:
-        """Raises OperatorError: names are no method."""
-        raise OperatorError(
-            "wf.outputs is the list of the names of what is asked for", where=caller(),
-            remedy="wf.output(node, ...) asks for more",
-        )
+_READY_MADE = {
+    Kind.SCANNER: "wf.scanner(name, hx.Fields(...), on=table)",
+    Kind.EXTRACTOR: "wf.extractor(name, what, on=table)",
+    Kind.SYNTHESIZER: "wf.synthesizer(name, table, features=[...])",
+    Kind.LEARNER: "wf.learner(name, what, on=examples)",
+}
+"""How a node that is no function is declared, in the families that have such nodes."""
 
 
 class Workflow:
@@ -77,30 +74,19 @@ class Workflow:
             raise OperatorError(f"a workflow's name is a line of text, not {name!r}")
         self.name = name
         self.declarations: list[Declaration] = []
-        self.outputs: list[str] = _Names()
+        self.outputs: list[str] = []
         self.parameters, self.where = builder(sys._getframe(1))
 
-    if not TYPE_CHECKING:  # a type checker finds a misspelt name by itself
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            verbs = [one for one in vars(Workflow) if not one.startswith("_")]
-            raise AttributeError(f"a workflow has no {name!r}: {nearest(name, verbs)}")
-
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What a notebook shows."""
+        """Return what a notebook shows."""
         from helix_spark.drawing.notebook import bundle
         from helix_spark.workflow.picture import workflow_html, workflow_text
 
         return bundle(workflow_text(self), workflow_html(self))
 
-    def source(
-        self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto", **more: Never
-    ) -> NodeRef:
-        """Declares where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
+    def source(self, name: str, source: Source, *, output: bool = False, keep: Keep = "auto") -> NodeRef:
+        """Declare where a table comes from: `hx.csv(...)`, `hx.delta(...)`, `hx.table(...)`, ..."""
         where = caller()
-        check_no_more(Kind.SOURCE, name, more, ("output", "keep"), where)
         if not isinstance(source, FileSource | DeltaSource | MemorySource | ReaderSource):
             raise OperatorError(
                 f"source {name!r} was given a {type(source).__name__}", where=where,
@@ -121,12 +107,12 @@ class Workflow:
     @overload
     def scanner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def scanner(self, /, *args: Any, **options: Any) -> Any:
-        """Reads tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
+        """Read tables row by row into a table: a function, or ``scanner(name, hx.Fields(...), on=table)``.
 
         A pandas DataFrame that a function returns becomes a table of its columns, and of its index where that tells
         something: see `reducer`.
         """
-        if is_ready_made(Kind.SCANNER, args, options):
+        if _is_ready_made(Kind.SCANNER, args, options):
             return self._select(*args, **options)
         return self._function(Kind.SCANNER, args, options)
 
@@ -150,7 +136,7 @@ class Workflow:
         ``split=hx.HashSplit(test=0.2, seed=1)``, it learns of the training rows alone, and its column is made of all:
         both stand on one table, so the same split is the same rows (see `hx.HashSplit`).
         """
-        if is_ready_made(Kind.EXTRACTOR, args, options):
+        if _is_ready_made(Kind.EXTRACTOR, args, options):
             return self._ready_made(*args, **options)
         return self._function(Kind.EXTRACTOR, args, options)
 
@@ -165,7 +151,7 @@ class Workflow:
     @overload
     def synthesizer(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def synthesizer(self, /, *args: Any, **options: Any) -> Any:
-        """Makes examples or joins tables.
+        """Make examples or joins tables.
 
         A function of tables that returns a table; or ``synthesizer(name, table, features=[...], label=..., split=...,
         keep=[...])``, which assembles extractors of that table into a vector `features`, with `label` as SQL text.
@@ -173,7 +159,7 @@ class Workflow:
         such a list, ``keep="always"`` or ``keep="never"`` says of the examples what it says of any other node: that
         they are to be stored, or not.
         """
-        if is_ready_made(Kind.SYNTHESIZER, args, options):
+        if _is_ready_made(Kind.SYNTHESIZER, args, options):
             return self._assemble(*args, **options)
         return self._function(Kind.SYNTHESIZER, args, options)
 
@@ -187,7 +173,7 @@ class Workflow:
     @overload
     def learner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def learner(self, /, *args: Any, **options: Any) -> Any:
-        """Learns a model.
+        """Learn a model.
 
         ``learner(name, what, on=examples, **parameters)``, where `what` is a Spark ML estimator's class, its dotted
         path, a function that returns one, or one; fitted on the training rows where the examples are split. Or a
@@ -200,22 +186,21 @@ class Workflow:
         The options of any node may be given beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
         """
-        if is_ready_made(Kind.LEARNER, args, options):
+        if _is_ready_made(Kind.LEARNER, args, options):
             return self._learn(*args, **options)
         return self._function(Kind.LEARNER, args, options)
 
     def predict(
         self, name: str, model: NodeRef | str, examples: NodeRef | str, *, rows: Rows | None = None,
-        keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto", **more: Never,
+        keep_columns: Sequence[str] = (), output: bool = False, keep: Keep = "auto",
     ) -> NodeRef:
-        """Applies a model to examples: to the test rows where they are split, else to all, unless `rows` says.
+        """Apply a model to examples: to the test rows where they are split, else to all, unless `rows` says.
 
         The predictions have the columns of the examples and those that the model adds, but for `features` and
         `rawPrediction`, large vectors that few look at. Those that do, as Spark ML's BinaryClassificationEvaluator
         (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
         """
         where = caller()
-        check_no_more(Kind.PREDICT, name, more, ("rows", "keep_columns", "output", "keep"), where)
         kept = _kept_columns(keep_columns, where)
         operator = PredictKeeping(_rows(rows, where), kept) if kept else Predict(_rows(rows, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
@@ -229,7 +214,7 @@ class Workflow:
     @overload
     def reducer(self, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
     def reducer(self, *args: Any, **options: Any) -> Any:
-        """Turns tables, models and values into a value (or, by annotation, a table): metrics, checks, reports.
+        """Turn tables, models and values into a value (or, by annotation, a table): metrics, checks, reports.
 
         Of a pandas DataFrame that is returned as a table, an index that has a name, several levels, or other than whole
         numbers becomes columns, as by ``reset_index()``: the groups of a ``groupby("sex").mean()`` are a column `sex`.
@@ -241,7 +226,7 @@ class Workflow:
         return self._function(Kind.REDUCER, args, options)
 
     def output(self, *nodes: NodeRef | str) -> None:
-        """Asks for these nodes' results."""
+        """Ask for these nodes' results."""
         where = caller()
         for node in nodes:
             name = name_in(self, node, where)
@@ -289,7 +274,7 @@ class Workflow:
             return self._from_function(kind, args[0], {**options})
         if args:
             given = ", ".join(map(repr, args))
-            raise OperatorError(f"{kind}() was given {given}", where=caller(), remedy=how_declared(kind))
+            raise OperatorError(f"{kind}() was given {given}", where=caller(), remedy=_how_declared(kind))
         return lambda function: self._from_function(kind, function, {**options})
 
     def _from_function(self, kind: Kind, function: Callable[..., Any], options: dict[str, Any]) -> NodeRef:
@@ -303,7 +288,7 @@ class Workflow:
         operator = Function(function, tuple(parameters), tuple(form for form, _ in parameters.values()), returns)
         if "reads" in options:
             where = caller()  # one function may be declared several times
-        pointed = pointed_at(self, name, options.pop("reads", {}), parameters, where)
+        pointed = _pointed_at(self, name, options.pop("reads", {}), parameters, where)
         inputs = tuple(pointed.get(parameter, parameter) for parameter in parameters)
         metrics = tuple(one.within(name) for one in metrics_from(options.pop("metrics", ()), where))
         may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
@@ -324,7 +309,7 @@ class Workflow:
         if not isinstance(fields, Fields):
             raise OperatorError(
                 f"scanner {name!r} was given a {type(fields).__name__} where hx.Fields belongs", where=where,
-                remedy=how_declared(Kind.SCANNER),
+                remedy=_how_declared(Kind.SCANNER),
             )
         return self._declare(
             Declaration(
@@ -384,8 +369,56 @@ class Workflow:
         return lambda ref: name_in(self, ref, where)
 
 
+def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Return whether a declaration is of a node that is no function.
+
+    Raises:
+        OperatorError: it is, and lacks its name, what it is or what it reads; or has more than that by position.
+    """
+    needed = "features" if kind is Kind.SYNTHESIZER else "on"
+    if not args or (len(args) == 1 and needed not in options):
+        return False
+    if len(args) != 2:
+        raise OperatorError(
+            f"a ready-made {kind} takes two arguments by position, and was given {len(args)}", where=caller(),
+            remedy=_how_declared(kind),
+        )
+    if needed not in options:
+        raise OperatorError(f"{kind} {args[0]!r} was given no {needed}=", where=caller(), remedy=_how_declared(kind))
+    return True
+
+
+def _how_declared(kind: Kind) -> str:
+    """Return how a node of this family is declared."""
+    decorator = f"use it as a decorator: @wf.{kind}"
+    return f"write {_READY_MADE[kind]}, or {decorator}" if kind in _READY_MADE else decorator
+
+
+def _pointed_at(
+    workflow: Workflow, name: str, reads: Mapping[str, NodeRef | str], parameters: Iterable[str], where: Location
+) -> dict[str, str]:
+    """By parameter of a function, the name of the node that `reads=` has it read.
+
+    Raises:
+        OperatorError: there is no such parameter, or what it is to read is no node of the workflow.
+    """
+    if not isinstance(reads, Mapping):
+        raise OperatorError(
+            f"reads= of {name!r} takes nodes by parameter, not a {type(reads).__name__}", where=where,
+            remedy='write reads={"parameter": node}',
+        )
+    known = tuple(parameters)
+    unknown = next((parameter for parameter in reads if parameter not in known), None)
+    if unknown is not None:
+        raise OperatorError(
+            f"reads= of {name!r} names {unknown!r}, which is no parameter of its function", where=where,
+            remedy=nearest(str(unknown), known),
+        )
+    return {parameter: name_in(workflow, node, where) for parameter, node in reads.items()}
+
+
 def _rows(rows: Rows | None, where: Location) -> Rows | None:
-    """Which rows, if that is said. Raises OperatorError: of another word no row would be found."""
+    """Return which rows, if that is said. Raises OperatorError: of another word no row would be found."""
     if rows is not None and rows not in get_args(Rows):
         raise OperatorError(f"rows are 'train', 'test' or 'all', not {rows!r}", where=where)
     return rows
@@ -403,7 +436,8 @@ def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
 
 
 def _of_one_name(first: Declaration, second: Declaration) -> str:
-    """What to do about two nodes of one name. A cell of a notebook that is run again declares its nodes again."""
+    """Return what to do about two nodes of one name. A cell of a notebook that is run again declares its nodes
+    again."""
     functions = [getattr(one.operator, "call", None) for one in (first, second)]
     alike = len({getattr(function, "__qualname__", None) for function in functions}) == 1
     if alike and is_cell(first.where) and is_cell(second.where):
@@ -412,7 +446,7 @@ def _of_one_name(first: Declaration, second: Declaration) -> str:
 
 
 def fixed(node: NodeRef) -> NodeRef:
-    """Says that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
+    """Say that a result which may differ each time is to be computed once and kept as *the* result: of the node whose
     own code draws. Of one that only reads such a result it changes nothing, and the plan says which one to fix."""
     node.workflow.fix(node)
     return node

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, Heard, computed, loading
 
 import helix_spark as hx
-from helix_spark.planner.planned_features import influence_json
+from helix_spark.cli.schema import influence_json
 from helix_spark.run.iteration import Iteration
-from helix_spark.views.feature_words import left_out_text
+from helix_spark.views.plan_view import left_out_text
 
 pytestmark = pytest.mark.spark
 

@@ -17,7 +17,7 @@ from workflows import computed, loading
 import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
-from helix_spark.ui.output_table import output_table
+from helix_spark.ui.outputs import output_table
 
 pytestmark = pytest.mark.spark
 

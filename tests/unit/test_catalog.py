@@ -23,7 +23,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
-from helix_spark.planner.known_node import kept_for
+from helix_spark.planner.situation import kept_for
 from helix_spark.workflow.declaration import Wishes
 
 A, B, C = (digest(letter) for letter in "abc")

@@ -42,7 +42,7 @@ def test_a_setting_that_there_is_not(project: Path) -> None:
     with pytest.raises(ParameterError, match="there is no setting 'catlog'") as caught:
         settings_for(project, {}, {})
     assert "did you mean 'catalog'?" in str(caught.value)
-    assert f"{project / 'pyproject.toml'}:2" in str(caught.value)
+    assert str(project / "pyproject.toml") in str(caught.value)
 
 
 def test_a_table_by_the_name_of_the_distribution_is_refused(project: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_table_by_the_name_of_the_distribution_is_refused(project: Path) -> No
     file.write_text('[project]\nname = "x"\n[tool.helix-spark]\ncatalog = "x"\n')
     with pytest.raises(ParameterError, match=r"nothing reads the table \[tool.helix-spark\]") as caught:
         settings_for(project, {}, {})
-    assert f"{file}:3" in str(caught.value)
+    assert str(file) in str(caught.value)
     assert "write [tool.helix_spark]" in str(caught.value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import StringIndexer, VectorAssembler
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.readwriter import DataFrameReader
 
 import helix_spark as hx
 from helix_spark.errors import ColumnNotFoundError, HelixError, OperatorError
 from helix_spark.planner.plan import Plan
-from helix_spark.workflow.sources import READER_OPTIONS
 
 PATH = "pyspark.ml.classification.LogisticRegression"
 TABLE = pd.DataFrame({"key": [1], "age": [1.0], "sex": ["F"], "y": [1.0]})
@@ -123,19 +120,3 @@ def test_parameters_that_fit_are_taken(tmp_path: Path) -> None:
     assert planned(tmp_path, lambda wf, data: wf.learner("m", PATH, on=examples(wf, data), **given)).nodes
     with pytest.raises(HelixError, match="list of strings"):
         hx.Workflow("w").extractor("x", VectorAssembler, on="data", inputCols="age")
-
-
-def test_an_option_that_a_reader_ignores_is_told_and_nothing_else_happens(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("1\n")
-    wf = hx.Workflow("w")
-    wf.source("data", hx.csv(tmp_path / "a.csv", "a int", nullValu="?", NULLVALUE="!", delimiter=";"), output=True)
-    with hx.Helix(tmp_path / "catalog") as helix:
-        (told,) = helix.plan(wf).warnings
-    for words in ("source `data` at ", "Spark's csv reader ignores `nullValu`", "did you mean 'nullValue'?"):
-        assert words in told
-
-
-@pytest.mark.parametrize("format", ["csv", "json", "text"])
-def test_the_options_that_pyspark_names_are_known(format: Any) -> None:
-    named = inspect.signature(getattr(DataFrameReader, format)).parameters.keys() - {"self", "path", "paths", "schema"}
-    assert named <= READER_OPTIONS[format]

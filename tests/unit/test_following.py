@@ -15,7 +15,7 @@ from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.underway import Followed, NotebookBar
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.ui.running import noted_states
+from helix_spark.ui.iteration_page import noted_states
 from helix_spark.views.progress_view import progress_of, progress_view, running_states
 
 

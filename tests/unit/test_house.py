@@ -114,7 +114,7 @@ CIRCLES = [
         "run", "workflow_results", "data_read",
     )},  # a run has what it keeps, which is decided by all that the run has measured
     {"workflow." + name for name in (
-        "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "ways", "picture",
+        "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "picture",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
     {"identity.objects." + name for name in (
         "encoder", "spark_objects", "tabular",

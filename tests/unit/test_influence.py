@@ -19,8 +19,8 @@ from helix_spark.catalog.journal.rows import from_columns
 from helix_spark.catalog.known_results import ResultLedger
 from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
-from helix_spark.cli import main
-from helix_spark.cli.schema import plan_json
+from helix_spark.cli import main, workflow_runs
+from helix_spark.cli.schema import influence_json, plan_json
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import Absent, FeatureWeight, Influence, by_feature, from_json, to_json
 from helix_spark.dag.leaving_out import features_of, leave_out, only_for
@@ -29,11 +29,10 @@ from helix_spark.engine.lowering.examples import SIZES, sizes_of
 from helix_spark.errors import OperatorError
 from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.planned_features import influence_json, planned_left_out
+from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.situation import Situation
 from helix_spark.run.fit_records import absolute_weights
-from helix_spark.views.feature_words import influence_lines
-from helix_spark.views.plan_view import plan_view
+from helix_spark.views.plan_view import PlanView, influence_lines
 from helix_spark.workflow.operators import Assemble, Input, Kept
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"
@@ -352,7 +351,7 @@ def planned(wf: hx.Workflow, *weightless: str, **more: Any) -> tuple[Situation, 
 def test_a_plan_says_what_is_left_out_and_what_that_saves() -> None:
     whole, now = planned(build(), "sex_is")
     made = plan(after(whole, now))
-    text = " ".join(str(plan_view(made)).split())
+    text = " ".join(str(PlanView(made)).split())
     assert "left out of `examples`: `sex_is`: `model` gave it no weight in iteration 3; saves 0.40 s" in text
     assert "sex_is" not in made.by_name
     (entry,) = plan_json(made)["left_out"]
@@ -450,7 +449,7 @@ def test_explain_finds_a_feature_that_is_left_out(tmp_path: Path, monkeypatch: p
     job.touch()
 
     def explained(name: str, *more: str, prune: bool = True) -> str:
-        monkeypatch.setattr(main, "load_workflow", lambda *_: build(prune=prune))
+        monkeypatch.setattr(workflow_runs, "load_workflow", lambda *_: build(prune=prune))
         done = CliRunner().invoke(main.helix, ["explain", name, str(job), "--catalog", str(tmp_path / "c"), *more])
         assert done.exit_code == 0, done.stderr
         return done.stdout

@@ -102,8 +102,8 @@ def test_nobody_takes_the_first_number_of_a_dict_for_the_main_one() -> None:
 def test_damaged_and_older_records_have_the_metrics_that_can_be_read(plan: str) -> None:
     record = IterationRecord("0" * 32, "w", 1, "done", 0.0, outputs='{"auc": 0.5}', plan=plan)
     found = metrics_of(record)
-    assert (found.primary, found.direction("auc"), found.is_guessed("auc")) == ("auc", "higher", True)
-    assert found.measured_alike("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
+    assert (found.primary, found.direction("auc"), found.better) == ("auc", "higher", {})
+    assert not found.incomparable("auc", Metrics({"auc": 1.0}, measured_by={"auc": "0"}))
 
 
 @pytest.mark.parametrize(("given", "said"), [
@@ -188,7 +188,7 @@ def test_numbers_on_other_test_rows_are_not_compared() -> None:
     assert now.change_text("accuracy", Metrics({"accuracy": 0.8})) == "+0.1"  # of an older record
     for other in ({"data": "e"}, {"split": "t"}, {"data": "d", "split": "s", "rows": 99}):
         assert now.change_text("accuracy", on(0.8, **other)) == "on other test rows"
-        assert not now.measured_alike("accuracy", on(0.8, **other))
+        assert now.incomparable("accuracy", on(0.8, **other))
 
 
 def test_a_number_of_training_rows_is_marked_wherever_it_is_shown(tmp_path: Path) -> None:

@@ -17,9 +17,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
-from helix_spark.cli.node_shown import print_card
+from helix_spark.cli.node_text import print_card
 from helix_spark.history.model_card import ModelCard, card_from
-from helix_spark.history.node_look import look_at
 from helix_spark.history.table_profile import profiled, vector_text
 from helix_spark.views.node_view import node_view
 
@@ -59,9 +58,9 @@ def test_a_value_that_nobody_can_read_is_none(catalog: Path, text: str) -> None:
         return None if artifact is None else replace(artifact, value=text)
 
     for artifact_of, is_shown in ((records.last_event, True), (damaged, False)):
-        look = look_at(records, iteration, f"auc {HOSTILE}", None, artifact_of)
-        assert look is not None
-        assert node_view(look).has_value is is_shown
+        view = node_view(records, iteration, f"auc {HOSTILE}", None, artifact_of)
+        assert view is not None
+        assert bool(view.value) is is_shown
 
 
 def test_what_is_stored_is_shown_with_what_it_saves(catalog: Path) -> None:

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
 from helix_spark.project.saves import next_save
-from helix_spark.project.stale_runs import SeenRun, WatchedRun, overtaking, planned_elsewhere
+from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
 
 SECONDS = 1.5
 """What the old text takes; a run that is ended waits no longer for it."""
@@ -84,60 +83,6 @@ def test_a_run_of_which_nothing_is_stale_goes_on(tmp_path: Path, seen: SeenRun) 
         with overtaking(seen, saved, plan, helix.overtake, {file: "1\n"}):
             assert helix.run(slow(1))["total"] == 12
     assert asked.is_set()
-
-
-class Watched:
-    """A plain program that is watched: what its newer text would ask, as a plan of it says."""
-
-    def __init__(self, folder: Path) -> None:
-        self.live, self.ended = LiveAnswers(folder), 0
-        self.asks: list[str] = []
-        self.run = WatchedRun(self.live, lambda over: self.plan(), self.end)
-
-    def plan(self) -> Mapping[str, object]:
-        known = [one for one in self.asks if self.live.answer(one)]
-        first = next((one for one in self.asks if one not in known), None)
-        asked = self.asks[: self.asks.index(first) + 1] if first else self.asks
-        return {"asked": asked, "first": first, "error": None}
-
-    def end(self) -> None:
-        self.ended += 1
-
-    def stale(self, *asks: str) -> tuple[str, ...]:
-        self.asks = list(asks)
-        return self.run.stale_by(self.run.planned(Event()))
-
-
-def test_a_program_is_ended_where_its_new_text_would_ask_something_else(tmp_path: Path) -> None:
-    watched = Watched(tmp_path)
-    assert watched.stale("count", "fit") == (), "nothing is asked yet"
-    watched.live.ask("count", "rows.count")
-    assert watched.stale("count", "other fit") == (), "that is asked by both"
-    assert watched.stale("other count", "fit") == ("rows.count",)
-    watched.live.note("count", "3")
-    watched.live.ask("fit", "lr.fit")
-    assert watched.stale("count", "fit") == ()
-    assert watched.stale("count", "other fit") == ("lr.fit",)
-    assert watched.stale("count") == ("lr.fit",), "the new text asks nothing more"
-    watched.run.end("edited")
-    watched.run.end("edited once more")
-    assert (watched.ended, watched.live.overtaken()) == (1, "edited")
-
-
-def test_a_program_is_looked_at_again_once_what_its_new_text_asks_next_is_known(tmp_path: Path) -> None:
-    watched = Watched(tmp_path)
-    watched.live.ask("count", "rows.count")
-    watched.asks = ["count", "other fit"]
-    asked = watched.run.planned(Event())
-    assert watched.run.stale_by(asked) == ()
-    watched.live.note("count", "3")
-    watched.live.ask("fit", "lr.fit")
-    assert watched.run.stale_by(asked) == ("lr.fit",)
-    watched.asks = ["now", "other fit"]
-    watched.live.ask("now", "rows.first")
-    asked = watched.run.planned(Event())
-    watched.live.note("now", "")
-    assert watched.run.stale_by(asked) == (), "what it would ask behind an answer that is nobody else's nobody knows"
 
 
 @pytest.mark.long

@@ -17,10 +17,9 @@ from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.ui import charts
-from helix_spark.ui.kept import KeptRecords
-from helix_spark.ui.listing import Listing, Order, listing, rows_of
+from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
+from helix_spark.ui.record_cache import KeptRecords
 from helix_spark.ui.selection import Selection, select
-from helix_spark.ui.trends import Trend
 from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
 from helix_spark.views.notebook_views import comparison_html, comparison_text
 from helix_spark.views.storage_view import storage_view
@@ -146,7 +145,7 @@ def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest
     words = "code of `clean` changed; the result is the same"
     view = compared(iteration(1), old, iteration(2), new)
     (found,) = view.nodes
-    assert (found.name, found.state, "; ".join(found.told), view.same_nodes) == ("clean", "same", words, 1)
+    assert (found.name, found.state, "; ".join(found.sentences), view.same_nodes) == ("clean", "same", words, 1)
     assert found.code == (("removed", "return 1 + 1"), ("added", "return 2"))
     assert [(one.name, one.state, one.note) for one in view.graph.nodes] == [
         ("clean", "same", "rewritten"), ("model", "same", ""),
@@ -185,7 +184,7 @@ def test_what_reads_others_says_which() -> None:
     old = [node("a"), node("b"), node("model", "a", declared="m1")]
     new = [node("a"), node("b"), node("model", "b", declared="m2")]
     (found,) = compared(iteration(1), old, iteration(2), new).nodes
-    assert (found.state, found.told) == ("changed", ("no longer reads a", "reads b"))
+    assert (found.state, found.sentences) == ("changed", ("no longer reads a", "reads b"))
     assert "~ model: no longer reads a; reads b" in comparison_text(recorded(old, new))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.plans.answer_texts import SERVER_SESSION
 from helix_spark.plans.program_client import open_session
@@ -311,29 +310,6 @@ def test_what_a_model_gives_is_asked_anew_where_the_model_is_another_one(runs: R
     assert before
     assert not before & asked()
     assert not runs.run(learned_of("a > 1")).started
-
-
-def test_who_watches_a_run_knows_what_it_is_asked(runs: Runs, tmp_path: Path) -> None:
-    live = LiveAnswers(tmp_path / "live")
-    live.folder.mkdir()
-    seen: list[Mapping[str, str]] = []
-
-    class Watched(FakeServer):
-        def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service's name
-            seen.append(live.in_flight())
-            return super().ExecutePlan(request, metadata)
-
-    answerer = answerer_of(runs.record, Watched(), tmp_path)
-    answerer.live = live
-    session = open_session(answerer, {})
-    try:
-        rows(session).count()
-    finally:
-        session.stop()
-    (one,) = [one for one in answerer.asked if one.question.sort == "rows"]
-    assert seen == [{one.question.identity: "rows(...).count"}]
-    assert live.in_flight() == {}
-    assert live.answer(one.question.identity) == one.answer
 
 
 def test_a_stored_model_is_read_where_it_is_needed(runs: Runs) -> None:

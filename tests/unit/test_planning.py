@@ -21,12 +21,11 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.identity.node_description import describe
 from helix_spark.identity.signing import resolve
-from helix_spark.planner.known_node import KnownNode
 from helix_spark.planner.named_policies import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import Situation
+from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html

@@ -13,7 +13,6 @@ from program_fakes import FakeServer
 from test_program_told import Regressing
 
 from helix_spark.answers.answering import Mode, NotAuditedError
-from helix_spark.answers.live_answers import LiveAnswers
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
@@ -168,12 +167,3 @@ def test_what_an_audit_verified_is_reused_where_nothing_else_is(run: Run) -> Non
     run(COUNTS)
     audited(run(COUNTS, "audit"))
     assert fresh(run(COUNTS, only_verified=True)) == 1
-
-
-def test_a_plan_goes_on_with_what_a_run_under_way_was_answered(run: Run, tmp_path: Path) -> None:
-    catalog, live = run(COUNTS).catalog, LiveAnswers(tmp_path)
-    (count, *_) = (node for node in catalog.nodes(catalog.iterations("train")[0]) if node.kind == "answer")
-    record = RecordedAnswers(catalog, "train", live=live, only_verified=True)
-    assert not record.is_reusable(count.signature)
-    live.note(count.signature, "an answer")
-    assert RecordedAnswers(catalog, "train", live=live, only_verified=True).is_reusable(count.signature)

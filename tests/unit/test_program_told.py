@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from remembering import Remembering
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.cli.automatic import NotebookVerbs
+from helix_spark.cli.automatic import run_notebook_verb
 from helix_spark.cli.options import read_settings
-from helix_spark.cli.programs import end_program, explain_program
+from helix_spark.cli.programs import Script, end_program
 from helix_spark.errors import ParameterError
 from helix_spark.history.edit_message import edit_of
-from helix_spark.history.finding import find_iteration
+from helix_spark.history.iteration_lookup import find_iteration
 from helix_spark.history.model_card import card_of
 from helix_spark.plans import recorded_call
 from helix_spark.plans.plan_messages import sort_of
@@ -183,16 +184,16 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
 def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:
     evaluated(program.session({}))
     said: list[str] = []
-    verbs = NotebookVerbs(program, said.append, lambda file, line: f"In[1]:{line}")
-    verbs("plan")
+    verb = partial(run_notebook_verb, program, say=said.append, place=lambda file, line: f"In[1]:{line}")
+    verb("plan")
     assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are on record"
     assert "asked again: In[1]:" in said[1]
     said.clear()
-    verbs("explain rows.selectExpr(...).collect")
+    verb("explain rows.selectExpr(...).collect")
     assert any("it is asked again in a new run: uses rand" in line for line in said)
     assert any("source: " in line and "rows.csv" in line for line in said)
     with pytest.raises(ParameterError, match="has not asked"):
-        verbs("explain rows.count")
+        verb("explain rows.count")
 
 
 def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
@@ -208,7 +209,8 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
     )
     try:
         for name in ("rows.count", "train.py:4 rows.count"):
-            explain_program(name, Path("train.py"), [], read_settings(tmp_path, catalog=str(tmp_path / "catalog")))
+            place = read_settings(tmp_path, catalog=str(tmp_path / "catalog"))
+            Script(Path("train.py"), []).explain(name, place, as_json=False)
             assert "train.py:4 rows.count\n  asked of Spark: it was not asked before\n" in capsys.readouterr().out
     finally:
         if (session := SparkSession.getActiveSession()) is not None:

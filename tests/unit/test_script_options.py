@@ -18,7 +18,8 @@ from faked_command import start
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
-from helix_spark.cli.watching import AuditedScript, audit_when_idle
+from helix_spark.cli.programs import Script
+from helix_spark.cli.watching import audit_when_idle
 from helix_spark.run import auditor
 from helix_spark.run.auditor import Auditor
 
@@ -122,12 +123,12 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
     assert run("run", str(script), "0")[0] == 0
     begun = Queue[tuple[str, tuple[str, ...]]]()
 
-    def begin(audited: AuditedScript, wanted: Collection[str], seconds: float | None) -> Begun:
+    def begin(audited: Script, wanted: Collection[str], seconds: float | None) -> Begun:
         begun.put((audited.name, tuple(wanted)))
         return Begun()
 
     idle = Auditor("idle", 60.0, begin, pytest.fail)
-    audit_when_idle(idle, idle.stop(), AuditedScript(script, ("0",)), read_settings(script))
+    audit_when_idle(idle, idle.stop(), Script(script, ("0",)), read_settings(script))
     if begins:
         name, wanted = begun.get(timeout=30)
         assert (name, len(wanted)) == ("counts", 1)

@@ -56,7 +56,7 @@ def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (Classifier, "learner 'model' was given test_stages_before_a_run.Classifier, which is no estimator or"),
         (Classifier(), "was given an object of test_stages_before_a_run.Classifier"),
         (BinaryClassificationEvaluator, "no estimator or transformer of Spark ML"),
-        (hx.OneHot("a"), "inside a function that is declared with @wf.learner"),
+        (hx.OneHot("a"), "inside a function, such as a @wf.reducer"),
         ("LogisticRegression", "'LogisticRegression', which is no dotted path of a class"),
         (".mine.Encoder", "write all of it, such as pyspark.ml.classification.LogisticRegression"),
     ],
@@ -75,8 +75,8 @@ WRONG = [
     (MISSING, {}, "pyspark.ml.classification has no 'LogisticRegresion'", "did you mean 'LogisticRegression'?"),
     ("pyspark.ml.clasification.LogisticRegression", {}, "No module named 'pyspark.ml.clasification'", "check the path"),
     (PATH, {"regparam": 1}, "takes no parameter 'regparam'", "did you mean 'regParam'?"),
-    ("os.path.sep", {}, "was given an object of builtins.str, which is no estimator", "@wf.learner"),
-    ("pyspark.ml.evaluation.RankingEvaluator", {}, "no estimator or transformer of Spark ML", "@wf.learner"),
+    ("os.path.sep", {}, "was given an object of builtins.str, which is no estimator", "@wf.reducer"),
+    ("pyspark.ml.evaluation.RankingEvaluator", {}, "no estimator or transformer of Spark ML", "@wf.reducer"),
 ]
 
 

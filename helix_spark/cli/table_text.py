@@ -21,7 +21,7 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
-    """The first rows of each table.
+    """Print the first rows of each table.
 
     Args:
         rows: of each, at most.
@@ -33,15 +33,15 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
 
 
 def print_differences(differences: Mapping[str, TableDifference]) -> None:
-    """The rows and cells that differ, of each table."""
+    """Print the rows and cells that differ, of each table."""
     for name, found in differences.items():
         right = [False, *([False] * len(found.columns))]
         rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
-        _print(name, found.told, ("", *found.columns), right, rows)
+        _print(name, found.summary, ("", *found.columns), right, rows)
 
 
 def _print(
-    name: str, told: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
+    name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
 ) -> None:
     out = console()
     texts = [[_cut(cell) for cell in row] for row in rows]
@@ -55,7 +55,7 @@ def _print(
     out.print()
     out.print(
         Text(f"  {name}", style="bold"),
-        Text(told + (f", {left} more {'column' if left == 1 else 'columns'}" if left else ""), style="dim"),
+        Text(summary + (f", {left} more {'column' if left == 1 else 'columns'}" if left else ""), style="dim"),
     )
     if not rows:
         return

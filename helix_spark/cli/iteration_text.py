@@ -1,29 +1,79 @@
-"""What `log` and `show` print: records in, tables or JSON's types out."""
+"""What `plan`, `run`, `log` and `show` print: an iteration that may be, is, or was."""
 
 from __future__ import annotations
 
-import json
 import os
+import textwrap
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.cli.run_text import print_outputs
-from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.cli.table_text import ROWS_OF_RUN, ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import WIDE, console, print_lines, state_text, table
+from helix_spark.cli.terminal import say
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import metrics_of
-from helix_spark.history.shown import node_json
-from helix_spark.history.table_preview import TablePreview
 from helix_spark.sizes import format_seconds, format_size
-from helix_spark.views.iteration_view import IterationView, commit_text, ending_text, output_lines
+from helix_spark.views.iteration_view import IterationView, OutputLine, commit_text, ending_text, output_lines
+from helix_spark.views.plan_view import PlanView
+
+if TYPE_CHECKING:
+    from helix_spark.planner.plan import Plan
+
+_WIDTH = 80
+_WIDEST_NAME = 40
 
 _MOST, _MOST_WIDE = 3, 6
 """Outputs of an iteration in a log, on a narrow and on a wide terminal."""
+
+
+def print_plan(plan: Plan) -> None:
+    """Print a line or two for each node with a part in the plan, a sentence for the rest, and totals."""
+    out, view = console(), PlanView(plan)
+    wide = out.width >= WIDE
+    more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
+    shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
+    for row in view.needed:
+        sizes = (format_seconds(row.compute), format_seconds(row.load), format_size(row.bytes or 0), row.kept)
+        shown.add_row(
+            state_text(row.state), format_seconds(row.expected), *(sizes if wide else ()), row.name,
+            row.why if wide else row.why_and_kept,
+        )
+    out.print(Text(view.title, style="bold"))
+    out.print()
+    out.print(shown)
+    out.print()
+    print_lines([view.not_needed, *view.notes])
+    print_lines(view.totals)
+
+
+def print_answer(view: IterationView) -> None:
+    """Print one screen, and the first rows of the tables among the outputs."""
+    say(view.title + "\n")
+    print_outputs(view.outputs)
+    say()
+    computed = [row for row in view.rows if row.state == "compute"]
+    width = min(24, max((len(row.name) for row in computed), default=0))
+    say("computed:" if computed else "nothing had to be computed")
+    for row in computed:
+        start = f"  {format_seconds(row.seconds):>5}  {row.name:{width}}  "
+        inside = textwrap.wrap(row.why, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+        say("\n".join(inside or [start.rstrip()]))
+    print_lines([view.loaded, *view.unused])
+    say(f"\n{view.took}")
+    print_tables(view.tables, ROWS_OF_RUN)
+
+
+def print_outputs(outputs: Iterable[OutputLine]) -> None:
+    """Print a line for each output, with the value before where it differs."""
+    outputs = tuple(outputs)
+    width = min(_WIDEST_NAME, max((len(one.name) for one in outputs), default=0))
+    for one in outputs:
+        say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
 
 
 def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -> None:
@@ -62,8 +112,8 @@ def _short_outcome(record: IterationRecord, *, wide: bool) -> Text:
 def _ending(record: IterationRecord) -> Text:
     if record.status == "running":
         return Text("running", style="yellow")
-    told = ending_text(record.status, record.error.split("\n")[0])
-    return Text(told, style="red" if record.status == "failed" else "yellow")
+    ending = ending_text(record.status, record.error.split("\n")[0])
+    return Text(ending, style="red" if record.status == "failed" else "yellow")
 
 
 def _outcome(record: IterationRecord, most: int) -> Text:
@@ -80,31 +130,6 @@ def _outcome(record: IterationRecord, most: int) -> Text:
     return text
 
 
-def log_json(
-    iterations: Sequence[IterationRecord], proofs: Sequence[Mapping[str, str]]
-) -> list[dict[str, Any]]:
-    """Iterations as JSON's types.
-
-    Args:
-        proofs: of each, by name, what is known now of its nodes' results.
-    """
-    return [
-        iteration_json(record) | {"proofs": dict(known)} for record, known in zip(iterations, proofs, strict=True)
-    ]
-
-
-def iteration_json(record: IterationRecord) -> dict[str, Any]:
-    """One iteration as JSON's types."""
-    return {
-        "workflow": record.workflow, "iteration": record.number, "status": record.status, "started": record.started,
-        "seconds": record.seconds, "message": record.message, "edit": edit_of(record),
-        "parameters": json.loads(record.parameters),
-        "outputs": json.loads(record.outputs), "plan": json.loads(record.plan),
-        "versions": json.loads(record.versions), "error": record.error, "file": record.file,
-        "file_digest": record.file_digest, "commit": record.commit, "dirty": record.dirty,
-    }
-
-
 def _shorten_path(file: str) -> str:
     """Return a path, and what follows it, relative to the current folder where it is below that."""
     return file.removeprefix(f"{Path.cwd()}{os.sep}")
@@ -115,11 +140,11 @@ def print_iteration(view: IterationView) -> None:
     out = console()
     out.print(Text(view.title, style="bold"), Text(view.status))
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
-    told = (
+    sentences = (
         f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
         _shorten_path(view.file),
     )
-    print_lines(f"  {line}" for line in told if line)
+    print_lines(f"  {line}" for line in sentences if line)
     out.print()
     if view.error:
         out.print(Text(view.error, style="red"))
@@ -143,29 +168,3 @@ def print_iteration(view: IterationView) -> None:
         )
     out.print(shown)
     print_lines(view.unused)
-
-
-def show_json(
-    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], proofs: Mapping[str, str],
-    tables: Mapping[str, TablePreview],
-) -> dict[str, Any]:
-    """One iteration and its nodes as JSON's types.
-
-    Args:
-        live: signatures of the results that are stored now.
-        proofs: by name, what is known now of the nodes' results.
-        tables: among its outputs, as far as they are on record.
-    """
-    return {
-        **iteration_json(record), "nodes": [node_json(node, live, proofs[node.name]) for node in nodes],
-        "tables": {name: table_json(table) for name, table in tables.items()},
-    }
-
-
-def table_json(table: TablePreview) -> dict[str, Any]:
-    """A table among the outputs as JSON's types."""
-    return {
-        "columns": [{"name": name, "type": kind} for name, kind in table.columns],
-        "rows": [list(row) for row in table.rows], "total": table.total, "whole": table.whole,
-        "across": table.across, "classes": list(table.classes),
-    }

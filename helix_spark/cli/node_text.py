@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from rich.padding import Padding
 from rich.text import Text
 
-from helix_spark.cli.history_text import table_json
-from helix_spark.cli.shown_tables import ROWS_OF_SHOW, print_tables
+from helix_spark.cli.table_text import ROWS_OF_SHOW, print_tables
 from helix_spark.cli.tables import console, print_code, print_lines, state_text, table
 from helix_spark.drawing.svg import shortened
 from helix_spark.history.metrics import metric_text
 from helix_spark.history.model_card import ModelCard
-from helix_spark.history.node_look import NodeLook
-from helix_spark.history.shown import node_json
 from helix_spark.sizes import format_seconds
 from helix_spark.views.iteration_view import output_line
 from helix_spark.views.node_view import NodeView
@@ -33,12 +27,12 @@ def print_node_view(view: NodeView) -> None:
     """State, reason, what changed, code with its difference, what it holds, what its fit gave."""
     out = console()
     out.print(Text(view.row.title, style="bold"), Text(view.about))
-    print_lines(f"  {line}" for line in view.told)
+    print_lines(f"  {line}" for line in view.sentences)
     if view.code:
         out.print()
     print_code(view.code_changes or [("same", line) for line in view.code.splitlines()])
-    if view.has_value:
-        out.print(f"\n  {output_line(view.value)}")
+    for value in view.value:
+        out.print(f"\n  {output_line(value)}")
     if view.table is not None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     _print_columns(view)
@@ -108,7 +102,7 @@ def print_card(card: ModelCard, indent: str = "") -> None:
 
 
 def _print_weights(card: ModelCard, indent: int) -> None:
-    """The heaviest slots, with as many columns as there is room for beside their names."""
+    """Print the heaviest slots, with as many columns as there is room for beside their names."""
     out = console()
     names = [_shortened_inside(name, _SLOT) for name, _ in card.weights[:_WEIGHTS]]
     room = out.width - indent - max(len("slot"), *map(len, names))
@@ -129,23 +123,9 @@ def _print_weights(card: ModelCard, indent: int) -> None:
 
 
 def _shortened_inside(name: str, most: int) -> str:
-    """A name, without its middle if it is long: both ends tell slots apart.
+    """Return a name, without its middle if it is long: both ends tell slots apart.
 
     >>> _shortened_inside("between_counts_husband", 12)
     'betwe…usband'
     """
     return name if len(name) <= most else f"{name[:(most - 1) // 2]}…{name[len(name) - most // 2:]}"
-
-
-def node_look_json(look: NodeLook, view: NodeView) -> dict[str, Any]:
-    """The same as JSON's types."""
-    return {
-        **node_json(look.node, {look.node.signature} if look.is_stored else (), look.proof), "state": look.state,
-        "code": look.code, "previous": look.previous,
-        "changes": None if look.changes is None else [*map(str, look.changes)],
-        "readers": list(look.readers), "value": view.value,
-        "table": None if look.table is None else table_json(look.table),
-        "points": [asdict(one) for one in look.points], "questions": [one.name for one in look.members],
-        "columns": [asdict(one) for one in look.columns], "profiled_rows": look.rows,
-        "model": None if look.card is None else asdict(look.card),
-    }

@@ -9,7 +9,7 @@ from helix_spark.errors import Location, OperatorError
 
 
 def several(option: str, value: object, where: Location | None = None, *, ordered: bool = True) -> tuple[Any, ...]:
-    """The items of an option that takes several.
+    """Return the items of an option that takes several.
 
     Args:
         ordered: their order counts.

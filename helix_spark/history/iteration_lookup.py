@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
 
-
-class IterationsReader(Protocol):
-    """What is read of a catalog here."""
-
-    def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]: ...
-    def workflows(self) -> tuple[str, ...]: ...
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
-def check_workflow(records: IterationsReader, workflow: str | None) -> None:
+def check_workflow(records: CatalogReader, workflow: str | None) -> None:
     """Raise ParameterError if a workflow is named that the catalog does not have."""
     known = records.workflows() if workflow is not None else ()
     if workflow is not None and workflow not in known:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
 
 
-def find_iteration(records: IterationsReader, workflow: str | None, number: int) -> IterationRecord:
-    """The iteration of a number.
+def find_iteration(records: CatalogReader, workflow: str | None, number: int) -> IterationRecord:
+    """Return the iteration of a number.
 
     Raises:
         ParameterError: there is none, or the catalog has several workflows and none was named.
@@ -42,7 +38,7 @@ def find_iteration(records: IterationsReader, workflow: str | None, number: int)
     return found[0]
 
 
-def last_ended(records: IterationsReader, workflow: str) -> IterationRecord | None:
+def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
     """Return the last run of a workflow, or of a program, that has ended: others may run side by side. None if none of
     the newest has."""
     ended = (one for one in records.iterations(workflow, _LOOK_BACK) if one.status not in ("running", "died"))

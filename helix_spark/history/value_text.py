@@ -16,7 +16,7 @@ _LONGEST = 120
 
 
 def short(value: Any) -> str:
-    """A value in a line.
+    """Return a value in a line.
 
     >>> short(0.123456789), short({"table": "t", "rows": 3}), short({"a": 1.0})
     ('0.123457', 'table of 3 rows', '{a: 1}')
@@ -31,7 +31,7 @@ def short(value: Any) -> str:
 
 
 def whole_text(value: Any) -> str:
-    """A value that is not cut.
+    """Return a value that is not cut.
 
     >>> whole_text(0.123456789), whole_text({"table": "t", "rows": 3}), whole_text({"a": 1}), whole_text(True)
     ('0.123457', 'table of 3 rows', '{"a": 1}', 'true')
@@ -44,7 +44,8 @@ def whole_text(value: Any) -> str:
 
 
 def result_text(value: Any) -> str:
-    """What stands for a table, a model or a huge value among outputs, and a plot, in words; empty for another value.
+    """Return what stands for a table, a model or a huge value among outputs, and a plot, in words; empty for another
+    value.
 
     >>> result_text({"table": "t", "rows": 3}), result_text({"table": "t", "rows": "many"})
     ('table of 3 rows', 'table')
@@ -68,7 +69,7 @@ PLACE = re.compile(r"(?:.*/)?([^/\n]+:\d+)")
 
 
 def titled(name: str, code: str) -> str:
-    """A node's name; of what a plain program asks with its line, which stands in the place of a function's text.
+    """Return a node's name; of what a plain program asks with its line, which stands in the place of a function's text.
 
     >>> titled("lr.fit", "/home/me/train.py:31"), titled("rows", "def rows(data):\\n    return data")
     ('train.py:31 lr.fit', 'rows')

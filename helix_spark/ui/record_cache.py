@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.ui.records_asked import Records
+from helix_spark.errors import HelixError, nearest
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 Answer = TypeVar("Answer")
 
 
+class NotHereError(HelixError):
+    """Something the catalog does not have."""
+
+
 class KeptRecords:
-    """What of `Records` belongs to a version of them, kept for that version. May be used from several threads.
+    """What belongs to a version of the records, kept for that version. May be used from several threads.
 
     What is kept was read after its version was, so it is as new as that at least, and it is dropped with it.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: CatalogReader) -> None:
         self._records = records
         self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
 
     def now(self) -> Snapshot:
-        """The records as they are now."""
+        """Return the records as they are now."""
         version = self._records.version()
         # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
         newest = self._newest
@@ -38,12 +45,12 @@ class Snapshot:
         answers: what was read of that version before, by whatever page; what is read is added.
     """
 
-    def __init__(self, records: Records, answers: dict[tuple[str, ...], Any]) -> None:
+    def __init__(self, records: CatalogReader, answers: dict[tuple[str, ...], Any]) -> None:
         self._records, self._answers = records, answers
         self._concluded: dict[str, tuple[IterationRecord, ...]] = {}
 
     def keep(self, read: Callable[[], Answer], *key: str) -> Answer:
-        """What `read` gives, or gave before under this key."""
+        """Return what `read` gives, or gave before under this key."""
         if key not in self._answers:
             self._answers[key] = read()
         answer: Answer = self._answers[key]
@@ -53,7 +60,7 @@ class Snapshot:
         return self.keep(self._records.workflows, "workflows")
 
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
-        """All of a workflow, newest first."""
+        """Return all of a workflow, newest first."""
         if workflow not in self._concluded:
             key = ("iterations", workflow)
             read_before = key in self._answers
@@ -67,3 +74,23 @@ class Snapshot:
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
         return self.keep(self._records.loads, "loads")
+
+    def find_workflow(self, name: str) -> str:
+        """Return the workflow of a name; the first one where none was named. Raises NotHereError."""
+        there = self.workflows()
+        if name in there:
+            return name
+        if not name and there:
+            return there[0]
+        raise NotHereError(f"the catalog has no workflow {name!r}", remedy=nearest(name, there))
+
+    def find_iteration(self, workflow: str, number: int) -> IterationRecord:
+        """Return the iteration of a number. Raises NotHereError."""
+        iterations = self.iterations(workflow)
+        record = next((each for each in iterations if each.number == number), None)
+        if record is None:
+            newest = max((each.number for each in iterations), default=None)
+            raise NotHereError(
+                f"{workflow!r} has no iteration {number}", exists=f"the newest is {newest}" if newest else None
+            )
+        return record

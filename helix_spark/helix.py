@@ -199,7 +199,7 @@ class Helix:
                 return audit(run, everything=looks_again, seconds=seconds, wanted=wanted)
 
     def end_audits(self) -> None:
-        """End an audit behind an answer, at once, as the next run does: for who knows that one is about to begin."""
+        """End an audit behind an answer at once, as the next run does: for callers that are about to begin one."""
         self._auditor.stop()
 
     def overtake(self, why: str) -> None:

@@ -20,7 +20,7 @@ _loaded: dict[str, tuple[float, int]] = {}
 
 @cache
 def note_loads() -> None:
-    """Have Python note which version of a file it loads as a module; once a process."""
+    """Note which version of a file Python loads as a module; once a process."""
     look: Any = SourceFileLoader.path_stats
 
     def path_stats(self: Any, path: str) -> Any:
@@ -49,7 +49,7 @@ def is_edited(file: str) -> bool:
 
 @cache
 def cache_no_fresh_bytecode() -> None:
-    """Have Python cache the code of a module only when no later save can have the same time; once a process.
+    """Let Python cache the code of a module only when no later save can have the same time; once a process.
 
     Who saves twice in a second, as a program does that edits, would else run the code of the first save if both have
     the same size.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +17,12 @@ from typing import BinaryIO
 LONGEST_PATH = 4096
 """Bytes of a path that Linux takes."""
 
-_NOT_ON_DISKS = frozenset({
-    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl",
-    "mqueue", "nsfs", "pipefs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "smackfs", "sockfs", "sysfs",
-    "tracefs",
-})
-"""File systems by which a kernel shows what it does."""
+_KERNEL = ("/proc/", "/sys/")
+"""Folders in which a kernel shows what it does: files there wait, or act when they are opened."""
 
 _ODD = "it is a link, or no regular file"
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
 """What opening says of a link, of a socket and of a folder."""
-
-_STALE = 10.0
-"""Seconds after which mounted file systems are looked at again."""
 
 
 class OddFileError(OSError):
@@ -50,7 +42,7 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
     name = _checked_name(path)
     follow = 0 if links else os.O_NOFOLLOW
     status = os.stat(name, follow_symlinks=links)  # noqa: PTH116 - a text
-    if not stat.S_ISREG(status.st_mode) or not _is_on_disk(status):
+    if not stat.S_ISREG(status.st_mode) or not _is_on_disk(name):
         kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
         raise OddFileError(kind, _ODD, _shown(name))
     try:
@@ -59,8 +51,7 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
         if error.errno not in _NO_FILE:
             raise
         raise OddFileError(error.errno, _ODD, _shown(name)) from error
-    opened = os.fstat(handle)
-    if not stat.S_ISREG(opened.st_mode) or not _is_on_disk(opened):  # it was replaced in between
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced in between
         os.close(handle)
         raise OddFileError(errno.EINVAL, _ODD, _shown(name))
     return os.fdopen(handle, "rb")
@@ -81,7 +72,7 @@ def scan_folder(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
     """List a folder of a disk. Raises OddFileError where it is none, OSError where it cannot be listed."""
     name = _checked_name(path)
     status = os.stat(name)  # noqa: PTH116 - a text
-    if not stat.S_ISDIR(status.st_mode) or not _is_on_disk(status):
+    if not stat.S_ISDIR(status.st_mode) or not _is_on_disk(name):
         kind = errno.EINVAL if stat.S_ISDIR(status.st_mode) else errno.ENOTDIR
         raise OddFileError(kind, "it is no folder of a disk", _shown(name))
     with os.scandir(name) as entries:
@@ -114,27 +105,5 @@ def _shown(name: str) -> str:
     return name[:200].encode(errors="backslashreplace").decode()
 
 
-def _is_on_disk(status: os.stat_result) -> bool:
-    global _kinds, _looked
-    if status.st_dev not in _kinds or time.monotonic() - _looked > _STALE:
-        # A subvolume has a number of its own, which nothing mounted has: it is on a disk.
-        _kinds, _looked = {status.st_dev: "", **_mounted()}, time.monotonic()
-    return _kinds[status.st_dev] not in _NOT_ON_DISKS
-
-
-def _mounted() -> dict[int, str]:
-    """Return the kind of each mounted file system by its device; nothing where the system does not list them."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    kinds = {}
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        major, _, minor = before.split()[2].partition(":")
-        kinds[os.makedev(int(major), int(minor))] = after.split()[0]
-    return kinds
-
-
-_kinds: dict[int, str] = {}
-_looked = 0.0
+def _is_on_disk(name: str) -> bool:
+    return not f"{os.path.realpath(name)}/".startswith(_KERNEL)

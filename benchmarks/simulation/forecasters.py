@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.simulation.work import BACK, GROWTH, RERUN, Work, targets
 from helix_spark.costs.forecast import Prospect, forecast
-from helix_spark.planner.prospects import scenarios
-from helix_spark.planner.storage import Scenario
+from helix_spark.planner.storage import Scenario, scenarios
 
 Forecaster = Callable[[Work, int], tuple[Scenario, ...]]
 """Of a work and the number of its current iteration."""

@@ -30,7 +30,7 @@ def process_start() -> float | None:
 
 
 def waiting_since() -> float | None:
-    """Return when the person who typed this command began to wait; None outside of commands, as in a test."""
+    """Return since when this command is waited for; None outside of commands, as in a test."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.find_object(float)
 

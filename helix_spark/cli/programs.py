@@ -201,7 +201,7 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
 
 
 def _redirect_to_stderr() -> TextIO:
-    """Have this process and its children print to stderr; return the stream of standard output."""
+    """Redirect what this process and its children print to stderr; return the stream of standard output."""
     sys.stdout.flush()
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

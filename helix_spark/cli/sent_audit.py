@@ -24,7 +24,7 @@ its end, so that who ends the process loses little."""
 
 
 def main() -> None:
-    """Read a job from standard input, and prints a line for each part of the audit."""
+    """Read a job from standard input, and print a line for each part of the audit."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if "--gentle" in sys.argv[1:] and hasattr(os, "nice"):

@@ -31,7 +31,7 @@ class _Terminal(Console):
     the terminal what to do but what it is told by these."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield every text that is printed is a segment of what this gives."""
+        """Yield the segments of what is printed, each text made visible."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible(segment.text, self.encoding))
 
@@ -67,7 +67,7 @@ def table(*columns: tuple[str, str], grow: str = "") -> Table:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Sentences as wide as the terminal, their further lines set in. Paths and signatures stay whole, to be copied."""
+    """Print sentences as wide as the terminal, their further lines set in. Paths and signatures stay whole."""
     out = console()
     for line in lines:
         inside, style = " " * (len(line) - len(line.lstrip()) + 2), "yellow" if line.startswith("warning: ") else ""

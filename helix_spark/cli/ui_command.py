@@ -67,7 +67,7 @@ def _serve_pages(catalog: str, host: str, port: int) -> None:
 
     records = CatalogReader.open(catalog, create=False)
     try:
-        from helix_spark.ui.serving import bound, serve
+        from helix_spark.ui.app import bound, serve
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     opened = bound(host, port)

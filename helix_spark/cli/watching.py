@@ -158,7 +158,7 @@ def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
 
 
 def audit_when_idle(auditor: Auditor[Script], turn: int, script: Script, place: CommandSettings) -> None:
-    """Have the unproven answers of a script's last run audited in the background, unless that takes too long."""
+    """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
     last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
     nodes = () if last is None or last.status != "done" else catalog.nodes(last)

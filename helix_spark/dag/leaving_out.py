@@ -116,7 +116,7 @@ def _holds(fit: Influence, features: Collection[str], label: str, declared: Mapp
 
 
 def _needs_whole(dag: Dag, node: Node, learners: Collection[str]) -> str:
-    """Who looks at all of these examples, in words; empty if nobody does."""
+    """Return what reads all of these examples, in words; empty if nothing does."""
     if node.name in dag.outputs:
         return "it is an output"
     for name in dag.readers(node.name):

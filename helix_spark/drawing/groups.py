@@ -160,7 +160,7 @@ def _readers(graph: DrawnGraph, nodes: Mapping[str, DrawnNode]) -> dict[str, fro
 def _own_parts(
     graph: DrawnGraph, nodes: Mapping[str, DrawnNode], readers: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[DrawnNode, ...]]:
-    """Return nodes that are called after the only one that reads them, such as its fit: nobody else has to see them,
+    """Return nodes that are called after the only one that reads them, such as its fit: nothing else needs them,
     unless there is something to see at them."""
     found: dict[str, tuple[DrawnNode, ...]] = {}
     for part in graph.nodes:

@@ -45,7 +45,7 @@ def edit_message(
 
 
 def _parameters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """By what they were and are, for a node that is given one says the same once more."""
+    """Yield the changed parameters, each with its values before and after: a node that is given one repeats them."""
     for name in dict.fromkeys((*new, *old)):
         if name in old and name in new and old[name] != new[name]:
             before, after = (value if isinstance(value, str) else json.dumps(value) for value in (old[name], new[name]))

@@ -52,7 +52,7 @@ class ModelCard:
     parts: tuple[ModelCard, ...] = ()
 
     def text(self) -> str:
-        """As it goes on record.
+        """Return its text for the record.
 
         >>> card = ModelCard("KMeansModel", slots=3, parts=(ModelCard("PCAModel"),))
         >>> card_from(card.text()) == card
@@ -61,7 +61,7 @@ class ModelCard:
         return json.dumps(asdict(self))
 
     def record(self, name: str) -> FileRecord | None:
-        """As a record, which is there once for each content; None for one that is too large.
+        """Return it as a record, which exists once for each content; None for one that is too large.
 
         Args:
             name: of the node.

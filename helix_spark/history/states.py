@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def shown_states(record: IterationRecord, nodes: Sequence[NodeRecord]) -> dict[str, str]:
-    """By node: what was planned. Of an iteration that did not come to its end, what was wanted and did not run failed,
-    where that is what the error is about, else it waits."""
+    """Return the state of each node: as planned. Of an iteration that did not end, what was wanted and did not run has
+    failed, where the error names it, else it waits."""
     states = {node.name: node.state for node in nodes}
     if record.status not in ("failed", "interrupted"):
         return states
@@ -37,7 +37,7 @@ def blamed(error: str, names: Iterable[str]) -> str:
 
 
 def proofs_of(nodes: Iterable[NodeRecord], known: CatalogReader) -> dict[str, Proof]:
-    """By name, what is known by now of the results that nodes had."""
+    """Return what is known by now of the results that nodes had, by name."""
     return proofs_of_several([tuple(nodes)], known)[0]
 
 

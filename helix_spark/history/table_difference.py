@@ -61,14 +61,14 @@ def _cell(before: Any, after: Any) -> str:
 def table_differences(
     before: Mapping[str, TablePreview], after: Mapping[str, TablePreview]
 ) -> dict[str, TableDifference]:
-    """Of each output that both iterations have as a table, and that is not the same."""
+    """Return how each output differs that both iterations have as a table."""
     both = [name for name in after if name in before and before[name] != after[name]]
     return {name: table_difference(before[name].named, after[name].named) for name in both}
 
 
 def table_difference(before: TablePreview, after: TablePreview) -> TableDifference:
-    """Return rows are found in the other table by the first columns that name each row once in both; where none do, a
-    row is there or it is not.
+    """Return how a table differs. Rows are found in the other one by the first columns that name each row once in both;
+    where none do, a row is there or it is not.
 
     >>> old = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.5), ("b", 0.25)), 2)
     >>> new = TablePreview((("label", "string"), ("f1", "double")), (("a", 0.75), ("c", 1.0)), 2)

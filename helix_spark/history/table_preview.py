@@ -132,7 +132,7 @@ class TablePreview:
         return pa.table(made)
 
     def text(self) -> str:
-        """As it goes on record.
+        """Return its text for the record.
 
         >>> TablePreview((("a", "int64"),), ((1,), (None,)), 2).text()
         '{"columns": [["a", "int64"]], "rows": [[1], [null]], "total": 2, "cut": false}'
@@ -142,7 +142,7 @@ class TablePreview:
         return json.dumps(fields | {name: value for name, value in more.items() if value})
 
     def record(self, name: str) -> FileRecord:
-        """As a record: it is there once for each content.
+        """Return it as a record, which exists once for each content.
 
         Args:
             name: of the output.

@@ -49,7 +49,7 @@ class Candidate:
 
 
 def lifetime(hazard: float, horizon: float) -> float:
-    """Return expected number of the next `horizon` iterations in which a result is still valid.
+    """Return the expected number of the next `horizon` iterations in which a result is still valid.
 
     It survives each edit with probability 1 - hazard: 1 + (1 - q) + (1 - q)^2 + ..., horizon terms. A write is spread
     over it, because a result that has to be written anew after each edit pays for its write each time, and one that
@@ -66,7 +66,7 @@ def lifetime(hazard: float, horizon: float) -> float:
 
 
 def afterlife(age: int) -> float:
-    """Return probability that a result of no known scenario is asked for in the next iteration.
+    """Return the probability that a result of no known scenario is asked for in the next iteration.
 
     Args:
         age: see `OtherArtifact`.
@@ -112,7 +112,7 @@ def _ranked(candidate: Candidate, rank: float) -> Candidate:
 
 
 def capacity(problem: PlanningProblem) -> int | None:
-    """Return bytes that artifacts may take, or None for no limit."""
+    """Return the bytes that artifacts may take, or None for no limit."""
     return None if problem.budget is None else max(0, problem.budget - problem.overhead)
 
 

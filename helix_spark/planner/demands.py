@@ -80,8 +80,8 @@ def outlook(ahead: Frontiers, candidates: Collection[str], kept: Collection[str]
 
 
 def last_steps(ahead: Frontiers) -> dict[str, float]:
-    """Return seconds that keeping a result alone saves for certain, expected: its last step less its load, wherever it
-    is needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted."""
+    """Return the expected seconds that keeping a result alone surely saves: its last step less its load, wherever it is
+    needed in any case. Keeping it saves its inputs, too, where nothing else needs them; that is not counted."""
     saved: dict[str, float] = {}
     for scenario in ahead.scenarios:
         _, _, required = _without_choice(ahead.results, scenario.required, ())

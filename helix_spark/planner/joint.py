@@ -6,20 +6,19 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.errors import SetupError
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
 from helix_spark.planner.demands import Outlook, outlook
 from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
 from helix_spark.planner.policies import OnlineRule
-from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
-from helix_spark.planner.prospects import default_scenarios
+from helix_spark.planner.problem import Certificate, Solution, State, total_seconds
 from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import (
     Decision,
     PlanningProblem,
+    default_scenarios,
     execution_problem,
     seconds_now,
     without_absurd_figures,
@@ -56,17 +55,14 @@ class Joint:
     name: str = "joint"
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`. Without a solver, in time, or with absurd costs it falls back and says so."""
+        """See `Policy.decide`. Without a plan in time, or with absurd costs, it falls back and says so."""
         start = time.perf_counter()
         asked, replaced = without_absurd_figures(problem)
         if not asked.scenarios:
             asked = replace(asked, scenarios=default_scenarios(asked))
         ahead = frontiers(asked)
         chosen = candidates(asked, ahead.hazard)
-        try:
-            view, found = self._find_plan(asked, ahead, chosen)
-        except SetupError as missing:
-            return _fallback(asked, missing.what, start)
+        view, found = self._find_plan(asked, ahead, chosen)
         if isinstance(found, str):
             return _fallback(asked, found, start)
         decision = _decision(asked, view, chosen, found, start)
@@ -262,9 +258,7 @@ def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
-    """Decide by the rule; where even its states need a solver that is missing, load what is stored."""
-    if problem.done is None:
-        problem = replace(problem, done=_walked_back(problem))
+    """Decide by the rule."""
     decision = OnlineRule().decide(problem)
     notice = f"{why}; what to keep was decided by Helix's rule instead"
     cost = total_seconds(decision.solution.chosen.values())
@@ -273,21 +267,3 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
         len(problem.scenarios),
     )
     return replace(decision, certificate=certificate)
-
-
-def _walked_back(problem: PlanningProblem) -> Solution:
-    """From the outputs back: what is stored or held is loaded, the rest computed. Right, if not always cheapest."""
-    chosen: dict[str, Derivation] = {}
-    needed = set(problem.outputs)
-    for node in reversed(problem.nodes):
-        if node.name not in needed:
-            continue
-        if (node.held or node.stored) and not node.recompute:
-            seconds = 0.0 if node.held else seconds_now(problem, node, State.LOAD)
-            chosen[node.name] = Derivation(node.name, State.LOAD, (), seconds)
-        else:
-            seconds = seconds_now(problem, node, State.COMPUTE)
-            chosen[node.name] = Derivation(node.name, State.COMPUTE, node.inputs, seconds)
-            needed.update(node.inputs)
-    cost = total_seconds(chosen.values())
-    return Solution(chosen, Certificate("fallback", cost, 0.0, 1.0 if cost else 0.0, "none", 0.0))

@@ -158,7 +158,7 @@ def _why_kept_other(
 
 
 def _pinned_by(other: OtherArtifact) -> str:
-    """Return who insists on a stored result that the current version lacks, or why it is kept all the same."""
+    """Return which workflow insists on a stored result that the current version lacks, or why it is kept anyway."""
     if not other.kept_for:
         return "a draw that could not be had again"
     return "whose author asked for it" if other.kept_for == other.workflow else f"which `{other.kept_for}` asked for"

@@ -49,8 +49,8 @@ def split_target(target: str) -> tuple[Path, str | None]:
 
 
 def _other_files(path: Path) -> str:
-    """Return what somebody may have meant by a file that is not there: one of its name in a folder near by, else one
-    beside it of a similar name."""
+    """Return what may be meant by a file that is not there: one of its name in a folder near by, else one of a similar
+    name beside it."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {str(folder)!r} either"

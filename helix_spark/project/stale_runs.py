@@ -62,7 +62,7 @@ def overtaking(
     seen: SeenRun, saved: Callable[[Texts, Event], Texts | None],
     signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts,
 ) -> Iterator[None]:
-    """Looks out for saves while a run goes on, in a thread of its own.
+    """Look out for saves while a run goes on, in a thread of its own.
 
     Args:
         saved: waits until there is something else in the files than what it is given, and gives that; None once the

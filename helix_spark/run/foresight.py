@@ -13,9 +13,8 @@ from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.starting import fresh_process
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
-from helix_spark.planner.prospects import Version, scenarios
 from helix_spark.planner.situation import kept_for
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, Version, scenarios
 from helix_spark.run.records_read import RecordsRead
 
 

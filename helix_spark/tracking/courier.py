@@ -171,6 +171,6 @@ class Courier:
 
 
 def sender_command() -> list[str]:
-    """Start the sender. A file `mlflow.py` in the current folder is none of its business."""
+    """Return what starts the sender. A file `mlflow.py` in the current folder is none of its business."""
     return [sys.executable, "-c", "import sys; sys.path[:] = filter(None, sys.path); "
             "from helix_spark.tracking.sender import main; main()"]

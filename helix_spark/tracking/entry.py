@@ -86,7 +86,7 @@ def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, Sa
         iteration=f"iteration {record.number} of {record.workflow}", status=_STATUS[record.status], started=started,
         ended=started + round((record.seconds or 0.0) * 1000),
         parameters={
-            _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_given(parameters))
+            _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_of_run(parameters))
         },
         metrics=dict((*numbers(outputs), *_own_numbers(finished))), tags=_tags(finished), texts=_texts(finished),
         models=models,
@@ -101,10 +101,10 @@ def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
                 yield f"{node.name}.{part.label}", part.shown
 
 
-def _given(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_run(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the parameters of an iteration; of a program's command line each option, too.
 
-    >>> dict(_given({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
+    >>> dict(_of_run({"reg": 0.1, "arguments": ["a.csv", "--depth", "3", "--fast", "--out=x"]}))
     {'reg': '0.1', 'arguments': 'a.csv --depth 3 --fast --out=x', 'depth': '3', 'fast': 'true', 'out': 'x'}
     """
     for name, value in parameters.items():
@@ -175,10 +175,6 @@ def _texts(finished: Finished) -> dict[str, str]:
         "outputs.json": record.outputs,
         "plan.txt": _plan_text(finished),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
-        "dag.json": json.dumps(
-            [{"name": n.name, "kind": n.kind, "inputs": list(n.inputs), "output": n.output} for n in finished.nodes],
-            indent=1,
-        ),
         "dag.svg": svg(graph_of(f"{record.workflow}, iteration {record.number}", _rows(finished))),
         "versions.json": record.versions,
     }
@@ -200,7 +196,7 @@ def _table_text(table: TablePreview) -> str:
 
 
 def _rows(finished: Finished) -> list[NodeRow]:
-    """Its nodes as they are shown everywhere."""
+    """Return its nodes as they are shown everywhere."""
     rows = recorded_rows(finished.record, finished.nodes, {}, _proofs(finished))
     return [replace(row, stored=_stored(node, finished)) for row, node in zip(rows, finished.nodes, strict=True)]
 

@@ -25,7 +25,7 @@ _METRICS_AT_ONCE, _PARAMETERS_AT_ONCE, _TAGS_AT_ONCE = 900, 100, 100
 
 
 def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
-    """Make the run of an iteration, or completes it where an earlier try got stuck half-way; return its id.
+    """Make the run of an iteration, or complete it where an earlier try got stuck half-way; return its id.
 
     Raises whatever the client raises.
     """
@@ -66,7 +66,7 @@ def _log_numbers(client: MlflowClient, run: str, entry: Mapping[str, Any]) -> No
 
 
 def _log_model(client: MlflowClient, experiment: str, run: str, name: str, model: Mapping[str, str]) -> None:
-    """A saved Spark ML model as MLflow's own spark flavour, without a session: its files are there already."""
+    """Log a saved Spark ML model as MLflow's own spark flavour, without a session: its files are there already."""
     from mlflow import pyfunc
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -108,7 +108,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def _is_refusal(error: Exception, text: str) -> bool:
-    """Return whether the server wants to know who asks, by its HTTP status or the class of mlflow's error."""
+    """Return whether the server asks for credentials, by its HTTP status or the class of mlflow's error."""
     is_refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text) is not None
     return is_refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Collection
 from importlib.resources import files
 from typing import TYPE_CHECKING, get_args
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -17,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helix_spark.drawing import STYLE
-from helix_spark.errors import HelixError
+from helix_spark.errors import HelixError, SetupError
 from helix_spark.ui.folding import Folding
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import Order
@@ -229,3 +231,41 @@ def host_allowed(header: str, names: Collection[str]) -> bool:
         return ipaddress.ip_address(found[1] or found[2]).version == (4 if found[1] is None else 6)
     except ValueError:
         return False
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address; port 0 takes a free one.
+
+    Raises:
+        SetupError: the address is not to be had.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        opened = socket.socket(family, kind)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except OSError as error:
+        raise SetupError(
+            f"the pages cannot be served at {host}, port {port}: {error.strerror or error}",
+            remedy="stop what is there, or name another with --port (0 takes a free one)",
+        ) from error
+    return opened
+
+
+def serve(
+    records: CatalogReader, opened: socket.socket, names: Collection[str], started: Callable[[str], None]
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        names: further host names to answer to.
+        started: is told the address once it is served.
+    """
+    host, port = opened.getsockname()[:2]
+    config = uvicorn.Config(
+        make_app(records, names), log_level="warning", access_log=False, lifespan="off", server_header=False,
+        loop="asyncio", http="h11", ws="none",  # others would be imported, and waited for
+    )
+    opened.listen(128)
+    started(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    uvicorn.Server(config).run(sockets=[opened])

@@ -172,8 +172,8 @@ def bins(counts: Sequence[int]) -> str:
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> str:
-    """When each node ran, and how long it took until the first began. Bars begin at nought where their start was not
-    recorded."""
+    """Draw when each node ran, and how long it took until the first began. Bars begin at nought where their start is
+    not on record."""
     if not bars:
         return ""
     drawn = [*_before(bars), *map(_bar, bars)]

@@ -116,8 +116,7 @@ def iteration_page(
 
 
 def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
-    """Return which nodes somebody edited since the iteration before, and how: changed or added. None of the first
-    one."""
+    """Return which nodes were edited since the iteration before, and how: changed or added. None of the first one."""
     found = node_differences(before, nodes) if before else {}
     return {name: one.sort for name, one in found.items() if one.sort in ("changed", "added")}
 

@@ -198,7 +198,7 @@ def listing(
 
 
 def _first(names: Sequence[str], metric: str) -> tuple[str, ...]:
-    """Return the metrics that are shown where nobody has chosen: that which iterations are compared by among them."""
+    """Return the metrics that are shown by default: that by which iterations are compared among them."""
     return tuple(dict.fromkeys((metric, *names) if metric else names))[:COLUMNS]
 
 

@@ -92,7 +92,7 @@ def output_table(name: str, table: TablePreview) -> OutputTable:
 
 
 def table_changes(differences: Mapping[str, TableDifference]) -> tuple[TableChange, ...]:
-    """Of each table that differs, the first rows that do."""
+    """Return the first rows that differ, of each table that differs."""
     return tuple(
         TableChange(
             name, one.columns, one.summary, tuple((sign, tuple(cells)) for sign, cells in one.lines(ROWS)),

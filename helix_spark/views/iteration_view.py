@@ -253,7 +253,7 @@ def _took(
 
 
 def took_text(seconds: float | None, saved: float, session: float = 0.0, waited: float = 0.0) -> str:
-    """Return how long an answer took those who waited for it, and what reuse saved.
+    """Return how long an answer took, and what reuse saved.
 
     Args:
         session: of these seconds, those of Spark's start.

@@ -40,7 +40,7 @@ class StorageRow:
 
     @property
     def saves(self) -> float | None:
-        """Seconds; None if nobody measured."""
+        """Seconds; None if they were never measured."""
         return None if self.again is None else max(0.0, self.again - (self.load or 0.0))
 
     @property
@@ -53,7 +53,7 @@ class StorageRow:
 
     @property
     def saves_text(self) -> str:
-        """What each megabyte of it saves; empty of a value, and where nobody measured."""
+        """What each megabyte of it saves; empty of a value, and where that was never measured."""
         return seconds_text(self.per_megabyte) if self.artifact.bytes and self.saves is not None else ""
 
     @property
@@ -162,8 +162,8 @@ def _seconds_again(
 def _lineage(
     nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
 ) -> dict[str, LineageNode]:
-    """Return what the results of these nodes, and all else that is stored, are made from; what nobody measured counts
-    as nothing."""
+    """Return what the results of these nodes, and all else that is stored, are made from; what was never
+    measured counts as nothing."""
     # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
     by_name = {(node.workflow, node.name): node.signature for node in nodes}
     inputs: dict[str, tuple[str, ...]] = dict.fromkeys(live, ())

@@ -397,7 +397,7 @@ def _how_declared(kind: Kind) -> str:
 def _pointed_at(
     workflow: Workflow, name: str, reads: Mapping[str, NodeRef | str], parameters: Iterable[str], where: Location
 ) -> dict[str, str]:
-    """By parameter of a function, the name of the node that `reads=` has it read.
+    """Return the name of the node that `reads=` gives each parameter of a function.
 
     Raises:
         OperatorError: there is no such parameter, or what it is to read is no node of the workflow.

@@ -149,7 +149,7 @@ def test_an_iteration_is_a_run_with_all_that_is_known_of_it(folder: Path, server
     assert run.data.tags["helix.iteration"] == "1"
     assert run.data.tags["mlflow.note.content"] == "first"
     assert {file.path for file in client(server).list_artifacts(run.info.run_id)} >= {
-        "plan.json", "plan.txt", "dag.json", "dag.svg", "outputs.json",
+        "plan.json", "plan.txt", "dag.svg", "outputs.json",
     }
     plan = json.loads(Path(client(server).download_artifacts(run.info.run_id, "plan.json", str(tmp_path))).read_text())
     assert {node["name"]: node["state"] for node in plan["nodes"]}["model"] == "compute"

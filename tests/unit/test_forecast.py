@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.costs.forecast import Edit, Prospect, edits, forecast
-from helix_spark.planner.prospects import scenarios
-from helix_spark.planner.storage import NodeCosts
+from helix_spark.planner.storage import NodeCosts, scenarios
 
 KINDS = {"data": "source", "rows": "scanner", "age": "extractor", "model": "learner", "accuracy": "reducer"}
 

@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 
+from helix_spark.errors import SetupError
 from helix_spark.planner import solver
 from helix_spark.planner.candidates import SMALL, TIE, afterlife, candidates, lifetime
 from helix_spark.planner.demands import outlook
@@ -521,13 +522,10 @@ def test_a_budget_too_small_for_anything_keeps_nothing(budget: int) -> None:
     assert (decision.keep, decision.evict) == (set(), {"s-rows"})
 
 
-def test_without_a_solver_the_rule_decides_and_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_solver_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solver, "available_solvers", tuple)
-    decision = Joint().decide(with_node(chain(), "rows", stored=True))
-    assert decision.solution.state("rows") is State.LOAD
-    assert decision.certificate.status == "fallback"
-    assert "no solver is installed" in decision.certificate.notice
-    assert "rule" in decision.certificate.notice
+    with pytest.raises(SetupError, match="no solver is installed"):
+        Joint().decide(with_node(chain(), "rows", stored=True))
 
 
 def test_without_time_the_rule_decides_and_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

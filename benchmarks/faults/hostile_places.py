@@ -195,35 +195,6 @@ def deep_log(shared: Shared) -> None:
     edited_log(min((shared.journal("nodes") / "_delta_log").glob("*.json")), change)
 
 
-@hostile(LOGS, "a hundred million rows of nothing in a file of records", usable=False, short=True)
-def bomb_of_rows(shared: Shared) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    piece = pa.table({"run": pa.nulls(10_000_000, pa.string()), "workflow": pa.array(["job"] * 10_000_000)})
-    path = shared.journal("nodes") / "part-bomb.parquet"
-    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
-        for _ in range(10):
-            writer.write_table(piece)
-    _add_to(shared, "nodes", path)
-
-
-@hostile(LOGS, "a text of two gigabytes in a small file of records", usable=False)
-def bomb_of_text(shared: Shared) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = shared.journal("iterations") / "part-bomb.parquet"
-    table = pa.table({
-        "run": ["9" * 32], "workflow": ["job"], "number": [3], "status": ["done"], "started": [1.0],
-        "message": pa.array(["a" * 1_900_000_000], pa.large_string()),
-    })
-    pq.write_table(table.cast(pa.schema([
-        pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema
-    ])), path, compression="zstd")
-    _add_to(shared, "iterations", path)
-
-
 def _add_to(shared: Shared, journal: str, path: Path) -> None:
     add = {
         "path": path.name, "partitionValues": {}, "size": path.stat().st_size, "modificationTime": 0,

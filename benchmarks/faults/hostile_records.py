@@ -148,18 +148,6 @@ def repeated_text(shared: Shared) -> None:
     ])
 
 
-@hostile(GROUP, "five million iterations in a small file", usable=False)
-def many_rows(shared: Shared) -> None:
-    import pyarrow as pa
-    from deltalake import write_deltalake
-
-    rows = shared.rows("iterations")
-    table = pa.table({
-        name: pa.array([rows[-1][name]] * 5_000_000) for name in rows[-1]
-    })
-    write_deltalake(str(shared.journal("iterations")), table, mode="append", schema_mode="merge")
-
-
 @hostile(GROUP, "nodes that read each other in a circle, themselves, and what is not there", short=True)
 def circles(shared: Shared) -> None:
     reads = {"rows": ["doubled", "rows"], "doubled": ["rows"], "total": ["nothing", "", "total"], "data": ["count"]}

@@ -57,54 +57,12 @@ def _rewrite_log(shared: Shared, file: Path, schema: str, rows: int) -> None:
     edited_log(shared.log_of("rows"), change)
 
 
-@hostile(GROUP, "a list of 160 million numbers in two kilobytes", usable=False, short=True)
-def bomb_of_a_list(shared: Shared) -> None:
-    import numpy as np
-    import pyarrow as pa
-
-    values = pa.array(np.zeros(160_000_000))
-    table = pa.table({"a": pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)})
-    _replace(shared, table, compression="zstd")
-
-
 @hostile(GROUP, "a hundred million rows in some kilobytes", usable=False)
 def bomb_of_rows(shared: Shared) -> None:
     import numpy as np
     import pyarrow as pa
 
     _replace(shared, pa.table({"a": np.zeros(100_000_000)}), compression="zstd")
-
-
-@hostile(GROUP, "a text of 100 million letters in each of a hundred rows", usable=False, short=True)
-def bomb_of_texts(shared: Shared) -> None:
-    import pyarrow as pa
-
-    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array(["a" * 100_000_000]))
-    table = pa.table({"s": texts})
-    _replace_dictionary(shared, table)
-
-
-def _replace_dictionary(shared: Shared, table: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from deltalake import Schema
-
-    from helix_spark.catalog.places.side_checksums import write_checksums
-    from helix_spark.catalog.tables.table_check import digest_of_table
-
-    file = shared.data_of("rows")
-    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
-    pq.write_table(
-        table, file, write_page_checksum=True, compression="zstd", dictionary_pagesize_limit=1 << 30,
-        store_schema=False,
-    )
-    write_checksums(file)
-    schema = Schema.from_arrow(pa.schema([("s", pa.string())])).to_json()
-    _rewrite_log(shared, file, schema, table.num_rows)
-    shared.change(
-        "artifacts", lambda row: row["node"] == "rows", schema=schema, rows=table.num_rows, files=1,
-        bytes=file.stat().st_size, digest=digest_of_table(file.parent, [file]),
-    )
 
 
 @hostile(GROUP, "five thousand columns of long names", usable=False)

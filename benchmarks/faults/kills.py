@@ -131,8 +131,7 @@ def killed_at_failpoints(folder: LocalPath, count: int, tally: Tally) -> None:
 _WHILE_EVICTING = ("delete.begun", "end.recorded")
 
 _BY_OTHER_MEANS = {
-    *_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "repair.committed", "repair.pointed",
-    "repair.aside",
+    *_WHILE_EVICTING, "upkeep.replaced", "upkeep.entry", "gc.recorded", "repair.committed", "repair.aside",
 }
 """Reached when something is evicted, once something is old (see `pauses`), or by repairs."""
 

@@ -18,7 +18,6 @@ from benchmarks.faults.kills import unsound
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
-from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.leases import leases
 from helix_spark.identity.parts import digest
 
@@ -32,9 +31,7 @@ import sys
 import benchmarks.faults.job as job
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import upkeep
-root, most = sys.argv[1:]
-upkeep.MOST_FILES = int(most)
+(root,) = sys.argv[1:]
 act = failpoints._act
 def told(name):
     if name in failpoints._ARMED and not failpoints._REACHED.get(name):
@@ -70,7 +67,7 @@ class _Driver:
         self._pid_status: int | None = None
         armed = ",".join(f"{name}@1:pause" for name in points)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, str(catalog), "10"], cwd=_ROOT, text=True, stdin=subprocess.PIPE,
+            [sys.executable, "-c", _DRIVER, str(catalog)], cwd=_ROOT, text=True, stdin=subprocess.PIPE,
             stdout=said.open("w"), stderr=subprocess.STDOUT, env={**os.environ, "HELIX_FAILPOINT": armed},
         )
 
@@ -109,8 +106,8 @@ class _Driver:
 
 @contextmanager
 def _as_busy() -> Iterator[None]:
-    """What waits is bounded by little, so that old files go; and a silent lease is soon taken over."""
-    with mock.patch.object(upkeep, "MOST_FILES", 10), mock.patch.object(leases, "PATIENCE", 0.2):
+    """A silent lease is soon taken over."""
+    with mock.patch.object(leases, "PATIENCE", 0.2):
         yield
 
 

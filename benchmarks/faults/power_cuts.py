@@ -263,7 +263,7 @@ def main() -> None:
     if given.unsynced:
         os.fsync = lambda fd: None
     if given.merging:
-        upkeep.MOST_FILES, upkeep.SHORTEST = 0, 0.0
+        upkeep.WAIT_SECONDS = 0.0
     done = spark_job if given.spark else job
     with SessionProvider(settings=spark_job.SETTINGS) as sessions:
         for key in given.keys:

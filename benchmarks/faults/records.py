@@ -24,7 +24,7 @@ from benchmarks.faults.stored_tables import flip
 from benchmarks.faults.usable import USABLE, all_of, goes_on, next_number, read_as_before
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import POINTS
-from helix_spark.catalog.journal.survey import survey
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
@@ -114,16 +114,23 @@ KINDS: dict[str, Callable[[LocalPath], list[LocalPath]]] = {
     "entry that is read": lambda journal: _entries(journal)[:-1],
     "checkpoint": lambda journal: sorted((journal / "_delta_log").glob("*.checkpoint.parquet")),
     "pointer to a checkpoint": lambda journal: sorted((journal / "_delta_log").glob("_last_checkpoint")),
-    "file of rows": lambda journal: sorted(journal / name for name in survey(journal).added),
-    "checksum file": lambda journal: sorted(journal / f".{name}.crc" for name in survey(journal).added),
+    "file of rows": lambda journal: sorted(journal / name for name in _row_files(journal)),
+    "checksum file": lambda journal: sorted(journal / f".{name}.crc" for name in _row_files(journal)),
     "head": lambda journal: [journal.with_name(f"{journal.name}.head")],
 }
 """By name, the files of a journal that matter to who reads it now."""
 
 
 def _entries(journal: LocalPath) -> list[LocalPath]:
-    seen = survey(journal)
-    return [journal / "_delta_log" / f"{version:020}.json" for version in range(seen.base + 1, seen.newest + 1)]
+    entries, checkpoints = DeltaLog(journal).numbered()
+    after = max(checkpoints, default=-1)
+    return [journal / "_delta_log" / f"{version:020}.json" for version in entries if version > after]
+
+
+def _row_files(journal: LocalPath) -> list[str]:
+    from deltalake import DeltaTable
+
+    return [uri.rpartition("/")[2] for uri in DeltaTable(str(journal)).file_uris()]
 
 
 def _journals(root: LocalPath) -> list[LocalPath]:

@@ -28,7 +28,6 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     stored_tables,
     supply,
     surroundings,
-    turned_places,
 )
 from benchmarks.faults.row import FAULTS
 

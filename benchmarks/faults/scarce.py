@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import random
 import subprocess
 import sys
@@ -11,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.denied import can_deny
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
-from benchmarks.faults.kills import ended, start, unsound
+from benchmarks.faults.kills import unsound
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.abilities import LOCK
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.planner.named_policies import policy_named
@@ -50,27 +46,6 @@ def open_files(folder: Path, count: int, tally: Tally) -> None:
         what = what or unsound(catalog, 1, printed if index % 2 else ())
         tally.expect(not what, f"round {index}: {what}; {(printed + done.stderr.splitlines())[-2:]}")
     tally.note = f"{answered} of {tally.injected} answered"
-
-
-@fault("a process that stands still with the lock of a disk without hard links",
-       "the others end in words, and go on once it has ended", short=0, full=3)
-def held_lock(folder: Path, count: int, tally: Tally) -> None:
-    for index in tally.rounds(count if can_deny() else 0):
-        catalog, key = folder / str(index), 2 + index
-        run(catalog, workflow(1))
-        journal = ("iterations", "artifacts", "nodes")[(index - 1) % 3]
-        before = (sys.executable, "-m", "benchmarks.faults.denied", "link")
-        with (catalog / "records" / journal / "_delta_log" / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            printed = ended(subprocess.Popen(
-                [*before, str(catalog), str(key), "1"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                start_new_session=True, cwd=Path(__file__).resolve().parents[2], env={**os.environ},
-            ))
-        told = any("does not go on" in line for line in printed)
-        what = "" if told else f"nothing is said: {printed[-3:]}"
-        what = what or unsound(catalog, key, ())
-        done = ended(start(catalog, key + 1))
-        tally.expect(not what and done[-1:] == ["done True"], f"{journal}: {what}; {done[-2:]}")
 
 
 class _Misjudges:

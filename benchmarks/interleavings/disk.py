@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -123,13 +123,6 @@ def _late(write: Callable[[], File]) -> None:
         write()
     except OSError:
         return  # its condition does not hold any more
-
-
-class HeldPrefix:
-    """See `Held`."""
-
-    def is_at(self, place: SimPath, /) -> bool:
-        return True
 
 
 _NOT_SIMULATED = "no driver of the simulation does that"
@@ -247,9 +240,6 @@ class SimPath:
         self.freshen("{}", stamp)
         self.unlink(missing_ok=True)
 
-    def hold(self) -> HeldPrefix:
-        return HeldPrefix()
-
     @property
     def needs_syncs(self) -> bool:
         return True
@@ -314,12 +304,6 @@ class SimPath:
     @property
     def table_options(self) -> None:
         return None
-
-    def try_out(self) -> None:
-        """It can do all that a catalog asks for."""
-
-    def committing(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def room(self) -> str:
         return ""

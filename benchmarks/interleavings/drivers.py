@@ -219,7 +219,7 @@ class Script:
     def tidies(self) -> None:
         """What follows a run: upkeep, gc, and what is too much goes."""
         with self._tried():
-            self.catalog.maintain(budget=self.budget)
+            self.catalog.maintain()
             self.catalog.gc(dry_run=False)
             if self.budget is not None:
                 self._fits(self.budget)

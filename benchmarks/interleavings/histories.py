@@ -59,7 +59,7 @@ def simulated() -> Iterator[None]:
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
         stack.enter_context(mock.patch.object(holders.Holder, "is_here", property(_is_here)))
         stack.enter_context(mock.patch.object(holders.Holder, "is_gone", property(_is_gone)))
-        stack.enter_context(mock.patch.object(upkeep, "MOST_FILES", 8))
+        stack.enter_context(mock.patch.object(upkeep, "WAIT_SECONDS", 600.0))
         stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
         stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
         stack.enter_context(failpoints.watched(_point))

@@ -18,7 +18,6 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.log_end import LogEnd
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.removal import Removal
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
 
@@ -199,7 +198,7 @@ def _ends_unconditionally(stack: ExitStack) -> None:
 
 @mutant("what failed to be published is deleted without an end")
 def _in_doubt(stack: ExitStack) -> None:
-    _patch(stack, Removal, "end_unpublished", lambda self, why: list(why))
+    _patch(stack, catalogs.Catalog, "_end_unpublished", lambda self, why: list(why))
 
 
 @mutant("the loser of two publications keeps its data")

@@ -4,11 +4,11 @@
       catalog_reader        as much of it as changes nothing
       records, cells        the rows, and what each field may hold
       view, known_results, history, artifacts, run_progress    what is known, as it is asked for
-      removal, leftovers    what goes, and what was left
-      verification, held_records, repair           when something is damaged
+      leftovers             what was left
+      verification, repair                         when something is damaged
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     journal/     one Delta table of rows: appended to, read (`open_table`), synced, kept short (`upkeep`); where it is
-                 damaged, looked into (`survey`, `examination`) and made whole again (`mending`)
+                 damaged, written anew from what can be read (`salvage`)
     leases/      who is at work on what, so that nobody deletes what another writes
     places/      the folder itself, on a disk or in an object store: `Place` is all that the others ask of it
 

@@ -20,9 +20,6 @@ from helix_spark.catalog.records import AnswerRecord
 COMMIT_BYTES = 8 << 20
 """Bytes of texts that one file of answers has at most when it is appended: a reader decodes a whole file."""
 
-LARGEST_FILE = 64 << 20
-"""Bytes that a file of answers may have once it is decoded. What is in larger ones is not read."""
-
 AHEAD_BYTES = 16 << 20
 """Bytes of texts that a run reads ahead, and that it keeps of those which it reads one by one."""
 
@@ -67,7 +64,7 @@ class AnswerLedger:
     def questions(self, most: int) -> frozenset[str]:
         """The newest questions that have records, whichever workflow asked them."""
         columns = self._journal.columns(
-            f"SELECT question FROM journal WHERE true{self._readable} ORDER BY {SEQUENCE} DESC LIMIT {most:d}"
+            f"SELECT question FROM journal ORDER BY {SEQUENCE} DESC LIMIT {most:d}"
         )
         return frozenset(columns.get("question", ()))
 
@@ -123,7 +120,7 @@ class AnswerLedger:
         """Entries, the newest first."""
         columns = self._journal.columns(
             f'SELECT * EXCLUDE (answer), coalesce(octet_length(answer), 0) AS letters FROM journal '
-            f"WHERE {where}{self._readable} ORDER BY {SEQUENCE} DESC, place DESC{limit}"
+            f"WHERE {where} ORDER BY {SEQUENCE} DESC, place DESC{limit}"
         )
         rows = from_columns({**columns, "answer": [None] * len(columns.get(SEQUENCE, ()))}, AnswerRecord)
         return [
@@ -134,15 +131,7 @@ class AnswerLedger:
 
     def _rows(self, where: str, order: str = "", limit: str = "") -> list[AnswerRecord]:
         order = f"ORDER BY {SEQUENCE} {order}, place {order}"
-        return self._journal.query(f"SELECT * FROM journal WHERE {where}{self._readable} {order}{limit}")
-
-    @property
-    def _readable(self) -> str:
-        """A condition that leaves out what is in files which are too large."""
-        beyond = self._journal.files_beyond(LARGEST_FILE)
-        for name, _, _ in beyond:
-            self._journal.reject(f"{name} decodes to more than {LARGEST_FILE >> 20} MiB, and is not read")
-        return "".join(f" AND ({SEQUENCE} < {first:d} OR {SEQUENCE} > {last:d})" for _, first, last in beyond)
+        return self._journal.query(f"SELECT * FROM journal WHERE {where} {order}{limit}")
 
 
 def _commits(records: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:

@@ -171,21 +171,21 @@ class ArtifactLedger:
         Returns the ids of those that are ended by now, of whatever kind: none of them is live, nor will be.
         """
         def decide() -> Sequence[ArtifactRecord]:
-            known = self._events_of([attempt.attempt for attempt in why])
+            known = self.events_of([attempt.attempt for attempt in why])
             return [_never_published(attempt, text) for attempt, text in why.items() if attempt.attempt not in known]
 
         appended = self._journal.decide_and_append(decide)
         ended = self.ends_of([attempt.attempt for attempt in why]) if len(appended) < len(why) else {}
         return frozenset(record.attempt for record in (*appended, *ended.values()))
 
-    def _events_of(self, attempts: Collection[str]) -> frozenset[str]:
+    def events_of(self, attempts: Collection[str]) -> frozenset[str]:
         """Those of some attempts that there is a record of."""
         return frozenset(self._journal.columns(
             f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({_listed_ids(attempts)})"
         ).get("attempt", ()))
 
     def _check_new(self, record: ArtifactRecord) -> None:
-        if self._events_of([record.attempt]):
+        if self.events_of([record.attempt]):
             raise CatalogError(
                 f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
             )

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.artifacts import End
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.syncing import sync
-from helix_spark.catalog.journal.upkeep import MOST_BYTES, maintain
+from helix_spark.catalog.journal.journal import sync
+from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
@@ -32,7 +32,6 @@ from helix_spark.catalog.records import (
     NodeRecord,
     ResultRecord,
 )
-from helix_spark.catalog.removal import Removal
 from helix_spark.catalog.repair import Repair, mends, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.tables import attempts as folders
@@ -40,7 +39,7 @@ from helix_spark.catalog.tables.attempts import Attempt, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
-from helix_spark.catalog.view import why_missing
+from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ class Catalog(CatalogReader):
     def _begin(self, layout: Layout) -> None:
         super()._begin(layout)
         self.leases = self._leases
-        self._removal = Removal(layout, self._place.check, self._journals.artifacts, self._artifacts)
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
@@ -136,6 +134,7 @@ class Catalog(CatalogReader):
     def sync(self) -> None:
         """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
         that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
+        self._place.check()
         sync(self._journals.ends_first)
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
@@ -148,7 +147,7 @@ class Catalog(CatalogReader):
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """A fresh, private place to store a result. Nobody sees it until it is published."""
         self._place.make()
-        attempt = folders.new_attempt(self._layout, signature, kind, self._place.check)
+        attempt = folders.new_attempt(self._layout, signature, kind)
         if attempt.path is not None:
             # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
             self.leases.take(attempt.attempt)
@@ -159,19 +158,18 @@ class Catalog(CatalogReader):
         try:
             self._leave_no_folder_elsewhere(attempt)
             if attempt.attempt in self._in_doubt:
-                published = not self._removal.end_unpublished({attempt: "publishing it failed"})
+                published = not self._end_unpublished({attempt: "publishing it failed"})
             else:
                 live = self._artifacts.live_of(attempt.signature)
                 published = live is not None and live.attempt == attempt.attempt
             if published:
                 raise CatalogError(f"attempt {attempt.attempt} is published", remedy="evict it instead")
-            self._removal.delete([attempt])
+            folders.delete_all(self._layout, [attempt])
         finally:
             self.leases.release(attempt.attempt)
 
     def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Have what is stored say of itself what its record will say, once all of it is written and checked: where
-        records are lost, it is taken up again by that. Publish what this returns.
+        """Write a manifest into the folder, so that a repair can record the result again. Publish what this returns.
 
         Raises CatalogError if it cannot be written.
         """
@@ -204,7 +202,7 @@ class Catalog(CatalogReader):
             if live.attempt != record.attempt:
                 # What cannot be deleted is for `gc` to find, which says so: the result is there all the same.
                 with contextlib.suppress(CatalogError):
-                    self._removal.delete([folders.attempt_of(self._layout, record)])
+                    folders.delete_all(self._layout, [folders.attempt_of(self._layout, record)])
         finally:
             self.leases.release(record.attempt)
         return live
@@ -229,25 +227,25 @@ class Catalog(CatalogReader):
 
         Raises CatalogError as `evict` does; for data that cannot be deleted once all other data is.
         """
-        return self._removal.end_all(why, "evicted", attempts, seen)
+        return self._end_all(why, "evicted", attempts, seen)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
         """The same as `evict` for a damaged artifact."""
         return self._end_one(signature, why, "quarantined", attempt)
 
     def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
-        """Quarantine those of some artifacts that are incomplete or whose folder is gone, which is looked at again, as
-        an end is final. Return these."""
+        """Quarantine those of some artifacts whose folder is gone, which is looked at again, as an end is final. Return
+        these."""
         if not records:
             return ()
         with explained(self._layout, "read"):
             gone, _ = folders.looked_for(self._layout, records, lambda signature: False)
-        lost = [*gone, *(record for record in records if record.incomplete)]
-        why = {record.signature: why_missing(record) for record in lost}
-        return self._removal.end_all(why, "quarantined", {record.attempt for record in lost})
+        why = {record.signature: WHY_MISSING for record in gone}
+        return self._end_all(why, "quarantined", {record.attempt for record in gone})
 
     def note_wishes(self, workflow: str, wishes: Mapping[str, Wishes]) -> None:
         """Record what a workflow's author wishes of what is stored already, by signature, where that is news."""
+        self._place.check()
         self._artifacts.note_wishes(workflow, wishes)
 
     def written_digest(self, attempt: Attempt) -> str | None:
@@ -281,38 +279,60 @@ class Catalog(CatalogReader):
             reach("gc.found")
             if leftovers:
                 sync([self._journals.artifacts])  # an end may be another process's, which is about to delete the same
-            self._removal.delete(leftover.attempt for leftover in leftovers if leftover.certain)
+            folders.delete_all(self._layout, [leftover.attempt for leftover in leftovers if leftover.certain])
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
-            ended = self._removal.end_unpublished(silent)
-            self._removal.delete(ended)
+            ended = self._end_unpublished(silent)
+            folders.delete_all(self._layout, ended)
             self.leases.clear(dead, untouched=grace_seconds)
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
-    def maintain(self, *, budget: int | None = None) -> None:
+    def maintain(self) -> None:
         """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background.
         Nothing happens while another process does it.
-
-        Args:
-            budget: bytes of the whole catalog, if limited; the less it is, the sooner goes what was replaced.
 
         Raises CatalogError if they cannot be kept so.
         """
         self._place.check()
         if not self._layout.marker.exists():
             return
-        waiting = MOST_BYTES if budget is None else min(MOST_BYTES, budget // 100)
         with self.leases.alone("upkeep") as alone:
             if alone is None:
                 return
             for journal in self._journals:
-                maintain(journal, alone, waiting)
+                maintain(journal, alone)
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
             return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
 
     def _end_one(self, signature: str, why: str, event: End, attempt: str | None) -> ArtifactRecord | None:
-        return next(iter(self._removal.end_all({signature: why}, event, None if attempt is None else {attempt})), None)
+        return next(iter(self._end_all({signature: why}, event, None if attempt is None else {attempt})), None)
+
+    def _end_all(
+        self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
+    ) -> tuple[ArtifactRecord, ...]:
+        """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`.
+
+        Raises CatalogError if the ends cannot be recorded, or not all data can be deleted.
+        """
+        self._place.check()
+        ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
+        if ended:
+            reach("end.recorded")
+            if event == "evicted":  # damage whose end is lost is met again, and this may be before an answer
+                sync([self._journals.artifacts])
+            folders.delete_all(self._layout, [folders.attempt_of(self._layout, record) for record in ended])
+        return ended
+
+    def _end_unpublished(self, why: Mapping[Attempt, str]) -> list[Attempt]:
+        """Record the ends of attempts that are not live, which cannot be published any more; return these. Their data
+        stays."""
+        if not why:
+            return []
+        ended = self._artifacts.end_unpublished(why)
+        sync([self._journals.artifacts])
+        reach("gc.recorded")
+        return [attempt for attempt in why if attempt.attempt in ended]
 
     def _leave_no_folder_elsewhere(self, attempt: Attempt) -> None:
         """Raises CatalogError if something else is in the catalog's place, without what was written of an attempt."""

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import History
-from helix_spark.catalog.journal.open_table import Mender, refuses
+from helix_spark.catalog.journal.journal import Mender, refuses
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import bytes_of_results
 from helix_spark.catalog.places.catalog_folder import Layout, explained, locate
-from helix_spark.catalog.places.folder_bytes import FolderBytes
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.same_place import SamePlace
 from helix_spark.catalog.record_journals import journals_in
@@ -49,14 +48,12 @@ class CatalogReader:
 
     def _begin(self, layout: Layout) -> None:
         self._layout, self._place = layout, SamePlace(layout)
-        check = self._place.check
-        self._journals = journals_in(layout.records, check, self._mended)
+        self._journals = journals_in(layout.records, self._mended)
         self.answers = AnswerLedger(self._journals.answers)
         self._artifacts = ArtifactLedger(self._journals.artifacts)
         self._history = History(self._journals)
         self._results = ResultLedger(self._journals.results)
-        self._records_bytes = FolderBytes(layout.records)
-        self._leases = Leases(layout.leases, check)
+        self._leases = Leases(layout.leases)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Self:
@@ -98,7 +95,6 @@ class CatalogReader:
             missing, leftovers = folders.looked_for(
                 self._layout, [live[one] for one in sorted(near & live.keys())], lambda signature: signature not in live
             )
-        missing += [record for record in live.values() if record.incomplete and record not in missing]
         lost = {record.signature for record in missing}
         past_wishes = self._past_wishes(live.values(), workflow)
         ended = [one.record for one in past if one.record.status != "running"]
@@ -249,7 +245,7 @@ class CatalogReader:
             if any(path is not None and has_manifest(path) for path in stored):
                 raise DamagedRecordsError(
                     f"the records of the catalog {self.root} are gone, and results are stored there",
-                    remedy="copy them back; or have `helix repair` take up again what is stored",
+                    remedy="copy them back; or have `helix repair` record again what is stored",
                 )
         return ()
 
@@ -268,4 +264,4 @@ class CatalogReader:
 
     def _bytes_from_records(self, live: Mapping[str, int], stored: Sequence[Attempt]) -> int:
         with explained(self._layout, "read"):
-            return bytes_of_results(live, stored) + self._records_bytes.total()
+            return bytes_of_results(live, stored) + self._layout.records.total_bytes()

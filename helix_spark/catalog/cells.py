@@ -10,24 +10,28 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.visible_text import CONTROL
 
 
-class Rule(Protocol):
+class Rule:
     """What values of a field are to be. A value is never None here."""
 
+    __slots__ = ()
+
     def all_fit(self, values: Sequence[Any]) -> bool:
-        """Whether all do, told as quickly as can be; False where a look at each is needed."""
+        """Return whether all do, as quickly as can be; False where a look at each is needed."""
+        return not any(map(self.misfit, values))
 
     def misfit(self, value: Any) -> str:
-        """What is wrong with a value, in words; empty if nothing is."""
+        """Return what is wrong with a value, in words; empty if nothing is."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(Rule):
     """A text.
 
     Attributes:
@@ -61,7 +65,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Word(Rule):
     """One of some words.
 
     >>> Word(("a", "b")).misfit("c")
@@ -78,7 +82,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Rule):
     """A number of a range, its ends included; a whole one where these are.
 
     >>> Number(0, 9).misfit(True), Number(0.0, 9.0).misfit(math.nan), Number(0.0, 9.0).misfit(1)
@@ -109,18 +113,15 @@ _LONG = 10**300
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Rule):
     """Yes or no."""
-
-    def all_fit(self, values: Sequence[Any]) -> bool:
-        return _all_of(values, bool)
 
     def misfit(self, value: Any) -> str:
         return "" if isinstance(value, bool) else f"it is a {type(value).__name__}"
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class Json(Rule):
     """JSON text.
 
     Attributes:
@@ -138,9 +139,6 @@ class Json:
     most: int
     needed: bool = True
 
-    def all_fit(self, values: Sequence[Any]) -> bool:
-        return all(value == "{}" or not self.misfit(value) for value in values)
-
     def misfit(self, value: Any) -> str:
         if wrong := Text(self.most).misfit(value):
             return wrong
@@ -154,7 +152,7 @@ class Json:
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaText:
+class SchemaText(Rule):
     """The Spark schema of a table, as JSON.
 
     Attributes:
@@ -167,9 +165,6 @@ class SchemaText:
     """
 
     most: int
-
-    def all_fit(self, values: Sequence[Any]) -> bool:
-        return not any(map(self.misfit, values))
 
     def misfit(self, value: Any) -> str:
         if wrong := Text(self.most).misfit(value):
@@ -278,7 +273,7 @@ def _is_finite(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Rule):
     """A list of texts.
 
     >>> Texts(Text(3), 1).misfit(["a", "b"]), Texts(Text(1), 2).misfit(["a", "bc"])
@@ -287,10 +282,6 @@ class Texts:
 
     each: Text
     most: int
-
-    def all_fit(self, values: Sequence[Any]) -> bool:
-        lists = _all_of(values, list) and max(map(len, values), default=0) <= self.most
-        return lists and self.each.all_fit([text for value in values for text in value])
 
     def misfit(self, value: Any) -> str:
         if not isinstance(value, list):

@@ -21,7 +21,6 @@ POINTS: Mapping[str, str] = {
     "store.written": "all is written, nothing is published",
     "publish.recorded": "the record is there, its writer has not been told",
     "journal.appending": "a record is about to be committed",
-    "journal.looked": "it was seen that the catalog is where it was, the record is not committed",
     "journal.committed": "a record is committed, its writer has not been told",
     "journal.syncing": "records are committed, and would not survive a loss of power",
     "end.recorded": "an end is recorded, the data is still there",
@@ -34,9 +33,8 @@ POINTS: Mapping[str, str] = {
     "upkeep.entry": "an old log entry or checkpoint is about to be deleted",
     "gc.found": "leftovers were found, nothing was done about them",
     "gc.recorded": "the ends of attempts that nobody published are recorded, their data is still there",
-    "repair.committed": "an entry says all that is sound of damaged records, no checkpoint says it",
-    "repair.pointed": "a checkpoint says all that is sound of damaged records, what is unsound is still there",
-    "repair.aside": "something unsound is about to be put aside",
+    "repair.committed": "an entry says all that can be read of damaged records, no checkpoint says it",
+    "repair.aside": "something that cannot be read is about to be moved aside",
     "lease.taken": "a lease was taken, the work has not begun",
 }
 """All failpoints, in the order of a result's life, and what is so when each is reached."""

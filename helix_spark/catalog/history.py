@@ -1,6 +1,4 @@
-"""The journals of iterations and of their nodes: what ran, newest first. A record that does not fit is shown as
-damaged, as far as it is known which iteration or node it is.
-"""
+"""The journals of iterations and of their nodes: what ran, newest first."""
 
 from __future__ import annotations
 
@@ -12,14 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.queries import text_literal
-from helix_spark.catalog.journal.rows import Misfit
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
-from helix_spark.identity.parts import digest
 
-_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "damaged": 1, "interrupted": 2, "failed": 3, "done": 4}
+_WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
 process concluded from its silence."""
 
@@ -65,22 +61,11 @@ class History:
         )
         sql = f"SELECT * FROM journal {where} ORDER BY {order}"
         # An iteration has two rows, seldom more; the rows of a page's last iteration must not fall off its end.
-        rows = self._iterations.rows(sql if limit is None else f"{sql} LIMIT {3 * limit}")
-        found = self._shown(rows)
-        if limit is not None and len(found) < limit and len(rows) == 3 * limit:
-            found = self._shown(self._iterations.rows(sql))
+        rows = self._iterations.query(sql if limit is None else f"{sql} LIMIT {3 * limit}")
+        found = tuple(heaviest(rows).values())
+        if limit is not None and len(found) < limit and len(rows) >= 2 * limit:
+            found = tuple(heaviest(self._iterations.query(sql)).values())
         return found[:limit]
-
-    def _shown(self, rows: Sequence[IterationRecord | Misfit]) -> tuple[IterationRecord, ...]:
-        """One of each run; of those that do not fit the ones of which it is known which they are."""
-        records = []
-        for row in rows:
-            record = damaged_iteration(row) if isinstance(row, Misfit) else row
-            if record is None:
-                self._iterations.reject(str(row))
-            else:
-                records.append(record)
-        return tuple(heaviest(records).values())
 
     def last_ended(self, workflow: str) -> IterationRecord | None:
         """The ended iteration of the greatest number; of equal numbers, that of the smaller run id."""
@@ -90,19 +75,14 @@ class History:
         return next(iter(found.values()), None)
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """The nodes of an iteration, in the order they were appended. Its workflow and number tell which files to read.
-        """
+        """The nodes of an iteration in the order they were appended, each once, and none that reads itself or a later
+        one. Its workflow and number tell which files to read."""
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
-        return self._graph(sql)
-
-    def _graph(self, sql: str) -> tuple[NodeRecord, ...]:
-        """The nodes of one iteration, each once, and none that reads itself or a later one."""
         found: dict[str, NodeRecord] = {}
-        for row in self._nodes.rows(sql):
-            node = damaged_node(row) if isinstance(row, Misfit) else row
-            if node is None or node.name in found:
-                self._nodes.reject(str(row) if isinstance(row, Misfit) else f"name: there are two {row.name!r}")
+        for node in self._nodes.query(sql):
+            if node.name in found:
+                self._nodes.reject(f"name: there are two {node.name!r}")
             else:
                 found[node.name] = node
         return tuple(in_order(list(found.values())))
@@ -127,7 +107,7 @@ class History:
 
     def recent(self, workflow: str, limit: int) -> tuple[PastIteration, ...]:
         """The last `limit` iterations, oldest first, with what a forecast looks at of their nodes."""
-        records = [record for record in self.iterations(workflow, limit) if record.status != "damaged"]
+        records = self.iterations(workflow, limit)
         if not records:
             return ()
         columns = self._nodes.columns(
@@ -208,26 +188,6 @@ class _Reads(Protocol):
 
 
 _Node = TypeVar("_Node", bound=_Reads)
-
-
-def damaged_iteration(misfit: Misfit) -> IterationRecord | None:
-    """The iteration of a record that does not fit, as far as it does; None where it is not known which it is."""
-    kept = dict(misfit.fields)
-    if not {"run", "workflow", "number"} <= kept.keys():
-        return None
-    return IterationRecord(**{"started": 0.0, **kept, "status": "damaged", "error": f"its record is damaged: {misfit}"})
-
-
-def damaged_node(misfit: Misfit) -> NodeRecord | None:
-    """The node of a record that does not fit, as far as it does; None where it is not known which it is."""
-    kept = dict(misfit.fields)
-    if not {"run", "workflow", "iteration", "name"} <= kept.keys():
-        return None
-    nobody = digest("damaged", kept["run"], kept["name"])
-    return NodeRecord(**{
-        "kind": "", "inputs": (), "declared": nobody, "signature": nobody, "parts": "[]", **kept, "state": "damaged",
-        "reason": f"its record is damaged: {misfit}",
-    })
 
 
 def in_order(nodes: Sequence[_Node]) -> Iterator[_Node]:

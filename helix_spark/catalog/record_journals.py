@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.open_table import Mender, refuses
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import (
     AnswerRecord,
     ArtifactRecord,
@@ -50,11 +48,11 @@ class Journals:
         return self.files, self.iterations, self.nodes, self.results, self.answers, self.artifacts
 
 
-def journals_in(records: Place, check: Check = unchecked, mender: Mender = refuses) -> Journals:
+def journals_in(records: Place, mender: Mender = refuses) -> Journals:
     """The journals in the folder of all records; see `Journal` for the others."""
 
     def of(row_type: type[Row], name: str) -> Journal[Row]:
-        return Journal(records / name, row_type, pruned_by=_PRUNED_BY[row_type], check=check, mender=mender)
+        return Journal(records / name, row_type, pruned_by=_PRUNED_BY[row_type], mender=mender)
 
     return Journals(
         of(FileRecord, "files"), of(AnswerRecord, "answers"), of(ResultRecord, "results"), of(NodeRecord, "nodes"),

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from helix_spark.catalog.cells import LONGEST_COLUMN, MOST_COLUMNS, Flag, Json, Number, SchemaText, Text, Texts, Word
+from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, Word
 from helix_spark.identity.parts import Group
-from helix_spark.visible_text import LONGEST_NAME, named
+from helix_spark.visible_text import LONGEST_NAME
 
 if TYPE_CHECKING:
     from helix_spark.planner.plan import Proof
@@ -20,7 +20,7 @@ ArtifactKind = Literal["table", "model", "value"]
 Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
-Status = Literal["running", "done", "failed", "interrupted", "died", "damaged"]
+Status = Literal["running", "done", "failed", "interrupted", "died"]
 _RECORDED = ("running", "done", "failed", "interrupted")
 _PLANNED = ("load", "compute", "prune")
 
@@ -38,7 +38,6 @@ Id = Annotated[str, Text(32, form="[0-9a-f]{32}")]
 Name = Annotated[str, Text(LONGEST_NAME, named=True)]
 """Of a workflow or a node; of what has none the empty text."""
 Names = Annotated[tuple[str, ...], Texts(Text(LONGEST_NAME, named=True), 20_000)]
-Columns = Annotated[tuple[str, ...], Texts(Text(LONGEST_COLUMN), MOST_COLUMNS)]
 Prose = Annotated[str, Text(1 << 20)]
 """What is for people: reasons, messages, errors, code."""
 Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
@@ -89,8 +88,6 @@ class ArtifactRecord:
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `digest_of_table` and `checked_digest`; None for a value, and
             in older records.
-        left_out: columns of `schema` that are not in the files: earlier versions stored tables without columns that
-            nothing read. Such a table is never loaded; see `incomplete`.
         insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said; older
             records do not say so of any.
         insisted_by: other workflows whose authors insist on it as well, sorted.
@@ -115,7 +112,6 @@ class ArtifactRecord:
     why: Prose = ""
     recompute_seconds: Seconds = 0.0
     digest: Signature | None = None
-    left_out: Columns = ()
     insisted: Truth = False
     fixed: Truth = False
     insisted_by: Names = ()
@@ -124,11 +120,6 @@ class ArtifactRecord:
     def insisting(self) -> frozenset[str]:
         """The workflows whose authors insist that it is kept."""
         return frozenset((self.workflow, *self.insisted_by) if self.insisted else self.insisted_by)
-
-    @property
-    def incomplete(self) -> str:
-        """Why the stored table is not the whole one; empty if it is."""
-        return f"an earlier version of Helix stored it without {named(self.left_out, 3)}" if self.left_out else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +178,7 @@ class NodeRecord:
         run: the iteration's id, 32 hex characters.
         workflow, iteration, name, kind: which node of which iteration.
         inputs: names of the nodes it reads, in order.
-        state: load, compute or prune; damaged where its record does not fit, then `reason` says why.
+        state: load, compute or prune.
         reason: in words.
         declared, signature: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
@@ -230,8 +221,8 @@ class IterationRecord:
     Attributes:
         run: 32 hex characters.
         workflow, number: numbers count from 1 within a workflow.
-        status: running, done, failed or interrupted. Two are never recorded: died is what readers conclude of a
-            running one whose process is gone, and damaged is one whose record does not fit; `error` says why.
+        status: running, done, failed or interrupted. Died is never recorded: it is what readers conclude of a running
+            one whose process is gone.
         started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.
@@ -286,16 +277,19 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """What Spark answered a question of a plain program, or what an effect of one left at its place.
+    """What Spark answered a question of a plain program, or what else was learnt of it: one of the fields from `answer`
+    on tells it, and the others are empty.
 
     Attributes:
         question: its identity, 64 hex characters.
         workflow, iteration: of the run that was answered.
         at: Unix seconds by the writer's clock; for people.
         seconds: that it took Spark.
-        answer: see `capture.answer_texts.text_of_answer`; empty for an effect.
-        left: of an effect, the identity of what it left; else empty.
-        doubt: why no answer to the question is reused, as an audit found; else empty.
+        answer: see `plans.answer_texts.text_of_answer`.
+        left: the identity of what an effect left at its place.
+        doubt: why no answer to the question is reused, as an audit found.
+        reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
+        needs_classic: where a program needs a classic session: JSON.
         digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
             question; empty in records of older versions, which are not reused.
     """
@@ -309,12 +303,15 @@ class AnswerRecord:
     left: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
     doubt: Annotated[str, Text(2_000)] = ""
     digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
+    reads: Observed = ""
+    needs_classic: Annotated[str, Json({"file": str, "line": int, "what": str}, 20_000, needed=False)] = ""
 
     def content_digest(self) -> str:
-        """The digest that the record has to have."""
+        """The digest that the record has to have. A field that was added later counts where it is not empty."""
         found = hashlib.sha256(b"helix answer 1")
         for field in fields(self):
-            if field.name != "digest":
+            later = field.name in ("reads", "needs_classic") and not getattr(self, field.name)
+            if field.name != "digest" and not later:
                 value = str(getattr(self, field.name)).encode(errors="surrogatepass")
                 found.update(b"%s %d " % (field.name.encode(), len(value)))
                 found.update(value)

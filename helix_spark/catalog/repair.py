@@ -1,38 +1,35 @@
-"""A damaged catalog made usable again: what can be saved is saved, what is unsound is put aside, what is lost is said.
+"""A damaged catalog made usable again: what can be read is kept, what cannot is moved aside, what is lost is said.
 
-First the journals, each by itself (`journal.mending`). Then what they say is compared with what else there is: stored
-results say of themselves what their records said (their manifests), and nodes name the iteration that they were of.
-Looking and doing are one: who only looks is told what would be done.
+Each journal is written anew from its readable files (`journal.salvage`). Stored results without a record have a
+manifest, by which they are recorded again once all of each was checked. All else that is lost is computed again.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.held_records import HeldRecords, held_records, missing_iterations, unrecorded
 from helix_spark.catalog.history import History
-from helix_spark.catalog.journal.examination import Mending
-from helix_spark.catalog.journal.mending import mend
-from helix_spark.catalog.journal.open_table import Mender
-from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.journal.journal import Journal, Mender, sync
+from helix_spark.catalog.journal.salvage import Remains, remains_of, salvage
 from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.places.catalog_folder import Layout, explained, marker_damage, write_marker
-from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.record_journals import journals_in
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
+from helix_spark.catalog.places.place import Place, is_out_of_reach
+from helix_spark.catalog.record_journals import Journals, journals_in
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.tables.attempts import Attempt, read_manifest, stored_attempts
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
+from helix_spark.catalog.verification import check_copy
 from helix_spark.errors import CatalogError, DamagedRecordsError
+from helix_spark.identity.parts import digest
 
 LEASE = "repair"
-"""The lease of who repairs a catalog."""
-
-_HISTORY = (IterationRecord, NodeRecord)
-"""What is lost of these nobody can tell any more; what is lost of others is computed, measured or written again."""
+"""The lease of the process that repairs a catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +38,11 @@ class Repair:
 
     Attributes:
         damage: what is wrong.
-        saved: what is taken up again.
+        saved: what is recorded again.
         lost: what is not to be had again.
-        lost_history: whether some of that is what ran: nothing brings it back.
-        aside: the folder of what was put aside; empty if nothing was.
-        done: False where it was only looked at.
+        lost_history: whether some of that is what ran, which is not computed again.
+        aside: the folder of what was moved aside; empty if nothing was.
+        done: False for a dry run.
     """
 
     damage: tuple[str, ...] = ()
@@ -61,35 +58,33 @@ class Repair:
 
 
 def repair(layout: Layout, leases: Leases, *, dry_run: bool) -> Repair:
-    """Repairs a catalog, or says what a repair would do.
+    """Repair a catalog, or say what a repair would do.
 
     Raises:
         CatalogError: others work on it, or it cannot be read or written.
     """
     if dry_run:
         return _repaired(layout, leases, None)
-    with idle(layout, leases):
+    with leases.alone(LEASE) as alone:
+        if alone is None:
+            held = leases.find(LEASE)
+            holder = held.holder if held is not None else None
+            raise CatalogError(f"{holder or 'another process'} repairs the catalog {layout.root} at the moment",
+                               remedy="wait until it has ended")
+        _check_idle(layout, leases)
         return _repaired(layout, leases, _new_aside(layout))
 
 
-@contextmanager
-def idle(layout: Layout, leases: Leases) -> Iterator[None]:
-    """While nobody else repairs the catalog or works on it. Raises CatalogError if somebody does."""
-    with _alone(layout, leases):
-        _check_idle(layout, leases)
-        yield
-
-
 def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender:
-    """Repairs a catalog by itself in a run that meets damage, where nothing is lost but what can be computed again, or
-    what nobody was told is recorded.
+    """Return what repairs a catalog in a run that meets damage, where nothing is lost but what is computed again, or
+    was not acknowledged.
 
     Args:
-        tell: is told what was done.
+        tell: receives a line that says what was done.
     """
     def mender(error: DamagedRecordsError) -> bool:
         if error.exists is not None:
-            return False  # a person is to be asked, as was found when it was met first
+            return False  # it was refused already, by the reader in which it was met first
         held = leases.find(LEASE)
         if held is not None and held.holder != this_process():
             leases.wait(LEASE)
@@ -105,31 +100,18 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
             if alone is not None:
                 done = _repaired(layout, leases, _new_aside(layout))
                 if done.damage:  # another process may have repaired it since it was looked into
-                    tell(_told(done))
-        if alone is None:  # another one has begun to since then
+                    tell(_summary(done))
+        if alone is None:  # another process has begun to since then
             leases.wait(LEASE)
         return True
 
     return mender
 
 
-def _told(done: Repair) -> str:
+def _summary(done: Repair) -> str:
     text = f"the catalog's records were damaged, and are repaired: {'; '.join(done.damage)}"
-    saved = f"; taken up again: {'; '.join(done.saved)}" if done.saved else ""
     lost = f"; lost: {'; '.join(done.lost)}" if done.lost else "; nothing is lost"
-    return text + saved + lost + (f"; what was unsound lies in {done.aside}" if done.aside else "")
-
-
-@contextmanager
-def _alone(layout: Layout, leases: Leases) -> Iterator[None]:
-    """As the only one who repairs the catalog."""
-    with leases.alone(LEASE) as alone:
-        if alone is None:
-            held = leases.find(LEASE)
-            holder = held.holder if held is not None else None
-            raise CatalogError(f"{holder or 'another process'} repairs the catalog {layout.root} at the moment",
-                               remedy="wait until it has ended")
-        yield
+    return text + lost + (f"; what could not be read lies in {done.aside}" if done.aside else "")
 
 
 def _check_idle(layout: Layout, leases: Leases) -> None:
@@ -147,114 +129,103 @@ def _new_aside(layout: Layout) -> Place:
 
 
 def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
-    """What is found, and done where there is a folder for what is put aside."""
-    with explained(layout, "repaired" if aside is not None else "read"):
-        damage = [*_marker(layout, aside)]
-        held = held_records(layout.records)
-        found = _of_journals(held)
+    """What is found; repaired as well where there is a folder for what is moved aside."""
+    with explained(layout, "read" if aside is None else "repaired"):
         if aside is not None:
-            for journal in journals_in(layout.records):
-                mend(journal, aside)
-        again, lost = _results_again(layout, held, leases, aside)
-        gone = _folders_gone(layout, held, aside)
-        damage += [*found.damage, *gone]
-        lost += [f"{count}, computed again when needed" for count in gone.values()]
-        history = found.lost_history
-        if again and not held.iterations:
-            damage.append("the records are gone")
-            lost.append("what ran, but for what is taken up again")
-            history = not held.mendings[IterationRecord].survey.never_synced
-        held = replace(held, artifacts=(*held.artifacts, *again))
-        saved = [
-            f"the stored {one.kind} of {one.node!r} (iteration {one.iteration} of {one.workflow})" for one in again
-        ]
-        iterations = tuple(_iterations_again(layout, held, leases, aside))
-        if aside is not None and (again or iterations):
-            sync(journals_in(layout.records).ends_first)
-        kept = str(aside) if aside is not None and aside.exists() else ""
-        return replace(
-            found, damage=tuple(damage), saved=(*found.saved, *saved, *iterations), lost=(*found.lost, *lost),
-            lost_history=history, aside=kept, done=aside is not None,
-        )
+            make_catalog(layout)
+        journals = journals_in(layout.records)
+        found = [(journal, _remains(journal, aside)) for journal in journals]
+        damage = [remains.damage for _, remains in found if remains.damage]
+        lost = [text for _, remains in found for text in remains.lost]
+        history = any(remains.lost for journal, remains in found if journal in (journals.iterations, journals.nodes))
+        saved = list[str]()
+        if aside is not None or not damage:  # else the damaged records cannot be compared with what is stored
+            if gone := _folders_gone(layout, journals, aside):
+                damage += gone
+                lost.append("what was stored there, which is computed again when needed")
+            again, unsound = _results_again(layout, journals, leases, aside)
+            if again and journals.iterations.is_gone():
+                damage.append("the records are gone")
+                lost.append("what ran")
+                history = True
+            saved += again
+            lost += unsound
+            saved += _numbers_again(journals, aside)
+        if aside is not None and saved:
+            sync(journals.ends_first)
+    kept = str(aside) if aside is not None and aside.exists() else ""
+    return Repair(tuple(damage), tuple(saved), tuple(lost), history, kept, aside is not None)
 
 
-def _marker(layout: Layout, aside: Place | None) -> Iterator[str]:
-    if not (why := marker_damage(layout)):
-        return
-    yield f"the marker {layout.marker.name} {why}"
-    if aside is not None:
-        if layout.marker.exists():
-            aside.make_folder()
-            layout.marker.move_to(aside / layout.marker.name)
-        write_marker(layout)
+def _remains(journal: Journal[Any], aside: Place | None) -> Remains:
+    return remains_of(journal) if aside is None else salvage(journal, aside)
 
 
-def _of_journals(held: HeldRecords) -> Repair:
-    damage, saved, lost, history = list[str](), list[str](), list[str](), False
-    for row_type, mending in held.mendings.items():
-        name = mending.survey.folder.name
-        damage += mending.damage()
-        if mending.found_rows:
-            saved.append(f"{_counted(mending.found_rows, 'record')} of {name}")
-        lost += _losses(name, mending)
-        history = history or (mending.loses and row_type in _HISTORY)
-    return Repair(tuple(damage), tuple(saved), tuple(lost), history)
-
-
-def _losses(name: str, mending: Mending) -> Iterator[str]:
-    if mending.cut:
-        yield f"what was being written to {name} and was not recorded yet"
-    if mending.lost:
-        yield f"{_counted(len(mending.lost), 'entry', 'entries')} of {name} ({_listed(mending.lost)})"
-    if mending.lost_rows:
-        yield f"{_counted(mending.lost_rows, 'record')} of {name}"
-    if mending.lost_values:
-        yield f"values of another type in {_counted(mending.lost_values, 'record')} of {name}"
-
-
-def _counted(count: int, one: str, more: str = "") -> str:
-    """
-    >>> _counted(1, "record"), _counted(2000, "record")
-    ('1 record', '2,000 records')
-    """
-    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
-
-
-def _listed(versions: Sequence[int]) -> str:
-    return ", ".join(map(str, versions[:5])) + (", ..." if len(versions) > 5 else "")
-
-
-def _folders_gone(layout: Layout, held: HeldRecords, aside: Place | None) -> dict[str, str]:
-    """The folders of all results of a kind that are gone, each with what it held; they are made anew."""
-    found = {}
+def _folders_gone(layout: Layout, journals: Journals, aside: Place | None) -> list[str]:
+    """The folders of all results of a kind that are gone; they are made anew."""
+    found = []
+    kinds = {record.kind for record in ArtifactLedger(journals.artifacts).live().values()}
     for kind in layout.kinds_with_folders:
-        folder, count = layout.attempts(kind), sum(one.kind == kind for one in held.live.values())
-        if count and not folder.is_dir():
-            found[f"the folder {folder.name} is gone"] = _counted(count, f"stored {kind}")
+        folder = layout.attempts(kind)
+        if kind in kinds and not folder.is_dir():
+            found.append(f"the folder {folder.name} is gone")
             if aside is not None:
                 folder.make_folder()
     return found
 
 
 def _results_again(
-    layout: Layout, held: HeldRecords, leases: Leases, aside: Place | None
-) -> tuple[list[ArtifactRecord], list[str]]:
-    """The records of results that are taken up again, and what is not, in words."""
-    again, lost = [], []
-    for attempt, record in unrecorded(layout, held, leases):
-        if isinstance(record, str):
-            lost.append(f"the stored {attempt.kind} {attempt.signature[:12]}/{attempt.attempt[:8]}: {record}")
+    layout: Layout, journals: Journals, leases: Leases, aside: Place | None
+) -> tuple[list[str], list[str]]:
+    """Record finished results that no record names; return what is recorded again and what cannot be, in words."""
+    ledger, again, lost = ArtifactLedger(journals.artifacts), list[str](), list[str]()
+    live = ledger.live()
+    for attempt in stored_attempts(layout):
+        if attempt.path is None or attempt.signature in live or ledger.events_of([attempt.attempt]):
             continue
-        again.append(record)
+        if not leases.is_dead(attempt.attempt, untouched=SILENCE_SECONDS):
+            continue
+        try:
+            record = read_manifest(attempt.path)
+            if record is None:  # it was never finished
+                continue
+            _check_manifest(attempt, record)
+            check_copy(record, attempt.path)
+        except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
+            if is_out_of_reach(error):
+                raise unreached(attempt.path, error) from error
+            lost.append(f"the stored {attempt.kind} {attempt.signature[:12]}/{attempt.attempt[:8]}: {error}")
+            continue
         if aside is not None:
-            ArtifactLedger(journals_in(layout.records).artifacts).publish(record)
+            ledger.publish(record)
+        again.append(f"the stored {record.kind} of {record.node!r} (iteration {record.iteration} of {record.workflow})")
     return again, lost
 
 
-def _iterations_again(
-    layout: Layout, held: HeldRecords, leases: Leases, aside: Place | None
-) -> Iterator[str]:
-    for record in missing_iterations(held, leases, time.time()):
-        yield f"iteration {record.number} of {record.workflow}, as far as something else tells of it"
-        if aside is not None:
-            History(journals_in(layout.records)).append(record, ())
+def _check_manifest(attempt: Attempt, record: ArtifactRecord) -> None:
+    """Raises ValueError for a manifest that is not this attempt's."""
+    said = (record.signature, record.attempt, record.kind, record.event)
+    if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+        raise ValueError("its manifest is that of another result")
+
+
+def _numbers_again(journals: Journals, aside: Place | None) -> Iterator[str]:
+    """Record the newest iteration of each workflow as lost where only other records name it: no run gets its number."""
+    known, named = _greatest(journals.iterations, "number"), dict[str, int]()
+    for journal in (journals.nodes, journals.results, journals.artifacts):
+        for workflow, number in _greatest(journal, "iteration").items():
+            named[workflow] = max(number, named.get(workflow, 0))
+    for workflow, number in sorted(named.items()):
+        if number > known.get(workflow, 0):
+            yield f"the number of iteration {number} of {workflow}"
+            if aside is not None:
+                run = digest("lost iteration", workflow, str(number))[:32]
+                History(journals).append(IterationRecord(
+                    run, workflow, number, "failed", time.time(), error="its record was damaged, and is lost"
+                ), ())
+
+
+def _greatest(journal: Journal[Any], column: str) -> dict[str, int]:
+    """The greatest iteration of each workflow that a journal names."""
+    columns = journal.columns(f"SELECT workflow, max({column}) AS number FROM journal GROUP BY workflow")
+    return dict(zip(columns.get("workflow", ()), columns.get("number", ()), strict=True))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from helix_spark.workflow.declaration import Wishes
 
 
+WHY_MISSING = "its folder is gone"
+"""Why a record among `CatalogView.missing` cannot be loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastNode:
     """A node of an earlier iteration, as far as a forecast looks at it; see `NodeRecord`."""
@@ -42,8 +46,8 @@ class CatalogView:
         artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
             those alone that the iterations in `past` had. Another workflow insists on one only as long as the newest
             version of that workflow has it.
-        missing: live artifacts to be quarantined, never planned with, see `why_missing`: those that iterations in
-            `past` had and whose folder is gone, and incomplete ones.
+        missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
+            folder is gone.
         last: the newest iteration of the workflow that has ended, however it ended; None before the first.
         nodes: its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
@@ -79,11 +83,6 @@ class CatalogView:
     def other_bytes(self) -> int:
         """Physical bytes of everything else: records, leftovers."""
         return self.bytes_used - self.artifact_bytes
-
-
-def why_missing(record: ArtifactRecord) -> str:
-    """Return why a record among `CatalogView.missing` cannot be loaded."""
-    return record.incomplete or "its folder is gone"
 
 
 def wished(record: ArtifactRecord, workflow: str, wishes: Wishes) -> ArtifactRecord:

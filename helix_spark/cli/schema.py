@@ -112,7 +112,7 @@ audit     sound (nothing came out different), seconds, verified (names that were
           not reused any more either); of a script also error, where it stopped early
 gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
 repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
-          says what ran), aside (the folder of what was put aside, or null)
+          says what ran), aside (the folder of what could not be read, or null)
 doctor    list of name, ok, found, remedy
 storage   bytes (physical, all of the catalog), result_bytes (of it stored results), budget (null: no limit),
           results: list of workflow, iteration, node (who made it), kind, signature, bytes, again_seconds (to have it

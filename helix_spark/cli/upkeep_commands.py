@@ -65,7 +65,7 @@ def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
 @options.json_wanted
 @reporting_errors
 def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
-    """Make a damaged catalog usable again: save what can be saved, put aside what is unsound, say what is lost.
+    """Make a damaged catalog usable again: keep what can be read, move aside what cannot, say what is lost.
 
     Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
     """
@@ -149,13 +149,13 @@ def gc_text(leftovers: Sequence[Leftover], *, dry_run: bool) -> str:
 
 
 def repair_text(found: Repair) -> str:
-    """Return what is damaged, what is taken up again, and what is lost."""
+    """Return what is damaged, what is recorded again, and what is lost."""
     if not found.is_needed:
         return "nothing to repair"
     lines = []
     for title, sentences in (
         ("damaged:", found.damage),
-        ("taken up again:" if found.done else "would be taken up again:", found.saved),
+        ("recorded again:" if found.done else "would be recorded again:", found.saved),
         ("lost:" if found.done else "would be lost:", found.lost),
     ):
         if sentences:
@@ -163,7 +163,7 @@ def repair_text(found: Repair) -> str:
     if not found.lost:
         lines.append("nothing is lost")
     if found.aside:
-        lines.append(f"what was unsound lies in {found.aside}")
+        lines.append(f"what could not be read lies in {found.aside}")
     lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
     return "\n".join(lines)
 

@@ -88,7 +88,7 @@ def record_need(need: NeedsClassic, program: PlainProgram) -> None:
     catalog, identity = program.catalog, _identity(program.path, program.arguments)
     catalog.make()
     text = json.dumps({"file": need.file.name, "line": need.line, "what": need.what})
-    catalog.answers.append([AnswerRecord(identity, program.name, 1, time.time(), 0.0, text)])
+    catalog.answers.append([AnswerRecord(identity, program.name, 1, time.time(), needs_classic=text)])
 
 
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
@@ -102,7 +102,7 @@ def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> Nee
     record = None if record is None else catalog.answers.sound(record)
     if record is None:
         return None
-    match mapping(record.answer):
+    match mapping(record.needs_classic):
         case {"file": str(file), "line": int(line), "what": str(what)}:
             return NeedsClassic(Path(visible(file[:_LONGEST_FILE])), line, visible(what[:_LONGEST_NEED]))
     return None  # a damaged record: the run finds out again

@@ -171,7 +171,7 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
             AnswerRecord(one.question.identity, program.name, number, now, one.seconds, one.answer or "", one.left)
             for one in asked if one.answer or one.left
         ),
-        *(AnswerRecord(reads_of(code), program.name, number, now, 0.0, text) for code, text in learned),
+        *(AnswerRecord(reads_of(code), program.name, number, now, reads=text) for code, text in learned),
     ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.answers.column_checks import check_columns_exist
-from helix_spark.catalog.view import why_missing
+from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.planner.problem import State
 from helix_spark.run.provenance import Provenance
@@ -54,7 +54,7 @@ def end_missing(run: Run) -> Run:
     """Quarantine stored results that are gone or incomplete: a live record would keep new data from being published."""
     for record in run.tools.catalog.quarantine_missing(run.view.missing):
         run.tools.observer.warning(
-            f"the stored result of {record.node!r} cannot be loaded: {why_missing(record)}; it is computed again when "
+            f"the stored result of {record.node!r} cannot be loaded: {WHY_MISSING}; it is computed again when "
             "needed"
         )
     return run

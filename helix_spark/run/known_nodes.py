@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.catalog.view import why_missing
+from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.costs.model import Measurement, NodeEstimate, estimate
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag
@@ -38,7 +38,7 @@ def known_nodes(
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
     ended = {signature: f"{end.event}: {end.why}" for signature, end in catalog.ends_among(lost).items()}
-    ended |= {record.signature: why_missing(record) for record in view.missing}
+    ended |= {record.signature: WHY_MISSING for record in view.missing}
 
     def known(name: str) -> KnownNode:
         own, node = signed[name], dag[name]

@@ -70,7 +70,7 @@ def wait_for_others(run: Run) -> Run:
 
 def _stored_meanwhile(run: Run) -> bool:
     """Return whether one of the leased results is stored by now."""
-    return any(not record.incomplete for record in run.tools.catalog.live_among(run.leased.names).values())
+    return bool(run.tools.catalog.live_among(run.leased.names))
 
 
 def _waited(blocking: Lease, name: str, run: Run) -> bool:

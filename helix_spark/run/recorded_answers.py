@@ -110,7 +110,7 @@ class RecordedAnswers:
     def reads(self, code: str) -> str:
         """Return what a Python function was seen to read in workers, as a text; empty if nothing is on record."""
         found = self._read_record(reads_of(code))
-        return "" if found is None else found.answer
+        return "" if found is None else found.reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
         record = self._stored(identity)

@@ -173,7 +173,7 @@ class Retention:
         """Keep the records quick to read, give back the bytes of writers that died, which count for the budget, and
         evict what is too much; return the signatures of what had to go."""
         try:
-            self.run.catalog.maintain(budget=self.run.budget)
+            self.run.catalog.maintain()
             self.run.catalog.gc(dry_run=False)
             return self.evict_overflow()
         except (CatalogError, OSError) as error:

@@ -19,7 +19,7 @@ QUICK = [each for each in FAULTS if each.short and not each.spark]
 
 SHOWN_BELOW = {
     "test_admission": ("a child process that uses its parent's Helix", "a run within a run"),
-    "test_abilities": ("a disk without hard links", "a disk with neither hard links nor locks"),
+    "test_abilities": ("a disk without hard links",),
     "test_catalog_records": (
         "a store's answer is lost after it wrote an object", "a driver is stopped for 4 days at each failpoint",
     ),
@@ -30,7 +30,6 @@ SHOWN_BELOW = {
         "the records, a file of rows", "several files of the records at once",
         "an entry of the records is emptied while two drivers run",
     ),
-    "test_same_place": ("a catalog whose place is changed",),
     "test_process_ends": ("Ctrl-C or SIGTERM at a random time",),
     "test_catalog_tables": (
         "a stored table, cut in half", "a stored table, empty", "a stored table, vacuumed",

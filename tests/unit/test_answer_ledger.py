@@ -59,7 +59,8 @@ def test_an_answer_is_found_again(catalog: Catalog) -> None:
 
 CHANGES: dict[str, Any] = {
     "question": question(2), "workflow": "jpb", "iteration": 3, "at": 10.5, "seconds": 0.25,
-    "answer": record(2).answer, "left": question(4), "doubt": "x",
+    "answer": record(2).answer, "left": question(4), "doubt": "x", "reads": '{"drew": true}',
+    "needs_classic": '{"file": "a.py", "line": 1, "what": "an RDD"}',
 }
 
 
@@ -148,13 +149,3 @@ def test_large_answers_are_appended_in_several_files(catalog: Catalog, monkeypat
     catalog.answers.append([record(number) for number in range(10)])
     assert len(catalog._journals.answers.files()) == 4
     assert len(list(catalog.answers.records())) == 10
-
-
-def test_a_file_that_is_too_large_is_not_read(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalog.answers.append([record(1)])
-    catalog.answers.append([record(number, answer="x" * 2_000_000) for number in (2, 3)])
-    monkeypatch.setattr(answer_ledger, "LARGEST_FILE", 1_000_000)
-    known, said = told(catalog)
-    assert known.answer(question(2)) is None
-    assert known.answer(question(1)) == record(1).answer
-    assert len(said) == 1

@@ -3,6 +3,7 @@ be."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -19,12 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal import own_files
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import _removed
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.parquet_shape import pages, shape_of
+from helix_spark.catalog.places.parquet_footer import check_decoded, read_footer
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import OddFileError
@@ -128,23 +128,6 @@ def test_what_a_log_removed_elsewhere_is_not_deleted(tmp_path: Path) -> None:
     assert _removed(entry) == ["part-1.parquet"]
 
 
-def bomb(file: Path, table: pa.Table) -> None:
-    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
-    pq.write_table(table, file, compression="zstd")
-
-
-@pytest.mark.parametrize(("table", "words"), [
-    (pa.table({"name": pa.nulls(120_000, pa.string())}), "120,000 rows in"),
-    (pa.table({"name": ["a" * 3_000_000]}), "would become 3,000"),
-])
-def test_a_file_of_records_is_not_a_bomb(
-    journal: Path, monkeypatch: pytest.MonkeyPatch, table: pa.Table, words: str
-) -> None:
-    monkeypatch.setattr(own_files, "_MOST_BYTES", 2 << 20)
-    bomb(next(journal.glob("*.parquet")), table)
-    refused(journal, words)
-
-
 def test_a_log_may_begin_at_any_number(journal: Path) -> None:
     for entry in sorted((journal / "_delta_log").glob("*.json"))[1:]:
         entry.unlink()
@@ -154,23 +137,19 @@ def test_a_log_may_begin_at_any_number(journal: Path) -> None:
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_parquet_file_are_an_error_in_words(content: bytes) -> None:
-    import io
-
     with pytest.raises(ValueError, match=r"."):
-        shape_of(io.BytesIO(content + len(content).to_bytes(4, "little") + b"PAR1"))
+        read_footer(io.BytesIO(content + len(content).to_bytes(4, "little") + b"PAR1"))
 
 
-def test_the_shape_of_a_file_is_told_by_its_pages_too(tmp_path: Path) -> None:
-    table = pa.table({"a": [[1.0, 2.0]] * 1000, "s": ["x", None] * 500})
-    pq.write_table(table, tmp_path / "file", data_page_version="2.0")
-    with (tmp_path / "file").open("rb") as file:
-        shape = shape_of(file)
-        chunks = {chunk.path[0]: chunk for chunk in shape.groups[0].chunks}
-        counted = {name: [page for page in pages(file, chunk) if not page.is_dictionary]
-                   for name, chunk in chunks.items()}
-    assert shape.rows == 1000
-    assert {name: sum(page.values for page in found) for name, found in counted.items()} == {"a": 2000, "s": 1000}
-    assert {name: sum(page.rows or 0 for page in found) for name, found in counted.items()} == {"a": 1000, "s": 1000}
+@pytest.mark.parametrize("table", [
+    pa.table({"a": pa.nulls(3_000_000, pa.int64())}), pa.table({"a": ["a" * 3_000_000]}),
+], ids=["rows", "a text"])
+def test_a_file_is_as_large_as_its_footer_says(table: pa.Table) -> None:
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    with pytest.raises(ValueError, match="beyond belief"):
+        check_decoded(read_footer(file), len(file.getvalue()), most=2 << 20, times=100)
+    check_decoded(read_footer(file), len(file.getvalue()), most=64 << 20, times=100)
 
 
 @pytest.mark.parametrize("text", ["[" * 200 + "]" * 200, "[" * 200_000, '{"a":' * 150 + "1" + "}" * 150, "{", "1e"])

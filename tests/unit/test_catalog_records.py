@@ -18,10 +18,9 @@ from helix_spark.catalog.answer_ledger import AnswersRead, Entry
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
-from helix_spark.catalog.journal.journal import Journal, OutrunError
+from helix_spark.catalog.journal.journal import Journal, OutrunError, sync
 from helix_spark.catalog.journal.open_table import OpenTable
 from helix_spark.catalog.journal.own_files import SealedFiles
-from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -356,14 +355,13 @@ class TestUpkeep:
             assert maintain(of(tmp_path)).deleted == 0
             pass_days(tmp_path, 11 / (24 * 60))
 
-    def test_what_waits_is_bounded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(upkeep, "MOST_FILES", 20)
+    def test_what_waits_is_bounded(self, tmp_path: Path) -> None:
         for _ in range(9):
             for i in range(6):
                 of(tmp_path).append([Seen(str(i))])
             maintain(of(tmp_path))
-            pass_days(tmp_path, 11 / (24 * 60))
-        # Two merges' worth more, as only what is older than a checkpoint of ten minutes goes.
+            pass_days(tmp_path, 2 / 24)
+        # Two merges' worth more, as only what is older than a checkpoint of an hour goes.
         assert len(list((tmp_path / "seen").glob("*.parquet"))) < 40
         assert len(list((tmp_path / "seen" / "_delta_log").glob("*.json"))) < 40
         assert len(names(of(tmp_path))) == 54
@@ -503,6 +501,10 @@ class OneWorkflow:
     def newest(self, question: str) -> Entry | None:
         self.queries += 1
         return self._entry(self.rows[question]) if question in self.rows else None
+
+    def questions(self, most: int) -> frozenset[str]:
+        self.queries += 1
+        return frozenset(self.rows)
 
     def texts(self, workflow: str, since: int) -> dict[str, AnswerRecord]:
         self.queries += 1

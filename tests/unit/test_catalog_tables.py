@@ -455,3 +455,14 @@ print([name for name in ("pyspark", "pandas", "pyarrow.dataset") if name in sys.
         [sys.executable, "-c", script, str(catalog.root), record.signature], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_table_that_an_earlier_version_stored_in_part_is_not_the_recorded_one(catalog: Catalog) -> None:
+    attempt = catalog.begin_attempt(A, "table")
+    stats = catalog.write_arrow(attempt, pa.table({"a": [1, 2]}))
+    record = catalog.publish(ArtifactRecord(
+        A, attempt.attempt, "table", "published", "w", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
+        files=stats.files, version=0, schema=spark_schema(a="long", b="long"),
+    ))
+    with pytest.raises(DamagedArtifactError, match="its columns are not the recorded ones"):
+        catalog.read_arrow(record)

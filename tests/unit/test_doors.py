@@ -455,8 +455,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "program/recorded_answers.py _class_of", "program/stored_tables.py is_exact",
     ),
     "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
-        "catalog/journal/log_end.py version_of", "catalog/journal/survey.py _from_checkpoint",
-        "catalog/journal/survey.py _mentioned", "catalog/places/object_store.py keep_as",
+        "catalog/journal/log_end.py version_of", "catalog/journal/salvage.py _checkpoint_actions",
+        "catalog/journal/salvage.py _read_rows", "catalog/places/object_store.py keep_as",
     ),
     "what this run made itself": (
         "plans/frame_creation.py error_of",

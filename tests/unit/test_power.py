@@ -12,8 +12,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.journal.journal import Journal, sync
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import CatalogError
 

@@ -23,15 +23,12 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.journal.examination import Mending, examined
-from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.mending import mend
-from helix_spark.catalog.journal.syncing import sync
+from helix_spark.catalog.journal.journal import Journal, sync
+from helix_spark.catalog.journal.salvage import Remains, remains_of, salvage
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.places.side_checksums import beside
-from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.repair import LEASE
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.cli.main import helix as command
@@ -73,9 +70,9 @@ class Rows:
         (added,) = [json.loads(line)["add"] for line in self.entry(version).read_text().splitlines() if '"add"' in line]
         return self.folder / "seen" / str(added["path"])
 
-    def repaired(self) -> Mending:
-        done = mend(self.journal(), self.folder / "damaged")
-        assert not mend(self.journal(), self.folder / "damaged").is_needed, "a repaired journal is sound"
+    def repaired(self) -> Remains:
+        done = salvage(self.journal(), self.folder / "damaged")
+        assert not salvage(self.journal(), self.folder / "damaged").damage, "a repaired journal is sound"
         return done
 
 
@@ -146,7 +143,7 @@ class TestJournals:
         assert rows.entry(9).exists()
         damage(rows)
         done = rows.repaired()
-        assert (rows.names(), done.lost, done.lost_rows, done.cut) == (written, (), 0, ())
+        assert (rows.names(), done.lost) == (written, ())
         written += rows.append(10)
         assert rows.names() == written, "it goes on"
 
@@ -159,9 +156,8 @@ class TestJournals:
     def test_a_log_that_tells_of_other_rows_is_damaged(self, rows: Rows, before: str, after: str) -> None:
         written = rows.append(1, 2, 3)
         turned(rows.entry(0 if "name" in before else 3), before, after)
-        assert examined(rows.journal()).is_needed
-        done = rows.repaired()
-        assert (rows.names(), done.loses) == (written, False)
+        assert remains_of(rows.journal()).damage
+        assert (rows.repaired().lost, rows.names()) == ((), written)
         assert [row.number for row in rows.journal().query("SELECT * FROM journal WHERE number = 3")] == [3]
 
     def test_what_is_put_aside_is_as_it_was(self, rows: Rows) -> None:
@@ -175,7 +171,7 @@ class TestJournals:
         shutil.move(rows.log, tmp_path / "elsewhere")
         rows.log.symlink_to(tmp_path / "elsewhere")
         before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "elsewhere").iterdir())
-        assert not rows.repaired().loses
+        assert not rows.repaired().lost
         assert rows.names() == written
         assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "elsewhere").iterdir()) == before
 
@@ -186,54 +182,43 @@ class TestJournals:
         kept = (rows.folder / "damaged" / "seen" / rows.entry(2).name).stat()
         assert (kept.st_size, kept.st_blocks * 512 < 1 << 20) == (64 << 30, True)
 
-    @pytest.mark.parametrize("file_of", [
-        lambda rows: rows.file_of(9), lambda rows: rows.entry(9),
-        lambda rows: max(rows.log.glob("*.checkpoint.parquet")),
+    @pytest.mark.parametrize(("file_of", "lost"), [
+        (lambda rows: rows.file_of(9), ("2 records of seen",)), (lambda rows: rows.entry(9), ()),
+        (lambda rows: max(rows.log.glob("*.checkpoint.parquet")), ()),
     ], ids=["rows", "entry", "checkpoint"])
-    def test_a_flipped_bit_is_turned_back(
-        self, rows: Rows, written: list[str], file_of: Callable[[Rows], Path]
+    def test_a_flipped_bit_is_noticed_and_costs_the_file_that_it_is_in(
+        self, rows: Rows, written: list[str], file_of: Callable[[Rows], Path], lost: tuple[str, ...]
     ) -> None:
         file = file_of(rows)
-        sound = file.read_bytes()
-        content = bytearray(sound)
-        content[sound.index(b"number")] ^= 4  # so that all of it can be read, and says something else
+        content = bytearray(file.read_bytes())
+        content[content.index(b"number")] ^= 4  # so that all of it can be read, and says something else
         file.write_bytes(content)
         with pytest.raises(DamagedRecordsError, match=r"does not match its checksums|cannot be read"):
             rows.names()
-        assert not rows.repaired().loses
-        assert rows.names() == written
-        assert file.read_bytes() == sound
+        assert rows.repaired().lost == lost
+        assert rows.names() == (written[:-2] if lost else written)
         assert (rows.folder / "damaged" / "seen" / file.name).read_bytes() == content
-
-    def test_a_repair_gives_checksums_to_what_has_none(self, rows: Rows, written: list[str]) -> None:
-        for seal in (*rows.log.glob(".*.crc"), *rows.log.parent.glob(".*.crc")):
-            seal.unlink()
-        assert rows.names() == written
-        assert not mend(rows.journal(), rows.folder / "damaged").is_needed
-        checkpoint = max(rows.log.glob("*.checkpoint.parquet"))
-        assert all(beside(file).exists() for file in (rows.entry(8), rows.entry(9), rows.file_of(8), checkpoint))
 
     def test_rows_that_are_nowhere_are_lost_and_said_to_be(self, rows: Rows) -> None:
         rows.append(1, 2, 3)
         rows.file_of(2).write_bytes(b"")
-        done = rows.repaired()
-        assert (done.lost_rows, done.loses, done.lost) == (2, True, ())
+        assert rows.repaired().lost == ("2 records of seen",)
         assert rows.names() == ["1", "1 again", "3", "3 again"]
 
     def test_an_entry_that_is_lost_with_its_rows_is_counted(self, rows: Rows) -> None:
         rows.append(1, 2, 3)
         rows.file_of(2).unlink()
         rows.entry(2).write_text("")
-        assert (done := rows.repaired()).lost == (2,)
-        assert list(done.damage()) == ["seen: log entry 2 is empty"]
+        done = rows.repaired()
+        assert done.lost == ("1 entry of seen (2)",)
+        assert "is empty" in done.damage
 
     def test_the_end_that_nobody_was_told_of_is_cut_and_is_no_loss(self, rows: Rows) -> None:
         rows.append(1, 2)
         rows.append(3, synced=False)
         rows.file_of(3).write_bytes(b"")
         rows.entry(3).write_text("")
-        done = rows.repaired()
-        assert (done.cut, done.loses) == ((3,), False)
+        assert rows.repaired().lost == ()
         assert rows.names() == ["1", "1 again", "2", "2 again"]
 
     def test_rows_of_a_commit_that_failed_are_not_taken_up(self, rows: Rows) -> None:
@@ -243,7 +228,7 @@ class TestJournals:
         copy.write_bytes(outrun.read_bytes())
         rows.append(3)
         rows.entry(3).write_text("")
-        assert rows.repaired().loses is False
+        assert rows.repaired().lost == ()
         assert rows.names() == [*written, "3", "3 again"]
 
     def test_what_upkeep_had_merged_is_read_once(self, rows: Rows) -> None:
@@ -252,23 +237,30 @@ class TestJournals:
         for path in rows.log.glob("*checkpoint*"):
             path.unlink()
         rows.entry(7).write_text("")
-        assert not rows.repaired().loses
+        assert not rows.repaired().lost
         assert rows.names() == written
 
-    @pytest.mark.parametrize(("numbers", "kept"), [(["1", "2"], [1, 2]), (["1", "two"], [1, 0])])
+    @pytest.mark.parametrize(("numbers", "kept", "lost"), [
+        (["1", "2"], ["a", "b"], ()), (["1", "two"], [], ("2 records of seen",)),
+    ])
     def test_columns_of_another_type_are_given_their_own(
-        self, rows: Rows, numbers: list[str], kept: list[int]
+        self, rows: Rows, numbers: list[str], kept: list[str], lost: tuple[str, ...]
     ) -> None:
-        table = pa.table({"sequence": [1, 1], "place": [0, 1], "name": ["a", "b"], "number": numbers})
+        table = pa.table({"sequence": [0, 0], "place": [0, 1], "name": ["a", "b"], "number": numbers})
         write_deltalake(str(rows.folder / "seen"), table)
         with pytest.raises(DamagedRecordsError, match=r"(?s)number.*helix repair"):
             rows.append(1)
-        done = rows.repaired()
-        assert done.lost_values == kept.count(0)
+        assert rows.repaired().lost == lost
         rows.append(3)
-        first = rows.journal().query("SELECT * FROM journal WHERE sequence = 1 ORDER BY place")
-        assert [row.number for row in first] == kept
-        assert rows.names() == ["a", "b", "3", "3 again"]
+        assert rows.names() == [*kept, "3", "3 again"]
+
+    def test_columns_of_a_later_version_are_kept(self, rows: Rows) -> None:
+        table = pa.table({"sequence": [0], "place": [0], "name": ["a"], "number": [1], "later": ["told"]})
+        write_deltalake(str(rows.folder / "seen"), table)
+        rows.append(2)
+        rows.entry(0).write_text("garbage")
+        rows.repaired()
+        assert rows.journal().columns("SELECT later FROM journal ORDER BY sequence")["later"] == ["told", None, None]
 
     def test_who_had_read_the_log_before_it_was_damaged_reads_on(self, rows: Rows) -> None:
         written = rows.append(1, 2, 3)
@@ -351,7 +343,7 @@ class TestRuns:
         done = Catalog.open(tmp_path, create=False).repair()
         assert done.lost_history
         has_run(tmp_path, 3)
-        assert numbers(tmp_path) == [1, 2, 3], "what the nodes tell of them is taken up again"
+        assert numbers(tmp_path) == [2, 3], "no run gets a number that was given"
 
     def test_lost_records_of_results_are_made_again_from_what_the_results_say(self, tmp_path: Path) -> None:
         has_run(tmp_path, 1)
@@ -366,7 +358,7 @@ class TestRuns:
         assert {key: replace(one, write_seconds=0.0) for key, one in found.items()} == {
             key: replace(one, write_seconds=0.0) for key, one in stored.items()
         }
-        assert "taken up again" in heard.warnings[0]
+        assert "lost: " in heard.warnings[0]
 
     def test_an_answer_is_recorded_where_damage_is_met_behind_it(self, tmp_path: Path) -> None:
         has_run(tmp_path, 1)
@@ -441,7 +433,6 @@ class TestCatalogs:
         has_run(tmp_path, 1)
         (tmp_path / "helix.json").unlink()
         made(tmp_path / "helix.json")
-        assert Catalog.open(tmp_path, create=False).repair(dry_run=True).damage
         has_run(tmp_path, 2)
         assert json.loads((tmp_path / "helix.json").read_text())["layout"] == 1
         assert numbers(tmp_path) == [1, 2]
@@ -452,17 +443,6 @@ class TestCatalogs:
         done = Catalog.open(tmp_path, create=False).repair()
         assert not done.is_needed
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
-
-    def test_an_iteration_that_came_to_its_end_is_not_taken_for_dead(self, tmp_path: Path) -> None:
-        has_run(tmp_path, 1)
-        before = Catalog.open(tmp_path, create=False).iterations()[0]
-        newest(tmp_path, "iterations").unlink()
-        max(rows_of(tmp_path, "iterations"), key=lambda file: file.stat().st_mtime_ns).unlink()
-        (tmp_path / "records" / "iterations.head").write_text("1\n")
-        assert Catalog.open(tmp_path, create=False).iterations()[0].status == "died"
-        Catalog.open(tmp_path, create=False).repair()
-        after = Catalog.open(tmp_path, create=False).iterations()[0]
-        assert (after.run, after.status, after.outputs) == (before.run, "done", before.outputs)
 
     def test_two_do_not_repair_at_once(self, tmp_path: Path) -> None:
         has_run(tmp_path, 1)
@@ -479,7 +459,7 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     runner, place = CliRunner(), ["--catalog", str(tmp_path)]
     looked = runner.invoke(command, ["repair", "--dry-run", *place])
     assert looked.exit_code == 0
-    assert "nodes: log entry 1 does not match its checksums" in looked.output
+    assert "/nodes are damaged: " in looked.output
     assert "nothing was changed" in looked.output
     done = json.loads(runner.invoke(command, ["repair", "--json", *place]).output)
     assert (done["needed"], done["repaired"], done["lost"], done["lost_history"]) == (True, True, [], False)
@@ -488,14 +468,13 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path: Path) -> None:
     assert runner.invoke(command, ["log", *place]).exit_code == 0
 
 
-def test_lost_iterations_keep_their_numbers(tmp_path: Path) -> None:
-    """What only stored results tell of is on record as lost, so that no later run gets its number."""
+def test_the_number_of_a_lost_iteration_is_not_given_again(tmp_path: Path) -> None:
     has_run(tmp_path, 1, 2)
     for journal in ("iterations", "nodes", "results"):
         shutil.rmtree(tmp_path / "records" / journal)
     Catalog.open(tmp_path, create=False).repair()
-    found = Catalog.open(tmp_path, create=False).iterations()
-    assert [(one.number, one.status) for one in found] == [(2, "failed"), (1, "failed")]
-    assert all(isinstance(one, IterationRecord) and "lost" in one.error for one in found)
+    (found,) = Catalog.open(tmp_path, create=False).iterations()
+    assert (found.number, found.status) == (2, "failed")
+    assert "lost" in found.error
     has_run(tmp_path, 3)
-    assert numbers(tmp_path) == [1, 2, 3]
+    assert numbers(tmp_path) == [2, 3]

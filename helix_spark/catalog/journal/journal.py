@@ -4,7 +4,9 @@ An append is one Delta commit, put in place by a link that fails where the versi
 processes none loses a row. Reading sees whole commits. Each append has an id, which its commit names: an append whose
 answer was lost, or which met itself, is found by it and not made twice.
 
-What is appended is seen at once, and survives a loss of power once it is synced: see `syncing`.
+What is appended is seen at once, and survives a loss of power once it is synced: before, it is not said to be recorded.
+One sync serves all commits since the last one (group commit) and several journals, as a disk takes hardly longer for
+many files than for one. The heads come last, when all that they name is safe: see `log_end`.
 """
 
 from __future__ import annotations
@@ -12,14 +14,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, Unsynced
-from helix_spark.catalog.journal.open_table import Mender, OpenTable, refuses
-from helix_spark.catalog.journal.own_files import files_beyond, remove_sums
+from helix_spark.catalog.journal.open_table import LOOKS, OpenTable
+from helix_spark.catalog.journal.own_files import remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
@@ -35,7 +36,6 @@ from helix_spark.catalog.journal.table_settings import journal_settings, written
 from helix_spark.catalog.places.abilities import PAUSES
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, MovedError, unchecked
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
@@ -53,6 +53,15 @@ LONGEST_PAUSE = 0.25
 
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""
+
+
+Mender = Callable[[DamagedRecordsError], bool]
+"""Receives damage that was met; returns whether it was repaired, so that what met it is done again."""
+
+
+def refuses(error: DamagedRecordsError) -> bool:
+    """Repair nothing: readers change nothing of the records."""
+    return False
 
 
 def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P], T]:
@@ -83,7 +92,6 @@ class Journal(Generic[Row]):
         row_type: the dataclass.
         pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
             skips files.
-        check: asked before anything is written.
         mender: is asked once where damage is met; by default it is an error.
 
     Attributes:
@@ -91,15 +99,13 @@ class Journal(Generic[Row]):
     """
 
     def __init__(
-        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], check: Check = unchecked,
-        mender: Mender = refuses,
+        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], mender: Mender = refuses,
     ) -> None:
-        self.folder, self.row_type, self.check, self._mender = folder, row_type, check, mender
+        self.folder, self.row_type, self._mender = folder, row_type, mender
         self.pruned_by = (SEQUENCE, *pruned_by)
         self._log = LogEnd(folder)
-        self._open = OpenTable(folder, row_type, self._log, mender)
+        self._open = OpenTable(folder, row_type, self._log)
         self.rejections: dict[str, None] = {}
-        self._beyond: tuple[int, Sequence[tuple[str, int, int]]] | None = None
 
     @_mended
     def version(self) -> int:
@@ -128,8 +134,6 @@ class Journal(Generic[Row]):
                 with self._open.explained("read"):
                     table = self._open.newest()
                 table = table or self._create_table()
-                if odd := self._open.odd_columns(table):
-                    raise odd
                 base = table.version()
                 if seen is not None and base != max(seen, 0):
                     raise OutrunError
@@ -160,23 +164,10 @@ class Journal(Generic[Row]):
         return self.query(f"SELECT * FROM journal WHERE {SEQUENCE} = {version:d} ORDER BY {PLACE}") == list(rows)
 
     def _commit(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
-        from deltalake.exceptions import DeltaError
-
-        reach("journal.appending")
-        self.check()
-        reach("journal.looked")
-        try:
-            with self.committing(table.version()):
-                self._write(table, rows, commit)
-        except (DeltaError, OSError):
-            self._check_where_it_went()
-            raise
-        reach("journal.committed")
-        self._check_where_it_went()
-
-    def _write(self, table: DeltaTable, rows: Sequence[Row], commit: str) -> None:
         from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
+        reach("journal.appending")
+        self.forget_sums(table.version() + 1)
         write_deltalake(
             table,
             to_table(rows, self.row_type, table.version() + 1),
@@ -190,18 +181,7 @@ class Journal(Generic[Row]):
                 create_checkpoint=False, cleanup_expired_logs=False
             ),
         )
-
-    def _check_where_it_went(self) -> None:
-        """Raises MovedError if the catalog was moved while a record was written."""
-        try:
-            self.check()
-        except MovedError as error:
-            raise MovedError(
-                error.what, exists="a record was being written at that moment, and may be there now",
-                remedy=f"{error.remedy}; if `helix log` finds damage there, `helix repair` mends it",
-            ) from error
-        except CatalogError:
-            return  # whoever writes next asks again
+        reach("journal.committed")
 
     def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
         """Read, decide and append as one step: what `decide` read is still so when its rows are committed.
@@ -229,22 +209,18 @@ class Journal(Generic[Row]):
 
         Raises CatalogError for damaged records.
         """
-        found = self.rows(sql)
+        found = from_columns(self._read(sql), self.row_type)
         for row in found:
             if isinstance(row, Misfit):
                 self.reject(str(row))
         return [row for row in found if not isinstance(row, Misfit)]
-
-    def rows(self, sql: str) -> list[Row | Misfit]:
-        """The same with those that do not fit."""
-        return from_columns(self._read(sql), self.row_type)
 
     def columns(self, sql: str) -> dict[str, list[Any]]:
         """The columns that a query gives, without rows in which a field does not fit; none before the first append."""
         columns = self._read(sql)
         wrong = misfits(columns, self.row_type)
         for of_row in wrong.values():
-            self.reject(str(Misfit({}, of_row)))
+            self.reject(str(Misfit(of_row)))
         if not wrong:
             return columns
         return {name: [one for place, one in enumerate(values) if place not in wrong]
@@ -266,20 +242,6 @@ class Journal(Generic[Row]):
             table = self._open.newest()
             return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
 
-    @_mended
-    def files_beyond(self, most: int) -> Sequence[tuple[str, int, int]]:
-        """The files that hold more than so many bytes once they are decoded, each with its first and last `SEQUENCE`.
-
-        Raises CatalogError.
-        """
-        with self._open.held("read"):
-            table = self._open.newest()
-            if table is None:
-                return ()
-            if self._beyond is None or self._beyond[0] != table.version():
-                self._beyond = table.version(), files_beyond(table, self.folder, most)
-            return self._beyond[1]
-
     def is_gone(self) -> bool:
         """Whether there is none: it was never begun, or is lost as a whole. Raises CatalogError."""
         with self._open.explained("read"):
@@ -287,7 +249,7 @@ class Journal(Generic[Row]):
 
     @_mended
     def unsynced(self) -> Unsynced | None:
-        """What `syncing` has to sync for all that is committed by now; None if nothing. Raises OSError."""
+        """What `sync` has to sync for all that is committed by now; None if nothing. Raises OSError."""
         return self._log.unsynced()
 
     def reopen(self) -> None:
@@ -296,27 +258,24 @@ class Journal(Generic[Row]):
             self._open.forget()
             self._open.newest()
 
-    def committing(self, after: int) -> AbstractContextManager[None]:
-        """While deltalake commits to the table what follows a version; see `Place.committing`."""
-        log = DeltaLog(self.folder)
-        remove_sums(log.entry(after + 1))  # of an entry that was lost
-        return log.folder.committing()
+    def forget_sums(self, version: int) -> None:
+        """Remove the checksums of an entry that was lost, before its version is committed again."""
+        remove_sums(DeltaLog(self.folder).entry(version))
 
     def _create_table(self) -> DeltaTable:
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError, DeltaError
 
-        self.check()
         self._log.begin()
         DeltaLog(self.folder).folder.make_folder()
         for attempt in range(ATTEMPTS):
             failure: Exception | None = None
             try:
-                with self.committing(-1):
-                    DeltaTable.create(
-                        self.folder.table_uri, table_schema(self.row_type), mode="ignore",
-                        configuration=journal_settings(self.pruned_by), storage_options=self.folder.table_options,
-                    )
+                self.forget_sums(0)
+                DeltaTable.create(
+                    self.folder.table_uri, table_schema(self.row_type), mode="ignore",
+                    configuration=journal_settings(self.pruned_by), storage_options=self.folder.table_options,
+                )
             except (DeltaError, OSError) as error:
                 failure = error
             # Whoever was stopped in the middle may find that others have written to it since, and cleaned up its log.
@@ -341,3 +300,35 @@ class Journal(Generic[Row]):
 def _pause(attempt: int) -> None:
     """Wait a random while, longer from try to try, so that writers who collided do not collide again."""
     time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+
+
+def sync(journals: Sequence[Journal[Any]]) -> None:
+    """Have all that is committed to journals of one folder survive a loss of power. Holds nobody up who reads or
+    appends meanwhile.
+
+    Raises CatalogError if that cannot be had.
+    """
+    records = journals[0].folder.parent
+    for look in range(LOOKS):
+        try:
+            return _sync(records, journals)
+        except OSError as error:
+            # Upkeep elsewhere, which syncs first, may delete what was to be synced.
+            if not isinstance(error, FileNotFoundError) or look + 1 == LOOKS:
+                raise CatalogError(
+                    f"the records {records} cannot be synced: {error}", exists=records.room() or None,
+                    remedy="what was recorded last may be lost with the power",
+                ) from error
+    raise AssertionError("the last look returns or raises")
+
+
+def _sync(records: Place, journals: Sequence[Journal[Any]]) -> None:
+    unsynced = [found for journal in journals if (found := journal.unsynced()) is not None]
+    if not unsynced:
+        return
+    reach("journal.syncing")
+    records.sync(
+        [file for found in unsynced for file in found.files],
+        {seal: sums for found in unsynced for seal, sums in found.seals.items()},
+    )
+    records.sync((), {found.head: f"{found.version}\n".encode() for found in unsynced})

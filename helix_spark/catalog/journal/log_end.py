@@ -163,8 +163,7 @@ class LogEnd:
         """The error to raise about the table."""
         return DamagedRecordsError(
             f"the records {self._folder} are damaged: {what}",
-            remedy="`helix repair --dry-run` says what can be saved and what is lost; `helix repair` does it, and "
-            "deletes nothing",
+            remedy="`helix repair --dry-run` says what is lost; `helix repair` keeps the rest, and deletes nothing",
         )
 
     def _entries(self, first: int, last: int) -> Iterable[int]:

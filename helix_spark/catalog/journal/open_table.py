@@ -6,19 +6,19 @@ Upkeep of other processes may delete at any time what it replaced, so who meets 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from helix_spark.catalog.journal.delta_errors import cause, is_deltas
 from helix_spark.catalog.journal.log_end import LogEnd
 from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
-from helix_spark.catalog.journal.queries import answer
+from helix_spark.catalog.journal.queries import answer, cause, is_deltas
 from helix_spark.catalog.journal.rows import RowType, other_types
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import ChecksumError
-from helix_spark.errors import CatalogError, DamagedRecordsError
+from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -26,25 +26,15 @@ if TYPE_CHECKING:
 LOOKS = 3
 """Tries to read a table whose files or log entries vanish meanwhile."""
 
-Mender = Callable[[DamagedRecordsError], bool]
-"""Told of damage that was met; says whether it was mended, so that what met it is done again."""
-
-
-def refuses(error: DamagedRecordsError) -> bool:
-    """Mends nothing: who only looks at records changes nothing of them."""
-    return False
-
-
 class OpenTable:
     """The Delta table in a folder. Several threads may share it: each holds it while it uses it (`held`).
 
     Args:
         log: the end of its log.
-        mender: is asked where columns have other types than records have.
     """
 
-    def __init__(self, folder: Place, row_type: type[RowType], log: LogEnd, mender: Mender) -> None:
-        self._folder, self._row_type, self._log, self._mender = folder, row_type, log, mender
+    def __init__(self, folder: Place, row_type: type[RowType], log: LogEnd) -> None:
+        self._folder, self._row_type, self._log = folder, row_type, log
         self._sealed = SealedFiles(folder)
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
@@ -129,8 +119,6 @@ class OpenTable:
                 self._table = None
         if self._table is None:
             self._table = self._opened(head)
-            if self._table is not None and (odd := self.odd_columns(self._table)) and self._mender(odd):
-                self._table = self._opened(self._log.head())
         if self._table is not None:
             self._log.check(self._table.version(), head)
         return self._table
@@ -143,12 +131,14 @@ class OpenTable:
             return None
         self._check_folder()
         try:
-            return DeltaTable(self._folder.table_uri, storage_options=self._options)
+            table = DeltaTable(self._folder.table_uri, storage_options=self._options)
         except TableNotFoundError as error:
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
                 return None
             raise self._log.damaged("its log is gone") from error
+        self._check_columns(table)
+        return table
 
     def _check_folder(self) -> None:
         try:
@@ -156,29 +146,22 @@ class OpenTable:
         except StrangeFilesError as error:
             raise self._log.damaged(str(error)) from error
 
-    def odd_columns(self, table: DeltaTable) -> DamagedRecordsError | None:
-        """What is wrong with the types of its columns: what is in them can be read as far as it fits, but no row can be
-        appended."""
+    def _check_columns(self, table: DeltaTable) -> None:
         try:
             odd = other_types(table.schema().to_json(), self._row_type)
-        except (ValueError, KeyError, TypeError):
-            return self._log.damaged("its schema is none")
-        return self._log.damaged(_told_types(odd)) if odd else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._log.damaged("its schema is none") from error
+        if odd:
+            raise self._log.damaged(f"its columns have other types than records have: {', '.join(sorted(odd))}")
 
     def _failed(self, done: Literal["read", "written"], error: BaseException) -> CatalogError:
         from deltalake.exceptions import DeltaError
 
         odd = (DeltaError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
-        if done == "read" and isinstance(error, odd):
+        text = str(error)
+        damaged = isinstance(self._folder, Path) and "Parquet error" in text and "os error" not in text
+        if done == "read" and (damaged or isinstance(error, odd)):
             return self._log.damaged(f"they cannot be read ({cause(error)})")
         what = f"the records {self._folder} cannot be {done}: {cause(error)}"
         return CatalogError(what, exists=self._folder.room() or None)
 
-
-def _told_types(odd: Mapping[str, Any]) -> str:
-    """Columns of other types in words.
-
-    Args:
-        odd: see `other_types`.
-    """
-    return f"{', '.join(sorted(odd))}: records have {'another type there' if len(odd) == 1 else 'other types there'}"

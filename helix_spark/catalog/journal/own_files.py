@@ -2,7 +2,7 @@
 opens any of it.
 
 A catalog may come from somebody else. deltalake follows links, waits for pipes, and reads and deletes whatever a log
-names or a folder holds; and a file of kilobytes may hold more rows and letters than there is memory.
+names or a folder holds.
 
 The pages of these files have no checksums, and of 200 flips in them 6 gave other records without a word; nor have the
 entries of a log, of which a flip can hide a file or turn a column's name. So each file of rows, each entry and each
@@ -18,11 +18,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
-from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums_of
 
@@ -31,15 +30,6 @@ if TYPE_CHECKING:
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.=-]+\.parquet")
-_CHECKPOINT = re.compile(r"\d+\.checkpoint[\d.]*\.parquet")
-
-_MOST_ROWS, _ROWS_A_BYTE = 100_000, 4
-"""How many rows a file may have: so many, and four a byte. Records of nodes of which nothing changes take 5 bytes
-each."""
-
-_MOST_BYTES, _TIMES = 256 << 20, 1000
-"""How many bytes a file may become: so many, or a thousand times what it has. Equal texts of code in each of hundreds
-of iterations become 60 times as many."""
 
 
 class StrangeFilesError(Exception):
@@ -47,15 +37,18 @@ class StrangeFilesError(Exception):
 
 
 def check_folder(folder: Place) -> None:
-    """Check that nothing in the folder leads elsewhere or never ends, and that its checkpoints can be read.
+    """Check that nothing in the folder leads elsewhere or never ends.
 
     In an object store there are neither links nor pipes. Raises StrangeFilesError, OSError.
     """
+    log = DeltaLog(folder).folder
+    if isinstance(log, Path) and log.exists() and not log.is_dir():
+        raise StrangeFilesError(f"{log} is no folder")
     for entry in _inside(folder):
         if not entry.is_file(follow_symlinks=False):
             raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
-        if "/_delta_log/" in entry.path:
-            _check_entry(entry)
+        if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
+            raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
 
 
 def odd_files(folder: Place) -> list[LocalPath]:
@@ -75,22 +68,17 @@ def _inside(folder: Place) -> Iterator[os.DirEntry[str]]:
                     yield entry
 
 
-def _check_entry(entry: os.DirEntry[str]) -> None:
-    if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
-        raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
-    if _CHECKPOINT.fullmatch(entry.name):
-        check_file(LocalPath(entry.path))
+def named_files(table: DeltaTable) -> dict[str, int]:
+    """The names of the files that a table's log names, with their bytes.
 
-
-def named_files(table: DeltaTable) -> list[str]:
-    """The names of the files that a table's log names. Raises StrangeFilesError where one lies elsewhere, or is of a
-    kind that no journal has."""
+    Raises StrangeFilesError where one lies elsewhere, or the table is of a kind that no journal is."""
     if table.protocol().min_reader_version != 1:
         raise StrangeFilesError("it has features that no records have")
     if table.metadata().partition_columns:
         raise StrangeFilesError("it is divided by a column, as no records are")
-    names: list[Any] = list(table.get_add_actions().column("path").to_pylist())
-    return [checked_name(name) for name in names]
+    added = table.get_add_actions()
+    sizes = zip(added.column("path").to_pylist(), added.column("size_bytes").to_pylist(), strict=True)
+    return {checked_name(name): int(size) for name, size in sizes}
 
 
 def name_in(action: Mapping[str, Any]) -> str:
@@ -104,52 +92,6 @@ def checked_name(name: Any) -> str:
     if not isinstance(name, str) or not _PLAIN.fullmatch(name):
         raise StrangeFilesError(f"its log names the file {name!r}, which is not in its folder")
     return name
-
-
-def check_file(file: Place) -> None:
-    """Check that a file of records becomes no more than it may when it is read. Raises StrangeFilesError, OSError."""
-    if isinstance(file, Path):
-        with file.open_binary() as opened:
-            check_content(opened, file.name)
-
-
-def files_beyond(table: DeltaTable, folder: Place, most: int) -> list[tuple[str, int, int]]:
-    """The files that hold more than so many bytes once decoded, each with its first and last `SEQUENCE`, where the log
-    has these. Raises StrangeFilesError, OSError."""
-    actions = table.get_add_actions(flatten=True)
-    there = {name: actions.column(name).to_pylist() for name in actions.schema.names}
-    none = [None] * len(there["path"])
-    ends = zip(there.get("min.sequence", none), there.get("max.sequence", none), strict=True)
-    return [
-        (str(name), 0 if first is None else int(first), 1 << 62 if last is None else int(last))
-        for name, size, (first, last) in zip(there["path"], there["size_bytes"], ends, strict=True)
-        if _is_beyond(folder / checked_name(name), size, most)
-    ]
-
-
-def _is_beyond(file: Place, size: int, most: int) -> bool:
-    if not isinstance(file, Path):
-        return size > most
-    if file.stat().st_size <= most // _TIMES:  # checked when the table was opened
-        return False
-    try:
-        with file.open_binary() as opened:
-            check_decoded(opened, shape_of(opened), most=most)
-    except ValueError:
-        return True
-    return False
-
-
-def check_content(file: BinaryIO, name: str) -> None:
-    """The same of a file that is open. Raises StrangeFilesError, OSError."""
-    try:
-        shape = shape_of(file)
-        check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
-    except ValueError as error:
-        raise StrangeFilesError(f"{name} cannot be read: {error}") from error
-    rows = max(shape.rows, sum(group.rows for group in shape.groups))
-    if rows > _MOST_ROWS + _ROWS_A_BYTE * shape.size:
-        raise StrangeFilesError(f"{name} has {rows:,} rows in {shape.size:,} bytes, which no records have")
 
 
 _PIECE = 64 * 1024
@@ -166,13 +108,15 @@ class SealedFiles:
     def check(self, table: DeltaTable) -> None:
         """Check the files that were not checked before.
 
-        Raises ChecksumError for a file that does not match, StrangeFilesError for one that no journal has,
-        FileNotFoundError for one that is gone.
+        Raises ChecksumError for a file that does not match, StrangeFilesError for one that lies elsewhere or has not
+        the size that the log says, FileNotFoundError for one that is gone.
         """
-        for name in named_files(table):
+        for name, size in named_files(table).items():
             if name not in self._checked:
-                check_sums(self._folder / name)
-                check_file(self._folder / name)
+                file = self._folder / name
+                if isinstance(file, Path) and (actual := file.stat().st_size) != size:
+                    raise StrangeFilesError(f"its file {name} has {actual:,} bytes, not {size:,}")
+                check_sums(file)
                 self._checked.add(name)
 
 

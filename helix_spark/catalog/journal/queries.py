@@ -1,10 +1,9 @@
-"""A query of a journal's table, and its answer as values of Python, as far as these fit into memory."""
+"""A query of a journal's table, its answer as values of Python, and what deltalake's errors say."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.journal.delta_errors import is_deltas
 from helix_spark.catalog.journal.own_files import StrangeFilesError
 
 if TYPE_CHECKING:
@@ -51,3 +50,22 @@ def text_literal(value: str) -> str:
     "'it''s'"
     """
     return "'" + value.replace("'", "''") + "'"
+
+
+def is_deltas(error: BaseException) -> bool:
+    """Whether an error says that a table cannot be read or written.
+
+    A stream's errors are bare `Exception`s with a text; so are no others that are ours. A damaged footer makes the
+    reader panic, which reaches us as a `PanicException` that no package exports.
+    """
+    from deltalake.exceptions import DeltaError
+
+    if isinstance(error, DeltaError | OSError):
+        return True
+    return type(error) is Exception or type(error).__name__ == "PanicException"
+
+
+def cause(error: BaseException) -> str:
+    """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line.rsplit(" error: ", 1)[-1]

@@ -151,11 +151,9 @@ class Misfit:
     """A row that is none of its dataclass.
 
     Attributes:
-        fields: those that fit, and of what may be left out the defaults.
-        wrong: what is wrong with the others, in words, by name.
+        wrong: what is wrong with its fields, in words, by name.
     """
 
-    fields: Mapping[str, Any]
     wrong: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -174,11 +172,8 @@ def from_columns(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> l
     cells = [_filled(columns[name], name, row_type) for name in present]
     found: list[Row | Misfit] = []
     for place, values in enumerate(zip(*cells, strict=True)):
-        fields = dict(zip(present, values, strict=True))
-        if place in wrong:
-            found.append(Misfit({k: v for k, v in fields.items() if k not in wrong[place]}, wrong[place]))
-        else:
-            found.append(row_type(**fields))
+        row = Misfit(wrong[place]) if place in wrong else row_type(**dict(zip(present, values, strict=True)))
+        found.append(row)
     return found
 
 

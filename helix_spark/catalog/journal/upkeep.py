@@ -14,9 +14,9 @@ at any point for any time:
   append takes the number after the version that it saw, or fails. (A merge may take a later one. It goes on for less
   than a second where nothing stops it, and such files lie for a month.)
 
-So no safety rests on how long things wait, nor on two clocks. They wait for days (`GRACE_SECONDS`) for the sake of who
-was stopped while reading, who has to look again, and of a log that lost its end, which can be cut back as long as what
-its end replaced is there. What waits counts for the budget, so it is bounded: see `MOST_FILES`.
+So no safety rests on how long things wait, nor on two clocks. They wait (`WAIT_SECONDS`) for the sake of a reader that
+was stopped, which has to look again, and of a log that lost its end, which is written anew from what lies there. What
+waits counts for the budget.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.journal import Journal
+from helix_spark.catalog.journal.journal import Journal, sync
 from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_stale_seals
 from helix_spark.catalog.journal.rows import Row
-from helix_spark.catalog.journal.syncing import sync
 from helix_spark.catalog.journal.table_settings import SETTINGS, written_as
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
@@ -43,21 +43,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 
-MOST_FILES = 300
-"""Replaced files that wait in a journal; of more the oldest go after `SHORTEST`. A run replaces up to five in one, and
-whoever counts a catalog's bytes looks at each: 2 or 3 microseconds on a disk."""
-
-MOST_BYTES = 8 << 20
-"""The same for their bytes."""
-
-SHORTEST = 600.0
-"""Seconds that a replaced file waits at least.
-
-Why not days in any case: each row is rewritten twice, so at a run a minute three days would keep some 20,000 files and
-600 MB, which count for the budget and are looked at before each answer. At a run each quarter of an hour, which
-leaves one file a journal as most do, nothing goes before three days. What goes sooner costs nobody a record, however
-long they were stopped: who reads looks again (`open_table.LOOKS`), who appends finds the number taken, or cleaned up.
-It costs only how far back a log that lost its end can be cut."""
+WAIT_SECONDS = 3600.0
+"""Seconds that a replaced file or an old entry waits at least. At a run a minute that keeps some 300 small files."""
 
 UNKNOWN_SECONDS = 10 * GRACE_SECONDS
 """After so long a file that no log entry names goes: what a process left that died before it committed."""
@@ -84,16 +71,13 @@ class Upkept:
     deleted: int = 0
 
 
-def maintain(
-    journal: Journal[Row], alone: Callable[[], bool] = lambda: True, most_bytes: int = MOST_BYTES
-) -> Upkept:
+def maintain(journal: Journal[Row], alone: Callable[[], bool] = lambda: True) -> Upkept:
     """Merge small files, checkpoint, and delete what was replaced and has waited long enough (see the module).
 
     Safe beside readers and writers of any process, and beside upkeep of another that was stopped for any time.
 
     Args:
         alone: whether no other process does the same; asked now and then.
-        most_bytes: of what was replaced that may wait.
 
     Raises CatalogError if the table is damaged or cannot be written.
     """
@@ -104,23 +88,19 @@ def maintain(
     try:
         # Looked at before the commit, and deleted after it: what lies there then cannot be committed later.
         lying, table = files_lying(journal.folder), _opened(journal)
-        journal.check()
-        with journal.committing(table.version()):
-            merged = _merge(table, journal.pruned_by)
+        journal.forget_sums(table.version() + 1)
+        merged = _merge(table, journal.pruned_by)
         if not merged:
             return Upkept()
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
         sync([journal])
-        journal.check()
-        with journal.committing(table.version()):
-            _keep_log(table)
-            table.create_checkpoint()
-        _sync_checkpoint(journal, table.version())
+        journal.forget_sums(table.version() + 1)
+        _keep_log(table)
+        table.create_checkpoint()
+        sync_checkpoint(journal, table.version())
         reach("upkeep.checkpointed")
-        deleted = clear(
-            journal, lying, lambda version: _opened(journal, version), _Deletes(journal, alone), most_bytes
-        )
+        deleted = clear(journal, lying, lambda version: _opened(journal, version), _Deletes(journal, alone))
         remove_stale_seals(journal.folder)
     except (CommitFailedError, TakenOverError):
         # Another process is doing the same; one is enough.
@@ -141,7 +121,6 @@ class _Deletes:
         self._live, self._looked = frozenset[str](), -math.inf
 
     def __call__(self, name: str) -> bool:
-        self._journal.check()
         if time.monotonic() - self._looked > LOOK_AGAIN:
             if not self._alone():
                 raise TakenOverError
@@ -163,8 +142,8 @@ def _keep_log(table: DeltaTable) -> None:
         table.alter.set_table_properties(dict(SETTINGS))
 
 
-def _sync_checkpoint(journal: Journal[Row], version: int) -> None:
-    """Before the entries go that it takes the place of."""
+def sync_checkpoint(journal: Journal[Row], version: int) -> None:
+    """Have the checkpoint of a version survive a loss of power, before the entries go that it takes the place of."""
     log = DeltaLog(journal.folder)
     checkpoint = log.checkpoint(version)
     journal.folder.sync([checkpoint, log.pointer], missing_sums([checkpoint]))
@@ -192,25 +171,21 @@ class TakenOverError(Exception):
     """Another process does the upkeep now."""
 
 
-Lying = Mapping[str, tuple[int, float]]
-"""Bytes and time of the last write of each file of rows in a folder, by name."""
+Lying = Mapping[str, float]
+"""Time of the last write of each file of rows in a folder, by name."""
 
 
 def files_lying(folder: Place) -> Lying:
-    """What lies in a journal's folder now. To be asked before a commit, after which it can be told what is dead."""
+    """Return what lies in a journal's folder now: before a commit, after which it can be told what is dead."""
     found = {}
     for path in folder.glob("*.parquet"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            continue
-        found[path.name] = (status.st_size, status.st_mtime)
+        with suppress(FileNotFoundError):
+            found[path.name] = path.stat().st_mtime
     return found
 
 
 def clear(
-    journal: Journal[Row], lying: Lying, at_version: Callable[[int], DeltaTable], deletes: Callable[[str], bool],
-    most_bytes: int,
+    journal: Journal[Row], lying: Lying, at_version: Callable[[int], DeltaTable], deletes: Callable[[str], bool]
 ) -> int:
     """Delete what is dead and has waited long enough. Returns how many files of rows went.
 
@@ -218,22 +193,17 @@ def clear(
         lying: what was there before the newest version that this process committed.
         at_version: opens the table as it was.
         deletes: whether a file of rows may go; raises TakenOverError once another process does this.
-        most_bytes: that may wait.
 
     Raises OSError, and CatalogError for damaged records.
     """
     swept = _Sweep(journal.folder, deletes)
-    live = journal.files()
-    waiting = {name: size for name, (size, _) in lying.items() if name not in live}
+    waiting = lying.keys() - journal.files()
     for version, checkpoint in list(swept.checkpoints.items()):
-        age = swept.age_of(checkpoint)
-        crowded = len(waiting) > MOST_FILES or sum(waiting.values()) > most_bytes
-        if age < GRACE_SECONDS and not (crowded and age >= SHORTEST):
+        if swept.age_of(checkpoint) < WAIT_SECONDS:
             break
-        for name in swept.drop_below(version):
-            waiting.pop(name, None)
+        waiting -= set(swept.drop_below(version))
     swept.thin_checkpoints()
-    if old := [name for name in waiting if swept.now - lying[name][1] > UNKNOWN_SECONDS]:
+    if old := [name for name in waiting if swept.now - lying[name] > UNKNOWN_SECONDS]:
         then = at_version(swept.oldest) if swept.oldest is not None else None
         named = {uri.rpartition("/")[2] for uri in then.file_uris()} if then is not None else set(old)
         swept.drop_files(name for name in old if name not in named)

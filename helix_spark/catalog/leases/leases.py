@@ -27,8 +27,6 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, text_in
-from helix_spark.catalog.places.same_place import Check, unchecked
-from helix_spark.errors import CatalogError
 from helix_spark.regular_files import OddFileError
 
 HEARTBEAT, _LOOKS = 2.0, 0.1
@@ -79,14 +77,13 @@ class Leases:
 
     Args:
         folder: of the files; made by the first lease.
-        check: asked before anything is written.
 
     Attributes:
         heartbeat: seconds between two.
     """
 
-    def __init__(self, folder: Place, check: Check = unchecked) -> None:
-        self._folder, self._check = folder, check
+    def __init__(self, folder: Place) -> None:
+        self._folder = folder
         self.heartbeat, self._looks = (HEARTBEAT, _LOOKS) if isinstance(folder, Path) else _IN_STORE
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -119,8 +116,7 @@ class Leases:
             if self._held[name]:
                 return
             del self._held[name]
-            with contextlib.suppress(OSError, CatalogError):
-                self._check()
+            with contextlib.suppress(OSError):
                 if self._is_ours(name):
                     (self._folder / name).unlink()
 
@@ -201,8 +197,7 @@ class Leases:
 
     def clear(self, dead: Mapping[str, Hashable], *, untouched: float) -> None:
         """Remove leases that were found `dead`, and what those left behind that died while they took one."""
-        with contextlib.suppress(OSError, CatalogError):
-            self._check()
+        with contextlib.suppress(OSError):
             # Never what is being made right now: who cannot make a lease works without one.
             for path in self._folder.glob(".*"):
                 age = time.time() - path.lstat().st_mtime
@@ -223,7 +218,6 @@ class Leases:
     def _made(self, name: str, expected: float | None) -> Lease | None:
         for _ in range(3):
             try:
-                self._check()
                 self._folder.make_folder()
                 (self._folder / name).write_new_text(_to_json(expected))
             except FileExistsError:
@@ -234,7 +228,7 @@ class Leases:
                     return None if found.holder == this_process() else found
                 self._remove(name, beat)
                 continue
-            except (OSError, CatalogError):
+            except OSError:
                 return None
             return None
         return self.find(name)
@@ -264,8 +258,7 @@ class Leases:
 
     def _remove(self, name: str, beat: Hashable) -> None:
         """Removes a lease, if it is still as it was seen."""
-        with contextlib.suppress(OSError, CatalogError):
-            self._check()
+        with contextlib.suppress(OSError):
             (self._folder / name).unlink_as_seen(beat)
 
     def _beat_along(self) -> None:
@@ -287,8 +280,7 @@ class Leases:
         with self._lock:
             names = list(self._held)
         for name in names:
-            with contextlib.suppress(OSError, CatalogError, UnicodeDecodeError):
-                self._check()
+            with contextlib.suppress(OSError, UnicodeDecodeError):
                 text, seen = (self._folder / name).read_stamped()
                 if holder_from(text) == this_process():
                     (self._folder / name).freshen(json.dumps({**json.loads(text), "beat": time.time_ns()}), seen)

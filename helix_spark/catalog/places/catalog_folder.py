@@ -11,13 +11,13 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.abilities import LOCK, TRIED, shortcomings
+from helix_spark.catalog.places.abilities import TRIED, shortcomings
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath
@@ -208,14 +208,13 @@ def marker_damage(layout: Layout) -> str:
     return ""
 
 
-def marked_id(layout: Layout) -> tuple[str, Hashable]:
-    """The id in a catalog's marker, empty where an older version made it; and the marker's stamp.
+def marked_id(layout: Layout) -> str:
+    """The id in a catalog's marker, empty where an older version made it.
 
     Raises FileNotFoundError if there is none that says anything, OSError if it cannot be read.
     """
     try:
-        text, stamp = layout.marker.read_stamped()
-        return str(_marked(text).get("id", "")), stamp
+        return str(_marked(text_in(layout.marker)).get("id", ""))
     except (ValueError, OddFileError) as error:
         raise FileNotFoundError(errno.ENOENT, "the marker says nothing", str(layout.marker)) from error
 
@@ -289,7 +288,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
             p.name for p in layout.root.iterdir()
-            if not p.name.startswith((f".{MARKER}.", TRIED)) and p.name != LOCK and p != layout.leases
+            if not p.name.startswith((f".{MARKER}.", TRIED)) and p != layout.leases
             and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
         )
     except OSError as error:

@@ -11,14 +11,12 @@ import stat
 import sys
 import tempfile
 import uuid
-import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from helix_spark.catalog.places.abilities import has_links, is_without_links, keep_as, one_at_a_time, put_new
 from helix_spark.regular_files import OddFileError, open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ class LocalPath(PosixPath):
             unfinished.write_text(text, encoding="utf-8")
             if synced:
                 sync_path(unfinished)
-            put_new(unfinished, self)
+            os.link(unfinished, self)
             if synced:
                 sync_path(self.parent)
         finally:
@@ -83,14 +81,12 @@ class LocalPath(PosixPath):
         if _stamp(aside.lstat()) != stamp:
             # Another one was quicker, and this is its file: it gets it back, unless a third has made one by now.
             with contextlib.suppress(FileExistsError):
-                put_new(aside, self)
+                os.link(aside, self)
         aside.unlink(missing_ok=True)
 
-    def hold(self) -> HeldFolder:
-        return HeldFolder(self)
-
     def keep_as(self, other: Self, /) -> None:
-        keep_as(self, other)
+        other.unlink(missing_ok=True)
+        os.link(self, other)
 
     def move_to(self, other: Self, /) -> None:
         self.replace(other)
@@ -206,14 +202,7 @@ class LocalPath(PosixPath):
 
     @property
     def table_options(self) -> dict[str, str] | None:
-        # deltalake puts commits in place by links, or, told so, by renames: see `committing`.
-        return {"MOUNT_ALLOW_UNSAFE_RENAME": "true"} if is_without_links(self) else None
-
-    def try_out(self) -> None:
-        has_links(what_is_there(self))
-
-    def committing(self) -> contextlib.AbstractContextManager[None]:
-        return one_at_a_time(self) if is_without_links(self) else contextlib.nullcontext()
+        return None
 
     def room(self) -> str:
         return f"free on that disk: {shutil.disk_usage(what_is_there(self)).free:,} bytes"
@@ -224,22 +213,6 @@ _TRIES = 5
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-class HeldFolder:
-    """A folder that is open, so that its number in the file system is given to no other one. Raises OSError."""
-
-    def __init__(self, path: Path) -> None:
-        # Needs no permission to list it, where the system knows how to open without.
-        handle = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._handle = handle
-        weakref.finalize(self, os.close, handle)
-
-    def is_at(self, place: Path, /) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._handle), place.stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return False
 
 
 _SYNCED_AT_ONCE = 32

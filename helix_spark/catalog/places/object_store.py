@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -31,13 +31,6 @@ _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
 
 _NOTHING: Mapping[ObjectPath, bytes] = MappingProxyType({})
-
-
-class _HeldPrefix:
-    """A folder in a store, of which there is nothing to hold."""
-
-    def is_at(self, place: ObjectPath, /) -> bool:
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +127,6 @@ class ObjectPath:
         self.freshen("{}", stamp)
         self.unlink(missing_ok=True)
 
-    def hold(self) -> _HeldPrefix:
-        return _HeldPrefix()
-
     def keep_as(self, other: ObjectPath, /) -> None:
         other._object.write(self.read_at_most(_LARGEST_COPY))
 
@@ -226,12 +216,6 @@ class ObjectPath:
     @property
     def table_options(self) -> dict[str, str]:
         return self.access.delta()
-
-    def try_out(self) -> None:
-        """Nothing: what the store can do is asked for when the catalog is made (`check_conditional`)."""
-
-    def committing(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def room(self) -> str:
         return ""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from helix_spark.catalog.places.abilities import put_new
 from helix_spark.catalog.places.local_disk import LocalPath, sync_path
 from helix_spark.errors import HelixError, ParameterError
 
@@ -66,9 +65,7 @@ def _rename(unfinished: Path, target: Path, *, replaces: bool) -> None:
         if target.exists():
             unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
         unfinished.replace(target)
-    elif unfinished.is_dir():  # a folder has no second name
+    else:
         if os.path.lexists(target):
             raise FileExistsError
         unfinished.rename(target)
-    else:
-        put_new(unfinished, target)

@@ -39,13 +39,6 @@ class Status(Protocol):
     def st_mtime(self) -> float: ...
 
 
-class Held(Protocol):
-    """A folder that is held, for as long as this is."""
-
-    def is_at(self, place: Any, /) -> bool:
-        """Whether a path leads to it. In an object store, where paths lead nowhere else, always."""
-
-
 class Place(Protocol):
     """A file or folder, there or not: as much of `pathlib.Path` as a catalog uses, and what that cannot do by itself.
     Everything raises the OSErrors that a path's methods raise.
@@ -89,9 +82,6 @@ class Place(Protocol):
 
     def unlink_as_seen(self, stamp: Any, /) -> None:
         """Remove a small file if nobody wrote, freshened or made it since it had this stamp."""
-
-    def hold(self) -> Held:
-        """A folder, so that it is known again."""
 
     def keep_as(self, other: Self, /) -> None:
         """Give a file a second name in the same place, over a file of that name: it is there when something else is put
@@ -180,12 +170,6 @@ class Place(Protocol):
     @property
     def table_options(self) -> dict[str, str] | None:
         """What deltalake must know of the store."""
-
-    def try_out(self) -> None:
-        """Find out what the place can do, as far as that matters to who writes there. Before the first write."""
-
-    def committing(self) -> AbstractContextManager[None]:
-        """While a commit is put in place by deltalake: as the only one who does so, where the place needs that."""
 
     def room(self) -> str:
         """How much room is left, in words for an error; empty where that is not known."""

@@ -88,36 +88,3 @@ def check_end(file: Place, size: int) -> bool:
 def beside(file: File) -> File:
     """The checksum file of `file`."""
     return file.with_name(f".{file.name}.crc")
-
-
-def with_right_bits(file: Path) -> bytes:
-    """What a file held before one bit of it, or of one of its checksums, was flipped: a CRC tells which it was.
-
-    Raises ChecksumError where more than that differs, OSError if the file cannot be read.
-    """
-    content, sums = bytearray(file.read_bytes()), beside(file).read_bytes()
-    piece = struct.unpack(">i", sums[len(_MAGIC) : _HEADER])[0]
-    for number, stored in enumerate(struct.unpack(f">{(len(sums) - _HEADER) // 4}I", sums[_HEADER:])):
-        part = content[number * piece : (number + 1) * piece]
-        differs = stored ^ zlib.crc32(part)
-        if differs.bit_count() > 1:
-            place, bit = _flipped(differs, len(part), file)
-            content[number * piece + place] ^= bit
-    return bytes(content)
-
-
-_TABLE = tuple(zlib.crc32(bytes([byte])) ^ zlib.crc32(b"\0") for byte in range(256))
-"""How a CRC-32 differs for two texts that differ in their last byte, by that difference. It is linear in it."""
-
-_FROM_TOP = {entry >> 24: byte for byte, entry in enumerate(_TABLE)}
-
-
-def _flipped(differs: int, length: int, file: Path) -> tuple[int, int]:
-    """Which byte of a piece, and which bit of it, makes its CRC differ so: each bit does in its own way."""
-    bits = {_TABLE[1 << bit]: 1 << bit for bit in range(8)}
-    for place in range(length - 1, -1, -1):
-        if differs in bits:
-            return place, bits[differs]
-        byte = _FROM_TOP[differs >> 24]
-        differs = (differs ^ _TABLE[byte]) << 8 | byte
-    raise ChecksumError(f"{file.name} does not match its checksums in more than a bit")

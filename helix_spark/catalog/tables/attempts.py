@@ -2,7 +2,7 @@
 
 Every writer gets a folder of its own, so nothing that is half-written is ever shared, and a folder is removed whole.
 When all is stored and checked, just before it is recorded, a manifest is written beside the data: a small JSON file
-with all that the record says. Where records are lost, the results that have one are taken up again; what has none was
+with all that the record says. Where records are lost, the results that have one are recorded again; what has none was
 never finished.
 """
 
@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
@@ -20,7 +20,6 @@ from helix_spark.catalog.journal.rows import Misfit, from_columns
 from helix_spark.catalog.places.catalog_folder import Layout, is_id, is_signature
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import Check, unchecked
 from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord
 from helix_spark.errors import CatalogError
 
@@ -34,21 +33,18 @@ class Attempt:
         attempt: 32 hex characters, never used before.
         kind: table or model, which have a folder, or value, which has none.
         path: the folder to write to. It does not exist yet: Spark's writers want to make it.
-        check: asked before what was written there becomes a table; raises CatalogError where the catalog that the
-            folder is in is not at that path any more.
     """
 
     signature: str
     attempt: str
     kind: ArtifactKind
     path: Place | None
-    check: Check = field(default=unchecked, compare=False, repr=False)
 
 
-def new_attempt(layout: Layout, signature: str, kind: ArtifactKind, check: Check) -> Attempt:
+def new_attempt(layout: Layout, signature: str, kind: ArtifactKind) -> Attempt:
     """A fresh attempt; nothing is written. Raises CatalogError for a signature that is not plain hex."""
     attempt = uuid.uuid4().hex
-    return Attempt(signature, attempt, kind, _folder(layout, signature, attempt, kind), check)
+    return Attempt(signature, attempt, kind, _folder(layout, signature, attempt, kind))
 
 
 def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
@@ -204,7 +200,7 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
         raise ValueError("its manifest is none of this version")
     known = {each.name for each in fields(ArtifactRecord)}
     said = {name: [value] for name, value in told["record"].items() if name in known}
-    (record,) = from_columns(said, ArtifactRecord) or (Misfit({}, {}),)
+    (record,) = from_columns(said, ArtifactRecord) or (Misfit({}),)
     if isinstance(record, Misfit):
         raise ValueError(f"its manifest does not fit: {record}")
     return record

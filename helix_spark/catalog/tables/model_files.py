@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
-from helix_spark.catalog.places.parquet_shape import check_decoded, shape_of
+from helix_spark.catalog.places.parquet_footer import check_decoded, read_footer, size_and_footer
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
@@ -75,7 +75,7 @@ _LARGEST_METADATA = 16 << 20
 _LARGEST_FILE = 2 << 30
 """Bytes of a file at most: they are read whole."""
 
-_ROW_SCHEMA = "org.apache.spark.sql.parquet.row.metadata"
+_ROW_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 _MOST_BYTES, _TIMES = 1 << 30, 1000
 """How many bytes a file of a model may become when it is read: so many, or a thousand times what it has."""
 
@@ -240,9 +240,12 @@ def _unquoted(value: Any) -> Any:
 def _check_table(name: str, content: bytes) -> None:
     file = io.BytesIO(content)
     try:
-        shape = shape_of(file)
-        check_decoded(file, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
-        foreign = [one for key, value in shape.keys if key == _ROW_SCHEMA for one in foreign_classes(value)]
+        if size_and_footer(file)[1].count(_ROW_SCHEMA) > 1:  # of which two readers may take two
+            raise ValueError("it has several schemas")
+        footer = read_footer(file)
+        check_decoded(footer, len(content), most=_MOST_BYTES, times=_TIMES)
+        schema = (footer.metadata or {}).get(_ROW_SCHEMA)
+        foreign = () if schema is None else foreign_classes(schema.decode(errors="replace"))
     except ValueError as error:
         raise StrangeModelError(f"{name!r} cannot be read: {error}") from error
     if foreign:

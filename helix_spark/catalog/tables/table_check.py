@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from helix_spark.catalog.cells import Number, is_like, parsed_schema
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.places.parquet_shape import size_and_footer
+from helix_spark.catalog.places.parquet_footer import size_and_footer
 from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
@@ -68,8 +68,6 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
     Raises DamagedArtifactError for anything that does not match.
     """
-    if record.incomplete:
-        raise DamagedArtifactError(f"the stored table {folder} is not whole: {record.incomplete}", remedy=_COMPUTED)
     commit = _commit(folder)
     if commit.attempt is not None and commit.attempt != record.attempt:
         raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.places.parquet_shape import AFTER_FOOTER, RowGroup, bytes_of_first, check_decoded, shape_of
+from helix_spark.catalog.places.parquet_footer import AFTER_FOOTER, check_decoded
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
@@ -30,9 +30,6 @@ _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
 
 _PIECE = 65_536
 """Rows that are looked at together where none are kept."""
-
-_MOST_GROUPS = 100
-"""Groups of rows of a file that are looked at for its first rows."""
 
 _MOST_BYTES, _TIMES = 256 << 20, 10_000
 """How many bytes a file may become when it is read: so many, or ten thousand times what it has. Columns of one value
@@ -115,15 +112,22 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
     table = check_table(folder, record)
     known = _columns(folder, table).values()
     wanted = [column for column in known if not column.unreadable][:most_columns]
-    parts, taken, long = list[pa.Table](), 0, set[str]()
+    parts, taken, left, long = list[pa.Table](), 0, _MOST_SHOWN, set[str]()
     with _damage_told(folder):
         for path in table.files:
             if taken >= rows:
                 break
-            groups = _first_groups(path, rows - taken)
-            long |= _too_long(path, groups, [column.name for column in wanted], rows - taken)
-            parts.append(_read_groups(path, len(groups), [c.name for c in wanted if c.name not in long], rows - taken))
-            taken += parts[-1].num_rows
+            with _opened(path) as file:
+                first = {}
+                for name in (one.name for one in wanted if one.name in file.schema_arrow.names):
+                    values = _first_values(file, name, rows - taken, min(_LONGEST_SHOWN, left))
+                    if values is None:
+                        long.add(name)
+                    else:
+                        first[name] = values
+                        left -= values.nbytes
+                parts.append(pa.table(first))
+                taken += min(rows - taken, file.metadata.num_rows)
         shown = [column for column in wanted if column.name not in long]
         arrays = [_as_declared(parts, column, taken, most=_MOST_SHOWN) for column in shown]
     fields = [pa.field(column.name, column.declared, column.nullable) for column in shown]
@@ -133,45 +137,18 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
     )
 
 
-def _first_groups(path: Place, rows: int) -> list[RowGroup]:
-    """The groups that the first rows of a file are in."""
-    with path.open_binary() as file:
-        shape = shape_of(file)
-    ends = accumulate(group.rows for group in shape.groups)
-    before = sum(end < rows for end in ends)
-    return list(shape.groups[: min(before + 1, _MOST_GROUPS)])
-
-
-def _too_long(path: Place, groups: Sequence[RowGroup], names: Sequence[str], rows: int) -> set[str]:
-    """The columns whose values in the first rows take too much memory, by themselves or with those before them."""
-    left, long = _MOST_SHOWN, set[str]()
-    with path.open_binary() as file:
-        for name in names:
-            taken = 0
-            for chunk in (chunk for group in groups for chunk in group.chunks if chunk.path[0] == name):
-                whole = chunk.uncompressed + chunk.values * chunk.width
-                # Of a store each look at a page is a request.
-                is_short = not isinstance(path, Path) and whole <= _LONGEST_SHOWN
-                taken += whole if is_short else bytes_of_first(file, chunk, rows, _LONGEST_SHOWN)
-            if taken > min(_LONGEST_SHOWN, left):
-                long.add(name)
-            else:
-                left -= taken
-    return long
-
-
-def _read_groups(path: Place, groups: int, names: Sequence[str], rows: int) -> pa.Table:
+def _first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.ChunkedArray | None:
+    """The first values of a column, read one by one; None if they take more than so many bytes."""
     import pyarrow as pa
 
-    with _opened(path) as file:
-        present = [name for name in names if name in file.schema_arrow.names]
-        read = file.iter_batches(rows, columns=present, row_groups=list(range(groups)))
-        batches, taken = list[pa.RecordBatch](), 0
-        while taken < rows and (batch := next(read, None)) is not None:
-            batches.append(batch.slice(0, rows - taken))
-            taken += batch.num_rows
-        schema = pa.schema([file.schema_arrow.field(name) for name in present])
-        return pa.Table.from_batches(batches, schema=batches[0].schema if batches else schema)
+    batches, taken = list[pa.RecordBatch](), 0
+    for batch in islice(file.iter_batches(1, columns=[name]), rows):
+        taken += batch.nbytes
+        if taken > most:
+            return None
+        batches.append(batch)
+    schema = pa.schema([file.schema_arrow.field(name)])
+    return pa.Table.from_batches(batches, batches[0].schema if batches else schema).column(0)
 
 
 class _TypeMismatchError(Exception):
@@ -259,12 +236,9 @@ def _read_pages(name: str, path: Place) -> None:
 def _checked(path: Place) -> Iterator[pq.ParquetFile]:
     """A file to read whole. Raises ValueError for one that becomes more than there can be in it, ChecksumError where
     its end is not what was written."""
-    if isinstance(path, Path):  # of a store each page would be a request
-        with path.open_binary() as raw:
-            shape = shape_of(raw)
-            check_decoded(raw, shape, most=max(_MOST_BYTES, _TIMES * shape.size))
     with _opened(path) as file:
         check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
+        check_decoded(file.metadata, path.stat().st_size, most=_MOST_BYTES, times=_TIMES)
         yield file
 
 

@@ -48,8 +48,8 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
 
     Raises:
         NotStorableError: see `storable`; or pyarrow does not write such a table.
-        CatalogError: the folder exists or cannot be written, the catalog is not there any more, or the attempt is none
-            to store a table. What was written so far stays for `abandon`.
+        CatalogError: the folder exists or cannot be written, or the attempt is none to store a
+            table. What was written so far stays for `abandon`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -85,7 +85,7 @@ def commit_files(attempt: Attempt, schema: str) -> int:
         schema: Spark's, as JSON; of types and names that need no feature of Delta beyond its first version.
 
     Raises:
-        CatalogError: a file cannot be read, the log cannot be written, or the catalog is not there any more.
+        CatalogError: a file cannot be read, or the log cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -101,10 +101,8 @@ def commit_files(attempt: Attempt, schema: str) -> int:
 
 
 def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:
-    """Commits files, each with its rows. Raises OSError, and CatalogError where the catalog is not there any more: it
-    may have been moved while they were written, which may take long, and another be in its place."""
+    """Commit files, each with its rows. Raises OSError."""
     reach("store.file_written")
-    attempt.check()
     log = DeltaLog(folder)
     log.folder.make_new_folder(within=folder)
     written_by = {"mode": "ErrorIfExists", "partitionBy": "[]"}

@@ -23,20 +23,12 @@ COMMIT_BYTES = 8 << 20
 AHEAD_BYTES = 16 << 20
 """Bytes of texts that a run reads ahead, and that it keeps of those which it reads one by one."""
 
-_OLD_DOUBT = "in doubt: "
-"""Begins the answer of a doubt as older versions recorded it."""
-
 
 class AnswerLedger:
-    """The journal of answers.
-
-    Attributes:
-        older: the questions whose answers have no digest, as older versions recorded them. They are not reused.
-    """
+    """The journal of answers."""
 
     def __init__(self, journal: Journal[AnswerRecord]) -> None:
         self._journal = journal
-        self.older: set[str] = set()
 
     def append(self, records: Sequence[AnswerRecord]) -> None:
         for record in records:
@@ -97,14 +89,9 @@ class AnswerLedger:
 
     def sound(self, record: AnswerRecord) -> AnswerRecord | None:
         """A whole record, if it is as it was written; else None, and it is left out."""
-        if record.digest:
-            if record.digest == record.content_digest():
-                return record
-            self.reject(record.question, "its digest is another one")
-        elif record.answer.startswith(_OLD_DOUBT):
-            return replace(record, answer="", doubt=record.answer.removeprefix(_OLD_DOUBT))
-        else:
-            self.older.add(record.question)
+        if record.digest == record.content_digest():
+            return record
+        self.reject(record.question, "its digest is another one" if record.digest else "it has no digest")
         return None
 
     def reject(self, question: str, why: str) -> None:

@@ -291,7 +291,7 @@ class AnswerRecord:
         reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
         needs_classic: where a program needs a classic session: JSON.
         digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
-            question; empty in records of older versions, which are not reused.
+            question.
     """
 
     question: Signature

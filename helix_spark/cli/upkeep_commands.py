@@ -127,8 +127,7 @@ def verify_text(found: Verification) -> str:
     lines.append(f"{len(found.findings)} stored results: {verdicts or 'none'} ({looked})")
     lines.append(f"{found.iterations} iterations recorded")
     if found.answers:
-        older = f", {found.older_answers} of them without a digest, which are requested again"
-        lines.append(f"{found.answers} answers recorded{older if found.older_answers else ''}")
+        lines.append(f"{found.answers} answers recorded")
     lines += [f"  a record does not fit: {why}" for why in found.rejections]
     if any(finding.bad for finding in found.findings):
         lines.append("damaged results are never used: a run that needs one puts it aside and computes it again")

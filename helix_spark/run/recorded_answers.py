@@ -82,12 +82,11 @@ class RecordedAnswers:
     def _tell_of_misfits(self) -> None:
         """Say once that recorded answers are not reused."""
         answers = self.catalog.answers
-        if not self._has_told and (answers.rejections or answers.older):
+        if not self._has_told and answers.rejections:
             self._has_told = True
             self.tell(
                 f"recorded answers that do not fit are requested again ({answers.rejections[0]}); `helix verify` lists "
-                "them" if answers.rejections else
-                "answers that an older version of Helix recorded have no digest, and are requested again"
+                "them"
             )
 
     def doubt(self, identity: str) -> str:

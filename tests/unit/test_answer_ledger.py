@@ -107,18 +107,6 @@ def test_a_fresh_answer_takes_the_place_of_one_that_does_not_fit(catalog: Catalo
     assert verify(catalog, deep=False).sound
 
 
-def test_answers_of_older_versions_are_asked_again_and_their_doubts_stay(catalog: Catalog) -> None:
-    written(catalog, record(1))
-    written(catalog, record(2, answer="in doubt: an audit came to another one"))
-    known, said = told(catalog)
-    assert known.answer(question(1)) is None
-    assert known.doubt(question(2)) == "an audit came to another one"
-    assert len(said) == 1
-    found = verify(catalog, deep=False)
-    assert found.sound
-    assert (found.answers, found.older_answers) == (2, 1)
-
-
 def test_a_doubt_is_no_answer(catalog: Catalog) -> None:
     catalog.answers.append([record(1), record(1, answer="", doubt="it came out different")])
     known, _ = told(catalog)

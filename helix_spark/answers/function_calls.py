@@ -275,7 +275,7 @@ class FunctionCall:
             plan: Any = client.expression_of(returned, self._session.client)
             if state.requests:
                 return NotCaptured("registers views or functions, and returns a column")
-            if client.has_subquery(returned):
+            if client.has_subquery(plan):
                 return NotCaptured("has a query inside its column")
             if any(one.plan_id != first for one in client.references(plan)):
                 return NotCaptured("names columns of other tables than its own")

@@ -20,7 +20,7 @@ from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.classic_only import need_classic
 from helix_spark.plans.plan_chance import chance_in, may_ask_user
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_messages import function_of, messages, parts_of, sort_of, sql_of
 from helix_spark.plans.plan_order import order_in
 from helix_spark.plans.sql_statements import is_generated, read_statement
 from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
@@ -279,16 +279,11 @@ def tables_named(one: Any) -> Iterator[str]:
 
 def functions_called(one: Any) -> Iterator[str]:
     """The functions that a message calls by name, in lower case, without operators."""
-    match sort_of(one):
-        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-            if one.function_name.replace("_", "a").replace(".", "a").isalnum():
-                yield one.function_name.lower().rpartition(".")[2]
-        case "Expression.ExpressionString":
-            yield from (name for name, _ in called(tokens(one.expression)))
-        case "SQL":
-            yield from (name for name, _ in called(tokens(one.query)))
-        case "MlRelation.Transform" if "statement" in one.params.params:
-            yield from (name for name, _ in called(tokens(one.params.params["statement"].string)))
+    if (function := function_of(one)) is not None:
+        if function.replace("_", "a").replace(".", "a").isalnum():
+            yield function.lower().rpartition(".")[2]
+    elif (sql := sql_of(one)) is not None:
+        yield from (name for name, _ in called(tokens(sql)))
 
 
 @dataclass(slots=True)

@@ -10,10 +10,10 @@ import platform
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.action import current
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, script
 from helix_spark.plans.written_plan import StepWriter, plan_id
@@ -55,38 +55,34 @@ def notice_classic_only() -> None:
     _notice_attributes(Column, frozenset({"_jc"}))
     for kind, name in ((DataFrame, "rdd"), (DataFrame, "writeStream"), (SparkSession, "readStream")):
         _notice_property(kind, name)
-    made: Any = SparkContext.getOrCreate.__func__  # type: ignore[attr-defined]  # of a class method
-    begun: Any = SparkContext.__init__
-    SparkContext.getOrCreate = classmethod(_noticed(made, "SparkContext"))  # type: ignore[method-assign, assignment]
-    SparkContext.__init__ = _noticed(begun, "SparkContext")  # type: ignore[method-assign]  # replaced on purpose
+
+    @replaces(SparkContext, "getOrCreate")
+    @replaces(SparkContext, "__init__")
+    def make_context(make: Any, *given: Any, **named: Any) -> Any:
+        need_classic("SparkContext")
+        return make(*given, **named)
+
     RemoteMLWriter.format = _write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
     _notice_stages_of_jvm()
     _notice_joins()
 
 
-def _noticed(called: Any, what: str) -> Callable[..., Any]:
-    @wraps(called)
-    def call(*given: Any, **named: Any) -> Any:
-        need_classic(what)
-        return called(*given, **named)
-
-    return call
-
-
 def _notice_attributes(kind: Any, names: frozenset[str]) -> None:
-    get: Any = kind.__getattr__
-
-    def look_up(self: Any, name: str) -> Any:
+    @replaces(kind, "__getattr__")
+    def look_up(get: Any, self: Any, name: str) -> Any:
         if name in names:
             need_classic(f".{name}")
         return get(self, name)
 
-    kind.__getattr__ = look_up
-
 
 def _notice_property(kind: Any, name: str) -> None:
     get: Any = vars(kind)[name].fget
-    setattr(kind, name, property(_noticed(get, f".{name}")))
+
+    def look_up(self: Any) -> Any:
+        need_classic(f".{name}")
+        return get(self)
+
+    setattr(kind, name, property(look_up))
 
 
 def _write_in_format(writer: Any, source: str) -> Any:
@@ -104,28 +100,20 @@ def _notice_stages_of_jvm() -> None:
     from pyspark.ml.evaluation import Evaluator
     from pyspark.ml.wrapper import JavaParams
 
-    hand_over: Any = JavaParams._transfer_params_to_java
-
-    @wraps(hand_over)
-    def transfer(self: Any) -> None:
+    @replaces(JavaParams, "_transfer_params_to_java")
+    def transfer(hand_over: Any, self: Any) -> None:
         if builds():
             need_classic(f"{type(self).__name__}._java_obj")
         hand_over(self)
 
-    def noticed(called: Any) -> Callable[..., Any]:
-        @wraps(called)
-        def call(self: Any, *given: Any, **named: Any) -> Any:
-            held = getattr(self, "_java_obj", None)
-            if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
-                raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
-            return called(self, *given, **named)
-
-        return call
-
-    JavaParams._transfer_params_to_java = transfer  # type: ignore[method-assign]  # replaced on purpose
-    kinds: tuple[tuple[Any, str], ...] = (Estimator, "fit"), (Transformer, "transform"), (Evaluator, "evaluate")
-    for kind, name in kinds:
-        setattr(kind, name, noticed(vars(kind)[name]))
+    @replaces(Estimator, "fit")
+    @replaces(Transformer, "transform")
+    @replaces(Evaluator, "evaluate")
+    def call(called: Any, self: Any, *given: Any, **named: Any) -> Any:
+        held = getattr(self, "_java_obj", None)
+        if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
+            raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
+        return called(self, *given, **named)
 
 
 def _notice_joins() -> None:
@@ -133,16 +121,12 @@ def _notice_joins() -> None:
     side, Spark Connect for two of the side that has the table less deep in its plan, or refuses it."""
     from pyspark.sql.connect.dataframe import DataFrame
 
-    join: Any = DataFrame.join
-
-    @wraps(join)
-    def join_tables(self: Any, other: Any, *given: Any, **named: Any) -> Any:
+    @replaces(DataFrame, "join")
+    def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
         made, program = join(self, other, *given, **named), program_here()
         if program is not None and (column := _of_either_side(made, lambda at: program.columns((self, other)[at]))):
             need_classic(f"a join of a table with itself by {column}, which may be of either side")
         return made
-
-    DataFrame.join = join_tables  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _of_either_side(joined: Any, columns: Callable[[int], Collection[str] | None]) -> str:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import Any
 
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.recorded_call import builds
 
 
@@ -35,17 +36,12 @@ def _replace_aggregates() -> None:
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.group import GroupedData
 
-    def as_classic(aggregate: Any) -> Any:
-        def agg(self: Any, *exprs: Any) -> Any:
-            if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
-                exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
-            return aggregate(self, *exprs)
-
-        return agg
-
-    tables: tuple[Any, ...] = (DataFrame, GroupedData)
-    for kind in tables:
-        kind.agg = as_classic(kind.agg)
+    @replaces(DataFrame, "agg")
+    @replaces(GroupedData, "agg")
+    def agg(aggregate: Any, self: Any, *exprs: Any) -> Any:
+        if builds() and len(exprs) == 1 and isinstance(exprs[0], dict):
+            exprs = ({column: _AGGREGATES.get(name.lower(), name.lower()) for column, name in exprs[0].items()},)
+        return aggregate(self, *exprs)
 
 
 def _replace_types_of_literals() -> None:
@@ -54,9 +50,8 @@ def _replace_types_of_literals() -> None:
     from pyspark.sql.connect.expressions import LiteralExpression
     from pyspark.sql.types import DecimalType, TimeType
 
-    told: Any = LiteralExpression._infer_type
-
-    def infer(value: Any) -> Any:
+    @replaces(LiteralExpression, "_infer_type")
+    def infer(told: Any, value: Any) -> Any:
         found = told(value)
         if not builds() or not isinstance(value, Decimal):
             return found
@@ -65,18 +60,13 @@ def _replace_types_of_literals() -> None:
             return found
         return DecimalType(max(len(digits), -exponent), -exponent)
 
-    LiteralExpression._infer_type = staticmethod(infer)  # type: ignore[method-assign]  # replaced on purpose
-
-    plan_literal: Any = LiteralExpression.to_plan
-
-    def to_plan(self: Any, session: Any) -> Any:
+    @replaces(LiteralExpression, "to_plan")
+    def to_plan(plan_literal: Any, self: Any, session: Any) -> Any:
         if not builds() or not isinstance(self._dataType, TimeType) or self._value is None:
             return plan_literal(self, session)
         written = self._create_proto_expression()
         written.expression_string.expression = f"TIME '{self._dataType.fromInternal(self._value)}'"
         return written
-
-    LiteralExpression.to_plan = to_plan  # type: ignore[method-assign]  # as above
 
 
 _OUTER = "outer"
@@ -89,13 +79,12 @@ def _mark_outer_columns() -> None:
     from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.proto import Origin, PythonOrigin
 
-    def outer(self: Any) -> Any:
+    @replaces(Column, "outer")
+    def outer(_: Any, self: Any) -> Any:
         expression = copy(self._expr)
         site = "" if expression.origin is None else expression.origin.python_origin.call_site
         expression.origin = Origin(python_origin=PythonOrigin(fragment=_OUTER, call_site=site))
         return Column(expression)
-
-    Column.outer = outer  # type: ignore[method-assign]  # as above
 
 
 def is_outer(expression: Any) -> bool:
@@ -117,29 +106,24 @@ def fit_as_classic() -> None:
     from pyspark.ml.param import Params
     from pyspark.ml.wrapper import JavaParams
 
-    write_params: Any = serialize.serialize_ml_params
-    read_param: Any = serialize.deserialize_param
-
-    def write(instance: Any, client: Any) -> Any:
+    @replaces(serialize, "serialize_ml_params")
+    def write(write_params: Any, instance: Any, client: Any) -> Any:
         params = write_params(instance, client)
         if isinstance(instance, Estimator) and instance.hasParam("seed") and instance.isDefined("seed"):
             params.params["seed"].CopyFrom(serialize.serialize_param(instance.getOrDefault("seed"), client))
         return params
 
-    def read(literal: Any) -> Any:
+    @replaces(serialize, "deserialize_param")
+    @replaces(readwrite, "deserialize_param")
+    def read(read_param: Any, literal: Any) -> Any:
         value = read_param(literal)
         if isinstance(value, Matrix):
             value.isTransposed = int(value.isTransposed)  # type: ignore[assignment]  # as the JVM's pickle has it
         return value
 
-    clear_in_jvm: Any = JavaParams.clear
-
-    def clear(self: Any, param: Any) -> None:
+    @replaces(JavaParams, "clear")
+    def clear(clear_in_jvm: Any, self: Any, param: Any) -> None:
         (Params.clear if builds() else clear_in_jvm)(self, param)
-
-    JavaParams.clear = clear  # type: ignore[method-assign]  # replaced on purpose
-    serialize.serialize_ml_params = write
-    serialize.deserialize_param = vars(readwrite)["deserialize_param"] = read
 
 
 def _send_all_arguments() -> None:

@@ -74,13 +74,9 @@ def expression_of(column: ConnectColumn, client: Any) -> Expression:
     return column._expr.to_plan(client)
 
 
-def has_subquery(column: ConnectColumn) -> bool:
+def has_subquery(expression: Expression) -> bool:
     """Return whether an expression has a plan of its own in it."""
-    from pyspark.sql.connect.expressions import SubqueryExpression
-
-    found: list[object] = []
-    column._expr.foreach(lambda part: found.append(part) if isinstance(part, SubqueryExpression) else None)
-    return bool(found)
+    return any(sort_of(one) == "SubqueryExpression" for one in messages(expression))
 
 
 _BY_TABLE = ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar")

@@ -159,9 +159,9 @@ def optimised(frame: Any) -> str:
 
 def named_alone(column: Any, spark: Any) -> Any:
     """Return a column whose columns are named alone, of any table that has them; unchanged if it has a query inside."""
-    if has_subquery(column):
-        return column
     written = expression_of(column, spark.client)
+    if has_subquery(written):
+        return column
     name_by_itself(written)
     return column_of(written)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
 from helix_spark.plans.sql_words import bare_words, called, tokens
 
 if TYPE_CHECKING:
@@ -75,16 +75,9 @@ def may_ask_user(parts: Iterable[Message]) -> bool:
 
 
 def _may_ask_user(message: Message) -> bool:
-    one: Any = message
-    match sort_of(message):
-        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-            return one.function_name.lower() in _USER
-        case "Expression.ExpressionString":
-            given = tokens(one.expression)
-        case "SQL":
-            given = tokens(one.query)
-        case _:
-            return False
+    if (function := function_of(message)) is not None:
+        return function.lower() in _USER
+    given = tokens(sql_of(message) or "")
     return not _USER.isdisjoint((*bare_words(given), *(name for name, _ in called(given))))
 
 
@@ -131,19 +124,16 @@ def chance_in(
 
 def _chance(message: Message, *, over_layout: bool, user_known: bool) -> Iterator[str]:
     one: Any = message
-    sort = sort_of(message)
-    match sort:
-        case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-            name = one.function_name.lower()
-            why = _of_function(name, with_arguments=bool(one.arguments))
-            if over_layout and why in _LAYOUT:
-                why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
-            if not (user_known and name in _USER):
-                yield from _some(why and f"uses {name}, which {why}")
-        case "Expression.ExpressionString":
-            yield from _some(chance_in_text(one.expression, over_layout=over_layout, user_known=user_known))
-        case "SQL":
-            yield from _some(chance_in_text(one.query, over_layout=over_layout, user_known=user_known))
+    if (function := function_of(message)) is not None:
+        name = function.lower()
+        why = _of_function(name, with_arguments=bool(one.arguments))
+        if over_layout and why in _LAYOUT:
+            why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
+        if not (user_known and name in _USER):
+            yield from _some(why and f"uses {name}, which {why}")
+    if (sql := sql_of(message)) is not None:
+        yield from _some(chance_in_text(sql, over_layout=over_layout, user_known=user_known))
+    match sort_of(message):
         case "Expression.UnresolvedAttribute":
             if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
                 yield _OF_FILES
@@ -154,7 +144,9 @@ def _chance(message: Message, *, over_layout: bool, user_known: bool) -> Iterato
             if not one.deterministic:
                 yield f"calls {one.function_name}, which is declared to be nondeterministic"
         case "MlRelation.Transform":
-            yield from _of_stage(one, over_layout=over_layout)
+            if not over_layout and rests_on_uid(one):
+                stage = one.transformer.name.rpartition(".")[2]
+                yield f"leaves the name of {stage}'s column to be drawn (give it outputCol=...)"
         case "Sample" | "StatSampleBy":
             if not over_layout:
                 yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
@@ -169,14 +161,6 @@ def _of_function(name: str, *, with_arguments: bool) -> str | None:
 def _of_literal(text: str) -> str | None:
     """Cast to a date some texts are the clock's: which texts are cast, the plan does not tell."""
     return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
-
-
-def _of_stage(transform: Any, *, over_layout: bool) -> Iterator[str]:
-    name = transform.transformer.name.rpartition(".")[2]
-    if not over_layout and rests_on_uid(transform):
-        yield f"leaves the name of {name}'s column to be drawn (give it outputCol=...)"
-    if name == "SQLTransformer":
-        yield from _some(chance_in_text(transform.params.params["statement"].string, over_layout=over_layout))
 
 
 def _some(why: str | None) -> Iterator[str]:

@@ -46,6 +46,26 @@ def sort_of(message: Message) -> str:
     return _shape_of(message).sort
 
 
+def function_of(message: Any) -> str | None:
+    """Return the name of the function that a message calls, an operator's too; None if it calls none by its name."""
+    return str(message.function_name) if sort_of(message) in _CALLS else None
+
+
+_CALLS = frozenset({"Expression.UnresolvedFunction", "CallFunction", "UnresolvedTableValuedFunction"})
+
+
+def sql_of(message: Any) -> str | None:
+    """Return the SQL that a message has: an expression, a query, or what an `SQLTransformer` is given; None if none."""
+    match sort_of(message):
+        case "Expression.ExpressionString":
+            return str(message.expression)
+        case "SQL":
+            return str(message.query)
+        case "MlRelation.Transform" if "statement" in message.params.params:
+            return str(message.params.params["statement"].string)
+    return None
+
+
 def parts_of(message: Message) -> list[Any]:
     """Return the messages in a message, in the order of their fields, without the one that says where it is written."""
     shape = _shape_of(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import sort_of, sql_of
 from helix_spark.plans.sql_words import called, tokens
 
 if TYPE_CHECKING:
@@ -27,16 +27,14 @@ def order_in(parts: Iterable[Message]) -> Iterator[str]:
     sorted_now: list[Any] = []
     for message in parts:
         one: Any = message
+        if (sql := sql_of(message)) is not None:
+            yield from _in_text(sql)
         match sort_of(message):
             case "Expression.UnresolvedFunction":
                 if one.function_name == "sort_array" and one.arguments:
                     sorted_now.append(one.arguments[0].unresolved_function)
                 elif one.function_name.lower() in BY_ORDER and not any(one is each for each in sorted_now):
                     yield one.function_name.lower()
-            case "Expression.ExpressionString":
-                yield from _in_text(one.expression)
-            case "SQL":
-                yield from _in_text(one.query)
             case "Limit" | "Offset":
                 if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _is_the_same(one.input):
                     yield "limit without an order"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
-from helix_spark.plans.plan_messages import sort_of
+from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
 from helix_spark.plans.sql_statements import called_by_query, read_by_query
 from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
@@ -73,17 +73,11 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
 def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
     """Yield the functions that a plan calls, and that only its session knows."""
     for message in parts:
-        one: Any = message
-        match sort_of(message):
-            case "Expression.UnresolvedFunction" | "CallFunction" | "UnresolvedTableValuedFunction":
-                yield from _of_session([one.function_name])
-            case "Expression.ExpressionString":
-                yield from _of_session(name for name, _ in called(tokens(one.expression)))
-            case "SQL":
-                yield from _of_session(called_by_query(one.query))
-            case "MlRelation" if "statement" in one.transform.params.params:
-                statement = tokens(one.transform.params.params["statement"].string)
-                yield from _of_session(name for name, _ in called(statement))
+        if (function := function_of(message)) is not None:
+            yield from _of_session([function])
+        elif (sql := sql_of(message)) is not None:
+            is_query = sort_of(message) == "SQL"
+            yield from _of_session(called_by_query(sql) if is_query else (name for name, _ in called(tokens(sql))))
 
 
 def is_of_a_model(message: Message) -> bool:
@@ -97,8 +91,8 @@ def is_of_a_model(message: Message) -> bool:
 def _of_model(relation: Any) -> Iterator[str]:
     if is_of_a_model(relation):
         yield "a model"
-    elif "statement" in relation.transform.params.params:
-        yield from read_by_query(relation.transform.params.params["statement"].string, frozenset({"__this__"}))
+    elif (statement := sql_of(relation.transform)) is not None:
+        yield from read_by_query(statement, frozenset({"__this__"}))
 
 
 def _of_session(names: Iterable[str]) -> Iterator[str]:

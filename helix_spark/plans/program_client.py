@@ -30,6 +30,7 @@ from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_only import SessionContext
 from helix_spark.plans.classic_ways import fit_as_classic, session_class
 from helix_spark.plans.connect_client import channel_to_nowhere, say_no_goodbye
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.waits import result_of
 
@@ -136,12 +137,9 @@ def be_active_in_all_threads() -> None:
     """Have a session of Connect's be active in threads that the author starts, as a classic one is."""
     from pyspark.sql.connect.session import SparkSession
 
-    told: Any = SparkSession.getActiveSession.__func__  # type: ignore[attr-defined]  # of a class method
-
-    def active(kind: Any) -> Any:
-        return client_session() or told(kind) or kind._get_default_session()
-
-    SparkSession.getActiveSession = classmethod(active)  # type: ignore[method-assign, assignment]  # as above
+    @replaces(SparkSession, "getActiveSession")
+    def active(told: Any) -> Any:
+        return client_session() or told() or SparkSession._get_default_session()
 
 
 def forgetting_request(session: ConnectSession) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import sys
 from dis import opmap
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from helix_spark.plans.classic_only import OF_FRAMES, need_classic, notice_classic_only
 from helix_spark.plans.classic_ways import behave_as_classic
 from helix_spark.plans.frame_creation import settle_frames
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
 from helix_spark.plans.sql_statements import BINDING
 from helix_spark.plans.written_functions import pickle_at_first_call
@@ -70,10 +71,8 @@ def replace_in_pyspark() -> None:
             vars(module)["is_remote"] = is_remote
     vars(sys.modules["pyspark.sql"])["is_remote"] = is_remote
 
-    got: Any = classic.SparkSession.Builder.getOrCreate
-
-    @wraps(got)
-    def get_or_create(self: Any) -> Any:
+    @replaces(classic.SparkSession.Builder, "getOrCreate")  # else a JVM would start
+    def get_or_create(got: Any, self: Any) -> Any:
         program, client = program_here(), client_session()
         if program is None and client is not None:
             for name in self._options.keys() - KEPT_SETTINGS:
@@ -81,7 +80,6 @@ def replace_in_pyspark() -> None:
             return client
         return got(self) if program is None else program.session(dict(self._options))
 
-    classic.SparkSession.Builder.getOrCreate = get_or_create  # type: ignore[method-assign]  # else a JVM would start
     debugs: Any = errors.is_debugging_enabled
     captured: Any = errors._capture_call_site
     errors.is_debugging_enabled = lambda: builds() or debugs()
@@ -102,14 +100,11 @@ def _bind_arguments() -> None:
     """Give statements that have arguments a table, where they have none: see `BINDING`."""
     from pyspark.sql.connect import plan
 
-    statement_made: Any = plan.SQL.__init__
-
-    def make_statement(self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
+    @replaces(plan.SQL, "__init__")
+    def make(made: Any, self: Any, query: str, args: Any = None, named_args: Any = None, views: Any = None) -> None:
         if (args or named_args) and not views and builds():
             views = [plan.SubqueryAlias(plan.Range(0, 1, 1), BINDING)]
-        statement_made(self, query, args, named_args, views)
-
-    plan.SQL.__init__ = make_statement  # type: ignore[method-assign]  # replaced on purpose
+        made(self, query, args, named_args, views)
 
 
 def _note_places() -> None:
@@ -118,31 +113,26 @@ def _note_places() -> None:
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect import expressions, plan
 
-    expression_made: Any = expressions.Expression.__init__
-    relation_made: Any = plan.LogicalPlan.__init__
-    written: Any = plan.LogicalPlan._create_proto_relation
-
-    def made_expression(self: Any) -> None:
-        expression_made(self)
+    @replaces(expressions.Expression, "__init__")
+    def make_expression(made: Any, self: Any) -> None:
+        made(self)
         if self.origin is None and builds():
             place = pb.PythonOrigin(fragment="expression", call_site=call_site())
             self.origin = pb.Origin(python_origin=place)
 
-    def made_relation(self: Any, *given: Any, **named: Any) -> None:
-        relation_made(self, *given, **named)
+    @replaces(plan.LogicalPlan, "__init__")
+    def make_relation(made: Any, self: Any, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
         if builds():
             self._place = call_site()
 
-    def write(self: Any) -> Relation:
+    @replaces(plan.LogicalPlan, "_create_proto_relation")
+    def write(written: Any, self: Any) -> Relation:
         relation: Relation = written(self)
         if place := getattr(self, "_place", ""):
             relation.common.origin.python_origin.fragment = type(self).__name__
             relation.common.origin.python_origin.call_site = place
         return relation
-
-    expressions.Expression.__init__ = made_expression  # type: ignore[method-assign]  # replaced on purpose
-    plan.LogicalPlan.__init__ = made_relation  # type: ignore[method-assign]  # replaced on purpose
-    plan.LogicalPlan._create_proto_relation = write  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _replace_columns() -> None:
@@ -165,16 +155,13 @@ def _replace_attributes() -> None:
     from pyspark.errors import PySparkAttributeError
     from pyspark.sql.connect.dataframe import DataFrame
 
-    got: Any = DataFrame.__getattr__
-
-    def get(self: ConnectFrame, name: str) -> Any:
+    @replaces(DataFrame, "__getattr__")
+    def get(got: Any, self: ConnectFrame, name: str) -> Any:
         if name in OF_FRAMES:
             need_classic(f".{name}")
-        if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(1)):
+        if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(2)):
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
         return got(self, name)
-
-    DataFrame.__getattr__ = get  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
@@ -202,17 +189,14 @@ def _replace_functions_of_classic_sessions() -> None:
     from pyspark.sql.udtf import UserDefinedTableFunction
 
     def replace(classic: Any, connect: Any) -> None:
-        called = classic.__call__
-
-        def call(self: Any, *given: Any, **named: Any) -> Any:
+        @replaces(classic, "__call__")
+        def call(called: Any, self: Any, /, *given: Any, **named: Any) -> Any:
             if not builds():
                 return called(self, *given, **named)
             same = connect(
                 self.func, self._returnType, name=self._name, evalType=self.evalType, deterministic=self.deterministic
             )
             return same(*given, **named)
-
-        classic.__call__ = call
 
     replace(UserDefinedFunction, udf.UserDefinedFunction)
     replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)

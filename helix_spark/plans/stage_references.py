@@ -9,6 +9,7 @@ from functools import cache
 from queue import SimpleQueue
 from typing import Any
 
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.program_client import answers_here
 
 PARTS = ("stages", "models", "bestModel")
@@ -80,14 +81,14 @@ def release_models_apart() -> None:
     from pyspark.ml.util import RemoteModelRef
     from pyspark.sql.connect.session import SparkSession
 
-    made: Any = RemoteModelRef.__init__
-
-    def make(self: Any, ref_id: str) -> None:
+    @replaces(RemoteModelRef, "__init__")
+    def make(made: Any, self: Any, ref_id: str) -> None:
         made(self, ref_id)
         session = SparkSession.getActiveSession()
         self._client = None if session is None else session.client
 
-    def release(self: Any) -> None:
+    @replaces(RemoteModelRef, "release_ref")
+    def release(_: Any, self: Any) -> None:
         with self._lock:
             self._ref_count -= 1
             is_gone = self._ref_count == 0 and "." not in self.ref_id
@@ -105,6 +106,4 @@ def release_models_apart() -> None:
             with suppress(Exception):  # its server has ended, and holds nothing any more
                 request(what)
 
-    RemoteModelRef.__init__ = make  # type: ignore[method-assign]  # replaced on purpose
-    RemoteModelRef.release_ref = release  # type: ignore[method-assign]  # replaced on purpose
     threading.Thread(target=delete, name="helix-released-models", daemon=True).start()

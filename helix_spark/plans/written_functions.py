@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from helix_spark.hermetic.task import guarded, purpose
+from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.recorded_call import NeedsClassicError, builds, program_here, script
 
 
@@ -48,9 +49,9 @@ def pickle_at_first_call() -> None:
         vars(module)["CloudPickleSerializer"] = FunctionSerializer
     _keep_pickles(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
     _keep_pickles(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")
-    registered: Any = udf.UDFRegistration.register
 
-    def register(self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
+    @replaces(udf.UDFRegistration, "register")
+    def register(registered: Any, self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
         made = registered(self, name, f, *types, **named)
         if made is f and builds():  # a classic session returns a function of the registered name
             return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
@@ -58,8 +59,6 @@ def pickle_at_first_call() -> None:
             # A classic session returns what it has pickled.
             getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
         return made
-
-    udf.UDFRegistration.register = register  # type: ignore[method-assign]  # replaced on purpose
 
 
 def _keep_pickles(kind: Any, builder: str) -> None:

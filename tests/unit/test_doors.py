@@ -460,8 +460,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "what this run made itself": (
         "plans/frame_creation.py error_of",
-        "plans/connect_session.py column_of", "plans/connect_session.py frame_of",
-        "plans/connect_session.py register_function",
         "plans/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/source_reads.py _schema",

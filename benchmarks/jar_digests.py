@@ -10,30 +10,36 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.engine.spark import s3_jars
-from helix_spark.engine.spark.jars import DeltaPair, delta_packages, spark_home
-from helix_spark.engine.spark.resolving import DIGESTS, Packages, fetch, known_digests
+from helix_spark.engine.spark.jars import DIGESTS, DeltaPair, JarSet, fetch, known_digests, s3a_jars
 from helix_spark.versions import PAIRS
 
+WANTED = (
+    "io.delta_*.jar", "io.unitycatalog_*.jar", "org.apache.hadoop_hadoop-aws-*.jar", "software.amazon*.jar",
+    "org.reactivestreams_*.jar",
+)
+"""Of what comes with the packages; Spark brings the rest."""
 
-def fetched(packages: Packages) -> Iterator[tuple[str, str]]:
-    """Fetch the jars of packages; yield their names and digests."""
+
+def fetched(jars: JarSet) -> Iterator[tuple[str, str]]:
+    """Fetch the jars of a set; yield their paths below the folder of all sets, and their digests."""
     with tempfile.TemporaryDirectory(prefix="helix-jars-") as folder:
-        for jar in fetch(packages, Path(folder), spark_home(), os.environ):
-            yield jar.name, sha256(jar.read_bytes()).hexdigest()
+        for jar in fetch(jars, Path(folder), os.environ):
+            if any(fnmatch(jar.name, pattern) for pattern in WANTED):
+                yield f"{jars.name}/{jar.name}", sha256(jar.read_bytes()).hexdigest()
 
 
 def main() -> None:
-    known = known_digests()
+    known = {f"{name}/{jar}": digest for name, jars in known_digests().items() for jar, digest in jars.items()}
     found: dict[str, str] = {}
-    for packages in (*(delta_packages(DeltaPair(*pair)) for pair in PAIRS.items()), s3_jars.packages()):
-        found |= fetched(packages)
-    if changed := [name for name, digest in found.items() if known.get(name, digest) != digest]:
+    for jars in (*(DeltaPair(*pair).jars for pair in PAIRS.items()), s3a_jars()):
+        found |= fetched(jars)
+    if changed := [path for path, digest in found.items() if known.get(path, digest) != digest]:
         sys.exit(f"{', '.join(changed)}: what was fetched is not what {DIGESTS.name} says")
-    DIGESTS.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(found.items())))
+    DIGESTS.write_text("".join(f"{digest}  {path}\n" for path, digest in sorted(found.items())))
 
 
 if __name__ == "__main__":

@@ -124,12 +124,11 @@ SESSION = """
 import sys
 from pyspark.sql import SparkSession
 import helix_spark as hx
-from helix_spark.engine.spark.jars import delta_jars
-from helix_spark.engine.spark.s3_jars import s3_jars
+from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars
 from helix_spark.engine.spark.settings import DELTA
 from people_job import people
 
-jars = [*delta_jars(), *(s3_jars() if sys.argv[2] == "with" else ())]
+jars = [*delta_jars(), *(get_jars(s3a_jars()) if sys.argv[2] == "with" else ())]
 builder = SparkSession.builder.master("local[2]").config("spark.driver.extraClassPath", ":".join(map(str, jars)))
 for name, value in {**DELTA, "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "2"}.items():
     builder = builder.config(name, value)

@@ -48,7 +48,7 @@ def test_workers_see_what_a_job_fetches_and_the_jars_are_in_the_image(services: 
     assert services["submit"]["environment"]["HELIX_CACHE"].startswith("/shared/")
     moved = DOCKERFILE.index("mv cache/jars/*/*.jar jars")
     # Not on the volume: one that is there already does not show what a newer image has in its place.
-    assert DOCKERFILE.index("s3_jars()") < moved < DOCKERFILE.index("ENV HELIX_JARS=/opt/helix/jars")
+    assert DOCKERFILE.index("s3a_jars()") < moved < DOCKERFILE.index("ENV HELIX_JARS=/opt/helix/jars")
 
 
 def test_every_part_is_told_of_an_object_store(services: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def test_the_image_has_its_jars_and_no_root(services: dict[str, Any]) -> None:
     lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
     user = lines.index("USER helix")
     assert any("delta_jars()" in line for line in lines[user:])
-    assert any("s3_jars()" in line for line in lines[user:])
+    assert any("s3a_jars()" in line for line in lines[user:])
     assert not any(line.startswith("USER") for line in lines[user + 1 :])
     copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert all((ROOT / name).exists() for names in copied for name in names.split())

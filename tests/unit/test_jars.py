@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.engine.spark import resolving
+from helix_spark.engine.spark import jars
 from helix_spark.engine.spark.archive import archive_key, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
 from helix_spark.engine.spark.gateway import DriverJvm, JvmStart, driver_jvm, launch, launch_settings
-from helix_spark.engine.spark.jars import DeltaPair, delta_jars, delta_packages, installed_pair, kept_jars
+from helix_spark.engine.spark.jars import (
+    SDK_OF,
+    DeltaPair,
+    JarSet,
+    delta_jars,
+    get_jars,
+    hadoop_version,
+    installed_pair,
+    kept_jars,
+    known_digests,
+    s3a_jars,
+)
 from helix_spark.engine.spark.java import Java, find_java
-from helix_spark.engine.spark.resolving import resolution_error, resolve
-from helix_spark.engine.spark.s3_jars import SDK_OF, hadoop_version, kept_s3_jars
-from helix_spark.engine.spark.s3_jars import packages as s3_packages
 from helix_spark.engine.spark.settings import (
     CHANGES_RESULTS,
     WHILE_WE_WORK,
@@ -72,7 +80,8 @@ def test_no_java_is_said_so_and_a_wrong_java_home_too(tmp_path: Path) -> None:
 
 def test_the_installed_pair_fits_and_names_its_artifact() -> None:
     pair = installed_pair()
-    assert pair.artifact == f"delta-spark_{'.'.join(pair.pyspark.split('.')[:2])}_2.13"
+    line = ".".join(pair.pyspark.split(".")[:2])
+    assert pair.jars.coordinates == f"io.delta:delta-spark_{line}_2.13:{pair.delta}"
 
 
 @pytest.mark.parametrize(("pyspark", "delta", "said"), [
@@ -108,37 +117,39 @@ def test_another_spark_home_is_refused(tmp_path: Path) -> None:
         installed_pair({"SPARK_HOME": str(tmp_path)})
 
 
-def test_jars_are_kept_by_pair_and_only_deltas_are_taken(tmp_path: Path) -> None:
+def test_jars_are_kept_by_pair_and_no_others_are_taken(tmp_path: Path) -> None:
     environ = {"HELIX_CACHE": str(tmp_path)}
-    assert kept_jars(PAIR, environ) is None
-    mine = (f"io.delta_{PAIR.artifact}-4.4.0.jar", "io.delta_delta-storage-4.4.0.jar")
-    jars_folder(tmp_path / "jars" / f"{PAIR.artifact}-4.4.0", *mine, "org.apache.parquet_parquet-column-1.16.0.jar")
-    found = kept_jars(PAIR, environ)
+    assert kept_jars(PAIR.jars, environ) is None
+    mine = tuple(PAIR.jars.digests)
+    folder = jars_folder(tmp_path / "jars" / PAIR.jars.name, *mine, "org.apache.parquet_parquet-column-1.16.0.jar")
+    found = kept_jars(PAIR.jars, environ)
     assert found is not None
-    assert sorted(jar.name for jar in found) == sorted(mine)
-    assert kept_jars(DeltaPair("4.1.1", "4.3.1"), environ) is None
+    assert [jar.name for jar in found] == list(mine)
+    assert kept_jars(DeltaPair("4.1.1", "4.3.1").jars, environ) is None
+    (folder / mine[0]).unlink()
+    assert kept_jars(PAIR.jars, environ) is None
 
 
-NO_ENVIRON = {"PATH": os.environ["PATH"]}
+SOME = JarSet("some", "io.delta:some:1", "", "some")
 
 
-def spark_of_one_jar(folder: Path) -> Path:
-    """The folder of a Spark whose resolver fetches io.delta_some.jar, whatever it is asked for."""
+def spark_of_one_jar(folder: Path) -> dict[str, str]:
+    """The environment with a Spark whose resolver fetches io.delta_some.jar, whatever it is asked for."""
     submit = folder / "spark" / "bin" / "spark-submit"
     submit.parent.mkdir(parents=True)
     submit.write_text(
         '#!/bin/sh\nfor option; do case $option in spark.jars.ivy=*) ivy=${option#*=}; esac; done\n'
-        'mkdir -p "$ivy/jars"; echo jar > "$ivy/jars/io.delta_some.jar"\n'
+        'mkdir -p "$ivy/jars"; echo jar > "$ivy/jars/io.delta_some.jar"; echo jar > "$ivy/jars/org.other.jar"\n'
     )
     submit.chmod(0o755)
-    return folder / "spark"
+    return {"PATH": os.environ["PATH"], "SPARK_HOME": str(folder / "spark"), "HELIX_CACHE": str(folder / "cache")}
 
 
 def test_jars_are_synced_before_they_are_where_they_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, synced = tmp_path / "kept", list[str]()
-    home = spark_of_one_jar(tmp_path)
+    environ, synced = spark_of_one_jar(tmp_path), list[str]()
+    kept = tmp_path / "cache" / "jars" / "some"
     fsync = os.fsync
 
     def noted(handle: int) -> None:
@@ -147,83 +158,88 @@ def test_jars_are_synced_before_they_are_where_they_are_found(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
-    monkeypatch.setattr(resolving, "known_digests", lambda: {"io.delta_some.jar": sha256(b"jar\n").hexdigest()})
-    resolve(delta_packages(PAIR), kept, kept.exists, home, NO_ENVIRON)
+    digests = {"some": {"io.delta_some.jar": sha256(b"jar\n").hexdigest()}}
+    monkeypatch.setattr(jars, "known_digests", lambda: digests)
+    assert get_jars(SOME, environ) == (kept / "io.delta_some.jar",)
     assert [jar.name for jar in kept.iterdir()] == ["io.delta_some.jar"]
     assert "io.delta_some.jar" in synced
 
 
-@pytest.mark.parametrize("digests", [{}, {"io.delta_some.jar": "0" * 64}])
+@pytest.mark.parametrize(
+    ("digests", "words"),
+    [
+        ({"io.delta_some.jar": "0" * 64}, "is not the jar that Helix was tested with"),
+        ({"io.delta_another.jar": "0" * 64}, "did not find all jars of some"),
+        ({}, "did not find all jars of some"),
+    ],
+)
 def test_a_jar_with_other_bytes_is_refused_before_it_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digests: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digests: dict[str, str], words: str
 ) -> None:
-    monkeypatch.setattr(resolving, "known_digests", lambda: digests)
-    with pytest.raises(SetupError, match="is not the jar that Helix was tested with"):
-        resolve(delta_packages(PAIR), tmp_path / "kept", lambda: False, spark_of_one_jar(tmp_path), NO_ENVIRON)
-    assert not (tmp_path / "kept").exists()
+    monkeypatch.setattr(jars, "known_digests", lambda: {"some": digests})
+    with pytest.raises(SetupError, match=words):
+        get_jars(SOME, spark_of_one_jar(tmp_path))
+    assert not (tmp_path / "cache" / "jars" / "some").exists()
+
+
+def test_a_resolver_that_fails_is_quoted(tmp_path: Path) -> None:
+    environ = spark_of_one_jar(tmp_path)
+    (tmp_path / "spark" / "bin" / "spark-submit").write_text("#!/bin/sh\necho 'unresolved: a#b: not found'; exit 1\n")
+    with pytest.raises(SetupError, match="the jars of some could not be resolved") as error:
+        get_jars(SOME, environ)
+    assert "a#b: not found" in str(error.value.exists)
 
 
 def test_jars_are_checked_each_time_before_a_jvm_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = installed_pair()
-    name = f"io.delta_{pair.artifact}-{pair.delta}.jar"
-    folder = jars_folder(tmp_path / "jars" / f"{pair.artifact}-{pair.delta}", name)
+    name = f"io.delta_{pair.jars.name}.jar"
+    folder = jars_folder(tmp_path / "jars" / pair.jars.name, name)
     digest = sha256((folder / name).read_bytes()).hexdigest()
-    monkeypatch.setattr(resolving, "known_digests", lambda: {name: digest})
+    monkeypatch.setattr(jars, "known_digests", lambda: {pair.jars.name: {name: digest}})
     environ = {"HELIX_CACHE": str(tmp_path)}
     assert delta_jars(environ) == (folder / name,)
     (folder / name).rename(folder / name.removeprefix("io.delta_"))
     assert len(delta_jars({"HELIX_JARS": str(folder)})) == 1
-    monkeypatch.undo()
+    (folder / name.removeprefix("io.delta_")).write_bytes(b"another")
     with pytest.raises(SetupError, match="is not the jar that Helix was tested with") as error:
         delta_jars({"HELIX_JARS": str(folder)})
     assert "fill" in str(error.value.remedy)
 
 
 def test_all_jars_of_all_pairs_have_a_digest() -> None:
-    names = resolving.known_digests()
-    assert {len(digest) for digest in names.values()} == {64}
+    assert {len(digest) for one in known_digests().values() for digest in one.values()} == {64}
     for pair in (DeltaPair(*versions) for versions in PAIRS.items()):
-        assert f"io.delta_{pair.artifact}-{pair.delta}.jar" in names
+        assert f"io.delta_{pair.jars.name}.jar" in pair.jars.digests
     for hadoop, sdk in SDK_OF.items():
+        names = known_digests()[f"hadoop-aws-{hadoop}"]
         assert f"org.apache.hadoop_hadoop-aws-{hadoop}.jar" in names
         assert f"software.amazon.awssdk_s3-{sdk}.jar" in names
 
 
 def test_helix_jars_must_hold_the_jars_of_the_pair(tmp_path: Path) -> None:
-    folder = jars_folder(tmp_path / "image", f"{PAIR.artifact}-4.4.0.jar", "delta-storage-4.4.0.jar")
-    found = kept_jars(PAIR, {"HELIX_JARS": str(folder)})
+    folder = jars_folder(tmp_path / "image", *(name.partition("_")[2] for name in PAIR.jars.digests))
+    found = kept_jars(PAIR.jars, {"HELIX_JARS": str(folder)})
     assert found is not None
-    assert len(found) == 2
+    assert len(found) == len(PAIR.jars.digests)
     with pytest.raises(SetupError, match="HELIX_JARS does not hold"):
-        kept_jars(DeltaPair("4.2.0", "4.5.0"), {"HELIX_JARS": str(folder)})
-
-
-def test_a_half_filled_maven_folder_is_recognised() -> None:
-    output = "found io.delta#delta-storage;4.4.0 in local-m2-cache\n[NOT FOUND  ] io.delta#delta-storage;4.4.0!x.jar\n"
-    error = resolution_error(delta_packages(PAIR), output, "unresolved dependency: io.delta#delta-spark: not found\n")
-    assert "~/.m2" in str(error.remedy)
-    assert "not found" in str(error.exists)
-    assert "~/.m2" not in str(resolution_error(delta_packages(PAIR), "no route to host", "no route to host").remedy)
+        kept_jars(DeltaPair("4.1.1", "4.3.1").jars, {"HELIX_JARS": str(folder)})
 
 
 def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
-    wanted = s3_packages({})
+    wanted = s3a_jars({})
     assert f"org.apache.hadoop:hadoop-aws:{hadoop_version({})}" in wanted.coordinates
     assert "software.amazon.awssdk:bundle" in wanted.excluded
-    names = [
-        f"hadoop-aws-{hadoop_version({})}.jar",
-        *(f"software.amazon.awssdk_{part}-2.jar" for part in ("s3", "s3-transfer-manager", "sts", "netty-nio-client")),
-    ]
-    environ = {"HELIX_JARS": str(jars_folder(tmp_path / "some", *names[:-1])), "HELIX_CACHE": str(tmp_path)}
-    assert kept_s3_jars(environ) == ()
-    environ["HELIX_JARS"] = str(jars_folder(tmp_path / "all", *names, "delta-spark.jar"))
-    assert sorted(jar.name for jar in kept_s3_jars(environ)) == sorted(names)
+    environ = {"HELIX_JARS": str(jars_folder(tmp_path / "some", *list(wanted.digests)[1:])),
+               "HELIX_CACHE": str(tmp_path)}
+    assert kept_jars(wanted, environ) is None
+    environ["HELIX_JARS"] = str(jars_folder(tmp_path / "all", *wanted.digests, "delta-spark.jar"))
+    assert [jar.name for jar in kept_jars(wanted, environ) or ()] == list(wanted.digests)
     home = tmp_path / "spark"
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "spark-submit").write_text("")
     jars_folder(home / "jars", "hadoop-client-api-9.9.9.jar")
     with pytest.raises(SetupError, match=r"Hadoop 9\.9\.9"):
-        s3_packages({"SPARK_HOME": str(home)})
+        s3a_jars({"SPARK_HOME": str(home)})
 
 
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:

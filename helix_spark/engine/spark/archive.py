@@ -79,7 +79,7 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
     """Has the archive built by a detached process, unless it is there. Returns whether one was started."""
     if is_off(environ):
         return False
-    jars = kept_jars(installed_pair(environ), environ)
+    jars = kept_jars(installed_pair(environ).jars, environ)
     if jars is None:
         return False
     path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.spark.connect import check_version
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.gateway import exit_status
-from helix_spark.engine.spark.jars import installed_pair
-from helix_spark.engine.spark.s3_jars import hadoop_version
+from helix_spark.engine.spark.jars import hadoop_version, installed_pair
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
 from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import SetupError
@@ -101,7 +100,7 @@ def check_usable(spark: SparkSession) -> None:
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
     if not missing and transport_of(spark).has_class(DELTA["spark.sql.extensions"]):  # Spark only warns about one
         return
-    lines = [f"--packages {installed_pair().coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
+    lines = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
     raise SetupError(
         "the Spark session that is running knows nothing of Delta, where results are stored",
         exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",

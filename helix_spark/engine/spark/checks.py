@@ -23,9 +23,16 @@ from helix_spark.engine.spark.connect import (
     shown_address,
 )
 from helix_spark.engine.spark.gateway import driver_jvm
-from helix_spark.engine.spark.jars import cache_folder, installed_pair, kept_jars, spark_home
+from helix_spark.engine.spark.jars import (
+    JarSet,
+    cache_folder,
+    check_jars,
+    installed_pair,
+    kept_jars,
+    s3a_jars,
+    spark_home,
+)
 from helix_spark.engine.spark.java import find_java
-from helix_spark.engine.spark.s3_jars import kept_s3_jars
 from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
 from helix_spark.plans.program_client import connect
@@ -64,7 +71,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         ("python", _python),
         ("java", partial(_java, environ)),
         ("spark and delta", partial(_pair, environ)),
-        ("jars", partial(_jars, environ)),
+        ("jars", lambda: _jars("jars", installed_pair(environ).jars, environ)),
         ("archive", partial(_archive, environ)),
         ("solver", _solver),
         ("memory", _memory),
@@ -72,7 +79,7 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         ("settings", partial(_settings, environ)),
     ]
     if catalog is not None and is_remote(catalog):
-        looks.append(("store's jars", partial(_store_jars, environ)))
+        looks.append(("store's jars", lambda: _jars("store's jars", s3a_jars(environ), environ)))
         looks.append(("catalog", lambda: _stored_catalog(str(catalog))))
     elif catalog is not None:
         folder = Path(catalog)
@@ -112,34 +119,19 @@ def _pair(environ: Mapping[str, str]) -> Check:
     return Check("spark and delta", True, found)
 
 
-def _jars(environ: Mapping[str, str]) -> Check:
-    jars = kept_jars(installed_pair(environ), environ)
-    if jars is None:
-        return Check("jars", True, "not there yet; the first session gets them (13 MB, once)")
-    broken = [jar.name for jar in jars if not _is_zip(jar)]
-    return Check(
-        "jars", not broken, f"{len(jars)} in {jars[0].parent}" + (f", broken: {', '.join(broken)}" if broken else ""),
-        _other_jars(jars[0].parent, environ),
-    )
-
-
-def _other_jars(folder: Path, environ: Mapping[str, str]) -> str:
-    if environ.get("HELIX_JARS"):
-        return f"put whole ones into {folder}, or unset HELIX_JARS to have them resolved"
-    return f"delete {folder}; the next session gets them anew"
-
-
-def _is_zip(path: Path) -> bool:
-    from zipfile import is_zipfile
-
-    return is_zipfile(path)
+def _jars(name: str, jars: JarSet, environ: Mapping[str, str]) -> Check:
+    found = kept_jars(jars, environ)
+    if found is None:
+        return Check(name, True, "not there yet; the first session gets them (14 MB, once)")
+    check_jars(found, jars, environ)
+    return Check(name, True, f"{len(found)} in {found[0].parent}")
 
 
 def _archive(environ: Mapping[str, str]) -> Check:
     """Never a failure: without the archive sessions only start more slowly."""
     if is_off(environ):
         return Check("archive", True, "turned off by HELIX_CDS")
-    jars = kept_jars(installed_pair(environ), environ)
+    jars = kept_jars(installed_pair(environ).jars, environ)
     if jars is None:
         return Check("archive", True, "not there yet; it is built after the first session")
     path = archive_path(find_java(environ), driver_jvm(jars, environ), environ)
@@ -187,18 +179,6 @@ def _local_catalog(folder: Path) -> Check:
     return replace(check, found="; ".join((check.found, *lacks)))
 
 
-def _store_jars(environ: Mapping[str, str]) -> Check:
-    jars = kept_s3_jars(environ)
-    if not jars:
-        return Check("store's jars", True, "not there yet; the first session gets them (14 MB, once)")
-    broken = [jar.name for jar in jars if not _is_zip(jar)]
-    return Check(
-        "store's jars", not broken,
-        f"{len(jars)} in {jars[0].parent}" + (f", broken: {', '.join(broken)}" if broken else ""),
-        _other_jars(jars[0].parent, environ),
-    )
-
-
 def _stored_catalog(address: str) -> Check:
     """Whether the store answers, and lets us in; of one that has no catalog yet, not whether it can be written."""
     from helix_spark.catalog.catalog import Catalog
@@ -211,8 +191,8 @@ def _stored_catalog(address: str) -> Check:
 
 def _settings(environ: Mapping[str, str]) -> Check:
     known = {
-        "HELIX_BUDGET", "HELIX_CACHE", "HELIX_CATALOG", "HELIX_CDS", "HELIX_DATA", "HELIX_JARS", "HELIX_MLFLOW",
-        "HELIX_POLICY",
+        "HELIX_AUDIT", "HELIX_AUDIT_SECONDS", "HELIX_BUDGET", "HELIX_CACHE", "HELIX_CATALOG", "HELIX_CDS",
+        "HELIX_CUT_OFF", "HELIX_DATA", "HELIX_JARS", "HELIX_MLFLOW", "HELIX_POLICY",
     }
     mine = {name: value for name, value in sorted(environ.items()) if name.startswith("HELIX_")}
     unknown = [name for name in mine if name not in known]

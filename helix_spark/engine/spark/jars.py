@@ -1,36 +1,88 @@
-"""The jars that Delta needs, as paths: resolved once for a pair of pyspark and delta-spark, then kept.
+"""The jars that Spark lacks, as paths: fetched once for the installed versions, checked, and kept.
 
-Only Delta's and Unity Catalog's jars are missing from Spark, so only those are resolved (see `resolving`).
+Naming packages at each start (`spark.jars.packages`) costs seconds, needs the network, and puts 25 older copies of
+Spark's own libraries on the class path. So Spark's resolver fetches them in a short JVM of its own.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from helix_spark.engine.spark.resolving import Packages, checked, resolve
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.errors import SetupError
 from helix_spark.versions import INSTALL, refused_pair
 
 SCALA = "2.13"
 """The Scala version that pyspark is built with; `delta.pip_utils` names the artifact by it in the same way."""
 
-IN_SPARK = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"
+SDK_OF = {"3.5.0": "2.35.4"}
+"""Version of AWS's SDK that each version of Hadoop names. One that is not here was never tried."""
+
+_IN_SPARK = "org.*:*,com.*:*,javax.*:*,commons-*:*,io.airlift:*"
 """Delta's dependencies that Spark brings itself. Excluded, the first resolution takes 6 s instead of 17 s, 13 MB."""
 
-WANTED = ("io.delta_*.jar", "io.unitycatalog_*.jar")
+_SDK_CLIENTS = ("s3", "s3-transfer-manager", "sts", "apache-client", "netty-nio-client")
+"""S3A names the SDK as one bundle of 686 MB. What it uses of that takes 14 MB as packages of their own."""
+
+_NOT_FOR_S3A = (
+    "software.amazon.awssdk:bundle,io.netty:*,commons-*:*,org.slf4j:*,org.wildfly.openssl:*,org.apache.httpcomponents:*"
+)
+
+DIGESTS = Path(__file__).with_name("jar_digests.txt")
+"""SHA-256 of each jar, as `sha256sum` writes it in the folder of all sets; `make constraints` writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JarSet:
+    """Jars that are fetched together.
+
+    Attributes:
+        name: of their folder, here and in `DIGESTS`.
+        coordinates: of the packages to fetch, as Maven writes them, separated by commas.
+        excluded: patterns of packages that Spark brings itself or that nothing needs, separated by commas.
+        title: what messages call them.
+        is_required: whether HELIX_JARS, where it is set, must hold them.
+    """
+
+    name: str
+    coordinates: str
+    excluded: str
+    title: str
+    is_required: bool = True
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The SHA-256 of each jar, by its name; none if no version of Helix was tested with this set."""
+        return known_digests().get(self.name, {})
+
+
+@cache
+def known_digests() -> Mapping[str, Mapping[str, str]]:
+    """The digests of all jars by their names, by the names of their sets."""
+    found: dict[str, dict[str, str]] = {}
+    for digest, path in map(str.split, DIGESTS.read_text().splitlines()):
+        folder, _, name = path.partition("/")
+        found.setdefault(folder, {})[name] = digest
+    return found
+
 
 @dataclass(frozen=True, slots=True)
 class DeltaPair:
     """Versions of pyspark and delta-spark that go together.
 
-    >>> DeltaPair("4.2.0", "4.4.0").coordinates
+    >>> DeltaPair("4.2.0", "4.4.0").jars.coordinates
     'io.delta:delta-spark_4.2_2.13:4.4.0'
     """
 
@@ -38,12 +90,40 @@ class DeltaPair:
     delta: str
 
     @property
-    def artifact(self) -> str:
-        return f"delta-spark_{'.'.join(self.pyspark.split('.')[:2])}_{SCALA}"
+    def jars(self) -> JarSet:
+        """Delta's and Unity Catalog's jars."""
+        artifact = f"delta-spark_{'.'.join(self.pyspark.split('.')[:2])}_{SCALA}"
+        coordinates = f"io.delta:{artifact}:{self.delta}"
+        return JarSet(f"{artifact}-{self.delta}", coordinates, _IN_SPARK, coordinates)
 
-    @property
-    def coordinates(self) -> str:
-        return f"io.delta:{self.artifact}:{self.delta}"
+
+def s3a_jars(environ: Mapping[str, str] = os.environ) -> JarSet:
+    """The jars with which Spark reaches an S3 store: Hadoop's S3A and its part of AWS's SDK.
+
+    Raises:
+        SetupError: Spark's version of Hadoop was never tried.
+    """
+    hadoop = hadoop_version(environ)
+    if hadoop not in SDK_OF:
+        raise SetupError(
+            f"which jars Hadoop {hadoop} needs for an object store is not known",
+            exists=f"known are {', '.join(SDK_OF)}",
+            remedy=f"name org.apache.hadoop:hadoop-aws:{hadoop} in spark.jars.packages, or use Spark's own pyspark",
+        )
+    s3a = f"org.apache.hadoop:hadoop-aws:{hadoop}"
+    clients = (f"software.amazon.awssdk:{client}:{SDK_OF[hadoop]}" for client in _SDK_CLIENTS)
+    title = f"{s3a} and AWS's SDK"
+    return JarSet(f"hadoop-aws-{hadoop}", ",".join([s3a, *clients]), _NOT_FOR_S3A, title, is_required=False)
+
+
+def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
+    """Version of Hadoop that Spark has: S3A must be of the very same. Raises SetupError if that cannot be told."""
+    folder = spark_home(environ) / "jars"
+    found = next((jar for jar in folder.glob("hadoop-client-api-*.jar")), None)
+    if found is None:
+        raise SetupError(f"Spark in {folder.parent} does not tell its version of Hadoop",
+                         exists=f"{folder} has no hadoop-client-api", remedy="unset SPARK_HOME")
+    return found.stem.removeprefix("hadoop-client-api-")
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -99,43 +179,6 @@ def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
     return pair
 
 
-def kept_jars(pair: DeltaPair, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
-    """The jars if they are there already: in HELIX_JARS, else in the cache folder. Sorted by name; None if not there.
-
-    Raises:
-        SetupError: HELIX_JARS is set, but does not hold the jars of this pair.
-    """
-    given = environ.get("HELIX_JARS")
-    folder = Path(given) if given else _kept_folder(pair, environ)
-    jars = tuple(sorted(jar for jar in folder.glob("*.jar") if re.match(r"(io\.)?(delta|unitycatalog)[-_.]", jar.name)))
-    if any(jar.name.endswith(f"{pair.artifact}-{pair.delta}.jar") for jar in jars):
-        return tuple(jar.resolve() for jar in jars)
-    if given:
-        raise SetupError(
-            f"HELIX_JARS does not hold {pair.artifact}-{pair.delta}.jar",
-            exists=f"{folder} holds {', '.join(jar.name for jar in jars) or 'no jar of Delta'}",
-            remedy="unset HELIX_JARS to have the jars resolved, or fill the folder again for the installed versions",
-        )
-    return None
-
-
-def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Return the jars for the installed pair, resolved now (about 6 s, network) if they are not there yet.
-
-    Raises:
-        SetupError: the pair does not fit, or the jars cannot be had or are not those that Helix was tested with.
-    """
-    pair = installed_pair(environ)
-    return checked(kept_jars(pair, environ) or _resolve(pair, environ), to_replace(environ))
-
-
-def to_replace(environ: Mapping[str, str]) -> str:
-    """Return what to do about a jar that has other bytes than it should."""
-    if given := environ.get("HELIX_JARS"):
-        return f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
-    return f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
-
-
 def _package_folder() -> Path:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
@@ -151,18 +194,134 @@ def _version_file() -> str:
     return content.decode()
 
 
-def _kept_folder(pair: DeltaPair, environ: Mapping[str, str]) -> Path:
-    return cache_folder(environ) / "jars" / f"{pair.artifact}-{pair.delta}"
+def kept_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...] | None:
+    """Return the jars of a set if they are there already: in HELIX_JARS, else in the cache folder; None if not.
+
+    Raises:
+        SetupError: HELIX_JARS is set, but does not hold the jars that it must.
+    """
+    given = environ.get("HELIX_JARS")
+    if given and (found := _jars_in(Path(given), jars)) is not None:
+        return found
+    if given and jars.is_required:
+        there = ", ".join(sorted(jar.name for jar in Path(given).glob("*.jar")))
+        raise SetupError(
+            f"HELIX_JARS does not hold the jars of {jars.title}",
+            exists=f"{given} holds {there or 'no jar'}; needed are {', '.join(jars.digests)}",
+            remedy="unset HELIX_JARS to have the jars resolved, or fill the folder again for the installed versions",
+        )
+    return _jars_in(_kept_folder(jars, environ), jars)
 
 
-def _resolve(pair: DeltaPair, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    resolve(
-        delta_packages(pair), _kept_folder(pair, environ), lambda: kept_jars(pair, environ) is not None,
-        spark_home(environ), environ,
+def _kept_folder(jars: JarSet, environ: Mapping[str, str]) -> Path:
+    return cache_folder(environ) / "jars" / jars.name
+
+
+def _jars_in(folder: Path, jars: JarSet) -> tuple[Path, ...] | None:
+    """Return the jars of a set in the order of their digests; None if one is missing. The resolver's names begin with
+    the group, io.delta_delta-storage-4.4.0.jar; in a folder of the user's they may not."""
+    found = []
+    for name in jars.digests:
+        names = (name, name.partition("_")[2])
+        jar = next((folder / one for one in names if (folder / one).is_file()), None)
+        if jar is None:
+            return None
+        found.append(jar.resolve())
+    return tuple(found) or None
+
+
+def delta_jars(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return Delta's jars for the installed versions; see `get_jars`. Raises SetupError also if these do not fit."""
+    return get_jars(installed_pair(environ).jars, environ)
+
+
+def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the jars of a set, fetched now (6 to 13 s, network) if they are not there yet.
+
+    Raises:
+        SetupError: they cannot be had, or are not those that Helix was tested with.
+    """
+    if (found := kept_jars(jars, environ)) is None:
+        return _resolve(jars, environ)
+    check_jars(found, jars, environ)
+    return found
+
+
+def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str]) -> None:
+    """Raise SetupError for a kept jar with other bytes than Helix was tested with: a JVM runs whatever is in it."""
+    if given := environ.get("HELIX_JARS"):
+        remedy = f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
+    else:
+        remedy = f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
+    _check_digests(found, jars, remedy)
+
+
+def _check_digests(found: Sequence[Path], jars: JarSet, remedy: str) -> None:
+    for jar, expected in zip(found, jars.digests.values(), strict=True):
+        digest = sha256(jar.read_bytes()).hexdigest()
+        if digest != expected:
+            raise SetupError(
+                f"{jar} is not the jar that Helix was tested with",
+                exists=f"its SHA-256 is {digest}, not {expected}", remedy=remedy,
+            )
+
+
+def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Fetch the jars of a set into a folder of its own and rename it, so that processes that do so at once do not
+    disturb each other."""
+    kept = _kept_folder(jars, environ)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
+        fresh = Path(scratch) / "jars"
+        fresh.mkdir()
+        for jar in fetch(jars, Path(scratch), environ):
+            if jar.name in jars.digests:
+                jar.rename(fresh / jar.name)
+        found = _jars_in(fresh, jars)
+        if found is None:
+            raise SetupError(
+                f"Spark's resolver did not find all jars of {jars.title}",
+                exists=f"missing are {', '.join(name for name in jars.digests if not (fresh / name).is_file())}",
+            )
+        _check_digests(found, jars, "what the network gave is another file: look at the proxy and at Ivy's settings")
+        # Jars that a loss of power emptied would keep every later session from starting.
+        LocalPath(fresh).sync(list(LocalPath(fresh).iterdir()))
+        try:
+            fresh.rename(kept)
+        except OSError:
+            # Another process was quicker, or an incomplete folder is in the way; only the first of these is fine.
+            if _jars_in(kept, jars) is None:
+                shutil.rmtree(kept)
+                fresh.rename(kept)
+    return _jars_in(kept, jars) or ()
+
+
+def fetch(jars: JarSet, scratch: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Fetch packages into an empty folder and return all jars that came.
+
+    SparkSubmit resolves them and then, as the class that it runs, prints its own version: no session starts. Its
+    resolver looks into ~/.m2 first, and fails at one with poms but no jars: so it sees an empty home folder.
+
+    Raises:
+        SetupError: the packages cannot be had.
+    """
+    ivy, options = scratch / "ivy", f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Duser.home={scratch}"
+    done = subprocess.run(
+        [
+            str(spark_home(environ) / "bin" / "spark-submit"), "--master", "local", "--conf", f"spark.jars.ivy={ivy}",
+            "--packages", jars.coordinates, "--exclude-packages", jars.excluded,
+            "--class", "org.apache.spark.deploy.SparkSubmit", "spark-internal", "--version",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env={**environ, "SPARK_SUBMIT_OPTS": options},
     )
-    return kept_jars(pair, environ) or ()
-
-
-def delta_packages(pair: DeltaPair) -> Packages:
-    """What to resolve for a pair."""
-    return Packages(pair.coordinates, IN_SPARK, WANTED, "io/delta and io/unitycatalog")
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stdout.splitlines()]
+        causes = [line for line in lines if re.search(r"Exception|WARN|FAILED|not found", line)]
+        raise SetupError(
+            f"the jars of {jars.title} could not be resolved",
+            exists="; ".join(causes[-3:]) or done.stdout.strip()[-300:] or None,
+            remedy="check the network and the proxy (JVM options go into SPARK_SUBMIT_OPTS), or copy the jars into a "
+            "folder and set HELIX_JARS to it",
+        )
+    return sorted((ivy / "jars").glob("*.jar"))

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.archive import ready_archive
 from helix_spark.engine.spark.connect import check_not_asked_for
-from helix_spark.engine.spark.jars import delta_jars, spark_home
+from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
 from helix_spark.engine.spark.java import find_java
-from helix_spark.engine.spark.s3_jars import s3_jars
 from helix_spark.engine.spark.settings import (
     S3A,
     brings_s3a,
@@ -170,7 +169,7 @@ def _started(
 ) -> SparkSession:
     settings = {"spark.sql.warehouse.dir": warehouse} | planned_settings(author, store, defaults)
     jars = delta_jars()
-    further = s3_jars() if store and not brings_s3a(settings, spark_home()) else ()
+    further = get_jars(s3a_jars()) if store and not brings_s3a(settings, spark_home()) else ()
     if _jvm_is_given():
         settings = _add_to_given_jvm("io.delta.sql.DeltaSparkSessionExtension", jars, settings)
         if further:

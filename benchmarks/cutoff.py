@@ -30,7 +30,7 @@ from pyspark.sql import SparkSession
 import helix_spark as hx
 from benchmarks.drawn_edits import run_history
 from benchmarks.edit_programs import EDITS, Edit, Kind, program
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.problem import State
 
 RUNS_OF_A_HISTORY = 8
@@ -98,7 +98,7 @@ def session(wanted: bool) -> Iterator[SparkSession | None]:
     if not wanted:
         yield None
         return
-    with SessionProvider(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
+    with Sessions(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
         yield provider.get()
 
 

@@ -72,13 +72,13 @@ def iteration_seconds(frame: DataFrame, reg: float) -> float:
 
 def main() -> None:
     """Measures and prints."""
-    from helix_spark.engine.spark.session import SessionProvider
+    from helix_spark.engine.spark.session import Sessions
 
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
-    with SessionProvider() as sessions:
+    with Sessions() as sessions:
         found = [measure(sessions.get(), rows, given.runs) for rows in ROWS]
     if given.json:
         print(json.dumps(found, indent=1))

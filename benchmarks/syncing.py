@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 import helix_spark as hx  # noqa: E402
 from benchmarks.faults.job import Heard, workflow  # noqa: E402
 from helix_spark.catalog.places.local_disk import LocalPath  # noqa: E402
-from helix_spark.engine.spark.session import SessionProvider  # noqa: E402
+from helix_spark.engine.spark.session import Sessions  # noqa: E402
 from jobs.census import census  # noqa: E402
 
 MOST = 0.03
@@ -154,7 +154,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix=".helix-syncing-", dir=given.folder or ROOT) as made:
         rows["without Spark, 5,000 rows"] = measured(workflow, Path(made) / "small", given.rounds, disk)
         if not given.no_spark:
-            with SessionProvider() as sessions:
+            with Sessions() as sessions:
                 rows["census, 48,842 rows"] = measured(
                     lambda number: census(bins=10 + number), Path(made) / "census", given.rounds, disk,
                     spark=sessions.get(),

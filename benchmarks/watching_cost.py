@@ -30,7 +30,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 import helix_spark as hx
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from jobs.census import census
 from jobs.extraction import extraction
 
@@ -133,7 +133,7 @@ def main() -> int:
     parser.add_argument("--jobs", nargs="+", choices=list(jobs), default=list(jobs))
     given = parser.parse_args()
     found = {}
-    with SessionProvider(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
+    with Sessions(settings={"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"}) as provider:
         for name in given.jobs:
             one = found[name] = measured(jobs[name], provider.get(), given.rounds)
             print(f"{name}: {one['with']:.2f} s, without {one['without']:.2f} s: {one['ratio']:.3f}", file=sys.stderr)

@@ -20,7 +20,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Lines, Observer, Quiet
 from helix_spark.engine.execution.underway import Followed, NotebookBar, in_kernel
 from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
@@ -107,7 +107,7 @@ class Helix:
         self.observer = observer or (Lines() if progress else NotebookBar() if in_kernel() else Quiet())
         self._followed = Followed(self.observer, self.catalog)
         self.tracker = tracker
-        self.sessions = SessionProvider(
+        self.sessions = Sessions(
             spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root)
         )
         self._one_run, self._writable = one_run, False

@@ -152,10 +152,10 @@ def _serve_warm(connection: Connection, project: Path, catalog: Path | None) -> 
 
 
 def _serve_from_scratch(connection: Connection, project: Path, _: Path | None) -> None:
-    from helix_spark.engine.spark.session import SessionProvider
+    from helix_spark.engine.spark.session import Sessions
     from helix_spark.helix import Helix
 
-    with SessionProvider(settings=FROM_SCRATCH) as sessions:
+    with Sessions(settings=FROM_SCRATCH) as sessions:
         while (job := connection.recv()) is not None:
             spark = sessions.get()
             warnings = Warnings()

@@ -21,7 +21,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 
@@ -230,10 +230,10 @@ def _publish(
     return record
 
 
-class _Sessions:
+class _Sessions(Sessions):
     """Remembers whether Spark was asked for. Something may be done then: what is stored was checked by that time."""
 
-    def __init__(self, sessions: SessionProvider, then: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, sessions: Sessions, then: Callable[[], object] = lambda: None) -> None:
         self._sessions, self._then = sessions, then
         self.asked = False
 
@@ -285,7 +285,7 @@ def hostile_models(folder: Path, count: int, tally: Tally) -> None:
     (folder / "modules").mkdir()
     sys.path.insert(0, str(folder / "modules"))
     try:
-        with SessionProvider() as sessions:
+        with Sessions() as sessions:
             sound = Sound(folder, sessions.get())
             trap = TRAP.format(mark=str(sound.mark))
             (folder / "modules" / f"{CLASS.partition('.')[0]}.py").write_text(trap)
@@ -306,7 +306,7 @@ def hostile_models(folder: Path, count: int, tally: Tally) -> None:
         sys.path.remove(str(folder / "modules"))
 
 
-def _swapped(folder: Path, catalog: Catalog, sessions: SessionProvider, sound: Sound, tally: Tally) -> None:
+def _swapped(folder: Path, catalog: Catalog, sessions: Sessions, sound: Sound, tally: Tally) -> None:
     record = _publish(catalog, "swapped", sound.model)
     path = catalog.path_of(record)
     assert isinstance(path, Path)

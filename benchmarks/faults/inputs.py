@@ -25,7 +25,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.loading import DamagedResultError, load
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.planner import solver
@@ -82,7 +82,7 @@ def trapped_model(folder: Path, count: int, tally: Tally) -> None:
     catalog = Catalog.open(folder / "catalog", create=True)
     names = ("os.system", "builtins.exec", "org.evil.Model", "pyspark_ml.Trap", "subprocess.Popen")
     starts = list[str]()
-    with SessionProvider(on_start=lambda: starts.append("Spark")) as sessions:
+    with Sessions(on_start=lambda: starts.append("Spark")) as sessions:
         for index in range(count):
             attempt = catalog.begin_attempt(digest("model", str(index)), "model")
             assert isinstance(attempt.path, LocalPath)

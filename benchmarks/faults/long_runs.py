@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,7 +29,7 @@ _SETTLED = 25
 @fault("200 iterations in one session", "nothing grows that is not the records; every answer right", short=0, full=200,
        spark=True)
 def soak(folder: Path, count: int, tally: Tally) -> None:
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         spark, catalog = sessions.get(), folder / "catalog"
         wrong, done, early = 0, 0, {}
         with hx.Helix(catalog, policy="rule", budget="2 MiB", spark=spark) as helix:

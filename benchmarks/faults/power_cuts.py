@@ -28,7 +28,7 @@ from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import HelixError
 from helix_spark.planner.named_policies import policy_named
 
@@ -185,7 +185,7 @@ def power_cut_unsynced(folder: Path, count: int, tally: Tally) -> None:
 def power_cut_with_spark(folder: Path, count: int, tally: Tally) -> None:
     _check_here()
     chosen = random.Random(25)
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         with_spark = Job(
             spark_job.workflow, spark_job.answers,
             lambda catalog, made: spark_job.run(catalog, made, spark=sessions.get()),
@@ -265,7 +265,7 @@ def main() -> None:
     if given.merging:
         upkeep.WAIT_SECONDS = 0.0
     done = spark_job if given.spark else job
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         for key in given.keys:
             heard = _Acknowledges(given.marks, key)
             with hx.Helix(

@@ -20,14 +20,14 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.verification import verify
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _flips_of(folder: Path, count: int, tally: Tally, node: str, *, side_files: bool) -> None:
     catalog, chosen, noticed = folder / "catalog", random.Random(7), 0
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         spark = sessions.get()
         spark_job.run(catalog, spark_job.workflow(1), spark=spark)
         for index in tally.rounds(count):
@@ -101,7 +101,7 @@ def killed_with_spark(folder: Path, count: int, tally: Tally) -> None:
             time.sleep(0.1)
         phases.append(f"{whom} {'gone' if not jvm or not Path(f'/proc/{jvm}').exists() else 'still there'}")
         tally.expect(not (what := damage(catalog)), f"round {key}, {whom}: {what}")
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         for key in range(1, tally.injected + 1):
             outputs = spark_job.run(catalog, spark_job.workflow(key), spark=sessions.get())
             if outputs != spark_job.answers(key):
@@ -149,7 +149,7 @@ def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
 @fault("SIGKILL of an executor while its job runs", "the run succeeds, same answer", short=0, full=4, spark=True)
 def executor_killed(folder: Path, count: int, tally: Tally) -> None:
     killed = 0
-    with SessionProvider(settings=CLUSTER) as sessions:
+    with Sessions(settings=CLUSTER) as sessions:
         spark = sessions.get()
         spark_job.run(folder / "catalog", spark_job.workflow(0, learn=False), spark=spark)
         for key in tally.rounds(count):

@@ -19,7 +19,7 @@ from benchmarks.faults.job import PEOPLE, Heard
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.spark_faults import CLUSTER, executors
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import HelixError, NodeError
 from helix_spark.planner.problem import State
 
@@ -71,7 +71,7 @@ def _failing(key: int, always: bool) -> Callable[[DataFrame], DataFrame]:
        short=0, full=8, spark=True)
 def task_fails(folder: Path, count: int, tally: Tally) -> None:
     settings = {**spark_job.SETTINGS, "spark.master": "local[2,3]"}
-    with SessionProvider(settings=settings) as sessions:
+    with Sessions(settings=settings) as sessions:
         for key in tally.rounds(count):
             catalog, always = folder / str(key), key % 2 == 0
             try:
@@ -102,7 +102,7 @@ def _drawn(key: int) -> Callable[[DataFrame], DataFrame]:
        "nothing of it stored", short=0, full=4, spark=True)
 def drawn_again(folder: Path, count: int, tally: Tally) -> None:
     answered = 0
-    with SessionProvider(settings=CLUSTER) as sessions:
+    with Sessions(settings=CLUSTER) as sessions:
         spark, catalog = sessions.get(), folder / "catalog"
         spark_job.run(catalog, spark_job.workflow(0, learn=False), spark=spark)
         for key in tally.rounds(count):
@@ -151,7 +151,7 @@ BY_CHANCE: tuple[Callable[[DataFrame], DataFrame], ...] = (
 @fault("a scanner whose rows differ each time, or may: by chance, clock, order, partition", "found; never stored, "
        "computed anew in the next run", short=0, full=len(BY_CHANCE), spark=True)
 def by_chance(folder: Path, count: int, tally: Tally) -> None:
-    with SessionProvider(settings=spark_job.SETTINGS) as sessions:
+    with Sessions(settings=spark_job.SETTINGS) as sessions:
         for index in range(count):
             catalog, heard = folder / str(index), Heard()
             states = []

@@ -16,7 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.node_results import ModelResult
-from helix_spark.engine.results.storing import Origin, StoringError, WrittenTable, store
+from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
@@ -146,7 +146,7 @@ class ServedResults:
             question, table = questions[origin.signature], tables.get(origin.signature)
             made = (
                 ModelResult(ServedModel(self.served, question)) if question.sort != "table" or table is None
-                else WrittenTable(ServedTable(self.served, table))
+                else ServedTable(self.served, table)
             )
             try:
                 origin = replace(origin, node=origin.node[:LONGEST_NAME])

@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import is_unreachable, rpc_error, server_ended
-from helix_spark.engine.spark.connect import settings_of_server
+from helix_spark.engine.spark.connect import is_this_machine, settings_of_server
 from helix_spark.engine.spark.connect_server import ConnectServer, inherited_server
-from helix_spark.engine.spark.transport import is_this_machine
 from helix_spark.plans.program_client import address_of, connect
 
 
@@ -56,7 +55,7 @@ class ProgramServer:
                     there = inherited_server() if self._inherits else None
                     if there is None:
                         self._own = ConnectServer(self.settings)
-                        there = self._own.port, self._own.token
+                        there = self._own.service.port, self._own.service.token
                     self._stub = _LocalService(connect(address_of(*there)), self.how_ended)
             return self._stub
 

@@ -118,11 +118,10 @@ class RecordedAnswers:
         path = self.catalog.path_of(record)
         assert path is not None
         try:
-            found = checked(record, path)
+            folder: Place = checked(record, path) or path
         except CatalogError as error:
             self.warnings.append(f"{error.what}; it is fitted again")
             return None
-        folder: Place = found.copy or found.folder
         return _class_of(folder), folder.spark_uri
 
     def table(self, identity: str) -> StoredTable | None:

@@ -12,7 +12,7 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.node_results import NodeResult
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.storage import Policy
 from helix_spark.run.auditor import Auditor
 from helix_spark.run.standing_warnings import StandingWarnings
@@ -35,7 +35,7 @@ class Tools:
         check_open: raises EndedError once another thread closes the Helix.
     """
 
-    sessions: SessionProvider
+    sessions: Sessions
     catalog: Catalog
     memory: MemoryTier
     observer: Observer

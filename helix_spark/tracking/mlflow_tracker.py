@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from helix_spark.engine.results.exporting import save_model
+from helix_spark.engine.results.storing import export_model
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
@@ -53,7 +53,7 @@ class MlflowTracker:
             try:
                 for name, model in finished.models.items():
                     own = folder / str(len(models))
-                    models[name] = SavedModel(str(own), save_model(model, own / "sparkml"), pyspark)
+                    models[name] = SavedModel(str(own), export_model(model, own / "sparkml"), pyspark)
             except Exception as error:  # noqa: BLE001 - a model's own writer may raise anything; the run is noted
                 _remove(folder)
                 folder, models = None, {}

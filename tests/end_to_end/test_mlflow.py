@@ -48,10 +48,10 @@ def people(reg: float = 0.1) -> hx.Workflow:
 LOAD = """
 import json, sys
 import mlflow
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
 mlflow.set_tracking_uri(sys.argv[1])
-with SessionProvider(settings={"spark.master": "local[1]"}) as sessions:
+with Sessions(settings={"spark.master": "local[1]"}) as sessions:
     sessions.get()
     model = mlflow.spark.load_model(f"models:/{sys.argv[2]}")
     print(json.dumps({"class": type(model).__name__, "reg": model.stages[0].getRegParam()}))

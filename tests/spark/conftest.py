@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,7 +24,7 @@ there is: these tests go without, but for modules that ask for `stages_compiled`
 
 
 @pytest.fixture(scope="session")
-def sessions(request: pytest.FixtureRequest) -> Iterator[SessionProvider]:
+def sessions(request: pytest.FixtureRequest) -> Iterator[Sessions]:
     """The provider of a session with two cores and two shuffle partitions, started by the first test that asks."""
     settings = {
         WHOLE: str("not long" not in request.config.getoption("markexpr")).lower(),
@@ -34,7 +34,7 @@ def sessions(request: pytest.FixtureRequest) -> Iterator[SessionProvider]:
         # sweeping it, and what was swept was compiled again.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
     }
-    with SessionProvider(settings=settings) as provider:
+    with Sessions(settings=settings) as provider:
         yield provider
 
 
@@ -48,7 +48,7 @@ def stages_compiled(spark: SparkSession) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def spark(sessions: SessionProvider) -> SparkSession:
+def spark(sessions: Sessions) -> SparkSession:
     """The session itself, as a client asks it."""
     return sessions.get()
 

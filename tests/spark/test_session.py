@@ -19,7 +19,7 @@ import helix_spark as hx
 from helix_spark.engine.results.node_results import nullable
 from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
@@ -46,8 +46,8 @@ def test_a_large_table_in_memory_reaches_spark_once(spark: SparkSession) -> None
     assert large.agg(F.sum("n")).collect()[0][0] == 400_000 * 399_999 // 2
 
 
-def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spark: SparkSession) -> None:
-    planned = SessionProvider(settings={"spark.sql.legacy.x": "1"})
+def test_what_is_planned_is_what_the_session_has(sessions: Sessions, spark: SparkSession) -> None:
+    planned = Sessions(settings={"spark.sql.legacy.x": "1"})
     planned._starting = sessions._starting  # stands for a provider that has not looked for an active session
     assert sessions.settings_that_change_results()["spark.sql.session.timeZone"] == "UTC"
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
@@ -55,7 +55,7 @@ def test_what_is_planned_is_what_the_session_has(sessions: SessionProvider, spar
     assert sessions.start_seconds > 0
 
 
-def test_a_running_session_tells_what_it_has_now(sessions: SessionProvider, spark: SparkSession) -> None:
+def test_a_running_session_tells_what_it_has_now(sessions: Sessions, spark: SparkSession) -> None:
     before = sessions.settings_that_change_results()
     borrowed = BorrowedSettings()
     borrowed.apply(spark, {
@@ -99,7 +99,7 @@ def test_what_nobody_set_counts_as_spark_takes_it(spark: SparkSession, jvm_sessi
 def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSession) -> None:
     name = "parquet.page.verify-checksum.enabled"
     assert spark.conf.get(name, None) is None
-    with SessionProvider() as provider:
+    with Sessions() as provider:
         assert provider.started
         assert provider.get() is spark
         assert provider.start_seconds == 0.0
@@ -109,13 +109,13 @@ def test_the_active_session_is_taken_and_given_back_unchanged(spark: SparkSessio
 
 
 def test_what_is_asked_for_after_the_end_changes_no_setting(spark: SparkSession) -> None:
-    with SessionProvider() as provider:
+    with Sessions() as provider:
         provider.get()
     assert provider.get() is spark
     assert spark.conf.get("parquet.page.verify-checksum.enabled", None) is None
 
 
-def test_threads_that_ask_at_once_get_one_session(sessions: SessionProvider, spark: SparkSession) -> None:
+def test_threads_that_ask_at_once_get_one_session(sessions: Sessions, spark: SparkSession) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: id(sessions.get()), range(16))) == {id(spark)}
 
@@ -151,7 +151,7 @@ def test_delta_works_and_pages_are_checked(spark: SparkSession, tmp_path: Path) 
 
 def test_a_setting_that_leaves_delta_out_is_refused() -> None:
     with pytest.raises(SetupError, match="leaves Delta out"):
-        SessionProvider(settings={"spark.sql.extensions": "org.example.Extensions"})
+        Sessions(settings={"spark.sql.extensions": "org.example.Extensions"})
 
 
 @pytest.mark.slow
@@ -159,8 +159,8 @@ def test_a_setting_that_leaves_delta_out_is_refused() -> None:
 def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine.spark.session import SessionProvider
-        provider = SessionProvider(settings={"spark.master": "local[2]", "spark.sql.legacy.timeParserPolicy": "LEGACY"})
+        from helix_spark.engine.spark.session import Sessions
+        provider = Sessions(settings={"spark.master": "local[2]", "spark.sql.legacy.timeParserPolicy": "LEGACY"})
         planned = provider.settings_that_change_results()
         assert not provider.started and "pyspark" not in sys.modules
         provider.warm()
@@ -240,15 +240,15 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
     done = run(tmp_path, """
         from pyspark.sql import SparkSession
         spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-        from helix_spark.engine.spark.session import SessionProvider
+        from helix_spark.engine.spark.session import Sessions
         from helix_spark.errors import SetupError
         try:
-            SessionProvider().get()
+            Sessions().get()
         except SetupError as error:
             print(error)
         assert spark.range(2).count() == 2
         spark.stop()
-        with SessionProvider(settings={"spark.master": "local[1]", "spark.sql.shuffle.partitions": "2"}) as provider:
+        with Sessions(settings={"spark.master": "local[1]", "spark.sql.shuffle.partitions": "2"}) as provider:
             provider.get().range(5).write.format("delta").save("table")
             print("stored", provider.get().read.format("delta").load("table").count())
     """)
@@ -263,8 +263,8 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
 def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
     done = run(tmp_path, """
-        from helix_spark.engine.spark.session import SessionProvider
-        with SessionProvider() as provider:
+        from helix_spark.engine.spark.session import Sessions
+        with Sessions() as provider:
             planned = provider.settings_that_change_results()
             assert planned["spark.sql.session.timeZone"] == "Asia/Tokyo", planned
             assert not provider.started
@@ -282,9 +282,9 @@ def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) ->
 @pytest.mark.long
 def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
     done = run(tmp_path, """
-        from helix_spark.engine.spark.session import SessionProvider
+        from helix_spark.engine.spark.session import Sessions
         from helix_spark.errors import SetupError
-        provider = SessionProvider()
+        provider = Sessions()
         provider.warm()
         for _ in range(2):
             try:
@@ -309,7 +309,7 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
             from pyspark import SparkConf
             raise RuntimeError("as far as this test goes")
         session.start = started
-        session.SessionProvider().warm()
+        session.Sessions().warm()
         from pyspark.sql import Column, DataFrame, functions
         print("whole")
     """)

@@ -216,18 +216,13 @@ def test_a_name_that_nobody_means_is_refused(spark: SparkSession, tmp_path: Path
     ("nested struct<a: array<struct<`b c`: int>>>", True),
     ("nested struct<a: array<struct<`b\tc`: int>>>", False),
     ("id long, ID long", False),
+    ("id long, nested struct<a: int, A: int>", False),
     ("id long, day interval day", False),
     ("id long, nested array<struct<a: int, A: int>>", False),
     ("id long, nested map<string, struct<b: struct<a: int>, c: struct<A: int>>>", True),
 ])
 def test_which_tables_can_be_files(spark: SparkSession, schema: str, can: bool) -> None:
     assert can_be_files(StructType.fromDDL(schema).json()) is can
-
-
-def test_names_that_differ_in_case_alone_can_where_spark_takes_them_for_two() -> None:
-    nested = StructType.fromDDL("id long, nested struct<a: int, A: int>").json()
-    assert can_be_files(nested, case_sensitive=True)
-    assert not can_be_files(StructType.fromDDL("id long, ID long").json(), case_sensitive=True)
 
 
 def test_a_struct_that_could_not_be_read_again_is_not_stored(spark: SparkSession, tmp_path: Path) -> None:

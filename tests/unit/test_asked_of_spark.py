@@ -17,8 +17,7 @@ from pyspark.sql.classic.dataframe import DataFrame, DataFrameStatFunctions
 from pyspark.sql.connect.readwriter import DataFrameReader as ConnectReader
 from pyspark.sql.readwriter import DataFrameReader
 
-from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
-from helix_spark.engine.spark.asked_settings import watch_settings
+from helix_spark.engine.spark.asked_of_spark import watch_pyspark
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.seen import Seen
 
@@ -34,8 +33,7 @@ SESSION, READER, CONTEXT, RDD_, ROWS = map(bare, (SparkSession, DataFrameReader,
 
 
 def seen(call: Callable[[], object], **how: bool) -> Seen:
-    watch_what_spark_is_asked()
-    watch_settings()
+    watch_pyspark()
     action = Action("a", **how)
     with in_action(action), contextlib.suppress(Exception):
         call()

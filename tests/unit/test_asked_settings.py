@@ -12,9 +12,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.conf import RuntimeConfig
 
 from helix_spark.answers.function_calls import begin
-from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
-from helix_spark.engine.spark.asked_settings import watch_settings
-from helix_spark.engine.spark.left_settings import LeftSettings
+from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.plans.captured_function import CallInputs
 
@@ -34,8 +32,7 @@ CONTEXT.appName = "job"
 
 
 def why(call: Callable[[], object]) -> tuple[str, ...]:
-    watch_what_spark_is_asked()
-    watch_settings()
+    watch_pyspark()
     action = Action("a")
     with in_action(action), contextlib.suppress(AttributeError, TypeError, ValueError):
         call()
@@ -84,7 +81,7 @@ class Conf:
 
 
 def left(call: Callable[[RuntimeConfig], object]) -> str:
-    watch_settings()
+    watch_pyspark()
     settings = LeftSettings()
     with settings.noted():
         call(RuntimeConfig(Conf()))
@@ -112,7 +109,7 @@ def test_settings_that_change_results_and_are_left_so_are_seen(
 
 
 def test_a_call_that_is_only_planned_sets_nothing() -> None:
-    watch_settings()
+    watch_pyspark()
     settings = LeftSettings()
     call = begin(CallInputs({}, {ZONE: "UTC"}))
     with settings.noted(), call.under_way():

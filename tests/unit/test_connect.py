@@ -123,11 +123,11 @@ import threading
 
 from pyspark.sql.connect.session import SparkSession
 
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
 session = SparkSession("sc://localhost:1")
 SparkSession._set_default_and_active_session(session)
-SessionProvider(session).activate()
+Sessions(session).activate()
 found = []
 thread = threading.Thread(target=lambda: found.append(SparkSession.getActiveSession()))
 thread.start()

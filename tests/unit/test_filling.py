@@ -12,9 +12,9 @@ from helix_spark.engine.execution.filling import Filling
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.workbench import StepClock
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 
-CLOCK = StepClock(SessionProvider(), Silent())
+CLOCK = StepClock(Sessions(), Silent())
 
 
 class Frame:

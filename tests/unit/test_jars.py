@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helix_spark.engine.spark import jars
-from helix_spark.engine.spark.archive import archive_key, ready_archive
+from helix_spark.engine.spark.archive import archive_path, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
 from helix_spark.engine.spark.gateway import DriverJvm, JvmStart, driver_jvm, launch, launch_settings
 from helix_spark.engine.spark.jars import (
@@ -246,12 +246,12 @@ def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:
     jar = jars_folder(tmp_path / "jars", "delta.jar") / "delta.jar"
     java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
     jvm = DriverJvm((jar,), ("-Dx=y",))
-    key = archive_key(java, jvm)
-    assert key == archive_key(java, jvm)
-    assert key != archive_key(Java(Path("java"), "17.0.9", "another build"), jvm)
-    assert key != archive_key(java, DriverJvm((jar,), ()))
+    key = archive_path(java, jvm, environ)
+    assert key == archive_path(java, jvm, environ)
+    assert key != archive_path(Java(Path("java"), "17.0.9", "another build"), jvm, environ)
+    assert key != archive_path(java, DriverJvm((jar,), ()), environ)
     jar.write_bytes(b"another jar")
-    assert key != archive_key(java, jvm)
+    assert key != archive_path(java, jvm, environ)
     assert ready_archive(java, jvm, environ) is None
 
 

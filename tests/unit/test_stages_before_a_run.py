@@ -14,7 +14,7 @@ from pyspark.ml.feature import StringIndexer
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.lowering.stages import check_stages
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import Location, NodeError, OperatorError
 
 PATH = "pyspark.ml.classification.LogisticRegression"
@@ -42,11 +42,11 @@ def without_spark(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A process in which whoever asks for a session fails; says who did."""
     asked: list[str] = []
 
-    def refuse(self: SessionProvider) -> Any:
+    def refuse(self: Sessions) -> Any:
         asked.append("session")
         raise AssertionError("no Spark in this test")
 
-    monkeypatch.setattr(SessionProvider, "get", refuse)
+    monkeypatch.setattr(Sessions, "get", refuse)
     return asked
 
 

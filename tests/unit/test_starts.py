@@ -12,12 +12,12 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.job_tags import ran_in_spark
 from helix_spark.engine.spark import session
-from helix_spark.engine.spark.session import SessionProvider
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.problem import State
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
     """One whose sessions start at once, say to have taken 5, 4, 3 ... seconds, and are alive until they are stopped."""
     left = iter((5.0, 4.0, 3.0))
 
@@ -29,22 +29,23 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> SessionProvider:
     monkeypatch.setattr(session, "OwnSession", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
+    monkeypatch.setattr(session, "is_stopping", lambda spark: not spark.alive)
     monkeypatch.setattr(session, "running_session", lambda: None)
     monkeypatch.setattr(session.gateway, "forget_ended", lambda: None)
-    return SessionProvider()
+    return Sessions()
 
 
-def kill(provider: SessionProvider) -> None:
+def kill(provider: Sessions) -> None:
     provider.get().alive = False  # type: ignore[attr-defined]  # of the session above
 
 
-def test_a_start_before_the_plan_is_made_counts_in_its_run(provider: SessionProvider) -> None:
+def test_a_start_before_the_plan_is_made_counts_in_its_run(provider: Sessions) -> None:
     begun = time.perf_counter()
     provider.get()  # a second chance looks at plans
     assert provider.start_seconds_since(begun) == 5.0
 
 
-def test_a_start_counts_in_the_first_run_that_has_the_session_and_in_no_other(provider: SessionProvider) -> None:
+def test_a_start_counts_in_the_first_run_that_has_the_session_and_in_no_other(provider: Sessions) -> None:
     provider.warm()
     first = time.perf_counter()
     assert provider.start_seconds_since(first) == 0.0
@@ -55,7 +56,7 @@ def test_a_start_counts_in_the_first_run_that_has_the_session_and_in_no_other(pr
     assert provider.start_seconds_since(second) == 0.0
 
 
-def test_a_start_after_a_session_ended_counts_as_a_whole(provider: SessionProvider) -> None:
+def test_a_start_after_a_session_ended_counts_as_a_whole(provider: Sessions) -> None:
     kill(provider)
     assert provider.let_go_of_ended()
     assert provider.start_seconds == 0.0
@@ -64,7 +65,7 @@ def test_a_start_after_a_session_ended_counts_as_a_whole(provider: SessionProvid
     assert provider.start_seconds_since(begun) == 4.0
 
 
-def test_a_session_has_its_first_work_before_it_until_something_ran(provider: SessionProvider) -> None:
+def test_a_session_has_its_first_work_before_it_until_something_ran(provider: Sessions) -> None:
     provider.get()
     assert not provider.worked
     provider.note_work()
@@ -83,7 +84,7 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     own = SimpleNamespace(spark=SimpleNamespace(), start_seconds=1.0, stop=lambda **given: built.extend(given.values()))
     monkeypatch.setattr(session, "OwnSession", lambda *given: own)
     monkeypatch.setattr(session, "running_session", lambda: None)
-    provider = SessionProvider()
+    provider = Sessions()
     provider.get()  # as for a file that builds Spark objects while it is loaded
     if works:
         provider.note_work()
@@ -91,9 +92,9 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     assert built == [works]
 
 
-def test_a_session_of_the_users_is_taken_to_have_worked(provider: SessionProvider) -> None:
+def test_a_session_of_the_users_is_taken_to_have_worked(provider: Sessions) -> None:
     assert not provider.worked
-    assert SessionProvider(SimpleNamespace(alive=True)).worked  # type: ignore[arg-type]  # stands for a session
+    assert Sessions(SimpleNamespace(alive=True)).worked  # type: ignore[arg-type]  # stands for a session
 
 
 def test_what_spark_had_no_part_in_is_no_work_of_the_session() -> None:

@@ -22,9 +22,9 @@ from helix_spark.engine.execution.workbench import StepClock, Workbench
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, OvertakenError, SetupError
 from helix_spark.hermetic.action import abandon
@@ -147,7 +147,7 @@ class Executor:
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
         gone = is_end_of_server(error)
         if gone and self._sessions.started:
-            transport_of(self._sessions.get()).note_end()
+            note_end(self._sessions.get())
         if told or not self._sessions.ended:
             return None
         found = EndedError(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from helix_spark.dag.node import Dag, computes_with_spark
 from helix_spark.engine.execution.units import Unit
 from helix_spark.engine.spark.spark_errors import spark_errors
-from helix_spark.engine.spark.transport import Transport, transport_of
 from helix_spark.errors import SetupError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Read, Result
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from helix_spark.engine.spark.session import Sessions
 
 
@@ -35,13 +36,15 @@ class JobTags:
     plan: Plan
     run: str
     eager: frozenset[str] = frozenset()
-    tagged: Transport | None = None
+    tagged: SparkSession | None = None
 
     def tag(self, names: Sequence[str]) -> None:
         """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
         it is waited for: the first jobs of a process are tagged, too."""
         if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
-            transport_of(self.sessions.get()).name_work(self.run)
+            spark = self.sessions.get()
+            spark.clearTags()
+            spark.addTag(self.run)
 
     def tag_caller(self, unit: Unit) -> None:
         """Tag the jobs of the caller's thread, to be cancelled with the run: functions may look at their data while
@@ -53,20 +56,20 @@ class JobTags:
             for name in unit.names
         )
         if takes_one and self.tagged is None:
-            self.tagged = transport_of(self.sessions.get())
-            self.tagged.add_tag(self.run)
+            self.tagged = self.sessions.get()
+            self.tagged.addTag(self.run)
 
     def untag_caller(self) -> None:
         """Remove the tag from the caller's thread."""
         if self.tagged is not None and not self.sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
-                self.tagged.remove_tag(self.run)
+                self.tagged.removeTag(self.run)
 
     def cancel(self) -> None:
         """End the jobs of the run."""
         if self.sessions.started and not self.sessions.ended:
             with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
-                transport_of(self.sessions.get()).cancel(self.run)
+                self.sessions.get().interruptTag(self.run)
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:

@@ -23,11 +23,8 @@ from helix_spark.engine.results.contents import content_here
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.asked_of_spark import watch_what_spark_is_asked
-from helix_spark.engine.spark.asked_settings import watch_settings
-from helix_spark.engine.spark.function_inputs import Serves
-from helix_spark.engine.spark.left_settings import LeftSettings
-from helix_spark.engine.spark.transport import NotAsBuiltError
+from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
+from helix_spark.engine.spark.function_inputs import NotAsBuiltError, Serves
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.hermetic.action import Action, in_action, waiting
 from helix_spark.hermetic.mentions import files_named
@@ -164,8 +161,7 @@ class NodeWork:
         action = Action(seed, reads_declared=isinstance(node.operator, Read))
         started = self.bench.sessions.started
         if started:
-            watch_what_spark_is_asked()
-            watch_settings()
+            watch_pyspark()
         settings = LeftSettings()
         try:
             with self._written_for(node) if started else nullcontext(), in_action(action), settings.noted():

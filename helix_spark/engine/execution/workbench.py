@@ -17,8 +17,9 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.spark.connect import master_of
+from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.settings import is_on_this_machine
-from helix_spark.engine.spark.transport import Transport, transport_of
 from helix_spark.hermetic.task import Purpose
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
@@ -32,7 +33,6 @@ class StepClock:
 
     def __init__(self, sessions: Sessions, observer: Observer) -> None:
         self._sessions, self._observer = sessions, observer
-        self._transport: Transport | None = None
 
     def step(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
         """Do the work of a step. What fails has no step.
@@ -53,10 +53,8 @@ class StepClock:
         """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
         if not self._sessions.started:
             return 0.0
-        spark = self._sessions.get()
-        if self._transport is None or self._transport.spark is not spark:
-            self._transport = transport_of(spark)
-        return self._transport.compiler_seconds()
+        client = driver_client(self._sessions.get())
+        return 0.0 if client is None else client.compiler_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,9 @@ class Workbench:
     def purpose(self, signature: str) -> Purpose:
         """Return what functions of a node are written for. Workers on other machines see the folder of a catalog that
         is on a disk; with one in an object store they tell nothing."""
-        root, transport = self.catalog.root, transport_of(self.sessions.get())
-        if is_on_this_machine(transport.master):
-            return Purpose(signature, self.reports.folder, str(Path.cwd()) if transport.client is not None else "")
+        root, spark = self.catalog.root, self.sessions.get()
+        if is_on_this_machine(master_of(spark)):
+            return Purpose(signature, self.reports.folder, str(Path.cwd()) if driver_client(spark) is not None else "")
         return Purpose(signature, self.reports.folder_in(root) if isinstance(root, Path) else "")
 
     def check(self, record: ArtifactRecord) -> None:

@@ -18,9 +18,8 @@ from helix_spark.engine.lowering.calls import (
 from helix_spark.engine.lowering.columns import add_expressions, base_of, column_name
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, quoted
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
+from helix_spark.engine.spark.function_inputs import NotAsBuiltError, ServingSession, given_inputs
 from helix_spark.engine.spark.moved_results import as_classic, as_served
-from helix_spark.engine.spark.transport import NotAsBuiltError
 from helix_spark.errors import ColumnNotFoundError, Location, NodeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, NotCaptured
 from helix_spark.plans.connect_client import name_by_itself

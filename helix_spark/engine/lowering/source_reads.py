@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.engine.results.marking import marked
+from helix_spark.engine.results.pinning import marked
 from helix_spark.errors import ResultTypeError
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 

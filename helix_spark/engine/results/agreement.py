@@ -28,15 +28,8 @@ _SHIFTS = (0.0, 0.5, 0.25, 0.75)
 _LARGEST = 2_000_000
 """Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
 
-DRAWN = 0.1
-"""How far apart vectors may be, as a share of the longer one's length, that models have learnt which sample their rows
-by partition: with rows divided otherwise, another one is as good."""
-
 _DRAWING = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
-"""Words in the names of such models."""
-
-_MOST_CENTRES = 1_000
-"""Vectors without a name, such as centres, of which each one's like is looked for."""
+"""Words in the names of models that sample their rows by partition: with rows divided otherwise, another is as good."""
 
 _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
@@ -53,7 +46,7 @@ class NotComparedError(Exception):
 
 
 def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> str | None:
-    """How two results differ, in words; None where they are the same.
+    """Return how two results differ, in words; None where they are the same.
 
     Args:
         exact: whether floats are to be equal to the last bit.
@@ -76,7 +69,7 @@ def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> st
 
 
 def _values_differ(one: Any, other: Any, close: float) -> str | None:
-    """Where two plain values differ: the way there, and what is found."""
+    """Return where two plain values differ: the path to the place, and what is there."""
     if isinstance(one, float) and isinstance(other, float):
         same = math.isclose(one, other, rel_tol=close, abs_tol=close**2) or (one != one and other != other)
         return None if same else f"{one!r} and {other!r}"
@@ -130,7 +123,7 @@ def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
 def _unmatched(
     left: list[list[Any]], right: list[list[Any]], shift: float, close: float
 ) -> tuple[list[list[Any]], list[list[Any]]]:
-    """What is left of two lists of rows once both are in order and what is the same at the same place is taken out."""
+    """Sort two lists of rows and return what is left of both once equal rows at the same place are taken out."""
     left, right = (sorted(rows, key=lambda row: _rounded(row, shift)) for rows in (left, right))
     apart = [
         pair for pair in zip(left, right, strict=True) if _values_differ([*pair[0]], [*pair[1]], close) is not None
@@ -139,7 +132,7 @@ def _unmatched(
 
 
 def _rounded(value: Any, shift: float) -> str:
-    """A text to put rows in order by, in which floats have seven digits."""
+    """Return a text to sort rows by, in which floats have seven digits."""
     if isinstance(value, float) and math.isfinite(value) and value != 0:
         unit = 10.0 ** (math.floor(math.log10(abs(value))) - 6)
         return f"{math.floor(value / unit + shift)}e{round(math.log10(unit))}"
@@ -151,14 +144,13 @@ def _rounded(value: Any, shift: float) -> str:
 
 
 def _models_differ(one: Any, other: Any, close: float) -> str | None:
-    """By their parameters, and by what they say of what they have learnt.
+    """Compare models by their parameters, and by what they report of what they have learnt.
 
     Args:
         close: how far apart floats may be; 0 if they are to be equal, of models that draw their rows, too.
 
     Raises:
-        NotComparedError: they say nothing, or they draw their rows by partition and differ in numbers alone, by more
-            than that explains.
+        NotComparedError: they say nothing, or they draw their rows by partition and differ in numbers alone.
     """
     from pyspark.ml import Model
 
@@ -177,42 +169,23 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
     if (how := _values_differ(_parameters(one), _parameters(other), 0.0)) is not None:
         return how
     how = _values_differ(first, second, close)
-    if how is not None and close and any(word in type(one).__name__ for word in _DRAWING):
-        return _drawn_differ(first, second, type(one).__name__)
-    return how
-
-
-def _drawn_differ(one: Mapping[str, Any], other: Mapping[str, Any], kind: str) -> str | None:
-    """By the looser rule, for models that draw their rows by partition: the same counts, names and words; numbers, and
-    vectors in any order, within a tenth of their length.
-
-    Raises:
-        NotComparedError: they differ in numbers alone, by more than that.
-
-    >>> _drawn_differ({"clusterCenters": [[0.0, 1.0], [5.0, 5.0]]}, {"clusterCenters": [[5.1, 5.0], [0.0, 1.0]]}, "")
-    >>> _drawn_differ({"numFeatures": 3}, {"numFeatures": 4}, "RandomForest")
-    'numFeatures: 3 and 4'
-    """
-    told = [name for name in one if name != "toDebugString"]
-    for name in told:
-        if (how := _values_differ(_labels(one[name]), _labels(other.get(name)), 0.0)) is not None:
-            return f"{name}: {how}"
-    for name in told:
-        if not _are_near(one[name], other[name]):
-            raise NotComparedError(
-                f"a {kind} draws its rows by partition, and its {name} is more than {DRAWN:.0%} apart"
-            )
-    return None
+    if how is None or not close or not any(word in type(one).__name__ for word in _DRAWING):
+        return how
+    if (apart := _values_differ(_labels(first), _labels(second), 0.0)) is not None:
+        return apart
+    raise NotComparedError(f"a {type(one).__name__} draws its rows by partition, and {how}")
 
 
 def _labels(value: Any) -> Any:
-    """What is no float in what a model has learnt. How many vectors without a name there are may be drawn, too.
+    """Replace the floats in what a model has learnt. The number of vectors without a name may be random, too.
 
-    >>> _labels([["a", [1.0, 2.0]], ["b", [3.0, 4.0]]]), _labels([[1.0], [2.0]]), _labels(3)
-    ([['a', 'vector of 2'], ['b', 'vector of 2']], ['vector of 1'], 3)
+    >>> _labels([["a", [1.0, 2.0]], ["b", [3.0, 4.0]]]), _labels([[1.0], [2.0]]), _labels({"numFeatures": 3})
+    ([['a', 'vector of 2'], ['b', 'vector of 2']], ['vector of 1'], {'numFeatures': 3})
     """
     if isinstance(value, float):
         return "number"
+    if isinstance(value, Mapping):
+        return {name: _labels(one) for name, one in value.items() if name != "toDebugString"}
     if not isinstance(value, list):
         return value
     if value and all(isinstance(one, float) for one in value):
@@ -227,33 +200,13 @@ def _are_vectors(value: Any) -> bool:
     )
 
 
-def _are_near(one: Any, other: Any) -> bool:
-    if isinstance(one, float):
-        return _are_near([one], [other])
-    if not isinstance(one, list):
-        return True  # labels were compared
-    if one and all(isinstance(number, float) for number in one):
-        return math.dist(one, other) <= DRAWN * max(math.hypot(*one), math.hypot(*other))
-    if not _are_vectors(one):
-        return all(map(_are_near, one, other))
-    if len(one) != len(other) or len(one) > _MOST_CENTRES:
-        return False
-    left = list(other)
-    for vector in one:
-        nearest = min(left, key=lambda each: math.dist(vector, each))
-        if not _are_near(vector, nearest):
-            return False
-        left.remove(nearest)
-    return True
-
-
 def _inside(model: Any, name: str) -> list[Any]:
     held = getattr(model, "__dict__", {}).get(name)
     return list(held) if isinstance(held, list | tuple) else [] if held is None else [held]
 
 
 def _learned(model: Any) -> dict[str, Any]:
-    """What a model says of what it has learnt, as plain values; what it only has after a fit is left out."""
+    """Return what a model reports of what it has learnt, as plain values, without what it only has after a fit."""
     found = {}
     for name in _FACTS:
         if hasattr(type(model), name):
@@ -266,8 +219,8 @@ def _learned(model: Any) -> dict[str, Any]:
 
 
 def _parameters(model: Any) -> dict[str, str]:
-    """By name, as text; names that were drawn for a stage are the same in each. Those of parts are theirs. A seed that
-    nobody gave follows from the name of a class: of what was fitted, or of the model that was loaded."""
+    """Return the parameters of a model by name, as text, without random names of stages and without those of its parts.
+    A seed that is not set follows from the name of a class: of what was fitted, or of the model that was loaded."""
     given = {
         param.name: _without_drawn(str(value), model, by_default=not model.isSet(param))
         for param, value in model.extractParamMap().items() if param.name != "seed" or model.isSet(param)
@@ -282,8 +235,8 @@ _DRAWN_NAME = re.compile(r"\b[A-Za-z]\w*_[0-9a-f]{12}")
 
 
 def _without_drawn(text: str, model: Any, *, by_default: bool) -> str:
-    """A parameter's value without names that were drawn for stages. What nobody set may be named after the stage that
-    the model was copied or fitted from."""
+    """Remove random names of stages from a parameter's value. A default may be named after the stage that the model was
+    copied or fitted from."""
     return _DRAWN_NAME.sub("", text) if by_default else text.replace(model.uid, "")
 
 

@@ -33,7 +33,7 @@ _LABELS = ("labels", "vocabulary")
 
 
 def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] = ()) -> ModelCard:
-    """What a model says of itself.
+    """Describe a model by what it reports of itself.
 
     Args:
         names: of the slots of the vector that it reads; none where nobody knows them.
@@ -54,7 +54,8 @@ def card_of_model(model: Any, names: Sequence[str] = (), classes: Sequence[str] 
 
 
 def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Iterator[ModelCard]:
-    """Of a pipeline or a search. The stages of a pipeline name the slots of what later ones read."""
+    """Yield the cards of the parts of a pipeline or a search. The stages of a pipeline name the slots of what later
+    ones read."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for part in _parts(model):
         column = part.getOrDefault("featuresCol") if part.hasParam("featuresCol") else ""
@@ -64,7 +65,7 @@ def _part_cards(model: Any, names: Sequence[str], classes: Sequence[str]) -> Ite
 
 
 def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[str]]) -> None:
-    """Adds the names of the slots of the vectors that a stage makes, and of its numbered categories, to those of the
+    """Add the names of the slots of the vectors that a stage makes, and of its numbered categories, to those of the
     columns that it may read."""
     inputs, outputs = (_columns(stage, side) for side in ("input", "output"))
     match type(stage).__name__:
@@ -83,7 +84,7 @@ def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[s
 
 
 def _columns(stage: Any, side: str) -> list[str]:
-    """The columns that a stage reads or makes, whichever of the two ways it has to say so."""
+    """Return the columns that a stage reads or makes, whichever of its two parameters names them."""
     for name, several in ((f"{side}Cols", True), (f"{side}Col", False)):
         if stage.hasParam(name) and stage.isDefined(name):
             value = stage.getOrDefault(name)
@@ -92,7 +93,7 @@ def _columns(stage: Any, side: str) -> list[str]:
 
 
 def _asked(of: Any, name: str) -> Any:
-    """What an attribute or a method without arguments gives; None where there is none, or it cannot be had."""
+    """Return an attribute, or the result of a method without arguments; None where there is none."""
     unanswered: tuple[type[Exception], ...] = (*spark_errors(), TypeError, AttributeError, ValueError, RuntimeError)
     try:
         found = getattr(of, name, None)
@@ -102,7 +103,7 @@ def _asked(of: Any, name: str) -> Any:
 
 
 def _weights(model: Any, classes: Sequence[str]) -> tuple[list[str], list[list[float]]]:
-    """Heads, and of each the value of every slot."""
+    """Return heads, and of each the value of every slot."""
     sort = type(model)
     if hasattr(sort, "coefficientMatrix"):
         matrix = _array(_asked(model, "coefficientMatrix"))
@@ -123,7 +124,7 @@ def _array(vector: Any) -> list[Any]:
 
 
 def _parameters(model: Any) -> Iterator[tuple[str, str, bool]]:
-    """Those that were set first; not those that are models or the like, whose names are drawn anew each time."""
+    """Yield the parameters of a model, those that were set first; not models and the like, whose names are random."""
     found = []
     for param in getattr(model, "params", ()):
         if model.isSet(param) or model.hasDefault(param):
@@ -160,7 +161,7 @@ def _labels(model: Any, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _searched(model: Any) -> Iterator[tuple[str, float]]:
-    """Of a search, each point of its grid and the metric there."""
+    """Yield each point of a search's grid and the metric there."""
     metrics = getattr(model, "avgMetrics", None) or getattr(model, "validationMetrics", None) or ()
     if not metrics or not hasattr(model, "getEstimatorParamMaps"):
         return

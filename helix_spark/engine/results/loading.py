@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.place import Place, is_out_of_reach
+from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.tables.model_files import StrangeModelError
+from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arrow
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
-from helix_spark.engine.results.model_copies import CheckedModel, checked_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
+from helix_spark.engine.spark.connect import master_of
 from helix_spark.engine.spark.gateway import how_ended
+from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.engine.spark.table_files import frame_over_files
 from helix_spark.errors import CatalogError
+from helix_spark.forks import Birthplace, remove_own
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +50,7 @@ class DamagedResultError(CatalogError):
 
 
 def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> NodeResult:
-    """A stored result. A table is read when its rows are asked for.
+    """Load a stored result. A table is read when its rows are asked for.
 
     Raises:
         DamagedResultError: now, or when the rows are asked for.
@@ -99,9 +105,9 @@ def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> Damag
 
 
 def looked_into(damage: DamagedResultError, catalog: CatalogReader) -> CatalogError:
-    """What is to be said of a stored result that is said to be damaged: that it is, or, where only a Spark job said so
-    and all of it can be read here, that Spark's workers do not see it. A worker that does not see the catalog's folder,
-    or has too many files open, says nothing of what is stored; to put it aside would be to delete it.
+    """Examine a stored result that is reported as damaged. Return the report if it is; or, where only a Spark job said
+    so and all of it can be read here, that Spark's workers do not see it. A worker that does not see the catalog's
+    folder, or has too many files open, says nothing of what is stored; to put it aside would be to delete it.
 
     Raises:
         CatalogError: it cannot be reached from here either.
@@ -131,7 +137,7 @@ _STORE_FAILED = re.compile(
 
 
 def _with_schema(record: ArtifactRecord, catalog: CatalogReader) -> ArtifactRecord:
-    """A table's record as a whole: plans are made on records without schemas, but for those of late iterations."""
+    """Return a table's whole record: plans are made on records without schemas, but for those of late iterations."""
     whole = catalog.artifact(record.signature)
     if whole is None or whole.attempt != record.attempt:
         raise DamagedResultError(record, "it is not stored any more")
@@ -153,11 +159,11 @@ def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 
 def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> ModelResult:
-    """Checked before Spark is asked for anything; the start of a session is not taken for the reading."""
+    """Load a model, checked before Spark is needed; the start of a session does not count as reading."""
     path = catalog.path_of(record)
     assert path is not None
     start = time.perf_counter()
-    found = checked(record, path)
+    copy = checked(record, path)
     checking = time.perf_counter() - start
     spark = sessions.get()
     from py4j.protocol import Py4JError
@@ -165,8 +171,9 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
     from pyspark.ml.util import DefaultParamsReader
 
     start = time.perf_counter()
+    read = path if copy is None or not is_on_this_machine(master_of(spark)) else copy
     try:
-        model: Any = DefaultParamsReader.loadParamsInstance(found.address(spark), spark)
+        model: Any = DefaultParamsReader.loadParamsInstance(read.spark_uri, spark)
     except (PySparkException, Py4JError) as error:
         checked(record, path)  # it may have been evicted meanwhile
         raise _not_loaded(record, error) from error
@@ -174,8 +181,8 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 
 
 def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
-    """What a failure of Spark's to load a model says. One whose bytes are those that were written is sound; of an older
-    record, which does not tell, the model is taken for damaged, unless it is clear what else failed."""
+    """Return the error for a model that Spark did not load. One whose bytes are those that were written is sound; of an
+    older record, which has no digest, the model is taken for damaged, unless it is clear what else failed."""
     if record.digest is None and how_ended(error) is None and not _STORE_FAILED.search(str(error)):
         return DamagedResultError(record, error)
     return CatalogError(
@@ -184,22 +191,40 @@ def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
     )
 
 
-def checked(record: ArtifactRecord, path: Place) -> CheckedModel:
-    """The model in a folder, once it was seen that it is the recorded one, and nothing but a model of Spark ML's.
+def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:
+    """Check that a folder holds the recorded model, and nothing but a model of Spark ML's. Return a copy of what was
+    checked, for Spark on this machine to read; None of a very large one.
+
+    Between a look at a catalog's files and Spark's reading of them somebody else may write there; and Spark reads
+    whatever lies in a folder.
 
     Raises:
         DamagedResultError: it is not.
         CatalogError: it was not reached.
     """
+    # A name of its own for each: of some models, as ALS's, Spark reads the files when rows are asked for.
+    copy = _private() / uuid4().hex if record.bytes <= _LARGEST_COPY else None
     try:
-        found = checked_model(path, record)
+        digest = checked_digest(path, copy)
     except (OSError, StrangeModelError) as error:
         if is_out_of_reach(error):
             raise unreached(path, error) from error
         raise DamagedResultError(record, error) from error
-    if record.digest not in (None, found.digest):
+    if record.digest not in (None, digest):
         raise DamagedResultError(record, "its files are not those that were written")
-    return found
+    return copy
+
+
+_LARGEST_COPY = 256 << 20
+"""Bytes of a model, which take half a second to copy."""
+
+
+@cache
+def _private() -> LocalPath:
+    """Return a folder that nobody else writes to, for as long as this process lives."""
+    folder = LocalPath(tempfile.mkdtemp(prefix="helix-models-"))
+    atexit.register(remove_own, folder, Birthplace())
+    return folder
 
 
 @contextmanager

@@ -29,11 +29,11 @@ class MemoryTier:
             return frozenset(self._results)
 
     def get(self, signature: str) -> NodeResult | None:
-        """What is held of a signature."""
+        """Return the result of a signature; None if it is not in memory."""
         return self._results.get(signature)
 
     def put(self, signature: str, result: NodeResult, *, persisted: bool) -> None:
-        """Holds a result: a table only where its rows are in memory, persisted by Spark or collected."""
+        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected."""
         if isinstance(result, ColumnResult):
             return
         if isinstance(result, TableResult) and not (persisted or result.collected):
@@ -47,12 +47,12 @@ class MemoryTier:
                 self._persisted.add(signature)
 
     def keep_apart(self, result: TableResult) -> None:
-        """Holds a persisted table that no later run may reuse: its own iteration may still be asked for it."""
+        """Hold a persisted table that no later run may reuse: its own iteration may still be asked for it."""
         with self._lock:
             self._unshared.append((self._run, result))
 
     def drop(self, signature: str) -> None:
-        """Lets go of one result."""
+        """Release one result."""
         with self._lock:
             self._last.pop(signature, None)
             result = self._results.pop(signature, None)
@@ -61,7 +61,7 @@ class MemoryTier:
             self._persisted.discard(signature)
 
     def next_version(self, signatures: Iterable[str]) -> None:
-        """Begins a run of a version with these signatures; what no recent version had is let go."""
+        """Begin a run of a version with these signatures, and release what no recent version had."""
         with self._lock:
             self._run += 1
             self._last.update({s: self._run for s in signatures if s in self._results})
@@ -70,7 +70,7 @@ class MemoryTier:
             self._let_go_before(self._run - KEPT_RUNS)
 
     def clear(self) -> None:
-        """Lets go of everything."""
+        """Release everything."""
         with self._lock:
             for signature in list(self._results):
                 self.drop(signature)

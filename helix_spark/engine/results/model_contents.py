@@ -15,14 +15,14 @@ from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_files, is_metadata
 from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.engine.spark.borrowed import running_session
+from helix_spark.engine.spark.connect import master_of
 from helix_spark.engine.spark.settings import is_on_this_machine
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 
 
 def content_of_files(folder: Place) -> str | None:
-    """The digest of a model that was written; None where its files are not what Spark ML writes."""
+    """Return the digest of a model that was written; None where its files are not what Spark ML writes."""
     try:
         return _content(dict(checked_files(folder)))
     except (StrangeModelError, OSError):
@@ -30,8 +30,8 @@ def content_of_files(folder: Place) -> str | None:
 
 
 def content_of_model(model: Any, signature: str, catalog: Catalog) -> str | None:
-    """The digest of a model in memory, which is written for that, and gone afterwards: into a folder of this machine's,
-    or where it would be stored, which all machines see that write it. None where it cannot be written.
+    """Return the digest of a model in memory. It is written for that, and removed afterwards: into a folder of this
+    machine's, or where it would be stored, which all machines see that write it. None where it cannot be written.
 
     It is that of `content_of_files` once the same model is stored.
     """
@@ -48,9 +48,9 @@ def content_of_model(model: Any, signature: str, catalog: Catalog) -> str | None
 
 
 def is_written_here() -> bool:
-    """Whether what Spark writes is written by this machine alone."""
+    """Return whether what Spark writes is written by this machine alone."""
     session = running_session()
-    return session is not None and is_on_this_machine(transport_of(session).master)
+    return session is not None and is_on_this_machine(master_of(session))
 
 
 def _content_once_written(model: Any, place: Place) -> str | None:
@@ -89,7 +89,7 @@ def _of_table(content: bytes) -> bytes | None:
 
 
 def _without(drawn: Iterable[str], text: str) -> str:
-    """A text with the place of each drawn name in its order in the name's stead."""
+    """Replace each random name in a text by its place in their order."""
     for place, name in enumerate(drawn):
         text = text.replace(name, f"stage {place}")
     return text

@@ -11,8 +11,9 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.pinning import over_rows, persist
+from helix_spark.engine.spark.borrowed import is_alive
+from helix_spark.engine.spark.driver_client import settle
 from helix_spark.engine.spark.spark_errors import spark_errors
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import ResultTypeError
 from helix_spark.plans.stage_references import PARTS
 
@@ -86,35 +87,35 @@ class TableResult:
     def lost(self) -> bool:
         """Whether its DataFrame was made in a session that has ended."""
         frame = self._frame
-        return frame is not None and not transport_of(frame.sparkSession).is_alive()
+        return frame is not None and not is_alive(frame.sparkSession)
 
     def frame(self) -> DataFrame:
-        """The table as a Spark DataFrame; every column nullable, as when it is loaded."""
+        """Return the table as a Spark DataFrame; every column nullable, as when it is loaded."""
         with self._lock:
             if self._frame is None:
                 self._frame = self._make_frame()
             return self._frame
 
     def arrow(self) -> pa.Table:
-        """The table's rows in this process; Spark ML vectors as lists of numbers."""
+        """Return the table's rows in this process; Spark ML vectors as lists of numbers."""
         with self._lock:
             if self._arrow is None:
                 self._arrow = self._make_arrow() if self._make_arrow is not None else collect(self.frame())
             return self._arrow
 
     def pandas(self) -> pd.DataFrame:
-        """The table's rows as a pandas DataFrame of the caller's own."""
+        """Return the table's rows as a pandas DataFrame of the caller's own."""
         frame: pd.DataFrame = self.arrow().to_pandas()
         return frame
 
     def pin(self) -> None:
-        """Has its rows kept in memory from when they are first computed on; `frame` stands over these rows."""
+        """Have its rows kept in memory from when they are first computed on; `frame` stands over these rows."""
         with self._lock:
             self._persisted = persist(self.frame())
             self._frame = over_rows(self._persisted)
 
     def unpin(self) -> None:
-        """Lets go of its rows in memory; whoever asks for them after that has them computed again."""
+        """Release its rows in memory; a later use computes them again."""
         with self._lock:
             if (persisted := self._persisted) is not None:
                 self._persisted = None
@@ -122,8 +123,8 @@ class TableResult:
                     self._frame = persisted.unpersist()
 
     def persisted(self) -> DataFrame:
-        """The table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that persists
-        its input unless that is done already asks for that. Else the same as `frame`."""
+        """Return the table as the DataFrame that Spark knows to be persisted, where it is pinned: an estimator that
+        persists its input unless that is done already asks for that. Else the same as `frame`."""
         with self._lock:
             return self._persisted if self._persisted is not None else self.frame()
 
@@ -175,14 +176,12 @@ class ValueResult:
 
 
 def _copied(model: Any) -> Any:
-    """A copy. What is no model of Spark ML may have none."""
+    """Copy a model. What is no model of Spark ML may have no copy."""
     if not hasattr(model, "copy"):
         return model
     if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(PARTS):
         return _copied_with_parts(model)
     return model.copy()
-
-
 
 
 def _copied_with_parts(model: Any) -> Any:
@@ -206,7 +205,7 @@ NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
 
 
 def collect(frame: DataFrame) -> pa.Table:
-    """A DataFrame's rows in this process; vectors unwrapped, so that no form needs Spark's classes."""
+    """Return a DataFrame's rows in this process; vectors unwrapped, so that no form needs Spark's classes."""
     from pyspark.ml.linalg import VectorUDT
     from pyspark.sql import functions as F
 
@@ -221,24 +220,24 @@ def collect(frame: DataFrame) -> pa.Table:
 
 
 def nullable(frame: DataFrame) -> DataFrame:
-    """The same rows with every column nullable, as they are when read back from Delta, so that what is computed and
-    what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves the
-    rows divided and ordered as the author had them."""
-    transport_of(frame.sparkSession).settle(frame)
+    """Return the same rows with every column nullable, as they are when read back from Delta, so that what is computed
+    and what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves
+    the rows divided and ordered as the author had them."""
+    settle(frame)
     relaxed = nullable_schema(frame.schema)
     if relaxed == frame.schema:
         return frame
-    return frame.union(transport_of(frame.sparkSession).empty(relaxed))
+    return frame.union(frame.sparkSession.createDataFrame([], relaxed))
 
 
 def nullable_schema(schema: StructType) -> StructType:
-    """The same schema with every column, field and element nullable."""
+    """Return the same schema with every column, field and element nullable."""
     relaxed: StructType = type(schema).fromJson(_nullable_json(json.loads(schema.json())))
     return relaxed
 
 
 def _nullable_json(schema: Any) -> Any:
-    """A Spark schema's JSON with every field, element and value nullable."""
+    """Return a Spark schema's JSON with every field, element and value nullable."""
     flags = {"nullable", "containsNull", "valueContainsNull"}
     if isinstance(schema, dict):
         if schema.get("type") == "udt":
@@ -251,12 +250,12 @@ def _nullable_json(schema: Any) -> Any:
 
 
 def quoted(column: str) -> str:
-    """A column's name as Spark reads it, dots and spaces and all."""
+    """Return a column's name as Spark reads it, dots and spaces and all."""
     return "`" + column.replace("`", "``") + "`"
 
 
 def plain(value: object, node: str) -> Any:
-    """A value as it will be stored and read back: JSON's types, numbers of numpy as Python's.
+    """Return a value as it will be stored and read back: JSON's types, numbers of numpy as Python's.
 
     Raises:
         ResultTypeError: the value has no such form.
@@ -270,7 +269,12 @@ def plain(value: object, node: str) -> Any:
         case str():
             return str.__str__(value)  # of a class of its own, as numpy's, the text alone
         case int():
-            return _whole_number(int(value), node)
+            if value.bit_length() > _LONGEST:
+                raise ResultTypeError(
+                    f"{node!r} returned a whole number of more than 4,000 digits, which cannot be stored",
+                    remedy="return it as text by hex(), or its logarithm",
+                )
+            return int(value)
         case float():
             return float(value)
         case Mapping():
@@ -290,15 +294,6 @@ def plain(value: object, node: str) -> Any:
 
 _LONGEST = 14_000
 """Bits of the longest whole number: Python refuses to write, and to read, one of more than 4,300 digits."""
-
-
-def _whole_number(value: int, node: str) -> int:
-    if value.bit_length() > _LONGEST:
-        raise ResultTypeError(
-            f"{node!r} returned a whole number of more than 4,000 digits, which cannot be stored",
-            remedy="return it as text by hex(), or its logarithm",
-        )
-    return value
 
 
 def _with_text_keys(value: Mapping[Any, Any], node: str) -> dict[str, Any]:

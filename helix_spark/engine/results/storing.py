@@ -6,25 +6,26 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
 from helix_spark.catalog.places.place import LocalPath, Place
-from helix_spark.catalog.records import LARGEST_VALUE, ArtifactRecord
+from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written, rows_written
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.contents import observed
-from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
+from helix_spark.engine.spark.connect import master_of
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.engine.spark.table_files import AS_FILES, can_be_files
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
 from helix_spark.versions import may_observe
@@ -55,24 +56,17 @@ class WritesFiles(Protocol):
     """A table that is written by another session than the engine's."""
 
     def schema(self) -> str:
-        """Its Spark schema, as JSON. Raises CatalogError where there is none."""
+        """Return its Spark schema, as JSON. Raises CatalogError where there is none."""
 
     def save(self, path: str, options: Mapping[str, str]) -> str:
-        """Writes it as parquet files into a new folder; returns the schema that these have. Raises CatalogError."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenTable:
-    """A table, as far as it is needed to store it."""
-
-    table: WritesFiles
+        """Write it as parquet files into a new folder; return the schema that these have. Raises CatalogError."""
 
 
 def store(
-    result: NodeResult | WrittenTable, origin: Origin, catalog: Catalog,
+    result: NodeResult | WritesFiles, origin: Origin, catalog: Catalog,
     check: Callable[[], None] = lambda: None, noted: Callable[[str], None] | None = None,
 ) -> ArtifactRecord:
-    """Writes a result and publishes it. The first record of a signature wins.
+    """Write a result and publish it. The first record of a signature wins.
 
     Args:
         check: called when all is written and nothing published; raises CatalogError to have it not published.
@@ -108,12 +102,12 @@ def store(
         raise
 
 
-def _kind(result: NodeResult | WrittenTable) -> Any:
-    return {TableResult: "table", WrittenTable: "table", ModelResult: "model", ValueResult: "value"}[type(result)]
+def _kind(result: NodeResult | WritesFiles) -> ArtifactKind:
+    return "model" if isinstance(result, ModelResult) else "value" if isinstance(result, ValueResult) else "table"
 
 
 def _write(
-    result: NodeResult | WrittenTable, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
+    result: NodeResult | WritesFiles, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
     noted: Callable[[str], None] | None,
 ) -> ArtifactRecord:
     match result:
@@ -133,8 +127,6 @@ def _write(
             assert attempt.path is not None
             digest = _save_model(model, attempt.path)
             return replace(record, bytes=physical_bytes(attempt.path), digest=digest)
-        case WrittenTable(table=table):
-            return _write_files(table, attempt, record)
         case TableResult() if result.at_hand:
             stats = catalog.write_arrow(attempt, result.arrow())
             return replace(
@@ -143,11 +135,13 @@ def _write(
             )
         case TableResult():
             return _write_frame(result.frame(), attempt, record, noted)
-    raise AssertionError("columns are not stored")
+        case ColumnResult():
+            raise AssertionError("columns are not stored")
+    return _write_files(result, attempt, record)
 
 
 def _save_model(model: Any, path: Place) -> str:
-    """Writes a model; returns the digest of its files."""
+    """Write a model; return the digest of its files."""
     try:
         model.write().save(path.spark_uri)
         return checked_digest(path)
@@ -184,7 +178,7 @@ def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -
 
 
 def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | None) -> int | None:
-    """Writes a table; returns its rows, None where nobody knows. Rows are counted as they are written, so that files
+    """Write a table; return its rows, None where that is not known. Rows are counted as they are written, so that files
     which this process does not see are missed. `noted` as for `store`."""
     import pyspark
     from pyspark.sql import Observation
@@ -192,7 +186,7 @@ def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | No
 
     assert attempt.path is not None
     if not may_observe(pyspark.__version__):
-        on_this_machine = is_on_this_machine(transport_of(frame.sparkSession).master)
+        on_this_machine = is_on_this_machine(master_of(frame.sparkSession))
         found = _save(frame, attempt, as_plain=on_this_machine)
         return rows_written(attempt.path) if found is None else found
     seen = Observation()
@@ -213,7 +207,8 @@ def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | No
 
 
 def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int | None:
-    """On a disk as plain files where that will do. In an object store Delta writes: its tasks need rename nothing.
+    """Write a table, on a disk as plain files where that will do. In an object store Delta writes: its tasks need
+    rename nothing.
 
     Args:
         as_plain: whether plain files will do here.
@@ -222,12 +217,9 @@ def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int |
     """
     assert attempt.path is not None
     place, schema, held = attempt.path.spark_uri, frame.schema.json(), BorrowedSettings()
-    spark = frame.sparkSession
-    case_sensitive = str(spark.conf.get("spark.sql.caseSensitive")).lower() == "true"
-    as_plain = as_plain and can_be_files(schema, case_sensitive=case_sensitive)
-    held.apply(spark, WHILE_WE_WRITE)
+    held.apply(frame.sparkSession, WHILE_WE_WRITE)
     try:
-        if isinstance(attempt.path, LocalPath) and as_plain:
+        if as_plain and isinstance(attempt.path, LocalPath) and can_be_files(schema):
             frame.write.format("parquet").options(**AS_FILES).save(place)
             return commit_files(attempt, schema)
         frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
@@ -241,3 +233,21 @@ def _abandon(attempt: Attempt, catalog: Catalog) -> None:
         catalog.abandon(attempt)
     except CatalogError:
         return  # the disk that refused the write may refuse this too; `gc` finds what is left
+
+
+def export_model(model: Any, folder: Path) -> str:
+    """Write a fitted Spark ML model into a folder that does not exist, outside of any catalog; return the name of the
+    class that reads it.
+
+    A model is written as a pipeline of it: the one form that trackers load without knowing the model's own class.
+
+    Raises:
+        OSError: it is not in the folder: the workers of a cluster wrote it to their own disks.
+    """
+    from pyspark.ml import PipelineModel
+
+    pipeline = model if isinstance(model, PipelineModel) else PipelineModel([model])
+    pipeline.write().save(f"file://{folder}")
+    if len(list(folder.rglob("metadata/part-*"))) < 1 + len(pipeline.stages):
+        raise OSError("Spark's workers wrote it to disks of their own; they and the driver need one in common")
+    return f"{PipelineModel.__module__}.{PipelineModel.__qualname__}"

@@ -38,28 +38,22 @@ SPARE_BYTES = 2 * 2**30
 TRAINING = 2
 """Grows when the training (`training.py`) comes to use more, so that archives of an older one are replaced."""
 
-OFF = frozenset({"off", "0", "no", "false"})
-
-
-def archive_key(java: Java, jvm: DriverJvm, environ: Mapping[str, str] = os.environ) -> str:
-    """What an archive depends on: the runtime, each jar on the class path (as the JVM checks it), the flags, and what
-    it was trained on."""
-    spark_jars = sorted((spark_home(environ) / "jars").glob("*.jar"))
-    parts = [java.build, *jvm.flags, f"training {TRAINING}"]
-    for jar in (*jvm.class_path, *spark_jars):
-        stat = jar.stat()
-        parts.append(f"{jar}\0{stat.st_size}\0{stat.st_mtime_ns}")
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
-
 
 def archive_path(java: Java, jvm: DriverJvm, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the archive of this key is or will be. Archives of one Spark installation begin with the same letters."""
-    place = sha256(str(spark_home(environ).resolve()).encode()).hexdigest()[:8]
-    return cache_folder(environ) / "archives" / f"{place}-{archive_key(java, jvm, environ)}.jsa"
+    """Return where the archive of a JVM is or will be, by all that it depends on: the runtime, each jar on the class
+    path (as the JVM checks it), the flags, and what it was trained on. Archives of one Spark installation begin with
+    the same letters."""
+    home = spark_home(environ)
+    parts = [java.build, *jvm.flags, f"training {TRAINING}"]
+    for jar in (*jvm.class_path, *sorted((home / "jars").glob("*.jar"))):
+        stat = jar.stat()
+        parts.append(f"{jar}\0{stat.st_size}\0{stat.st_mtime_ns}")
+    place, key = (sha256(text.encode()).hexdigest() for text in (str(home.resolve()), "\n".join(parts)))
+    return cache_folder(environ) / "archives" / f"{place[:8]}-{key[:32]}.jsa"
 
 
 def ready_archive(java: Java, jvm: DriverJvm, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The archive for exactly this JVM, if it was built and is not turned off. Notes that it was used."""
+    """Return the archive for exactly this JVM, if it was built and is not turned off. Note that it was used."""
     if is_off(environ):
         return None
     path = archive_path(java, jvm, environ)
@@ -71,12 +65,12 @@ def ready_archive(java: Java, jvm: DriverJvm, environ: Mapping[str, str] = os.en
 
 
 def is_off(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether archives are turned off, or cannot be: the lock and the priorities are POSIX's."""
-    return environ.get("HELIX_CDS", "on").lower() in OFF or os.name != "posix"
+    """Return whether archives are turned off, or cannot be: the lock and the priorities are POSIX's."""
+    return environ.get("HELIX_CDS", "").lower() == "off" or os.name != "posix"
 
 
 def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
-    """Has the archive built by a detached process, unless it is there. Returns whether one was started."""
+    """Have a detached process build the archive, unless it is there. Return whether one was started."""
     if is_off(environ):
         return False
     jars = kept_jars(installed_pair(environ).jars, environ)
@@ -95,7 +89,7 @@ def build_in_background(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def build(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Builds the archive, here and now (about a minute); None if another process is doing so."""
+    """Build the archive, here and now (about a minute); None if another process is doing so."""
     from helix_spark.engine.spark.jars import delta_jars
     from helix_spark.engine.spark.training import train
 
@@ -130,7 +124,7 @@ def _tried_lately(path: Path) -> bool:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[bool]:
-    """Whether we hold the lock. It goes with the process, however that ends."""
+    """Yield whether this process holds the lock, which goes with the process, however that ends."""
     import fcntl
 
     with (folder / "build.lock").open("w") as lock:
@@ -143,7 +137,7 @@ def _only_one(folder: Path) -> Iterator[bool]:
 
 
 def _discard_others(kept: Path) -> None:
-    """Removes what a newer key of the same installation replaces, and what nobody used for a month."""
+    """Remove what a newer key of the same installation replaces, and what was not used for a month."""
     place, now = kept.name.split("-")[0], time.time()
     for other in kept.parent.glob("*.jsa"):
         if other != kept and (other.name.startswith(place) or now - other.stat().st_mtime > UNUSED_SECONDS):
@@ -151,7 +145,7 @@ def _discard_others(kept: Path) -> None:
 
 
 def _stand_back() -> None:
-    """Lets everybody else on the machine go first."""
+    """Let everything else on the machine go first."""
     os.nice(19)
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from helix_spark.engine.spark.connect import check_version
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import hadoop_version, installed_pair
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import SetupError
 from helix_spark.plans.connect_session import active_session, is_by_connect
 from helix_spark.plans.recorded_call import classic, client_session
@@ -20,41 +21,35 @@ if TYPE_CHECKING:
 
 
 class BorrowedSettings:
-    """Settings of a session that were changed, and what they were before."""
+    """Settings of sessions that were changed, and how to change them back."""
 
     def __init__(self) -> None:
-        self._before: list[tuple[SparkSession, str, str | None]] = []
-        self._hadoop_set: list[tuple[SparkSession, list[str]]] = []
+        self._undo: list[tuple[SparkSession, Callable[[], None]]] = []
 
     def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
-        """Sets the `wanted` settings."""
+        """Set the `wanted` settings."""
         for name, value in wanted.items():
             before = spark.conf.get(name, None)
             if before != value:
-                self._before.append((spark, name, before))
+                undo = partial(spark.conf.unset, name) if before is None else partial(spark.conf.set, name, before)
+                self._undo.append((spark, undo))
                 spark.conf.set(name, value)
 
     def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
-        """Sets those of Hadoop's settings that have no value."""
-        self._hadoop_set.append((spark, transport_of(spark).set_for_store(wanted)))
+        """Set those of Hadoop's settings that have no value."""
+        if (client := driver_client(spark)) is not None:  # a server elsewhere has its own
+            self._undo.append((spark, partial(client.unset_for_store, client.set_for_store(wanted))))
 
     def give_back(self) -> None:
-        """Puts every setting back as it was, the last changed first. A session stopped meanwhile has none."""
-        while self._hadoop_set:
-            spark, names = self._hadoop_set.pop()
+        """Put every setting back as it was, the last changed first. A session stopped meanwhile has none."""
+        while self._undo:
+            spark, undo = self._undo.pop()
             if is_alive(spark):
-                transport_of(spark).unset_for_store(names)
-        while self._before:
-            spark, name, before = self._before.pop()
-            if is_alive(spark):
-                if before is None:
-                    spark.conf.unset(name)
-                else:
-                    spark.conf.set(name, before)
+                undo()
 
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
-    """The settings of a running session that change results; of those that nobody set, Spark's own values."""
+    """Return the settings of a running session that change results; where none is set, Spark's own values."""
     every: Any = spark.conf.getAll
     found = {name: value for name, value in every.items() if value is not None}
     sparks = {name: spark.conf.get(name) for name in CHANGES_RESULTS if name not in found}
@@ -62,7 +57,7 @@ def results_settings_of(spark: SparkSession) -> dict[str, str]:
 
 
 def running_session() -> SparkSession | None:
-    """The session that is active in this thread, or the process's, if one runs."""
+    """Return the session that is active in this thread, or the process's, if one runs."""
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
@@ -78,10 +73,33 @@ def running_session() -> SparkSession | None:
 
 
 def is_alive(spark: SparkSession) -> bool:
-    """Whether the session was not stopped, and what runs it has not ended."""
-    if is_by_connect(spark):
-        return transport_of(spark).is_alive()
-    return spark._sc._jsc is not None and exit_status() is None
+    """Return whether the session was not stopped, and what runs it has not ended."""
+    if not is_by_connect(spark):
+        return spark._sc._jsc is not None and exit_status() is None
+    session: Any = spark
+    client = driver_client(spark)
+    return not session.is_stopped and spark not in _LOST and (client is None or client.is_alive())
+
+
+_LOST: WeakSet[Any] = WeakSet()
+"""Sessions whose servers are gone, which pyspark does not note."""
+
+
+def note_end(spark: SparkSession) -> None:
+    """Note that a session has ended, since its server does not answer any more."""
+    _LOST.add(spark)
+
+
+def is_stopping(spark: SparkSession) -> bool:
+    """Return whether a session that is still alive is being stopped: its jobs fail some time before it has ended."""
+    client = driver_client(spark)
+    return not is_alive(spark) or (client is not None and client.is_stopping())
+
+
+def has_class(spark: SparkSession, name: str) -> bool:
+    """Return whether a session's driver can load a class. What a server elsewhere lacks shows when it is used."""
+    client = driver_client(spark)
+    return client is None or client.has_class(name)
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -98,7 +116,7 @@ def check_usable(spark: SparkSession) -> None:
     check_alive(spark)
     check_version(str(spark.version), "the Spark of the session that is given")
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
-    if not missing and transport_of(spark).has_class(DELTA["spark.sql.extensions"]):  # Spark only warns about one
+    if not missing and has_class(spark, DELTA["spark.sql.extensions"]):  # Spark only warns about one
         return
     lines = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
     raise SetupError(
@@ -110,7 +128,7 @@ def check_usable(spark: SparkSession) -> None:
 
 def check_reaches_store(spark: SparkSession) -> None:
     """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
-    if not transport_of(spark).has_class(S3A):
+    if not has_class(spark, S3A):
         raise SetupError(
             "the Spark session that is running has no S3A, without which it reaches no object store",
             exists="the catalog is in one",

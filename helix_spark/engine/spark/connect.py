@@ -1,8 +1,9 @@
-"""Servers of Spark Connect: which one is asked for, whether it answers, and whether its Spark is ours."""
+"""Servers of Spark Connect: which one is asked for, where it is, whether it answers, and whether its Spark is ours."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.spark.settings import BINDS_ARGUMENTS, CHANGES_RESULTS, given_around
 from helix_spark.errors import SetupError
 from helix_spark.identity.environment import package_version
+from helix_spark.plans.connect_session import host_of
 from helix_spark.plans.program_client import connect, settings_there
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def check_not_asked_for(settings: Mapping[str, str], environ: Mapping[str, str] 
 
 
 def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """The address of the server that is asked for, as ``sc://host:port``; empty if none is.
+    """Return the address of the server that is asked for, as ``sc://host:port``; empty if none is.
 
     Args:
         author: settings of the author's; they take precedence.
@@ -80,7 +82,7 @@ def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, st
 
 
 def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
-    """A session of the server at an address. From then on this process works by Spark Connect.
+    """Open a session of the server at an address. From then on this process works by Spark Connect.
 
     What is computed there is what a session of Helix's own computes: settings that change results are the same.
 
@@ -105,7 +107,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
 
 
 def settings_of_server(address: str, service: Any) -> dict[str, str]:
-    """All settings of a server, by the service at its address.
+    """Return all settings of a server, by the service at its address.
 
     Raises:
         SetupError: nobody answers there, or its Spark is of another version than this PySpark.
@@ -133,7 +135,7 @@ def check_version(version: str, whose: str) -> None:
 
 
 def shown_address(address: str) -> str:
-    """An address without what follows its port, which may hold a token.
+    """Return an address without what follows its port, which may hold a token.
 
     >>> shown_address("sc://host:443/;token=secret")
     'sc://host:443'
@@ -141,8 +143,24 @@ def shown_address(address: str) -> str:
     return address.partition("/;")[0]
 
 
+def is_this_machine(host: str) -> bool:
+    """Return whether a host's name is this machine's.
+
+    >>> is_this_machine("localhost"), is_this_machine("spark.example.org")
+    (True, False)
+    """
+    return host in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+
+
+def master_of(spark: Any) -> str:
+    """Return where a session's jobs run, as Spark's setting names it; of another machine none that
+    `is_on_this_machine`."""
+    return str(spark.conf.get("spark.master", "connect")) if is_this_machine(host_of(spark)) else "connect"
+
+
 def is_end_of_server(error: BaseException) -> bool:
-    """Whether a server does not answer any more, or knows nothing of its session, as after its own start anew."""
+    """Return whether a server does not answer any more, or knows nothing of its session, as after its own start anew.
+    """
     seen: BaseException | None = error
     while seen is not None:
         grpc: Any = sys.modules.get("grpc")

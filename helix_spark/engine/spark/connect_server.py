@@ -14,8 +14,8 @@ from typing import Any
 
 from helix_spark.engine.spark import archive, gateway
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
-from helix_spark.engine.spark.own import start
+from helix_spark.engine.spark.driver_client import DriverClient, end_service, serve
+from helix_spark.engine.spark.own import NO_SETTINGS, start
 from helix_spark.forks import Birthplace
 from helix_spark.plans.recorded_call import classic, own_session_is
 
@@ -27,34 +27,39 @@ class ConnectServer:
     """A server, from its start until `stop`.
 
     Attributes:
-        port: on this machine; nobody else's machine reaches it.
-        token: that a client has to show: other users of this machine do not know it.
+        service: where it is.
         start_seconds: how long its start took, that of the JVM included.
     """
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        """Starts it.
+    def __init__(
+        self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
+        defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
+    ) -> None:
+        """Start it.
 
         Args:
-            settings: Spark's, of the program's.
+            author: settings of the author's.
+            defaults: see `own.start`; None for those of a program.
+            store, jvm_start: see `own.start`.
 
         Raises:
-            SetupError: Java, Spark or the jars are not there or do not fit together.
+            SetupError, EndedError: as `own.start`.
         """
-        self._home, jvm_start = Birthplace(), gateway.JvmStart()
-        with classic(), gateway.environment(**for_workers()):
-            self._own = start({**_SERVING, **settings}, defaults=as_spark_has_it(), jvm_start=jvm_start)
+        self._home, jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
+        defaults = as_spark_has_it() if defaults is None else defaults
+        with classic():
+            self.driver = start({**_SERVING, **author}, store=store, defaults=defaults, jvm_start=jvm_start)
             try:
-                service = serve(self._own.spark)
+                self.service = serve(self.driver.spark)
             except BaseException:
                 jvm_start.give_up()
-                self._own.stop()
+                self.driver.stop()
                 raise
-        self.port, self.token, self.start_seconds = service.port, service.token, self._own.start_seconds
+        self.start_seconds = self.driver.start_seconds
 
     def environment(self) -> dict[str, str]:
-        """What tells a process of it."""
-        return {PORT: str(self.port), TOKEN: self.token}
+        """Return the variables that tell a process of it."""
+        return {PORT: str(self.service.port), TOKEN: self.service.token}
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to, in words; empty while it runs.
@@ -64,16 +69,20 @@ class ConnectServer:
         """
         return gateway.how_ended(error) or ""
 
-    def stop(self) -> None:
-        """Stop it and its JVM's session. No-op in a forked child."""
+    def stop(self, *, archive_classes: bool = True) -> None:
+        """Stop it and its JVM's session. No-op in a forked child.
+
+        Args:
+            archive_classes: whether an archive of classes that helps the next start is made behind it.
+        """
         if not self._home.is_here:
             return
         with classic():
             ended = self.how_ended()
             if not ended:
-                end_service(self._own.spark)
-            self._own.stop()
-            if self._own.launched and not ended:
+                end_service(self.driver.spark)
+            self.driver.stop()
+            if self.driver.launched and archive_classes and not ended:
                 archive.build_in_background()
 
 
@@ -87,42 +96,25 @@ class OwnSession:
     """
 
     def __init__(self, author: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
-        """Start it.
-
-        Args:
-            author: settings of the author's.
-            store, jvm_start: see `own.start`.
-
-        Raises:
-            SetupError, EndedError: as `own.start`.
-        """
+        """Start it; see `ConnectServer`."""
         begun = time.perf_counter()
-        with classic(), gateway.environment(**for_workers()):
-            self._driver = start({**_SERVING, **author}, store=store, jvm_start=jvm_start)
-            try:
-                self._client = DriverClient(self._driver.spark)
-            except BaseException:
-                jvm_start.give_up()
-                self._driver.stop()
-                raise
+        self._server = ConnectServer(author, store, NO_SETTINGS, jvm_start)
+        try:
+            self._client = DriverClient(self._server.driver.spark)
+        except BaseException:
+            jvm_start.give_up()
+            self._server.stop(archive_classes=False)
+            raise
         self.spark: Any = self._client.spark
         own_session_is(self.spark)
         self.start_seconds = time.perf_counter() - begun
 
-    def stop(self, archive_classes: bool) -> None:
-        """Stop it and its JVM's session. No-op in a forked child.
-
-        Args:
-            archive_classes: whether an archive of classes that helps the next start is made behind it.
-        """
+    def stop(self, *, archive_classes: bool) -> None:
+        """Stop it and its server; see `ConnectServer.stop`."""
         own_session_is(None)
-        ended = gateway.how_ended()
-        if not ended:
+        if not self._server.how_ended():
             self._client.close()
-        with classic():
-            self._driver.stop()
-        if self._driver.launched and archive_classes and not ended:
-            archive.build_in_background()
+        self._server.stop(archive_classes=archive_classes)
 
 
 _AS_SPARK_HAS_IT = {
@@ -130,23 +122,20 @@ _AS_SPARK_HAS_IT = {
     "spark.sql.shuffle.partitions": "200",
     "spark.sql.parquet.compression.codec": "snappy",
     "spark.scheduler.mode": "FIFO",
-}
-"""Spark's own defaults, where a session of Helix's own has others: a program is to give what it gives without Helix."""
-
-_ROWS_IN_PARTITIONS = {
+    # A table of rows of the driver's has partitions in a classic session, which are computed as far as they are needed.
+    # A server's optimizer would compute what is made of it while it plans: all rows, as one partition.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
 }
-"""A table of rows of the driver's has partitions in a classic session, which are computed as far as they are needed. A
-server's optimizer would compute what is made of it while it plans: all rows, as one partition."""
+"""What differs from a session of Helix's own: a program is to give what it gives without Helix."""
 
 
 def as_spark_has_it() -> dict[str, str]:
     """Return the settings of a program's session that nobody gives: those of a classic one in this machine's zone."""
-    return {**_AS_SPARK_HAS_IT, **_ROWS_IN_PARTITIONS, **_local_zone()}
+    return {**_AS_SPARK_HAS_IT, **_local_zone()}
 
 
 def _local_zone() -> dict[str, str]:
-    """The zone of this machine, which Spark takes where nobody says another."""
+    """Return the zone of this machine, which Spark takes where none is set."""
     named = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
     if not named and link.is_symlink():

@@ -76,7 +76,7 @@ def for_workers() -> dict[str, str]:
     `PYTHONPATH`. The service's planner knows nothing of it: they take it from the JVM's environment, and run in folders
     of their own."""
     named = os.environ.get("PYSPARK_PYTHON")
-    further = sys.path if named is None else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    further = sys.path if named in (None, sys.executable) else os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = dict.fromkeys(str(Path(path).absolute()) for path in ("", *filter(None, further)))
     return {
         "PYSPARK_PYTHON": named or sys.executable, "PYTHONPATH": os.pathsep.join(paths),
@@ -165,7 +165,7 @@ class DriverClient:
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
 
     def _held(self) -> Any:
-        """The sessions that the service knows."""
+        """Return the sessions that the service knows."""
         services = _jvm(self.classic).org.apache.spark.sql.connect.service
         manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
         field = manager.getClass().getDeclaredField("sessionStore")
@@ -187,11 +187,11 @@ class DriverClient:
                     end_service(self.classic)
 
     def is_alive(self) -> bool:
-        """Whether the session was not stopped, and its JVM has not ended."""
+        """Return whether the session was not stopped, and its JVM has not ended."""
         return self.classic.sparkContext._jsc is not None and exit_status() is None
 
     def is_stopping(self) -> bool:
-        """Whether somebody is about to stop it."""
+        """Return whether it is being stopped."""
         from py4j.protocol import Py4JError
 
         try:
@@ -200,7 +200,7 @@ class DriverClient:
             return True
 
     def has_class(self, name: str) -> bool:
-        """Whether its JVM can load a class."""
+        """Return whether its JVM can load a class."""
         from py4j.protocol import Py4JJavaError
 
         try:
@@ -228,7 +228,7 @@ class DriverClient:
             return context._jsc.hadoopConfiguration()
 
     def compiler_seconds(self) -> float:
-        """Seconds that all compiler threads of its JVM have taken so far; 0 where nobody counts them."""
+        """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""
         found = self._compiler
         return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
 
@@ -268,7 +268,7 @@ class DriverClient:
                     self._holder.removeCachedDataFrame(name)
 
     def frame(self, relation: Any, inputs: Mapping[str, Any]) -> Any:
-        """The table of a relation, analysed part by part. Raises what Spark raises of one that is wrong.
+        """Return the table of a relation, analysed part by part. Raises what Spark raises of one that is wrong.
 
         Args:
             inputs: the client's tables that it reads, by the ids that it names them by.
@@ -287,19 +287,19 @@ class DriverClient:
                     self._holder.removeCachedDataFrame(name)
 
     def as_classic(self, frame: Any) -> DataFrame:
-        """A table of the client's as one of the classic session."""
+        """Return a table of the client's as one of the classic session."""
         from pyspark.sql.classic.dataframe import DataFrame
 
         with classic():
             return DataFrame(self._analysed(frame), self.classic)
 
     def _analysed(self, frame: Any) -> Any:
-        """A table of the client's in the JVM, analysed."""
+        """Return a table of the client's in the JVM, analysed."""
         return self._read(frame._plan.plan(self.spark.client).SerializeToString())
 
     def _read(self, written: bytes) -> Any:
-        """A plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other, which are
-        fifty steps."""
+        """Return a plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other,
+        which are fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         self._activate(_of_java(self.classic))
         stream = self._stream(written)
@@ -307,7 +307,7 @@ class DriverClient:
         return self._dataset(_of_java(self.classic), self._planner.transformRelation(self._relation(stream)))
 
     def as_served(self, frame: DataFrame) -> Any:
-        """A table of the classic session as one of the client's."""
+        """Return a table of the classic session as one of the client's."""
         with classic():  # a copy, on which the service notes an id
             return self._served(self._dataset(_of_java(self.classic), frame._jdf.logicalPlan().clone()))
 
@@ -319,11 +319,11 @@ class DriverClient:
         return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
 
     def model(self, ref_id: str) -> Any:
-        """The JVM's object of a model that the client knows by an id."""
+        """Return the JVM's object of a model that the client knows by an id."""
         return self._holder.mlCache().get(ref_id)
 
     def has_model(self, ref_id: str) -> bool:
-        """Whether the client knows a model by an id."""
+        """Return whether the client knows a model by an id."""
         return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
     def keep_model(self, model: Any) -> str:
@@ -331,7 +331,7 @@ class DriverClient:
         return str(self._holder.mlCache().register(model))
 
     def _served(self, dataset: Any, plan: Any = None, plan_id: int | None = None) -> Any:
-        """A table of the JVM's as one of the client's.
+        """Return a table of the JVM's as one of the client's.
 
         Args:
             plan: the client's own, that it was analysed from.
@@ -349,9 +349,9 @@ class DriverClient:
                 self._holder.removeCachedDataFrame(name)
 
     def over_rows(self, persisted: Any) -> Any:
-        """A persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own substitution
-        of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
-        that were lost are computed again all the same: the relation knows how."""
+        """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
+        substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
+        above it. Rows that were lost are computed again all the same: the relation knows how."""
         with classic():
             rows = self._dataset(_of_java(self.classic), self._analysed(persisted).queryExecution().withCachedData())
             return self._served(rows, plan_id=persisted._plan._plan_id)
@@ -367,12 +367,19 @@ _CLIENTS: set[DriverClient] = set()
 
 
 def driver_client(spark: Any) -> DriverClient | None:
-    """The client whose session this is; None for a session of a server elsewhere, and a classic one."""
+    """Return the client whose session this is; None for a session of a server elsewhere, and a classic one."""
     return None if spark is None else vars(spark).get(CLIENT)
 
 
+def settle(frame: Any) -> None:
+    """Have a table analysed once and for all, where that can be had: a stage's function is another one each time, and
+    so no plan above it is equal to what it was before."""
+    if (client := driver_client(frame.sparkSession)) is not None:
+        client.settle(frame)
+
+
 def driver_clients() -> list[DriverClient]:
-    """All that there are in this process."""
+    """Return all clients of this process."""
     return list(_CLIENTS)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.errors import HelixError
 from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.captured_function import Call
 from helix_spark.plans.connect_session import frame_of, kept_by_server
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 Serves = Callable[[Sequence[Any]], "ServingSession"]
 """Gives a server for what a call builds: of what stands in its plans for Python functions, by place."""
+
+
+class NotAsBuiltError(HelixError):
+    """A function gives something else than what it built tells: it was told other columns of a table than Spark finds,
+    as of files whose folders add some; or the session reads texts otherwise."""
 
 
 @dataclass(slots=True)
@@ -63,7 +69,7 @@ class ServingSession:
         return lambda request, metadata=None: call(self._as_of_session(request))
 
     def _as_of_session(self, request: Any) -> Any:
-        """A request as one of the session's, with all that takes the places of names."""
+        """Return a request as one of the session's, with all that takes the places of names."""
         client = self.spark.client
         like = client._execute_plan_request_with_metadata()
         copy = type(request)()
@@ -97,7 +103,7 @@ class ServingSession:
                     one.unparsed_identifier = columns[one.unparsed_identifier]
 
     def table(self, call: Call, relation: Any) -> DataFrame:
-        """The table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
+        """Return the table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
         relation = call.sent_to(self, relation)
         self.fill(relation)
         client = driver_client(self.spark)

@@ -37,9 +37,6 @@ _ENDED_TWICE = re.compile(
 """Begins a stack trace by which a thread of Spark Connect's service (`ExecuteThreadRunner` of 4.2.0) says that an
 operation was closed while the thread was about to do it: its answer has been given by then."""
 
-LAUNCHER_FLAGS = "-XX:TieredStopAtLevel=1"
-"""For the short JVM in which Spark puts the driver's command line together: 0.26 s instead of 0.43 s."""
-
 COLLECTOR = "-XX:+UseParallelGC"
 """36 instead of 41: a batch job gains nothing from G1's short pauses, and pays for its barriers and threads."""
 
@@ -84,7 +81,7 @@ class DriverJvm:
 
 
 def driver_jvm(jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> DriverJvm:
-    """The JVM of a session of our own. The user's logging configuration, where there is one, is left in force."""
+    """Return the JVM of a session of our own. The user's logging configuration, where there is one, stays in force."""
     flags: tuple[str, ...] = OPTIMISE_LATER
     conf_folder = Path(environ.get("SPARK_CONF_DIR") or spark_home(environ) / "conf")
     if not (conf_folder / "log4j2.properties").is_file():
@@ -109,7 +106,7 @@ def launch_settings(
         # auto: an archive that does not fit after all is left aside, and the log stays silent about it.
         flags += ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", *_SILENT]
     author = settings.get("spark.driver.extraJavaOptions", "")
-    if not chooses_collector(author):
+    if not _chooses_collector(author):
         flags.insert(0, COLLECTOR)
     paths = [str(jar) for jar in jvm.class_path]
     paths += [path for path in settings.get("spark.driver.extraClassPath", "").split(os.pathsep) if path]
@@ -120,16 +117,11 @@ def launch_settings(
     }
 
 
-def chooses_collector(author: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the author or the surroundings choose a garbage collector: a JVM that is told of two does not start.
-
-    >>> chooses_collector("-Xss4m -XX:+UseG1GC", {}), chooses_collector("", {"JAVA_TOOL_OPTIONS": "-XX:+UseZGC"})
-    (True, True)
-    >>> chooses_collector("-Xss4m", {})
-    False
-    """
+def _chooses_collector(author: str) -> bool:
+    """Return whether the author or the surroundings choose a garbage collector: a JVM that is told of two does not
+    start."""
     variables = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
-    return any(_COLLECTORS.search(text) for text in (author, *(environ.get(name, "") for name in variables)))
+    return any(_COLLECTORS.search(text) for text in (author, *(os.environ.get(name, "") for name in variables)))
 
 
 def _quoted(flag: str) -> str:
@@ -203,10 +195,7 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
             file.write(properties_text(settings))
             file.flush()
             others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")).others
-            with environment(
-                SPARK_LAUNCHER_OPTS=f"{LAUNCHER_FLAGS} {os.environ.get('SPARK_LAUNCHER_OPTS', '')}",
-                PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others)),
-            ):
+            with environment(PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others))):
                 java_gateway.Popen = start.popen  # type: ignore[assignment, attr-defined]  # a name of its module
                 made = java_gateway.launch_gateway(None, {"stderr": writable})  # type: ignore[no-untyped-call]
             keep_from_children()
@@ -229,7 +218,7 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
 
 
 def exit_status(patience: float = 0.0) -> int | None:
-    """How a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
+    """Return how a JVM that this process started for Spark's driver ended; None while it runs, or if there is none.
 
     Args:
         patience: seconds to wait for an end that shows already in a broken connection.
@@ -254,8 +243,8 @@ def how_ended(error: BaseException | None = None) -> str | None:
 
 
 def end_of_jvm(error: BaseException) -> SetupError | None:
-    """An error that is none of the author's code, as what it is about if that is the end of the JVM. That a stored
-    result could not be had may be for that, too: its cause tells."""
+    """Return the end of the JVM as an error, if that is what an error is about that is none of the author's code. A
+    stored result may be unreadable for that, too: its cause tells."""
     failed = error.__cause__ if isinstance(error, CatalogError) and error.__cause__ is not None else error
     if isinstance(failed, HelixError | KeyboardInterrupt) or (how := how_ended(failed)) is None:
         return None
@@ -265,7 +254,7 @@ def end_of_jvm(error: BaseException) -> SetupError | None:
 
 
 def forget_ended() -> None:
-    """Has pyspark forget a JVM that has ended, so that another one can be started. Does nothing while it runs."""
+    """Have pyspark forget a JVM that has ended, so that another one can be started. No-op while it runs."""
     if exit_status() is None:
         return
     from pyspark import SparkContext
@@ -309,7 +298,7 @@ def _leave_to_parent() -> None:
 
 
 def _forget() -> None:
-    """Has pyspark forget its JVM."""
+    """Have pyspark forget its JVM."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession, SQLContext
 
@@ -351,5 +340,5 @@ class _ForwardedErrors(threading.Thread):
                     os.write(2, line)
 
     def tail(self) -> str:
-        """The last lines so far."""
+        """Return the last lines so far."""
         return b"".join(self._last).decode(errors="replace").strip()

@@ -70,7 +70,7 @@ class JarSet:
 
 @cache
 def known_digests() -> Mapping[str, Mapping[str, str]]:
-    """The digests of all jars by their names, by the names of their sets."""
+    """Return the digests of all jars by their names, by the names of their sets."""
     found: dict[str, dict[str, str]] = {}
     for digest, path in map(str.split, DIGESTS.read_text().splitlines()):
         folder, _, name = path.partition("/")
@@ -98,7 +98,7 @@ class DeltaPair:
 
 
 def s3a_jars(environ: Mapping[str, str] = os.environ) -> JarSet:
-    """The jars with which Spark reaches an S3 store: Hadoop's S3A and its part of AWS's SDK.
+    """Return the jars with which Spark reaches an S3 store: Hadoop's S3A and its part of AWS's SDK.
 
     Raises:
         SetupError: Spark's version of Hadoop was never tried.
@@ -127,7 +127,7 @@ def hadoop_version(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where jars, archives and fetched data are kept: HELIX_CACHE, else the user's cache folder."""
+    """Return where jars, archives and fetched data are kept: HELIX_CACHE, else the user's cache folder."""
     given = environ.get("HELIX_CACHE")
     if given:
         return Path(given)
@@ -154,7 +154,7 @@ def spark_home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def installed_pair(environ: Mapping[str, str] = os.environ) -> DeltaPair:
-    """The pyspark that would be imported, and delta-spark. Imports neither.
+    """Return the pyspark that would be imported, and delta-spark. Imports neither.
 
     Raises:
         SetupError: one is missing, the two do not go together, or SPARK_HOME is another Spark.

@@ -42,7 +42,7 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """The Java that Spark's scripts would start: JAVA_HOME's, else the one on the PATH.
+    """Return the Java that Spark's scripts would start: JAVA_HOME's, else the one on the PATH.
 
     Raises:
         SetupError: there is none, or Spark does not run on its version.
@@ -66,7 +66,7 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
 
 
 def _described(executable: Path) -> Java:
-    """Reads the runtime's `release` file (no process); asks the program itself where it has none."""
+    """Read the runtime's `release` file (no process); ask the program itself where it has none."""
     release = executable.resolve().parent.parent / "release"
     text = release.read_text() if release.is_file() else _printed_version(executable)
     version = re.search(r'(?:JAVA_VERSION=|version )"([^"]+)"', text)

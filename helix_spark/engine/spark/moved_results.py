@@ -11,7 +11,7 @@ from helix_spark.plans.stage_references import model_known_as, moved_stage
 
 
 def as_classic(value: Any, client: DriverClient) -> Any:
-    """A table or a model of the client's as one of its classic session; all else as it is."""
+    """Return a table or a model of the client's as one of its classic session; all else as it is."""
     if _is_frame(value):
         return client.as_classic(value) if is_by_connect(value.sparkSession) else value
     with classic():
@@ -19,15 +19,15 @@ def as_classic(value: Any, client: DriverClient) -> Any:
 
 
 def as_served(value: Any, client: DriverClient) -> Any:
-    """A table or a model of the classic session as one of the client's; all else as it is."""
+    """Return a table or a model of the classic session as one of the client's; all else as it is."""
     if _is_frame(value):
         return value if is_by_connect(value.sparkSession) else client.as_served(value)
     return moved_stage(value, lambda one: _served_model(one, client))
 
 
 def given(value: Any) -> Any:
-    """A table or a model as whoever asked for it works: of the user's own classic session, where it was made in one by
-    its client; else as it is."""
+    """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
+    else as it is."""
     if _is_frame(value):
         client = driver_client(value.sparkSession)
         return value if client is None or client.spark is own_session() else as_classic(value, client)
@@ -64,7 +64,8 @@ def _served_model(one: Any, client: DriverClient) -> Any:
 
 
 def _made_anew(stage: Any) -> Any:
-    """A stage of the sort that this thread works with, of the same uid, by which the parameters of a search name it."""
+    """Make a stage of the kind that this thread works with, of the same uid, by which the parameters of a search name
+    it."""
     made = type(stage)()
     made._resetUid(stage.uid)
     for key, default in stage._defaultParamMap.items():

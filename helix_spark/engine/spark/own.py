@@ -13,7 +13,6 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
-from sysconfig import get_paths
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,16 +20,15 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.archive import ready_archive
 from helix_spark.engine.spark.connect import check_not_asked_for
+from helix_spark.engine.spark.driver_client import for_workers
 from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
 from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.settings import (
     S3A,
     brings_s3a,
     check_settings,
-    for_spark,
     given_around,
     is_local,
-    is_on_this_machine,
     machine_memory,
     own_settings,
 )
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-_NO_STORE: Mapping[str, str] = MappingProxyType({})
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class DriverSession:
@@ -73,9 +71,10 @@ class DriverSession:
 
 
 def planned_settings(
-    author: Mapping[str, str], store: Mapping[str, str] = _NO_STORE, defaults: Mapping[str, str] = _NO_STORE
+    author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
 ) -> dict[str, str]:
-    """All settings a session of our own would start with. Starts nothing; under spark-submit it asks the given JVM.
+    """Return all settings a session of our own would start with. Starts nothing; under spark-submit it asks the given
+    JVM.
 
     Args:
         author: what the author gave; it takes precedence.
@@ -85,12 +84,12 @@ def planned_settings(
         SetupError: Spark is not installed, a setting leaves Delta out, or Spark Connect is asked for.
     """
     around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
-    settings = (
-        own_settings(os.cpu_count() or 1, machine_memory()) | dict(defaults) | for_spark(store) | dict(around)
-        | dict(author)
-    )
+    settings = {
+        **own_settings(os.cpu_count() or 1, machine_memory()), **defaults,
+        **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author,
+    }
     if is_local(settings["spark.master"]):
-        settings = _LOCAL | _import_path() | settings
+        settings = _LOCAL | settings
     check_settings(settings)
     check_not_asked_for(settings)
     return settings
@@ -103,21 +102,11 @@ _LOCAL = {
 }
 
 
-def _import_path() -> dict[str, str]:
-    """Lets Python workers import what we can: the folders of jobs, beyond what their interpreter knows by itself."""
-    if os.environ.get("PYSPARK_PYTHON", sys.executable) != sys.executable:
-        return {}
-    known = tuple(get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
-    further = [path for path in sys.path if path and not path.startswith(known)]
-    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {"spark.executorEnv.PYTHONPATH": os.pathsep.join(dict.fromkeys([*further, *inherited]))}
-
-
 _IMPORTING = Lock()
 
 
 def import_pyspark() -> None:
-    """Imports Spark's Python side, one thread at a time.
+    """Import Spark's Python side, one thread at a time.
 
     Its modules import each other in circles. Two threads that come in at different places each hold what the other
     waits for, and Python resolves that by giving one of them a module that is half there.
@@ -131,8 +120,8 @@ def import_pyspark() -> None:
 
 
 def start(
-    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = _NO_STORE,
-    defaults: Mapping[str, str] = _NO_STORE, jvm_start: gateway.JvmStart | None = None,
+    author: Mapping[str, str], record_classes: Path | None = None, store: Mapping[str, str] = NO_SETTINGS,
+    defaults: Mapping[str, str] = NO_SETTINGS, jvm_start: gateway.JvmStart | None = None,
 ) -> DriverSession:
     """Start a session of our own. Where that fails or is interrupted, nothing is left of its JVM.
 
@@ -153,7 +142,8 @@ def start(
     jvm_start, warehouse = jvm_start or gateway.JvmStart(), tempfile.mkdtemp(prefix="helix-warehouse-")
     launched = not _jvm_is_given()
     try:
-        spark = _started(author, record_classes, store, defaults, jvm_start, warehouse)
+        with gateway.environment(**for_workers()):
+            spark = _started(author, record_classes, store, defaults, jvm_start, warehouse)
     except BaseException:
         if launched:
             jvm_start.give_up()
@@ -184,12 +174,14 @@ def _started(
         if further:
             # Not on the class path proper: an archive made without them would not fit any more.
             settings["spark.jars"] = _with_jars(settings, further)
-        _launch(settings, jvm_start)
+        from pyspark import SparkContext
+
+        SparkContext._ensure_initialized(gateway=gateway.launch(settings, jvm_start))
     return _session(settings)
 
 
 def _jvm_is_given() -> bool:
-    """Whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
+    """Return whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return True
     context = sys.modules.get("pyspark.core.context")
@@ -205,13 +197,13 @@ def _given_jvm() -> Any:
 
 @cache
 def _settings_of_given_jvm() -> Mapping[str, str]:
-    """What the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties. Read
-    once, before a session adds what it was given."""
+    """Return what the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties.
+    Read once, before a session adds what it was given."""
     return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
 
 
 def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str, str]) -> dict[str, str]:
-    """Makes jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
+    """Make jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
 
     SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
     `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
@@ -238,21 +230,9 @@ def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> str:
     return ",".join([*given, *(str(jar) for jar in jars)])
 
 
-def _launch(settings: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
-    from pyspark import SparkContext
-
-    SparkContext._ensure_initialized(gateway=gateway.launch(settings, jvm_start))
-
-
 def _session(settings: Mapping[str, str]) -> SparkSession:
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
-    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
-    # Python workers on this machine are the Python that runs us, not whichever `python3` comes first on the PATH.
-    python = {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)} if is_on_this_machine(
-        settings["spark.master"]
-    ) else {}
-    with gateway.environment(**python):
-        SparkContext(conf=conf)
+    SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items())))
     return SparkSession.builder.getOrCreate()

@@ -1,8 +1,7 @@
 """The Spark session: started when something must be computed, and not before.
 
 A session that the user has (given, active, or about to be made under spark-submit) is used and left as it was. Where a
-server of Spark Connect is named, it gives one; else one of our own is started. Whoever needs Spark holds a `Sessions`
-and asks it.
+server of Spark Connect is named, it gives one; else one of our own is started.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
@@ -23,16 +22,16 @@ from helix_spark.engine.spark.borrowed import (
     check_reaches_store,
     check_usable,
     is_alive,
+    is_stopping,
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect import check_version, named_server, open_named
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, check_version, master_of, named_server, open_named
 from helix_spark.engine.spark.connect_server import OwnSession
 from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.own import import_pyspark, planned_settings
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
-from helix_spark.engine.spark.transport import transport_of
 from helix_spark.errors import EndedError
 from helix_spark.plans.connect_session import is_by_connect, prepare
 from helix_spark.plans.recorded_call import own_session_is, work_in
@@ -43,28 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
-class Sessions(Protocol):
-    """Gives the session to those who need it."""
-
-    @property
-    def started(self) -> bool:
-        """Whether a session is there, so that using it costs no start."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
-
-    def get(self) -> SparkSession:
-        """The session; started now if need be."""
-
-    def activate(self) -> None:
-        """Have the calling thread build plans for the session, if one runs."""
-
-    def note_work(self) -> None:
-        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
-
-
-class SessionProvider:
+class Sessions:
     """One session, on demand. Its methods may be called from any thread.
 
     Args:
@@ -104,7 +82,7 @@ class SessionProvider:
             return self._own is not None or self._user_session() is not None
 
     def get(self) -> SparkSession:
-        """The session; started now if need be, once, whichever threads ask.
+        """Return the session; started now if need be, once, whichever threads ask.
 
         Raises:
             SetupError: Java, the jars or a matching pair of pyspark and delta-spark are missing; or the user's session
@@ -135,11 +113,12 @@ class SessionProvider:
                 work_in(self.theirs)
 
     def theirs(self) -> ConnectSession | None:
-        """The user's session as a client asks it, once it was asked for; None where there is none."""
+        """Return the user's session as a client asks it, once it was asked for; None where there is none."""
         return None if self._client is None else self._client.spark
 
     def start_seconds_since(self, moment: float) -> float:
-        """How long the start took, if its session was first had after a moment of `time.perf_counter()`; else 0.0."""
+        """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
+        0.0."""
         return self.start_seconds if self._first_had >= moment else 0.0
 
     @property
@@ -149,7 +128,7 @@ class SessionProvider:
             return self._worked or (self._own is None and self._user_session() is not None)
 
     def note_work(self) -> None:
-        """Remembers that the session has run something: what follows is quicker than the first work of a new one."""
+        """Remember that the session has run something: what follows is quicker than the first work of a new one."""
         self._worked = True
 
     @property
@@ -157,13 +136,11 @@ class SessionProvider:
         """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
         with self._lock:
             session = self._own.spark if self._own else self._theirs
-            if session is None:
-                return False
-            return not is_alive(session) or (is_by_connect(session) and transport_of(session).is_stopping())
+            return session is not None and is_stopping(session)
 
     def let_go_of_ended(self) -> bool:
-        """Forgets a session that has ended, so that `get` finds or starts another; whether there was one. One that was
-        given is not replaced: whatever needs it says that it has ended."""
+        """Forget a session that has ended, so that `get` finds or starts another; return whether there was one. One
+        that was given is not replaced: what needs it says that it has ended."""
         with self._lock:
             if self._given or not self.ended:
                 return False
@@ -176,7 +153,7 @@ class SessionProvider:
             return True
 
     def warm(self) -> None:
-        """Begins the start in the background, to overlap with planning and other imports. Its errors come with `get`.
+        """Begin the start in the background, to overlap with planning and other imports. Its errors come with `get`.
 
         Returns when Spark's Python side is imported: what the caller imports must not meet it halfway.
         """
@@ -187,7 +164,7 @@ class SessionProvider:
             import_pyspark()
 
     def settings_that_change_results(self) -> Mapping[str, str]:
-        """The settings that change results, as they are or, before a start, as they will be. Starts nothing.
+        """Return the settings that change results, as they are or, before a start, as they will be. Starts nothing.
 
         Raises:
             SetupError: Spark is not installed, the user's session has ended, or a server that is named does not answer.
@@ -200,8 +177,8 @@ class SessionProvider:
             return results_settings(planned_settings(self._settings, self._store))
 
     def settings_of_scripts(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The master and the settings that change results, and those that somebody gave: a script that is given the
-        same asks the same. Starts nothing.
+        """Return the master and the settings that change results, and those that somebody gave: a script with the
+        same ones asks the same. Starts nothing.
 
         Raises:
             SetupError: as `settings_that_change_results`.
@@ -210,11 +187,11 @@ class SessionProvider:
             spark = None if self._own else self._user_session()
             if spark is None:
                 return planned_settings(self._settings, self._store), self._settings
-            return {**results_settings_of(spark), "spark.master": transport_of(self._served(spark)).master}, {}
+            return {**results_settings_of(spark), "spark.master": master_of(self._served(spark))}, {}
 
     def settings_elsewhere(self) -> Mapping[str, str] | None:
-        """Settings by which another process here starts a session that answers as this one; None where the session is
-        one of a cluster's, of which nobody takes another one without being asked.
+        """Return settings by which another process here starts a session that answers as this one; None where the
+        session is a cluster's, of which none is taken without being asked for.
 
         Raises:
             SetupError: as `settings_that_change_results`.
@@ -223,7 +200,7 @@ class SessionProvider:
             spark = self._own.spark if self._own else self._user_session()
             planned = planned_settings(self._settings, self._store) if spark is None else {}
             spark = None if spark is None else self._served(spark)
-            master = transport_of(spark).master if spark is not None else planned["spark.master"]
+            master = master_of(spark) if spark is not None else planned["spark.master"]
             if not is_on_this_machine(master):
                 return None
             if spark is None or self._own:
@@ -234,7 +211,7 @@ class SessionProvider:
             }
 
     def close(self) -> None:
-        """Stops a session of our own; gives the user's its settings back and leaves it running."""
+        """Stop a session of our own; give the user's its settings back and leave it running."""
         with self._lock:
             starting, self._starting = self._starting, None
             self._borrowed.give_back()
@@ -253,7 +230,7 @@ class SessionProvider:
             # Who only plans starts Spark for files that need it while they are loaded.
             starting.result().stop(archive_classes=worked)
 
-    def __enter__(self) -> SessionProvider:
+    def __enter__(self) -> Sessions:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -267,8 +244,8 @@ class SessionProvider:
         return starting.result() if starting is not None and done else None
 
     def _user_session(self) -> SparkSession | None:
-        """The session given, or the active one, or one of the server that is named. pyspark is not imported to find
-        out: without it there is none.
+        """Return the session given, or the active one, or one of the server that is named. pyspark is not imported to
+        find out: without it there is none.
 
         Raises:
             SetupError: the server does not answer, or its Spark is another than ours.
@@ -302,12 +279,12 @@ class SessionProvider:
                 check_reaches_store(theirs)
                 self._borrowed.apply_to_hadoop(theirs, self._store)
             if not self._closed:  # a table that is asked for afterwards brings what its reader needs
-                self._borrowed.apply(theirs, WHILE_WE_WORK | transport_of(theirs).further_settings())
+                self._borrowed.apply(theirs, WHILE_WE_WORK | MODELS_AS_CLASSIC)
             self._usable = True
         return theirs
 
     def _begun(self) -> Future[OwnSession]:
-        """The start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
+        """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
 
         Raises:
             EndedError: this is closed.

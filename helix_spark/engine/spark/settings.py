@@ -6,12 +6,13 @@ ours, then Spark's defaults.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_letters, digits
 from types import MappingProxyType
 
 from helix_spark.errors import SetupError
@@ -158,7 +159,7 @@ Spark to another, and the same workflow must be the same in all of them."""
 
 
 def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a session of Helix's own starts with, where nobody says otherwise.
+    """Return what a session of Helix's own starts with, where nothing else is said.
 
     Args:
         cores: of this machine.
@@ -187,17 +188,9 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
     }
 
 
-def for_spark(hadoop: Mapping[str, str]) -> dict[str, str]:
-    """Hadoop's settings as Spark takes them at its start.
-
-    >>> for_spark({"fs.s3a.endpoint.region": "eu-west-1"})
-    {'spark.hadoop.fs.s3a.endpoint.region': 'eu-west-1'}
-    """
-    return {f"spark.hadoop.{name}": value for name, value in hadoop.items()}
-
-
 def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
-    """Whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the way.
+    """Return whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the
+    way.
 
     Args:
         home: Spark's folder.
@@ -212,7 +205,7 @@ def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
 
 
 def driver_memory(memory_bytes: int) -> str:
-    """A quarter of the memory, at least 1 and at most 8 GiB, as Spark writes it.
+    """Return a quarter of the memory, at least 1 and at most 8 GiB, as Spark writes it.
 
     >>> driver_memory(2 * GIB), driver_memory(24 * GIB), driver_memory(512 * GIB)
     ('1024m', '6144m', '8192m')
@@ -221,7 +214,7 @@ def driver_memory(memory_bytes: int) -> str:
 
 
 def machine_memory() -> int:
-    """Bytes of memory of this machine, or of the container (cgroup v2) where that is less."""
+    """Return the bytes of memory of this machine, or of the container (cgroup v2) where that is less."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
@@ -229,7 +222,7 @@ def machine_memory() -> int:
 
 
 def is_local(master: str) -> bool:
-    """Whether driver and executors are one JVM.
+    """Return whether driver and executors are one JVM.
 
     >>> is_local("local[*]"), is_local("local"), is_local("local-cluster[2,1,1024]"), is_local("spark://host:7077")
     (True, True, False, False)
@@ -238,7 +231,7 @@ def is_local(master: str) -> bool:
 
 
 def is_on_this_machine(master: str) -> bool:
-    """Whether the executors run here, in whichever processes.
+    """Return whether the executors run here, in whichever processes.
 
     >>> is_on_this_machine("local[2]"), is_on_this_machine("local-cluster[2,1,1024]"), is_on_this_machine("yarn")
     (True, True, False)
@@ -271,7 +264,7 @@ def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[st
 
 
 def parse_defaults(text: str) -> dict[str, str]:
-    """The lines of a spark-defaults.conf.
+    """Parse the lines of a spark-defaults.conf.
 
     >>> parse_defaults("# ours\\nspark.master  local[2]\\nspark.a=b c\\n\\n")
     {'spark.master': 'local[2]', 'spark.a': 'b c'}
@@ -338,23 +331,18 @@ def properties_text(settings: Mapping[str, str]) -> str:
     """Return settings as a file of properties, as `java.util.Properties` reads it.
 
     >>> print(properties_text({"spark.a": " b\\n=c:\\\\d"}), end="")
-    spark.a=\\u0020b\\u000a\\u003dc\\u003a\\u005cd
+    spark.a=\\u0020b\\n\\u003dc\\u003a\\\\d
     """
     return "".join(f"{_escaped(name)}={_escaped(value)}\n" for name, value in settings.items())
 
 
 def _escaped(text: str) -> str:
-    encoded = text.encode("utf-16-be", "surrogatepass")
-    units = (int.from_bytes(encoded[at:at + 2], "big") for at in range(0, len(encoded), 2))
-    return "".join(chr(unit) if chr(unit) in _PLAIN else f"\\u{unit:04x}" for unit in units)
-
-
-_PLAIN = frozenset(f"{ascii_letters}{digits}._-/")
-"""Characters that stand for themselves anywhere in a file of properties."""
+    """Escape as JSON does, and what ends a name or is left out at the ends of a value."""
+    return re.sub("[ =:#!]", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text)[1:-1])
 
 
 def counts(name: str) -> bool:
-    """Whether a setting is one that changes what a query answers.
+    """Return whether a setting is one that changes what a query answers.
 
     >>> counts("spark.sql.caseSensitive"), counts("spark.sql.shuffle.partitions")
     (True, False)
@@ -363,7 +351,7 @@ def counts(name: str) -> bool:
 
 
 def counts_where_set(name: str) -> bool:
-    """Whether a setting changes what a query answers once somebody sets it.
+    """Return whether a setting changes what a query answers once somebody sets it.
 
     >>> counts_where_set("spark.sql.legacy.charVarcharAsString"), counts_where_set("spark.sql.shuffle.partitions")
     (True, False)
@@ -372,7 +360,7 @@ def counts_where_set(name: str) -> bool:
 
 
 def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """Those of `settings` that change results, with the value that holds where nothing is said. Sorted by name.
+    """Return those of `settings` that change results, with the value that holds where nothing is said. Sorted by name.
 
     >>> results_settings({"spark.sql.ansi.enabled": "FALSE", "spark.ui.enabled": "false"})["spark.sql.ansi.enabled"]
     'false'

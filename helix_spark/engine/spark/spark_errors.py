@@ -9,8 +9,8 @@ from helix_spark.errors import CatalogError
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """What reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's where it is
-    there at all; also where its JVM has ended."""
+    """Return what reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's
+    where it is there at all; also where its JVM has ended."""
     if "pyspark" not in sys.modules:
         return (CatalogError, OSError)
     from py4j.protocol import Py4JError
@@ -21,5 +21,5 @@ def spark_errors() -> tuple[type[Exception], ...]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the stack traces below it."""
+    """Return what an error says, without the stack traces below it."""
     return str(error).strip().split("\n")[0][:300]

@@ -33,8 +33,8 @@ _GLOB = re.compile(r"[\[\]{}*?\\,]")
 
 
 def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
-    """The table's rows, or None where only Delta reads them: types that parquet does not tell by itself, no files or
-    many, a path that the reader would take for a pattern.
+    """Return the table's rows, or None where only Delta reads them: types that parquet does not tell by itself, no
+    files or many, a path that the reader would take for a pattern.
 
     Args:
         table: checked already: none of this is looked at again.
@@ -51,20 +51,18 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
     return frame
 
 
-def can_be_files(schema: str, *, case_sensitive: bool = False) -> bool:
-    """Whether a table may be written as files that are committed afterwards: of types and names that parquet tells and
-    that take no feature of Delta's. Else Delta writes it, or says why it cannot be.
+def can_be_files(schema: str) -> bool:
+    """Return whether a table may be written as files that are committed afterwards: of types and names that parquet
+    tells and that take no feature of Delta's, and no two names that differ only in case. Else Delta writes it, or says
+    why it cannot be.
 
     Args:
         schema: Spark's, as JSON.
-        case_sensitive: whether Spark takes a name in upper and in lower case for two. Else it cannot read a struct that
-            has both; two such columns Delta allows in no case.
     """
     whole = parsed_schema(schema)
     structs, types = list(_names(whole)), list(_types(whole))
-    compared = [structs[0], *(structs[1:] if not case_sensitive else ())]
     return (
-        bool(structs[0]) and all(len({name.lower() for name in names}) == len(names) for names in compared)
+        bool(structs[0]) and all(len({name.lower() for name in names}) == len(names) for names in structs)
         and not any(NO_NAME.search(name) for names in structs for name in names)
         # Delta notes in its protocol that a table has times without a zone.
         and all(map(_is_told_by_parquet, types)) and "timestamp_ntz" not in types
@@ -82,7 +80,7 @@ READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMo
 
 
 def _names(schema: Any) -> Iterator[list[str]]:
-    """The names of a schema's fields, struct by struct, the outermost first."""
+    """Yield the names of a schema's fields, struct by struct, the outermost first."""
     match schema:
         case {"fields": fields}:
             yield [field["name"] for field in fields]
@@ -94,7 +92,7 @@ def _names(schema: Any) -> Iterator[list[str]]:
 
 
 def _types(schema: Any) -> Iterator[Any]:
-    """The types of a schema's leaves; of Spark ML's vectors the class."""
+    """Yield the types of a schema's leaves; of Spark ML's vectors the class."""
     match schema:
         case {"type": "struct", "fields": fields}:
             for field in fields:

@@ -26,7 +26,7 @@ _CATEGORIES = ("alpha", "beta", "gamma", "?")
 
 
 def train(archive: Path, scratch: Path) -> None:
-    """Runs the training in a JVM that writes its loaded classes to `archive` when it ends, and waits for that.
+    """Run the training in a JVM that writes its loaded classes to `archive` when it ends, and wait for that.
 
     Args:
         archive: the file to write.
@@ -50,7 +50,7 @@ def train(archive: Path, scratch: Path) -> None:
 
 
 def exercise(spark: SparkSession, scratch: Path) -> None:
-    """Reads CSV, makes features, fits, evaluates, stores and loads, in SQL, Spark ML, Arrow and Python."""
+    """Read CSV, make features, fit, evaluate, store and load, in SQL, Spark ML, Arrow and Python."""
     rows = _read(spark, scratch / "rows.csv")
     examples = _examples(_captured(spark, rows)).cache()
     _fit(examples)
@@ -67,7 +67,7 @@ def _read(spark: SparkSession, path: Path) -> DataFrame:
 
 
 def _captured(spark: SparkSession, rows: DataFrame) -> DataFrame:
-    """The rows, by way of the plan of a function that was called on a placeholder."""
+    """Return the rows, by way of the plan of a function that was called on a placeholder."""
     found = capture(_of_a_function, CallInputs({"rows": "table"}, {}))
     assert isinstance(found, CapturedFunction)
     with given_inputs(spark, {0: rows}) as serves:

@@ -13,7 +13,7 @@ from typing import Any
 
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
-from helix_spark.hermetic.task import guarded, purpose
+from helix_spark.hermetic.task import guarded
 from helix_spark.identity.objects.origin import is_project_file
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
@@ -21,7 +21,7 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 
 
 def send_project_code() -> None:
-    """Has functions and classes of the project's modules, as far as they are imported, pickled by value."""
+    """Have functions and classes of the project's modules, as far as they are imported, pickled by value."""
     from pyspark.cloudpickle import register_pickle_by_value
 
     for name, module in list(sys.modules.items()):
@@ -34,8 +34,8 @@ def send_project_code() -> None:
 
 
 def guard_functions() -> None:
-    """Has Spark's workers call functions of Python so that their draws follow from the node, and what they read is
-    told; once a process."""
+    """Have Spark's workers call functions of Python so that their draws follow from the node, and report what they
+    read; once a process."""
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction
     from pyspark.sql.udtf import UserDefinedTableFunction
@@ -56,25 +56,15 @@ def guard_functions() -> None:
 
     rdd._prepare_for_python_RDD = prepared
 
-    UserDefinedFunction._judf = _written_anew("_create_judf")  # type: ignore[assignment, method-assign]  # once
-    UserDefinedTableFunction._judtf = _written_anew("_create_judtf")  # type: ignore[assignment, method-assign]  # too
-
-
-def _written_anew(method: str) -> property:
-    """A function as Spark knows it: one that two nodes use would be kept as it was written for the first of them."""
-
-    def written(self: Any) -> Any:
-        meant = purpose(), self.deterministic
-        kept = vars(self).get("_helix_written")
-        if kept is None or kept[0] != meant:
-            kept = self._helix_written = meant, getattr(self, method)(self.func)
-        return kept[1]
-
-    return property(written)
+    # Written anew each time: one that two nodes use would be kept as it was written for the first of them.
+    function: Any = UserDefinedFunction
+    function._judf = property(lambda self: self._create_judf(self.func))
+    table_function: Any = UserDefinedTableFunction
+    table_function._judtf = property(lambda self: self._create_judtf(self.func))
 
 
 def sent_to_another_process(value: object) -> bytes:
-    """A value with functions and classes of the author's in it, pickled for a process that this one starts."""
+    """Return a value with functions and classes of the author's in it, pickled for a process that this one starts."""
     from pyspark import cloudpickle
 
     pickled: bytes = cloudpickle.dumps(value)  # type: ignore[no-untyped-call]  # as above
@@ -82,7 +72,7 @@ def sent_to_another_process(value: object) -> bytes:
 
 
 def _send_own_code() -> None:
-    """Has what guards functions pickled by value: the workers of a cluster need not have this package."""
+    """Have what guards functions pickled by value: the workers of a cluster need not have this package."""
     from pyspark.cloudpickle import register_pickle_by_value
 
     for module in (generators, task):

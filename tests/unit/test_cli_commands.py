@@ -438,7 +438,7 @@ def test_no_fewer_than_one_iteration_can_be_asked_for(command: Command) -> None:
 
 def test_pages_without_what_shows_them_name_the_extra(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     command.run()
-    for name in ("serving", "one_file"):
+    for name in ("app", "one_file"):
         monkeypatch.setitem(sys.modules, f"helix_spark.ui.{name}", None)
     for words in (["ui", "--port", "0"], ["ui", "--export", "all.html"]):
         done = command(*words)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from helix_spark.catalog.journal.journal import Journal, Mender, refuses
-from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
     AnswerRecord,
@@ -18,11 +17,12 @@ from helix_spark.catalog.records import (
     ResultRecord,
 )
 
-_PRUNED_BY: Mapping[type[Any], tuple[str, ...]] = {
-    FileRecord: ("digest",), AnswerRecord: ("workflow", "iteration"),
-    ResultRecord: ("workflow", "iteration"), NodeRecord: ("workflow", "iteration"),
-    IterationRecord: ("workflow", "number"), ArtifactRecord: ("workflow", "iteration"),
+_KINDS: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
+    "files": (FileRecord, ("digest",)), "answers": (AnswerRecord, ("workflow", "iteration")),
+    "results": (ResultRecord, ("workflow", "iteration")), "nodes": (NodeRecord, ("workflow", "iteration")),
+    "artifacts": (ArtifactRecord, ("workflow", "iteration")), "iterations": (IterationRecord, ("workflow", "number")),
 }
+"""By the field of `Journals`, the type of the rows and the columns that queries name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,7 @@ class Journals:
 
 def journals_in(records: Place, mender: Mender = refuses) -> Journals:
     """The journals in the folder of all records; see `Journal` for the others."""
-
-    def of(row_type: type[Row], name: str) -> Journal[Row]:
-        return Journal(records / name, row_type, pruned_by=_PRUNED_BY[row_type], mender=mender)
-
-    return Journals(
-        of(FileRecord, "files"), of(AnswerRecord, "answers"), of(ResultRecord, "results"), of(NodeRecord, "nodes"),
-        of(ArtifactRecord, "artifacts"), of(IterationRecord, "iterations"),
-    )
+    return Journals(**{
+        name: Journal(records / name, row_type, pruned_by=pruned_by, mender=mender)
+        for name, (row_type, pruned_by) in _KINDS.items()
+    })

@@ -146,7 +146,7 @@ class Executor:
         Spark Connect that is gone."""
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
         gone = is_end_of_server(error)
-        if gone and self._sessions.started:
+        if gone and self._sessions.started and not self._sessions.ended:
             note_end(self._sessions.get())
         if told or not self._sessions.ended:
             return None

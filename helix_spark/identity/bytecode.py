@@ -144,12 +144,12 @@ def _taken_by_call(step: dis.Instruction) -> int:
     return 0
 
 
-def nested(code: CodeType) -> Iterator[CodeType]:
+def nested_code(code: CodeType) -> Iterator[CodeType]:
     """Yield the code objects inside one, at any depth."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
-            yield from nested(constant)
+            yield from nested_code(constant)
 
 
 def texts_of(constant: object) -> Iterator[str]:

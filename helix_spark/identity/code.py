@@ -51,7 +51,7 @@ def trace(
     False
     """
     label = _name(value) or node
-    more = [_declared(extra, node, where) for extra in identified(depends_on, node=node, where=where)]
+    more = [_declared(extra, node, where) for extra in identify_declared(depends_on, node=node, where=where)]
     roots = [_root(value, label), *more]
     return reach(roots, node=node, where=where, home=home_of(value), stages=stages)
 
@@ -111,7 +111,7 @@ def _root(value: object, label: str) -> Edge:
     return edge_to(value, label, role="value")
 
 
-def identified(depends_on: Sequence[object], *, node: str, where: Location | None = None) -> tuple[object, ...]:
+def identify_declared(depends_on: Sequence[object], *, node: str, where: Location | None = None) -> tuple[object, ...]:
     """Return what `depends_on` names, with each file and folder as it is now.
 
     Raises:

@@ -17,9 +17,9 @@ from helix_spark.errors import Location, SourceError
 from helix_spark.identity.file_states import (
     FileState,
     Met,
-    below,
     content_digest,
     difference,
+    files_below,
     seconds_to_settle,
     states_of,
 )
@@ -190,7 +190,7 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
 def _files_at(path: Path) -> list[tuple[str, Path]]:
     """Return a file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
-        return below(path, _is_skipped)[1]
+        return files_below(path, _is_skipped)[1]
     return [(path.name, path)] if path.is_file() else []
 
 
@@ -230,7 +230,7 @@ def _without_braces(pattern: str) -> list[str]:
 
 def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
     """Identify a file, or a folder by all that is below it."""
-    folders, named = ([], [("", path)]) if path.is_file() else below(path)
+    folders, named = ([], [("", path)]) if path.is_file() else files_below(path)
     files = [file for _, file in named]
     if not contents:
         return DataIdentity("", states=states_of(files, folders))
@@ -258,7 +258,9 @@ def _files_identity(source: FileSource, where: Location | None, *, contents: boo
     identity = digest("files", *(one.content for one in read))
     large = sum(one.size > sampling[0] for one in files)
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
-    shown = f"{count}, {format_size(size)}, {identity[:7]}{_known_by(large, len(files))}"
+    which = "" if large == len(files) else f"{large} of them "
+    sampled = f", {which}by size, time of change and samples" if large else ""
+    shown = f"{count}, {format_size(size)}, {identity[:7]}{sampled}"
     return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
 
 
@@ -268,16 +270,6 @@ def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileS
         time.sleep(seconds)
         states = states_of(files, folders)
     return states
-
-
-def _known_by(large: int, files: int) -> str:
-    """Return what is said of a version that does not rest on content alone.
-
-    >>> _known_by(0, 3), _known_by(2, 3), _known_by(1, 1)
-    ('', ', 2 of them by size, time of change and samples', ', by size, time of change and samples')
-    """
-    which = "" if large == files else f"{large} of them "
-    return f", {which}by size, time of change and samples" if large else ""
 
 
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:

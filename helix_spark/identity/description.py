@@ -14,7 +14,7 @@ from helix_spark.identity.functions.named_in_texts import functions_called
 from helix_spark.identity.objects.attributes import attributes, declares_itself, is_class
 from helix_spark.identity.objects.classes import describe_class, describe_module, hints_of
 from helix_spark.identity.objects.encoder import canonical, is_identifiable
-from helix_spark.identity.objects.held_values import held_values, is_project, wrapped
+from helix_spark.identity.objects.held_values import held_values, is_project, wrapped_functions
 from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
 from helix_spark.identity.objects.leaves import shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -131,7 +131,7 @@ def _inner(value: object) -> list[tuple[str, object]] | None:
             return [(f"property {name}", accessor) for name, accessor in accessors if accessor is not None]
         case cached_property():
             return [("cached_property", value.func)]
-    functions = wrapped(value)
+    functions = wrapped_functions(value)
     return [*functions.items(), ("by", type(value))] if functions else None
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -45,7 +44,8 @@ class Change:
         if self.group is Group.PLAN and self.sort == "changed":
             return "; ".join(step_changes(self.before or "", self.after or "")) or f"{self._named} changed"
         if self.sort == "changed" and self.before != self.after:
-            return f"{self._named} {_short(self.before)} -> {_short(self.after)}"
+            before, after = ("?" if text is None else text for text in (self.before, self.after))
+            return f"{self._named} {before} -> {after}"
         return f"{self._named} {self.sort}"
 
     @property
@@ -97,11 +97,11 @@ def _became(old: str, new: str) -> str:
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
     """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a
     parameter with several values, as in a grid, each value."""
-    grids = {one.label for parts in (before, after) for one in _repeated(parts)}
-    if grids:
-        sides = [[one for one in parts if not _is_of(one, grids)] for parts in (before, after)]
-        return (*changes(*sides), *(one for label in sorted(grids) for one in _grid_changes(label, before, after)))
-    old, new = _indexed(before), _indexed(after)
+    grids = {label for parts in (before, after) for label, values in _parameters(parts).items() if len(values) > 1}
+    old, new = (
+        _indexed(one for one in parts if one.group is not Group.PARAMETER or one.label not in grids)
+        for parts in (before, after)
+    )
     found = [
         Change(part.group, part.label, old[key].shown, part.shown, "changed")
         for key, part in new.items() if key in old and old[key].digest != part.digest
@@ -110,16 +110,15 @@ def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]
     removed = [part for key, part in old.items() if key not in new]
     found += [Change(part.group, part.label, None, part.shown, "added") for part in added]
     found += [Change(part.group, part.label, part.shown, None, "removed") for part in removed]
-    return tuple(found)
+    return (*found, *(one for label in sorted(grids) for one in _grid_changes(label, before, after)))
 
 
-def _repeated(parts: Sequence[Part]) -> list[Part]:
-    count = Counter(one.label for one in parts if one.group is Group.PARAMETER and one.shown is not None)
-    return [one for one in parts if one.group is Group.PARAMETER and count[one.label] > 1]
-
-
-def _is_of(part: Part, labels: Collection[str]) -> bool:
-    return part.group is Group.PARAMETER and part.label in labels
+def _parameters(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = {}
+    for one in parts:
+        if one.group is Group.PARAMETER:
+            found.setdefault(one.label, []).append(one)
+    return found
 
 
 def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> Iterator[Change]:
@@ -129,7 +128,7 @@ def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> 
     >>> print(*changes(grid[:1], grid))
     grid value `regParam` 1 added
     """
-    old, new = ({one.digest: one.shown for one in parts if _is_of(one, {label})} for parts in (before, after))
+    old, new = ({one.digest: one.shown for one in _parameters(parts).get(label, ())} for parts in (before, after))
     gone, come = ([value for key, value in one.items() if key not in other] for one, other in ((old, new), (new, old)))
     if len(gone) == len(come) == 1:
         yield Change(Group.VALUE, f"grid value `{label}`", gone[0], come[0], "changed")
@@ -153,14 +152,10 @@ def parts_from_json(text: str) -> tuple[Part, ...]:
     return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))
 
 
-def _indexed(parts: Sequence[Part]) -> dict[tuple[Group, str, int], Part]:
+def _indexed(parts: Iterable[Part]) -> dict[tuple[Group, str, int], Part]:
     seen: dict[tuple[Group, str], int] = {}
     index: dict[tuple[Group, str, int], Part] = {}
     for part in parts:
         count = seen[part.group, part.label] = seen.get((part.group, part.label), 0) + 1
         index[part.group, part.label, count] = part
     return index
-
-
-def _short(text: str | None) -> str:
-    return "?" if text is None else text

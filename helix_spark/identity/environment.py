@@ -14,7 +14,7 @@ from typing import Any
 from helix_spark.identity.functions.chance_in_code import hash_seed
 from helix_spark.identity.objects.encoder import canonical, is_identifiable
 from helix_spark.identity.objects.leaves import shown
-from helix_spark.identity.objects.origin import Package, as_first_read, installed, said_of
+from helix_spark.identity.objects.origin import Package, as_first_read, installed_package, metadata_field
 from helix_spark.identity.parts import Group, Part, digest
 
 
@@ -29,14 +29,14 @@ def package_version(name: str) -> str:
 
 def _versioned(name: str) -> Package:
     try:
-        return Package(name, said_of(distribution(name), "Version"))
+        return Package(name, metadata_field(distribution(name), "Version"))
     except PackageNotFoundError:
         return Package(name, "absent")
 
 
 def _identified(name: str) -> Package:
     try:
-        return installed(name)
+        return installed_package(name)
     except PackageNotFoundError:
         return Package(name, "absent")
 

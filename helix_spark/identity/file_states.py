@@ -168,7 +168,7 @@ def _state(path: str, met: Met, place: str, status: os.stat_result) -> FileState
     return FileState(path, met, place, number, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def below(
+def files_below(
     folder: Path, is_skipped: Callable[[str], bool] = lambda name: False
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
     """Return a folder with all folders below it, and all files in them by their names from there, in order: those

@@ -18,7 +18,7 @@ from types import FunctionType, ModuleType
 from weakref import WeakKeyDictionary
 
 from helix_spark.errors import Location
-from helix_spark.identity.bytecode import instructions, nested, parameter_names
+from helix_spark.identity.bytecode import instructions, nested_code, parameter_names
 from helix_spark.identity.functions.source import read_lines
 from helix_spark.identity.objects.origin import is_project_file
 from helix_spark.identity.objects.references import Edge, Reference
@@ -69,7 +69,7 @@ def _filler(variable: Variable, functions: Iterable[FunctionType]) -> FunctionTy
     step = ("STORE_GLOBAL", variable[1])
     assigning = [
         (one, code) for one in functions if id(one.__globals__) == variable[0]
-        for code in (one.__code__, *nested(one.__code__))
+        for code in (one.__code__, *nested_code(one.__code__))
         if any((each.name, each.value) == step for each in instructions(code))
     ]
     match assigning:

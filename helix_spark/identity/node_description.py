@@ -11,13 +11,13 @@ from typing import Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
-from helix_spark.identity.code import identified, trace, trace_path, value_trace
+from helix_spark.identity.code import identify_declared, trace, trace_path, value_trace
 from helix_spark.identity.data_version import DataIdentity, Identified, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.chance_in_code import random_sql
 from helix_spark.identity.functions.named_in_texts import functions_called
-from helix_spark.identity.objects.origin import replaced
-from helix_spark.identity.objects.references import Findings, together
+from helix_spark.identity.objects.origin import replaced_packages
+from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.identity.reach import CodeTrace
 from helix_spark.plans.captured_function import BuiltFunction
@@ -64,7 +64,7 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
         SignatureError: a node depends on something that cannot be identified.
         SourceError: a source is missing, empty or of unknown version.
     """
-    others, around = replaced(), surroundings(settings)
+    others, around = replaced_packages(), surroundings(settings)
     found: dict[str, Description] = {}
     for node in dag.nodes:
         own = _with_replaced(_describe(node, around), others)
@@ -88,7 +88,7 @@ def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[st
     Raises:
         SignatureError: its Python code depends on something that cannot be identified.
     """
-    own = _with_replaced(_describe(node, surroundings(settings)), replaced())
+    own = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
     if own.random:
         return None
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
@@ -140,17 +140,17 @@ def _is_plain(operator: Function) -> bool:
 def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
     forms = digest("forms", *operator.forms, operator.returns, *_positions(operator))
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
-    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
     traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
     kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    return Description((*parts, shape, *kept), _read(node, further), **_found(node, [traced]))
+    return Description((*parts, shape, *kept), _read(node, further), **_findings_of(node, [traced]))
 
 
 def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
     """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
     built = operator.built
     traced = [trace(function, node=node.name, where=node.where) for function in built.code]
-    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
     if further:
         traced.append(trace(None, node=node.name, where=node.where, depends_on=further))
     plan = Part(Group.PLAN, node.name, built.identity, "\n".join(map(str, built.lines)))
@@ -160,13 +160,13 @@ def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]
         registers=frozenset(built.functions), in_turns=built.call.registers,
     )
     code = tuple(part for one in traced for part in one.parts)
-    return Description((*parts, *code, plan), _read(node, further), built.drew, **_found(node, [own, *traced]))
+    return Description((*parts, *code, plan), _read(node, further), built.drew, **_findings_of(node, [own, *traced]))
 
 
-def _found(node: Node, findings: Sequence[Findings]) -> dict[str, Any]:
+def _findings_of(node: Node, findings: Sequence[Findings]) -> dict[str, Any]:
     """Return findings as one. Routes that cannot be followed make a node random, unless its author declares what else
     counts."""
-    found = together(findings)
+    found = merge_findings(findings)
     advice = "call it by its name" + ("" if isinstance(node.operator, Read) else ", or declare it in depends_on=")
     lost = [f"{one}: {_LOST} ({advice})" for one in found.pop("unfollowed")]
     return found | {"random": (*found["random"], *([] if node.wishes.depends_on else lost))}
@@ -211,14 +211,14 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
             return Description((*parts, data, *read), reads)
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-            return Description((*parts, data, *traced.parts), reads, **_found(node, [traced]))
+            return Description((*parts, data, *traced.parts), reads, **_findings_of(node, [traced]))
         case DeltaSource() | MemorySource():
             return Description((*parts, data), reads)
 
 
 def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     traced: list[Findings] = []
-    further = identified(node.wishes.depends_on, node=node.name, where=node.where)
+    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
     if further:
         declared = trace(None, node=node.name, where=node.where, depends_on=further)
         parts += declared.parts
@@ -236,7 +236,7 @@ def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
     drawn = tuple(f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
     kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
     traced.append(Findings(random=drawn, calls=functions_called(written)))
-    return Description(kept, _read(node, further), **_found(node, traced))
+    return Description(kept, _read(node, further), **_findings_of(node, traced))
 
 
 def _describe_stage(node: Node, stage: Stage) -> tuple[tuple[Part, ...], list[CodeTrace]]:

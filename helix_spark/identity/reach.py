@@ -17,7 +17,7 @@ from helix_spark.identity.description import describe
 from helix_spark.identity.functions.chance_in_code import held_uses
 from helix_spark.identity.functions.code_form import form_of
 from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
-from helix_spark.identity.functions.named_in_texts import looked_up
+from helix_spark.identity.functions.named_in_texts import text_lookups
 from helix_spark.identity.objects.attributes import is_class
 from helix_spark.identity.objects.leaves import is_immutable
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -29,7 +29,7 @@ from helix_spark.identity.objects.references import (
     Outside,
     Reference,
     Shown,
-    together,
+    merge_findings,
 )
 from helix_spark.identity.objects.unidentified import PLAIN_DATA, UnidentifiedError
 from helix_spark.identity.parts import Group, Part, digest, encode
@@ -136,7 +136,7 @@ class Walk:
                 self._look_again()
         if self._lookups:
             self._parts.append(Part(Group.CODE, "names that texts are searched for", digest(*self._lookups)))
-        return CodeTrace(tuple(self._parts), **together(self._findings))
+        return CodeTrace(tuple(self._parts), **merge_findings(self._findings))
 
     @property
     def functions(self) -> list[types.FunctionType]:
@@ -195,7 +195,7 @@ class Walk:
                 self._shown.add(id(value))
                 self._token(Reference(Shown(value), described.label))
             if package_of_function(value) is None:
-                for found in looked_up(value, described, texts, self._home):
+                for found in text_lookups(value, described, texts, self._home):
                     self._look_up(value, found)
         self._take_effects(frozenset(texts).union(*(form_of(one.__code__).mentioned for one in self.functions)))
 

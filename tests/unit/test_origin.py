@@ -10,7 +10,7 @@ import pytest
 from project import forget_packages
 
 from helix_spark.identity.environment import package_part
-from helix_spark.identity.objects.origin import Package, package_of_file, replaced
+from helix_spark.identity.objects.origin import Package, package_of_file, replaced_packages
 
 
 @pytest.fixture
@@ -117,16 +117,16 @@ def test_what_is_replaced_under_a_process_is_told_and_stays_so(site: Path) -> No
     install(site, "other", "1.0", "other")
     before = package_of(site / "whole.py")
     assert package_of_file(str(site / "other.py"), None) == Package("other", "1.0")
-    assert replaced() == {}
+    assert replaced_packages() == {}
     install(site, "unheard-of", "1.0", "unheard_of")
-    assert replaced() == {}
+    assert replaced_packages() == {}
     upgrade(site, "whole", "1.0", "2.0")
-    assert replaced() == {("whole", "1.0"): "2.0"}
+    assert replaced_packages() == {("whole", "1.0"): "2.0"}
     assert package_of_file(str(site / "whole.py"), None) == before
     upgrade(site, "whole", "2.0", "1.0")
-    assert replaced() == {("whole", "1.0"): "2.0"}
+    assert replaced_packages() == {("whole", "1.0"): "2.0"}
     forget_packages()
-    assert replaced() == {}
+    assert replaced_packages() == {}
 
 
 def test_a_package_that_is_being_replaced_or_is_gone_is_told_too(site: Path) -> None:
@@ -136,14 +136,14 @@ def test_a_package_that_is_being_replaced_or_is_gone_is_told_too(site: Path) -> 
     (site / "whole.py").unlink()
     shutil.rmtree(site / "whole-0.dist-info")
     (site / "whole-1.dist-info").mkdir()
-    assert replaced().keys() == {("whole", "1.0")}
+    assert replaced_packages().keys() == {("whole", "1.0")}
 
 
 def test_packages_whose_objects_functions_are_handed_are_looked_at_again(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = package_part("pandas")
-    assert replaced() == {}
+    assert replaced_packages() == {}
     install(site, "pandas", "99.0", "pandas")  # before the other one on the path
-    assert replaced() == {("pandas", part.shown): "99.0"}
+    assert replaced_packages() == {("pandas", part.shown): "99.0"}
     assert package_part("pandas") == part

@@ -502,7 +502,7 @@ def test_what_uses_a_package_that_was_replaced_under_the_process_is_this_runs_al
     wf = extracted(logged)
     before = sign(wf)
     others = {("numpy", np.__version__): "99.0", ("numpy", "0.1"): "98.0"}
-    monkeypatch.setattr(node_description, "replaced", lambda: others)
+    monkeypatch.setattr(node_description, "replaced_packages", lambda: others)
     (why,) = describe(compile_workflow(wf), SETTINGS)["column"].random
     assert why.startswith(f"numpy {np.__version__} was replaced by 99.0 under this process")
     after, again = sign(wf, run="1"), sign(wf, run="2")

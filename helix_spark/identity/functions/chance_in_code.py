@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from helix_spark.identity.functions.code_form import CodeForm
-from helix_spark.identity.objects.references import Edge, Reference, dotted
+from helix_spark.identity.objects.references import Edge, Reference, dotted_name
 from helix_spark.identity.objects.spark_objects import spark_classes
 from helix_spark.plans.plan_chance import CHANCE, chance_in_text
 
@@ -64,7 +64,7 @@ def random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, in
     now = next((text for text in texts if text.strip().lower() in _NOW), None)
     lines: dict[str, int] = {}
     for one in form.uses:
-        name = dotted(edges[one.slot]) or "" if one.slot is not None else ""
+        name = dotted_name(edges[one.slot]) or "" if one.slot is not None else ""
         method = one.names[-1] if one.slot is None and one.is_call else ""
         lines.setdefault(name, one.line)
         if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
@@ -152,7 +152,7 @@ def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
         reference: to the thing.
         edges: to what it holds; not to what its code calls, which `random_uses` tells.
     """
-    names = filter(None, map(dotted, edges))
+    names = filter(None, map(dotted_name, edges))
     return tuple(f"{reference.place()} is or holds {name}" for name in names if random_name(name))
 
 

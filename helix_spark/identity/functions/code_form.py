@@ -22,7 +22,7 @@ from helix_spark.identity.bytecode import (
     Instruction,
     constant_text,
     instructions,
-    nested,
+    nested_code,
     parameter_names,
     texts_of,
 )
@@ -147,7 +147,7 @@ def form_of(code: CodeType) -> CodeForm:
     >>> form("lambda a, b: a - b") == form("lambda a, b: b - a")
     False
     """
-    all_code = (code, *nested(code))
+    all_code = (code, *nested_code(code))
     names = frozenset(name for one in all_code for name in one.co_names)
     loaded = [step.value for one in all_code for step in instructions(one) if step.name == "LOAD_CONST"]
     texts = [text for value in loaded for text in texts_of(value)]  # docstrings are no part of them
@@ -399,7 +399,7 @@ def _number(level: object) -> int:
 def _imports(code: CodeType, steps: Sequence[Instruction], bindings: Mapping[int, Imported]) -> dict[str, Imported]:
     """Return the variables of a function that are bound by one import and by nothing else."""
     stored = Counter(parameter_names(code))
-    for one in (*steps, *(one for inner in nested(code) for one in instructions(inner))):
+    for one in (*steps, *(one for inner in nested_code(code) for one in instructions(inner))):
         if one.name.startswith(("STORE_", "DELETE_")):
             stored[str(one.value)] += 1
     names: dict[str, list[Imported]] = {}

@@ -15,7 +15,7 @@ from helix_spark.identity.functions.chance_in_code import random_uses
 from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of
 from helix_spark.identity.functions.named_in_texts import functions_called, is_put_together
 from helix_spark.identity.functions.names import Names
-from helix_spark.identity.objects.references import Described, Edge, Reference, dotted
+from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.sql_words import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
@@ -100,7 +100,7 @@ def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free],
     for use in form.uses:
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
         unfollowed += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
-        name = dotted(edges[use.slot]) or "" if use.slot is not None else ""
+        name = dotted_name(edges[use.slot]) or "" if use.slot is not None else ""
         constant = use.text if use.is_call else None
         if name in _IMPORTS:
             if constant and not constant.startswith("."):

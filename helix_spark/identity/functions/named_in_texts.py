@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from types import FunctionType
 
-from helix_spark.identity.bytecode import nested
+from helix_spark.identity.bytecode import nested_code
 from helix_spark.identity.functions.code_form import CodeForm, Free, form_of, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.references import Described, Edge, Reference
@@ -36,7 +36,7 @@ def functions_called(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(word for text in texts for word in _CALLED.findall(text))
 
 
-def looked_up(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
+def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
     """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
 
     Args:
@@ -52,7 +52,7 @@ def looked_up(function: FunctionType, described: Described, texts: Iterable[str]
         texts = (*form.texts, *(text for text in held if type(text) is str))
     else:
         at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
-        own = [name for one in (function.__code__, *nested(function.__code__)) for name in one.co_varnames]
+        own = [name for one in (function.__code__, *nested_code(function.__code__)) for name in one.co_varnames]
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
@@ -68,7 +68,7 @@ def is_put_together(function: FunctionType, form: CodeForm) -> bool:
         return False
     code = function.__code__
     known = {*function.__globals__, *code.co_freevars}
-    known.update(name for one in (code, *nested(code)) for name in (*one.co_varnames, *one.co_cellvars))
+    known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
     return any(_MADE.search(text) or not known.issuperset(_AFTER_AT.findall(text)) for text in form.texts)
 
 

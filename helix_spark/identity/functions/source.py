@@ -9,7 +9,7 @@ import linecache
 import tokenize
 from types import CodeType
 
-from helix_spark.identity.bytecode import nested
+from helix_spark.identity.bytecode import nested_code
 from helix_spark.identity.functions.code_form import form_of
 from helix_spark.regular_files import read_regular
 
@@ -32,7 +32,7 @@ def text_of(code: CodeType) -> str:
     except (SyntaxError, ValueError):  # half-edited, or holds null bytes: then no live code comes from it
         return ""
     # Lines above it may have come or gone since it was loaded; that alone makes no other function.
-    named = [one for one in nested(module) if one.co_name == code.co_name]
+    named = [one for one in nested_code(module) if one.co_name == code.co_name]
     same = [one for one in named if (form_of(one).text, form_of(one).free) == (form_of(code).text, form_of(code).free)]
     found = code if code in same else next(iter(same), None)
     return "" if found is None else "".join(inspect.getblock(lines[found.co_firstlineno - 1 :]))

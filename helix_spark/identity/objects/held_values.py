@@ -24,7 +24,7 @@ def own_attribute(value: object, name: str) -> object | None:
     return None
 
 
-def wrapped(value: object) -> dict[str, object]:
+def wrapped_functions(value: object) -> dict[str, object]:
     """Return the functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by
     name."""
     kind = type(value)

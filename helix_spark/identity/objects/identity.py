@@ -10,7 +10,13 @@ from functools import _lru_cache_wrapper, cached_property, partial, partialmetho
 from typing import Any
 
 from helix_spark.identity.objects.attributes import declares_itself, is_class
-from helix_spark.identity.objects.held_values import HEAP_TYPE, held_values, is_project, own_attribute, wrapped
+from helix_spark.identity.objects.held_values import (
+    HEAP_TYPE,
+    held_values,
+    is_project,
+    own_attribute,
+    wrapped_functions,
+)
 from helix_spark.identity.objects.origin import (
     CYTHON,
     PYTHON,
@@ -58,7 +64,7 @@ def is_code(value: object) -> bool:
         return True
     if declares_itself(value):
         return False
-    return is_udf(value) or bool(wrapped(value)) or identity(value) is not None
+    return is_udf(value) or bool(wrapped_functions(value)) or identity(value) is not None
 
 
 def identity(value: object) -> tuple[Package, str] | None:

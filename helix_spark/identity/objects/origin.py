@@ -138,7 +138,7 @@ def as_first_read(read: Callable[..., Package], *of: object) -> Package:
     return _first_read[read, of]
 
 
-def replaced() -> Mapping[tuple[str, str], str]:
+def replaced_packages() -> Mapping[tuple[str, str], str]:
     """Return packages that were replaced since this process first asked for them: the version that is there now, by
     name and the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a
     reload, is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
@@ -202,7 +202,7 @@ def _distribution(site: Path, top: str) -> Package:
     names = _distribution_names(site, top)
     if not names:
         return Package(top, _content_version(site, top))
-    found = sorted(installed(name) for name in names)
+    found = sorted(installed_package(name) for name in names)
     if len(found) == 1:
         return found[0]
     # Which of them a module came with only their lists of files say, and nothing says it of one not imported yet.
@@ -211,7 +211,7 @@ def _distribution(site: Path, top: str) -> Package:
     return Package(top, said, digest(*contents) if any(contents) else "")
 
 
-def installed(name: str) -> Package:
+def installed_package(name: str) -> Package:
     """Return an installed distribution, by minor version where that is what counts.
 
     Raises:
@@ -252,17 +252,17 @@ def _distribution_names(site: Path, top: str) -> list[str]:
         named = None
     # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
     provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
-    own = [said_of(named, "Name")] if named is not None and provides else []
+    own = [metadata_field(named, "Name")] if named is not None and provides else []
     if own and not _may_be_shared(site / top):
         return own
     return sorted({name for name in (*own, *metadata.packages_distributions().get(top, ())) if name})
 
 
-def said_of(found: metadata.Distribution, key: str) -> str:
+def metadata_field(found: metadata.Distribution, key: str) -> str:
     """Return what the metadata of a distribution say under a key that they begin with. To parse all of them takes
     milliseconds where a licence is part of them.
 
-    >>> said_of(metadata.distribution("numpy"), "Name")
+    >>> metadata_field(metadata.distribution("numpy"), "Name")
     'numpy'
     """
     line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
@@ -298,7 +298,7 @@ def _installation(name: str) -> _Installation:
     found = metadata.distribution(name)
     called = _normal(name)
     minor_only = called in MINOR_ONLY
-    full = said_of(found, "Version")
+    full = metadata_field(found, "Version")
     return _Installation(
         called, ".".join(full.split(".")[:2]) if minor_only else full, "" if minor_only else _recorded(found),
         tuple(

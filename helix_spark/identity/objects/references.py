@@ -92,7 +92,7 @@ class Findings:
     in_turns: bool = False
 
 
-def together(findings: Sequence[Findings]) -> dict[str, Any]:
+def merge_findings(findings: Sequence[Findings]) -> dict[str, Any]:
     """Return all findings by the fields of `Findings`, to make one of them."""
     texts = {
         name: tuple(dict.fromkeys(text for one in findings for text in getattr(one, name)))
@@ -146,7 +146,7 @@ def package_edge(package: Package, text: str) -> Edge:
     return Reference(package, package.name, "package", text=text)
 
 
-def dotted(edge: Edge) -> str | None:
+def dotted_name(edge: Edge) -> str | None:
     """Return the full name of something outside the project, up to the first key; None for what is the project's."""
     return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
 

@@ -21,7 +21,6 @@ from helix_spark.identity.objects.origin import Package, package_of_function, pa
 from helix_spark.identity.objects.references import (
     Described,
     Edge,
-    Named,
     Outside,
     Reference,
     Shown,
@@ -69,14 +68,14 @@ def _describe_shown(function: types.FunctionType, label: str) -> Described:
     """Describe what code that is handed a function may see of it: its name, parameters, and annotations."""
     called = f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
     hints = edge_to(dict(hints_of(function)), f"{label}.__annotations__", role="annotations", owner=label)
-    return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (Named(called), hints))
+    return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (called, hints))
 
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
     found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
     edges = describe_module(Reference(found[0], package.name)).edges if found else ()
-    return tuple(edge for edge in edges if isinstance(edge, Named) or _is_visible(edge.value))
+    return tuple(edge for edge in edges if isinstance(edge, str) or _is_visible(edge.value))
 
 
 def _is_visible(value: object) -> bool:
@@ -93,9 +92,9 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
     warnings: list[str] = []
     for name, value in held_values(function):
         if is_project(value) or is_code(value) or _is_identifiable_around_code(value):
-            edges += [Named(name), edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
+            edges += [name, edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
         else:
-            edges.append(Named(f"{name} {type(value).__qualname__}"))
+            edges.append(f"{name} {type(value).__qualname__}")
             warnings.append(f"`{label}` was made by {package.name}, whose {type(value).__qualname__} is not followed")
     return Described(Group.CODE, label, encode("library function"), tuple(edges), warnings=tuple(warnings))
 
@@ -139,7 +138,7 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
     edges: list[Edge] = []
     for name, value in inner:
         label = reference.label if len(inner) == 1 else f"{name} of {reference.label}"
-        edges += [Named(name), edge_to(value, label, role=name, name=reference.label)]
+        edges += [name, edge_to(value, label, role=name, name=reference.label)]
     udf, label = udf_of(reference.value), f"{reference.label} ({inner[0][0]})"
     # A table function is called nondeterministic unless somebody says otherwise: that tells nothing of it.
     is_random = type(udf).__name__ == "UserDefinedFunction" and not udf.deterministic

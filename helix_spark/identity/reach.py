@@ -25,7 +25,6 @@ from helix_spark.identity.objects.references import (
     Described,
     Edge,
     Findings,
-    Named,
     Outside,
     Reference,
     Shown,
@@ -59,7 +58,8 @@ def _asked_for(root: Edge) -> Reference:
     """Return a root; what is known by name only as a part, for the name to count."""
     if isinstance(root, Reference) and not isinstance(root.value, Package):
         return root
-    return Reference(Outside(root), root.text.rpartition(".")[2])
+    text = root if isinstance(root, str) else root.text
+    return Reference(Outside(root), text.rpartition(".")[2])
 
 
 def _home_module(value: object) -> str:
@@ -164,8 +164,8 @@ class Walk:
 
     def _token(self, edge: Edge) -> str:
         """Return the text of an edge; queue what it leads to if that is new."""
-        if isinstance(edge, Named):
-            return f"name {edge.text}"
+        if isinstance(edge, str):
+            return f"name {edge}"
         if edge.variable in self.empty:
             edge = replace(edge, value=None, called=False)
         elif edge.value is None and edge.variable is not None:
@@ -211,11 +211,11 @@ class Walk:
                 self._findings.append(Findings(unfollowed=tuple(filter(None, (effect.doubt,)))))
                 self._token(Reference(effect.code, "import effects"))
 
-    def _look_up(self, function: object, found: Edge | str) -> None:
-        name = found if isinstance(found, str) else f"{found.text} {getattr(found, 'name', '')}"
+    def _look_up(self, function: object, edge: Edge) -> None:
+        name = edge if isinstance(edge, str) else f"{edge.text} {edge.name}"
         if (id(function), name) not in self._named:
             self._named.add((id(function), name))
-            self._lookups.append(found if isinstance(found, str) else self._token(found))
+            self._lookups.append(self._token(edge))
 
     def _key(self, reference: Reference) -> Hashable:
         """Return one key for one thing. Whether two equal constants are one object is up to the interpreter, so they

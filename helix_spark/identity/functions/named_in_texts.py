@@ -36,7 +36,7 @@ def functions_called(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(word for text in texts for word in _CALLED.findall(text))
 
 
-def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge | str]:
+def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:
     """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
 
     Args:

@@ -25,7 +25,7 @@ from helix_spark.identity.objects.classes import MODULE_INTERNALS
 from helix_spark.identity.objects.held_values import closure_of, defaults_of
 from helix_spark.identity.objects.leaves import LEAVES
 from helix_spark.identity.objects.origin import package_of_module
-from helix_spark.identity.objects.references import Edge, Named, Reference, edge_to, package_edge
+from helix_spark.identity.objects.references import Edge, Reference, edge_to, package_edge
 
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
 """Classes of Python's own whose objects hold what they were given, and no more."""
@@ -61,7 +61,7 @@ class Names:
             yield edge_to(value, f"default `{name}`", role="default", name=name, owner=self.label)
         for name, value in sorted(self.function.__dict__.items()):
             if name == "__wrapped__" or not name.startswith("__"):
-                yield Named(f"attribute {name}")
+                yield f"attribute {name}"
                 yield edge_to(value, f"{self.label}.{name}", role="attribute", owner=self.label)
         if "__class__" in self.closure:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
@@ -75,12 +75,12 @@ class Names:
         if name in self.closure:
             start = self._found(self.closure[name], f"closure value `{name}`", "closure value", name)
         elif name in MODULE_INTERNALS - {"__doc__"}:
-            return Named(f"{name}{path_text(free.attributes)}")
+            return f"{name}{path_text(free.attributes)}"
         elif name in namespace:
             start = self._global(namespace, name)
         else:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
-            return Named(f"{kind}.{name}{path_text(free.attributes)}")
+            return f"{kind}.{name}{path_text(free.attributes)}"
         return self._along(start, free.attributes, passed)
 
     def _found(
@@ -130,7 +130,7 @@ class Names:
         given."""
         getter = vars(module).get("__getattr__", None if type(module) is ModuleType else type(module))
         if getter is None:
-            return Named(f"unbound attribute {text}")
+            return f"unbound attribute {text}"
         return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
 
     def _imported(self, imported: Imported, attributes: tuple[str, ...], passed: bool) -> Edge:
@@ -142,7 +142,7 @@ class Names:
             return package_edge(package, ".".join((str(name), *path)))
         module = _module(name) if name else None
         if module is None:
-            return Named(".".join(("unbound module", "." * imported.level + imported.module, *path)))
+            return ".".join(("unbound module", "." * imported.level + imported.module, *path))
         return self._along(self._found(module, str(name), "module", str(name)), path, passed)
 
     def _absolute(self, imported: Imported) -> str | None:

@@ -17,7 +17,7 @@ from helix_spark.identity.objects.attributes import attributes, beside_value
 from helix_spark.identity.objects.encoder import is_identifiable
 from helix_spark.identity.objects.identity import DESCRIPTORS
 from helix_spark.identity.objects.origin import PYTHON, Package, package_of_module
-from helix_spark.identity.objects.references import Described, Edge, Named, Reference, edge_to
+from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to
 from helix_spark.identity.parts import Group, encode
 from helix_spark.since_python_311 import is_of_dataclass
 
@@ -84,11 +84,11 @@ def describe_class(reference: Reference, home: str) -> Described:
     edges += _fields(kind, label)
     edges += _decorators(kind, label)
     edges += _annotations(kind, label)
-    edges.append(Named(f"called {kind.__name__}"))
+    edges.append(f"called {kind.__name__}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     for name, member in vars(kind).items():
         if not _is_generated(kind, name, member):
-            edges.append(Named(f"member {name}"))
+            edges.append(f"member {name}")
             variable = (id(kind), name)
             edges.append(
                 edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
@@ -111,7 +111,7 @@ def describe_module(reference: Reference) -> Described:
     edges: list[Edge] = []
     for name, member in vars(module).items():
         if name not in MODULE_INTERNALS:
-            edges.append(Named(f"member {name}"))
+            edges.append(f"member {name}")
             variable = (id(vars(module)), name)
             edges.append(edge_to(member, f"{label}.{name}", role="global", owner=label, variable=variable))
     return Described(Group.CODE, label, encode("module"), tuple(edges))
@@ -119,21 +119,21 @@ def describe_module(reference: Reference) -> Described:
 
 def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
     for name, member in kind.__members__.items():  # aliases included, in order of definition
-        yield Named(f"enum member {name}")
+        yield f"enum member {name}"
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
         for attribute, value in beside_value(member):
             variable = (id(member), attribute)
-            yield Named(f"attribute {attribute}")
+            yield f"attribute {attribute}"
             yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
 
 
 def _fields(kind: type, label: str) -> Iterator[Edge]:
     if "__dataclass_fields__" in vars(kind):
         order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
-        yield Named(f"dataclass {vars(kind)['__dataclass_params__']!r} {order}")
+        yield f"dataclass {vars(kind)['__dataclass_params__']!r} {order}"
     for field in _dataclass_fields(kind):
         options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
-        yield Named(f"field {field.name} {options}")
+        yield f"field {field.name} {options}"
         for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
             if value is not dataclasses.MISSING:
                 # Of the default, that is, unless the class was given another value since.
@@ -150,7 +150,7 @@ def _decorators(kind: type, label: str) -> Iterator[Edge]:
     tables: Any = getattr(kind, "__pydantic_decorators__", None)
     for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
         for name, decorator in getattr(tables, table.name).items():
-            yield Named(f"{table.name} {name}")
+            yield f"{table.name} {name}"
             told = {option: value for option, value in attributes(decorator.info) if option != "description"}
             yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
 
@@ -167,7 +167,7 @@ def _annotations(kind: type, label: str) -> Iterator[Edge]:
     own = inspect.get_annotations(kind)
     meant = hints_of(kind) if own else {}
     for name, hint in own.items():
-        yield Named(f"annotation {name}")
+        yield f"annotation {name}"
         yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
         yield edge_to(meant.get(name), f"{label}.{name}", role="annotation", owner=label)
 

@@ -47,14 +47,8 @@ class Reference:
         return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Something identified by a name alone: a builtin, or a name bound to nothing."""
-
-    text: str
-
-
-Edge = Reference | Named
+Edge = Reference | str
+"""What a part refers to; a text is identified by itself: a builtin, or a name bound to nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,13 +136,15 @@ def edge_to(
 
 def package_edge(package: Package, text: str) -> Edge:
     if package == PYTHON and text.startswith("builtins."):
-        return Named(text)
+        return text
     return Reference(package, package.name, "package", text=text)
 
 
 def dotted_name(edge: Edge) -> str | None:
     """Return the full name of something outside the project, up to the first key; None for what is the project's."""
-    return edge.text.partition("[")[0] if isinstance(edge, Named) or edge.role == "package" else None
+    if isinstance(edge, str):
+        return edge.partition("[")[0]
+    return edge.text.partition("[")[0] if edge.role == "package" else None
 
 
 def home_of(value: object) -> str:

@@ -8,7 +8,7 @@ import enum
 import inspect
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -74,9 +74,7 @@ def describe_class(reference: Reference, home: str) -> Described:
     assert isinstance(kind, type)
     label = kind.__qualname__.rpartition("<locals>.")[2]
     label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
-    edges: list[Edge] = []
-    for base in kind.__bases__:
-        edges.append(edge_to(base, base.__qualname__, role="base", owner=label))
+    edges: list[Edge] = [edge_to(base, base.__qualname__, role="base", owner=label) for base in kind.__bases__]
     if type(kind) is not type:
         edges.append(edge_to(type(kind), type(kind).__qualname__, role="metaclass", owner=label))
     if issubclass(kind, enum.Enum):
@@ -86,13 +84,8 @@ def describe_class(reference: Reference, home: str) -> Described:
     edges += _annotations(kind, label)
     edges.append(f"called {kind.__name__}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
-    for name, member in vars(kind).items():
-        if not _is_generated(kind, name, member):
-            edges.append(f"member {name}")
-            variable = (id(kind), name)
-            edges.append(
-                edge_to(member, f"{label}.{name}", role="class attribute", owner=label, variable=variable)
-            )
+    own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
+    edges += _members(own, id(kind), "class attribute", label)
     return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
 
 
@@ -108,13 +101,14 @@ def describe_module(reference: Reference) -> Described:
     module = reference.value
     assert isinstance(module, types.ModuleType)
     label = module.__name__
-    edges: list[Edge] = []
-    for name, member in vars(module).items():
-        if name not in MODULE_INTERNALS:
-            edges.append(f"member {name}")
-            variable = (id(vars(module)), name)
-            edges.append(edge_to(member, f"{label}.{name}", role="global", owner=label, variable=variable))
-    return Described(Group.CODE, label, encode("module"), tuple(edges))
+    own = ((name, member) for name, member in vars(module).items() if name not in MODULE_INTERNALS)
+    return Described(Group.CODE, label, encode("module"), tuple(_members(own, id(vars(module)), "global", label)))
+
+
+def _members(members: Iterable[tuple[str, object]], holder: int, role: str, label: str) -> Iterator[Edge]:
+    for name, member in members:
+        yield f"member {name}"
+        yield edge_to(member, f"{label}.{name}", role=role, owner=label, variable=(holder, name))
 
 
 def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:

@@ -13,9 +13,9 @@ from types import FunctionType, ModuleType
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, Identified, contents_below, identify
 from helix_spark.identity.lazy_variables import reach
+from helix_spark.identity.objects.encoder import shown
 from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.identity import is_udf
-from helix_spark.identity.objects.leaves import shown
 from helix_spark.identity.objects.origin import package_of_function, package_of_module
 from helix_spark.identity.objects.references import Edge, Reference, edge_to, home_of, package_edge
 from helix_spark.identity.parts import Group, Part

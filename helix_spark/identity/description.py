@@ -13,10 +13,9 @@ from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_fu
 from helix_spark.identity.functions.named_in_texts import functions_called
 from helix_spark.identity.objects.attributes import attributes, declares_itself, is_class
 from helix_spark.identity.objects.classes import describe_class, describe_module, hints_of
-from helix_spark.identity.objects.encoder import canonical, is_identifiable
+from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
 from helix_spark.identity.objects.held_values import held_values, is_project, wrapped_functions
 from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
-from helix_spark.identity.objects.leaves import shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     Described,

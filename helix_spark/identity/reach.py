@@ -19,7 +19,7 @@ from helix_spark.identity.functions.code_form import form_of
 from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
 from helix_spark.identity.functions.named_in_texts import text_lookups
 from helix_spark.identity.objects.attributes import is_class
-from helix_spark.identity.objects.leaves import is_immutable
+from helix_spark.identity.objects.encoder import is_immutable
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     Described,

@@ -22,8 +22,8 @@ from types import FunctionType, MemberDescriptorType, ModuleType, SimpleNamespac
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.functions.code_form import Free, Imported, path_text
 from helix_spark.identity.objects.classes import MODULE_INTERNALS
+from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.held_values import closure_of, defaults_of
-from helix_spark.identity.objects.leaves import LEAVES
 from helix_spark.identity.objects.origin import package_of_module
 from helix_spark.identity.objects.references import Edge, Reference, edge_to, package_edge
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.identity import identity
-from helix_spark.identity.objects.leaves import LEAVES
 from helix_spark.identity.objects.origin import PYTHON, Package
 from helix_spark.identity.parts import Group
 

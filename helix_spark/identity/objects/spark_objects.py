@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from helix_spark.identity.objects.encoder import Encoder
 
 _REMEDIES = {
+    **dict.fromkeys(("WindowSpec", "Window", "JavaObject", "JVMView", "JavaGateway"), "build it inside the function"),
     "Column": "build it inside the function, or pass SQL text",
-    "WindowSpec": "build it inside the function",
-    "Window": "build it inside the function",
     "DataFrame": "declare it as a source of the workflow and read that node",
     "RDD": "declare a source of the workflow and read that node",
     "GroupedData": "group inside the function",
@@ -28,11 +27,8 @@ _REMEDIES = {
     "SparkContext": "take it from the rows inside the function: rows.sparkSession.sparkContext",
     "SQLContext": "take the session from the rows inside the function: rows.sparkSession",
     "Model": "declare it as a learner of the workflow and read that node",
-    "JavaObject": "build it inside the function",
-    "JVMView": "build it inside the function",
-    "JavaGateway": "build it inside the function",
 }
-"""What to do instead of keeping an object of a session, by class of pyspark or py4j, most special class first."""
+"""What to do instead of keeping an object of a session, by class of pyspark or py4j."""
 
 _OF_A_CLASS = "undefined"
 """The stage of a parameter that belongs to a class, before there is a stage."""

@@ -31,16 +31,12 @@ from helix_spark.planner.storage import Policy
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.answer_steps import iteration_of
-from helix_spark.run.audit_process import AuditProcess, job_for
-from helix_spark.run.auditor import WHENS, Auditor, When
+from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
 from helix_spark.run.executing import compute_output
-from helix_spark.run.iteration import Iteration
-from helix_spark.run.named_results import NamedResults
+from helix_spark.run.iteration import Iteration, NamedResults
 from helix_spark.run.recorded import RecordedIteration, RecordedIterations
-from helix_spark.run.run import Run, through
-from helix_spark.run.standing_warnings import StandingWarnings
+from helix_spark.run.run import Run, StandingWarnings, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
-from helix_spark.run.tools import Tools
 from helix_spark.run.tracker import Tracker
 from helix_spark.sizes import parse_size
 from helix_spark.views import notebook_views as _notebook_views  # noqa: F401 - what plans and comparisons show
@@ -76,7 +72,7 @@ class Helix:
             again where it holds the same; or for how many seconds below it, at least, that is done (True: as many as
             planning takes).
         audit: when stored results are computed again by themselves, in a process of their own, and compared: "off",
-            never; "idle", behind an answer, until the next run begins; "before reuse", in a run, those that it reuses.
+            never; "idle", behind an answer, until the next run begins.
         audit_seconds: how long an audit behind an answer may take.
 
     Raises:
@@ -114,7 +110,7 @@ class Helix:
         self.waiting_since: float | None = None
         self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
         self._memory, self._standing = MemoryTier(), StandingWarnings()
-        self._auditor = Auditor(audit, audit_seconds, self._begin_audit, self.observer.warning)
+        self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
         take_on = self._admission.take_on
         self._executor = Executor(
             self.sessions, self.catalog, self._memory, self._followed, partial(take_on, Task.RUN)
@@ -165,7 +161,8 @@ class Helix:
             finally:
                 self.observer.close()
             if self._auditor.when == "idle":
-                self._behind.submit(self._auditor.answered, turn, workflow, iteration.plan)
+                begin = partial(self._begin_audit, workflow)
+                self._behind.submit(self._auditor.answered, turn, iteration.plan, begin)
             return iteration
 
     def audit(
@@ -355,20 +352,19 @@ class Helix:
                 self._memory.clear()
                 self._writable = False
 
-    def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float | None) -> AuditProcess:
+    def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> AuditProcess:
         """Raise SetupError where results come from a cluster."""
         settings = self.sessions.settings_elsewhere()
         if settings is None:
             raise SetupError(
                 "Spark runs on other machines, and an audit by itself starts one here", remedy="use `helix audit`"
             )
-        job = job_for(workflow, wanted, seconds, str(self.catalog.root), settings)
-        return AuditProcess(job, gentle=seconds is not None)
+        return AuditProcess(job_for(workflow, wanted, seconds, str(self.catalog.root), settings))
 
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.budget, self._one_run, self._auditor, self.tracker, self._standing, self._cut_off,
+            self.policy, self.budget, self._one_run, self.tracker, self._standing, self._cut_off,
             self._admission.check,
         )
 

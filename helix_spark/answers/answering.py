@@ -39,9 +39,6 @@ class Record(StoredResults, Protocol):
     def answer(self, identity: str) -> str | None:
         """The text of an answer; None if there is none on record."""
 
-    def is_reusable(self, identity: str) -> bool:
-        """Whether a recorded answer to what audits compare is reused."""
-
     def refuse(self, identity: str, why: str) -> None:
         """Note that a recorded answer does not fit, so that it is none from now on."""
 
@@ -312,7 +309,7 @@ class Answerer:
             return self._asked_live(self._another(question), request, question.chance[0])
         self.record.meet(question, self.signer)
         with self.served.turn(question.identity):
-            known = self._answers.get(question.identity) or self._recorded(question)
+            known = self._answers.get(question.identity) or self._recorded_as(question.identity, form_of(question))
             if known is not None:
                 self.served.know(question, request)
                 self.following("recorded", question, caller())
@@ -322,13 +319,8 @@ class Answerer:
             self._keep(question, known)
             return known
 
-    def _recorded(self, question: Question) -> list[Any] | None:
-        """The recorded answer to a question; None if there is none, or it does not fit."""
-        if question.sort in ("fit", "rows") and not self.record.is_reusable(question.identity):
-            return None
-        return self._recorded_as(question.identity, form_of(question))
-
     def _recorded_as(self, identity: str, form: AnswerForm) -> list[Any] | None:
+        """Return the recorded answer to a question; None if there is none, or it does not fit."""
         text = self.record.answer(identity)
         try:
             return answer_of_text(form, text) if text else None

@@ -47,9 +47,6 @@ class NothingRecorded:
     def answer(self, identity: str) -> str | None:
         return None
 
-    def is_reusable(self, identity: str) -> bool:
-        return False
-
     def refuse(self, identity: str, why: str) -> None:
         pass
 

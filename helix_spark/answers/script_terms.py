@@ -150,12 +150,9 @@ class ScriptTerms:
 
     def answer(self, identity: str) -> str | None:
         for one in self.identities(identity):
-            if self.record.is_reusable(one) and (text := self.record.answer(one)):
+            if text := self.record.answer(one):
                 return with_identity(text, one, identity)
         return None
-
-    def is_reusable(self, identity: str) -> bool:
-        return any(map(self.record.is_reusable, self.identities(identity)))
 
     def refuse(self, identity: str, why: str) -> None:
         for one in self.identities(identity):

@@ -149,8 +149,7 @@ class Cells:
 
     def after_cell(self, _: Any = None) -> None:
         """Record what a cell requested, once it has run."""
-        from helix_spark.program.program_record import keep_answers
-        from helix_spark.program.viewed_answers import tally_of
+        from helix_spark.program.program_record import keep_answers, tally_of
 
         answerer, record = self._program.answerer, self._program.record
         if answerer is None or record is None:
@@ -175,7 +174,7 @@ def run_notebook_verb(
     Args:
         place: names where a question was asked, by file and line: ``In[3]:2``.
     """
-    from helix_spark.program.viewed_answers import view_of_program
+    from helix_spark.program.program_record import view_of_program
 
     def view() -> ProgramView:
         return view_of_program(

@@ -43,7 +43,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     """
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import tables_of
-    from helix_spark.run.recorded import is_stored, stored_result, value_on_record
+    from helix_spark.run.recorded import node_named, stored_result, value_on_record
 
     _check_free(path)
     catalog = records(**given)
@@ -52,7 +52,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     nodes = catalog.nodes(iteration)
     if value is not None:
         _write_value(value.value, node, path)
-    elif table is not None and not is_stored(catalog, iteration, nodes, node):
+    elif table is not None and catalog.artifact(node_named(iteration, nodes, node).signature) is None:
         _check_whole(table, node)
         _write_table(table.arrow, node, path)
     else:

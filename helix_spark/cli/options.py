@@ -120,11 +120,9 @@ class CommandSettings:
     def options(self) -> list[str]:
         """The options of this command that hold for others of the same file, but those for Spark."""
         values = {
-            name: self.settings[name].value or "" for name in ("catalog", "budget", "policy", "audit")
+            name: self.settings[name].value or "" for name in ("catalog", "budget", "policy")
             if self.is_argument(name)
         }
-        if values.get("audit") == "idle":  # the watching process audits, not those that it starts
-            values["audit"] = "off"
         return [word for name, value in values.items() for word in (f"--{name}", value)]
 
     @property
@@ -138,10 +136,7 @@ class CommandSettings:
     def audit(self) -> When:
         from helix_spark.run.auditor import WHENS
 
-        return self._parsed(
-            "audit", lambda text: WHENS[WHENS.index(text.replace("-", " "))],
-            "write off, idle or before reuse",
-        )
+        return self._parsed("audit", lambda text: WHENS[list[str](WHENS).index(text)], "write off or idle")
 
     @property
     def audit_seconds(self) -> float:
@@ -256,7 +251,7 @@ deciding = _together(
     place,
     click.option("--budget", metavar="SIZE", help='How much may be stored in all, such as "2 GiB".'),
     click.option("--policy", metavar="NAME", help="What decides what to keep (else the project's, joint)."),
-    click.option("--audit", metavar="off|idle|before-reuse", help="When stored results are computed again by "
+    click.option("--audit", metavar="off|idle", help="When stored results are computed again by "
                  "themselves, and compared (else HELIX_AUDIT, the project's, off)."),
 )
 tracking = _together(

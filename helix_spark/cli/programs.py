@@ -134,7 +134,7 @@ class Script:
     def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
         """Run it as far as its answers are recorded, without Spark. Return what it asked, and what ended it."""
         from helix_spark.catalog.catalog import Catalog
-        from helix_spark.program.viewed_answers import view_of_program
+        from helix_spark.program.program_record import view_of_program
 
         check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided once it has run"))
         self._check_reuses(place.catalog)
@@ -172,7 +172,7 @@ def open_program(
 
     return PlainProgram(
         path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, only_verified=place.audit == "before reuse", began=began or time.perf_counter(),
+        policy=place.policy, began=began or time.perf_counter(),
         message=message,
     )
 
@@ -298,7 +298,7 @@ def end_program(
     from helix_spark.run.tracker import tell as tell_tracker
     try:
         recorded = _recorded(program, error)
-        from helix_spark.program.viewed_answers import run_text
+        from helix_spark.program.program_record import run_text
 
         if recorded is not None and not quiet:
             tell(run_text(program, recorded))

@@ -1,4 +1,4 @@
-"""The process that audits a workflow which another one sends it (see `iteration.audit_process`). Its author's code may
+"""The process that audits a workflow which another one sends it (see `run.auditor`). Its author's code may
 print: what it says itself goes out where its standard output was."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helix_spark.run.audit_process import Job
+    from helix_spark.run.auditor import Job
 
 FIRST_PART = 5.0
 """Seconds that the first part of an audit may take; each further one twice as many. What a part found is on record by
@@ -27,7 +27,7 @@ def main() -> None:
     """Read a job from standard input, and print a line for each part of the audit."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if "--gentle" in sys.argv[1:] and hasattr(os, "nice"):
+    if hasattr(os, "nice"):
         os.nice(19)
     job: Job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -78,12 +78,12 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
         workflow = pickle.loads(job.work)
     left, spent, portion = set(job.wanted), 0.0, FIRST_PART
     with Helix(job.catalog, settings=job.settings, observer=Silent(), one_run=True) as helix:
-        while left and (job.seconds is None or spent < job.seconds):
-            rest = None if job.seconds is None else job.seconds - spent
-            found = helix.audit(workflow, wanted=left, seconds=None if rest is None else min(portion, rest))
+        while left and spent < job.seconds:
+            rest = job.seconds - spent
+            found = helix.audit(workflow, wanted=left, seconds=min(portion, rest))
             yield audit_json(found)
-            left = set() if rest is None else left - {one.signature for one in found.results}
-            if not found.left or (rest is not None and portion >= rest and not found.results):
+            left -= {one.signature for one in found.results}
+            if not found.left or (portion >= rest and not found.results):
                 return
             spent, portion = spent + found.seconds, 2 * portion
 

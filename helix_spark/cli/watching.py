@@ -24,8 +24,7 @@ from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.project.loaded_modules import blamed, forget_project, project_files
 from helix_spark.project.saves import Texts, await_change, edited, next_save, stamps, texts_of
 from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
-from helix_spark.run.audit_process import AuditProcess, Job
-from helix_spark.run.auditor import Auditor
+from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.tracking.courier import URI_VARIABLE
 
@@ -87,8 +86,8 @@ def watch_program(script: Script, place: CommandSettings) -> None:
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})
-    auditor = Auditor(place.audit, place.audit_seconds, partial(_begin_audit, place), tell)
-    server = ConnectServer(place.spark)
+    auditor = Auditor(place.audit, place.audit_seconds, tell)
+    begin, server = partial(_begin_audit, script, place), ConnectServer(place.spark)
 
     def run(texts: Texts, started: float) -> None:
         nonlocal server
@@ -102,7 +101,7 @@ def watch_program(script: Script, place: CommandSettings) -> None:
             environment[URI_VARIABLE] = place.mlflow
         _run(_command(script, place), environment)
         if place.audit == "idle":
-            audit_when_idle(auditor, turn, script, place)
+            audit_when_idle(auditor, turn, script, place, begin)
 
     try:
         _watch(script.path, lambda: files_of_program(script.path), run, auditor.stop, to_stderr=True)
@@ -157,7 +156,7 @@ def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
         say(f"saved: {edit}", to_stderr=to_stderr)
 
 
-def audit_when_idle(auditor: Auditor[Script], turn: int, script: Script, place: CommandSettings) -> None:
+def audit_when_idle(auditor: Auditor, turn: int, script: Script, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
     last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
@@ -171,14 +170,14 @@ def audit_when_idle(auditor: Auditor[Script], turn: int, script: Script, place: 
         tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "
              f"{place.audit_seconds:.0f}; `helix audit {script.path}` makes one")
     elif unproven:
-        auditor.audit_when_idle(turn, script, unproven)
+        auditor.audit_when_idle(turn, script.name, unproven, begin)
 
 
 def _begin_audit(
-    place: CommandSettings, script: Script, wanted: Collection[str], seconds: float | None
+    script: Script, place: CommandSettings, wanted: Collection[str], seconds: float
 ) -> AuditProcess:
-    job = Job((str(script.path), *script.arguments), (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds)
-    return AuditProcess(job, gentle=True)
+    work = str(script.path), *script.arguments
+    return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
 
 
 def _command(script: Script, place: CommandSettings) -> list[str]:

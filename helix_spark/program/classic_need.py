@@ -3,12 +3,11 @@ need, so that its next run begins in a classic session."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from helix_spark.hermetic.asking import asker
 from helix_spark.identity.environment import package_version
 from helix_spark.identity.parts import digest
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_text import NeedsClassic, files_of_program, imports_of
+from helix_spark.program.program_text import NeedsClassic, files_of_program
 from helix_spark.visible_text import visible
 
 _EVENTS = {
@@ -35,10 +34,10 @@ _EVENTS = {
 
 @dataclass(slots=True)
 class LastingActs:
-    """What the author's code, and libraries that it calls, did that a second start would do again.
+    """Acts of the author's code, and of libraries that it calls, that a second start would repeat.
 
     Attributes:
-        first: the first of it, in words with the author's line; empty as long as there is none.
+        first: the first of them, in words with the author's line; empty as long as there is none.
     """
 
     first: str = ""
@@ -80,7 +79,7 @@ def lasting_act(program: PlainProgram, acts: LastingActs) -> str:
 
 
 def record_need(need: NeedsClassic, program: PlainProgram) -> None:
-    """Have later runs of the same text, with the same arguments, begin in a classic session.
+    """Record that later runs of the same text, with the same arguments, begin in a classic session.
 
     Raises:
         CatalogError: the catalog cannot be written.
@@ -112,19 +111,5 @@ _LONGEST_FILE, _LONGEST_NEED = 4_096, 200
 
 
 def _identity(path: Path, arguments: Sequence[str]) -> str:
-    files = sorted(files_of_program(path))
-    texts = [file.read_bytes() for file in files if file.is_file()]
-    packages = sorted({name for text in texts for name in _packages(text)})
-    return digest(
-        "needs a classic session", *map(digest, texts), *arguments,
-        *(f"{name} {package_version(name)}" for name in ("pyspark", *packages)),
-    )
-
-
-def _packages(text: bytes) -> Iterator[str]:
-    """The packages that a file imports, by their top names."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    yield from {name.partition(".")[0] for name in imports_of(tree)} - sys.stdlib_module_names
+    texts = [file.read_bytes() for file in sorted(files_of_program(path)) if file.is_file()]
+    return digest("needs a classic session", *map(digest, texts), *arguments, package_version("pyspark"))

@@ -20,8 +20,7 @@ from helix_spark.hermetic.asking import CodeOwner, kind_of
 
 @contextmanager
 def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The variables of a program's module, which is `__main__` meanwhile: functions of the program's are looked for in
-    it. The command line and the folder that modules are found in are the program's from now on."""
+    """Make a program the module `__main__` meanwhile, with its command line and module path; yield its variables."""
     module, before = ModuleType("__main__"), sys.modules["__main__"]
     vars(module).update({"__file__": str(path.absolute()), "__cached__": None, "__builtins__": builtins})
     module.__annotations__ = {}
@@ -36,7 +35,7 @@ def as_main(path: Path, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Have nothing printed to standard output meanwhile, by this process or by those that it starts."""
+    """Print nothing to standard output meanwhile, from this process or those that it starts."""
     sys.stdout.flush()
     output, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -50,8 +49,7 @@ def silence() -> Iterator[None]:
 
 
 def await_threads(before: set[threading.Thread]) -> None:
-    """Wait for the threads that a program has started, as Python does at its end. Those of pools wait for work, and
-    end with the process.
+    """Wait for the threads that a program has started, as Python does at its end. Those of pools end with the process.
 
     Args:
         before: those that there were at its start.

@@ -57,7 +57,6 @@ class PlainProgram:
         name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
         policy: the name of what decides which results are stored.
-        only_verified: see `RecordedAnswers`.
         began: `time.perf_counter()` at the start.
         following: is told how far it is.
         message: what its author says of the run.
@@ -76,7 +75,6 @@ class PlainProgram:
     name: str = ""
     budget: int | None = None
     policy: str = "joint"
-    only_verified: bool = False
     began: float = field(default_factory=time.perf_counter)
     following: Following = lambda *_: None
     message: str = ""
@@ -95,7 +93,7 @@ class PlainProgram:
     _data: DataVersions = field(default_factory=DataVersions)
 
     def session(self, options: dict[str, str]) -> Any:
-        """The session that it gets from ``SparkSession.builder...getOrCreate()``; made when it is first asked for."""
+        """Return the session that ``SparkSession.builder...getOrCreate()`` gives; made when it is first asked for."""
         self.home.check("this program's Spark session")
         if self._session is None or self._session.is_stopped:
             self._session = self._open({name: str(value) for name, value in options.items()})
@@ -130,7 +128,7 @@ class PlainProgram:
             self.on_need(NeedsClassic(Path(place.file or self.path), place.line or 1, what))
 
     def fits_at_a_time(self, dataset: Any) -> int:
-        """How many fits on a table there may be at a time."""
+        """Return how many fits on a table there may be at a time."""
         if self.answerer is None or self.server is None or self.server.elsewhere:
             return 1
         plan = dataset._plan.to_proto(self._session.client).root
@@ -143,7 +141,7 @@ class PlainProgram:
         if self.server is None:
             self.server = ProgramServer(given, address)
             self.record = RecordedAnswers(
-                self.catalog, self.name, self.server.elsewhere, tell=self.tell, only_verified=self.only_verified
+                self.catalog, self.name, self.server.elsewhere, tell=self.tell
             )
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
@@ -176,7 +174,7 @@ class PlainProgram:
         return session
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
-        """The settings that its session is given, and the address of the server that it names; empty if none."""
+        """Return the settings that its session is given, and the address of the server that it names; empty if none."""
         remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
         elsewhere = remote.startswith("sc://")
         # What a JVM was launched with holds for all of its sessions; spark-submit launches it before any is made.
@@ -189,8 +187,9 @@ class PlainProgram:
         return given, remote if elsewhere else ""
 
     def begun_iteration(self) -> IterationRecord:
-        """Return the iteration of this run, which has a lease of its name: recorded once Spark is waited for, so that
-        others can look on, and at the run's end at the latest. Any thread may call this.
+        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end.
+
+        Thread-safe.
 
         Raises:
             CatalogError: the catalog cannot be written.
@@ -252,7 +251,7 @@ class PlainProgram:
 
 
 def _own_settings(options: Mapping[str, str]) -> dict[str, str]:
-    """The settings that a program gave its session, which it may ask for again."""
+    """Return the settings that a program gave its session, which it may ask for again."""
     return _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
 
 
@@ -264,11 +263,11 @@ _SHORT_ERRORS = {
 
 
 def _user() -> str:
-    """Who runs what a server of our own is asked."""
+    """Return the identity of the user in whose name a server of our own works."""
     names = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
     return digest(str(os.getuid()), *names)
 
 
 def _modules_given(settings: Mapping[str, str]) -> list[str]:
-    """The files of `spark-submit --py-files`. A classic session has its workers find them; another one is told."""
+    """Return the files of `spark-submit --py-files`, which other sessions than a classic one have to be told."""
     return [one.removeprefix("file:") for one in settings.get("spark.submit.pyFiles", "").split(",") if one]

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.answering import NotAuditedError
+from helix_spark.answers.answering import AnsweredQuestion, NotAuditedError
 from helix_spark.answers.questions import Question
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.slicing import ancestors_of
@@ -35,9 +35,7 @@ to fit of one logistic regression, a count by single rows."""
 
 
 def run_audited(program: PlainProgram) -> Audit:
-    """Run a program of mode ``audit`` from scratch.
-
-    Spark writes nothing; what came out different is recorded.
+    """Run a program of mode ``audit`` from scratch; record what came out different. Spark writes nothing.
 
     Raises:
         CatalogError: the catalog cannot be written.
@@ -53,57 +51,63 @@ def run_audited(program: PlainProgram) -> Audit:
             ended = str(error)
         except Exception as error:  # noqa: BLE001 - whatever ends it is told, and what was compared by then stands
             ended = f"it ended with {type(error).__name__}: {error}"
-        computed = RecomputedAnswers(program, rows_of_program(program))
-        results = judge(computed)
-        record_verdicts(results, computed, program.catalog)
+        results = compare_answers(program)
     finally:
         program.close()
     return Audit(results, seconds=time.monotonic() - began, ended=ended)
 
 
-class RecomputedAnswers:
-    """Questions of a program that Spark answered again, next to their answers that were recorded by then.
+def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
+    """Compare what Spark answered again with what was recorded by then, and record what came out.
 
     Fits and tables are judged by what was made from them.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
     """
+    questions = rows_of_program(program)
+    before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
+    asked = {row.name: row.asked for row in questions}
+    rows = [
+        AuditRow(row.name, _record(row, program), row.inputs, hidden=before.get(row.name, "") is None)
+        for row in questions
+    ]
 
-    def __init__(self, program: PlainProgram, questions: Sequence[QuestionRow]) -> None:
-        self._program = program
-        self._questions = {row.name: row for row in questions}
-        self._before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
-        self.rows = [
-            AuditRow(row.name, self._record(row), row.inputs, hidden=self._before.get(row.name, "") is None)
-            for row in questions
-        ]
-
-    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
-        asked, before = self._questions[name].asked, self._before.get(name)
-        if not before or not asked.answer:
+    def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
+        one, earlier = asked[name], before.get(name)
+        if not earlier or not one.answer:
             return None
-        if asked.answer == before:
-            return Audited(name, asked.question.identity, "verified", exact=True)
-        how = _how_they_differ(asked.question, before, asked.answer)
-        return Audited(name, asked.question.identity, "verified" if how is None else "different", how or "")
+        if one.answer == earlier:
+            return Audited(name, one.question.identity, "verified", exact=True)
+        how = _how_they_differ(one.question, earlier, one.answer)
+        return Audited(name, one.question.identity, "verified" if how is None else "different", how or "")
 
-    def set_aside(self, reasons: Mapping[str, str]) -> None:
-        """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
-        now, doubts, above = time.time(), dict[str, str](), ancestors_of(self.rows)
-        for name, why in reasons.items():
-            question = self._questions[name].asked.question
-            read = (self._questions[one].asked.question for one in above[name])
-            tables = (one.identity for one in read if one.sort == "table")
-            doubts |= dict.fromkeys((question.identity, *_fits_of(question), *tables), why)
-        self._program.catalog.answers.append([
-            AnswerRecord(identity, self._program.name, 0, now, doubt=why) for identity, why in doubts.items()
-        ])
-        self._program.catalog.append_results([
-            replace(row.record, random=doubts[row.record.signature])
-            for row in self.rows if row.record.signature in doubts and row.name not in reasons
-        ])
+    results = judge(rows, compare)
+    _doubt(record_verdicts(results, rows, program.catalog), rows, asked, program)
+    return results
 
-    def _record(self, row: QuestionRow) -> ResultRecord:
-        identity, kind = row.asked.question.identity, kind_of(row.asked.question)
-        return ResultRecord(identity, identity, self._program.name, row.name[:LONGEST_NAME], kind, 0)
+
+def _doubt(
+    reasons: Mapping[str, str], rows: Sequence[AuditRow], asked: Mapping[str, AnsweredQuestion], program: PlainProgram
+) -> None:
+    """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
+    now, doubts, above = time.time(), dict[str, str](), ancestors_of(rows)
+    for name, why in reasons.items():
+        question = asked[name].question
+        tables = (one.identity for one in (asked[row].question for row in above[name]) if one.sort == "table")
+        doubts |= dict.fromkeys((question.identity, *_fits_of(question), *tables), why)
+    program.catalog.answers.append([
+        AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
+    ])
+    program.catalog.append_results([
+        replace(row.record, random=doubts[row.record.signature])
+        for row in rows if row.record.signature in doubts and row.name not in reasons
+    ])
+
+
+def _record(row: QuestionRow, program: PlainProgram) -> ResultRecord:
+    identity, kind = row.asked.question.identity, kind_of(row.asked.question)
+    return ResultRecord(identity, identity, program.name, row.name[:LONGEST_NAME], kind, 0)
 
 
 def _answer_before(row: QuestionRow, record: RecordedAnswers | None) -> str | None:
@@ -114,12 +118,10 @@ def _answer_before(row: QuestionRow, record: RecordedAnswers | None) -> str | No
 
 
 def _fits_of(question: Question) -> Iterator[str]:
-    """Yield the identities of the fits that a question rests on."""
     return (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
 
 
 def _how_they_differ(question: Question, before: str, after: str) -> str | None:
-    """Return how two answers to a question differ, in words; None where they are the same but for rounding."""
     try:
         one, other = (rows_in(answer_of_text(form_of(question), text)) for text in (before, after))
     except StrangeAnswerError as error:
@@ -128,7 +130,7 @@ def _how_they_differ(question: Question, before: str, after: str) -> str | None:
 
 
 def rows_in(responses: Sequence[Any]) -> list[str]:
-    """An answer as texts, one a row of a table."""
+    """Return an answer as texts, one a row of a table."""
     import pyarrow as pa
     from pyspark.ml.connect.serialize import deserialize_param
 
@@ -146,7 +148,7 @@ def rows_in(responses: Sequence[Any]) -> list[str]:
 
 
 def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | None:
-    """How two answers differ, in words; None where they are the same but for rounding.
+    """Say how two answers differ; None where they are the same but for rounding.
 
     Args:
         close: relative difference of two numbers that are taken for one.

@@ -20,8 +20,7 @@ from helix_spark.program.plain_program import PlainProgram
 
 @dataclass(frozen=True, slots=True)
 class QuestionRow:
-    """A question with the name that it has among all of its run, and the names of those whose results it is made
-    from."""
+    """A question with its name in the run, and the names of the questions whose results it is made from."""
 
     name: str
     asked: AnsweredQuestion
@@ -29,8 +28,8 @@ class QuestionRow:
 
 
 def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[QuestionRow]:
-    """The questions that count as nodes, inputs first: those that run something, and the tables that were kept for
-    them. Each once, by the first time that it was asked."""
+    """Return the questions that count as nodes, once each, inputs first: those that run something, and persisted
+    tables."""
     once: dict[str, AnsweredQuestion] = {}
     for one in (*map(_question_of, _needed(tables)), *asked):
         if is_node(one.question, one.caller):
@@ -46,13 +45,13 @@ def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[
 
 
 def rows_of_program(program: PlainProgram) -> list[QuestionRow]:
-    """All that a program has asked so far."""
+    """Return all that a program has asked so far."""
     answerer = program.answerer
     return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
 
 
 def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:
-    """Those that were computed for a question, or read."""
+    """Yield persisted tables that were computed for a question, or read."""
     return (table for table in tables if table.question is not None and (table.stored is not None or table.is_computed))
 
 
@@ -63,8 +62,7 @@ def _question_of(table: PersistedTable) -> AnsweredQuestion:
 
 
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
-    """The identities of the nodes that a question's answer is made from: models, checkpoints and tables that are
-    kept."""
+    """Return the identities of the models, checkpoints and persisted tables that a question's answer is made from."""
     question = asked.question
     waiting = parts_of(question.what) if question.sort == "table" else [question.what]
     found: dict[str, None] = {}
@@ -81,8 +79,7 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
 
 
 def _numbers(asked: Iterable[AnsweredQuestion]) -> dict[str, int]:
-    """Number each question among those of its name, by identity: in the order of lines, on one line in an order that
-    does not depend on which is answered first, as fits of a grid run side by side."""
+    """Number questions of one name, by identity: by line, then in an order that does not depend on timing."""
     groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in asked:
         groups[named(one)].append(one)
@@ -103,8 +100,8 @@ def named(asked: AnsweredQuestion) -> str:
 
 
 def title_of(question: Question, who: Caller) -> str:
-    """Return what a question is called: a metric by its name, else by what its author assigns, or by the call as it is
-    written; of a call that fits or evaluates several things, with which of them."""
+    """Return the title of a question: a metric, the name that its author assigns, or the call; with what it fits, if
+    more."""
     inside = _inside(question.what)
     if inside and is_metric(question, who):
         return inside
@@ -113,7 +110,7 @@ def title_of(question: Question, who: Caller) -> str:
 
 
 def is_metric(question: Question, who: Caller) -> bool:
-    """Whether a question is an evaluation that the author asks, not one of a search."""
+    """Return whether a question is an evaluation that the author asks, not one of a search."""
     command = ml_command(question.what)
     return command is not None and command.HasField("evaluate") and who.function == "evaluate"
 
@@ -131,16 +128,14 @@ def _inside(what: Any) -> str:
 
 
 def _default_metric(evaluator: str) -> str:
-    """Return the metric of an evaluator whose author names none, by the evaluator's name in the JVM: clients send only
-    what is set."""
+    """Return the default metric of an evaluator, by its name in the JVM: clients send only what is set."""
     kind = stage_class(evaluator)
     known = {} if kind is None else inspect.signature(kind).parameters
     return str(known["metricName"].default) if "metricName" in known else evaluator.rpartition(".")[2]
 
 
 def is_node(question: Question, who: Caller) -> bool:
-    """Return whether a question runs something, and is one that its author asks. pyspark asks its models some things by
-    itself."""
+    """Return whether a question runs something and is the author's: pyspark asks its models some things by itself."""
     if KINDS[question.sort] != "execute":
         return False
     command = ml_command(question.what)
@@ -150,7 +145,7 @@ def is_node(question: Question, who: Caller) -> bool:
 
 
 def params_of(what: Any) -> Iterator[tuple[str, str]]:
-    """The parameters of what is fitted, or evaluates."""
+    """Yield the parameters of what is fitted, or evaluates."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     for one in messages(what):

@@ -17,7 +17,7 @@ from helix_spark.answers.questions import ml_command
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
-from helix_spark.errors import Location, ServerEndedError
+from helix_spark.errors import Location
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
@@ -28,14 +28,21 @@ from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_texts import answer_of_text
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.plan_words import lines_of
-from helix_spark.program.fits_on_record import keep_cards
-from helix_spark.program.keeping_results import keep_results, retention_of
+from helix_spark.program.keeping_results import keep_cards, keep_results, retention_of
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, is_metric, kind_of, params_of, rows_of, rows_of_program
+from helix_spark.program.program_nodes import (
+    QuestionRow,
+    is_fit,
+    is_metric,
+    kind_of,
+    params_of,
+    rows_of,
+    rows_of_program,
+)
 from helix_spark.run.provenance import Provenance
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.recording import ending_of, record_end, with_ending
-from helix_spark.run.retention import Retention
+from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 from helix_spark.visible_text import LONGEST_NAME
 
 
@@ -61,7 +68,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         rows = rows_of_program(program)
         retention = cache(partial(retention_of, rows, program, begun.number))
         values = _evaluated(rows, record)
-        _record_answers(answerer.asked, rows, program, begun.number)
+        catalog.answers.append(_answers(answerer.asked, program, begun.number))
         status, text = ending_of(None if _is_exit(error) else error)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=status, error=text[:10_000],
@@ -75,8 +82,9 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             catalog.append_iteration(ended)
         # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
         to_keep = not isinstance(error, KeyboardInterrupt)
-        kept = _keep_results(rows, program, retention) if to_keep else {}
-        reasons = reasons_of(rows, before, record)
+        answerer.served.is_over = True
+        kept = keep_results(rows, program, retention) if to_keep else {}
+        reasons = reasons_of(rows, before)
         nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.name)) for row in rows]
         edit = _edit(last, program, ended, nodes)
         ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
@@ -91,23 +99,10 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     return ended
 
 
-def _keep_results(
-    rows: Sequence[QuestionRow], program: PlainProgram, retention: Callable[[], Retention]
-) -> dict[str, int]:
-    """Store what is worth keeping of a run, as far as its server still runs; return its bytes, by name."""
-    assert program.answerer is not None
-    program.answerer.served.is_over = True
-    try:
-        return keep_results(rows, program, retention)
-    except ServerEndedError as error:
-        program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
-        return {}
-
-
 def _edit(
     last: IterationRecord | None, program: PlainProgram, ended: IterationRecord, nodes: Sequence[NodeRecord]
 ) -> str:
-    """What the edit before a run was: what differs in calls of the author's, whichever of a search's fits they made."""
+    """Return what the edit before a run was: what differs in calls of the author's."""
     if last is None or last.status != "done" or ended.status != "done":
         return ""
     old, new = (
@@ -119,8 +114,7 @@ def _edit(
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
-    """Record some answers of a program that goes on, and store the models that were fitted for them. What became of
-    its iteration is recorded at its end; that it runs before, for a catalog of results alone has lost its records.
+    """Record some answers of a program that goes on, and store the models that were fitted for them.
 
     Raises:
         CatalogError: the catalog cannot be written.
@@ -130,7 +124,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     assert program.answerer is not None
     number = program.begun_iteration().number
     rows = rows_of(asked, program.answerer.served.tables)
-    _record_answers(asked, rows, program, number)
+    program.catalog.answers.append(_answers(asked, program, number))
     keep_results(rows, program, partial(retention_of, rows, program, number))
     program.catalog.append_results(keep_cards(rows, program, number))
     program.catalog.sync()
@@ -138,26 +132,6 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
 
 def _is_exit(error: BaseException | None) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0)
-
-
-def _record_answers(
-    asked: Sequence[AnsweredQuestion], rows: Sequence[QuestionRow], program: PlainProgram, number: int
-) -> None:
-    """Record what was answered; where only what is verified is reused, compare it with the earlier answers first."""
-    if program.record is None or not program.record.only_verified:
-        program.catalog.answers.append(_answers(asked, program, number))
-        return
-    from helix_spark.program.program_audit import RecomputedAnswers
-    from helix_spark.run.audit import judge, record_verdicts
-    from helix_spark.run.auditor import different_text
-
-    computed = RecomputedAnswers(program, rows)
-    results = judge(computed)
-    program.catalog.answers.append(_answers(asked, program, number))
-    record_verdicts(results, computed, program.catalog)
-    for one in results:
-        if one.to_blame:
-            program.tell(different_text(one.node, one.why, one.heirs))
 
 
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
@@ -198,15 +172,11 @@ def parts_before(program: PlainProgram, last: IterationRecord | None) -> dict[st
     return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
 
 
-def reasons_of(
-    rows: Sequence[QuestionRow], before: Mapping[str, tuple[Part, ...]], record: RecordedAnswers | None
-) -> dict[str, str]:
-    """Return why each question was asked of Spark, or not, by name. What an edit changes is told of the line, since a
-    new point of a grid moves the numbers of its questions.
+def reasons_of(rows: Sequence[QuestionRow], before: Mapping[str, tuple[Part, ...]]) -> dict[str, str]:
+    """Return why each question was asked of Spark, or not, by name; edits are told of the line.
 
     Args:
         before: see `parts_before`.
-        record: of earlier runs; None if there is none yet.
     """
     parts = {row.name: parts_of_row(row) for row in rows}
     lines: defaultdict[tuple[str, str], list[QuestionRow]] = defaultdict(list)
@@ -220,13 +190,11 @@ def reasons_of(
         old, every = before.get(names[line]), [parts[row.name] for row in asked]
         new = every[0] if len(every) == 1 else merged_parts(every)
         differing = None if old is None else changes(old, new)
-        found |= {row.name: _reason(row, differing, parts[row.name], record) for row in of}
+        found |= {row.name: _reason(row, differing, parts[row.name]) for row in of}
     return found
 
 
-def _reason(
-    row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part], record: RecordedAnswers | None
-) -> str:
+def _reason(row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
     asked = row.asked
     if not asked.fresh:
         return _FOUND.get(asked.question.sort, "its answer is on record")
@@ -245,8 +213,6 @@ def _reason(
         return "a model that it uses is another one"
     if told:
         return "; ".join(map(str, told))
-    if record is not None and not record.is_reusable(asked.question.identity):
-        return "no audit has verified it, so it is computed again and compared before it is reused"
     return _LOST.get(asked.question.sort, "its answer is not kept")
 
 
@@ -255,12 +221,12 @@ _FOUND = {"effect": "the same was written there before, and lies there still", "
 
 
 def place_of(asked: AnsweredQuestion) -> str:
-    """The author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
+    """Return the author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 
 def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
-    """Return what a question is made of, for who compares two runs."""
+    """Return the parts of a question, to compare two runs by."""
     return tuple(_parts(row))
 
 
@@ -283,14 +249,14 @@ def _parts(row: QuestionRow) -> Iterator[Part]:
 
 
 def _relations(what: Any) -> list[Any]:
-    """The outermost relations in a message."""
+    """Return the outermost relations in a message."""
     if sort_of(what) == "Relation":
         return [what]
     return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
 
 
 def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
-    """Return what evaluators gave, the author's calls and those of searches, by name."""
+    """Return what evaluators gave, of the author's calls and of searches, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
     found: dict[str, Any] = {}
@@ -303,3 +269,55 @@ def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str
             for answer in answer_of_text(form_of(row.asked.question), text) if text else ():
                 found[row.name] = deserialize_param(answer.ml_command_result.param)
     return found
+
+
+def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
+    """Return what a program has asked so far.
+
+    Args:
+        place: names where a question was asked, for people.
+    """
+    record, rows = program.record, rows_of_program(program)
+    reasons = reasons_of(rows, parts_before(program, last_ended(program.catalog, program.name)))
+    asked = [] if program.answerer is None else program.answerer.asked
+
+    def viewed(row: QuestionRow) -> AnswerView:
+        one = row.asked
+        on_record = 0.0 if record is None else record.seconds(one.question.identity)
+        return AnswerView(
+            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reasons[row.name],
+            one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
+        )
+
+    return ProgramView(
+        program.name, tuple(map(viewed, rows)), tuple(one.question.identity for one in asked),
+        next((one.question.identity for one in asked if one.fresh), ""),
+    )
+
+
+def _why_asked_again(asked: AnsweredQuestion) -> str:
+    """Return why another run asks Spark again; empty if it does not."""
+    if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
+        return asked.why
+    return "it is done each time"
+
+
+def run_text(program: PlainProgram, ended: IterationRecord) -> str:
+    """Tell in a line how a recorded run went. It saved at most what an earlier run took."""
+    assert program.answerer is not None
+    assert program.record is not None
+    tally = tally_of(program.answerer.asked, program.record)
+    earlier = (one.seconds for one in program.catalog.iterations(program.name) if one.number < ended.number)
+    tally = replace(tally, saved=min(tally.saved, max(filter(None, earlier), default=tally.saved)))
+    return tally.run_text(
+        ended.workflow, ended.number, ended.seconds or 0.0, ended.start_seconds or 0.0,
+        interrupted=ended.status == "interrupted",
+    )
+
+
+def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tally:
+    """Count how questions were answered."""
+    found = {one.question.identity for one in asked}
+    fresh = {one.question.identity: one for one in asked if one.fresh}
+    saved = sum(record.seconds(identity) for identity in found - fresh.keys())
+    return Tally(len(found), len(fresh), sum(is_fit(one.question.what) for one in fresh.values()), saved)

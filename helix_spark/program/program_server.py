@@ -18,7 +18,7 @@ from helix_spark.plans.program_client import address_of, connect
 
 @dataclass(slots=True)
 class ProgramServer:
-    """A server, on demand.
+    """A server that starts on demand.
 
     Attributes:
         settings: Spark's, for one that is started.
@@ -35,12 +35,12 @@ class ProgramServer:
 
     @property
     def start_seconds(self) -> float:
-        """How long its start took; 0.0 where there was none."""
+        """Seconds that its start took; 0.0 where there was none."""
         return 0.0 if self._own is None else self._own.start_seconds
 
     @property
     def elsewhere(self) -> str:
-        """Of a server that runs on another machine, which; empty of others. It has disks of its own."""
+        """The host of a server on another machine, which has disks of its own; empty for others."""
         host = urlsplit(self.address).hostname or ""
         return "" if not host or is_this_machine(host) else host
 
@@ -79,7 +79,7 @@ class ProgramServer:
             self._stub, self._inherits, self._is_lost = None, False, False
 
     def settings_there(self) -> dict[str, str]:
-        """All settings of the server that the program names.
+        """Return all settings of the server that the program names.
 
         Raises:
             SetupError: nobody answers there, or its Spark is of another version than this PySpark.
@@ -95,11 +95,7 @@ class ProgramServer:
 
 @dataclass(frozen=True, slots=True)
 class _LocalService:
-    """A service whose requests fail with a ServerEndedError once its server has ended.
-
-    Attributes:
-        how_ended: see `ProgramServer.how_ended`.
-    """
+    """A service whose requests fail with a ServerEndedError once `how_ended` says that its server has ended."""
 
     stub: Any
     how_ended: Callable[[BaseException], str]

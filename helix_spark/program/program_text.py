@@ -43,7 +43,7 @@ class NeedsClassic:
 
 
 def is_plain_program(path: Path) -> bool:
-    """Whether a file uses PySpark, and declares nothing of Helix's. Of one that cannot be parsed its words tell."""
+    """Return whether a file uses PySpark and declares nothing of Helix's; by its words if it cannot be parsed."""
     try:
         text = path.read_bytes()
         names = set(imports_of(ast.parse(text)))
@@ -57,7 +57,7 @@ def is_plain_program(path: Path) -> bool:
 
 
 def needs_classic(path: Path) -> NeedsClassic | None:
-    """The first thing in a program, or in the modules beside it that it imports, which Spark Connect does not have."""
+    """Return the first thing in a program, or in modules beside it, that Spark Connect does not have."""
     for file, tree in _trees(path):
         if (found := next(_outside(tree), None)) is not None:
             return NeedsClassic(file, *found)
@@ -65,12 +65,11 @@ def needs_classic(path: Path) -> NeedsClassic | None:
 
 
 def files_of_program(path: Path) -> frozenset[Path]:
-    """A program's file, and the modules beside it that it imports."""
+    """Return a program's file, and the modules beside it that it imports."""
     return frozenset({path.absolute(), *(file for file, _ in _trees(path))})
 
 
 def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
-    """The files of a program that can be parsed."""
     seen: set[Path] = set()
     waiting = [path.absolute()]
     while waiting:
@@ -87,7 +86,7 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def imports_of(tree: ast.AST) -> Iterator[str]:
-    """The names that a file imports, with their modules."""
+    """Yield the names that a file imports, with their modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -104,8 +103,7 @@ def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
 
 
 def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
-    """The expressions, by id, whose value is a context of which a program uses what it may: of the expression itself,
-    or of a name that it is assigned to."""
+    """Return the expressions, by id, whose value is a context of which a program uses only `_OF_CONTEXT`."""
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr in _OF_CONTEXT}
     loads = [node for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
     others = {node.id for node in loads if id(node) not in inner}

@@ -18,7 +18,7 @@ _PLAIN: dict[type, Any] = {}
 
 
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
-    """Have the searches of pyspark run their fits side by side from now on.
+    """Run the fits of pyspark's searches side by side from now on.
 
     Args:
         fits_at_a_time: returns how many fits on a table may run at a time.
@@ -46,8 +46,8 @@ def _spread(fit: Callable[[Any, Any], Any], fits_at_a_time: Callable[[Any], int]
 
 
 def is_sparks(stage: Any) -> bool:
-    """Whether a stage, and all that is in it, is Spark's own: of what is written in Python nobody knows whether it may
-    run twice at a time."""
+    """Return whether a stage, and all in it, is Spark's own: what is written in Python may not be able to run in
+    parallel."""
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import OneVsRest
     from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
@@ -63,7 +63,7 @@ def is_sparks(stage: Any) -> bool:
 
 
 def cores_of(master: str, machine: int) -> int:
-    """How many fits may run at a time beside a master; 1 if it is not on this machine.
+    """Return how many fits may run at a time beside a master; 1 if it is not on this machine.
 
     Args:
         machine: how many cores that has.

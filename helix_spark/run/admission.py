@@ -14,7 +14,7 @@ from helix_spark.plans.recorded_call import as_before, work_in
 
 
 class Task(Enum):
-    """What a thread does for a Helix, in whose hands it is meanwhile: so are observers and functions that it calls."""
+    """A task of a thread for a Helix; observers and functions that it calls are part of it."""
 
     RUN = "a run"
     RECORD = "what records an answer"
@@ -37,12 +37,12 @@ class Admission:
         self._thread, self._session = local(), session
 
     def take_on(self, task: Task) -> None:
-        """Say what the calling thread does from now on."""
+        """Note what the calling thread does from now on."""
         self._thread.task = task
         work_in(self._session)
 
     def check(self) -> None:
-        """Whether the Helix can be used.
+        """Check that the Helix can be used.
 
         Raises:
             HelixError: this is a child process.
@@ -53,20 +53,13 @@ class Admission:
             raise EndedError(f"{self._name} was closed", remedy="make another one")
 
     def check_waits(self, *tasks: Task) -> None:
-        """As `check`, for what waits until others are done.
-
-        Args:
-            tasks: those that it would wait for.
-
-        Raises:
-            HelixError: the calling thread does one of these, so that it would wait for itself.
-        """
+        """Check as `check` does, and that the calling thread does none of the tasks that it would wait for."""
         self.check()
         self._check_outside(tasks, "what waits for it was called")
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """While a run goes on. Raises as `check_waits`."""
+        """Hold the one place for a run. Raises as `check_waits`."""
         self.check()
         self._check_outside(tuple(Task), "another run was begun")
         with self._running, as_before():
@@ -79,11 +72,7 @@ class Admission:
 
     @contextmanager
     def end(self) -> Iterator[bool]:
-        """While the Helix is closed, by one at a time; gives whether that is still to be done.
-
-        Raises:
-            HelixError: it is to be closed by what it calls itself, and would wait for that.
-        """
+        """Close the Helix, in one thread at a time; yield True if that is still to be done. Raises as `check_waits`."""
         if not self.home.is_here:
             yield False  # what there is to close is the parent's
             return
@@ -95,7 +84,7 @@ class Admission:
 
     @contextmanager
     def no_run(self) -> Iterator[None]:
-        """Once the run that goes on has ended."""
+        """Wait until the run that goes on has ended."""
         with self._running:
             yield
 

@@ -13,7 +13,6 @@ from helix_spark.errors import SetupError
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.table_preview import TablePreview
 from helix_spark.run import node_records, recording
-from helix_spark.run.fit_records import fitted_cards, fitted_influences
 from helix_spark.run.measured_on import measured
 from helix_spark.run.recorded_outputs import tables_elsewhere
 from helix_spark.run.run import Run, RunStep, through
@@ -28,7 +27,7 @@ def forget_void(run: Run) -> Run:
 
 
 def record(run: Run) -> Run:
-    """The answer or the failure is on record, and what it took to get there."""
+    """Record the answer or the failure, and what it took to get there."""
     status, error = recording.ending_of(run.outcome.failure)
     tables = _tables(run) if status == "done" else {}
     void, view = run.results.void, run.view
@@ -40,8 +39,7 @@ def record(run: Run) -> Run:
         error="\n".join(filter(None, (error, *run.results.changes.values()))),
         start_seconds=run.start_seconds or None,
     ))
-    cards = _cards(run) if status != "interrupted" else {}
-    influences = told_influences(run) if status != "interrupted" else {}
+    cards, influences = read_fits(run) if status != "interrupted" else ({}, {})
     run.tools.catalog.answers.append(run.answered.records(run.record.number, void, node_records.uncertain(run)))
     results = node_records.result_records(run, influences, cards)
     learnt = [one for one in (*results, *node_records.found_by_plan(run)) if one.node not in void]
@@ -51,14 +49,13 @@ def record(run: Run) -> Run:
 
 
 def keep(run: Run) -> Run:
-    """Store and evict. After a failure what was computed before it is stored as it was planned to be. Nothing goes
-    for it: that would make room for more than was had."""
+    """Store and evict. After a failure store what was planned to be, and evict nothing for it."""
     if _interrupted(run):
         return run
     if run.outcome.failure is not None:
         planned = frozenset(node.signature for node in run.plan.nodes if node.keep)
-        return replace(run, kept=run.retention.keep_planned(planned))
-    return replace(run, kept=run.retention.keep())
+        return replace(run, kept=run.results.keep_planned(planned))
+    return replace(run, kept=run.results.keep())
 
 
 def note_sizes(run: Run) -> Run:
@@ -81,26 +78,28 @@ def note_late(run: Run) -> Run:
 
 def tidy(run: Run) -> Run:
     """Tidy the catalog. Not after an interrupt: a person wants an end to it."""
-    return run if _interrupted(run) else replace(run, gone=frozenset(run.retention.tidy()))
+    return run if _interrupted(run) else replace(run, gone=frozenset(run.results.tidy()))
 
 
 def acknowledged(*steps: RunStep) -> RunStep:
-    """A step that goes through these, and tells what was stored once that survives a loss of power. The records of the
-    run are synced, whatever becomes of its results."""
+    """Return a step that goes through these and reports what was stored once that survives a loss of power.
+
+    The records of the run are synced, whatever becomes of its results.
+    """
     def stored(run: Run) -> Run:
         gone = frozenset[str]()
         try:
             run = through(steps, run)
             gone = run.gone
         finally:
-            run.retention.acknowledgement.give(gone)
+            run.results.acknowledge(gone)
         return run
 
     return stored
 
 
 def track(run: Run) -> Run:
-    """A tracker is told of the iteration, if it is on record."""
+    """Tell a tracker of the iteration, if it is recorded."""
     if run.tools.tracker is None or not run.node_records:
         return run
     models = {
@@ -113,23 +112,15 @@ def track(run: Run) -> Run:
     return run
 
 
-def told_influences(run: Run) -> dict[str, str]:
-    """Return what each fit of the run gave its features, as JSON by the learner's name."""
-    with _spark_may_end(run, "what fits gave their features is not known"):
-        return fitted_influences(run)
-    return {}
-
-
-def _cards(run: Run) -> dict[str, FileRecord]:
-    """Return what each fit of the run gave, as records by node name."""
+def read_fits(run: Run) -> tuple[dict[str, FileRecord], dict[str, str]]:
+    """Return what each fit of the run gave, by the learner's name: cards, and influence of features as JSON."""
     with _spark_may_end(run, "what fits gave is not known"):
-        return fitted_cards(run)
-    return {}
+        return node_records.fitted_cards(run), node_records.fitted_influences(run)
+    return {}, {}
 
 
 def _tables(run: Run) -> dict[str, TablePreview]:
-    """The output tables as they go on record: not those that hold for no signature, or may differ each time they are
-    looked at."""
+    """Return the output tables to record, without those that are void or may differ each time."""
     found = dict(run.tables)
     with _spark_may_end(run, "the first rows of some outputs are not known"):
         for name, table in tables_elsewhere(run):
@@ -142,11 +133,9 @@ def _tables(run: Run) -> dict[str, TablePreview]:
 
 @contextmanager
 def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
-    """Spark is asked behind an answer. The answer stands and is recorded also where nobody is there any more to be
-    asked: what pyspark raises of a session that was stopped meanwhile may be anything.
+    """Warn of what stays unknown where Spark ends while it is asked behind an answer.
 
-    Args:
-        unknown: what is not known then.
+    What pyspark raises of a session that was stopped meanwhile may be anything.
     """
     try:
         yield
@@ -157,5 +146,4 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
 
 
 def _interrupted(run: Run) -> bool:
-    """By a person, who wants an end to it."""
     return isinstance(run.outcome.failure, KeyboardInterrupt)

@@ -11,18 +11,12 @@ from helix_spark.engine.execution.outcome import lasting, times_by_node
 from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import HelixError, OvertakenError, nearest
+from helix_spark.errors import nearest
 from helix_spark.history.metrics import Metrics
-from helix_spark.history.states import blamed
-from helix_spark.planner.problem import State
 from helix_spark.run.iteration import Iteration
 from helix_spark.run.recorded_outputs import outputs_on_record, tables_here
-from helix_spark.run.retention import Retention
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.run.workflow_results import WorkflowResults
-from helix_spark.visible_text import named
-
-_MOST_NAMES = 6
 
 
 def measure(run: Run) -> Run:
@@ -34,8 +28,7 @@ def measure(run: Run) -> Run:
         nodes=collect_node_runs(run),
         chance=found_random(dag, plan, outcome.results, outcome.suspicion, run.described),
     )
-    results = WorkflowResults(run)
-    run = replace(run, results=results, retention=Retention(results.to_keep))
+    run = replace(run, results=WorkflowResults(run))
     if outcome.failure is not None:
         return run
     return replace(run, outputs=_described_outputs(run))
@@ -67,7 +60,7 @@ def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
 
 
 def announce(run: Run) -> Run:
-    """People are told that the answer is there."""
+    """Tell people that the answer is there."""
     if run.outcome.failure is None:
         run.tools.observer.answered(run.seconds)
         for warning in _unmeasured(run):
@@ -76,25 +69,12 @@ def announce(run: Run) -> Run:
 
 
 def look_at_tables(run: Run) -> Run:
-    """The first rows of the output tables that are in this process."""
+    """Preview the output tables whose rows are in this process."""
     return replace(run, tables=tables_here(run)) if run.outcome.failure is None else run
 
 
-def _not_reached(run: Run) -> str:
-    """Return what a failed run did not get to, in a sentence; empty where that is nothing, or nobody had a choice."""
-    plan, outcome = run.plan, run.outcome
-    wanted = [node.name for node in plan.nodes if node.state is not State.PRUNE]
-    left = [name for name in wanted if name not in outcome.results]
-    failed = blamed(str(outcome.failure), left)
-    names = [name for name in left if name != failed]
-    if not names or not isinstance(outcome.failure, HelixError):
-        return ""
-    had = f"{len(wanted) - len(left)} of {len(wanted)} nodes were had"
-    return f"not reached: {named(names, _MOST_NAMES)}; {had}"
-
-
 def _unmeasured(run: Run) -> Iterator[str]:
-    """Metrics that something is said of, and that the outputs do not have, in sentences."""
+    """Yield warnings of declared metrics that the outputs do not have."""
     found = Metrics(run.outputs).values
     for node in run.whole.nodes:
         names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
@@ -105,8 +85,7 @@ def _unmeasured(run: Run) -> Iterator[str]:
 
 
 def _described_outputs(run: Run) -> dict[str, Any]:
-    """Outputs by the author's names, as before equal nodes were merged: values as they are, tables and models as a
-    short description."""
+    """Return outputs by the author's names: values as they are, tables and models as a short description."""
     told = dict(outputs_on_record(run))
     return {
         name: told[name] if name in told else _described(name, run) for name in run.whole.outputs
@@ -131,11 +110,8 @@ def iteration_of(run: Run, compute: Callable[[str, str], NodeResult]) -> Iterati
     """Return the run as its author gets it back. Raises its failure.
 
     Args:
-        compute: computes an output that was told from the record alone, by its name and signature.
+        compute: computes an output that was answered from the record, by name and signature.
     """
-    failure = run.outcome.failure
-    if failure is not None:
-        if not isinstance(failure, OvertakenError) and (said := _not_reached(run)):
-            run.tools.observer.warning(said)
-        raise failure
+    if run.outcome.failure is not None:
+        raise run.outcome.failure
     return Iteration(run, run.tools.find_result, compute)

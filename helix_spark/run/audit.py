@@ -1,14 +1,15 @@
 """Audit: recorded results are computed again, with nothing reused, and compared with what is recorded. One that comes
 out the same is verified. One that does not is random, or rests on something that no signature covers: neither it nor
-what is made of it is reused again. Workflows and scripts differ in how results are computed again (`Recomputed`)."""
+what is made of it is reused again. Workflows and scripts differ in how results are computed again, and set aside."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from functools import partial
+from typing import Literal
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
@@ -20,7 +21,6 @@ from helix_spark.engine.results.node_results import ModelResult, TableResult
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
 from helix_spark.run.executing import registering
-from helix_spark.run.preparation import auditable_nodes
 from helix_spark.run.run import Run
 
 Verdict = Literal["verified", "different", "not compared"]
@@ -89,44 +89,33 @@ class AuditRow:
     stored: bool = False
 
 
-class Recomputed(Protocol):
-    """Results that were computed again, next to those that are recorded."""
-
-    @property
-    def rows(self) -> Sequence[AuditRow]:
-        """The nodes, inputs first."""
-
-    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
-        """Compare a node's result; None if it was not computed again.
-
-        Args:
-            above: of the nodes that it is made of, those compared.
-        """
-
-    def set_aside(self, reasons: Mapping[str, str]) -> None:
-        """Have results, by name, not reused any more. It is recorded of those to blame that they differ."""
+Compare = Callable[[str, Mapping[str, Audited]], Audited | None]
+"""Compares a node's result with what is recorded, given the nodes compared so far that it is made of; None if it was
+not computed again."""
 
 
-def judge(computed: Recomputed) -> tuple[Audited, ...]:
-    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
-    above = ancestors_of(computed.rows)
+def judge(rows: Sequence[AuditRow], compare: Compare) -> tuple[Audited, ...]:
+    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ.
+
+    Args:
+        rows: the nodes, inputs first.
+    """
+    above = ancestors_of(rows)
     compared: dict[str, Audited] = {}
-    for row in computed.rows:
-        one = computed.compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
+    for row in rows:
+        one = compare(row.name, {name: compared[name] for name in above[row.name] & compared.keys()})
         if one is not None:
             compared[row.name] = one
     different = {name for name, one in compared.items() if one.verdict == "different"}
     to_blame = {name for name in different if different.isdisjoint(above[name])}
-    heirs = {
-        name: tuple(row.name for row in computed.rows if row.stored and name in above[row.name]) for name in to_blame
-    }
+    heirs = {name: tuple(row.name for row in rows if row.stored and name in above[row.name]) for name in to_blame}
     return tuple(
         replace(one, to_blame=name in to_blame, heirs=heirs.get(name, ())) for name, one in compared.items()
     )
 
 
-def record_verdicts(results: Sequence[Audited], computed: Recomputed, catalog: Catalog) -> None:
-    """Record what an audit found, and set aside what came out different with its heirs.
+def record_verdicts(results: Sequence[Audited], rows: Sequence[AuditRow], catalog: Catalog) -> dict[str, str]:
+    """Record what an audit found. Return why results are not to be reused any more, by name.
 
     Raises:
         CatalogError: the catalog cannot be written.
@@ -135,20 +124,20 @@ def record_verdicts(results: Sequence[Audited], computed: Recomputed, catalog: C
         one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}"[:_LONGEST]
         for one in results if one.to_blame
     }
-    verdicts = _with_hidden({one.node: one.verdict for one in results}, computed.rows)
+    verdicts = _with_hidden({one.node: one.verdict for one in results}, rows)
     catalog.append_results([
         replace(row.record, random=why.get(row.name, ""), verified=True if verdicts[row.name] == "verified" else None)
-        for row in computed.rows if row.name in why or verdicts.get(row.name) == "verified"
+        for row in rows if row.name in why or verdicts.get(row.name) == "verified"
     ])
     of_heirs = {heir: f"it is made of `{one.node}`: {why[one.node]}" for one in results for heir in one.heirs}
-    computed.set_aside(of_heirs | why)
+    return of_heirs | why
 
 
 _LONGEST = 1_000
 
 
 def _with_hidden(verdicts: dict[str, Verdict], rows: Sequence[AuditRow]) -> dict[str, Verdict]:
-    """Return verdicts with those of hidden results: they are as what was made of them."""
+    """Return verdicts with those of hidden results, which are as what was made of them."""
     below: defaultdict[str, set[Verdict]] = defaultdict(set)
     for row in reversed(rows):
         if row.hidden and below[row.name]:
@@ -174,7 +163,10 @@ def audit(
         CatalogError: a stored result is damaged, or cannot be reached.
     """
     begun = time.perf_counter()
-    auditable = auditable_nodes(run)
+    auditable = [  # would come out the same, as far as is known
+        one.name for one in run.situation.nodes
+        if one.signature in run.view.artifacts and not one.signed.random and not one.node.wishes.fixed
+    ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].verified]
     asked = _dearest_first([name for name in stored if name not in verified], run)
@@ -184,11 +176,14 @@ def audit(
     if chosen:
         outcome = _from_scratch(run, chosen)
         try:
-            computed = RecomputedNodes(run, outcome, chosen)
-            results = judge(computed)
+            rows = _rows(run)
+            results = judge(rows, partial(_compare, run, outcome, chosen))
         finally:
             _unpin(outcome)
-        record_verdicts(results, computed, run.tools.catalog)
+        for name, why in record_verdicts(results, rows, run.tools.catalog).items():
+            signature = run.situation[name].signature
+            run.tools.catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
+            run.tools.memory.drop(signature)
     left = tuple(name for name in asked if name not in chosen)
     return Audit(
         results, tuple(name for name in verified if name not in chosen), left, time.perf_counter() - begun
@@ -196,7 +191,7 @@ def audit(
 
 
 def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
-    """By the seconds of all that would be wrong with them, for each second that it takes to look."""
+    """Sort by seconds of work at risk per second of audit."""
     costs = {one.name: one.costs.compute.amount for one in run.situation.nodes}
 
     def harm(name: str) -> float:
@@ -218,7 +213,7 @@ def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[
 
 
 def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
-    """Compute nodes, and load nothing but draws that stand."""
+    """Compute nodes, and load nothing but `fixed` results."""
     dag = slice_to_outputs(replace(run.dag, outputs=tuple(chosen)))
     fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
@@ -241,62 +236,47 @@ def _unpin(outcome: Outcome) -> None:
             result.unpin()
 
 
-@dataclass(frozen=True, slots=True)
-class RecomputedNodes:
-    """Nodes of a workflow that an audit has computed from scratch.
+def _rows(run: Run) -> list[AuditRow]:
+    return [
+        AuditRow(
+            one.name,
+            ResultRecord(
+                one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration
+            ),
+            one.node.inputs, stored=one.signature in run.view.artifacts,
+        )
+        for one in map(run.situation.__getitem__, (node.name for node in run.dag.nodes))
+    ]
 
-    Attributes:
-        chosen: names of those to compare.
+
+def _compare(
+    run: Run, outcome: Outcome, chosen: Collection[str], name: str, above: Mapping[str, Audited]
+) -> Audited | None:
+    if name not in chosen:
+        return None
+    signature, after = run.situation[name].signature, outcome.results[name]
+    before = load(run.view.artifacts[signature], run.tools.catalog, run.tools.sessions)
+    try:
+        how = difference(before, after)
+        exact = how is None and difference(before, after, exact=True) is None
+    except NotComparedError as error:
+        return Audited(name, signature, "not compared", str(error))
+    if how is None:
+        return Audited(name, signature, "verified", exact=exact)
+    model = _inexact_model(run.dag.ancestors(name), outcome, above)
+    if model is None:
+        return Audited(name, signature, "different", how)
+    why = f"it is made of `{model}`, which was not compared, or not equal to the last bit; {how}"
+    return Audited(name, signature, "not compared", why)
+
+
+def _inexact_model(ancestors: Collection[str], outcome: Outcome, above: Mapping[str, Audited]) -> str | None:
+    """Return a model that may be why a result differs; None if there is none, or another result is to blame.
+
+    A model fitted to rows in another order is a little different, and a little may turn a prediction.
     """
-
-    run: Run
-    outcome: Outcome
-    chosen: frozenset[str]
-
-    @property
-    def rows(self) -> Sequence[AuditRow]:
-        run = self.run
-        return [
-            AuditRow(
-                one.name,
-                ResultRecord(
-                    one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind,
-                    run.situation.iteration,
-                ),
-                one.node.inputs, stored=one.signature in run.view.artifacts,
-            )
-            for one in map(run.situation.__getitem__, (node.name for node in run.dag.nodes))
-        ]
-
-    def compare(self, name: str, above: Mapping[str, Audited]) -> Audited | None:
-        if name not in self.chosen:
-            return None
-        signature, after = self.run.situation[name].signature, self.outcome.results[name]
-        before = load(self.run.view.artifacts[signature], self.run.tools.catalog, self.run.tools.sessions)
-        try:
-            how = difference(before, after)
-            exact = how is None and difference(before, after, exact=True) is None
-        except NotComparedError as error:
-            return Audited(name, signature, "not compared", str(error))
-        if how is None:
-            return Audited(name, signature, "verified", exact=exact)
-        model = self._inexact_model(name, above)
-        if model is None:
-            return Audited(name, signature, "different", how)
-        why = f"it is made of `{model}`, which was not compared, or not equal to the last bit; {how}"
-        return Audited(name, signature, "not compared", why)
-
-    def _inexact_model(self, name: str, above: Mapping[str, Audited]) -> str | None:
-        """Return a model that may be why a result differs; None if there is none, or another result is to blame. One
-        that was fitted to rows in another order is a little different, and a little may turn a prediction."""
-        if any(one.verdict == "different" for one in above.values()):
-            return None
-        return next((one for one in self.run.dag.ancestors(name) if (
-            not above[one].exact if one in above else isinstance(self.outcome.results.get(one), ModelResult)
-        )), None)
-
-    def set_aside(self, reasons: Mapping[str, str]) -> None:
-        for name, text in reasons.items():
-            signature = self.run.situation[name].signature
-            self.run.tools.catalog.quarantine(signature, text, attempt=self.run.view.artifacts[signature].attempt)
-            self.run.tools.memory.drop(signature)
+    if any(one.verdict == "different" for one in above.values()):
+        return None
+    return next((one for one in ancestors if (
+        not above[one].exact if one in above else isinstance(outcome.results.get(one), ModelResult)
+    )), None)

@@ -1,15 +1,32 @@
-"""When audits are made by themselves: behind answers, while nobody waits for one, or before results are reused."""
+"""Audits in the background: behind answers, while nobody waits for one, each in a process of its own.
+
+The process starts from nothing, so that what a session holds in memory and has imported cannot stand in for what a
+result rests on; and it ends at once when it is told to.
+"""
 
 from __future__ import annotations
 
+import json
+import linecache
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
 from threading import Lock, Timer
-from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
+from helix_spark.workflow.workflow import Workflow
 
-When = Literal["off", "idle", "before reuse"]
+When = Literal["off", "idle"]
 
 WHENS: tuple[When, ...] = get_args(When)
 
@@ -19,55 +36,112 @@ IDLE_SECONDS = 2.0
 OVERTIME = 2.0
 """An audit is expected to take its seconds at most. One that takes so many times as long is ended."""
 
+PROGRAM = "helix_spark.cli.sent_audit"
+"""What the process runs: it reads one `Job`, and prints a line of JSON for each part of the audit."""
 
-class RunningAudit(Protocol):
-    """An audit under way."""
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the process is asked, in plain values: it goes through a pipe, and is never stored.
+
+    Attributes:
+        work: a workflow, pickled; or the file of a script and its arguments.
+        path: where modules are found.
+        cells: the text of what is in no file, as `linecache` has it.
+        catalog: its place.
+        settings: of Spark.
+        wanted: signatures of the results to look at.
+        seconds: that it is expected to take at most.
+    """
+
+    work: bytes | tuple[str, ...]
+    path: tuple[str, ...]
+    cells: Mapping[str, Any]
+    catalog: str
+    settings: Mapping[str, str]
+    wanted: tuple[str, ...]
+    seconds: float
+
+
+def job_for(
+    workflow: Workflow, wanted: Collection[str], seconds: float, catalog: str, settings: Mapping[str, str]
+) -> Job:
+    """Return the job to audit results of a workflow; arguments as the attributes of `Job`.
+
+    Raises:
+        Exception: whatever the author's objects raise that cannot be sent.
+    """
+    from helix_spark.engine.spark.worker_code import sent_to_another_process
+
+    cells = {name: text for name, text in linecache.cache.items() if not Path(name).is_file()}
+    return Job(
+        sent_to_another_process(workflow), tuple(sys.path), cells, catalog, dict(settings), tuple(wanted), seconds
+    )
+
+
+class AuditProcess:
+    """A process that audits. It ends with its parent."""
+
+    def __init__(self, job: Job) -> None:
+        self._folder = tempfile.mkdtemp(prefix="helix-audit-")  # a process that is killed leaves files behind
+        own = {"PYTHONHASHSEED": _hash_seed(), "TMPDIR": self._folder, "SPARK_LOCAL_DIRS": self._folder}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", PROGRAM],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, **own, "PYTHONPATH": _python_path()},
+        )
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: there is nothing to read then
+            pickle.dump(job, self._process.stdin)
+            self._process.stdin.flush()
 
     def parts(self) -> Iterator[Mapping[str, Any]]:
-        """Return what it found, part by part (see `cli.schema`, audit), or `error`: why it could not go on."""
+        """Yield each part of the audit once it is done (see `cli.schema`, audit), or `error`: why it stopped.
+
+        One thread goes through it to its end, also where the process was stopped: what it leaves behind goes then.
+        """
+        assert self._process.stdout is not None
+        try:
+            for line in self._process.stdout:
+                if line.endswith(b"\n"):  # else it was stopped in the middle of it
+                    yield json.loads(line)
+        finally:
+            self.stop()
+            with self._process:  # closes the pipes, and waits for its end
+                pass
+            rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
-        """End it at once."""
+        """End it, and the JVM that it started, without waiting for that. Any thread may call it, more than once."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
-class AuditSubject(Protocol):
-    """What is audited: a workflow, or a script."""
-
-    @property
-    def name(self) -> str:
-        """The name under which its results are recorded."""
+Begin = Callable[[Collection[str], float], AuditProcess]
+"""Begins an audit of the results that have these signatures, which may take so many seconds."""
 
 
-Work = TypeVar("Work", bound=AuditSubject)
-
-Begin = Callable[[Work, Collection[str], float | None], RunningAudit]
-"""Begins an audit of the results of a workflow that have these signatures, which may take so many seconds."""
-
-
-class Auditor(Generic[Work]):
+class Auditor:
     """Has results computed again that are unproven.
 
     Args:
         when: it does so.
         seconds: that an audit behind an answer may take.
-        begin: begins one.
-        warn: is told what came out different.
-
-    Attributes:
-        excused: signatures of results of which no audit could tell whether they come out the same.
+        warn: called with a text about what came out different.
     """
 
-    def __init__(self, when: When, seconds: float, begin: Begin[Work], warn: Callable[[str], None]) -> None:
-        self.when, self.excused = when, set[str]()
-        self._seconds, self._begin, self._warn = seconds, begin, warn
+    def __init__(self, when: When, seconds: float, warn: Callable[[str], None]) -> None:
+        self.when = when
+        self._seconds, self._warn = seconds, warn
         self._lock, self._turn = Lock(), 0
         self._timer: Timer | None = None
-        self._running: RunningAudit | None = None
+        self._running: AuditProcess | None = None
         self._seen: set[str] = set()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def stop(self) -> int:
-        """End what is under way, at once: somebody waits. Returns whose turn it is now, for `answered`."""
+        """End what is under way at once. Return the turn that begins now, for `answered`."""
         with self._lock:
             self._turn += 1
             timer, self._timer = self._timer, None
@@ -79,70 +153,66 @@ class Auditor(Generic[Work]):
             running.stop()
         return turn
 
-    def answered(self, turn: int, workflow: Work, plan: Plan) -> None:
-        """Have what a run stored or reused computed again, unless somebody asks for something before that.
+    def answered(self, turn: int, plan: Plan, begin: Begin) -> None:
+        """Audit what a run stored or reused, unless another run begins before that.
 
-        What was verified before is looked at once more where this process reused it: what a result rests on without
-        anybody's knowing shows only after it has changed.
+        What was verified before is looked at once more where this process reused it: an undeclared input of a result
+        shows only after it has changed.
         """
-        self.audit_when_idle(turn, workflow, [node.signature for node in plan.nodes if _is_worth_it(node)])
+        self.audit_when_idle(turn, plan.workflow, [one.signature for one in plan.nodes if _is_worth_it(one)], begin)
 
-    def audit_when_idle(self, turn: int, work: Work, signatures: Collection[str]) -> None:
-        """Audit those results that this process has not audited yet, unless somebody asks for something before that."""
+    def audit_when_idle(self, turn: int, name: str, signatures: Collection[str], begin: Begin) -> None:
+        """Audit those results that this process has not audited yet, unless another run begins before that.
+
+        Args:
+            turn: see `stop`.
+            name: of their workflow.
+        """
         wanted = [one for one in signatures if one not in self._seen]
         if self.when != "idle" or not wanted:
             return
         with self._lock:
             if turn == self._turn:
-                self._timer = Timer(IDLE_SECONDS, self._audit, (turn, work, wanted, self._seconds))
-                self._timer.daemon = True
-                self._timer.start()
+                self._timer = _start_timer(IDLE_SECONDS, lambda: self._audit(turn, name, wanted, begin))
 
-    def verify(self, workflow: Work, wanted: Collection[str]) -> None:
-        """Compute results again, and wait for what comes of it."""
-        if wanted:
-            self._audit(self._turn, workflow, wanted, None)
-
-    def _audit(self, turn: int, workflow: Work, wanted: Collection[str], seconds: float | None) -> None:
+    def _audit(self, turn: int, name: str, wanted: Collection[str], begin: Begin) -> None:
         try:
-            running = self._begin(workflow, wanted, seconds)
+            running = begin(wanted, self._seconds)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
-            self._tell_once(f"results of {workflow.name!r} cannot be audited by themselves: {_first_line(error)}")
+            self._warn_once(f"results of {name!r} cannot be audited by themselves: {_first_line(error)}")
             return
         with self._lock:
             mine = turn == self._turn
             self._running = running if mine else self._running
         if not mine:
             running.stop()
-        late = _ended_after(running, seconds)
+        overtime = _start_timer(OVERTIME * self._seconds, running.stop)
         try:
             for part in running.parts():
-                self._take(part, workflow)
+                self._take(part, name)
         finally:
-            late()
+            overtime.cancel()
             with self._lock:
                 self._running = None if self._running is running else self._running
 
-    def _take(self, part: Mapping[str, Any], workflow: Work) -> None:
+    def _take(self, part: Mapping[str, Any], name: str) -> None:
         if error := part.get("error"):
-            self._tell_once(f"an audit of {workflow.name!r} came to no end: {error}")
+            self._warn_once(f"an audit of {name!r} came to no end: {error}")
         for one in part.get("results", ()):
             self._seen.add(one["signature"])
-            if one["verdict"] == "not compared":
-                self.excused.add(one["signature"])
             if one["verdict"] == "different" and one["to_blame"]:
-                self._warn(different_text(one["node"], one["why"], one["heirs"]))
+                self._warn(_different_text(one["node"], one["why"], one["heirs"]))
 
-    def _tell_once(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
             self._warn(text)
 
 
-def different_text(node: str, why: str, heirs: Collection[str]) -> str:
+def _different_text(node: str, why: str, heirs: Collection[str]) -> str:
     """Return what people are told of a result that came out different.
 
-    >>> different_text("rows", "2 and 3", ["total"])
+    >>> _different_text("rows", "2 and 3", ["total"])
     'an audit computed `rows` again and it came out different (2 and 3): neither it nor total is reused any more'
     """
     what = f"neither it nor {', '.join(heirs)} is" if heirs else "it is not"
@@ -150,22 +220,29 @@ def different_text(node: str, why: str, heirs: Collection[str]) -> str:
 
 
 def _is_worth_it(node: PlannedNode) -> bool:
-    """Return whether a result may be audited that was, or may be, reused."""
     if node.random:
         return False
     kept = node.stored or node.keep
     return (kept and node.proof == "unproven") or (node.state is State.LOAD and not node.held)
 
 
-def _ended_after(running: RunningAudit, seconds: float | None) -> Callable[[], None]:
-    """End an audit that takes far longer than it may; return what calls that off."""
-    if seconds is None:
-        return lambda: None
-    timer = Timer(OVERTIME * seconds, running.stop)
+def _start_timer(seconds: float, act: Callable[[], None]) -> Timer:
+    timer = Timer(seconds, act)
     timer.daemon = True
     timer.start()
-    return timer.cancel
+    return timer
 
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _hash_seed() -> str:
+    """Return another hash seed, unless one was given."""
+    given = os.environ.get("PYTHONHASHSEED", "random")
+    return "0" if given == "random" else given
+
+
+def _python_path() -> str:
+    own = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(dict.fromkeys([own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))

@@ -16,20 +16,17 @@ from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode
-from helix_spark.run.deciding import plan_again
+from helix_spark.run.preparation import plan_again
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Assemble, Result
 
 
 def worth_comparing(run: Run) -> frozenset[str] | None:
-    """Names of the nodes whose results are compared with earlier ones as soon as they are computed; None if nothing is
-    ever to be compared.
+    """Return the nodes to compare with earlier results as soon as they are computed; None if nothing is ever compared.
 
-    What may differ each time is never compared, nor what has no earlier version whose content is on record, nor are
-    examples that were made of other extractors.
-
-    The longest way from a node down to an output must be expected to take some seconds, too: those that were asked for,
-    else so many that looking pays on average (see `_worth_looking`).
+    Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
+    examples made of other extractors, nor those below which less work is expected than `--cut-off` says, or
+    `_worth_looking`.
     """
     if run.tools.cut_off == math.inf:
         return None
@@ -50,8 +47,7 @@ def worth_comparing(run: Run) -> frozenset[str] | None:
 
 
 def cut_off(run: Run) -> Run:
-    """Where a result turned out to be an earlier one: what is left to do is planned again, and goes on from what was
-    done. What is not needed any more is let go of."""
+    """Plan the rest again where a result turned out to be an earlier one, and drop what is not needed any more."""
     outcome = run.outcome
     if not outcome.equal or outcome.failure is not None:
         return run
@@ -83,13 +79,10 @@ what builds plans are known before; of the edits in `benchmarks/scripts` none le
 
 
 def _worth_looking(planning: float, loading: float, *, dear: bool) -> float:
-    """Seconds that must lie below a result for a look at what it holds to be worth its time: planning is done once more
-    if it is an earlier one.
+    """Return the seconds of work below a result from which comparing it pays: a match costs planning once more.
 
     Args:
-        planning, loading: what planning took, and loading the result would take, in seconds.
-        dear: whether more is done to look than to hash what is in this process: a table of Spark's is kept in memory, a
-            model is written, whatever comes of it, which takes about as long as loading it.
+        dear: True if comparing takes about as long as loading: it writes a model, or keeps a table in Spark's memory.
 
     >>> _worth_looking(0.1, 0.25, dear=False), _worth_looking(0.1, 0.25, dear=True)
     (0.1, 2.5)
@@ -98,12 +91,11 @@ def _worth_looking(planning: float, loading: float, *, dear: bool) -> float:
 
 
 def _is_dear(node: Node) -> bool:
-    """Return whether taking the digest of a result takes more than a hash of what is in this process."""
     return is_lazy(node) or node.result is Result.MODEL
 
 
 def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
-    """By name, what the dearest chain of computations that starts with a node's readers is expected to take."""
+    """Return the expected seconds of the dearest chain of computations below each node."""
     below: dict[str, float] = {}
     for node in reversed(dag.nodes):
         readers = [plan[name] for name in dag.readers(node.name)]
@@ -114,7 +106,7 @@ def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
 
 
 def _ran(run: Run) -> frozenset[str]:
-    """Names of the nodes that were computed or loaded for good, and of those they were made through."""
+    """Return the nodes that were computed or loaded for good, and those they were made through."""
     plan, outcome = run.plan, run.outcome
     done = {name for name in outcome.results if plan[name].state is State.COMPUTE and _is_held(name, outcome)}
     return run.dag.upstream_within(done, outcome.results.keys()) | done
@@ -133,11 +125,11 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
-    """Return the later plan, with what happened by the earlier one.
+    """Return the later plan with what happened by the earlier one.
 
     Args:
-        ran: names of the nodes that were computed or loaded by then.
-        equal: of these, those that turned out to be earlier results, with a sentence about that.
+        ran: nodes that were computed or loaded by then.
+        equal: those that turned out to be earlier results, with a sentence about that.
     """
     def with_history(node: PlannedNode) -> PlannedNode:
         if node.name not in ran:
@@ -152,10 +144,7 @@ def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[st
 
 
 def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
-    """Say what a result is equal to, and what below it is not computed for that reason.
-
-    A node below several equal results is named with each.
-    """
+    """Say what a result is equal to, and what below it is not computed for that reason."""
     text = equal[node.name]
     below, names = {node.name}, list[str]()
     for reader in before.nodes:
@@ -179,7 +168,7 @@ def _describe_earlier(run: Run, signature: str) -> str:
 
 
 def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
-    """Forget plans that nobody computes any more."""
+    """Drop results that the rest of the run does not need."""
     for name in outcome.results.keys() - needed:
         result = outcome.results.pop(name)
         if name in outcome.pinned and isinstance(result, TableResult):

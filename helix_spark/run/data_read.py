@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.units import collects
-from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
+from helix_spark.engine.results.node_results import TableResult
 from helix_spark.errors import SourceError
 from helix_spark.identity.data_version import Identified, Readable, identify
 from helix_spark.planner.problem import State
@@ -17,11 +17,9 @@ from helix_spark.workflow.sources import DeltaSource, FileSource
 
 
 class DataRead:
-    """What one run read itself. What it took from the catalog or from memory was made of the signed data; but of a
-    table that memory holds as collected rows alone, Spark computes the DataFrame anew for who asks for that.
+    """The data that one run read itself: results from the catalog or from memory were made of the signed data.
 
-    Args:
-        run: once something was executed.
+    Of a table that memory holds as collected rows alone, Spark computes the DataFrame again for its readers.
     """
 
     def __init__(self, run: Run) -> None:
@@ -34,26 +32,21 @@ class DataRead:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The nodes that read something whose data may change under them."""
+        """Nodes that read something whose data may change under them."""
         return tuple(node.name for node in self._dag.nodes if self._reads(node.name))
 
     def below(self, name: str) -> Iterator[str]:
-        """Those that read once more where a table is computed again, as when it is written."""
-        waiting, met = [name], {name}
-        while waiting:
-            node = self._dag[waiting.pop()]
-            if self._reads(node.name):
-                yield node.name
-            inputs = [one for one in node.inputs if one not in met and not self._is_there(one)]
-            met.update(inputs)
-            waiting += inputs
+        """Yield those that are read once more where a table is computed again, as when it is written, or may be."""
+        above = self._dag.ancestors(name) | {name}
+        return (one for one in self.names if one in above)
 
     def change(self, name: str, *, contents: bool) -> str | None:
-        """What was done to what a node reads since that was signed, in words; None if nothing was. A change stays one,
-        also where all is put back.
+        """Say what was done to the data that a node reads since it was signed; None if nothing was.
+
+        A change stays one, also where all is put back.
 
         Args:
-            contents: whether files are read, too, once each: a disk on the network may keep no time of change.
+            contents: True to read files, once each: a disk on the network may keep no time of change.
         """
         if name not in self._changes:
             found = (self._change(name, one, contents=contents) for one in self._reads(name))
@@ -63,8 +56,7 @@ class DataRead:
 
     @property
     def void(self) -> frozenset[str]:
-        """Names of the nodes whose results are made of what is known by now to have changed, and of those nodes
-        themselves."""
+        """Nodes that read changed data, as far as that is known, and nodes whose results are made of it."""
         found: set[str] = set()
         for node in self._dag.nodes:
             made_here = self._plan[node.name].state is State.COMPUTE or node.name in self._again
@@ -91,7 +83,7 @@ class DataRead:
         return tuple(one for one in self._described[name].reads if _may_change(one.what))
 
     def _is_computed_anew(self, node: Node) -> bool:
-        """Whether memory holds the rows of a table, and Spark computes them once more for a reader of this run."""
+        """Return whether memory holds a table's rows, and Spark computes them again for a reader of this run."""
         result = self._outcome.results.get(node.name)
         if self._plan[node.name].state is not State.LOAD or not isinstance(result, TableResult):
             return False
@@ -100,16 +92,9 @@ class DataRead:
             for name in self._dag.readers(node.name)
         )
 
-    def _is_there(self, name: str) -> bool:
-        """Return whether a result is had without computing it again."""
-        result = self._outcome.results.get(name)
-        if isinstance(result, ModelResult | ValueResult) or (isinstance(result, TableResult) and result.at_hand):
-            return True
-        return self._plan[name].state is not State.COMPUTE and name not in self._again
-
 
 def _may_change(what: Readable) -> bool:
-    """Not tables in memory, which are copied, nor what the author names the version of."""
+    """Return whether data may change: not copied tables in memory, nor what the author names the version of."""
     match what:
         case Path() | FileSource(version=None) | DeltaSource():
             return True

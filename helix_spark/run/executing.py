@@ -1,25 +1,90 @@
-"""Plans are executed, until all is had or nothing helps."""
+"""From a plan to its outcome: what is wrong is said before anything runs, the record says that the iteration runs, and
+the plan is executed until all is had or nothing helps."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from helix_spark.answers.column_checks import check_columns_exist
+from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.lowering.chance_in_plans import found_random
+from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
 from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
+from helix_spark.planner.problem import State
 from helix_spark.run.answer_steps import hold_in_memory
 from helix_spark.run.cut_off import worth_comparing
 from helix_spark.run.data_read import DataRead
-from helix_spark.run.deciding import plan_again
+from helix_spark.run.preparation import plan_again
+from helix_spark.run.provenance import Provenance
+from helix_spark.run.recording import plan_summary, start_iteration
 from helix_spark.run.run import Run
 
 
+def note_provenance(run: Run) -> Run:
+    """Read the file that declares the workflow at once, for it may be edited while the run goes on."""
+    return replace(run, provenance=Provenance.read(run.workflow.where))
+
+
+def check_what_computes(run: Run) -> Run:
+    """Check the stages that are to be computed and the columns that nodes name, and note how long planning took by
+    then.
+
+    Raises:
+        OperatorError: a stage cannot be had; nothing was run.
+        ColumnNotFoundError: a table does not have a column.
+    """
+    planned = time.perf_counter() - run.begun
+    nodes = [node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE]
+    check_stages(nodes)
+    check_columns_exist(nodes, run.dag, run.tools.sessions.settings_that_change_results())
+    return replace(run, planning_seconds=planned)
+
+
+def make_catalog(run: Run) -> Run:
+    """Create the catalog, before anything is leased in it."""
+    run.tools.catalog.make()
+    return run
+
+
+def end_missing(run: Run) -> Run:
+    """Quarantine stored results that are gone or incomplete: a live record would keep new data from being published."""
+    for record in run.tools.catalog.quarantine_missing(run.view.missing):
+        run.tools.observer.warning(
+            f"the stored result of {record.node!r} cannot be loaded: {WHY_MISSING}; it is computed again when needed"
+        )
+    return run
+
+
+def begin(run: Run) -> Run:
+    """Record that the iteration runs, and announce its plan."""
+    tools, plan = run.tools, run.plan
+    run.leased.take(run.id)
+    tools.memory.next_version(node.signature for node in plan.nodes)
+    record = start_iteration(
+        tools.catalog, run.id, plan.workflow, plan.iteration, time.time(), run.message, plan.parameters,
+        {**plan_summary(plan), "metrics": _declared_metrics(run)},
+    )
+    run = replace(run, record=record)
+    tools.observer.planned(run.numbered)
+    tools.standing.tell(plan, tools.observer.warning)
+    return run
+
+
+def _declared_metrics(run: Run) -> list[Mapping[str, Any]]:
+    declared = (one for node in run.whole.nodes for one in node.wishes.metrics)
+    return [{"name": one.name, "better": one.better or "", "primary": one.primary} for one in declared]
+
+
 def execute(run: Run) -> Run:
-    """Do what the plan says, until all is had, something fails, or a result turns out to be an earlier one."""
+    """Execute the plan, until all is there, something fails, or a result turns out to be an earlier one."""
     outcome = run.tools.executor.execute(
         run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), run.goes_on_from,
         run.answered.begin,
@@ -28,8 +93,7 @@ def execute(run: Run) -> Run:
 
 
 def set_damage_aside(run: Run) -> Run:
-    """Where a stored result turned out to be damaged: it is put aside, and all is planned again without it. Each is put
-    aside once, so this comes to an end."""
+    """Quarantine a damaged stored result, once each, and plan again without it."""
     damage, tools = run.outcome.failure, run.tools
     if not isinstance(damage, DamagedResultError) or damage.record.attempt in run.set_aside:
         return run
@@ -45,7 +109,7 @@ def set_damage_aside(run: Run) -> Run:
 
 
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:
-    """Compute an output that was told from the record alone, from what is stored.
+    """Compute an output that was answered from the record, from what is stored.
 
     Args:
         run: looked up now.
@@ -80,9 +144,10 @@ def registering(run: Run) -> frozenset[str]:
 
 
 def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
-    """Names of the nodes whose results the next try must not find in memory: those made of a damaged one, as persisted
-    or not, their plans may have to read it; and those that differ each time or are of data that changed meanwhile,
-    as who finds them held asks neither."""
+    """Return the nodes whose results the next try must not find in memory.
+
+    They are made of a damaged result (their plans may have to read it), nondeterministic, or of data that changed.
+    """
     names = {node.name for node in run.plan.nodes if node.signature == damage.record.signature}
     outcome = run.outcome
     chance = found_random(run.dag, run.plan, outcome.results, outcome.suspicion, run.described)
@@ -93,7 +158,7 @@ def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
 
 
 def _quarantined(damage: DamagedResultError, run: Run) -> CatalogError | None:
-    """Put a damaged result aside. One that is sound, or cannot be reached, stays: then what failed is returned."""
+    """Quarantine a damaged result; return the error of one that is sound after all, or cannot be reached."""
     try:
         found = looked_into(damage, run.tools.catalog)
     except CatalogError as error:

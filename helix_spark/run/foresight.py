@@ -15,7 +15,7 @@ from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, Version, scenarios
-from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.known_nodes import RecordsRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,12 @@ def foresee(
     nodes: Sequence[NodeCosts], random: Collection[str], records: RecordsRead, *, writer: str = "",
     one_run: bool | None = None, line: Callable[[str], str] = str,
 ) -> Foresight:
-    """From the current version and the past.
+    """Return what is expected of the iterations to come, from the current version and the past.
 
     Args:
-        nodes: of the current version.
-        random: names of those whose signature is new in each run, edited or not.
+        random: names of nodes whose signature is new in each run, edited or not.
         writer: the process that asks.
-        one_run: whether it is for one run alone; None if nobody can say.
+        one_run: True if it is for one run alone; None if that is unknown.
         line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
     past = [iteration for iteration in records.view.past if iteration.nodes]
@@ -74,8 +73,8 @@ def foresee(
 
 
 def may_come_back(view: CatalogView) -> set[str]:
-    """Signatures of what a plan may expect to come back, as far as that can be told before it has its own: of the
-    iteration before, of the newest that differs from that, and of the best, of all and of those that differ."""
+    """Return signatures that a plan may expect to come back: of the last iteration, the last that differs, and the
+    best."""
     past = [iteration for iteration in view.past if iteration.nodes]
     differs = [one for one in past if _all_signatures(one) != _all_signatures(past[-1])]
     found = [*differs[-1:], *(best for best in (_best(past), _best(differs)) if best is not None)]
@@ -83,8 +82,7 @@ def may_come_back(view: CatalogView) -> set[str]:
 
 
 def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
-    """What the results of the current version, and of the iterations on record, are made from; without those whose
-    costs nobody knows. Arguments as for `foresee`."""
+    """Return what the results of this version and of recorded iterations are made of, where their costs are known."""
     found = lineage_of(nodes)
     today = {node.name: node for node in nodes}
     for iteration in reversed(records.view.past):
@@ -105,11 +103,11 @@ def others_among(
 ) -> tuple[OtherArtifact, ...]:
     """Return the stored results that no node of the current version has.
 
-    A result of this workflow is as old as the newest iteration that had it. Of another workflow nothing is read but
-    what it stored: of each of its nodes the newest is its current one; and what of that its author insists on.
+    A result of this workflow is as old as the newest iteration that had it; of another workflow the newest of each node
+    is its current one.
 
     Args:
-        live: everything that is stored, insisted on as in the records.
+        live: everything that is stored, with its authors' wishes as recorded.
         current: signatures of the current version.
         lineage: see `past_lineage`.
         records: as the plan saw them.
@@ -147,7 +145,7 @@ def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[
 
 
 def _best(past: Sequence[PastIteration]) -> PastIteration | None:
-    """The best by the newest iteration's main metric; the newest of equally good ones."""
+    """Return the newest of the best iterations by the newest one's main metric."""
     found = [metrics_of(one.record) for one in past]
     metric = found[-1].primary if found else ""
     ranked = [
@@ -158,7 +156,7 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
 
 
 def _version(iteration: PastIteration, nodes: Sequence[NodeCosts], records: RecordsRead) -> Version:
-    """An earlier iteration's nodes, with the costs on record, else those of the node's namesake of today."""
+    """Return an earlier iteration's nodes, with recorded costs, else those of today's node of the name."""
     today = {node.name: node for node in nodes}
     costs = tuple(_past_costs(node, today, records) for node in iteration.nodes)
     return costs, frozenset(node.name for node in iteration.nodes if node.output)

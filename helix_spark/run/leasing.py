@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from helix_spark.catalog.leases.leases import Lease
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.run.deciding import plan_again
+from helix_spark.run.preparation import plan_again
 from helix_spark.run.run import Run
 
 WORTH_WAITING = 1.0
 """Seconds that having a result must be expected to take for it to be leased: what takes less is not worth a wait."""
 
 _MOST_WAITS = 50
-"""How often a run waits before it computes whatever others do; each time, somebody else had come to an end."""
+"""Waits of a run before it computes whatever others do; each time, somebody else had come to an end."""
 
 FACTOR = 3.0
 LEAST = 30.0
@@ -29,7 +29,7 @@ comes to no end (its code hangs, its data grew) would be waited for without limi
 
 
 def expensive(plan: Plan) -> dict[str, str]:
-    """Names of nodes that are to be computed and stored, and take long to have, by signature.
+    """Return names by signature of nodes to be computed and stored that are worth a lease.
 
     What is computed for a node alone counts with it: how the seconds of one job divide among its nodes is a guess.
     """
@@ -47,10 +47,9 @@ def expensive(plan: Plan) -> dict[str, str]:
 
 
 def wait_for_others(run: Run) -> Run:
-    """Wait while another process computes what this plan would compute, then have it planned with what that stored.
+    """Wait while another process computes what this plan would compute, then plan with what that stored.
 
-    Who takes too long is not waited for again: the run says so, and computes the result as well. In the end the run
-    holds the leases of the plan to run, until their results are stored, or will not be.
+    A process that takes too long is not waited for again. In the end the run holds the leases of its plan.
     """
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
@@ -62,23 +61,15 @@ def wait_for_others(run: Run) -> Run:
         if blocking is not None and not _waited(blocking, wanted[blocking.name], run):
             late.add(blocking.name)
         run = plan_again(run)
-    run.tools.observer.warning(
-        f"others were waited for {_MOST_WAITS} times; what they compute is computed here as well"
-    )
     return run
 
 
 def _stored_meanwhile(run: Run) -> bool:
-    """Return whether one of the leased results is stored by now."""
     return bool(run.tools.catalog.live_among(run.leased.names))
 
 
 def _waited(blocking: Lease, name: str, run: Run) -> bool:
-    """Wait for the end of a lease. Returns whether it came in time.
-
-    Raises:
-        EndedError: the Helix was closed meanwhile.
-    """
+    """Wait for the end of a lease. Return whether it came in time. Raise EndedError if the Helix is closed."""
     tools, planned = run.tools, run.plan.predicted_seconds
     holder = str(blocking.holder or "another process")
     tools.observer.waiting(name, holder)
@@ -99,7 +90,7 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
 
 
 def _take_all(wanted: Iterable[str], run: Run) -> Lease | None:
-    """Take leases, up to the first one that another process has: that is returned."""
+    """Take leases, up to the first one that another process has; return that one."""
     expected = run.plan.predicted_seconds
     found = (run.leased.take(signature, expected) for signature in sorted(wanted))
     return next((lease for lease in found if lease is not None), None)

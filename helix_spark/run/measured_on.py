@@ -25,19 +25,19 @@ _ENOUGH = 16
 
 
 def values_of(dag: Dag) -> list[str]:
-    """The outputs that are values."""
+    """Return the outputs that are values."""
     return [name for name in dag.outputs if dag[name].result is Result.VALUE]
 
 
 def code_digest(parts: Iterable[Part]) -> str:
-    """Of what a node does, whatever it is given and wherever it runs."""
+    """Return a digest of what a node does, whatever its inputs and environment are."""
     own = [f"{part.group} {part.digest}" for part in parts if part.group in _OWN_GROUPS]
     return digest(*own)[:_ENOUGH]
 
 
 def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
-    """What decides which rows each output was measured on, as digests: the data below its predictions, and how their
-    examples are divided. Outputs that no predictions lead to are left out."""
+    """Return digests of what decides the rows that each output was measured on: the data below its predictions, the
+    split."""
     tested = {}
     for name in values_of(dag):
         scored = predictions_below(dag, name)
@@ -61,7 +61,7 @@ def measured(run: Run) -> dict[str, Any]:
 
 
 def doubts(run: Run) -> Iterator[tuple[str, str]]:
-    """Outputs whose numbers do not tell how good a model is, and why, as a phrase."""
+    """Yield outputs whose numbers do not tell how good a model is, and why, as a phrase."""
     last = run.view.last
     before = metrics_of(last).doubts if last is not None else {}
     warned = [(output, one) for output in values_of(run.whole) for one in doubts_of(output, run.whole)]
@@ -73,7 +73,7 @@ def doubts(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _columns(name: str, run: Run) -> frozenset[str] | None:
-    """The columns of a table in lower case; None where this run did not have it."""
+    """Return the columns of a table in lower case; None where this run did not have it."""
     result = run.outcome.results.get(run.plan[name].name)
     if isinstance(result, TableResult) and (result.framed or result.collected):
         names = result.frame().columns if result.framed else result.arrow().column_names
@@ -82,7 +82,7 @@ def _columns(name: str, run: Run) -> frozenset[str] | None:
 
 
 def with_rows(tested: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, dict[str, Any]]:
-    """The same with how many rows were scored, where this run knows it."""
+    """Return the same with how many rows were scored, where this run knows it."""
     found = {}
     for name, own in tested.items():
         counts = [_rows(run.plan[one].name, run) for one in predictions_below(run.whole, name)]
@@ -129,7 +129,6 @@ def measured_by(run: Run) -> dict[str, str]:
 
 
 def _same_inputs(run: Run, output: str, before: Mapping[str, PastNode]) -> bool:
-    """Return whether an output is made of the same results as in an earlier iteration."""
     if output not in before:
         return False
     past = [before[one].signature if one in before else None for one in before[output].inputs]
@@ -137,11 +136,7 @@ def _same_inputs(run: Run, output: str, before: Mapping[str, PastNode]) -> bool:
 
 
 def changed_tests(tested: Mapping[str, Mapping[str, Any]], before: Metrics, number: int) -> Iterator[str]:
-    """Warnings of outputs that are measured on other test rows than in an earlier iteration.
-
-    Args:
-        number: of the earlier iteration.
-    """
+    """Yield warnings of outputs that are measured on other test rows than iteration `number` was."""
     reasons: dict[str, list[str]] = {}
     for name, own in tested.items():
         old = before.tested.get(name, {})

@@ -6,20 +6,30 @@ import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
-from helix_spark.dag.node import Node
+from helix_spark.catalog.tables.vector_slots import class_names, slot_names
+from helix_spark.dag.influence import Absent, Influence, by_feature, to_json
+from helix_spark.dag.leaving_out import features_of, target
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.lowering.examples import sizes_of
 from helix_spark.engine.results.contents import content_here
+from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.functions.source import text_of
 from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
 from helix_spark.run.run import NodeRun, Run
-from helix_spark.workflow.operators import Function
+from helix_spark.workflow.operators import Assemble, FitStage, Function, Kind
+
+if TYPE_CHECKING:
+    from helix_spark.run.run import Run
+
 
 _SHOWN_CODE = 20_000
 """Characters of a function's text that a record holds; for people, who stop reading long before."""
@@ -29,8 +39,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
     """Return what happened to each node.
 
     Args:
-        void: names of the nodes whose results are of data that changed meanwhile: they get a signature of this run
-            alone, by which nothing is found.
+        void: names of nodes whose data changed meanwhile: they get a signature of this run, by which nothing is found.
     """
     return [
         NodeRecord(
@@ -47,12 +56,13 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
 
 
 def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
-    """What this run learnt of results: costs, without what a young JVM takes longer, sizes, and which differ each time.
-    Of loads only those are recorded that had steps of their own.
+    """Return what this run learnt of results: warm seconds, sizes, content, nondeterminism.
+
+    Loads are recorded only where they had steps of their own.
 
     Args:
-        influences: what fits gave their features, as JSON by learner's name.
-        cards: what fits gave, as records by node name.
+        influences: JSON by learner, see `fitted_influences`.
+        cards: see `fitted_cards`.
     """
     records, outcome = list[ResultRecord](), run.outcome
     random, doubted = {**run.chance.drawn, **run.chance.found}, uncertain(run)
@@ -88,13 +98,13 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
 
 
 def uncertain(run: Run) -> frozenset[str]:
-    """Names of the nodes that may differ each time, as this run found out, and of what is made of them."""
+    """Return the nodes that this run found nondeterministic, and their descendants."""
     random = {**run.chance.drawn, **run.chance.found}
     return run.dag.descendants(random).union(random)
 
 
 def found_by_plan(run: Run) -> list[ResultRecord]:
-    """That results were found by what functions build: the next plan need not find out once more."""
+    """Return records of results that were found by what functions build, so that the next plan finds them at once."""
     return [
         _learnt(run, one.name) for one in run.nodes
         if one.known.signed.by_plan and one.planned.declared != one.planned.signature and not one.computed
@@ -102,8 +112,7 @@ def found_by_plan(run: Run) -> list[ResultRecord]:
 
 
 def _by_plan(run: Run, one: NodeRun) -> str:
-    """The declared signature that a result is found by as well, as it is now known what its function builds; empty if
-    there is none."""
+    """Return the declared signature by what a node's function turned out to build; empty if there is none."""
     made = run.outcome.built.get(one.name)
     if made is None:
         return ""
@@ -111,27 +120,27 @@ def _by_plan(run: Run, one: NodeRun) -> str:
 
 
 def _content(name: str, outcome: Outcome) -> str | None:
-    """Return what a result that may be reused holds: as it was compared, else taken now, behind the answer."""
+    """Return the digest of a result that may be reused, as it was compared, else taken now."""
     if outcome.contents is None:
         return None
     return outcome.contents.get(name) or content_here(outcome.results[name])
 
 
 def _tells(record: ResultRecord) -> bool:
-    """Whether a record has a figure. One without would be read by each plan from then on, and tell it nothing."""
+    """Return whether a record has a figure. One without would be read by each plan from then on, for nothing."""
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
     return any(figure is not None for figure in figures) or bool(record.influence or record.observed or record.trained)
 
 
 def _observed(node: Node, outcome: Outcome) -> str:
-    """Return what a node's code was seen to do. The files that its author declares are taken for all that it reads."""
+    """Return what a node's code was seen to do. Files that its author declares are taken for all that it reads."""
     seen = outcome.seen.get(node.name, Seen())
     declared = Seen(seen.drew, environment=seen.environment, generators=seen.generators)
     return (declared if node.wishes.depends_on else seen).to_json()
 
 
 def _parts(one: NodeRun, outcome: Outcome) -> tuple[Part, ...]:
-    """A signature's parts, with what the node's code read, where that was not known when it was signed."""
+    """Return a signature's parts, with what the node's code read, where that was not known when it was signed."""
     own, seen = one.known.signed, outcome.seen
     if own.seen.reads or one.name not in seen or one.node.wishes.depends_on:
         return own.parts
@@ -143,13 +152,13 @@ def _read_seconds(result: NodeResult | None) -> float | None:
 
 
 def told_by_content(run: Run) -> list[str]:
-    """Names of the nodes that were computed, and may stand for a later result that holds the same."""
+    """Return the computed nodes that may stand for a later result of the same content."""
     doubtful = uncertain(run) | run.results.void
     return [one.name for one in run.nodes if one.computed and one.name not in doubtful and not one.planned.random]
 
 
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
-    """Return what storing results taught of them: physical bytes, by node name, and digests of what they hold."""
+    """Return what storing results taught of them: bytes by node name, and digests."""
     contents = run.results.contents
     return [
         _learnt(run, node.name, bytes=sizes.get(node.name), content=contents.get(node.name))
@@ -177,8 +186,103 @@ def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
 
 
 def _code(node: Node) -> str:
-    """Its author's text. As it was signed: the file may have been saved since, and say something else."""
+    """Return the author's text as it was signed: the file may have been saved since."""
     if not isinstance(node.operator, Function):
         return ""
     function = inspect.unwrap(node.operator.call)
     return text_of(function.__code__)[:_SHOWN_CODE] if isinstance(function, FunctionType) else ""
+
+
+def fitted_influences(run: Run) -> dict[str, str]:
+    """Return the influence of features for each learner fitted in this run, as JSON by name. Runs no job."""
+    found: dict[str, str] = {}
+    for one in run.nodes:
+        node, fitted = one.node, one.result
+        if node.kind is not Kind.LEARNER or not one.computed or fitted is None:
+            continue
+        try:
+            influence = _influence(node, fitted, run)
+        except spark_errors() as error:
+            influence = first_line(error)
+        if isinstance(influence, Influence):
+            found[node.name] = to_json(influence)
+        elif node.wishes.prune_features:
+            run.tools.observer.warning(
+                f"`{node.name}` is to prune features, but their weights are unknown: {influence}"
+            )
+    return found
+
+
+def fitted_cards(run: Run) -> dict[str, FileRecord]:
+    """Return a model card of each fit of this run, by name. Runs no job."""
+    found: dict[str, FileRecord] = {}
+    for one in run.nodes:
+        if not one.computed or not isinstance(one.result, ModelResult):
+            continue
+        model = one.result.model
+        slots = slot_names(_metadata(one.node, model, "featuresCol", run.outcome.results))
+        classes = class_names(_metadata(one.node, model, "labelCol", run.outcome.results))
+        record = card_of_model(model, slots, classes).record(one.name)
+        if record is not None:
+            found[one.name] = record
+    return found
+
+
+def _metadata(node: Node, model: Any, parameter: str, results: Mapping[str, NodeResult]) -> Mapping[str, Any]:
+    """Return the metadata of the column that a parameter of a model names, in the table that it was fitted on."""
+    reader = getattr(model, "bestModel", None) or model
+    column = reader.getOrDefault(parameter) if reader.hasParam(parameter) else ""
+    for name in node.inputs:
+        table = results.get(name)
+        if isinstance(table, TableResult) and column in table.frame().columns:
+            metadata: Mapping[str, Any] = table.frame().schema[column].metadata
+            return metadata
+    return {}
+
+
+def absolute_weights(model: Any) -> list[float] | None:
+    """Return the absolute weight of each slot of the features; of several classes the sum. None if there are none."""
+    sort = type(model)
+    if not sort.__module__.startswith("pyspark.ml."):
+        return None
+    if hasattr(sort, "coefficientMatrix"):
+        summed: list[float] = abs(model.coefficientMatrix.toArray()).sum(axis=0).tolist()
+        return summed
+    for name in ("coefficients", "featureImportances"):
+        if hasattr(sort, name):
+            weights: list[float] = abs(getattr(model, name).toArray()).tolist()
+            return weights
+    return None
+
+
+def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | str:
+    """Return what a fit gave its features, or why that is unknown."""
+    dag, results = run.dag, run.outcome.results
+    examples = dag[node.inputs[0]] if isinstance(node.operator, FitStage) else None
+    table = results.get(examples.name) if examples is not None else None
+    if examples is None or not isinstance(examples.operator, Assemble) or not isinstance(table, TableResult):
+        return "it is not fitted on examples made of extractors"
+    assert isinstance(fitted, ModelResult)
+    weights = absolute_weights(fitted.model)
+    if weights is None:
+        return f"a {type(fitted.model).__name__} has none"
+    if fitted.model.getOrDefault("featuresCol") != "features":
+        return "it reads another column than `features`"
+    sizes = sizes_of(table.frame(), "features")
+    if sizes is None:
+        return f"the sizes of the vectors that `{examples.name}` is made of are not known"
+    declared = {one.name: one.signed.declared for one in run.situation.nodes}
+    features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
+    if features is None:
+        return "they are not finite, or not as many as `features` has slots"
+    return Influence(
+        dag.workflow, node.name, run.record.number, target(examples, examples.operator, declared), features,
+        _left_out(dag, node.name, examples.name),
+    )
+
+
+def _left_out(dag: Dag, learner: str, examples: str) -> tuple[Absent, ...]:
+    return tuple(
+        Absent(one.feature, one.declared, iteration, one.nodes) for one in dag.left_out
+        if one.synthesizer == examples for name, iteration in one.found if name == learner
+    )

@@ -21,19 +21,18 @@ from helix_spark.run.function_answers import FunctionAnswers
 
 
 class OnRecord:
-    """What the catalog says of a workflow's nodes, asked for as signing comes to know their signatures.
+    """Records of a workflow's nodes, looked up as signing comes to know their signatures.
 
     Args:
-        also: signatures to ask for beside the workflow's own, with the first question.
-        held: signatures that the session holds in memory.
+        also: signatures to look up besides the workflow's own.
+        held: signatures of results in memory.
         equal: declared signatures that stand for another one, as this run itself found out.
-        answered: what Spark answered the functions of nodes.
 
     Attributes:
         known: declared signatures that stand for another one.
-        seen: declared signatures, and what the code did when it ran.
-        known_random: declared signatures, and why a result differs each time where an earlier run found that out.
-        measured: what is on record, by signature.
+        seen: what code did when it ran, by declared signature.
+        known_random: why a result is nondeterministic, as an earlier run found, by declared signature.
+        measured: records of results, by signature.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class OnRecord:
         self._had = view.artifacts.keys() | set(held)
 
     def sign(self, dag: Dag) -> dict[str, Signed]:
-        """Sign; again when records say that a node stands for another one, which changes all that reads it."""
+        """Sign; again when records say that a node stands for another one, which changes its readers."""
         while True:
             signed = resolve(
                 dag, self._described, run=self._run, equivalent=self.known, known_random=self.known_random,
@@ -68,8 +67,7 @@ class OnRecord:
             self._learn(found)
 
     def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
-        """Find out what the first function that asks Spark something builds, if it is not on record by its code; gives
-        whether there was one. Those below it are signed by what it stands for."""
+        """Find out what the first unrecorded function that asks Spark builds; return whether there was one."""
         for node in dag.nodes:
             own = signed[node.name]
             if not isinstance(node.operator, AskingFunction) or own.random:
@@ -82,11 +80,7 @@ class OnRecord:
         return False
 
     def _learn(self, found: KnownResults) -> None:
-        """Take over what stands for what. A result that differs each time stands for itself only while it can be had:
-        it is stored, or it is held in memory, as it is until it is stored behind its answer.
-
-        Of several draws the first that can be had stands. Who drew again could not have it yet.
-        """
+        """Note what stands for what. Of a nondeterministic result the first draw stands that is stored or in memory."""
         for declared, signature in found.standing.items():
             observed = found.observed.get(declared, {})
             why = self._why_random(signature) or _why_unknown(observed)
@@ -100,11 +94,10 @@ class OnRecord:
                 self.known.setdefault(declared, stands)
 
     def _of_what_is_there(self, declared: str, observed: Mapping[str, str]) -> str | None:
-        """The signature of what code makes of the files and variables that it reads, as they are now. None where it is
-        not known to read any.
+        """Return the signature of what code makes of the files and variables that it reads, as they are now.
 
-        That is one whose code read just this; of several the newest. Where none did it is a new one, of all that the
-        code was ever seen to read: less would not tell two states apart that differ in what it read in another one.
+        It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
+        nothing is known to be read.
 
         Args:
             observed: what it was seen to do, by what it then stood for.
@@ -128,6 +121,6 @@ class OnRecord:
 
 
 def _why_unknown(observed: Mapping[str, str]) -> str:
-    """Return why nobody knows whether code still reads the same, as a phrase; empty where that can be known."""
+    """Return a phrase on why it is unknown whether code still reads the same; empty if that can be known."""
     path = next((path for text in observed.values() if (path := seen_from_json(text).unknown)), "")
     return reads_unknown(path) if path else ""

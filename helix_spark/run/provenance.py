@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import subprocess
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.errors import Location
 from helix_spark.identity.environment import package_version
@@ -55,31 +53,17 @@ class Provenance:
         return cls(path, _text(raw), sha256(raw).hexdigest(), _ask(path))
 
     def file_record(self) -> FileRecord | None:
-        """The file's text for the catalog; None if there is none."""
+        """Return the file's text for the catalog; None if there is none."""
         if self.path is None or self.text is None:
             return None
         return FileRecord(self.digest, self.path.name, self.text)
 
     def stamped(self, record: IterationRecord) -> IterationRecord:
-        """A record with the file and the commit."""
+        """Return a record with the file and the commit."""
         if self.path is None:
             return record
         commit, dirty = self._commit(self.path)
         return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
-
-    def declared_elsewhere(self, last: IterationRecord | None) -> str:
-        """What is to be said where the newest iteration of the workflow was declared by another file, which still
-        declares one of that name; empty where that is not so. A file that was moved, or is a `helix checkout` of the
-        other, is the same one.
-        """
-        if last is None or not last.file or self.path is None or _original(self.path) == _original(Path(last.file)):
-            return ""
-        if not _still_declares(Path(last.file), last, self.path):
-            return ""
-        return (
-            f"iteration {last.number} of workflow {last.workflow!r} was declared by {last.file}, and this one by "
-            f"{self.path}: two workflows of one name are counted and compared as one; give one of them another name"
-        )
 
     def _commit(self, path: Path) -> tuple[str, bool | None]:
         if self._git is None:
@@ -103,34 +87,12 @@ class Provenance:
 
 
 def checkout_path(path: Path, number: int) -> Path:
-    """Where `helix checkout` writes a file as an iteration had it.
+    """Return the path to which `helix checkout` writes a file as an iteration had it.
 
     >>> checkout_path(Path("jobs/census.py"), 2)
     PosixPath('jobs/census.iteration-2.py')
     """
     return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")
-
-
-def _original(path: Path) -> Path:
-    """The file that `helix checkout` wrote an earlier version of, where it wrote this one.
-
-    >>> _original(Path("jobs/census.iteration-2.py"))
-    PosixPath('jobs/census.py')
-    """
-    return path.with_name(re.sub(r"\.iteration-\d+\Z", "", path.stem) + path.suffix)
-
-
-def _still_declares(path: Path, last: IterationRecord, other: Path) -> bool:
-    """Whether a file is there, is not the other one under another name, and is what declared an iteration, or has the
-    workflow's name in it."""
-    try:
-        raw = LocalPath(path).read_at_most(LONGEST_FILE)  # a record may name anything
-        if path.samefile(other):
-            return False
-    except (OSError, ValueError):  # also of the other one, which an editor may be about to put into its place
-        return False
-    named = (f"{quote}{last.workflow}{quote}".encode() for quote in ("'", '"'))
-    return sha256(raw).hexdigest() == last.file_digest or any(name in raw for name in named)
 
 
 def _text(raw: bytes) -> str | None:
@@ -143,7 +105,7 @@ def _text(raw: bytes) -> str | None:
 
 
 def _ask(path: Path) -> subprocess.Popen[str] | None:
-    """Start git, if the file may be in a repository. Untracked files are not looked for: a catalog is one of them."""
+    """Start git, if the file may be in a repository. Untracked files, such as a catalog, are not looked for."""
     if not any((folder / ".git").exists() for folder in path.parents):
         return None
     try:
@@ -165,13 +127,13 @@ def _is_tracked(path: Path) -> bool:
 
 
 def _environ() -> dict[str, str]:
-    """Look without a lock of the index, and at the file's own repository, whichever a hook works on."""
+    """Return an environment in which git takes no lock, and looks at the file's own repository also within a hook."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
 def versions_json() -> str:
-    """The versions that a run has to do with, as they are recorded."""
+    """Return the versions of Helix, Python, PySpark and Delta as they are recorded."""
     return json.dumps({
         "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
         "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),

@@ -19,7 +19,7 @@ from helix_spark.history.states import proofs_of
 from helix_spark.history.table_preview import tables_of
 from helix_spark.history.value_text import result_text
 from helix_spark.plots import is_plot
-from helix_spark.run.named_results import NamedResults
+from helix_spark.run.iteration import NamedResults
 from helix_spark.workflow.operators import Result
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class RecordedIteration(NamedResults):
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Return what a notebook shows."""
         from helix_spark.drawing.notebook import bundle
         from helix_spark.views.iteration_view import view_of_record
         from helix_spark.views.notebook_views import iteration_html, iteration_text
@@ -115,7 +114,7 @@ _SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.
 
 
 def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
-    """An output's value, which stays on record whatever is evicted; None for tables, models, and what is no output."""
+    """Return an output's value, which stays recorded whatever is evicted; None for what is no value or no output."""
     outputs = json.loads(record.outputs)
     if name not in outputs or (result_text(outputs[name]) and not is_plot(outputs[name])):
         return None
@@ -138,13 +137,8 @@ def stored_result(
     return found
 
 
-def is_stored(catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> bool:
-    """Return whether a node's result is stored now. Raises UnknownNodeError."""
-    return catalog.artifact(node_named(record, nodes, name).signature) is not None
-
-
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
-    """The record of a node, of one that was merged into an equal one that of the latter.
+    """Return the record of a node, or of the one that it was merged into.
 
     Raises:
         UnknownNodeError: there is none.
@@ -163,7 +157,7 @@ def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) 
 def not_stored(
     catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], node: NodeRecord
 ) -> NotStoredError:
-    """The error of a result that is not there any more: why, what is, and how to have it again."""
+    """Return the error of a result that is not stored any more: why, what is, and how to have it again."""
     last = catalog.last_event(node.signature)
     if last is None:
         why = "it never was"

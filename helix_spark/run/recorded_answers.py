@@ -30,15 +30,14 @@ READ_AHEAD = 5_000
 
 @dataclass(slots=True)
 class RecordedAnswers:
-    """The record that an `Answerer` asks.
+    """Recorded answers, as an `Answerer` looks them up.
 
     Attributes:
         workflow: the program's name in the catalog.
-        elsewhere: the machine that Spark runs on, where that is another one: it cannot read what is stored here.
+        elsewhere: the other machine that Spark runs on, which cannot read what is stored here; empty for this one.
         warnings: what was found damaged, in words.
         tell: prints a line for people.
-        only_verified: whether nothing is reused that no audit has verified, among what audits compare.
-        is_unread: whether nothing at all is reused.
+        is_unread: True if nothing at all is reused.
     """
 
     catalog: Catalog
@@ -46,9 +45,7 @@ class RecordedAnswers:
     elsewhere: str = ""
     warnings: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = lambda _: None
-    only_verified: bool = False
     is_unread: bool = False
-    _verified: dict[str, bool] = field(default_factory=dict)
     _read: AnswersRead | None = None
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
@@ -64,23 +61,12 @@ class RecordedAnswers:
             return None
         return None if found is None else found.answer or None
 
-    def is_reusable(self, identity: str) -> bool:
-        if self.is_unread:
-            return False
-        if not self.only_verified:
-            return True
-        if identity not in self._verified:
-            known = self.catalog.results((), [identity]).measured.get(identity)
-            self._verified[identity] = known is not None and known.proof == "verified"
-        return self._verified[identity]
-
     def refuse(self, identity: str, why: str) -> None:
         self._refused.add(identity)
         self.catalog.answers.reject(identity, why)
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
-        """Say once that recorded answers are not reused."""
         answers = self.catalog.answers
         if not self._has_told and answers.rejections:
             self._has_told = True
@@ -98,16 +84,15 @@ class RecordedAnswers:
         return None if found is None else found.left or None
 
     def seconds(self, identity: str) -> float:
-        """The seconds that the answer took Spark; 0.0 if that is not known."""
+        """Return the seconds that the answer took Spark; 0.0 if unknown."""
         return self._answers.seconds(identity)
 
     def is_kept(self, identity: str) -> bool:
-        """Return whether Spark is not asked a question again, or an effect had again, as long as it stays the same."""
-        has_answer = self.answer(identity) is not None and self.is_reusable(identity)
-        return has_answer or self.left(identity) is not None
+        """Return whether Spark is not asked a question again, or an effect repeated, as long as it stays the same."""
+        return self.answer(identity) is not None or self.left(identity) is not None
 
     def reads(self, code: str) -> str:
-        """Return what a Python function was seen to read in workers, as a text; empty if nothing is on record."""
+        """Return what a Python function was seen to read in workers, as a text; empty if that is not recorded."""
         found = self._read_record(reads_of(code))
         return "" if found is None else found.reads
 
@@ -139,7 +124,7 @@ class RecordedAnswers:
             return None
 
     def _stored(self, identity: str) -> ArtifactRecord | None:
-        if self.elsewhere or not self.is_reusable(identity) or self.doubt(identity):
+        if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
         return self.catalog.artifact(identity)
 
@@ -177,7 +162,6 @@ def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
 
 
 def _class_of(folder: Place) -> str:
-    """The class that a checked model's metadata name."""
     (part,) = (path for path in (folder / "metadata").files() if path.name.startswith("part-"))
     return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"])
 

@@ -31,26 +31,26 @@ QUICK = 2.0
 
 def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
-) -> dict[str, IterationRecord]:
-    """Return, by node, the newest iteration that has the same output on record.
+) -> dict[str, int]:
+    """Return, by node, the number of the newest iteration that has the same output recorded.
 
     Args:
         outputs: the author's names, as before equal nodes were merged.
     """
-    found: dict[str, IterationRecord] = {}
+    found: dict[str, int] = {}
     for node in (dag[name] for name in dag.outputs):
         if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:
             continue
         names = [name for name in (node.name, *node.aliases) if name in outputs]
         for past in reversed(view.past):
             if _answers(past, names, signed[node.name].signature):
-                found[node.name] = past.record
+                found[node.name] = past.record.number
                 break
     return found
 
 
 def _answers(past: PastIteration, names: Sequence[str], signature: str) -> bool:
-    """Return whether an iteration has on record what is said of an output, under each of these names."""
+    """Return whether an iteration has an output recorded, under each of these names."""
     record = past.record
     if record.status != "done" or record.error:
         return False
@@ -63,7 +63,7 @@ def _answers(past: PastIteration, names: Sequence[str], signature: str) -> bool:
 
 
 def _is_cut(value: Any) -> bool:
-    """Return whether a record describes a value that was too large for it, or a table of which nobody counted rows."""
+    """Return whether a record describes a value too large for it, or a table whose rows were not counted."""
     return isinstance(value, dict) and (
         value.keys() == {"value", "bytes"} or (value.keys() == {"table", "rows"} and value["rows"] is None)
     )
@@ -76,33 +76,25 @@ def outputs_on_record(run: Run) -> Iterator[tuple[str, Any]]:
             yield name, mapping(record.outputs)[name]
 
 
-def tables_on_record(run: Run) -> Iterator[tuple[str, TablePreview]]:
-    """Yield the first rows of the tables among them."""
-    for name in run.whole.outputs:
-        if (record := _recorded_by(run, name)) is not None:
-            tables = tables_of(record, run.tools.catalog)
-            if name in tables:
-                yield name, tables[name]
-
-
 def _recorded_by(run: Run, name: str) -> IterationRecord | None:
     """Return the iteration whose record stands for an output of this run; None if the run had the output itself."""
     planned = run.plan[name]
-    return run.recorded.get(planned.name) if planned.state is State.PRUNE else None
+    number = run.situation.recorded.get(planned.name) if planned.state is State.PRUNE else None
+    return next((past.record for past in run.view.past if past.record.number == number), None)
 
 
 def tables_here(run: Run) -> dict[str, TablePreview]:
-    """Those whose rows are in this process, or told from the record, by the author's names: nothing has to be computed
-    or read for them."""
-    return dict(tables_on_record(run)) | {
+    """Preview, by the author's names, the output tables whose rows are in this process or recorded."""
+    records = ((name, _recorded_by(run, name)) for name in run.whole.outputs)
+    recorded = {name: tables_of(record, run.tools.catalog) for name, record in records if record is not None}
+    return {name: tables[name] for name, tables in recorded.items() if name in tables} | {
         name: _previewed(rows, len(rows), one, run) for name, one, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
 
 
 def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
-    """The others: from the catalog without Spark, or from the rows that Spark keeps, or where making them was quick.
-    Behind the answer."""
+    """Preview the others: stored ones without Spark, those in Spark's memory, and those that were quick to make."""
     for name, one, result in _tables(run):
         own = one.planned
         if result.collected or own.random:
@@ -119,8 +111,7 @@ def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
 
 
 def _previewed(rows: pa.Table, total: int | None, one: NodeRun, run: Run) -> TablePreview:
-    """The first rows of a table, with the classes that the numbers of a label stand for where all that it is made of
-    agrees on them. Runs no job."""
+    """Preview a table, with the class names of its label where all that it is made of agrees on them. Runs no job."""
     across = one.result.across if isinstance(one.result, TableResult) else ""
     preview = replace(previewed(rows, total), across=across)
     if not preview.class_columns:
@@ -131,7 +122,7 @@ def _previewed(rows: pa.Table, total: int | None, one: NodeRun, run: Run) -> Tab
 
 
 def _classes(one: NodeRun, run: Run) -> tuple[str, ...]:
-    """The classes of a table's label, as its schema tells them, or of what a learner predicts, as its card does."""
+    """Return the class names of a table's label by its schema, or of a learner's by its card."""
     if isinstance(one.result, TableResult) and one.result.framed and "label" in one.result.frame().columns:
         return class_names(one.result.frame().schema["label"].metadata)
     card = card_of(one.planned.signature, run.tools.catalog) if one.node.kind is Kind.LEARNER else None

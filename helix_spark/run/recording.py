@@ -31,7 +31,7 @@ def start_iteration(
     """Record that an iteration runs; return its record, with the number that it has.
 
     Args:
-        number: that it is expected to have.
+        number: the expected one.
         started: Unix seconds.
         plan: what the plan expects, see `plan_summary`.
 
@@ -74,7 +74,7 @@ def record_end(
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
-    """How good the plan was known to be, what it expected, and under which name an equal node is on record."""
+    """Return figures of a plan, what it expected, and under which name an equal node is recorded."""
     return {
         **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": [one.to_json() for one in plan.left_out],
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
@@ -84,18 +84,14 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 def with_ending(
     summary: str, edit: str, tables: Mapping[str, TablePreview], measured: Mapping[str, Any] = MappingProxyType({})
 ) -> str:
-    """Return what is recorded of a plan, with what the edit was, and where the output tables are on record.
-
-    Args:
-        measured: what the numbers among the outputs were measured by and on.
-    """
+    """Return what is recorded of a plan, with the edit, the digests of output tables, and how outputs were measured."""
     digests = {name: table.record(name).digest for name, table in tables.items()}
     more = {"edit": edit, "tables": digests, **measured}
     return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:
-    """Described outputs as they are recorded: values that are huge or nested without end as a short description, too.
+    """Return described outputs as they are recorded: huge or too deep values as a short description, too.
 
     >>> outputs_json({"auc": 0.9}), outputs_json({"text": "x" * 5_000_000})
     ('{"auc": 0.9}', '{"text": {"value": "str", "bytes": 5000002}}')

@@ -4,10 +4,9 @@ is recorded."""
 from __future__ import annotations
 
 import contextlib
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
@@ -34,9 +33,6 @@ DECISIONS = 3
 """How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
 measured, mostly after one more."""
 
-PATIENCE = 1.0
-"""Seconds for which news of a stored result may wait, so that one sync serves several."""
-
 _NO_WISHES = Wishes()
 
 
@@ -54,11 +50,11 @@ class WrittenResults:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """All that was learnt of sizes."""
+        """Bytes of all that was written."""
         return {**self.gone, **self.stored}
 
     def then(self, more: WrittenResults, evicted: Collection[str]) -> WrittenResults:
-        """Return all that was written once more was.
+        """Return the sum of this and a later round.
 
         Args:
             evicted: names of what was stored and is not any more.
@@ -71,9 +67,35 @@ class WrittenResults:
         return WrittenResults({**stays, **more.stored}, {**gone, **more.gone})
 
 
-class RunResults(Protocol):
-    """The results of a run that has its answers, as its front has them."""
+@dataclass(eq=False)
+class Retention(ABC):
+    """What a run that has its answers keeps in the catalog. Its front has the results.
 
+    Attributes:
+        workflow, number: of its iteration.
+        view: the catalog as the run was planned.
+        budget: bytes that may be stored in all; None for no limit.
+        wishes: what the author wishes today of each result, by signature; of others nothing.
+        lineage: what the results on record are made from, where there is a budget.
+    """
+
+    workflow: str
+    number: int
+    view: CatalogView
+    catalog: Catalog
+    observer: Observer
+    policy: Policy
+    budget: int | None
+    wishes: Mapping[str, Wishes] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=dict)
+    _written: list[ArtifactRecord] = field(init=False, default_factory=list)
+    _attempts: dict[str, str] = field(init=False, default_factory=dict)
+
+    def is_own(self, record: ArtifactRecord) -> bool:
+        """Return whether a stored result is of this run, and not another driver's that came first."""
+        return (record.workflow, record.iteration) == (self.workflow, self.number)
+
+    @abstractmethod
     def problem(
         self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
     ) -> PlanningProblem:
@@ -87,70 +109,28 @@ class RunResults(Protocol):
         """
 
     @property
-    def lineage(self) -> Lineage:
-        """What the results on record are made from, where there is a budget."""
-
-    @property
+    @abstractmethod
     def writable(self) -> Collection[str]:
         """Names of the nodes whose results were not stored before the run, and can be."""
 
     def read_by_writes(self, names: Collection[str]) -> frozenset[str]:
         """Signatures of the stored tables that these nodes' results are made from once more while they are written."""
+        return frozenset()
 
+    @abstractmethod
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         """Store results, in this order; None for one that cannot be stored, which the front reports."""
 
+    @abstractmethod
     def drop(self, signature: str) -> None:
         """Forget a fixed result in memory: another driver stored another draw of it first."""
 
-
-@dataclass(frozen=True, slots=True)
-class RunToKeep:
-    """A run that has its answers, as keeping needs it.
-
-    Attributes:
-        workflow, number: of its iteration.
-        view: the catalog as the run was planned.
-        budget: bytes that may be stored in all; None for no limit.
-        wishes: what the author wishes today of each result, by signature; of others nothing.
-    """
-
-    workflow: str
-    number: int
-    view: CatalogView
-    catalog: Catalog
-    observer: Observer
-    policy: Policy
-    budget: int | None
-    results: RunResults
-    wishes: Mapping[str, Wishes] = field(default_factory=dict)
-
-    def is_own(self, record: ArtifactRecord) -> bool:
-        """Return whether a stored result is of this run, and not another driver's that came first."""
-        return (record.workflow, record.iteration) == (self.workflow, self.number)
-
-
-class Retention:
-    """What a run keeps in the catalog.
-
-    Args:
-        run: once it is known what it took.
-
-    Attributes:
-        acknowledgement: what was stored, until it is told.
-    """
-
-    def __init__(self, run: RunToKeep) -> None:
-        self.run, self.acknowledgement = run, Acknowledgement(run.catalog, run.observer)
-        self._attempts = {signature: record.attempt for signature, record in run.view.artifacts.items()}
-
     def keep(self) -> WrittenResults:
-        """Decide what to keep on what is known by now, evict and store. What turns out to be too large leaves its
-        room to others, so that it is decided once more."""
+        """Decide what to keep by what is known now, evict and store; again if something turned out too large."""
         kept, late = WrittenResults(), frozenset[str]()
         for _ in range(DECISIONS):
-            problem = self._problem(kept.sizes)
-            decision = self.run.policy.decide(problem)
+            problem = self._problem_now(kept.sizes)
+            decision = self.policy.decide(problem)
             more, late = self._store(problem, decision.keep, decision.evictions)
             kept = kept.then(more, {node.name for node in problem.nodes if node.signature in decision.evict})
             if not more.gone:
@@ -158,37 +138,32 @@ class Retention:
         self._evict({signature: why for signature, why in decision.evictions.items() if signature in late})
         proof = decision.certificate
         if proof.status == "fallback" or proof.gap > LARGE_GAP:
-            self.run.observer.warning(f"what to keep, by what the run has measured: {proof.notice}")
+            self.observer.warning(f"what to keep, by what the run has measured: {proof.notice}")
         return kept
 
     def keep_planned(self, keep: Collection[str]) -> WrittenResults:
-        """Store what a plan keeps, after a failure. Nothing goes for it: that would make room for more than was had.
-
-        Args:
-            keep: signatures.
-        """
-        return self._store(self._problem({}), keep, {})[0]
+        """Store results that a plan keeps, by signature, after a failure. Nothing is evicted for them."""
+        return self._store(self._problem_now({}), keep, {})[0]
 
     def tidy(self) -> set[str]:
-        """Keep the records quick to read, give back the bytes of writers that died, which count for the budget, and
-        evict what is too much; return the signatures of what had to go."""
+        """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
         try:
-            self.run.catalog.maintain()
-            self.run.catalog.gc(dry_run=False)
+            self.catalog.maintain()
+            self.catalog.gc(dry_run=False)
             return self.evict_overflow()
         except (CatalogError, OSError) as error:
-            self.run.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
+            self.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
             return set()
 
     def evict_overflow(self) -> set[str]:
-        """Keep the catalog within its budget once all is recorded; return the signatures that had to go."""
-        catalog, budget = self.run.catalog, self.run.budget
+        """Keep the catalog within its budget once all is recorded; return the evicted signatures."""
+        catalog, budget = self.catalog, self.budget
         if budget is None or catalog.bytes_used() <= budget:
             return set()
         seen = catalog.stored_version()
-        problem = self._problem({}, to_write=False)
-        gone = self._evict(dict.fromkeys(self.run.policy.decide(problem).evictions, OVERFLOWED), seen)
-        lineage = {**self.run.results.lineage, **lineage_of(problem.nodes)}
+        problem = self._problem_now({}, to_write=False)
+        gone = self._evict(dict.fromkeys(self.policy.decide(problem).evictions, OVERFLOWED), seen)
+        lineage = {**self.lineage, **lineage_of(problem.nodes)}
         for _ in range(OVERFLOW_ROUNDS):
             # What others stored or evicted since this look has it decided anew.
             seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
@@ -198,39 +173,49 @@ class Retention:
             gone |= self._evict(dict.fromkeys(chosen, OVERFLOWED), seen)
         return gone
 
-    def _problem(self, sizes: Mapping[str, int], *, to_write: bool = True) -> PlanningProblem:
-        """Return the problem on what is known by now; what the run itself has recorded takes its room, and so does what
-        others have stored since it was planned. Arguments as for `RunResults.problem`."""
+    def acknowledge(self, gone: Collection[str]) -> None:
+        """Sync all records, so that they survive a loss of power, then report what was stored.
+
+        Args:
+            gone: signatures of what is not stored any more.
+
+        Raises CatalogError if the records cannot be synced.
+        """
+        self.catalog.sync()
+        for record in self._written:
+            if record.signature not in gone:
+                self.observer.stored(record.node, record.bytes)
+
+    def _problem_now(self, sizes: Mapping[str, int], *, to_write: bool = True) -> PlanningProblem:
+        """Return the problem by what is known now, with the room that records and other drivers have taken since."""
         live, overhead = self._live(), 0
-        if self.run.budget is not None:
-            overhead = self.run.catalog.bytes_used() - sum(record.bytes for record in live)
-        return self.run.results.problem(live, overhead, sizes, to_write=to_write)
+        if self.budget is not None:
+            overhead = self.catalog.bytes_used() - sum(record.bytes for record in live)
+        return self.problem(live, overhead, sizes, to_write=to_write)
 
     def _store(
         self, problem: PlanningProblem, keep: Collection[str], evict: Mapping[str, str]
     ) -> tuple[WrittenResults, frozenset[str]]:
-        """Evict and store, by signature. Return what was stored, and what of the evictions is left for `keep`: the
-        writes read it."""
-        run, catalog = self.run, self.run.catalog
-        writable = run.results.writable
-        wanted = [node for node in problem.nodes if node.signature in keep and node.name in writable]
-        late = run.results.read_by_writes([node.name for node in wanted])
+        """Evict and store, by signature. Return what was stored, and the evictions that have to wait for the writes."""
+        catalog = self.catalog
+        wanted = [node for node in problem.nodes if node.signature in keep and node.name in self.writable]
+        late = self.read_by_writes([node.name for node in wanted])
         self._evict({signature: why for signature, why in evict.items() if signature not in late})
         owed = sum(one.bytes for one in catalog.live_among(late & evict.keys()).values())
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
         there = catalog.live_among([node.signature for node in wanted])
-        self._note_wishes({**run.view.artifacts, **there})
+        self._note_wishes({**self.view.artifacts, **there})
         stored = {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
         gone: dict[str, int] = {}
         met: dict[str, ArtifactRecord] = {}
         to_write = [node for node in wanted if node.signature not in there]
-        for node, record in zip(to_write, run.results.write(self._origins(to_write, problem)), strict=True):
+        for node, record in zip(to_write, self.write(self._origins(to_write, problem)), strict=True):
             if record is not None:
                 fits = self._fits(record, owed)
                 (stored if fits else gone)[node.name] = record.bytes
                 met[node.signature] = record
                 if fits:
-                    self.acknowledgement.add(record)
+                    self._written.append(record)
         self._yield_to_others({**there, **met})
         self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
         return WrittenResults(stored, gone), late
@@ -238,41 +223,40 @@ class Retention:
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
         above = ancestors_of(problem.nodes)
         seconds = {node.name: node.compute_seconds for node in problem.nodes}
-        wishes = [self.run.wishes.get(node.signature, _NO_WISHES) for node in nodes]
+        wishes = [self.wishes.get(node.signature, _NO_WISHES) for node in nodes]
         return [
             Origin(
-                node.signature, self.run.workflow, node.name, self.run.number,
+                node.signature, self.workflow, node.name, self.number,
                 sum(seconds[name] for name in {node.name} | above[node.name]), insisted=own.insisted, fixed=own.fixed,
             )
             for node, own in zip(nodes, wishes, strict=True)
         ]
 
     def _yield_to_others(self, found: Mapping[str, ArtifactRecord]) -> None:
-        """What another driver stored first of a fixed node stands, and may be another draw than this run's."""
+        """Drop fixed results of which another driver stored another draw first."""
         for signature, record in found.items():
-            if self.run.wishes.get(signature, _NO_WISHES).fixed and not self.run.is_own(record):
-                self.run.results.drop(signature)
+            if self.wishes.get(signature, _NO_WISHES).fixed and not self.is_own(record):
+                self.drop(signature)
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
-        """Record it where what is stored already is wished otherwise than when it was stored, or was stored by
-        another workflow: whoever makes room has nothing but records to tell it from."""
+        """Record wishes that differ from those recorded with a result: evictions go by records."""
         news = {
-            signature: wishes for signature, wishes in self.run.wishes.items()
-            if (record := stored.get(signature)) is not None and wished(record, self.run.workflow, wishes) != record
+            signature: wishes for signature, wishes in self.wishes.items()
+            if (record := stored.get(signature)) is not None and wished(record, self.workflow, wishes) != record
         }
         if news:
             with self._warned():
-                self.run.catalog.note_wishes(self.run.workflow, news)
+                self.catalog.note_wishes(self.workflow, news)
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
-        """All that is stored by now, with what other workflows wish of it today."""
-        live = tuple(map(self.run.view.as_wished, self.run.catalog.live()))
+        """Return all that is stored by now, with what other workflows wish of it today."""
+        live = tuple(map(self.view.as_wished, self.catalog.live()))
         self._attempts = {record.signature: record.attempt for record in live}
         return live
 
     def _held(self) -> list[StoredResult]:
-        """All that is stored by now, and who insists on it: of this version its author, as it says today."""
-        wishes, workflow = self.run.wishes, self.run.workflow
+        """Return all that is stored by now, with the wishes of this version as of today."""
+        wishes, workflow = self.wishes, self.workflow
         today = [wished(one, workflow, wishes.get(one.signature, _NO_WISHES)) for one in self._live()]
         return [
             StoredResult(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed)
@@ -282,68 +266,38 @@ class Retention:
     def _fits(self, record: ArtifactRecord, owed: int) -> bool:
         """Return whether a result that was just stored has room; evict it otherwise.
 
-        What takes no bytes always fits, were there no room for anything: that it went would free nothing. And another
-        driver's record, which came first, is not this run's to take away.
+        One without bytes always fits: evicting it frees nothing. Another driver's record is not this run's to evict.
 
         Args:
             owed: bytes of what is to go once all is written.
         """
-        budget, catalog = self.run.budget, self.run.catalog
-        if budget is not None and record.bytes and self.run.is_own(record) and catalog.bytes_used() - owed > budget:
+        budget, catalog = self.budget, self.catalog
+        if budget is not None and record.bytes and self.is_own(record) and catalog.bytes_used() - owed > budget:
             with self._warned():
                 catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
             return False
         return True
 
     def _evict(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
-        """Evict by signature, for these reasons; return the signatures of what went. What was stored since it was
-        decided stays; with `seen` all does, if anything was stored or ended since that version."""
+        """Evict by signature, for these reasons; return the signatures of what went.
+
+        What was stored since it was decided stays; with `seen` all does, if anything was stored or ended since then.
+        """
         attempts = {self._attempts[signature] for signature in why if signature in self._attempts}
         with self._warned():
-            return {one.signature for one in self.run.catalog.evict_all(why, attempts=attempts, seen=seen)}
+            return {one.signature for one in self.catalog.evict_all(why, attempts=attempts, seen=seen)}
         return set()
 
     @contextlib.contextmanager
     def _warned(self) -> Iterator[None]:
-        """Report what cannot be evicted, or recorded, and no more: the run has answered."""
+        """Warn of what cannot be evicted, or recorded: the run has answered."""
         try:
             yield
         except CatalogError as error:
-            self.run.observer.warning(error.what)
-
-
-class Acknowledgement:
-    """News of what a run stored, which people get once it survives a loss of power."""
-
-    def __init__(self, catalog: Catalog, observer: Observer) -> None:
-        self._catalog, self._observer = catalog, observer
-        self._waiting: list[ArtifactRecord] = []
-        self._reported = time.monotonic()
-
-    def add(self, record: ArtifactRecord) -> None:
-        """Add a result that was published. Report all that wait, if nothing was reported for a while."""
-        self._waiting.append(record)
-        if time.monotonic() - self._reported > PATIENCE:
-            with contextlib.suppress(CatalogError):  # it is tried again, and reported, when all is stored
-                self.give()
-
-    def give(self, gone: Collection[str] = ()) -> None:
-        """Sync all records, and report what was stored.
-
-        Args:
-            gone: signatures of what is not stored any more.
-
-        Raises CatalogError if the records cannot be synced: nobody may rely on what they say.
-        """
-        self._catalog.sync()
-        for record in self._waiting:
-            if record.signature not in gone:
-                self._observer.stored(record.node, record.bytes)
-        self._waiting.clear()
-        self._reported = time.monotonic()
+            self.observer.warning(error.what)
 
 
 def states_done(derivations: Mapping[str, Derivation]) -> Solution:
-    """Return the states that a run had as a solution of which nothing is left to decide."""
+    """Return the states of a finished run as a solution of which nothing is left to decide."""
     spent = sum(one.seconds for one in derivations.values())
     return Solution(derivations, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))

@@ -1,39 +1,107 @@
-"""One run of a workflow as its steps hand it on: frozen, and fuller with each of them."""
+"""One run of a workflow as its steps hand it on, frozen and fuller with each of them, and what it works with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.execution.executor import Executor
+from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.timing import NodeTime
+from helix_spark.engine.results.loading import load
+from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.node_results import NodeResult
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode, Situation
-from helix_spark.run.retention import Retention, WrittenResults
+from helix_spark.planner.storage import Policy
+from helix_spark.run.retention import WrittenResults
+from helix_spark.run.tracker import Tracker
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from helix_spark.catalog.leases.leases import RunLeases
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag, Node
     from helix_spark.engine.execution.outcome import Outcome
     from helix_spark.engine.lowering.chance_in_plans import Chance
-    from helix_spark.engine.results.node_results import NodeResult
     from helix_spark.history.table_preview import TablePreview
     from helix_spark.identity.node_description import Description
     from helix_spark.run.function_answers import FunctionAnswers
+    from helix_spark.run.known_nodes import RecordsRead
     from helix_spark.run.provenance import Provenance
-    from helix_spark.run.records_read import RecordsRead
-    from helix_spark.run.tools import Tools
     from helix_spark.run.workflow_results import WorkflowResults
 
 
+class StandingWarnings:
+    """Warnings of each workflow's latest plan, which the next runs of the session repeat in one line."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, frozenset[str]] = {}
+
+    def tell(self, plan: Plan, warning: Callable[[str], None]) -> None:
+        """Warn of what a plan that is about to run says."""
+        before = self._said.get(plan.workflow, frozenset())
+        self._said[plan.workflow] = frozenset(plan.warnings)
+        for text in plan.warnings:
+            if text not in before:
+                warning(text)
+        if still := sum(text in before for text in plan.warnings):
+            holds = "1 warning of the run before still holds" if still == 1 else \
+                f"{still} warnings of the run before still hold"
+            warning(f"{holds}; `plan` says what")
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run works with.
+
+    Attributes:
+        budget: bytes that may be stored in all; None for no limit.
+        one_run: whether this process is for one run alone; None if nobody can say.
+        recording: records answers; the next run waits for it, to plan on them.
+        behind: stores what follows the answers; nobody waits for it.
+        cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
+            before the run goes on; None: as long as the run's planning took.
+        check_open: raises EndedError once another thread closes the Helix.
+    """
+
+    sessions: Sessions
+    catalog: Catalog
+    memory: MemoryTier
+    observer: Observer
+    executor: Executor
+    recording: ThreadPoolExecutor
+    behind: ThreadPoolExecutor
+    policy: Policy
+    budget: int | None
+    one_run: bool | None
+    tracker: Tracker | None
+    standing: StandingWarnings
+    cut_off: float | None
+    check_open: Callable[[], None]
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Signatures of the results in memory."""
+        return frozenset(self.memory.held)
+
+    def find_result(self, signature: str) -> NodeResult | None:
+        """Return a result from memory or the catalog; None where neither has it."""
+        held = self.memory.get(signature)
+        if held is not None:
+            return held
+        record = self.catalog.artifact(signature)
+        return None if record is None else load(record, self.catalog, self.sessions)
+
+
 class _NotYet:
-    """Stands for what a later step makes."""
+    """A placeholder for what a later step makes."""
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"no step of this run has made what {name!r} is asked of")
@@ -44,12 +112,10 @@ NOT_YET: Any = _NotYet()
 
 @dataclass(frozen=True, slots=True)
 class NodeRun:
-    """What a run knew, planned and did of one node.
+    """One node of a run: what was known of it, planned, and became of it.
 
     Attributes:
-        known: when it was planned.
-        planned: what was to happen to it.
-        result: None where it was not had.
+        result: None where it was not needed.
         time: what it took, by `time.perf_counter()`.
     """
 
@@ -77,42 +143,31 @@ class Run:
     """One run of a workflow.
 
     Attributes:
-        id: no other run has it.
         begun: `time.perf_counter()` at its start.
-        waited: seconds that whoever waits for its answer had waited by then.
-        leased: the leases that it holds.
-        message: what its author says of it.
-        provenance: where the workflow comes from.
+        waited: seconds that its answer had been waited for by then.
 
         whole: the graph as it is declared; `described` its nodes, by name.
-        answered: what Spark answered the functions of nodes, and what slow ones built.
+        answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         had: names of the nodes whose results this run had when it was last planned again.
-        only_proven: whether nothing is reused that no audit has verified.
 
-        records: as they were read.
-        dag: the graph to run: merged, without the features that are left out.
-        situation: what the planner needs.
-        recorded: by name, the iterations that have outputs on record as they are now.
-        comparable: names of the nodes of which it is on record what an earlier version's result holds.
-        plan: what is to happen.
+        dag: the graph to run: merged, without dropped features.
+        comparable: names of the nodes of which the content of an earlier version's result is recorded.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
 
-        before: the newest iteration on record when this one began.
         record: of the iteration, from its begin.
         outcome: what was done by the plan; `goes_on_from` is that of an earlier plan, where this one goes on from it.
-        unfinished: whether the plan that was executed last is not the last one.
+        unfinished: True if the plan that was executed last is not the last one.
         set_aside: attempts of stored results that turned out to be damaged.
-        seconds: to the answer, since somebody waits for it.
+        seconds: to the answer, since it is waited for.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         nodes: one row a node: what was known of it, planned, and became of it.
         chance: which results may differ each time, and why.
-        results: what can be stored of what it came to.
-        retention: what the run keeps of these.
+        results: what can be stored, and is kept.
         outputs: as they are recorded, by the author's names; none after a failure.
-        tables: the output tables of which rows are known, by the author's names.
+        tables: previews of output tables, by the author's names.
         behind: gives physical bytes by node once all is stored.
-        node_records: what happened to each node, as it is on record; none before it is.
+        node_records: of each node, once the iteration is recorded.
         kept: what was written; `gone` are signatures of what had to go at the end.
     """
 
@@ -130,17 +185,14 @@ class Run:
     answered: FunctionAnswers = NOT_YET
     equal: Mapping[str, str] = field(default_factory=dict)
     had: frozenset[str] = frozenset()
-    only_proven: bool = False
 
     records: RecordsRead = NOT_YET
     dag: Dag = NOT_YET
     situation: Situation = NOT_YET
-    recorded: Mapping[str, IterationRecord] = field(default_factory=dict)
     comparable: frozenset[str] = frozenset()
     plan: Plan = NOT_YET
     planning_seconds: float = 0.0
 
-    before: IterationRecord | None = None
     record: IterationRecord = NOT_YET
     goes_on_from: Outcome | None = None
     outcome: Outcome = NOT_YET
@@ -151,7 +203,6 @@ class Run:
     nodes: tuple[NodeRun, ...] = ()
     chance: Chance = NOT_YET
     results: WorkflowResults = NOT_YET
-    retention: Retention = NOT_YET
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
     behind: Future[Mapping[str, int]] = NOT_YET

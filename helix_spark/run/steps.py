@@ -22,19 +22,18 @@ from helix_spark.run.after_answer import (
     track,
 )
 from helix_spark.run.answer_steps import announce, hold_results, look_at_tables, measure
-from helix_spark.run.beginning import (
+from helix_spark.run.cut_off import cut_off
+from helix_spark.run.executing import (
     begin,
     check_what_computes,
     end_missing,
+    execute,
     make_catalog,
     note_provenance,
-    say_who_else_declares,
+    set_damage_aside,
 )
-from helix_spark.run.cut_off import cut_off
-from helix_spark.run.deciding import decide, say_what_is_verified, verify
-from helix_spark.run.executing import execute, set_damage_aside
 from helix_spark.run.leasing import wait_for_others
-from helix_spark.run.preparation import declare, look_up
+from helix_spark.run.preparation import decide, declare, look_up
 from helix_spark.run.run import Run, RunStep, repeated, through
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
@@ -43,14 +42,12 @@ LOOKING: tuple[RunStep, ...] = (declare, look_up)
 PLANNING: tuple[RunStep, ...] = (*LOOKING, decide)
 """What would be done. Steps that find something out later, marked with *, have it looked up and decided again."""
 
-SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes, say_what_is_verified)
+SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes)
 """A plan for people who do not run it."""
 
 ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
     *PLANNING,
-    say_who_else_declares,
-    verify,  # * where nothing is to be reused before an audit has verified it
     check_what_computes,
     make_catalog,
     end_missing,
@@ -77,8 +74,7 @@ KEEPING: tuple[RunStep, ...] = (acknowledged(keep, note_sizes, note_late, tidy),
 
 
 def answered(run: Run) -> Run:
-    """The run at its answer, or its failure, with what follows either under way. Whoever ends it before that, an
-    interrupt too, has its leases given back."""
+    """Run to the answer, or the failure, and begin what follows. Release the leases if it is interrupted before."""
     try:
         run = through(ANSWERING, run)
         on_record = run.tools.recording.submit(_recorded, replace(run, outputs=deepcopy(run.outputs)))
@@ -91,7 +87,7 @@ def answered(run: Run) -> Run:
 
 
 def _recorded(run: Run) -> Run:
-    """The run on record; as it was if it could not be recorded. Never raises: the answer stands."""
+    """Record the run; return it as it was if that fails. Never raises: the answer stands."""
     try:
         return through(RECORDING, run)
     except (HelixError, OSError) as error:
@@ -100,8 +96,7 @@ def _recorded(run: Run) -> Run:
 
 
 def _finished(on_record: Future[Run]) -> Mapping[str, int]:
-    """Store and evict, once the iteration is recorded; return physical bytes stored by node. They survive a loss of
-    power by then, and so does the record. Never raises."""
+    """Store and evict, once the iteration is recorded; return physical bytes stored by node. Never raises."""
     run = on_record.result()
     try:
         return through(KEEPING, run).stored
@@ -113,7 +108,7 @@ def _finished(on_record: Future[Run]) -> Mapping[str, int]:
 
 
 def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
-    """Report an unforeseen failure after an answer: people who do not wait for the end would never hear of it."""
+    """Report an unforeseen failure after an answer, as the caller may not wait for the end."""
     if not behind.cancelled() and (error := behind.exception()) is not None:
         observer.warning(
             f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "

@@ -36,7 +36,7 @@ class Finished:
 
 
 def finished_on_record(catalog: CatalogReader, iteration: IterationRecord) -> Finished:
-    """An iteration of a plain program, as the catalog has it."""
+    """Return an iteration of a plain program, as the catalog has it."""
     nodes = catalog.nodes(iteration)
     live = catalog.live_among({node.signature for node in nodes})
     stored = {node.name: live[node.signature].bytes for node in nodes if node.signature in live}

@@ -17,19 +17,18 @@ from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError
-from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.planning import planning_problem
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.data_read import DataRead
 from helix_spark.run.foresight import others_among
-from helix_spark.run.retention import RunToKeep, states_done
+from helix_spark.run.retention import Retention, states_done
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Read
 
 
-class WorkflowResults:
-    """See `RunResults`.
+class WorkflowResults(Retention):
+    """The results of a workflow's run.
 
     Args:
         run: once it is known what it took.
@@ -40,22 +39,15 @@ class WorkflowResults:
     """
 
     def __init__(self, run: Run) -> None:
+        tools = run.tools
+        super().__init__(
+            run.plan.workflow, run.record.number, run.view, tools.catalog, tools.observer, tools.policy,
+            run.plan.budget, {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
+            run.situation.lineage,
+        )
         self.run = run
         self.contents = dict[str, str]()
         self.changes = dict[str, str]()
-
-    @cached_property
-    def to_keep(self) -> RunToKeep:
-        """The run, as keeping needs it."""
-        run, tools = self.run, self.run.tools
-        return RunToKeep(
-            run.plan.workflow, run.record.number, run.view, tools.catalog, tools.observer, tools.policy,
-            run.plan.budget, self, {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
-        )
-
-    @property
-    def lineage(self) -> Lineage:
-        return self.run.situation.lineage
 
     def problem(
         self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
@@ -112,7 +104,7 @@ class WorkflowResults:
             self.run.leased.release(origin.signature)
 
     def look_at_pins(self, names: Iterable[str]) -> None:
-        """Take the digests of tables whose rows Spark has in memory, and which are not known by now."""
+        """Take the digests that are still unknown of tables in Spark's memory."""
         for name in names:
             result = self.run.outcome.results.get(name)
             if not isinstance(result, TableResult) or result.collected or not result.in_memory:
@@ -127,13 +119,12 @@ class WorkflowResults:
         return names_at_hand(self.run.outcome)
 
     def _has_no_content(self, name: str) -> bool:
-        """Return whether the digest of what a result holds is asked for, and was not taken yet."""
+        """Return whether the digest of a result is wanted, and was not taken yet."""
         return self.run.outcome.contents is not None and name not in self.run.outcome.contents
 
     def _note_content(self, name: str, record: ArtifactRecord) -> None:
-        """Take the digest of a model from its files: before, it would have had to be written for that. Where another
-        driver's result came first, nobody knows what that holds."""
-        if not self.to_keep.is_own(record):
+        """Take the digest of a model from its stored files. Another driver's result may hold something else."""
+        if not self.is_own(record):
             self.contents.pop(name, None)
             return
         path = self.run.tools.catalog.path_of(record) if record.kind == "model" else None
@@ -146,13 +137,12 @@ class WorkflowResults:
 
     @cached_property
     def spoiled(self) -> frozenset[str]:
-        """Names of the results that may differ each time, by themselves or by what they are made of."""
+        """Results that may differ each time, by themselves or by what they are made of."""
         return frozenset(self.run.chance.found) | self.run.dag.descendants(self.run.chance.found)
 
     @cached_property
     def drawn_once(self) -> frozenset[str]:
-        """Names of the fixed tables whose rows Spark has not kept: whoever writes them, or reads them later on, would
-        have them drawn once more."""
+        """Fixed tables whose rows Spark has not kept: writing or reading them would draw again."""
         drawn = {
             node.name: self.run.outcome.results.get(node.name) for node in self.run.dag.nodes
             if node.wishes.fixed and self.run.plan[node.name].state is State.COMPUTE
@@ -164,37 +154,37 @@ class WorkflowResults:
 
     @property
     def not_to_be_held(self) -> frozenset[str]:
-        """Names of the results that no later run may find in memory, as far as can be told without reading anything
-        again: before the answer."""
+        """Results that no later run may find in memory, as far as can be told without reading files."""
         return self.spoiled | self.drawn_once | self._void(contents=False)
 
     @cached_property
     def void(self) -> frozenset[str]:
-        """Names of the results that are made of what changed while the iteration ran, and of what reads it: nobody
-        knows which data they are of, or under which settings. They stand for no signature, whatever is there by now."""
+        """Results made of data that changed while the iteration ran, or under other settings; they stand for no
+        signature."""
         return self._void(contents=True)
 
     def _void(self, *, contents: bool) -> frozenset[str]:
         for name in self._data.names:
-            how = self._data.change(name, contents=contents)
-            if how is not None and name not in self.changes:
+            if (how := self._data.change(name, contents=contents)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
-                self._say(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
+                self._warn(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
         return self._data.void | self._under_other_settings()
 
     def _under_other_settings(self) -> frozenset[str]:
-        """What may have been computed under other settings than it is signed for: all of the run, in whatever order."""
+        """Return what may have been computed under other settings than it is signed for: all of the run."""
         left = self.run.outcome.left
         for name, what in left.items():
-            if (key := f"settings of {name}") not in self.changes:
-                remedy = "set it back before it returns, or have the session start with it"
-                self._say(key, f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
+            remedy = "set it back before it returns, or have the session start with it"
+            kept = f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})"
+            self._warn(f"settings of {name}", kept)
         return frozenset(node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
 
-    def _say(self, key: str, sentence: str) -> None:
-        self.changes[key] = sentence
-        self.run.tools.observer.warning(sentence)
+    def _warn(self, key: str, sentence: str) -> None:
+        """Warn of a change, once."""
+        if key not in self.changes:
+            self.changes[key] = sentence
+            self.run.tools.observer.warning(sentence)
 
     @cached_property
     def _data(self) -> DataRead:
@@ -202,8 +192,7 @@ class WorkflowResults:
 
     @property
     def writable(self) -> frozenset[str]:
-        """After a failure none that would first have to be computed for it: the plans of lazy tables are there long
-        before their rows, and nobody waits for rows that a run did not get to."""
+        """Names of the results that can be stored; after a failure only those in memory."""
         had = {
             name for name, result in lasting(self.run.outcome).items()
             if not (isinstance(result, TableResult) and result.only_in_its_files)
@@ -215,7 +204,7 @@ class WorkflowResults:
         return not isinstance(result, TableResult) or result.in_memory
 
     def _check_unmoved(self, name: str) -> None:
-        """Raise CatalogError if files have changed from which a table was read once more while it was written."""
+        """Raise CatalogError if files have changed from which a table was read again while it was written."""
         result = self.run.outcome.results[name]
         if not isinstance(result, TableResult) or result.at_hand:
             return
@@ -227,8 +216,8 @@ class WorkflowResults:
 def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Collection[str]) -> dict[str, float]:
     """Return the seconds that writing each result of this run would compute again, by name.
 
-    A lazy table that is not persisted comes from its inputs again, as far up as nothing is in memory. A table that
-    columns extend is made once for all of them: it counts with its other readers, not with each column.
+    A lazy table that is not persisted comes from its inputs again, up to what is in memory. A table that columns extend
+    is made once for all of them: it counts with its other readers, not with each column.
 
     Args:
         seconds: of each node that ran.

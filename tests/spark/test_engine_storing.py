@@ -30,7 +30,7 @@ from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.run.iteration import Iteration
-from helix_spark.run.records_read import calibrated_loads, sampled
+from helix_spark.run.known_nodes import calibrated_loads, sampled
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

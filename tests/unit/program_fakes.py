@@ -191,9 +191,6 @@ class FakeRecord:
     def answer(self, identity: str) -> str | None:
         return self.answers.get(identity)
 
-    def is_reusable(self, identity: str) -> bool:
-        return True
-
     def reads(self, code: str) -> str:
         """Nothing: no function was watched before."""
         return ""

@@ -15,7 +15,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
-from helix_spark.run import after_answer
+from helix_spark.run import after_answer, node_records
 from helix_spark.run.run import Run
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
@@ -38,7 +38,7 @@ def answered(heard: Warned, ended: bool) -> Run:
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
-    "fitted_influences": (after_answer.told_influences, {}, "what fits gave their features is not known: "),
+    "fitted_cards": (after_answer.read_fits, ({}, {}), "what fits gave is not known: "),
 }
 
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
     monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, ended: bool
 ) -> None:
     ask, otherwise, words = ASKED[name]
-    monkeypatch.setattr(after_answer, name, raising(error))
+    monkeypatch.setattr(node_records, name, raising(error))
     heard = Warned()
     assert ask(answered(heard, ended)) == otherwise
     assert heard.warnings == [words + str(error)]
@@ -59,7 +59,7 @@ def test_what_cannot_be_asked_of_a_session_that_ended_is_left_open(
 @pytest.mark.parametrize("name", ASKED)
 def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     ask, _, _ = ASKED[name]
-    monkeypatch.setattr(after_answer, name, raising(STOPPED))
+    monkeypatch.setattr(node_records, name, raising(STOPPED))
     heard = Warned()
     with pytest.raises(AttributeError):
         ask(answered(heard, ended=False))
@@ -69,7 +69,7 @@ def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.Monk
 def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(after_answer, "fitted_influences", raising(SetupError("it was stopped")))
+    monkeypatch.setattr(node_records, "fitted_influences", raising(SetupError("it was stopped")))
     with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
         helix.run(workflow(1)).wait()
         assert [record.status for record in helix.catalog.iterations()] == ["done"]

@@ -1,4 +1,4 @@
-"""Audits that are made by themselves, in a process of their own: behind answers, and before results are reused."""
+"""Audits that are made by themselves, in a process of their own, behind answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from test_audit import HIDDEN, PROGRAM, STORED
 import helix_spark as hx
 from helix_spark.errors import ParameterError
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.problem import State
 from helix_spark.run import auditor
 from helix_spark.run.auditor import Auditor
 
@@ -53,22 +52,6 @@ def test_what_was_stored_is_verified_behind_the_answer(
         assert not helix.observer.warnings  # type: ignore[attr-defined]  # it is `Told`
 
 
-def test_before_reuse_what_comes_out_different_is_computed_instead(
-    study: Callable[[], hx.Workflow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Told()
-    with hx.Helix(tmp_path / "catalog") as helix:
-        before = helix.run(study())["answer"]
-    with hx.Helix(tmp_path / "catalog", observer=told, audit="before reuse") as helix:
-        plan = helix.plan(study())
-        assert "unproven, so it is computed again and compared before it is reused" in plan["answer"].reason
-        monkeypatch.setenv(HIDDEN, "5")
-        iteration = helix.run(study())
-        assert iteration["answer"] == before + 15
-        assert (iteration.plan["count"].state, iteration.plan["count"].proof) == (State.LOAD, "verified")
-    assert any("an audit computed `noisy` again" in one for one in told.warnings)
-
-
 class Held:
     """An audit that goes on until it is stopped."""
 
@@ -89,9 +72,7 @@ def plan(study: Callable[[], hx.Workflow], tmp_path: Path) -> Plan:
         return helix.run(study()).plan
 
 
-def test_an_audit_ends_at_once_when_the_next_run_begins(
-    study: Callable[[], hx.Workflow], plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_audit_ends_at_once_when_the_next_run_begins(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
     begun: list[Held] = []
 
@@ -99,21 +80,21 @@ def test_an_audit_ends_at_once_when_the_next_run_begins(
         begun.append(Held())
         return begun[-1]
 
-    idle = Auditor("idle", 60.0, begin, pytest.fail)
-    idle.answered(idle.stop(), study(), plan)
+    idle = Auditor("idle", 60.0, pytest.fail)
+    idle.answered(idle.stop(), plan, begin)  # type: ignore[arg-type]  # stands for a process
     wait_until(lambda: bool(begun))
     asked = time.monotonic()
     turn = idle.stop()
     assert begun[0].stopped.wait(0.2)
     assert time.monotonic() - asked < 0.2
-    idle.answered(turn - 1, study(), plan)  # the run before was stored late, when this one had begun
+    idle.answered(turn - 1, plan, begin)  # type: ignore[arg-type]  # the run before was stored late, when this one had begun
     time.sleep(0.1)
     assert len(begun) == 1
 
 
-def test_nothing_is_audited_by_itself_unless_it_is_asked_for(study: Callable[[], hx.Workflow], plan: Plan) -> None:
-    quiet = Auditor("off", 60.0, lambda *_: pytest.fail("begun"), pytest.fail)
-    quiet.answered(quiet.stop(), study(), plan)
+def test_nothing_is_audited_by_itself_unless_it_is_asked_for(plan: Plan) -> None:
+    quiet = Auditor("off", 60.0, pytest.fail)
+    quiet.answered(quiet.stop(), plan, lambda *_: pytest.fail("begun"))
 
 
 def test_another_word_is_refused(tmp_path: Path) -> None:

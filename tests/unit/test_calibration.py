@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.costs.model import LOAD, READ, WRITE, loads_from_reads
-from helix_spark.run.records_read import SAMPLED, calibrated_loads, calibrated_writes, sampled
+from helix_spark.run.known_nodes import SAMPLED, calibrated_loads, calibrated_writes, sampled
 
 LARGE = 200_000_000
 

@@ -76,7 +76,8 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
     run: Any = SimpleNamespace(
         dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
-        chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent()),
+        chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),
+        record=SimpleNamespace(number=1), view=None, situation=now,
     )
     return WorkflowResults(run)
 

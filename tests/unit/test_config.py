@@ -102,8 +102,8 @@ def test_a_negative_budget_is_refused(tmp_path: Path) -> None:
 
 def test_when_audits_are_made_is_one_of_three_words(project: Path) -> None:
     file = project / "pyproject.toml"
-    file.write_text('[tool.helix_spark]\naudit = "before reuse"\naudit_seconds = 20\n')
-    assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("before reuse", 20.0)
-    assert read_settings(project, audit="before-reuse").audit == "before reuse"
+    file.write_text('[tool.helix_spark]\naudit = "idle"\naudit_seconds = 20\n')
+    assert (read_settings(project).audit, read_settings(project).audit_seconds) == ("idle", 20.0)
+    assert read_settings(project, audit="off").audit == "off"
     with pytest.raises(ParameterError, match="'often' is no setting of audit"):
         _ = read_settings(project, audit="often").audit

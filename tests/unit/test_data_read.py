@@ -18,7 +18,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Suspicion
-from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.identity import data_version
 from helix_spark.identity.data_version import DataIdentity, Readable, identify
 from helix_spark.identity.file_states import FileState, states_of
@@ -116,13 +116,10 @@ def test_what_was_read_is_looked_at_and_nothing_else(run: Run) -> None:
     assert set(run.data({"left": State.LOAD}).names) == {"right", "cleaned"}
 
 
-def test_what_a_table_is_read_from_again_ends_at_what_is_there(run: Run) -> None:
+def test_a_table_is_read_again_from_what_it_is_made_of(run: Run) -> None:
     assert set(run.data().below("both")) == {"left", "right", "cleaned"}
     assert set(run.data().below("cleaned")) == {"left", "cleaned"}
     assert set(run.data({"left": State.PRUNE, "cleaned": State.LOAD}).below("both")) == {"right"}
-    assert set(run.data(results={"cleaned": in_this_process()}).below("both")) == {"right"}
-    fitted = {"right": in_this_process(), "model": ModelResult(None)}
-    assert set(run.data(results=fitted).below("both")) == {"left", "cleaned"}
 
 
 def test_a_table_of_which_memory_holds_collected_rows_is_read_anew_by_who_asks_for_its_dataframe(run: Run) -> None:

@@ -432,16 +432,15 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
         "hermetic/seen.py names_in", "identity/file_states.py content_digest",
-        "identity/functions/source.py read_lines", "identity/data_version.py _samples",
-        "run/provenance.py _still_declares", "cli/checkout.py _holds",
+        "identity/functions/source.py read_lines", "identity/data_version.py _samples", "cli/checkout.py _holds",
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
         "dag/influence.py from_json", "engine/results/loading.py load",
-        "run/knowing.py known",
-        "run/knowing.py known_nodes", "run/on_record.py _of_what_is_there",
+        "run/known_nodes.py known",
+        "run/known_nodes.py known_nodes", "run/on_record.py _of_what_is_there",
         "run/on_record.py _why_unknown", "run/recorded_outputs.py _answers",
-        "run/recorded_outputs.py told_outputs", "run/recorded.py __init__",
+        "run/recorded_outputs.py outputs_on_record", "run/recorded.py __init__",
         "run/recording.py with_ending", "program/classic_need.py recorded_need",
         "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_record.py parts_before",
@@ -452,7 +451,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/tables/model_files.py _unquoted", "catalog/tables/spark_types.py told_by_arrow",
         "engine/results/model_contents.py _content", "engine/results/model_contents.py _of_table",
         "engine/spark/table_files.py can_be_files", "engine/spark/table_files.py frame_over_files",
-        "program/recorded_answers.py _class_of", "program/stored_tables.py is_exact",
+        "run/recorded_answers.py _class_of", "answers/stored_tables.py is_exact",
     ),
     "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
         "catalog/journal/log_end.py version_of", "catalog/journal/salvage.py _checkpoint_actions",
@@ -464,10 +463,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/source_reads.py _schema",
         "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",
-        "program/stored_tables.py schema_with_place",
+        "answers/stored_tables.py schema_with_place",
     ),
     "a process that Helix started": (
-        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/audit_process.py parts",
+        "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",
         "project/stale_runs.py planned_elsewhere", "tracking/courier.py _answer", "tracking/sender.py main",
     ),
 }

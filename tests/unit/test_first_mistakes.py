@@ -94,20 +94,3 @@ def test_a_learner_of_sklearn_is_told_where_it_belongs() -> None:
     with pytest.raises(OperatorError) as caught:
         census().learner("model", linear_model.LogisticRegression, on="data")
     assert "@wf.reducer" in str(caught.value.remedy)
-
-
-def test_a_failed_run_says_what_it_did_not_reach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wf = hx.Workflow("census")
-    wf.source("data", hx.table(pd.DataFrame({"a": [1]})))  # no output, which would be made a DataFrame
-
-    @wf.scanner
-    def broken(data: pd.DataFrame) -> pd.DataFrame:
-        raise ValueError("no")
-
-    @wf.reducer(output=True)
-    def total(broken: pd.DataFrame) -> int:
-        return 1
-
-    with hx.Helix(tmp_path / "catalog") as helix, pytest.raises(hx.NodeError):
-        helix.run(wf)
-    assert "not reached: `total`; 1 of 3 nodes were had" in capsys.readouterr().err

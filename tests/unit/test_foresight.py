@@ -19,7 +19,7 @@ from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority
 from helix_spark.run import foresight
 from helix_spark.run.foresight import Foresight, may_come_back
-from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.known_nodes import RecordsRead
 
 
 def foresee(

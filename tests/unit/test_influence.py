@@ -31,7 +31,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.situation import Situation
-from helix_spark.run.fit_records import absolute_weights
+from helix_spark.run.node_records import absolute_weights
 from helix_spark.views.plan_view import PlanView, influence_lines
 from helix_spark.workflow.operators import Assemble, Input, Kept
 

@@ -15,16 +15,19 @@ from helix_spark.planner.problem import State
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.keeping_results import ServedResults
 from helix_spark.program.program_nodes import QuestionRow
-from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.known_nodes import RecordsRead
 
 RELEASED = "it is not kept any more"
 
 
 def results_of(*rows: QuestionRow) -> ServedResults:
-    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
-    served: Any = None
+    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0))
+    nothing: Any = None
     view = CatalogView("train", {}, (), None, (), (), 1, 0)
-    return ServedResults(rows, program, served, RecordsRead(view, {}))
+    return ServedResults(
+        "train", 1, view, nothing, nothing, nothing, None, rows=rows, program=program, served=nothing,
+        records=RecordsRead(view, {}),
+    )
 
 
 def table(*, fresh: bool, why: str = "") -> QuestionRow:

@@ -28,7 +28,7 @@ from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.identity.parts import digest
-from helix_spark.run.beginning import end_missing
+from helix_spark.run.executing import end_missing
 
 
 @pytest.fixture

@@ -10,17 +10,13 @@ from typing import Any
 import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer
-from test_program_told import Regressing
 
 from helix_spark.answers.answering import Mode, NotAuditedError
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_audit import RecomputedAnswers
-from helix_spark.program.program_nodes import rows_of_program
-from helix_spark.program.program_record import record_run
-from helix_spark.program.viewed_answers import tally_of
-from helix_spark.run.audit import Audited, judge, record_verdicts
+from helix_spark.program.program_audit import compare_answers
+from helix_spark.program.program_record import record_run, tally_of
 from helix_spark.run.recorded_answers import RecordedAnswers
 
 COUNTS = """
@@ -41,14 +37,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("a,b\n1,2\n")
 
-    def run(
-        text: str, mode: Mode = "run", server: FakeServer | None = None, *, only_verified: bool = False
-    ) -> PlainProgram:
+    def run(text: str, mode: Mode = "run", server: FakeServer | None = None) -> PlainProgram:
         Path("train.py").write_text(text)
         catalog = Catalog.open("catalog", create=True)
         program = PlainProgram(Path("train.py"), [], catalog, {}, print, mode=mode)
         program.server = server or FakeServer()  # type: ignore[assignment]  # what it is asked here
-        program.record = RecordedAnswers(catalog, program.name, only_verified=only_verified)
+        program.record = RecordedAnswers(catalog, program.name)
         try:
             program.run()
             if mode == "run":
@@ -65,14 +59,6 @@ def drifted() -> FakeServer:
     return FakeServer(asked=[pb.Relation()] * 10)
 
 
-def audited(program: PlainProgram) -> tuple[Audited, ...]:
-    """Compare what a program was answered with the record, and record what came of it."""
-    computed = RecomputedAnswers(program, rows_of_program(program))
-    found = judge(computed)
-    record_verdicts(found, computed, program.catalog)
-    return found
-
-
 def fresh(program: PlainProgram) -> int:
     assert program.answerer is not None
     assert program.record is not None
@@ -87,14 +73,14 @@ def commands(program: PlainProgram) -> list[Any]:
 def test_what_comes_out_the_same_is_verified_and_nothing_is_written(run: Run) -> None:
     assert len(commands(run(COUNTS))) == 1
     again = run(COUNTS, "audit")
-    assert [one.verdict for one in audited(again)] == ["verified", "verified"]
+    assert [one.verdict for one in compare_answers(again)] == ["verified", "verified"]
     assert not commands(again)
 
 
 def test_what_comes_out_different_is_asked_each_time(run: Run) -> None:
     run(COUNTS)
     assert fresh(run(COUNTS)) == 1  # the write, whose place a fake leaves empty
-    found = audited(run(COUNTS, "audit", drifted()))
+    found = compare_answers(run(COUNTS, "audit", drifted()))
     assert [one.verdict for one in found] == ["different", "different"]
     assert "and" in found[0].why
     for _ in range(2):
@@ -111,7 +97,7 @@ print(rows.count(), rows.collect())
 def test_a_table_that_a_different_answer_was_made_from_is_doubted_too(run: Run) -> None:
     run(PERSISTS)
     again = run(PERSISTS, "audit", drifted())
-    audited(again)
+    compare_answers(again)
     assert again.answerer is not None
     (table,) = again.answerer.served.tables
     assert table.question is not None
@@ -124,46 +110,3 @@ def test_an_audit_ends_before_what_lasts(run: Run) -> None:
     run(LASTS)
     with pytest.raises(NotAuditedError, match="that lasts"):
         run(LASTS, "audit")
-
-
-FITS = """
-from pyspark.ml.evaluation import RegressionEvaluator
-from pyspark.ml.regression import LinearRegression
-from pyspark.sql import SparkSession
-rows = SparkSession.builder.getOrCreate().read.csv("rows.csv", header=True)
-model = LinearRegression(maxIter=2).fit(rows)
-print(RegressionEvaluator().evaluate(model.transform(rows)))
-"""
-
-
-def fits(program: PlainProgram) -> int:
-    return sum(one.ml_command.HasField("fit") for one in commands(program))
-
-
-def test_before_reuse_what_is_unproven_is_asked_again_once(run: Run) -> None:
-    assert fits(run(FITS, server=Regressing())) == 1
-    again = run(FITS, server=Regressing(), only_verified=True)
-    assert (fresh(again), fits(again)) == (2, 1)
-    assert again.record is not None
-    last = again.catalog.nodes(again.catalog.iterations("train")[0])
-    assert {node.reason for node in last} == {
-        "no audit has verified it, so it is computed again and compared before it is reused"
-    }
-    proven = run(FITS, server=Regressing(), only_verified=True)
-    assert (fresh(proven), fits(proven)) == (0, 0)
-
-
-def test_before_reuse_what_comes_out_different_is_said_and_asked_each_time(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(COUNTS)
-    run(COUNTS, server=drifted(), only_verified=True)
-    assert "an audit computed `rows.count` again and it came out different" in capsys.readouterr().out
-    for _ in range(2):
-        assert fresh(run(COUNTS)) == 3
-
-
-def test_what_an_audit_verified_is_reused_where_nothing_else_is(run: Run) -> None:
-    run(COUNTS)
-    audited(run(COUNTS, "audit"))
-    assert fresh(run(COUNTS, only_verified=True)) == 1

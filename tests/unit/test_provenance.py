@@ -64,47 +64,6 @@ def stamp(job: Path) -> IterationRecord:
     return Provenance.read(Location(str(job), 5)).stamped(record)
 
 
-def test_two_files_of_one_workflow_name_are_told_once(run: Callable[..., Result], job: Path) -> None:
-    other = job.with_name("other_job.py")
-    other.write_text(JOB.replace("size: int = 1", "size: int = 2"))
-    assert "warning" not in run("run", job.name).stderr
-    told = " ".join(run("run", other.name).stderr.split())
-    assert f"iteration 1 of workflow 'one' was declared by {job}, and this one by" in told
-    assert "give one of them another name" in told
-    assert "another name" not in run("run", other.name).stderr, "once is enough"
-
-
-def test_a_file_that_moved_or_was_checked_out_is_not_another_one(job: Path) -> None:
-    def told(path: Path) -> str:
-        return Provenance.read(Location(str(path), 5)).declared_elsewhere(stamp(job))
-
-    moved = job.with_name("moved.py")
-    moved.write_text(JOB)
-    assert "'one'" in told(moved)
-    assert told(job) == ""
-    checked_out = job.with_name("one_job.iteration-2.py")
-    checked_out.write_text(JOB)
-    assert told(checked_out) == ""
-    link = job.with_name("link.py")
-    link.symlink_to(job)
-    assert told(link) == ""
-    last = stamp(job)
-    job.write_text("from moved import one")
-    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(last) == "", "it declares no such workflow now"
-    job.unlink()
-    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(last) == ""
-    assert Provenance.read(Location(str(moved), 5)).declared_elsewhere(None) == ""
-
-
-def test_a_file_that_an_editor_is_about_to_replace_fails_no_run(job: Path) -> None:
-    moved = job.with_name("moved.py")
-    moved.write_text(JOB)
-    found = Provenance.read(Location(str(moved), 5))
-    moved.unlink()
-    assert found.declared_elsewhere(stamp(job)) == ""
-
-
-@needs_git
 def test_a_commit_and_whether_there_was_more_than_that(job: Path) -> None:
     git(job.parent, "init", "-q")
     assert (stamp(job).commit, stamp(job).dirty) == ("", None)

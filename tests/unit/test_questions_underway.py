@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from program_fakes import FakeServer
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import NodeRecord
-from helix_spark.catalog.run_progress import Progress
+from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.programs import end_program
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions_underway import Expected, QuestionProgress, QuestionsUnderway, progress_of_program
+from helix_spark.program.questions_underway import Expected, QuestionsUnderway, progress_of_program
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
@@ -28,7 +27,7 @@ def asked_before(name: str, began: float, seconds: float, *, kept: bool = True) 
         "0" * 32, "train", 1, name, "answer", (), "compute", "", signature, signature, "[]", seconds=seconds,
         started=began,
     )
-    return Expected(node, seconds, kept)
+    return Expected(node, kept)
 
 
 BEFORE = (
@@ -37,7 +36,14 @@ BEFORE = (
 )
 
 
-def view_of(*met: QuestionProgress, now: float, starting: bool = False) -> ProgressView:
+def question(
+    identity: str, title: str, *, fresh: bool, started: float | None = None, ended: float | None = None
+) -> dict[str, RunningNode]:
+    state, done = ("compute", ended) if fresh else ("load", 0.0)
+    return {identity: RunningNode(title, "answer", (), state, "", 0.0, output=False, started=started, ended=done)}
+
+
+def view_of(met: dict[str, RunningNode], now: float, starting: bool = False) -> ProgressView:
     progress = progress_of_program(
         "train", 2, BEFORE, met, began=0.0, session_seconds=5.0 if starting else 0.0, starting=starting,
     )
@@ -46,47 +52,50 @@ def view_of(*met: QuestionProgress, now: float, starting: bool = False) -> Progr
 
 def test_what_follows_an_edited_question_is_expected_to_be_asked_again() -> None:
     view = view_of(
-        QuestionProgress(BEFORE[0].node.signature, "rows.count", fresh=False),
-        QuestionProgress("another", "lr.fit: LR", fresh=True, started=0.0), now=4.0,
+        question(BEFORE[0].node.signature, "rows.count", fresh=False)
+        | question("another", "lr.fit: LR", fresh=True, started=0.0), now=4.0,
     )
     assert (view.doing, view.left_text) == ("lr.fit: LR", "about 11.0 s left")
 
 
 def test_what_is_on_record_is_not_waited_for_where_the_same_is_asked_each_time() -> None:
-    each_time = QuestionProgress(BEFORE[1].node.signature, "lr.fit: LR", fresh=True, started=0.0)
+    each_time = question(BEFORE[1].node.signature, "lr.fit: LR", fresh=True, started=0.0)
     assert view_of(each_time, now=4.0).left_text == "about 7.0 s left"
 
 
 def test_what_an_edit_took_away_is_not_waited_for() -> None:
-    later = QuestionProgress("another", "model.evaluate", fresh=True, started=0.0)
+    later = question("another", "model.evaluate", fresh=True, started=0.0)
     assert view_of(later, now=1.0).left_text == "about 4.0 s left"
 
 
 def test_the_start_of_spark_is_part_of_what_is_left() -> None:
-    view = view_of(QuestionProgress("another", "lr.fit: LR", fresh=True), now=1.0, starting=True)
+    view = view_of(question("another", "lr.fit: LR", fresh=True), now=1.0, starting=True)
     assert (view.doing, view.left_text) == ("starting Spark", "about 19.0 s left")
 
 
 def test_what_never_ran_is_not_said_to_be_ending() -> None:
-    view = view_of(QuestionProgress("another", "rows.show", fresh=True, tells=False, started=0.0), now=1.0)
+    view = view_of(question("another", "rows.show", fresh=True, started=0.0), now=1.0)
     assert view.doing == "rows.show"
     assert view.known is False
-    asked = QuestionProgress("a", "b.count", fresh=True)
-    nothing = progress_of_program("train", 1, (), (replace(asked, started=0.0),), began=0.0, session_seconds=0.0,
-                                  starting=False)
+    nothing = progress_of_program(
+        "train", 1, (), question("a", "b.count", fresh=True, started=0.0), began=0.0, session_seconds=0.0,
+        starting=False,
+    )
     assert progress_view(nothing, 9.0).left_text == "no time on record"
-    first = progress_of_program("train", 1, (), (asked,), began=0.0, session_seconds=0.0, starting=True)
+    first = progress_of_program(
+        "train", 1, (), question("a", "b.count", fresh=True), began=0.0, session_seconds=0.0, starting=True
+    )
     assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
         "starting Spark", "no time on record",
     )
 
 
 def test_what_was_answered_from_the_record_is_shown_as_loaded() -> None:
-    progress = progress_of_program("train", 2, BEFORE, (
-        QuestionProgress(BEFORE[0].node.signature, "rows.count", fresh=False),
-        QuestionProgress("another", "lr.fit: LR", fresh=True, started=0.0, ended=9.0),
-        QuestionProgress("one more", "model.evaluate", fresh=True, started=9.0),
-    ), began=0.0, session_seconds=0.0, starting=False)
+    progress = progress_of_program("train", 2, BEFORE, {
+        **question(BEFORE[0].node.signature, "rows.count", fresh=False),
+        **question("another", "lr.fit: LR", fresh=True, started=0.0, ended=9.0),
+        **question("one more", "model.evaluate", fresh=True, started=9.0),
+    }, began=0.0, session_seconds=0.0, starting=False)
     assert running_states(progress) == {
         "rows.count": "load", "lr.fit: LR": "compute", "model.evaluate": "running", "rows.write": "waiting",
     }

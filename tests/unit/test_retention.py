@@ -34,7 +34,7 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
 from helix_spark.run import workflow_results
-from helix_spark.run.records_read import RecordsRead
+from helix_spark.run.known_nodes import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention, WrittenResults
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.run.workflow_results import WorkflowResults
@@ -221,12 +221,12 @@ class Answered:
 
 
 def retention_of(run: Run) -> Retention:
-    return Retention(WorkflowResults(run).to_keep)
+    return WorkflowResults(run)
 
 
 def run_of(keeps: Retention) -> Run:
-    assert isinstance(keeps.run.results, WorkflowResults)
-    return keeps.run.results.run
+    assert isinstance(keeps, WorkflowResults)
+    return keeps.run
 
 
 class Writes:
@@ -272,8 +272,8 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
     assert writes.live == [{"rows"}], "it could be read"
     assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
-    assert keeps.run.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.run.budget
+    assert keeps.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.budget
 
 
 def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:

@@ -121,17 +121,16 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
     monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
     monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
     assert run("run", str(script), "0")[0] == 0
-    begun = Queue[tuple[str, tuple[str, ...]]]()
+    begun = Queue[tuple[str, ...]]()
 
-    def begin(audited: Script, wanted: Collection[str], seconds: float | None) -> Begun:
-        begun.put((audited.name, tuple(wanted)))
+    def begin(wanted: Collection[str], seconds: float) -> Begun:
+        begun.put(tuple(wanted))
         return Begun()
 
-    idle = Auditor("idle", 60.0, begin, pytest.fail)
-    audit_when_idle(idle, idle.stop(), Script(script, ("0",)), read_settings(script))
+    idle, place = Auditor("idle", 60.0, pytest.fail), read_settings(script)
+    audit_when_idle(idle, idle.stop(), Script(script, ("0",)), place, begin)  # type: ignore[arg-type]  # no process
     if begins:
-        name, wanted = begun.get(timeout=30)
-        assert (name, len(wanted)) == ("counts", 1)
+        assert len(begun.get(timeout=30)) == 1
     else:
         assert "no audit in the background: it takes about 0 s" in capsys.readouterr().err
         assert begun.empty()
@@ -139,8 +138,7 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
 
 def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
     place = read_settings(script, policy="never", audit="idle", budget=None)
-    assert place.options == ["--policy", "never", "--audit", "off"]
-    assert read_settings(script, audit="before-reuse").options == ["--audit", "before-reuse"]
+    assert place.options == ["--policy", "never"]
 
 
 @pytest.mark.parametrize("command", [["run"], ["watch"], ["plan"]])
@@ -153,7 +151,7 @@ AUDITS = """
 import json
 from program_fakes import FakeServer
 from helix_spark.cli.sent_audit import parts_of
-from helix_spark.run.audit_process import Job
+from helix_spark.run.auditor import Job
 from helix_spark.program.program_server import ProgramServer
 
 server = FakeServer()

@@ -14,7 +14,7 @@ import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import Certificate
-from helix_spark.run.standing_warnings import StandingWarnings
+from helix_spark.run.run import StandingWarnings
 
 SAID = "`total` calls what cannot be followed; use depends_on="
 JOB = """

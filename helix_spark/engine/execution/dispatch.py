@@ -76,6 +76,8 @@ class Dispatch:
                     self.work.outcome.steps.extend(future.result())
             if left:
                 self.work.tags.cancel()
+        if self.running:
+            self.work.tags.cancel_late()
         return not left
 
     def _take_what_is_done(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag, computes_with_spark
 from helix_spark.engine.execution.units import Unit
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import SetupError
 from helix_spark.planner.plan import Plan
@@ -70,6 +73,25 @@ class JobTags:
         if self.sessions.started and not self.sessions.ended:
             with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
                 self.sessions.get().interruptTag(self.run)
+
+    def cancel_late(self) -> None:
+        """Cancel behind the run what Spark begins all the same: of a query that was interrupted while it was planned,
+        other threads begin stages later, which would run to their end. Only our own JVM can be told."""
+        if not self.sessions.started or self.sessions.ended:
+            return
+        with suppress(SetupError, *spark_errors()):
+            if (client := driver_client(self.sessions.get())) is not None:
+                Thread(target=self._look_late, args=(client,), name="helix-late-jobs", daemon=True).start()
+
+    def _look_late(self, client: DriverClient) -> None:
+        with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
+            for _ in range(_LATE_LOOKS):
+                client.cancel(self.run)
+                time.sleep(_LATE_SECONDS)
+
+
+_LATE_LOOKS, _LATE_SECONDS = 10, 0.3
+"""Stages were begun up to a second after their query had been interrupted."""
 
 
 def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:

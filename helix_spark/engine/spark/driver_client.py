@@ -186,6 +186,12 @@ class DriverClient:
                     _BEGAN.clear()
                     end_service(self.classic)
 
+    def cancel(self, tag: str) -> None:
+        """Cancel the jobs of a tag. A query that is interrupted while Spark plans it has ended for the service, and its
+        stages are begun all the same, by other threads."""
+        name = f"SparkConnect_SessionTag_User_{USER}_Session_{self.spark.session_id}_Tag_{tag}"  # as the service's
+        self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
+
     def is_alive(self) -> bool:
         """Return whether the session was not stopped, and its JVM has not ended."""
         return self.classic.sparkContext._jsc is not None and exit_status() is None

@@ -45,6 +45,9 @@ class Tags(JobTags):
     def tag(self, names: Sequence[str]) -> None:
         pass
 
+    def cancel_late(self) -> None:
+        """Nothing: no job is begun later."""
+
     def cancel(self) -> None:
         self.told()
 

@@ -193,9 +193,10 @@ def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None
     (older,) = from_columns(columns, ResultRecord)
     assert isinstance(older, ResultRecord)
     assert older.influence == ""
-    for text in ("{}", ""):
+    told = to_json(Influence("w", "n", 1, "", ()))
+    for text in (told, ""):
         ledger.append([ResultRecord(signature, signature, "w", "n", "learner", 1, influence=text)])
-    assert ledger.known((), [signature]).measured[signature].influence == "{}"
+    assert ledger.known((), [signature]).measured[signature].influence == told
 
 
 # -- what is left out

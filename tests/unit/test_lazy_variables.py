@@ -12,11 +12,12 @@ from project import Project
 from helix_spark.identity.code import trace
 
 NAME = "_" + "FILLED"
-"""Of the variable, which the texts here call another name: this file is of the project, too."""
+"""Of the variable, which the texts here call another name: this file is of the project, too, as are all others of the
+suite."""
 
 
 def named(text: str) -> str:
-    return text.replace("_KEEP", NAME)
+    return text.replace("_KEEP", NAME).replace("OTHER", f"{NAME}_TOO")
 
 
 class Named(Project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
@@ -40,6 +41,9 @@ _THREADS = 4
 
 _GRACE = 2.0
 """Seconds that an interrupted run waits for what is under way: enough for Spark to cancel its jobs."""
+
+
+_EXECUTIONS = count()
 
 
 class Executor:
@@ -91,7 +95,7 @@ class Executor:
 
         Args:
             artifacts: live artifacts by signature.
-            run: tags the run's Spark jobs, so that they can be cancelled.
+            run: begins the tag of the run's Spark jobs, so that they can be cancelled.
             registering: names of the nodes whose code may register views or functions with the session: no two of them
                 run at the same time.
             compared: names of the nodes of which it is looked up whether an earlier result holds the same; None if no
@@ -111,7 +115,8 @@ class Executor:
         left = left_to_do(everything, outcome.results)
         outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
         filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents, compared or ())
-        tags = JobTags(self._sessions, dag, plan, run, outcome.pinned | registering)
+        # What is cancelled late of one execution must not be of the next, which the same run may begin.
+        tags = JobTags(self._sessions, dag, plan, f"{run}_{next(_EXECUTIONS)}", outcome.pinned | registering)
         work = NodeWork(
             self._bench, dag, plan, artifacts, outcome, filling, tags, registering, lazy_names(everything),
             compared or (), begin_call,

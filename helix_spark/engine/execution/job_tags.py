@@ -29,9 +29,9 @@ class JobTags:
     """The tags of one execution's jobs.
 
     Attributes:
-        run: the tag.
+        run: the tag; another one once the run is cancelled.
         eager: names of lazy nodes that take a session at once: those that are persisted, or register something with it.
-        tagged: the session of which the caller's thread has the run's tag; None before that.
+        tagged: the session of which the caller's thread has a tag, and which; None before that.
     """
 
     sessions: Sessions
@@ -39,7 +39,7 @@ class JobTags:
     plan: Plan
     run: str
     eager: frozenset[str] = frozenset()
-    tagged: SparkSession | None = None
+    tagged: tuple[SparkSession, str] | None = None
 
     def tag(self, names: Sequence[str]) -> None:
         """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
@@ -59,14 +59,16 @@ class JobTags:
             for name in unit.names
         )
         if takes_one and self.tagged is None:
-            self.tagged = self.sessions.get()
-            self.tagged.addTag(self.run)
+            spark = self.sessions.get()
+            spark.addTag(self.run)
+            self.tagged = spark, self.run
 
     def untag_caller(self) -> None:
         """Remove the tag from the caller's thread."""
         if self.tagged is not None and not self.sessions.ended:
             with suppress(*spark_errors()):  # a JVM that has ended knows no tags any more
-                self.tagged.removeTag(self.run)
+                spark, tag = self.tagged
+                spark.removeTag(tag)
 
     def cancel(self) -> None:
         """End the jobs of the run."""
@@ -76,18 +78,21 @@ class JobTags:
 
     def cancel_late(self) -> None:
         """Cancel behind the run what Spark begins all the same: of a query that was interrupted while it was planned,
-        other threads begin stages later, which would run to their end. Only our own JVM can be told."""
+        other threads begin stages later, which would run to their end. Only our own JVM can be told. What the run
+        does from now on, such as storing what it has, has another tag."""
         if not self.sessions.started or self.sessions.ended:
             return
+        ended, self.run = self.run, f"{self.run}_after"
         with suppress(SetupError, *spark_errors()):
             if (client := driver_client(self.sessions.get())) is not None:
-                Thread(target=self._look_late, args=(client,), name="helix-late-jobs", daemon=True).start()
+                Thread(target=_cancel_late, args=(client, ended), name="helix-late-jobs", daemon=True).start()
 
-    def _look_late(self, client: DriverClient) -> None:
-        with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
-            for _ in range(_LATE_LOOKS):
-                client.cancel(self.run)
-                time.sleep(_LATE_SECONDS)
+
+def _cancel_late(client: DriverClient, tag: str) -> None:
+    with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
+        for _ in range(_LATE_LOOKS):
+            client.cancel(tag)
+            time.sleep(_LATE_SECONDS)
 
 
 _LATE_LOOKS, _LATE_SECONDS = 10, 0.3

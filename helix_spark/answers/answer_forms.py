@@ -30,7 +30,7 @@ def form_of(question: Question) -> AnswerForm:
     if sort_of(what) == "Command":
         return AnswerForm("execute", "checkpoint_command_result", handle=handle, observed=observed)
     return AnswerForm(
-        "execute", "arrow_batch", observed=observed, rows=_has_a_row(what),
+        "execute", "arrow_batch", observed=observed, rows=int(has_one_row(what)),
         is_text=what.WhichOneof("rel_type") in _SHOWN,
     )
 
@@ -57,10 +57,10 @@ def _params_of(stage: str) -> Mapping[str, Any]:
     return {name: one for name, one in found.items() if isinstance(one, Param)}
 
 
-def _has_a_row(relation: Any) -> int:
-    """1 for an aggregate of all rows, which has one whatever they are; else 0."""
+def has_one_row(relation: Any) -> bool:
+    """Return whether a relation is an aggregate of all rows, which has one whatever they are."""
     is_total = relation.WhichOneof("rel_type") == "aggregate" and not relation.aggregate.grouping_expressions
-    return int(is_total and relation.aggregate.group_type == type(relation.aggregate).GROUP_TYPE_GROUPBY)
+    return bool(is_total and relation.aggregate.group_type == type(relation.aggregate).GROUP_TYPE_GROUPBY)
 
 
 def _keys_of(operation: Any) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from typing import Any
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import Question, Signer, code_of
-from helix_spark.answers.script_terms import Origin, ScriptTerms
+from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
 from helix_spark.answers.served_session import Server, UnansweredError
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.stored_tables import StoredTable
@@ -101,7 +101,7 @@ class FunctionCall:
     values: list[Any]
     told: list[tuple[Any, Columns]] = field(default_factory=list)
     refused: str = ""
-    origin: Origin | None = None
+    origin: ScriptOrigin | None = None
     _session: Any = None
     _placeholders: dict[str, Any] = field(default_factory=dict)
 
@@ -188,7 +188,7 @@ class FunctionCall:
         self.origin = self.terms.origin_of_model(handles)
         return handed
 
-    def origin_of_table(self, plan: Any, origins: Mapping[int, Origin]) -> Origin | None:
+    def origin_of_table(self, plan: Any, origins: Mapping[int, ScriptOrigin]) -> ScriptOrigin | None:
         """The origin of a table that the function built; None where a script cannot say it.
 
         Args:

@@ -394,6 +394,11 @@ def handle_in(message: Any) -> str | None:
     return None
 
 
+def handles_in(what: Any) -> Iterator[str]:
+    """The ids of the models and checkpoints that a message refers to."""
+    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
+
+
 def handle_of(question: Question) -> str:
     """The id that a program is given for the model or the checkpoint that answers a question."""
     return f"{HANDLE}{question.identity}"

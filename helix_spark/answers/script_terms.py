@@ -7,19 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from helix_spark.answers.answer_forms import has_one_row
 from helix_spark.answers.answering import Record
 from helix_spark.answers.questions import (
     HELPER,
     FunctionCode,
     Question,
     Signer,
-    handle_in,
+    fitted_class,
     handle_of,
+    handles_in,
     maker_of,
+    ml_command,
     with_handles,
 )
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.plans.answer_texts import with_identity
+from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.sources import FileSource
@@ -27,12 +31,12 @@ from helix_spark.workflow.sources import FileSource
 _MOST_BYTES = 1 << 20
 """Of a plan that is told whole: it is signed anew for each question."""
 
-
 _OF_PATTERNS = frozenset("*?[]{}\\")
+"""Letters by which Spark's reader takes a path for a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ScriptOrigin:
     """What a node's result is made of, as a script would say it.
 
     Attributes:
@@ -46,7 +50,7 @@ class Origin:
     handles: tuple[str, ...] = ()
 
 
-def origin_of_source(source: FileSource) -> Origin | None:
+def origin_of_source(source: FileSource) -> ScriptOrigin | None:
     """The origin of a table of files, read by ``spark.read``; None where its author vouches for its version, or a
     script's reader would take a path for a pattern."""
     import pyspark.sql.connect.proto as pb
@@ -58,7 +62,7 @@ def origin_of_source(source: FileSource) -> Origin | None:
     )
     if source.schema is None:
         read.ClearField("schema")
-    return Origin(pb.Relation(read=pb.Read(data_source=read)))
+    return ScriptOrigin(pb.Relation(read=pb.Read(data_source=read)))
 
 
 @dataclass(slots=True)
@@ -74,13 +78,13 @@ class ScriptTerms:
 
     record: Record
     around: str
-    origins: Mapping[int, Origin]
+    origins: Mapping[int, ScriptOrigin]
     same: dict[str, str] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
     def meet(self, question: Question, signer: Signer) -> None:
         """Note a question of the call."""
-        if not self.origins or question.chance or question.identity in self.same:
+        if not self.origins or question.chance or question.identity in self.same or not _is_shared(question):
             return
         said = self.said(question.what, signer.functions)
         if said is None:
@@ -97,10 +101,10 @@ class ScriptTerms:
         if origin is not None and number < len(origin.handles):
             self._handles[handle] = origin.handles[number]
 
-    def origin_of_model(self, handles: Sequence[str]) -> Origin | None:
+    def origin_of_model(self, handles: Sequence[str]) -> ScriptOrigin | None:
         """The origin of a model that a call returned; None if it rests on something that no script has."""
         known = tuple(map(self._known_as, handles))
-        return Origin(handles=known) if all(known) else None
+        return ScriptOrigin(handles=known) if all(known) else None
 
     def said(self, what: Any, code: Mapping[bytes, FunctionCode]) -> tuple[Any, dict[bytes, FunctionCode]] | None:
         """A message of the call's as a script would say it, with the Python functions in it; None if no script can.
@@ -108,7 +112,7 @@ class ScriptTerms:
         Args:
             code: the call's Python functions, by what stands for them in the message.
         """
-        known = {one: self._known_as(one) for one in _handles_in(what)}
+        known = {one: self._known_as(one) for one in handles_in(what)}
         if not all(known.values()):
             return None
         made, functions = with_handles(what, known.items()), dict[bytes, FunctionCode]()
@@ -135,10 +139,10 @@ class ScriptTerms:
         maker = maker_of(handle)
         return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
 
-    def origin(self, plan: Any, code: Mapping[bytes, FunctionCode]) -> Origin | None:
+    def origin(self, plan: Any, code: Mapping[bytes, FunctionCode]) -> ScriptOrigin | None:
         """The origin of a table that a call built; None if no script can say it."""
         said = self.said(plan, code)
-        return None if said is None else Origin(*said)
+        return None if said is None else ScriptOrigin(*said)
 
     # What the record has ---------------------------------------------------------------------------------------------
 
@@ -148,8 +152,12 @@ class ScriptTerms:
         if identity in self.same:
             yield self.same[identity]
 
+    def _undoubted(self, identity: str) -> Iterator[str]:
+        """The same; none where an audit found an answer under either to be another one."""
+        return iter(()) if self.doubt(identity) else self.identities(identity)
+
     def answer(self, identity: str) -> str | None:
-        for one in self.identities(identity):
+        for one in self._undoubted(identity):
             if text := self.record.answer(one):
                 return with_identity(text, one, identity)
         return None
@@ -165,13 +173,18 @@ class ScriptTerms:
         return next(filter(None, map(self.record.doubt, self.identities(identity))), "")
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        return next(filter(None, map(self.record.model, self.identities(identity))), None)
+        return next(filter(None, map(self.record.model, self._undoubted(identity))), None)
 
     def table(self, identity: str) -> StoredTable | None:
-        return next(filter(None, map(self.record.table, self.identities(identity))), None)
+        return next(filter(None, map(self.record.table, self._undoubted(identity))), None)
 
 
-def _handles_in(what: Any) -> Iterator[str]:
-    for one in messages(what):
-        if (handle := handle_in(one)) is not None:
-            yield handle
+def _is_shared(question: Question) -> bool:
+    """Return whether an answer is the same in a session that divides rows otherwise, but for the last digits of sums: a
+    workflow and a script have other numbers of partitions. Settings, plans as text and rows in an order are not, nor is
+    a learner that draws by partition, and with it all that rests on its model."""
+    if ml_command(question.what) is not None:
+        return not any(word in fitted_class(question.what) for word in DRAW_BY_PARTITION)
+    if question.sort == "analysis":
+        return sort_of(question.what) == "AnalyzePlanRequest.Schema"
+    return question.sort == "rows" and has_one_row(question.what)

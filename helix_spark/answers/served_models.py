@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from helix_spark.answers.questions import (
     Question,
     asked_of,
     fitted_class,
-    handle_in,
     handle_of,
+    handles_in,
     maker_of,
     ref_to,
     with_handles,
@@ -174,7 +174,7 @@ class ServedModels:
     def lose(self, what: Any) -> bool:
         """Expect a server to hold nothing that a message refers to, nor what that was made of; return whether it was
         expected to hold any of it."""
-        handles, waiting = set[str](), [*_handles_in(what)]
+        handles, waiting = set[str](), [*handles_in(what)]
         while waiting:
             handle = waiting.pop()
             if handle not in handles:
@@ -271,7 +271,7 @@ class ServedModels:
         summary = _asks_summary(what)
         make = partial(self._make_live, summary=summary)
         handles = [
-            one for one in dict.fromkeys(_handles_in(what))
+            one for one in dict.fromkeys(handles_in(what))
             if maker_of(one) in self._made_by and not self._is_live(one, summary=summary)
         ]
         if len(handles) < 2:
@@ -317,10 +317,6 @@ class ServedModels:
         self._read.add(handle)
         self._references.is_stored(handle)
         return True
-
-
-def _handles_in(what: Any) -> Iterator[str]:
-    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
 
 
 def _asks_summary(what: Any) -> bool:

@@ -59,6 +59,10 @@ _WORD_OF_THE_CLOCK = re.compile(r"\s*(now|today|tomorrow|yesterday)\b(\s+[\w/+:-
 _OF_FILES = "reads paths or times of files (_metadata)"
 
 
+DRAW_BY_PARTITION = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
+"""Words in the names of learners and models that sample their rows by partition: with rows divided otherwise, another
+model is as good."""
+
 _LAYOUT = frozenset({_PARTITIONS, f"{_PARTITIONS} even with a seed", "depends on where files lie"})
 _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
 """How many arguments a function that draws has, with its seed."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin, capture
-from helix_spark.answers.script_terms import Origin, ScriptTerms, origin_of_source
+from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
@@ -44,7 +44,7 @@ class FunctionAnswers:
     dag: Dag
     built: dict[str, str] = field(default_factory=dict)
     _calls: list[tuple[str, FunctionCall]] = field(default_factory=list)
-    _origins: dict[str, Origin] = field(default_factory=dict)
+    _origins: dict[str, ScriptOrigin] = field(default_factory=dict)
 
     @cached_property
     def _record(self) -> RecordedAnswers:
@@ -88,13 +88,15 @@ class FunctionAnswers:
         origins = {place: self._origin(name) for place, name in enumerate(node.inputs)}
         return ScriptTerms(self._record, self.as_script, {at: one for at, one in origins.items() if one is not None})
 
-    def _origin(self, name: str) -> Origin | None:
+    def _origin(self, name: str) -> ScriptOrigin | None:
         """What a node's result is made of, as a script would say it; None where no script can, or nobody knows yet."""
         if name not in self._origins and (found := self._found_origin(self.dag[name])) is not None:
             self._origins[name] = found
         return self._origins.get(name)
 
-    def _found_origin(self, node: Node) -> Origin | None:
+    def _found_origin(self, node: Node) -> ScriptOrigin | None:
+        if node.wishes.fixed or node.wishes.fresh:  # what it has need not be what it would be made of now
+            return None
         match node.operator:
             case Read(source=FileSource() as source):
                 return origin_of_source(source)

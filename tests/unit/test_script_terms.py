@@ -11,13 +11,13 @@ import pytest
 from program_fakes import Runs
 from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.regression import LinearRegression
+from pyspark.ml.regression import LinearRegression, RandomForestRegressor
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 from helix_spark.answers.function_calls import FunctionCall, capture
-from helix_spark.answers.script_terms import Origin, ScriptTerms, origin_of_source
+from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.workflow.sources import FileSource
 
@@ -49,7 +49,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
     return Runs(tmp_path)
 
 
-def called(runs: Runs, function: Callable[..., Any], origin: Origin | None) -> CapturedFunction | NotCaptured:
+def called(runs: Runs, function: Callable[..., Any], origin: ScriptOrigin | None) -> CapturedFunction | NotCaptured:
     """What a function of one table builds in a plan, where a script's answers are on record."""
     origins = {} if origin is None else {0: origin}
     (name,) = function.__annotations__.keys() - {"return"}
@@ -57,7 +57,7 @@ def called(runs: Runs, function: Callable[..., Any], origin: Origin | None) -> C
     return capture(function, given, record=ScriptTerms(runs.record, "around", origins))
 
 
-def origin_of(found: CapturedFunction | NotCaptured) -> Origin:
+def origin_of(found: CapturedFunction | NotCaptured) -> ScriptOrigin:
     assert isinstance(found, CapturedFunction), found
     assert isinstance(found.call, FunctionCall)
     assert found.call.origin is not None
@@ -130,6 +130,37 @@ def test_what_draws_anew_or_calls_python_is_no_origin(runs: Runs) -> None:
         found = called(runs, scored, origin_of(called(runs, made, origin_of_source(SOURCE))))
         assert isinstance(found, NotCaptured)
         assert found.asks
+
+
+def of_a_forest(rows: DataFrame) -> DataFrame:
+    made = VectorAssembler(inputCols=["a"], outputCol="features").transform(rows)
+    return RandomForestRegressor(seed=1).fit(made).transform(made)
+
+
+def with_first_rows(rows: DataFrame) -> DataFrame:
+    return rows.withColumn("n", F.lit(rows.groupBy("a").count().collect()[0][0]))
+
+
+def with_a_setting(rows: DataFrame) -> DataFrame:
+    return rows.withColumn("n", F.lit(rows.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+
+
+@pytest.mark.parametrize("made", [of_a_forest, with_first_rows, with_a_setting])
+def test_what_other_partitions_change_is_asked_by_each(runs: Runs, made: Callable[..., Any]) -> None:
+    runs.run(lambda spark: made(spark.read.csv("rows.csv", schema="a double, label double", header=True)))
+    found = called(runs, made, origin_of_source(SOURCE))
+    assert isinstance(found, NotCaptured)
+    assert found.asks
+
+
+def test_an_answer_that_an_audit_found_different_is_asked_again(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run(script)
+    monkeypatch.setattr(runs.record, "doubt", lambda identity: "an audit found another answer")
+    found = called(runs, scored, origin_of(called(runs, kept, origin_of_source(SOURCE))))
+    assert isinstance(found, NotCaptured)
+    assert found.asks
 
 
 def test_files_that_a_script_may_read_otherwise_have_no_origin() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.stage_references import PARTS
 from helix_spark.visible_text import named
 
@@ -27,9 +28,6 @@ _SHIFTS = (0.0, 0.5, 0.25, 0.75)
 
 _LARGEST = 2_000_000
 """Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
-
-_DRAWING = ("RandomForest", "GBT", "DecisionTree", "KMeans", "GaussianMixture", "LDA", "ALS", "Word2Vec")
-"""Words in the names of models that sample their rows by partition: with rows divided otherwise, another is as good."""
 
 _FACTS = (
     "coefficientMatrix", "interceptVector", "coefficients", "intercept", "scale", "labelsArray", "vocabulary", "idf",
@@ -169,7 +167,7 @@ def _models_differ(one: Any, other: Any, close: float) -> str | None:
     if (how := _values_differ(_parameters(one), _parameters(other), 0.0)) is not None:
         return how
     how = _values_differ(first, second, close)
-    if how is None or not close or not any(word in type(one).__name__ for word in _DRAWING):
+    if how is None or not close or not any(word in type(one).__name__ for word in DRAW_BY_PARTITION):
         return how
     if (apart := _values_differ(_labels(first), _labels(second), 0.0)) is not None:
         return apart

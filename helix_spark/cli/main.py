@@ -24,7 +24,7 @@ from helix_spark.project.being_loaded import is_loading
 from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
-    from helix_spark.cli.programs import Script
+    from helix_spark.cli.programs import ScriptFile
     from helix_spark.project.author_file import Factory
     from helix_spark.run.audit import Audit
     from helix_spark.workflow.workflow import Workflow
@@ -173,7 +173,7 @@ def _audit_text(found: Audit, what: str) -> str:
     return "\n".join(lines)
 
 
-def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> WorkflowFile | Script:
+def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> WorkflowFile | ScriptFile:
     """Return what a command names.
 
     Raises:
@@ -195,9 +195,9 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
             remedy=f"write `helix run {path} ARGUMENTS`, and read them from sys.argv, for example by argparse; options "
             "behind `--` are the script's own",
         )
-    from helix_spark.cli.programs import Script
+    from helix_spark.cli.programs import ScriptFile
 
-    return Script(path, arguments)
+    return ScriptFile(path, arguments)
 
 
 for _command in (*reading_commands, *upkeep_commands, export, ui):

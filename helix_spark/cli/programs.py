@@ -35,7 +35,7 @@ OFF = "HELIX"
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class ScriptFile:
     """A plain program and its arguments, as a command names it."""
 
     path: Path

@@ -59,11 +59,11 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
 
     if isinstance(job.work, tuple):
         from helix_spark.cli.options import read_settings
-        from helix_spark.cli.programs import Script
+        from helix_spark.cli.programs import ScriptFile
 
         path = Path(job.work[0])
         place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
-        yield audit_json(Script(path, job.work[1:]).audit(place))
+        yield audit_json(ScriptFile(path, job.work[1:]).audit(place))
         return
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import Script, check_file, check_settings, tell
+from helix_spark.cli.programs import ScriptFile, check_file, check_settings, tell
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -73,7 +73,7 @@ def watch_file(
     _watch(path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
 
 
-def watch_program(script: Script, place: CommandSettings) -> None:
+def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays.
 
     Raises:
@@ -156,7 +156,7 @@ def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
         say(f"saved: {edit}", to_stderr=to_stderr)
 
 
-def audit_when_idle(auditor: Auditor, turn: int, script: Script, place: CommandSettings, begin: Begin) -> None:
+def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
     last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
@@ -174,13 +174,13 @@ def audit_when_idle(auditor: Auditor, turn: int, script: Script, place: CommandS
 
 
 def _begin_audit(
-    script: Script, place: CommandSettings, wanted: Collection[str], seconds: float
+    script: ScriptFile, place: CommandSettings, wanted: Collection[str], seconds: float
 ) -> AuditProcess:
     work = str(script.path), *script.arguments
     return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
 
 
-def _command(script: Script, place: CommandSettings) -> list[str]:
+def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
     options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
     return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
 

@@ -21,21 +21,11 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 HELIX = str(Path(sys.executable).with_name("helix"))
 ROOT = Path(__file__).parents[2]
 
-CENSUS = '''
+FUNCTIONS = '''
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
-
-from benchmarks.plain.plain_census import CATEGORIES, SCHEMA, examples
-from jobs.datasets import adult
-
-OPTIONS = dict(comment="|", nullValue="?", ignoreLeadingWhiteSpace=True, ignoreTrailingWhiteSpace=True)
-
-
-def rows(data: DataFrame) -> DataFrame:
-    parted = data.withColumn("test", F.coalesce(F.col("income").endswith("."), F.lit(False)))
-    return parted.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
 
 
 def prepared(rows: DataFrame) -> DataFrame:
@@ -43,7 +33,7 @@ def prepared(rows: DataFrame) -> DataFrame:
 
 
 def model(prepared: DataFrame):
-    return LogisticRegression(regParam=0.1, maxIter=50).fit(prepared.where(~F.col("test")))
+    return LogisticRegression(regParam=0.1, maxIter=30).fit(prepared.where("NOT test"))
 
 
 def predictions(model, prepared: DataFrame) -> DataFrame:
@@ -57,6 +47,18 @@ def auc(predictions: DataFrame) -> float:
 def right(predictions: DataFrame) -> int:
     return predictions.where("label = prediction").count()
 '''
+CENSUS = '''
+from benchmarks.plain.plain_census import CATEGORIES, SCHEMA, examples
+from jobs.datasets import adult
+
+OPTIONS = dict(comment="|", nullValue="?", ignoreLeadingWhiteSpace=True, ignoreTrailingWhiteSpace=True)
+
+
+def rows(data: DataFrame) -> DataFrame:
+    parted = data.withColumn("test", F.coalesce(F.col("income").endswith("."), F.lit(False)))
+    return parted.withColumn("income", F.expr("trim(TRAILING '.' FROM income)"))
+
+'''
 CENSUS_SCRIPT = '''
 data = spark.read.csv(adult(), schema=SCHEMA, **OPTIONS)
 assembled = prepared(rows(data))
@@ -65,11 +67,6 @@ found = predictions(model(assembled), assembled)
 CENSUS_SOURCES = 'wf.source("data", hx.csv(adult(), schema=SCHEMA, **OPTIONS))'
 
 FLIGHTS = '''
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.evaluation import BinaryClassificationEvaluator
-
 from benchmarks.plain.plain_flights import AIRPORTS, FLIGHTS, PLANES, WEATHER, examples
 from jobs.datasets import flights as data_folder
 
@@ -86,25 +83,6 @@ def rows(flights: DataFrame, weather: DataFrame, planes: DataFrame, airports: Da
     joined = known.join(hours, ["origin", "month", "day", "hour"], "left")
     return joined.join(built, "tailnum", "left").join(places, "dest", "left")
 
-
-def prepared(rows: DataFrame) -> DataFrame:
-    return examples(rows)
-
-
-def model(prepared: DataFrame):
-    return LogisticRegression(regParam=0.01, maxIter=30).fit(prepared.where("NOT test"))
-
-
-def predictions(model, prepared: DataFrame) -> DataFrame:
-    return model.transform(prepared.where("test"))
-
-
-def auc(predictions: DataFrame) -> float:
-    return BinaryClassificationEvaluator().evaluate(predictions)
-
-
-def right(predictions: DataFrame) -> int:
-    return predictions.where("label = prediction").count()
 '''
 FLIGHTS_SCRIPT = '''
 tables = [
@@ -180,8 +158,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         provide()
     except SourceError as error:
         pytest.skip(str(error))
-    (tmp_path / "script.py").write_text(functions + SCRIPT.format(body=script))
-    (tmp_path / "workflow.py").write_text(functions + WORKFLOW.format(sources=sources))
+    (tmp_path / "script.py").write_text(FUNCTIONS + functions + SCRIPT.format(body=script))
+    (tmp_path / "workflow.py").write_text(FUNCTIONS + functions + WORKFLOW.format(sources=sources))
     return tmp_path
 
 

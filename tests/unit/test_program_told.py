@@ -21,7 +21,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.cli.automatic import run_notebook_verb
 from helix_spark.cli.options import read_settings
-from helix_spark.cli.programs import Script, end_program
+from helix_spark.cli.programs import ScriptFile, end_program
 from helix_spark.errors import ParameterError
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.iteration_lookup import find_iteration
@@ -210,7 +210,7 @@ def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(
     try:
         for name in ("rows.count", "train.py:4 rows.count"):
             place = read_settings(tmp_path, catalog=str(tmp_path / "catalog"))
-            Script(Path("train.py"), []).explain(name, place, as_json=False)
+            ScriptFile(Path("train.py"), []).explain(name, place, as_json=False)
             assert "train.py:4 rows.count\n  asked of Spark: it was not asked before\n" in capsys.readouterr().out
     finally:
         if (session := SparkSession.getActiveSession()) is not None:

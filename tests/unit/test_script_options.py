@@ -18,7 +18,7 @@ from faked_command import start
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
-from helix_spark.cli.programs import Script
+from helix_spark.cli.programs import ScriptFile
 from helix_spark.cli.watching import audit_when_idle
 from helix_spark.run import auditor
 from helix_spark.run.auditor import Auditor
@@ -128,7 +128,7 @@ def test_while_idle_unproven_answers_are_audited_within_the_time(
         return Begun()
 
     idle, place = Auditor("idle", 60.0, pytest.fail), read_settings(script)
-    audit_when_idle(idle, idle.stop(), Script(script, ("0",)), place, begin)  # type: ignore[arg-type]  # no process
+    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)  # type: ignore[arg-type]  # no process
     if begins:
         assert len(begun.get(timeout=30)) == 1
     else:

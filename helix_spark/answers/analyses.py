@@ -119,7 +119,7 @@ class Analyses:
         return names
 
     def take(self) -> list[Analysis]:
-        """Those that are to be put on record, once."""
+        """Take the analyses that are to be recorded, once."""
         taken, self._new = self._new, []
         return taken
 

@@ -72,7 +72,7 @@ def _keys_of(operation: Any) -> tuple[str, ...] | None:
 
 @cache
 def _analyses() -> Mapping[str, str]:
-    """By the message that asks for an analysis, the field of the response that has it."""
+    """Return the field of the response, by the message that asks for an analysis."""
     import pyspark.sql.connect.proto as pb
 
     fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields

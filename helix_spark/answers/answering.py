@@ -197,7 +197,7 @@ class Answerer:
         return getattr(self.served.stub(), name)
 
     def _settings(self) -> dict[str, str]:
-        """Those that are known without a server."""
+        """Return the settings that are known without a server."""
         return {**DEFAULT_SETTINGS, **self.initial, **self.signer.state.now.settings}
 
     # Commands ------------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ class Answerer:
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
-        """Something that Spark does each time, and after which nobody knows what its session holds."""
+        """Ask Spark each time, after which it is unknown what its session holds."""
         self.commands.keep_meanings(request)
         self.signer.state.lose_sight(what)
         return self._each_time(request, f"it is {what}")
@@ -409,7 +409,7 @@ class Answerer:
         self._answers.clear()
 
     def interrupt(self) -> None:
-        """Have the server end what it is asked, if it is asked anything: whoever waited for that has gone."""
+        """Interrupt what the server runs, if it runs anything."""
         if self._newest is not None:
             self.served.interrupt(self._newest)
 

@@ -87,7 +87,7 @@ def may_be_captured(node: Node) -> bool:
 
 
 def _inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
-    """What a function of tables and columns is called with, by parameter; None where it is given anything else."""
+    """Return the inputs of a function of tables and columns, by parameter; None if it takes others."""
     inputs: dict[str, Input] = {}
     for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
         result = dag[source].result

@@ -123,7 +123,7 @@ class PersistedTables:
         return self._tables.get(message.common.plan_id) if sort_of(message) == "Relation" else None
 
     def needed(self, what: Any) -> Iterator[PersistedTable]:
-        """Those that a message takes, each once, from the top down: what stands in for a stored one takes none."""
+        """Yield the tables that a message takes, each once, from the top down; a stand-in takes none."""
         waiting, seen = [what] if self._tables else [], set()
         while waiting:
             one = waiting.pop()
@@ -137,14 +137,14 @@ class PersistedTables:
             waiting.extend(reversed(parts_of(one)))
 
     def stand_ins(self, what: Any) -> dict[int, Any]:
-        """By their ids, what stands in for tables in a message."""
+        """Return the stand-ins for stored tables in a message, by id."""
         return {
             table.relation.common.plan_id: stand_in(table.relation, table.stored)
             for table in self.needed(what) if table.stored is not None
         }
 
     def as_registered(self, table: PersistedTable) -> dict[int, Any]:
-        """By their ids, what stands in for a table, or for some in it, where the server was told to keep it."""
+        """Return the stand-ins for a table, or for tables in it, by id, as when the server was told to keep it."""
         if table.stored is not None:
             return {table.relation.common.plan_id: stand_in(table.relation, table.stored)}
         return self.stand_ins(table.relation)

@@ -83,18 +83,18 @@ class DataVersions:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of_source(self, source: Any) -> PlanRead:
-        """Of a `Read.DataSource`. Raises UnknownDataError."""
+        """Return the version of a `Read.DataSource`. Raises UnknownDataError."""
         return self._read_version(self._source(source.format or "parquet", source.paths, dict(source.options)))
 
     def of_table(self, name: str) -> PlanRead:
-        """Of a table that is named by its path, as in ``delta.`/data/table` ``. Raises UnknownDataError."""
+        """Return the version of a table named by its path, ``delta.`/data/table` ``. Raises UnknownDataError."""
         found = _PATH_IN_SQL.fullmatch(name)
         if found is None:
             raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
         return self._read_version(self._source(found["format"], [found["path"]], {}))
 
     def of_folder(self, path: str) -> PlanRead:
-        """Of all files at a path. Raises UnknownDataError."""
+        """Return the version of all files at a path. Raises UnknownDataError."""
         place = self._placed(path)
         try:
             return PlanRead(place, identify(place))
@@ -165,5 +165,5 @@ def on_this_machine(path: str, folder: Path) -> Path | None:
 
 
 def identity_below(path: Path) -> str:
-    """Of all that is at a place, or below it; empty if nothing is."""
+    """Return the identity of all that is at a place, or below it; empty if nothing is."""
     return identify(path).digest if path.exists() else ""

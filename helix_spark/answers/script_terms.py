@@ -86,10 +86,10 @@ class ScriptTerms:
         """Note a question of the call."""
         if not self.origins or question.chance or question.identity in self.same or not _is_shared(question):
             return
-        said = self.said(question.what, signer.functions)
-        if said is None:
+        found = self.translated(question.what, signer.functions)
+        if found is None:
             return
-        what, code = said
+        what, code = found
         asked = replace(signer, around=self.around, functions=code).question(question.sort, what)
         if not asked.chance:
             self.same[question.identity] = asked.identity
@@ -103,16 +103,16 @@ class ScriptTerms:
 
     def origin_of_model(self, handles: Sequence[str]) -> ScriptOrigin | None:
         """The origin of a model that a call returned; None if it rests on something that no script has."""
-        known = tuple(map(self._known_as, handles))
+        known = tuple(map(self._script_handle, handles))
         return ScriptOrigin(handles=known) if all(known) else None
 
-    def said(self, what: Any, code: Mapping[bytes, FunctionCode]) -> tuple[Any, dict[bytes, FunctionCode]] | None:
+    def translated(self, what: Any, code: Mapping[bytes, FunctionCode]) -> tuple[Any, dict[bytes, FunctionCode]] | None:
         """A message of the call's as a script would say it, with the Python functions in it; None if no script can.
 
         Args:
             code: the call's Python functions, by what stands for them in the message.
         """
-        known = {one: self._known_as(one) for one in handles_in(what)}
+        known = {one: self._script_handle(one) for one in handles_in(what)}
         if not all(known.values()):
             return None
         made, functions = with_handles(what, known.items()), dict[bytes, FunctionCode]()
@@ -134,15 +134,15 @@ class ScriptTerms:
                     functions |= origin.code
         return (made, functions) if made.ByteSize() <= _MOST_BYTES else None
 
-    def _known_as(self, handle: str) -> str:
+    def _script_handle(self, handle: str) -> str:
         """The id by which a script knows an object that a call refers to; empty where it has none."""
         maker = maker_of(handle)
         return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
 
     def origin(self, plan: Any, code: Mapping[bytes, FunctionCode]) -> ScriptOrigin | None:
         """The origin of a table that a call built; None if no script can say it."""
-        said = self.said(plan, code)
-        return None if said is None else ScriptOrigin(*said)
+        found = self.translated(plan, code)
+        return None if found is None else ScriptOrigin(*found)
 
     # What the record has ---------------------------------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ class ServedModels:
         return [self._live.pop(handle, None) for handle in handles] != [None] * len(handles)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Have the server hold what is made of data that is about to be overwritten.
+        """Make on the server what rests on data that is about to be overwritten.
 
         Args:
             reads: whether a question reads that data.
@@ -194,7 +194,7 @@ class ServedModels:
                 self._make_all_live(ref_to(handle))
 
     def forget(self, request: Any) -> None:
-        """Have the server hold no longer what the program does not, before it makes more.
+        """Delete from the server what the program does not hold any more, before more is made.
 
         Args:
             request: of the program's, which says whose session it is.
@@ -254,7 +254,7 @@ class ServedModels:
         return (self._live[handle], self._made_by[handle][1]) if handle in self._live else None
 
     def write(self, question: Question, folder: str) -> None:
-        """Have the server write a model that this run fitted. Raises CatalogError if it cannot."""
+        """Write a model that this run fitted, by the server. Raises CatalogError if it cannot."""
         import pyspark.sql.connect.proto as pb
 
         handle = handle_of(question)
@@ -267,7 +267,7 @@ class ServedModels:
             raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
     def _make_all_live(self, what: Any) -> None:
-        """Have the server hold the objects that a message refers to, side by side."""
+        """Make the objects that a message refers to on the server, several at a time."""
         summary = _asks_summary(what)
         make = partial(self._make_live, summary=summary)
         handles = [
@@ -285,8 +285,8 @@ class ServedModels:
         return handle in self._live and not (summary and handle in self._read)
 
     def _make_live(self, handle: str, *, summary: bool) -> None:
-        """Have the server hold an object that the program knows: by reading it from where it is stored, else by asking
-        again what made it, which in turn makes what that refers to."""
+        """Make an object on the server: read it from where it is stored, else ask again what made it, which in turn
+        makes what that refers to."""
         question, request = self._made_by[maker_of(handle)]
         with self.session.turn(question.identity):
             if self._is_live(handle, summary=summary):

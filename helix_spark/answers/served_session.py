@@ -87,12 +87,12 @@ class ServedSession:
         self._shared = SharedSubplans(self._identity, self.models.stage)
 
     def turn(self, identity: str) -> threading.RLock:
-        """Held by who answers a question: of equal ones at the same time one is asked."""
+        """Return the lock of a question: of equal ones at the same time one is asked."""
         with self._lock:
             return self._turns[identity]
 
     def know(self, question: Question, request: Any) -> None:
-        """The program is given the answer to a question, whoever gave it."""
+        """Note that the program is given the answer to a question, from the record or from the server."""
         self.models.know(question, request)
         self._shared.note(question)
 
@@ -126,7 +126,7 @@ class ServedSession:
         return stub
 
     def serve_by(self, server: Server) -> None:
-        """Have another server serve the session from now on, and expect nothing of it."""
+        """Take another server for the session, and expect it to hold nothing."""
         self.server, self.planning = server, False
         self._expect_nothing()
 
@@ -257,8 +257,8 @@ class ServedSession:
         return number in self._analysed
 
     def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
-        """Have the server keep a step of a plan as it analyses it now, whatever its names mean later: as a view, which
-        is what keeps an analysed plan. It is a global one, as those of a session are listed for the program.
+        """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
+        keeps an analysed plan. It is a global one, as those of a session are listed for the program.
 
         Args:
             number: its plan id, by which it is substituted from now on.
@@ -279,8 +279,8 @@ class ServedSession:
             self._note_listed(number)
 
     def list_files(self, request: Any) -> None:
-        """Have the server list the files of the sources in a request, as a classic session does when it is given a
-        table; later it reads those alone."""
+        """List the files of the sources in a request on the server, as a classic session does at the line that builds a
+        table. Later it reads those alone."""
         self._resolve_reads(asked_of(request), request)
 
     def _note_listed(self, number: int) -> None:
@@ -290,7 +290,7 @@ class ServedSession:
             self._listed.add(number)
 
     def _settle_tables(self, request: Any) -> list[PersistedTable]:
-        """Have the server keep the tables in a request that the program wants kept, as they are stored where they are.
+        """Keep the tables in a request that the program persists on the server, as they are stored where they are.
         Returns those that the request has computed."""
         what, computed = asked_of(request), []
         as_files = sort_of(what) == "Command" and what.HasField("write_operation")
@@ -314,7 +314,7 @@ class ServedSession:
         table.question = question  # at last: who sees it in another thread believes what is stored
 
     def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
-        """Have tables computed whose stand-ins Spark could not run."""
+        """Compute the tables whose stand-ins Spark could not run."""
         self.tell(f"a stored table could not be used, and is computed again: {server_message(error)}")
         for table in self.tables:
             if table.relation.common.plan_id in stand_ins:
@@ -329,7 +329,7 @@ class ServedSession:
         return self.stub().FetchErrorDetails(as_new(request))
 
     def interrupt(self, like: Any) -> None:
-        """Have the server end all that runs in a session.
+        """End all that the server runs in a session.
 
         Args:
             like: a request of the program's, which says whose session it is.
@@ -362,7 +362,7 @@ class ServedSession:
             raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
     def forget_given_up(self) -> None:
-        """Have the server keep no longer what the program does not want kept."""
+        """Release on the server what the program has unpersisted."""
         for table in self.tables:
             if table.given_up and not table.forgotten:
                 table.forgotten = True
@@ -372,7 +372,7 @@ class ServedSession:
         self._keep_no_longer(table.relation, table.request, self.tables.as_registered(table))
 
     def _keep_no_longer(self, relation: Any, like: Any, stand_ins: Mapping[int, Any]) -> None:
-        """Have the server keep a relation no longer.
+        """Release a relation on the server.
 
         Args:
             like: a request of the program's, which says whose session it is.
@@ -386,8 +386,8 @@ class ServedSession:
             self._call(self.stub(), with_stand_ins(asking, stand_ins))
 
     def changed_data(self, question: Question) -> str:
-        """What was done to the data that an answer is made of, in words; empty if nothing was. What is persisted is of
-        the data that there was then."""
+        """Return what was done to the data that an answer is made of, in words; empty if nothing was. Persisted tables
+        are of the data that there was then."""
         for number, read in question.relisted:
             if number not in self._listed:
                 return f"{read.shown} was changed after a table of it was built and before Spark listed its files"
@@ -411,7 +411,7 @@ class ServedSession:
         return list(self.stub().ExecutePlan(request))
 
     def _resolve_reads(self, what: Any, request: Any) -> None:
-        """Have the server look at each source once, as a classic session does.
+        """Analyse each source once on the server, as a classic session does.
 
         It infers a schema and lists files then, and remembers plans whose schema it was asked.
         """

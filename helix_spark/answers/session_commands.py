@@ -149,7 +149,7 @@ class SessionCommands:
         self.change(request)
 
     def list_files(self, step: FrameStep, request: Any) -> None:
-        """Have the server list the files of a step that was just built: later ones are not the step's."""
+        """List the files of a step that was just built on the server: later ones are not the step's."""
         if step.lists == "source" and self.served.is_informed:
             self.served.list_files(request)
         elif step.lists == "name" and (plan := step.plan()) is not None:

@@ -14,13 +14,14 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.function_inputs import Serves
+from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.node_description import declared_by_plan, surroundings
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_texts import with_identity
 from helix_spark.plans.captured_function import AskingFunction, BuiltFunction, CallInputs, CapturedFunction
-from helix_spark.run.recorded_answers import RecordedAnswers
+from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import FileSource
 
@@ -31,7 +32,6 @@ class FunctionAnswers:
 
     Attributes:
         settings: Spark settings that change results.
-        as_script: identity of versions and settings around a script that is run as this workflow.
         dag: as captured.
         built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
             known. It is found out once a run, however often that is planned again: it takes a call of the function.
@@ -40,7 +40,7 @@ class FunctionAnswers:
     catalog: Catalog
     workflow: str
     settings: Mapping[str, str]
-    as_script: str
+    sessions: Sessions
     dag: Dag
     built: dict[str, str] = field(default_factory=dict)
     _calls: list[tuple[str, FunctionCall]] = field(default_factory=list)
@@ -53,6 +53,12 @@ class FunctionAnswers:
     @cached_property
     def _around(self) -> str:
         return digest(*(one.digest for one in surroundings(self.settings)))
+
+    @cached_property
+    def _around_script(self) -> str:
+        """The identity of versions and settings around a script that is run as this workflow."""
+        master, given = self.sessions.master_and_given()
+        return around_script({**self.settings, "spark.master": master}, given)
 
     def begin(self, node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
         """A call of a node's function, answered from the record and put on record."""
@@ -85,8 +91,9 @@ class FunctionAnswers:
 
     def _terms(self, node: Node) -> ScriptTerms:
         """What a call of a node's function is answered from."""
-        origins = {place: self._origin(name) for place, name in enumerate(node.inputs)}
-        return ScriptTerms(self._record, self.as_script, {at: one for at, one in origins.items() if one is not None})
+        found = ((place, self._origin(name)) for place, name in enumerate(node.inputs))
+        origins = {place: one for place, one in found if one is not None}
+        return ScriptTerms(self._record, self._around_script if origins else "", origins)
 
     def _origin(self, name: str) -> ScriptOrigin | None:
         """What a node's result is made of, as a script would say it; None where no script can, or nobody knows yet."""

@@ -24,7 +24,6 @@ from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.known_nodes import RecordsRead, calibrated_loads, known_nodes, newest_fits, sampled
 from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.run.on_record import OnRecord
-from helix_spark.run.recorded_answers import around_script
 from helix_spark.run.recorded_outputs import recorded_outputs
 from helix_spark.run.run import Run
 
@@ -39,8 +38,7 @@ def declare(run: Run) -> Run:
     compiled = pin_versions(compile_workflow(run.workflow))
     with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
         whole = capture_nodes(compiled, settings)
-    as_script = around_script(*run.tools.sessions.settings_of_scripts())
-    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings, as_script, whole)
+    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings, run.tools.sessions, whole)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
 
 

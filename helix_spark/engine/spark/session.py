@@ -176,9 +176,8 @@ class Sessions:
                 return results_settings_of(spark)
             return results_settings(planned_settings(self._settings, self._store))
 
-    def settings_of_scripts(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Return the master and the settings that change results, and those that somebody gave: a script with the
-        same ones asks the same. Starts nothing.
+    def master_and_given(self) -> tuple[str, Mapping[str, str]]:
+        """Return the master, and the settings that somebody gave a session of our own. Starts nothing.
 
         Raises:
             SetupError: as `settings_that_change_results`.
@@ -186,8 +185,8 @@ class Sessions:
         with self._lock:
             spark = None if self._own else self._user_session()
             if spark is None:
-                return planned_settings(self._settings, self._store), self._settings
-            return {**results_settings_of(spark), "spark.master": master_of(self._served(spark))}, {}
+                return planned_settings(self._settings, self._store)["spark.master"], self._settings
+            return master_of(spark) if is_by_connect(spark) else str(spark.conf.get("spark.master")), {}
 
     def settings_elsewhere(self) -> Mapping[str, str] | None:
         """Return settings by which another process here starts a session that answers as this one; None where the

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from threading import Event
 
 _MOST_FILES, _MOST_PLACES = 3, 3
 
@@ -23,8 +22,6 @@ _RARER, _LONGEST_POLL = 20, 1.0
 """Where a look takes long (thousands of files, a network disk), the pause is this many times as long, up to seconds."""
 
 Stamp = tuple[int, int]
-
-Texts = Mapping[Path, str]
 
 
 def texts_of(files: Iterable[Path]) -> dict[Path, str]:
@@ -65,18 +62,6 @@ def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
             yield f"after line {start}"
         elif tag != "equal":
             yield f"line {end}" if end - start == 1 else f"lines {start + 1}-{end}"
-
-
-def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
-    """Return what is in files once it is something else than this; None once the event is set before that."""
-    looked: dict[Path, Stamp] = {}
-    while not over.wait(POLL_SECONDS):
-        if (now := stamps(last)) != looked:
-            _await_end_of_save(last, looked, now)
-            looked = stamps(last)
-            if (found := texts_of(last)).keys() == last.keys() and found != last:
-                return found
-    return None
 
 
 def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:

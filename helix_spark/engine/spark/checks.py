@@ -122,11 +122,10 @@ def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
 
 
 def _solver() -> str:
-    from helix_spark.planner.solver import available_solvers
+    from helix_spark.planner.solver import NAME, load_solver
 
-    if not (known := available_solvers()):
-        raise SetupError("none that PuLP can use", remedy="pip install highspy")
-    return ", ".join(known)
+    load_solver()
+    return NAME
 
 
 def _memory() -> str:

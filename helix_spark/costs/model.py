@@ -22,14 +22,6 @@ class EstimateSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number and where it comes from."""
-
-    amount: float
-    origin: EstimateSource
-
-
-@dataclass(frozen=True, slots=True)
 class Measurement:
     """What an earlier run measured of a result. Seconds and bytes; None where it did not."""
 
@@ -55,13 +47,20 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeEstimate:
-    """What one node costs: seconds to compute it given its inputs, to load and to write it, and its bytes stored."""
+class Costs:
+    """What a result costs: seconds to compute it given its inputs, to load and to write it, and its bytes stored.
 
-    compute: Estimate
-    load: Estimate
-    write: Estimate
-    bytes: Estimate
+    Attributes:
+        origin: where `compute_seconds` comes from.
+        bytes_known: True if the size of this version, or else of an earlier one, was measured.
+    """
+
+    compute_seconds: float
+    load_seconds: float
+    write_seconds: float
+    bytes: int
+    origin: EstimateSource = EstimateSource.KIND
+    bytes_known: bool = False
 
 
 # Measured with local Spark on two cores over results of 10 kB to 100 MB; only a catalog's first runs rest on them.
@@ -103,7 +102,7 @@ _NOTHING = Measurement()
 def estimate(
     dag: Dag, signatures: Mapping[str, str], measured: Mapping[str, Measurement], previous: Mapping[str, Measurement],
     source_bytes: Mapping[str, int], load: Mapping[str, Throughput] = LOAD, write: Mapping[str, Throughput] = WRITE,
-) -> dict[str, NodeEstimate]:
+) -> dict[str, Costs]:
     """Estimate the costs of each node of a graph.
 
     Args:
@@ -113,7 +112,7 @@ def estimate(
         source_bytes: by name of source.
         load, write: by kind of artifact, calibrated to the catalog.
     """
-    estimates: dict[str, NodeEstimate] = {}
+    estimates: dict[str, Costs] = {}
     data: dict[str, float] = {}
     for node in dag.nodes:
         reads = sum(data[name] for name in dict.fromkeys(node.inputs))
@@ -121,14 +120,15 @@ def estimate(
             reads = source_bytes.get(node.name, 0) or _UNKNOWN_SOURCE_BYTES
         own = measured.get(signatures[node.name], _NOTHING)
         before = previous.get(node.name, _NOTHING)
-        size = _pick(own.bytes, before.bytes, _first_bytes(node, reads))
-        data[node.name] = size.amount if node.result is Result.TABLE else 0.0
-        compute = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
+        size, size_origin = _pick(own.bytes, before.bytes, _first_bytes(node, reads))
+        data[node.name] = size if node.result is Result.TABLE else 0.0
+        compute, origin = _pick(own.compute_seconds, before.compute_seconds, _first_compute(node).seconds(reads))
         kind = artifact_kind(node)
-        usual = load[kind].seconds(size.amount)
-        loading = _pick(_believed(own.load_seconds, usual), None, usual)
-        writing = Estimate(write[kind].seconds(size.amount), EstimateSource.KIND)
-        estimates[node.name] = NodeEstimate(compute, loading, writing, size)
+        usual = load[kind].seconds(size)
+        loading = usual if own.load_seconds is None else min(own.load_seconds, _MOST_TIMES_USUAL * usual)
+        estimates[node.name] = Costs(
+            compute, loading, write[kind].seconds(size), int(size), origin, size_origin is not EstimateSource.KIND
+        )
     return estimates
 
 
@@ -203,17 +203,12 @@ def artifact_kind(node: Node) -> str:
     return {Result.MODEL: "model", Result.VALUE: "value"}.get(node.result, "table")
 
 
-def _pick(measured: float | None, previous: float | None, first: float) -> Estimate:
+def _pick(measured: float | None, previous: float | None, first: float) -> tuple[float, EstimateSource]:
     if measured is not None:
-        return Estimate(float(measured), EstimateSource.MEASURED)
+        return float(measured), EstimateSource.MEASURED
     if previous is not None:
-        return Estimate(float(previous), EstimateSource.PREVIOUS)
-    return Estimate(first, EstimateSource.KIND)
-
-
-def _believed(measured: float | None, usual: float) -> float | None:
-    """Limit a measured load to `_MOST_TIMES_USUAL` times the usual."""
-    return None if measured is None else min(measured, _MOST_TIMES_USUAL * usual)
+        return float(previous), EstimateSource.PREVIOUS
+    return first, EstimateSource.KIND
 
 
 def in_python_workers(node: Node) -> bool:

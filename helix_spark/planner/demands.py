@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.frontiers import Frontiers, Results
+from helix_spark.planner.frontiers import Frontiers
+from helix_spark.planner.lineage import Lineage
 
 WALKED = 60_000
 """Results that are visited in all to part demands; about a tenth of a second. The likeliest scenarios come first."""
@@ -38,7 +39,7 @@ class Outlook:
         certain_loads: by signature, the probability that it is loaded whatever is decided, being certain to be kept.
     """
 
-    results: Results
+    results: Lineage
     demands: tuple[Demand, ...]
     certain_seconds: float
     certain_loads: dict[str, float]
@@ -93,7 +94,7 @@ def last_steps(ahead: Frontiers) -> dict[str, float]:
 
 
 def _without_choice(
-    results: Results, required: Iterable[str], kept: Collection[str]
+    results: Lineage, required: Iterable[str], kept: Collection[str]
 ) -> tuple[set[str], set[str], set[str]]:
     """Return what is computed in any case, what is loaded in any case, and the rest."""
     computed: set[str] = set()
@@ -117,7 +118,7 @@ def _without_choice(
 
 
 def _independent(
-    results: Results, required: set[str], given: set[str]
+    results: Lineage, required: set[str], given: set[str]
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
     """Return the parts of a demand that share nothing they are made from but what is given, with what each takes of
     that; and how many results were visited."""

@@ -15,28 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.costs.model import with_warm_up
+from helix_spark.planner.lineage import Lineage, ResultCosts
 from helix_spark.planner.storage import SESSION, NodeCosts, PlanningProblem
-
-
-@dataclass(frozen=True, slots=True)
-class ResultCosts:
-    """A result as later iterations see it: seconds to compute from its inputs, and to load if it is kept.
-
-    Attributes:
-        inputs: signatures.
-        loadable: whether keeping it can ever help.
-        load_inputs: of the inputs, those that loading takes as well: the session, for what only Spark can load.
-    """
-
-    inputs: tuple[str, ...]
-    compute_seconds: float
-    load_seconds: float
-    loadable: bool
-    load_inputs: tuple[str, ...] = ()
-
-
-Results = Mapping[str, ResultCosts]
-"""By signature, each after its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +36,7 @@ class Frontiers:
         hazard: by signature of the current version, how likely its result is out of date after the next edit.
     """
 
-    results: Results
+    results: Lineage
     scenarios: tuple[Frontier, ...]
     hazard: Mapping[str, float]
 
@@ -89,7 +69,7 @@ def frontiers(problem: PlanningProblem) -> Frontiers:
     return Frontiers(_results(problem), tuple(found), by_signature)
 
 
-def upstream(results: Results, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
+def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
     """Return signatures of the required results and of all they are made from, inputs first; nothing that is given."""
     order: list[str] = []
     seen = set(given)
@@ -182,7 +162,7 @@ def _in_next_process(problem: PlanningProblem) -> PlanningProblem:
     return replace(problem, nodes=tuple(map(later, problem.nodes)), scenarios=scenarios)
 
 
-def _results(problem: PlanningProblem) -> Results:
+def _results(problem: PlanningProblem) -> Lineage:
     """Return every result that a scenario may ask for. The current version's figures go before those of other
     versions."""
     stored_elsewhere = {other.signature for other in problem.others}

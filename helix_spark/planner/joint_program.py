@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from helix_spark.planner.candidates import Candidate, capacity
 from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
-from helix_spark.planner.frontiers import ResultCosts, Results, upstream
+from helix_spark.planner.frontiers import upstream
+from helix_spark.planner.lineage import Lineage, ResultCosts
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, PlanningProblem, execution_problem
@@ -169,7 +170,7 @@ def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]
     return whole, rest
 
 
-def _add_last_steps(program: LinearProgram, results: Results, demand: Demand, keep: Mapping[str, int]) -> float:
+def _add_last_steps(program: LinearProgram, results: Lineage, demand: Demand, keep: Mapping[str, int]) -> float:
     """Return the least that a demand costs: each required result's last step, or its load if less and it is kept."""
     seconds = 0.0
     for name in demand.results:
@@ -256,7 +257,7 @@ class _Rows:
 
 
 def add_demand(
-    program: LinearProgram, results: Results, demand: Demand, names: list[str], keep: Mapping[str, int]
+    program: LinearProgram, results: Lineage, demand: Demand, names: list[str], keep: Mapping[str, int]
 ) -> float:
     """Add one demand to a program.
 

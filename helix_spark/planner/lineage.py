@@ -4,45 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+
+from helix_spark.planner.storage import NodeCosts
 
 
 @dataclass(frozen=True, slots=True)
-class LineageNode:
-    """A result: signatures of its inputs, seconds to compute it from these, and to load it if it is stored."""
+class ResultCosts:
+    """A result as other iterations see it: seconds to compute it from its inputs, and to load it if it is stored.
+
+    Attributes:
+        inputs: signatures.
+        loadable: whether keeping it can ever help.
+        load_inputs: of the inputs, those that loading takes as well: the session, for what only Spark can load.
+    """
 
     inputs: tuple[str, ...]
     compute_seconds: float
     load_seconds: float
+    loadable: bool = True
+    load_inputs: tuple[str, ...] = ()
 
 
-Lineage = Mapping[str, LineageNode]
+Lineage = Mapping[str, ResultCosts]
 """By signature."""
 
 
-class Costed(Protocol):
-    """What a lineage needs to know of a node; its inputs by name."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def signature(self) -> str: ...
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-    @property
-    def compute_seconds(self) -> float: ...
-    @property
-    def load_seconds(self) -> float: ...
-
-
-def lineage_of(nodes: Iterable[Costed]) -> dict[str, LineageNode]:
+def lineage_of(nodes: Iterable[NodeCosts]) -> dict[str, ResultCosts]:
     """Return the lineage of one version's results; inputs come first."""
     signatures: dict[str, str] = {}
-    found: dict[str, LineageNode] = {}
+    found: dict[str, ResultCosts] = {}
     for node in nodes:
         signatures[node.name] = node.signature
         inputs = tuple(signatures[name] for name in node.inputs)
-        found[node.signature] = LineageNode(inputs, node.compute_seconds, node.load_seconds)
+        found[node.signature] = ResultCosts(inputs, node.compute_seconds, node.load_seconds)
     return found
 
 
@@ -51,8 +45,8 @@ def seconds_again(lineage: Lineage, signature: str, stored: Collection[str]) -> 
 
     None where it is not known what something on the way is made from.
 
-    >>> made = {"rows": LineageNode((), 40.0, 2.0), "parse": LineageNode(("rows",), 600.0, 5.0)}
-    >>> made["sums"] = LineageNode(("parse",), 3.0, 0.1)
+    >>> made = {"rows": ResultCosts((), 40.0, 2.0), "parse": ResultCosts(("rows",), 600.0, 5.0)}
+    >>> made["sums"] = ResultCosts(("parse",), 3.0, 0.1)
     >>> seconds_again(made, "sums", {"sums", "parse"}), seconds_again(made, "sums", {"sums"})
     (8.0, 643.0)
     >>> seconds_again({"sums": made["sums"]}, "sums", {"sums", "parse"})  # what loading the parse takes is not known

@@ -44,7 +44,7 @@ def planned_influences(situation: Situation) -> tuple[PlannedInfluence, ...]:
                 continue
             needs = only_for(dag, examples.name, name)
             features.append(PlannedFeature(
-                name, weight.share, declared in weightless, sum(situation[need].costs.compute.amount for need in needs)
+                name, weight.share, declared in weightless, sum(situation[need].costs.compute_seconds for need in needs)
             ))
         found.append(PlannedInfluence(
             learner.name, influence.workflow, influence.iteration, learner.node.wishes.prune_features, tuple(features),

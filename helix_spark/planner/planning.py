@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.costs.model import EstimateSource
 from helix_spark.costs.starting import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
@@ -93,8 +92,8 @@ def _costs(one: KnownNode, dag: Dag) -> NodeCosts:
     theirs = "" if asked or artifact is None else kept_for(artifact, dag.workflow)
     return NodeCosts(
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
-        compute_seconds=costs.compute.amount, load_seconds=costs.load.amount, write_seconds=costs.write.amount,
-        bytes=artifact.bytes if artifact is not None else int(costs.bytes.amount), stored=artifact is not None,
+        compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
+        bytes=artifact.bytes if artifact is not None else costs.bytes, stored=artifact is not None,
         storable=_is_storable(node, own), held=one.held,
         keep="always" if asked or theirs else node.wishes.keep,
         # Another draw under the signature of the one that stands would be mixed up with what is made of that.
@@ -123,13 +122,12 @@ def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> Plann
     return PlannedNode(
         name=node.name, kind=node.kind, result=node.result, inputs=node.inputs, where=node.where,
         declared=own.declared, signature=own.signature, state=decision.solution.state(node.name), reason=reason,
-        predicted_seconds=way.seconds if way is not None else 0.0, compute_seconds=costs.compute.amount,
-        load_seconds=costs.load.amount, write_seconds=costs.write.amount,
-        bytes=int(costs.bytes.amount), origin=costs.compute.origin,
+        predicted_seconds=way.seconds if way is not None else 0.0, compute_seconds=costs.compute_seconds,
+        load_seconds=costs.load_seconds, write_seconds=costs.write_seconds, bytes=costs.bytes, origin=costs.origin,
         held=one.held, stored=artifact is not None,
         keep=own.signature in decision.keep, storage_reason=decision.reasons.get(own.signature, ""),
         output=node.name in dag.outputs, random=own.random, aliases=node.aliases,
-        bytes_known=costs.bytes.origin is not EstimateSource.KIND,
+        bytes_known=costs.bytes_known,
         proof="chance" if own.random else "verified" if one.verified else "unproven",
         by_code=node.operator.by_code if isinstance(node.operator, Function) else "",
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from helix_spark.planner.demands import Outlook
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.frontiers import Results, upstream
+from helix_spark.planner.frontiers import upstream
+from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State
 
 _BRANCHED = 8
@@ -32,12 +33,12 @@ _Fixed = dict[str, bool | None]
 
 
 def recall(
-    results: Results, required: Iterable[str], kept: Collection[str], given: Collection[str] = ()
+    results: Lineage, required: Iterable[str], kept: Collection[str], given: Collection[str] = ()
 ) -> Recall:
     """Return the cheapest way to have the required results when those in `kept` may be loaded and those in `given` are
     there.
 
-    >>> from helix_spark.planner.frontiers import ResultCosts
+    >>> from helix_spark.planner.lineage import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
     >>> model = ResultCosts(("r",), 2.0, 4.0, True)
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
@@ -51,7 +52,7 @@ def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
     return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]
 
 
-def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> Recall:
+def _search(results: Lineage, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> Recall:
     choice = _propagate(results, waiting, kept, fixed)
     if not choice:
         loaded = frozenset(name for name, load in fixed.items() if load)
@@ -66,7 +67,7 @@ def _search(results: Results, waiting: list[str], kept: Collection[str], fixed: 
     return min(options, key=lambda option: option.seconds)
 
 
-def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
+def _propagate(results: Lineage, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
     """Fix what is forced, and return the results that leave a choice."""
     undecided: set[str] = set()
     waiting = [*waiting, *(source for name, load in fixed.items() for source in _needs(results, name, load))]
@@ -86,14 +87,14 @@ def _propagate(results: Results, waiting: list[str], kept: Collection[str], fixe
     return sorted(_worth_a_choice(results, undecided - fixed.keys(), fixed))
 
 
-def _needs(results: Results, signature: str, load: bool | None) -> tuple[str, ...]:
+def _needs(results: Lineage, signature: str, load: bool | None) -> tuple[str, ...]:
     """Return the inputs that loading or computing a result needs."""
     if load is None:
         return ()
     return results[signature].load_inputs if load else results[signature].inputs
 
 
-def _worth_a_choice(results: Results, undecided: set[str], fixed: _Fixed) -> set[str]:
+def _worth_a_choice(results: Lineage, undecided: set[str], fixed: _Fixed) -> set[str]:
     """Return the results whose inputs are not all there already; else the last step is the quicker way."""
     left = set(undecided)
     changed = True
@@ -107,7 +108,7 @@ def _worth_a_choice(results: Results, undecided: set[str], fixed: _Fixed) -> set
     return left
 
 
-def _solved(results: Results, required: list[str], kept: Collection[str], given: Collection[str]) -> Recall:
+def _solved(results: Lineage, required: list[str], kept: Collection[str], given: Collection[str]) -> Recall:
     relevant = upstream(results, required, given)
     ways: list[Derivation] = []
     for name in relevant:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from helix_spark.costs.model import NodeEstimate
+from helix_spark.costs.model import Costs
 from helix_spark.costs.starting import first_work_seconds, start_seconds
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
@@ -62,7 +62,7 @@ class KnownNode:
     node: Node
     described: Description
     signed: Signed
-    costs: NodeEstimate
+    costs: Costs
     artifact: Stored | None = None
     held: bool = False
     before: tuple[Part, ...] | None = None

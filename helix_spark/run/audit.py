@@ -192,7 +192,7 @@ def audit(
 
 def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
     """Sort by seconds of work at risk per second of audit."""
-    costs = {one.name: one.costs.compute.amount for one in run.situation.nodes}
+    costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
 
     def harm(name: str) -> float:
         below = sum(costs[one] for one in run.dag.descendants([name]))
@@ -207,7 +207,7 @@ def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[
     needed = frozenset[str]()
     for name in names:
         more = needed | {name} | run.dag.ancestors(name)
-        if seconds is None or sum(run.situation[one].costs.compute.amount for one in more) <= seconds:
+        if seconds is None or sum(run.situation[one].costs.compute_seconds for one in more) <= seconds:
             needed = more
     return needed
 

@@ -12,7 +12,7 @@ from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.starting import fresh_process
 from helix_spark.history.metrics import metrics_of
-from helix_spark.planner.lineage import Lineage, LineageNode, lineage_of, seconds_again
+from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, Version, scenarios
 from helix_spark.run.known_nodes import RecordsRead
@@ -94,7 +94,7 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
                 continue
             costs = _past_costs(node, today, records)
             inputs = tuple(signatures[name] for name in costs.inputs)
-            found[node.signature] = LineageNode(inputs, costs.compute_seconds, costs.load_seconds)
+            found[node.signature] = ResultCosts(inputs, costs.compute_seconds, costs.load_seconds)
     return found
 
 

@@ -13,7 +13,7 @@ from helix_spark.costs.model import (
     READ,
     WRITE,
     Measurement,
-    NodeEstimate,
+    Costs,
     Throughput,
     calibrate,
     estimate,
@@ -150,7 +150,7 @@ def _with_chance_found(described: Description, why: str | None) -> Description:
 def _estimates(
     dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
     previous: Mapping[str, ResultRecord],
-) -> dict[str, NodeEstimate]:
+) -> dict[str, Costs]:
     sizes = _previous_sizes(records)
     return estimate(
         dag, signatures, {s: _measurement(record) for s, record in records.measured.items()},

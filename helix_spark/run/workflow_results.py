@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.model import Estimate, EstimateSource, NodeEstimate
+from helix_spark.costs.model import Costs, EstimateSource
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.results.contents import count
@@ -240,9 +240,8 @@ def names_at_hand(outcome: Outcome) -> frozenset[str]:
     )
 
 
-def _measured(costs: NodeEstimate, seconds: float | None, again: float, size: int | None) -> NodeEstimate:
-    return replace(
-        costs, write=replace(costs.write, amount=costs.write.amount + again),
-        compute=costs.compute if seconds is None else Estimate(seconds, EstimateSource.MEASURED),
-        bytes=costs.bytes if size is None else Estimate(size, EstimateSource.MEASURED),
-    )
+def _measured(costs: Costs, seconds: float | None, again: float, size: int | None) -> Costs:
+    measured = replace(costs, write_seconds=costs.write_seconds + again)
+    if seconds is not None:
+        measured = replace(measured, compute_seconds=seconds, origin=EstimateSource.MEASURED)
+    return measured if size is None else replace(measured, bytes=size, bytes_known=True)

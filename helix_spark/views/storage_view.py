@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.history.metrics import number
-from helix_spark.planner.lineage import Lineage, LineageNode, seconds_again
+from helix_spark.planner.lineage import Lineage, ResultCosts, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _seconds_again(
 
 def _lineage(
     nodes: Sequence[NodeRecord], live: Iterable[str], measured: Mapping[str, ResultRecord]
-) -> dict[str, LineageNode]:
+) -> dict[str, ResultCosts]:
     """Return what the results of these nodes, and all else that is stored, are made from; what was never
     measured counts as nothing."""
     # Of all of them: two workflows may share a signature, and each finds its inputs by its own names.
@@ -173,5 +173,5 @@ def _lineage(
     return {signature: _lineage_node(sources, measured.get(signature)) for signature, sources in inputs.items()}
 
 
-def _lineage_node(inputs: tuple[str, ...], costs: ResultRecord | None) -> LineageNode:
-    return LineageNode(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)
+def _lineage_node(inputs: tuple[str, ...], costs: ResultRecord | None) -> ResultCosts:
+    return ResultCosts(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_spark.planner.lineage import LineageNode, lineage_of, seconds_again
+from helix_spark.planner.lineage import ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.storage import NodeCosts
 
 VERSION = (
@@ -15,7 +15,7 @@ LINEAGE = lineage_of(VERSION)
 
 
 def test_a_lineage_is_by_signature() -> None:
-    assert LINEAGE["b"] == LineageNode(("l", "x"), 1.0, 0.5)
+    assert LINEAGE["b"] == ResultCosts(("l", "x"), 1.0, 0.5)
 
 
 def test_what_two_are_made_of_is_made_once() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.planner.eviction import StoredResult, choose_evictions
-from helix_spark.planner.lineage import LineageNode
+from helix_spark.planner.lineage import ResultCosts
 
 SIZES = st.lists(st.tuples(st.integers(0, 1_000), st.floats(0, 100)), max_size=8)
 
@@ -40,8 +40,8 @@ def test_what_its_author_insists_on_goes_last() -> None:
 
 
 LINEAGE = {
-    "rows": LineageNode((), 40.0, 1.0), "parse": LineageNode(("rows",), 600.0, 2.0),
-    "pairs": LineageNode(("parse",), 30.0, 1.0), "sums": LineageNode(("pairs",), 1.0, 0.1),
+    "rows": ResultCosts((), 40.0, 1.0), "parse": ResultCosts(("rows",), 600.0, 2.0),
+    "pairs": ResultCosts(("parse",), 30.0, 1.0), "sums": ResultCosts(("pairs",), 1.0, 0.1),
 }
 
 

@@ -28,7 +28,7 @@ from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
-from helix_spark.planner.lineage import LineageNode
+from helix_spark.planner.lineage import ResultCosts
 from helix_spark.planner.named_policies import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
@@ -187,7 +187,7 @@ class Answered:
     policy: Any
     rows: NodeResult = field(default_factory=lazy)
     budget: int | None = None
-    lineage: dict[str, LineageNode] = field(default_factory=dict)
+    lineage: dict[str, ResultCosts] = field(default_factory=dict)
     heard: Warned = field(default_factory=Warned)
 
     def retention(self, over: int | None = None) -> Retention:
@@ -352,7 +352,7 @@ def test_what_is_too_much_in_the_end_is_decided_on_by_the_policy_among_what_is_s
 
 def test_what_the_policy_leaves_too_much_goes_by_what_it_takes_to_have_it_again(catalog: Catalog) -> None:
     parse, sums = "a" * 64, "b" * 64
-    lineage = {parse: LineageNode((), 600.0, 1.0), sums: LineageNode((parse,), 1.0, 0.1)}
+    lineage = {parse: ResultCosts((), 600.0, 1.0), sums: ResultCosts((parse,), 1.0, 0.1)}
     run = Answered(catalog, Told(), budget=10**9, lineage=lineage)
     # Their records say that either takes 99 seconds from nothing, by which the smaller one would go.
     published(catalog, parse, "parse", 600_000)

@@ -43,6 +43,8 @@ Prose = Annotated[str, Text(1 << 20)]
 Moment = Annotated[float, Number(0.0, 253_402_300_799.0)]
 """Unix seconds, to the end of the year 9999."""
 Seconds = Annotated[float, Number(-1e10, 1e10)]
+Cost = Annotated[float, Number(0.0, 1e9)]
+"""Seconds that plans rest on, thirty years at most."""
 Count = Annotated[int, Number(0, _MOST)]
 Iteration = Annotated[int, Number(0, GREATEST_NUMBER)]
 Truth = Annotated[bool, Flag()]
@@ -108,9 +110,9 @@ class ArtifactRecord:
     version: Count | None = None
     schema: Annotated[str, SchemaText(64 << 20)] | None = None
     value: Annotated[str, Text(LARGEST_VALUE)] | None = None
-    write_seconds: Seconds = 0.0
+    write_seconds: Cost = 0.0
     why: Prose = ""
-    recompute_seconds: Seconds = 0.0
+    recompute_seconds: Cost = 0.0
     digest: Signature | None = None
     insisted: Truth = False
     fixed: Truth = False
@@ -152,13 +154,13 @@ class ResultRecord:
     node: Name
     kind: Kind
     iteration: Iteration
-    compute_seconds: Seconds | None = None
-    load_seconds: Seconds | None = None
+    compute_seconds: Cost | None = None
+    load_seconds: Cost | None = None
     bytes: Count | None = None
     rows: Count | None = None
     random: Prose = ""
     influence: Influence = ""
-    read_seconds: Seconds | None = None
+    read_seconds: Cost | None = None
     content: Signature | None = None
     verified: Truth | None = None
     observed: Observed = ""
@@ -257,7 +259,7 @@ class IterationRecord:
     file_digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
     commit: Annotated[str, Text(64, form="[0-9a-f]*")] = ""
     dirty: Truth | None = None
-    start_seconds: Seconds | None = None
+    start_seconds: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

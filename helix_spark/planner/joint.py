@@ -21,7 +21,6 @@ from helix_spark.planner.storage import (
     default_scenarios,
     execution_problem,
     seconds_now,
-    without_absurd_figures,
 )
 from helix_spark.planner.storage_reasons import explain
 
@@ -55,21 +54,16 @@ class Joint:
     name: str = "joint"
 
     def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`. Without a plan in time, or with absurd costs, it falls back and says so."""
+        """See `Policy.decide`. Without a plan in time, it falls back and says so."""
         start = time.perf_counter()
-        asked, replaced = without_absurd_figures(problem)
-        if not asked.scenarios:
-            asked = replace(asked, scenarios=default_scenarios(asked))
-        ahead = frontiers(asked)
-        chosen = candidates(asked, ahead.hazard)
-        view, found = self._find_plan(asked, ahead, chosen)
+        if not problem.scenarios:
+            problem = replace(problem, scenarios=default_scenarios(problem))
+        ahead = frontiers(problem)
+        chosen = candidates(problem, ahead.hazard)
+        view, found = self._find_plan(problem, ahead, chosen)
         if isinstance(found, str):
-            return _fallback(asked, found, start)
-        decision = _decision(asked, view, chosen, found, start)
-        if not replaced:
-            return decision
-        notice = f"planned without figures that make no sense: {', '.join(replaced)}"
-        return replace(decision, certificate=replace(decision.certificate, status="fallback", notice=notice))
+            return _fallback(problem, found, start)
+        return _decision(problem, view, chosen, found, start)
 
     def _find_plan(
         self, problem: PlanningProblem, ahead: Frontiers, chosen: Mapping[str, Candidate]

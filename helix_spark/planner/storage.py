@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from enum import IntEnum, auto
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from helix_spark.costs.forecast import Prospect, forecast
 from helix_spark.costs.model import with_warm_up
@@ -298,45 +297,3 @@ def _scenario(prospect: Prospect, total: float, versions: Mapping[int, Version])
         return Scenario(probability, prospect.hit, prospect.label)
     nodes, outputs = versions[prospect.back_to]
     return Scenario(probability, prospect.hit, prospect.label, nodes, outputs)
-
-
-LARGEST = 1e9
-"""Seconds, thirty years. Beyond it a figure is a mistake, and would drown the others in the solver's arithmetic."""
-
-_Figures = TypeVar("_Figures", NodeCosts, OtherArtifact, Scenario, PlanningProblem)
-
-
-def without_absurd_figures(problem: PlanningProblem) -> tuple[PlanningProblem, tuple[str, ...]]:
-    """Return a problem with 0 for figures that make no sense, which a catalog may hold, and what these figures were.
-
-    >>> rows = NodeCosts("rows", "scanner", "r", (), float("nan"), 1.0, 1.0, 10)
-    >>> cleaned, replaced = without_absurd_figures(PlanningProblem((rows,), frozenset({"rows"})))
-    >>> replaced, cleaned.nodes[0].compute_seconds
-    (('the compute seconds of `rows` (nan)',), 0.0)
-    """
-    replaced: list[str] = []
-
-    def clean(one: _Figures, of: str) -> _Figures:
-        figures = {each.name: getattr(one, each.name) for each in fields(one)}
-        wrong = {name: value for name, value in figures.items() if _is_absurd(value)}
-        replaced.extend(f"the {name.replace('_', ' ')}{of} ({value})" for name, value in wrong.items())
-        return replace(one, **{name: type(value)(0) for name, value in wrong.items()}) if wrong else one
-
-    def clean_nodes(nodes: Iterable[NodeCosts]) -> tuple[NodeCosts, ...]:
-        return tuple(clean(node, f" of `{node.name}`") for node in nodes)
-
-    cleaned = replace(
-        clean(problem, ""), nodes=clean_nodes(problem.nodes),
-        others=tuple(clean(other, f" of the stored `{other.node}` of {other.workflow}") for other in problem.others),
-        scenarios=tuple(
-            replace(clean(one, f" of {one.label!r}"), version=clean_nodes(one.version)) for one in problem.scenarios
-        ),
-    )
-    return cleaned, tuple(replaced)
-
-
-def _is_absurd(value: object) -> bool:
-    """Return whether a number is none, negative, or too large for seconds; sizes are whole numbers of any size."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return not 0 <= value <= (LARGEST if isinstance(value, float) else math.inf)

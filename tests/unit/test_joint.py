@@ -486,24 +486,6 @@ def test_equal_problems_get_equal_plans() -> None:
         assert first.solution.chosen == second.solution.chosen
 
 
-ABSURD = {
-    "a cost that is not a number": with_node(chain(), "rows", compute_seconds=math.nan),
-    "a negative cost": with_node(chain(), "features", load_seconds=-3.0),
-    "an endless write": with_node(chain(), "features", write_seconds=math.inf),
-    "a negative size": with_node(chain(budget=10), "model", bytes=-1),
-    "an endless horizon": chain(horizon=math.inf),
-    "an impossible scenario": chain(scenarios=(Scenario(math.nan, frozenset({"model"}), "model"),)),
-}
-
-
-@pytest.mark.parametrize("problem", ABSURD.values(), ids=ABSURD.keys())
-def test_absurd_figures_are_replaced_and_named(problem: PlanningProblem) -> None:
-    decision = Joint().decide(problem)
-    assert decision.solution.state("model") is State.COMPUTE
-    assert decision.certificate.status == "fallback"
-    assert "make no sense" in decision.certificate.notice
-
-
 @pytest.mark.parametrize("budget", [0, 1, 8_999])
 def test_a_budget_too_small_for_anything_keeps_nothing(budget: int) -> None:
     problem = with_node(chain(budget=budget), "rows", stored=True)

@@ -4,21 +4,11 @@ Pure: names, marks and texts in, coordinates and text out. It knows nothing of w
 """
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode, Stored
-from helix_spark.drawing.groups import WHOLE_UNTIL, NodeGroup, collapsed, folds_of
-from helix_spark.drawing.layout import GraphLayout, layout
+from helix_spark.drawing.groups import Picture, collapsed, folds_of, picture_of
+from helix_spark.drawing.layout import layout
 from helix_spark.drawing.style import STYLE
 from helix_spark.drawing.svg import svg
 
 __all__ = [
-    "STYLE",
-    "WHOLE_UNTIL",
-    "DrawnGraph",
-    "DrawnNode",
-    "GraphLayout",
-    "NodeGroup",
-    "Stored",
-    "collapsed",
-    "folds_of",
-    "layout",
-    "svg",
+    "STYLE", "DrawnGraph", "DrawnNode", "Picture", "Stored", "collapsed", "folds_of", "layout", "picture_of", "svg",
 ]

@@ -16,6 +16,9 @@ from helix_spark.drawing.style import WORDS
 WHOLE_UNTIL = 40
 """Nodes of a graph that is drawn whole unless asked otherwise: about what fits a screen."""
 
+MOST_NODES, MOST_EDGES = 600, 2_000
+"""A larger graph is drawn only when asked for: it is slow to look at, not to make."""
+
 _FEWEST = 3
 """Nodes that are worth a box of their own, alike or without a part in it."""
 
@@ -38,6 +41,41 @@ class NodeGroup:
     label: str
     kind: str
     members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A graph as it is drawn, or that it is not.
+
+    Attributes:
+        graph: nodes that are alike in one box; None where even so it is too large to draw unasked.
+        whole: each node by itself, where `graph` has boxes for several and that is no longer than can be read.
+        nodes, edges: how many it has with each node by itself.
+    """
+
+    graph: DrawnGraph | None
+    whole: DrawnGraph | None
+    nodes: int
+    edges: int
+
+
+def picture_of(graph: DrawnGraph, *, whole: bool = False, most: int = MOST_NODES) -> Picture:
+    """Return the picture of a graph.
+
+    Args:
+        whole: draw each node by itself, however large it is.
+        most: nodes that are drawn unasked.
+    """
+    groups = () if whole else folds_of(graph)
+    shown, nodes, edges = collapsed(graph, groups), len(graph.nodes), _count_edges(graph)
+    if not whole and (len(shown.nodes) > most or _count_edges(shown) > MOST_EDGES):
+        return Picture(None, None, nodes, edges)
+    return Picture(shown, graph if groups and nodes <= most and edges <= MOST_EDGES else None, nodes, edges)
+
+
+def _count_edges(graph: DrawnGraph) -> int:
+    names = {node.name for node in graph.nodes}
+    return sum(source in names for node in graph.nodes for source in node.inputs)
 
 
 def tail_of(graph: DrawnGraph) -> NodeGroup | None:
@@ -65,19 +103,12 @@ def tail_of(graph: DrawnGraph) -> NodeGroup | None:
     return NodeGroup(members[0], label, f"{members[0]} … {members[-1]}", members)
 
 
-def folds_of(graph: DrawnGraph, asked: bool | None = None, opened: Collection[str] = ()) -> tuple[NodeGroup, ...]:
-    """Return the groups whose members share a box, whether or not their box is open.
-
-    Args:
-        asked: whether nodes share boxes at all; where nobody says, those without a part in it do, and those that are
-            alike where there are many without.
-        opened: names of groups whose box is open.
-    """
-    if asked is False:
-        return ()
+def folds_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
+    """Return the groups whose members share a box: those without a part in it, and those that are alike where there are
+    many without."""
     tail = tail_of(graph)
-    rest = graph if tail is None or tail.name in opened else collapsed(graph, [tail])
-    alike = groups_of(rest) if asked or len(rest.nodes) > WHOLE_UNTIL else ()
+    rest = graph if tail is None else collapsed(graph, [tail])
+    alike = groups_of(rest) if len(rest.nodes) > WHOLE_UNTIL else ()
     return (*([] if tail is None else [tail]), *alike)
 
 
@@ -112,12 +143,8 @@ def groups_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
     return tuple(sorted(found, key=lambda group: place[group.name]))
 
 
-def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup], links: Mapping[str, str] | None = None) -> DrawnGraph:
-    """Return the graph with one box for each of these groups.
-
-    Args:
-        links: where a box leads, by the group's name.
-    """
+def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup]) -> DrawnGraph:
+    """Return the graph with one box for each of these groups; such a box leads nowhere."""
     box_of = {member: group.name for group in groups for member in group.members}
     by_name = {group.name: group for group in groups}
     nodes = {node.name: node for node in graph.nodes}
@@ -129,21 +156,16 @@ def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup], links: Mapping[str
         members = [nodes[name] for name in group.members] if group else [node]
         sources = (box_of.get(source, source) for member in members for source in member.inputs)
         inputs = tuple(dict.fromkeys(source for source in sources if source != node.name))
-        if group is None:
-            drawn.append(replace(node, inputs=inputs))
-        else:
-            drawn.append(_box(group, node, members, inputs, (links or {}).get(group.name, "")))
+        drawn.append(_box(group, node, members, inputs) if group else replace(node, inputs=inputs))
     return replace(graph, nodes=tuple(drawn))
 
 
-def _box(
-    group: NodeGroup, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...], href: str
-) -> DrawnNode:
+def _box(group: NodeGroup, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...]) -> DrawnNode:
     taken = [member.seconds for member in members if member.seconds is not None]
     marks = {member.stored for member in members}
     return replace(
         like, inputs=inputs, stored=like.stored if len(marks) == 1 else "", label=group.label,
-        kind=group.kind, href=href, members=group.members,
+        kind=group.kind, href="", members=group.members,
         seconds=sum(taken) if taken else None, title=f"{group.label}: {', '.join(group.members)}",
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from helix_spark.drawing.graph import DrawnGraph
-from helix_spark.drawing.groups import collapsed, folds_of
+from helix_spark.drawing.groups import picture_of
 from helix_spark.drawing.svg import svg, text
 
 MOST_NODES = 300
@@ -69,16 +69,15 @@ def _cell(tag: str, words: str, right: bool) -> str:
 def picture(graph: DrawnGraph) -> str:
     """Return a graph, or a sentence where it is too large. What had no part in it shares a box, and in a large one what
     is alike; it unfolds."""
-    groups = folds_of(graph)
-    shown = collapsed(graph, groups)
-    if len(shown.nodes) > MOST_NODES:
-        return paragraph(f"{len(graph.nodes)} nodes are too many to draw here; the web page draws them.")
-    if not shown.nodes:
+    found = picture_of(graph, most=MOST_NODES)
+    if found.graph is None:
+        return paragraph(f"{found.nodes} nodes are too many to draw here; the web page draws them.")
+    if not found.graph.nodes:
         return ""
-    drawn = f'<div class="hx-scroll">{svg(shown)}</div>'
-    if groups and len(graph.nodes) <= MOST_NODES:
-        whole = f'<div class="hx-scroll">{svg(graph, styled=False)}</div>'
-        drawn += folded(f"each of the {len(graph.nodes)} nodes by itself", whole)
+    drawn = f'<div class="hx-scroll">{svg(found.graph)}</div>'
+    if found.whole is not None:
+        whole = f'<div class="hx-scroll">{svg(found.whole, styled=False)}</div>'
+        drawn += folded(f"each of the {found.nodes} nodes by itself", whole)
     return drawn
 
 

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helix_spark.drawing import STYLE
 from helix_spark.errors import HelixError, SetupError
-from helix_spark.ui.folding import Folding
 from helix_spark.ui.links import ServerLinks
 from helix_spark.ui.listing import Order
 from helix_spark.ui.pages import Page, Pages
@@ -57,8 +56,8 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _LONGEST = 2_000
 """Characters of a value in an address."""
-_MOST_OPEN = 200
-"""Boxes that an address opens, columns that it names; more than anybody can read."""
+_MOST_NAMED = 200
+"""Columns that an address names; more than anybody can read."""
 
 
 def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
@@ -72,14 +71,14 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         "/": lambda request: _iterations(pages, request),
         "/iteration": lambda request: pages.iteration(
             _text(request, "workflow"), _number(request, "number"), wanted=_text(request, "nodes"),
-            whole=_text(request, "whole") == "1", folding=_folding(request),
+            whole=_text(request, "whole") == "1",
         ),
         "/node": lambda request: pages.node(
             _text(request, "workflow"), _number(request, "number"), _text(request, "node")
         ),
         "/compare": lambda request: pages.compare(
             _text(request, "workflow"), _number(request, "a"), _number(request, "b"),
-            whole=_text(request, "whole") == "1", folding=_folding(request),
+            whole=_text(request, "whole") == "1",
         ),
         "/metrics": lambda request: pages.metrics(_text(request, "workflow")),
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
@@ -107,11 +106,7 @@ def _text(request: Request, name: str) -> str:
 
 
 def _several(request: Request, name: str) -> list[str]:
-    return [one[:_LONGEST] for one in request.query_params.getlist(name)[:_MOST_OPEN]]
-
-
-def _folding(request: Request) -> Folding:
-    return Folding({"1": True, "0": False}.get(_text(request, "fold")), frozenset(_several(request, "open")))
+    return [one[:_LONGEST] for one in request.query_params.getlist(name)[:_MOST_NAMED]]
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:
@@ -132,8 +127,7 @@ def _image(pages: Pages) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         number = _number(request, "number")
         drawn = pages.image(
-            _text(request, "workflow"), number, wanted=_text(request, "nodes"), whole=_text(request, "whole") == "1",
-            folding=_folding(request),
+            _text(request, "workflow"), number, wanted=_text(request, "nodes"), whole=_text(request, "whole") == "1"
         )
         # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
         saved = {"content-disposition": f'attachment; filename="iteration-{number}.svg"'}

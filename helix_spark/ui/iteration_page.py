@@ -11,10 +11,10 @@ from typing import Any
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.run_progress import Progress
+from helix_spark.drawing import Picture, picture_of
 from helix_spark.history.comparison import node_differences, unrecorded
 from helix_spark.history.value_text import whole_text
 from helix_spark.plots import is_plot
-from helix_spark.ui.folding import BY_SIZE, Folding, Picture, picture_of
 from helix_spark.ui.selection import Selection, select
 from helix_spark.views.iteration_view import IterationView, OutputLine, saved_seconds
 from helix_spark.views.node_row import NodeRow, graph_of, ranked
@@ -84,8 +84,7 @@ class IterationPage:
 
 def iteration_page(
     record: IterationRecord, shown: IterationView, iterations: Sequence[IterationRecord], href: Callable[[str], str], *,
-    wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE,
-    folded: Callable[[Folding], str] = lambda folding: "", edits: Mapping[str, str],
+    wanted: str = "", whole: bool = False, edits: Mapping[str, str],
 ) -> IterationPage:
     """Return all of one iteration.
 
@@ -93,9 +92,7 @@ def iteration_page(
         iterations: all of the workflow.
         href: where a node leads.
         wanted: which nodes to draw; see `selection`.
-        whole: draw it however large it is.
-        folding: which alike nodes share a box.
-        folded: the address of this page, folded otherwise.
+        whole: draw each node by itself, however large it is.
         edits: see `edited`.
     """
     selection = select({row.name: row.inputs for row in shown.rows}, wanted)
@@ -105,7 +102,7 @@ def iteration_page(
     numbers = [each.number for each in iterations]
     ran = [row for row in shown.rows if row.seconds is not None]
     return IterationPage(
-        record, shown, picture_of(graph, folding, folded, whole=whole), selection,
+        record, shown, picture_of(graph, whole=whole), selection,
         {name: whole_text(value) for name, value in mapping(record.versions).items() if value},
         frozenset((*shown.tables, *(name for name, value in mapping(record.outputs).items() if is_plot(value)))),
         tuple(sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))),

@@ -7,9 +7,6 @@ from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from helix_spark.ui.folding import Folding
-
-
 class Links(Protocol):
     """The address of each page; an empty text where there is none."""
 
@@ -34,16 +31,6 @@ def query(**state: Any) -> str:
     """
     kept = {name: 1 if value is True else value for name, value in state.items() if value not in ("", None, False, ())}
     return f"?{urlencode(kept, doseq=True, errors='backslashreplace')}" if kept else ""
-
-
-def at_graph(address: str) -> str:
-    """Return an address that opens where the graph is; none where there is none."""
-    return f"{address}#graph" if address else ""
-
-
-def folding_state(asked: Folding) -> dict[str, Any]:
-    """Return how a graph is folded, as state of an address."""
-    return {"fold": None if asked.on is None else "01"[asked.on], "open": tuple(sorted(asked.opened))}
 
 
 class ServerLinks:

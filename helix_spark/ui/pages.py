@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.run_progress import Progress
-from helix_spark.drawing import svg
+from helix_spark.drawing import picture_of, svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, unrecorded
@@ -21,7 +21,6 @@ from helix_spark.history.source_rows import known_nodes, source_rows
 from helix_spark.history.states import proofs_of
 from helix_spark.history.table_difference import table_differences
 from helix_spark.history.table_preview import tables_of
-from helix_spark.ui.folding import BY_SIZE, Folding, picture_of
 from helix_spark.ui.iteration_page import (
     IterationPage,
     edited,
@@ -32,7 +31,7 @@ from helix_spark.ui.iteration_page import (
     state_text,
     underway,
 )
-from helix_spark.ui.links import Links, at_graph, folding_state
+from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
 from helix_spark.ui.outputs import output_plots, output_table, output_tables, plot_changes, table_changes
 from helix_spark.ui.preview import Preview, preview_of
@@ -93,43 +92,33 @@ class Pages:
         )
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
-    def iteration(
-        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
-    ) -> Page:
+    def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
         """One iteration."""
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         record = kept.find_iteration(workflow, number)
         progress = self._records.progress(record)
-        view = self._iteration(kept, record, progress, wanted, whole, folding)
+        view = self._iteration(kept, record, progress, wanted, whole)
         return self._page(
             kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
-            underway=underway(record, progress, time.time()),
-            fold=self._folded(workflow, number, wanted, whole, Folding(True)),
-            unfold=self._folded(workflow, number, wanted, whole, Folding(False)),
-            image=self._links.image(workflow, number, nodes=wanted, whole=whole, **folding_state(folding)),
+            underway=underway(record, progress, time.time()), whole=whole,
+            image=self._links.image(workflow, number, nodes=wanted, whole=whole),
             tables=output_tables(view.shown.tables), plots=output_plots(record),
         )
 
-    def image(
-        self, workflow: str, number: int, *, wanted: str = "", whole: bool = False, folding: Folding = BY_SIZE
-    ) -> str:
+    def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
         """Return the graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         record = kept.find_iteration(workflow, number)
-        view = self._iteration(kept, record, self._records.progress(record), wanted, whole, folding)
+        view = self._iteration(kept, record, self._records.progress(record), wanted, whole)
         if view.picture.graph is None:
             raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
         return svg(view.picture.graph, linked=False)
 
-    def _folded(self, workflow: str, number: int, wanted: str, whole: bool, asked: Folding) -> str:
-        return at_graph(self._links.iteration(workflow, number, nodes=wanted, whole=whole, **folding_state(asked)))
-
     def _iteration(
-        self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool,
-        folding: Folding,
+        self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool
     ) -> IterationPage:
         """Return an iteration from its records, or from its notes where it has none."""
         missing = unrecorded(record)
@@ -145,8 +134,7 @@ class Pages:
             noted_states(record, noted) if noted else None,
         )
         return iteration_page(
-            record, shown, kept.iterations(record.workflow), href, wanted=wanted, whole=whole, folding=folding,
-            folded=partial(self._folded, record.workflow, record.number, wanted, whole),
+            record, shown, kept.iterations(record.workflow), href, wanted=wanted, whole=whole,
             edits=edited(
                 () if before is None else
                 source_rows(self._records.nodes(kept.find_iteration(record.workflow, before))), nodes,
@@ -175,16 +163,11 @@ class Pages:
             plot=next((plot for plot in output_plots(record) if plot.name == name), None),
         )
 
-    def compare(
-        self, workflow: str, before: int, after: int, *, whole: bool = False, folding: Folding = BY_SIZE
-    ) -> Page:
+    def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
         """Return how two iterations differ."""
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         one, other = kept.find_iteration(workflow, before), kept.find_iteration(workflow, after)
-
-        def folded(asked: Folding) -> str:
-            return at_graph(self._links.compare(workflow, before, after, whole=whole, **folding_state(asked)))
 
         tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
         view = comparison_view(compare(self._records, one, other), tables, whole=whole)
@@ -197,8 +180,7 @@ class Pages:
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
             after=other, said=[record.message or edit_of(record) for record in (one, other)], numbers=numbers,
             plots=plot_changes(one, other), tables=table_changes(view.tables),
-            picture=picture_of(replace(view.graph, nodes=tuple(drawn)), folding, folded, whole=False),
-            fold=folded(Folding(True)), unfold=folded(Folding(False)),
+            picture=picture_of(replace(view.graph, nodes=tuple(drawn))),
         )
 
     def metrics(self, workflow: str) -> Page:

@@ -6,10 +6,8 @@ A node may be called anything: which plus and which blank belong to a name is to
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-_ABOVE, _BELOW = re.compile(r"(\d*)\+"), re.compile(r"\+(\d*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +21,6 @@ class Selection:
 
     names: tuple[str, ...]
     unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """A node, and how many steps are wanted above it and below: all for an empty text, none for None."""
-
-    name: str
-    above: str | None
-    below: str | None
 
 
 def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
@@ -55,52 +44,29 @@ def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> Selection:
     readers: dict[str, list[str]] = {name: [] for name in inputs}
     for name, sources in inputs.items():
         for source in sources:
-            if source in readers:
-                readers[source].append(name)
-    found: set[str] = set()
-    unknown = []
-    for word, term in _terms(wanted, inputs):
-        if term is None:
+            readers.setdefault(source, []).append(name)
+    # The longest name that fits is meant: a plus is a sign only where no name has it.
+    names = "|".join(map(re.escape, sorted(inputs, key=len, reverse=True)))
+    term = re.compile(rf"(?:(\d*)\+)??({names})(?:\+(\d*))?(?=\s|\Z)")
+    found, unknown, left = set[str](), [], wanted.strip()
+    while left:
+        if names and (match := term.match(left)) is not None:
+            above, name, below = match.groups()
+            found |= {name} | _reach(inputs, name, above) | _reach(readers, name, below)
+            left = left[match.end():].strip()
+        else:
+            word, *rest = left.split(maxsplit=1)
             unknown.append(word)
-            continue
-        found.add(term.name)
-        if term.above is not None:
-            found |= _reach(inputs, term.name, term.above)
-        if term.below is not None:
-            found |= _reach(readers, term.name, term.below)
+            left = "".join(rest)
     return Selection(tuple(name for name in inputs if name in found), tuple(unknown))
 
 
-def _terms(wanted: str, names: Collection[str]) -> Iterator[tuple[str, _Term | None]]:
-    """Yield the terms of a filter, the longest that fit: a name may have blanks."""
-    if (whole := _term(wanted.strip(), names)) is not None:
-        yield wanted, whole
-        return
-    words = wanted.split()
-    while words:
-        tried = ((end, _term(" ".join(words[:end]), names)) for end in range(len(words), 0, -1))
-        end, term = next(((end, term) for end, term in tried if term is not None), (1, None))
-        yield words[0], term
-        words = words[end:]
-
-
-def _term(text: str, names: Collection[str]) -> _Term | None:
-    """Return what a term asks for; where names with and without a plus at an end would fit, the longer."""
-    above, below = _ABOVE.match(text), _BELOW.search(text)
-    for first, last in ((None, None), (above, None), (None, below), (above, below)):
-        name = text[first.end() if first else 0 : last.start() if last else len(text)]
-        if name in names:
-            return _Term(name, first[1] if first else None, last[1] if last else None)
-    return None
-
-
-def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str) -> set[str]:
-    most = int(steps[:6]) if steps else len(edges)
-    found: set[str] = set()
-    edge = {start}
-    for _ in range(most):
+def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str | None) -> set[str]:
+    """Return what so many steps lead to; all where the number is left out, nothing for None."""
+    most = 0 if steps is None else int(steps[:6]) if steps else len(edges)
+    found, edge = set[str](), {start}
+    while edge and most > 0:
         edge = {to for name in edge for to in edges.get(name, ()) if to in edges} - found - {start}
-        if not edge:
-            break
         found |= edge
+        most -= 1
     return found

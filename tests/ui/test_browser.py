@@ -40,7 +40,7 @@ PAGES = {
     "tables-iterations": ("outputs", "/?column=scores.recall_a&column=scores.f1"),
     "graph-300": ("graph", "/iteration?workflow=graph&number=1"),
     "folded": ("graph", "/iteration?workflow=wide&number=1"),
-    "unfolded": ("graph", "/iteration?workflow=wide&number=1&fold=0"),
+    "unfolded": ("graph", "/iteration?workflow=wide&number=1&whole=1"),
     "hostile-iterations": ("hostile", f"/?workflow={W}"),
     "hostile-failed": ("hostile", f"/iteration?workflow={W}&number=3"),
     "hostile-running": ("hostile", f"/iteration?workflow={W}&number=4"),
@@ -217,7 +217,7 @@ def test_a_graph_of_300_nodes_is_there_within_a_second_and_panned_smoothly(
     browser: WebDriver, served: Callable[[str], str]
 ) -> None:
     look(browser, 1280, "light")
-    browser.get(served("graph") + "/iteration?workflow=graph&number=1&fold=0")
+    browser.get(served("graph") + "/iteration?workflow=graph&number=1&whole=1")
     settle(browser)
     loaded = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
     frames = browser.execute_async_script("""
@@ -253,7 +253,7 @@ def test_a_box_of_alike_nodes_opens_and_closes_from_the_keyboard_without_scripts
 
 
 def test_every_graph_has_a_table_that_says_the_same(browser: WebDriver, served: Callable[[str], str]) -> None:
-    browser.get(served("graph") + "/iteration?workflow=graph&number=1&fold=0")
+    browser.get(served("graph") + "/iteration?workflow=graph&number=1&whole=1")
     drawn = {node.get_attribute("data-node") for node in browser.find_elements(By.CSS_SELECTOR, ".hx-node")}
     listed = {row.get_property("textContent") for row in browser.find_elements(By.CSS_SELECTOR, "tbody th > a")}
     assert len(drawn) == 300

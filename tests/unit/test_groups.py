@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, svg
+from helix_spark.drawing import groups
 from helix_spark.drawing.groups import folds_of, groups_of
 from helix_spark.drawing.notebook import picture
 
@@ -84,21 +85,13 @@ def test_an_edge_that_is_gone_keeps_its_ends_apart() -> None:
     assert "b" in boxes(whole(fan(), frozenset({("b", "income")})))
 
 
-def test_an_opened_group_is_drawn_whole_and_the_others_are_not() -> None:
-    graph = whole(fan("ab"))
-    drawn = [node.name for node in collapsed(graph, [g for g in groups_of(graph) if g.name != "a"]).nodes]
-    assert drawn == ["rows", "a.fit", "a", "b", "income", "model"]
-
-
 def test_what_had_no_part_in_it_is_one_box_in_a_small_graph_too() -> None:
     unneeded = [replace(node, state="prune", seconds=None) for node in (ROWS, *fan("ab"))]
     graph = DrawnGraph((*unneeded, DrawnNode("income", ("rows", "a", "b"), state="load"), DrawnNode("m", ("income",))))
     (tail,) = folds_of(graph)
     assert (tail.label, tail.members) == ("5 not needed", ("rows", "a.fit", "a", "b.fit", "b"))
-    drawn = collapsed(graph, [tail], {tail.name: "/open"})
+    drawn = collapsed(graph, [tail])
     assert {node.name: node.inputs for node in drawn.nodes} == {"rows": (), "income": ("rows",), "m": ("income",)}
-    assert drawn.nodes[0].href == "/open"
-    assert folds_of(graph, asked=False) == ()
     edited = altered(graph, "a", css="hx-edited")
     assert [group.members for group in folds_of(edited)] == [("rows", "a.fit", "b.fit", "b")]
 
@@ -112,7 +105,8 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
         DrawnNode(f"n{i}", tuple(f"n{j}" for j in sorted(inputs) if j < i), kind="k", state=state)
         for i, (inputs, state) in enumerate(drawn)
     ))
-    small = collapsed(graph, folds_of(graph, asked=True))
+    with mock.patch.object(groups, "WHOLE_UNTIL", 0):
+        small = collapsed(graph, folds_of(graph))
     box_of = {member: node.name for node in small.nodes for member in node.members or (node.name,)}
     assert sorted(box_of) == sorted(node.name for node in graph.nodes)
     states = {node.name: node.state for node in small.nodes}
@@ -125,10 +119,9 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
 
 def test_a_box_of_several_looks_like_several_and_names_them() -> None:
     graph = whole(fan())
-    drawn = svg(collapsed(graph, groups_of(graph), {"a": "/open?x=1&y"}))
+    drawn = svg(collapsed(graph, groups_of(graph)))
     assert drawn.count("hx-behind") == 2 + 1  # with the rule in its style
     assert "4 extractors: a.fit, a, b.fit" in drawn
-    assert 'href="/open?x=1&amp;y"' in drawn
 
 
 def test_a_cell_folds_a_large_graph_and_has_the_whole_of_it_folded_away() -> None:

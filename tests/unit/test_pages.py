@@ -351,31 +351,23 @@ def names_drawn(found: Reader) -> list[str]:
     return [a.get("data-node") or "" for _, a in found.elements if "hx-node" in (a.get("class") or "")]
 
 
-def test_alike_nodes_of_a_large_graph_share_a_box_that_opens_by_its_address(tmp_path: Path) -> None:
+def test_alike_nodes_of_a_large_graph_share_a_box_unless_each_is_asked_for(tmp_path: Path) -> None:
     client = asking(family_catalog(tmp_path / "c", "wide", 30).root)
     found = read(client, "/iteration?workflow=wide&number=1")
     assert names_drawn(found) == ["rows", "column_0", "column_1", "examples", "model", "auc"]
     assert "29 extractors" in found.text
     assert "column_0 extractor + fit" in found.text
-    box = next(a for _, a in found.elements if a.get("data-node") == "column_1")
-    opened = read(client, box["href"] or "")
-    assert len(names_drawn(opened)) == 5 + 2 * 29
-    closing = [a["href"] or "" for tag, a in opened.elements if tag == "a" and "#graph" in (a.get("href") or "")]
-    assert names_drawn(found) in [names_drawn(read(client, link)) for link in closing]
-    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1&fold=0"))) == 64
-
-
-def test_a_small_graph_is_folded_when_asked(tmp_path: Path) -> None:
-    client = asking(family_catalog(tmp_path / "c", "wide", 4).root)
-    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1"))) == 12
-    assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1&fold=1"))) == 6
+    (unfold,) = [a["href"] or "" for tag, a in found.elements if tag == "a" and "#graph" in (a.get("href") or "")]
+    opened = read(client, unfold)
+    assert len(names_drawn(opened)) == 64
+    (fold,) = [a["href"] or "" for tag, a in opened.elements if tag == "a" and "#graph" in (a.get("href") or "")]
+    assert names_drawn(read(client, fold)) == names_drawn(found)
 
 
 @pytest.mark.long
 def test_a_graph_that_folding_makes_readable_needs_no_guard(tmp_path: Path) -> None:
     client = asking(family_catalog(tmp_path / "c", "wide", 1000).root)
     assert len(names_drawn(read(client, "/iteration?workflow=wide&number=1"))) == 6
-    assert "draw it anyway" in read(client, "/iteration?workflow=wide&number=1&fold=0").text
 
 
 def test_an_export_folds_and_has_the_whole_graph_folded_away(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def print_comparison(view: ComparisonView) -> None:
     shown = table(("  node", "left"), *((head, "right") for head in view.heads))
     shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
     for pair in view.timed:
-        shown.add_row(f"  {pair.name}", pair.before or "-", pair.after or "-")
+        shown.add_row(f"  {pair.name}", *pair.sides)
     out.print(shown)
     if view.more_timed:
         out.print(f"  ... {view.more_timed} nodes more; --json has all")
@@ -57,8 +57,7 @@ def _pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonView) -
     _title(title)
     shown = table((head, "left"), *((one, "left") for one in view.heads), ("change", "left"))
     for pair in pairs:
-        sides = ("-" if one is None else cut(one, _LONGEST) for one in (pair.before, pair.after))
-        shown.add_row(f"  {pair.name}", *sides, pair.change)
+        shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
     console().print(shown)
 
 

@@ -36,6 +36,11 @@ class TableDifference:
     partly: bool
 
     @property
+    def count(self) -> int:
+        """How many rows differ."""
+        return len(self.changed) + len(self.added) + len(self.removed)
+
+    @property
     def summary(self) -> str:
         """How much differs, in words."""
         parts = [

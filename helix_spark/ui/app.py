@@ -92,12 +92,12 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
 
 
 def _iterations(pages: Pages, request: Request) -> Page:
-    order, less = _text(request, "order"), _text(request, "less")
+    order = _text(request, "order")
     orders: dict[str, Order] = {name: name for name in get_args(Order)}
     return pages.iterations(
         _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
         ascending=_text(request, "up") == "1", page=_number(request, "page", 1), metric=_text(request, "metric"),
-        less={"1": True, "0": False}.get(less), columns=_several(request, "column"),
+        columns=_several(request, "column"),
     )
 
 

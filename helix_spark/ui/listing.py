@@ -14,6 +14,7 @@ from helix_spark.history.comparison import unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics
 from helix_spark.history.value_text import whole_text
+from helix_spark.views.comparison_view import Pair, pairs
 from helix_spark.views.iteration_view import ending_text, saved_seconds
 
 PAGE = 100
@@ -29,20 +30,6 @@ Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A parameter that is not as in the iteration before; `before` is None where it was not there."""
-
-    name: str
-    before: str | None
-    after: str | None
-
-    def __str__(self) -> str:
-        if self.after is None:
-            return f"{self.name} removed"
-        return f"{self.name} {self.after}" if self.before is None else f"{self.name} {self.before} → {self.after}"
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One iteration.
 
@@ -53,7 +40,7 @@ class Row:
     """
 
     record: IterationRecord
-    changed: tuple[Changed, ...]
+    changed: tuple[Pair, ...]
     metrics: Metrics
     saved: float | None
     bytes: int
@@ -76,7 +63,7 @@ class Row:
     @property
     def details(self) -> str:
         """Its message and what changed, as further lines; empty where there is nothing to tell."""
-        changed = (self.edit,) if self.edit else tuple(map(str, self.changed))
+        changed = (self.edit,) if self.edit else [f"{one.name} {one.went}" for one in self.changed]
         return "".join(f"\n{line}" for line in filter(None, (self.record.message, *changed)))
 
 
@@ -90,8 +77,7 @@ class Listing:
         page, pages: from 1.
         columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        direction: which way it is better; `asked_less` is what was asked, None where its author or its name tells.
-        guessed: whether only the name tells.
+        direction: which way it is better; `guessed` where only its name tells.
         best, latest: numbers of iterations.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
             no two whose nodes are on record.
@@ -108,7 +94,6 @@ class Listing:
     chosen_columns: tuple[str, ...]
     metric: str
     direction: metrics.Direction
-    asked_less: bool | None
     guessed: bool
     newest: Metrics
     best: int | None
@@ -124,7 +109,7 @@ class Listing:
         in it: whoever orders anew begins at the first."""
         return {
             "q": self.query, "order": self.order, "up": self.ascending, "metric": self.metric,
-            "less": "" if self.asked_less is None else "01"[self.asked_less], "column": self.chosen_columns,
+            "column": self.chosen_columns,
         }
 
     def is_other(self, row: Row, name: str) -> bool:
@@ -140,25 +125,16 @@ def rows_of(iterations: Sequence[IterationRecord], artifacts: Iterable[ArtifactR
     parameters = [mapping(record.parameters) for record in iterations]
     return tuple(
         Row(
-            record, changed(before, new), metrics.metrics_of(record), saved_seconds(record),
-            stored.get(record.number, 0),
+            record, tuple(pair for pair in pairs(before, new) if pair.differs), metrics.metrics_of(record),
+            saved_seconds(record), stored.get(record.number, 0),
         )
         for record, new, before in zip(iterations, parameters, [*parameters[1:], {}], strict=False)
     )
 
 
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Changed, ...]:
-    """Return parameters that differ; all of them for the first iteration, which has none before it."""
-    names = [*new, *(name for name in old if name not in new)]
-    return tuple(
-        Changed(name, whole_text(old[name]) if name in old else None, whole_text(new[name]) if name in new else None)
-        for name in names if (name in old) != (name in new) or old.get(name) != new.get(name)
-    )
-
-
 def listing(
     workflow: str, rows: Sequence[Row], *, query: str = "", order: Order = "number", ascending: bool = False,
-    page: int = 1, paged: bool = True, metric: str = "", less: bool | None = None, columns: Sequence[str] = (),
+    page: int = 1, paged: bool = True, metric: str = "", columns: Sequence[str] = (),
 ) -> Listing:
     """One page of what a filter finds, in an order. Every word of the filter must occur in a row.
 
@@ -170,7 +146,7 @@ def listing(
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
-    direction = newest.direction(metric) if less is None else "lower" if less else "higher"
+    direction = newest.direction(metric)
     asked = tuple(name for name in columns if name in names)
     values = {
         row.number: row.metrics.values[metric] for row in rows
@@ -192,7 +168,7 @@ def listing(
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
         workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
-        direction, less, less is None and metric not in newest.better, newest, metrics.best(values, direction),
+        direction, metric not in newest.better, newest, metrics.best(values, direction),
         max((row.number for row in rows), default=None), _chosen(shown), query, order, ascending,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.drawing import picture_of, svg
 from helix_spark.errors import HelixError, nearest
@@ -33,13 +33,12 @@ from helix_spark.ui.iteration_page import (
 )
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.outputs import output_plots, output_table, output_tables, plot_changes, table_changes
-from helix_spark.ui.preview import Preview, preview_of
+from helix_spark.ui.outputs import COLUMNS, ROWS, OutputTable, output_plots, output_table, plot_changes, stored_rows
 from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
 from helix_spark.ui.rendering import Renderer
 from helix_spark.views.comparison_view import comparison_view
 from helix_spark.views.iteration_view import view_of_record
-from helix_spark.views.node_view import node_view
+from helix_spark.views.node_view import NodeView, node_view
 from helix_spark.views.storage_view import storage_of
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Pages:
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
-        metric: str = "", less: bool | None = None, columns: Sequence[str] = (),
+        metric: str = "", columns: Sequence[str] = (),
     ) -> Page:
         """Return what ran, like a commit log. A file has no further pages, so there it is all on one."""
         kept = self._kept.now()
@@ -88,7 +87,7 @@ class Pages:
         workflow = kept.find_workflow(workflow)
         view = listing(
             workflow, _rows(kept, workflow), query=query, order=order, ascending=ascending, page=page,
-            paged=self._links.live, metric=metric, less=less, columns=columns,
+            paged=self._links.live, metric=metric, columns=columns,
         )
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
@@ -104,7 +103,7 @@ class Pages:
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=underway(record, progress, time.time()), whole=whole,
             image=self._links.image(workflow, number, nodes=wanted, whole=whole),
-            tables=output_tables(view.shown.tables), plots=output_plots(record),
+            tables=[output_table(name, table) for name, table in view.shown.tables.items()], plots=output_plots(record),
         )
 
     def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
@@ -156,11 +155,10 @@ class Pages:
                 f"iteration {number} of {workflow!r} has no node {name!r}",
                 remedy=nearest(name, [node.name for node in known_nodes(self._records.nodes(record))]),
             )
+        table, note = self._table_of(view)
         return self._page(
-            kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html",
-            view=view, preview=self._preview(view.row.artifact),
-            table=None if view.table is None else output_table(name, view.table),
-            plot=next((plot for plot in output_plots(record) if plot.name == name), None),
+            kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", view=view,
+            table=table, note=note, plot=next((plot for plot in output_plots(record) if plot.name == name), None),
         )
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
@@ -179,7 +177,7 @@ class Pages:
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
             after=other, said=[record.message or edit_of(record) for record in (one, other)], numbers=numbers,
-            plots=plot_changes(one, other), tables=table_changes(view.tables),
+            plots=plot_changes(one, other), rows_shown=ROWS,
             picture=picture_of(replace(view.graph, nodes=tuple(drawn))),
         )
 
@@ -210,17 +208,18 @@ class Pages:
         record = kept.find_iteration(kept.find_workflow(workflow), number)
         return state_text(record, self._records.progress(record))
 
-    def _preview(self, artifact: ArtifactRecord | None) -> Preview | None:
-        if artifact is None or artifact.event != "published":
-            return None
-        if artifact.kind == "value":
-            return Preview(value=artifact.value or "")
-        if artifact.kind == "model":
-            return None
+    def _table_of(self, view: NodeView) -> tuple[OutputTable | None, str]:
+        """Return the first rows of a node's table, recorded or stored, and in words what is not shown of it."""
+        artifact = view.row.artifact
+        if view.table is not None:
+            return output_table(view.row.name, view.table), ""
+        if artifact is None or artifact.event != "published" or artifact.kind != "table":
+            return None, ""
         try:
-            return preview_of(self._records.first_rows(artifact, Preview.ROWS, Preview.COLUMNS), artifact)
+            table, note = stored_rows(self._records.first_rows(artifact, ROWS, COLUMNS), artifact)
         except HelixError as error:
-            return Preview(note=str(error))
+            return None, str(error)
+        return output_table(view.row.name, table), note
 
     def _page(
         self, kept: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any

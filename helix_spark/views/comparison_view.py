@@ -48,6 +48,16 @@ class Pair:
     change: str = ""
     better: bool | None = None
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What it was and what it is; a dash where it is missing."""
+        return "-" if self.before is None else self.before, "-" if self.after is None else self.after
+
+    @property
+    def went(self) -> str:
+        """What it was, what it is and how it went, in a line."""
+        return " -> ".join(self.sides) + (f" ({self.change})" if self.change else "")
+
 
 @dataclass(frozen=True, slots=True)
 class ShownNode(NodeDifference):
@@ -163,9 +173,9 @@ def comparison_view(
     recorded, timed = not compared.unrecorded, _timed(compared)
     return ComparisonView(
         after.workflow, before.number, after.number, whole, compared.unrecorded,
-        keep_differing(_pairs(mapping(before.parameters), mapping(after.parameters))),
+        keep_differing(pairs(mapping(before.parameters), mapping(after.parameters))),
         keep_differing(_outputs(*compared.metrics)) if recorded else (),
-        keep_differing(_pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
+        keep_differing(pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
         _seconds("seconds to answer", before.seconds, after.seconds), timed[:MOST_TIMED],
         max(0, len(timed) - MOST_TIMED), shown, len(found) - len(shown),
         _graph(compared, found, shown), diff_lines(compared.file_diff[2:]), tables,
@@ -222,7 +232,7 @@ def diff_lines(unified: Sequence[str]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
+def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair]:
     return [_texts(name, before, after) for name in dict.fromkeys((*after, *before))]
 
 

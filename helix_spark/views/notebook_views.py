@@ -114,24 +114,15 @@ def comparison_text(compared: Comparison) -> str:
     """Return a line a difference."""
     view = comparison_view(compared)
     lines = [view.title, *([f"  {view.unrecorded}"] if view.unrecorded else [])]
-    lines += [f"  parameter {pair.name}: {_went(pair)}" for pair in view.parameters]
+    lines += [f"  parameter {pair.name}: {pair.went}" for pair in view.parameters]
     lines += [f"  {_sign(node.sort)} {node.name}: {node.what}" for node in view.nodes]
-    lines += [f"  output {pair.name}: {_went(pair)}" for pair in view.outputs]
+    lines += [f"  output {pair.name}: {pair.went}" for pair in view.outputs]
     lines += ["  no difference"] if view.nothing else []
-    return visible("\n".join([*lines, f"  seconds to answer: {_went(view.seconds)}"]))
+    return visible("\n".join([*lines, f"  seconds to answer: {view.seconds.went}"]))
 
 
 def _sign(sort: str) -> str:
     return {"added": "+", "removed": "-", "same": "="}.get(sort, "~")
-
-
-def _went(pair: Pair) -> str:
-    change = f" ({pair.change})" if pair.change else ""
-    return f"{_side(pair.before)} -> {_side(pair.after)}{change}"
-
-
-def _side(value: str | None) -> str:
-    return "-" if value is None else value
 
 
 @html_of.register
@@ -144,12 +135,12 @@ def comparison_html(compared: Comparison) -> str:
         _pairs("output", view.outputs, view), picture(view.graph) if changed else "",
         table(["node", "", "what changed"], changed),
         *(paragraph(name) + _code(lines) for name, lines in view.code.items()),
-        paragraph("no difference" if view.nothing else ""), paragraph(f"seconds to answer: {_went(view.seconds)}"),
+        paragraph("no difference" if view.nothing else ""), paragraph(f"seconds to answer: {view.seconds.went}"),
     )
 
 
 def _pairs(head: str, pairs: Iterable[Pair], view: ComparisonView) -> str:
-    rows = [(pair.name, _side(pair.before), _side(pair.after), pair.change) for pair in pairs]
+    rows = [(pair.name, *pair.sides, pair.change) for pair in pairs]
     return table([head, *view.heads, "change"], rows)
 
 

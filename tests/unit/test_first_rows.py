@@ -11,7 +11,7 @@ import pytest
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_reading import FirstRows
-from helix_spark.ui.preview import preview_of
+from helix_spark.ui.outputs import stored_rows
 
 ROWS = 20
 
@@ -46,8 +46,8 @@ def test_what_takes_too_much_is_told(tmp_path: Path, column: pa.Array) -> None:
 def test_a_preview_says_what_it_does_not_show() -> None:
     table = pa.table({"\u202e" * 300: [[float(n) for n in range(100)]], "s": ["x" * 1000]})
     record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=1)
-    shown = preview_of(FirstRows(table, 70, ("only",), ("long",)), record)
+    shown, note = stored_rows(FirstRows(table, 70, ("only",), ("long",)), record)
     assert [len(name) for name, _ in shown.columns] == [200, 1]
     assert [len(cell) for cell in shown.rows[0]] == [120, 120]
     for words in ("the first 60 of 69 columns", "can read them: only", "memory: long"):
-        assert words in shown.note
+        assert words in note

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, svg
-from helix_spark.drawing import groups
+from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, groups, svg
 from helix_spark.drawing.groups import folds_of, groups_of
 from helix_spark.drawing.notebook import picture
 

@@ -18,8 +18,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.workflow.functions import location_of
 
-Conversion = Callable[[str], Any]
-"""Makes a value of text; raises ValueError for text that is none."""
+class UnsettableError(Exception):
+    """No text stands for a value of a type."""
 
 
 def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -49,20 +49,20 @@ def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[s
 def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any]) -> Any:
     """Return text as the type of the parameter's annotation, else of its default, else as text."""
     kinds = _kinds(parameter, _names(factory))
+    takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
     try:
         return _first_that_fits(kinds, text)
     except ValueError:
-        takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
-    if any(kind is not NoneType and _conversion(kind) is not None for kind in kinds):
         raise ParameterError(
             f"{takes}, and {text!r} is not one", where=location_of(factory),
             remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
-        )
-    raise ParameterError(
-        f"{takes}, which cannot be set on the command line", where=location_of(factory),
-        exists="what can be: int, float, bool, str, Path, date, Literal, and list or tuple of these, such as list[int]",
-        remedy="annotate it as one of these, or change its default in the file",
-    )
+        ) from None
+    except UnsettableError:
+        raise ParameterError(
+            f"{takes}, which cannot be set on the command line", where=location_of(factory), exists="what can be: int, "
+            "float, bool, str, Path, date, Literal, and list or tuple of these, such as list[int]",
+            remedy="annotate it as one of these, or change its default in the file",
+        ) from None
 
 
 # Which types a parameter takes
@@ -124,46 +124,37 @@ def _kind_of(default: Any) -> Any:
 
 
 def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
-    """Raise ValueError if the text is of none of these types."""
+    """Return text as the first of these types that it fits. Raises ValueError if it is of none of them, and
+    UnsettableError if no text is."""
+    is_settable = False
     for kind in sorted(kinds, key=lambda kind: kind is not NoneType):  # where nothing is a value, `none` says so
-        convert = _conversion(kind)
-        if convert is None:
-            continue
         try:
-            return convert(text)
+            return _converted(kind, text)
         except ValueError:
+            is_settable = is_settable or kind is not NoneType
+        except UnsettableError:
             continue
-    raise ValueError(text)
+    raise ValueError(text) if is_settable else UnsettableError
 
 
-def _conversion(kind: Any) -> Conversion | None:
-    """Return what makes a value of a type; None if nothing does."""
+def _converted(kind: Any, text: str) -> Any:
+    """Return text as a type. Raises as `_first_that_fits`."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return partial(_choice, inside)
+        return _choice(inside, text)
     if origin in (Union, UnionType):
-        return partial(_first_that_fits, inside) if any(_conversion(one) for one in inside) else None
+        return _first_that_fits(inside, text)
     if origin in _ROWS:
-        items = [_conversion(one) for one in _item_kinds(kind) if get_origin(one) not in _ROWS]
-        usable = [convert for convert in items if convert is not None]
-        whole = bool(usable) and len(usable) == len(_item_kinds(kind))
-        return partial(_row, _ROWS[origin], usable, _is_open(kind)) if whole else None
-    return _CONVERSIONS.get(kind) if isinstance(kind, type) else None
-
-
-def _row(make: Callable[[Sequence[Any]], Any], items: Sequence[Conversion], is_open: bool, text: str) -> Any:
-    """Return a list or tuple; `is_open`: of any length, each value made as the first."""
-    texts = [one.strip() for one in text.split(",")] if text.strip() else []
-    each = [items[0]] * len(texts) if is_open else items
-    return make([convert(one) for convert, one in zip(each, texts, strict=True)])
-
-
-def _is_open(kind: Any) -> bool:
-    return get_origin(kind) is not tuple or get_args(kind)[1:] == (...,)
-
-
-def _item_kinds(kind: Any) -> list[Any]:
-    return [one for one in get_args(kind) if one is not ...]
+        items = [one for one in inside if one is not ...]
+        if any(get_origin(one) in _ROWS for one in items):
+            raise UnsettableError
+        texts = [one.strip() for one in text.split(",")] if text.strip() else []
+        is_open = origin is not tuple or inside[1:] == (...,)
+        each = items * len(texts) if is_open else items
+        return _ROWS[origin]([_converted(item, one) for item, one in zip(each, texts, strict=True)])
+    if not isinstance(kind, type) or kind not in _CONVERSIONS:
+        raise UnsettableError
+    return _CONVERSIONS[kind](text)
 
 
 def _choice(values: Sequence[Any], text: str) -> Any:
@@ -185,7 +176,7 @@ def _none(text: str) -> None:
         raise ValueError(text)
 
 
-_CONVERSIONS: Mapping[type, Conversion] = {
+_CONVERSIONS: Mapping[type, Callable[[str], Any]] = {
     bool: _bool, int: int, float: float, Path: Path, datetime.datetime: datetime.datetime.fromisoformat,
     datetime.date: datetime.date.fromisoformat, str: str, NoneType: _none,
 }

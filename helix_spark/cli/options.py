@@ -241,7 +241,7 @@ named_workflow = click.option(
     "--workflow", "named", metavar="NAME", help="Which workflow's, if the catalog has several."
 )
 json_wanted = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON; its schema is in helix_spark/cli/schema.py."
+    "--json", "as_json", is_flag=True, help="Print JSON; docs/tools.md has its schema."
 )
 parameters = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",

@@ -1,45 +1,5 @@
-"""The JSON that `--json` prints. Stable: fields are added, never renamed or removed, within a major version.
-
-`run` and `plan` print one object::
-
-    schema       number: the version of this schema
-    workflow     text
-    iteration    number; of `plan`, the number that a run would get
-    seconds      number: time to answer; of `plan`, null
-    message      text
-    parameters   object: name -> plain value
-    outputs      object: name -> value; a table is {"table", "rows"}, a model {"model"}; of `plan`, {}
-    nodes        list: name, kind, state (load | compute | prune), reason, seconds (null if not run),
-                 predicted_seconds, stored (true or false, after the run), bytes, inputs, output, signature,
-                 declared (the signature by code, values and data alone; another one than signature where a result
-                 may differ each time, or turned out to be an earlier one),
-                 compute_seconds, load_seconds, write_seconds, origin, keep, storage_reason,
-                 aliases (names of equal nodes merged into this one),
-                 proof (verified: an audit computed it again and it came out the same; unproven; chance),
-                 by_code (why a function of Spark's tables is known by its code and not by what it builds),
-                 influence (of a learner, and of an extractor that is a feature: what the fit on record gave each
-                 feature: learner, feature, iteration, share of all absolute weight, without_influence, and the
-                 seconds of it and of what only it needs)
-    dropped      list of names that no output needs
-    left_out     list of features that synthesizers go without: feature, synthesizer, nodes (names of what is not
-                 computed for that reason), seconds (of these), found (the fits that gave it no weight: learner,
-                 iteration)
-    plan         status, objective, bound, gap, solver, solver_seconds, notice, policy, scenarios,
-                 predicted_seconds, run_all_seconds, session_seconds
-    storage      bytes (physical, all of the catalog), budget (null: no limit), evicted (number)
-    warnings     list of text
-
-Of a plain program `run` prints the same keys: its nodes have those of `show`, and code (FILE:LINE); `plan` is empty,
-`evicted` null. It prints null where the program asked Spark nothing, or ran without reuse. What the program prints goes
-to stderr.
-
-`explain` prints one object: an entry of `nodes`, or of `left_out` where the node is a feature that was left out; of a
-plain program, of `answers`.
-
-The plan's `session_seconds` are part of its `predicted_seconds`: what Spark's start and the first work of its session
-are expected to take beside the nodes' own seconds; 0 where no Spark is needed, or it has worked before.
-
-Seconds are seconds, bytes are physical bytes. NaN and the infinities are printed as "NaN", "Infinity", "-Infinity".
+"""The JSON that `--json` prints, whose schema docs/tools.md has. Stable: fields are added, never renamed or removed,
+within a major version.
 """
 
 from __future__ import annotations
@@ -70,57 +30,6 @@ if TYPE_CHECKING:
     from helix_spark.views.storage_view import StorageView
 
 SCHEMA_VERSION = 1
-
-READING = """
-log       list of iterations, newest first: workflow, iteration, status (running | done | failed | interrupted |
-          died: its process is gone), started (Unix seconds), seconds, message, edit (what
-          differs from the iteration before, made by itself), parameters, outputs, plan (as of
-          `run`, and budget, used, left_out, merged: name -> the equal node that it is part of; metrics: what the author
-          says of them; measured_by: output, or a number in it -> digest of its code; tested: output -> data, split
-          (digests), rows of its test rows; doubts: output -> why its numbers do not tell how good a model is; tables:
-          output -> digest of its first rows),
-          versions, error, file, file_digest, commit, dirty (true, false or null),
-          proofs (name of a node -> what is known now of its result: verified | unproven | chance)
-show      an iteration as of `log`, and nodes: list of name, kind, state, reason, seconds, predicted_seconds, inputs,
-          output, bytes, rows, signature, stored (true or false, now), proof (now; as of `plan`);
-          tables: name of an output -> columns (name, type), rows (the first ones), total (number of rows, or null),
-          whole (whether that is all of it), across (what its columns are values of, or ""), classes (what the numbers
-          of its label stand for, in order); with --node one of the nodes, and code, readers, previous (the iteration
-          that it is compared with, or null), changes (sentences, or null), value, table (as of tables, or null),
-          columns (of the first profiled_rows rows: name, kind, nulls, distinct, least, most, counts, frequent, note),
-          model (null, or what its fit gave: kind, parameters (name, value, whether it was set), figures, columns,
-          weights (slot, values; heaviest first), slots (how many), history (objective after each step), labels, parts)
-plan      of a plain program: workflow, answers: list of name, place (FILE:LINE), signature, state (load | compute),
-          reason; asked (signatures of all that it asks, in order), first (the one that Spark is asked first, or null:
-          what follows is known once it is answered), error (what it ends with before that, or null)
-diff      workflow, before, after (numbers), unrecorded (why there is nothing to compare but parameters, or ""),
-          parameters and outputs (name -> [before, after]), added, removed (names), changed (name -> list of group,
-          label, before, after, sort; empty: through its inputs alone, or drawn anew), inputs (name -> [names, names]),
-          metrics (those numbers that differ, of objects by a dotted name -> before, after, change (null where other
-          code measured it, or on other test rows), better (lower | higher | null: a count), primary, same_code,
-          same_rows, doubt (why it does not tell how good a model is, or "")),
-          tables (name of an output -> columns, key (columns that name a row), added, removed (rows), changed (list of
-          [row before, row after]), partly (whether not all rows are on record)),
-          code (name -> lines of a unified diff), file (lines), seconds ([before, after]),
-          node_seconds (name -> [before, after]), commits ([before, after])
-explain   one of the nodes of `plan`
-verify    sound, deep, iterations (number), left_out (why records do not fit), results: list of workflow, iteration,
-          node, kind, signature, bytes, verdict (sound | partly checked | not reached | damaged), why
-audit     sound (nothing came out different), seconds, verified (names that were verified before), left (names that the
-          time did not suffice for), results: list of node, signature, verdict (verified | different | not compared),
-          why, to_blame (it differs, and nothing that it is made of does), heirs (names of what is made of it, and is
-          not reused any more either); of a script also error, where it stopped early
-gc        deleted (false of a dry run), bytes, leftovers: list of kind, signature, attempt, path, bytes, why
-repair    needed, repaired (false of a dry run), damage, saved, lost (sentences), lost_history (whether some of that
-          says what ran), aside (the folder of what could not be read, or null)
-doctor    list of name, ok, found, remedy
-storage   bytes (physical, all of the catalog), result_bytes (of it stored results), budget (null: no limit),
-          results: list of workflow, iteration, node (who made it), kind, signature, bytes, again_seconds (to have it
-          again without it, or null), load_seconds (or null), saves_seconds (each time it is loaded, or null), loaded
-          (how often), current (whether the newest iteration of its workflow has it), proof
-config    name -> value, origin
-"""
-"""What the other commands print with `--json`."""
 
 
 def to_text(value: Any) -> str:

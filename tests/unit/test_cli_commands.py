@@ -16,7 +16,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.cli import schema
 from helix_spark.cli.main import exit_code, helix, main
 from helix_spark.errors import (
     CatalogError,
@@ -29,6 +28,8 @@ from helix_spark.errors import (
     SourceError,
 )
 from helix_spark.project.author_file import load_file
+
+SCHEMA = (Path(__file__).parents[2] / "docs" / "tools.md").read_text().partition("## The schema")[2]
 
 JOB = """
 import pandas as pd
@@ -91,7 +92,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command
 
 
 def documented(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
-    """The keys that the module's docstring promises: of the object, of a node, of `plan`, of `storage`."""
+    """The keys that the manual promises: of the object, of a node, of `plan`, of `storage`."""
     entries = dict(re.findall(r"^    (\w+)\s{2,}((?:.|\n {13,})*)", text, flags=re.MULTILINE))
     nodes = re.sub(r"\([^)]*\)", "", entries["nodes"].removeprefix("list: "))
     plan, storage = entries["plan"], re.sub(r"\([^)]*\)", "", entries["storage"])
@@ -108,7 +109,7 @@ def documented(text: str) -> tuple[set[str], set[str], set[str], set[str]]:
 @pytest.mark.parametrize("name", ["run", "plan"])
 def test_the_json_of_run_and_plan_has_the_keys_that_are_documented(command: Command, name: str) -> None:
     printed = command.json(name, str(command.job))
-    top, nodes, plan, storage = documented(schema.__doc__ or "")
+    top, nodes, plan, storage = documented(SCHEMA)
     assert set(printed) == top
     assert set(printed["nodes"][0]) == nodes
     assert set(printed["plan"]) == plan
@@ -221,8 +222,8 @@ def test_what_a_failed_iteration_did_not_reach_is_not_shown_as_computed(command:
 
 
 def keys(command: str) -> set[str]:
-    """The first word of each key that `schema.READING` names for a command."""
-    text = re.search(rf"^{command} +((?:.|\n )*)", schema.READING, flags=re.MULTILINE)
+    """The first word of each key that the schema names for a command."""
+    text = re.search(rf"^{command} +((?:.|\n )*)", SCHEMA, flags=re.MULTILINE)
     assert text is not None
     return set(re.findall(r"\w+", text[1]))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
+from importlib.resources import files
 
 from helix_spark.drawing.graph import DrawnGraph
 from helix_spark.drawing.groups import picture_of
@@ -15,18 +16,7 @@ from helix_spark.drawing.svg import svg, text
 MOST_NODES = 300
 """Nodes of a graph that is drawn; a larger one is no picture in a cell, and the table says the same."""
 
-STYLE = """
-.hx-shown { font: 13px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
-.hx-shown h4 { font-size: 14px; margin: 0 0 4px; }
-.hx-shown p { margin: 2px 0 8px; }
-.hx-shown .hx-scroll { overflow-x: auto; margin: 4px 0 8px; }
-.hx-shown table { border-collapse: collapse; margin: 4px 0 8px; }
-.hx-shown th, .hx-shown td { text-align: left; padding: 2px 14px 2px 0; vertical-align: top; border: 0; }
-.hx-shown th { font-weight: 600; border-bottom: 1px solid #b1b8c0; }
-.hx-shown td.hx-number, .hx-shown th.hx-number { text-align: right; font-variant-numeric: tabular-nums; }
-.hx-shown pre { font: 12px/1.4 ui-monospace, "SFMono-Regular", Menlo, monospace; margin: 4px 0 8px; }
-.hx-shown .hx-plus { color: #13692c; } .hx-shown .hx-minus { color: #b3181f; } .hx-shown .hx-at { color: #59636e; }
-""".strip()
+STYLE = (files("helix_spark.drawing") / "cell.css").read_text(encoding="utf-8").strip()
 
 
 def page(*parts: str) -> str:

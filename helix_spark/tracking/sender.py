@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.errors import install
-from helix_spark.tracking.courier import URI_VARIABLE
+from helix_spark.tracking.courier import TIMEOUT_VARIABLE, URI_VARIABLE
 from helix_spark.tracking.entry import RUN_TAG
 
 if TYPE_CHECKING:
@@ -114,27 +115,35 @@ def _is_refusal(error: Exception, text: str) -> bool:
 
 
 def main() -> None:
-    """Answer with a line once mlflow is there, then with a line an entry, until stdin ends."""
-    uri = os.environ.pop(URI_VARIABLE)
+    """Answer each line of standard input with one, until it ends. An entry that takes too long ends this process."""
+    uri, seconds = os.environ.pop(URI_VARIABLE), float(os.environ[TIMEOUT_VARIABLE])
+    os.nice(19)  # a run may go on meanwhile
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between the answers
 
     def answer(value: Mapping[str, Any]) -> None:
         print(json.dumps(value), file=answers, flush=True)
 
+    def give_up() -> None:
+        answer({"error": f"the server did not answer in {seconds:.0f} s"})
+        os._exit(1)
+
+    entries = [json.loads(line) for line in sys.stdin]
     try:
         from mlflow import MlflowClient
 
         client = MlflowClient(uri)
-    except ImportError as error:
-        answer({"error": f"mlflow is not installed ({error}); {install('mlflow')}"})
-        return
     except Exception as error:  # noqa: BLE001 - mlflow raises what its many stores raise; it is told, never dropped
-        answer({"error": describe_failure(error)})
+        missing = f"mlflow is not installed ({error}); {install('mlflow')}"
+        for _ in entries:
+            answer({"error": missing if isinstance(error, ImportError) else describe_failure(error)})
         return
-    answer({"ready": True})
-    for line in sys.stdin:
+    for entry in entries:
+        limit = Timer(seconds, give_up)
+        limit.start()
         try:
-            answer({"run": send(client, json.loads(line))})
+            answer({"run": send(client, entry)})
         except Exception as error:  # noqa: BLE001 - the same; the next entry may fare better
             answer({"error": describe_failure(error)})
+        finally:
+            limit.cancel()

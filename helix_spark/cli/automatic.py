@@ -188,7 +188,7 @@ def run_notebook_verb(
         case "explain", [*words] if words:
             lines = view().answer(" ".join(words)).lines
         case "log", []:
-            from helix_spark.cli.iteration_text import print_log
+            from helix_spark.cli.printing import print_log
 
             print_log(program.catalog.iterations(limit=_NEWEST))
             return

@@ -34,7 +34,7 @@ def log(
     workflow: str | None, named: str | None, limit: int, verbose: bool, as_json: bool, **given: Any
 ) -> None:
     """List iterations, newest first."""
-    from helix_spark.cli.iteration_text import print_log
+    from helix_spark.cli.printing import print_log
     from helix_spark.cli.schema import iteration_json, to_text
     from helix_spark.history.iteration_lookup import check_workflow
     from helix_spark.history.states import proofs_of_several
@@ -65,7 +65,7 @@ def show(
     **given: Any,
 ) -> None:
     """Show one iteration: outputs, what ran and why, seconds; or one node of it, or its workflow's file."""
-    from helix_spark.cli.iteration_text import print_iteration
+    from helix_spark.cli.printing import print_iteration
     from helix_spark.cli.schema import show_json, to_text
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.source_rows import source_rows
@@ -109,7 +109,7 @@ def _show_file(known: CatalogReader, iteration: IterationRecord) -> None:
 
 
 def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
-    from helix_spark.cli.node_text import print_node_view
+    from helix_spark.cli.printing import print_node_view
     from helix_spark.cli.schema import node_view_json, to_text
     from helix_spark.history.comparison import unrecorded
     from helix_spark.history.source_rows import known_nodes
@@ -139,7 +139,7 @@ def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_j
 @reporting_errors
 def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
-    from helix_spark.cli.differences import print_comparison
+    from helix_spark.cli.printing import print_comparison
     from helix_spark.cli.schema import diff_json, to_text
     from helix_spark.history.comparison import compare
     from helix_spark.history.iteration_lookup import find_iteration

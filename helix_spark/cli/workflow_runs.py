@@ -102,7 +102,7 @@ class WorkflowFile:
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
         """Say what a run would do, and why."""
-        from helix_spark.cli.iteration_text import print_plan
+        from helix_spark.cli.printing import print_plan
         from helix_spark.cli.schema import plan_json, to_text
 
         with open_helix(place, quiet=True) as engine:
@@ -137,7 +137,7 @@ class WorkflowFile:
 
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:
     """Run a workflow and print its answer next to that of the last run that finished."""
-    from helix_spark.cli.iteration_text import print_answer as print_view
+    from helix_spark.cli.printing import print_answer as print_view
     from helix_spark.history.metrics import metrics_of
     from helix_spark.views.iteration_view import view_of_run
 

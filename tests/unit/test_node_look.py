@@ -17,7 +17,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
-from helix_spark.cli.node_text import print_card
+from helix_spark.cli.printing import print_card
 from helix_spark.history.model_card import ModelCard, card_from
 from helix_spark.history.table_profile import profiled, vector_text
 from helix_spark.views.node_view import node_view

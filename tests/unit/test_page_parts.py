@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord, Status
-from helix_spark.cli.differences import print_comparison
+from helix_spark.cli.printing import print_comparison
 from helix_spark.drawing import DrawnGraph, DrawnNode, svg
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.states import shown_states

@@ -1,0 +1,387 @@
+"""What `plan`, `run`, `log`, `show` and `diff` print: iterations that may be, are or were, one node, two iterations."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.text import Text
+
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.cli.tables import (
+    WIDE,
+    console,
+    print_code,
+    print_differences,
+    print_lines,
+    print_tables,
+    state_text,
+    table,
+)
+from helix_spark.cli.terminal import say
+from helix_spark.drawing.svg import shortened
+from helix_spark.history.edit_message import edit_of
+from helix_spark.history.metrics import metric_text, metrics_of
+from helix_spark.sizes import format_seconds, format_size
+from helix_spark.views.iteration_view import (
+    IterationView,
+    OutputLine,
+    commit_text,
+    ending_text,
+    output_line,
+    output_lines,
+)
+from helix_spark.views.plan_view import PlanView
+from helix_spark.visible_text import cut
+
+if TYPE_CHECKING:
+    from helix_spark.history.comparison import Sort
+    from helix_spark.history.model_card import ModelCard
+    from helix_spark.planner.plan import Plan
+    from helix_spark.views.comparison_view import ComparisonView, Pair
+    from helix_spark.views.node_view import NodeView
+
+ROWS_OF_RUN, ROWS_OF_SHOW = 5, 20
+"""Of each output table that are printed."""
+
+_WIDTH = 80
+_WIDEST_NAME = 40
+
+_MOST, _MOST_WIDE = 3, 6
+"""Outputs of an iteration in a log, on a narrow and on a wide terminal."""
+
+
+def print_plan(plan: Plan) -> None:
+    """Print a line or two for each node with a part in the plan, a sentence for the rest, and totals."""
+    out, view = console(), PlanView(plan)
+    wide = out.width >= WIDE
+    more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
+    shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
+    for row in view.needed:
+        sizes = (format_seconds(row.compute), format_seconds(row.load), format_size(row.bytes or 0), row.kept)
+        shown.add_row(
+            state_text(row.state), format_seconds(row.expected), *(sizes if wide else ()), row.name,
+            row.why if wide else row.why_and_kept,
+        )
+    out.print(Text(view.title, style="bold"))
+    out.print()
+    out.print(shown)
+    out.print()
+    print_lines([view.not_needed, *view.notes])
+    print_lines(view.totals)
+
+
+def print_answer(view: IterationView) -> None:
+    """Print one screen, and the first rows of the tables among the outputs."""
+    say(view.title + "\n")
+    print_outputs(view.outputs)
+    say()
+    computed = [row for row in view.rows if row.state == "compute"]
+    width = min(24, max((len(row.name) for row in computed), default=0))
+    say("computed:" if computed else "nothing had to be computed")
+    for row in computed:
+        start = f"  {format_seconds(row.seconds):>5}  {row.name:{width}}  "
+        inside = textwrap.wrap(row.why, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+        say("\n".join(inside or [start.rstrip()]))
+    print_lines([view.loaded, *view.unused])
+    say(f"\n{view.took}")
+    print_tables(view.tables, ROWS_OF_RUN)
+
+
+def print_outputs(outputs: Iterable[OutputLine]) -> None:
+    """Print a line for each output, with the value before where it differs."""
+    outputs = tuple(outputs)
+    width = min(_WIDEST_NAME, max((len(one.name) for one in outputs), default=0))
+    for one in outputs:
+        say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
+
+
+def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -> None:
+    """Print a line for each iteration; with what else is known of it where `verbose`."""
+    out = console()
+    if not iterations:
+        out.print("no iterations yet")
+        return
+    wide = out.width >= WIDE
+    more = (("commit", "left"),) if wide else ()
+    shown = table(
+        ("workflow", "left"), ("no", "right"), ("when", "left"), ("seconds", "right"), *more, ("outcome", "left"),
+        grow="outcome",
+    )
+    for record in iterations:
+        shown.add_row(
+            record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
+            format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
+            _outcome(record, _MOST_WIDE if wide else _MOST) if verbose else _short_outcome(record, wide=wide),
+        )
+    out.print(shown)
+
+
+def _short_outcome(record: IterationRecord, *, wide: bool) -> Text:
+    """Say in a line how it ended, else its first outputs, and what its author said of it, or edited."""
+    text, said = _ending(record), record.message or edit_of(record)
+    if not text.plain:
+        outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
+        text.append(", ".join(outputs[: _MOST if wide or not said else 1]))
+    if said and record.status in ("done", "running"):
+        text.append(("; " if text.plain else "") + said, style="dim")
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _ending(record: IterationRecord) -> Text:
+    if record.status == "running":
+        return Text("running", style="yellow")
+    ending = ending_text(record.status, record.error.split("\n")[0])
+    return Text(ending, style="red" if record.status == "failed" else "yellow")
+
+
+def _outcome(record: IterationRecord, most: int) -> Text:
+    """Say how it ended, its first outputs, the one by which iterations are compared first, and what is said of it."""
+    text = _ending(record)
+    outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
+    more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
+    if outputs:
+        text.append(("\n" if text.plain else "") + ", ".join([*outputs[:most], *more]), style="none")
+    warned = record.error if record.status == "done" else ""
+    for line, style in ((warned, "yellow"), (record.message, "italic"), (edit_of(record), "dim")):
+        if line:
+            text.append(("\n" if text.plain else "") + line, style=style)
+    return text
+
+
+def _shorten_path(file: str) -> str:
+    """Return a path, and what follows it, relative to the current folder where it is below that."""
+    return file.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
+def print_iteration(view: IterationView) -> None:
+    """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
+    out = console()
+    out.print(Text(view.title, style="bold"), Text(view.status))
+    edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
+    sentences = (
+        f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
+        _shorten_path(view.file),
+    )
+    print_lines(f"  {line}" for line in sentences if line)
+    out.print()
+    if view.error:
+        out.print(Text(view.error, style="red"))
+    print_outputs(view.outputs)
+    print_tables(view.tables, ROWS_OF_SHOW)
+    out.print()
+    wide = out.width >= WIDE
+    more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
+    shown = table(
+        ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
+        grow="why",
+    )
+    for row in view.needed:
+        sizes = (
+            "" if row.rows is None else f"{row.rows:,}", "" if row.bytes is None else format_size(row.bytes),
+            row.proof if row.stored == "stored" else "",
+        )
+        shown.add_row(
+            state_text(row.state), format_seconds(row.seconds), format_seconds(row.expected),
+            *(sizes if wide else ()), row.title, row.why,
+        )
+    out.print(shown)
+    print_lines(view.unused)
+
+
+# One node
+
+_WEIGHTS, _LABELS = 20, 8
+_NAME, _TYPE = 26, 14
+"""Letters of a column's name and of its type."""
+
+_SLOT, _HEAD = 40, 14
+"""Letters of a slot's name and of a class's."""
+
+
+def print_node_view(view: NodeView) -> None:
+    """State, reason, what changed, code with its difference, what it holds, what its fit gave."""
+    out = console()
+    out.print(Text(view.row.title, style="bold"), Text(view.about))
+    print_lines(f"  {line}" for line in view.sentences)
+    if view.code:
+        out.print()
+    print_code(view.code_changes or [("same", line) for line in view.code.splitlines()])
+    for value in view.value:
+        out.print(f"\n  {output_line(value)}")
+    if view.table is not None:
+        print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
+    _print_columns(view)
+    _print_members(view)
+    if view.card is not None:
+        print_card(view.card)
+
+
+def _print_members(view: NodeView) -> None:
+    """Print a search as its points, another line of a program as its questions."""
+    if view.points:
+        shown = table(("point", "left"), ("mean", "right"), ("folds", "left"), ("", "left"))
+        for point in view.points:
+            shown.add_row(*point.cells)
+    elif view.members:
+        shown = table(("state", "left"), ("seconds", "right"), ("question", "left"), ("why", "left"), grow="why")
+        for row in view.members:
+            shown.add_row(state_text(row.state), format_seconds(row.seconds), row.name, row.why)
+    else:
+        return
+    console().print()
+    console().print(Padding(shown, (0, 0, 0, 2), expand=False))
+
+
+def _print_columns(view: NodeView) -> None:
+    if not view.columns:
+        return
+    out = console()
+    out.print()
+    out.print(Text("  columns", style="bold"), Text(f"of the first {view.profiled:,} rows", style="dim"))
+    rows = []
+    for one in view.columns:
+        values = f"{one.least} {one.spread} {one.most}" if one.counts else one.spread or f"{one.least} ... {one.most}"
+        distinct = "" if one.distinct is None else f"{one.distinct:,}"
+        rows.append((
+            shortened(one.name, _NAME), shortened(one.kind, _TYPE), f"{one.nulls:,}" if one.nulls else "", distinct,
+            values,
+        ))
+    heads = (("column", "left"), ("type", "left"), ("nulls", "right"), ("distinct", "right"), ("values", "left"))
+    used = sum(max(len(head), *(len(row[place]) for row in rows)) + 2 for place, (head, _) in enumerate(heads[:-1]))
+    room, made = max(20, out.width - 2 - used), table(*heads)
+    for *others, values in rows:
+        made.add_row(*others, cut(values, room))
+    out.print(Padding(made, (0, 0, 0, 2), expand=False))
+
+
+def print_card(card: ModelCard, indent: str = "") -> None:
+    """Print what a fit gave: figures, labels, the heaviest slots, its parts."""
+    out = console()
+    given = ", ".join(f"{name} {value}" for name, value, is_set in card.parameters if is_set)
+    out.print()
+    out.print(Text(f"  {indent}{card.kind}", style="bold"), Text(given, style="dim"))
+    for name, value in card.figures:
+        out.print(f"  {indent}{name} {metric_text(value)}")
+    if len(card.history) > 1:
+        first, last = metric_text(card.history[0]), metric_text(card.history[-1])
+        out.print(f"  {indent}objective {first} -> {last} in {len(card.history) - 1} steps")
+    if card.labels:
+        shown = ", ".join([*card.labels[:_LABELS], *(["..."] if card.labels[_LABELS:] else [])])
+        out.print(f"  {indent}{len(card.labels)} labels: {shown}")
+    if card.weights:
+        _print_weights(card, 2 + len(indent))
+        if card.slots > _WEIGHTS:
+            out.print(f"  {indent}the {_WEIGHTS} heaviest of {card.slots:,} slots (--json has {len(card.weights)})")
+    for part in card.parts:
+        print_card(part, f"{indent}  ")
+
+
+def _print_weights(card: ModelCard, indent: int) -> None:
+    """Print the heaviest slots, with as many columns as there is room for beside their names."""
+    out = console()
+    names = [_shortened_inside(name, _SLOT) for name, _ in card.weights[:_WEIGHTS]]
+    room = out.width - indent - max(len("slot"), *map(len, names))
+    columns: list[tuple[str, list[str]]] = []
+    for place, head in enumerate(card.columns):
+        texts = [f"{values[place]:.4g}" for _, values in card.weights[:_WEIGHTS]]
+        head = shortened(head, _HEAD)
+        room -= 2 + max(len(head), *map(len, texts))
+        if room < 0 and columns:
+            break
+        columns.append((head, texts))
+    made = table(("slot", "left"), *((head, "right") for head, _ in columns))
+    for place, name in enumerate(names):
+        made.add_row(name, *(texts[place] for _, texts in columns))
+    out.print(Padding(made, (0, 0, 0, indent), expand=False))
+    if more := len(card.columns) - len(columns):
+        out.print(f"{' ' * indent}and {more} more column{'s' * (more > 1)} (--json has all)")
+
+
+def _shortened_inside(name: str, most: int) -> str:
+    """Return a name, without its middle if it is long: both ends tell slots apart.
+
+    >>> _shortened_inside("between_counts_husband", 12)
+    'betwe…usband'
+    """
+    return name if len(name) <= most else f"{name[:(most - 1) // 2]}…{name[len(name) - most // 2:]}"
+
+
+# Two iterations
+
+_SIGNS: dict[Sort, tuple[str, str]] = {
+    "added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow"), "drawn": ("*", "yellow"),
+    "same": ("=", "dim"),
+}
+MOST_CODE_LINES = 60
+"""Lines of a diff that are shown of one function; all of them are in `--json`."""
+_LONGEST = 120
+
+
+def print_comparison(view: ComparisonView) -> None:
+    """Print parameters, nodes, code, outputs, seconds: a part each, left out where nothing differs."""
+    out = console()
+    out.print(Text(view.title, style="bold"))
+    if view.unrecorded:
+        out.print(f"  {view.unrecorded}")
+    _pairs("parameters", "  name", view.parameters, view)
+    _nodes(view)
+    _code(view)
+    _pairs("outputs", "  name", view.outputs, view)
+    print_differences(view.tables)
+    _pairs("versions", "  package", view.versions, view)
+    if view.nothing:
+        out.print("  no difference")
+    _title("seconds")
+    shown = table(("  node", "left"), *((head, "right") for head in view.heads))
+    shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
+    for pair in view.timed:
+        shown.add_row(f"  {pair.name}", *pair.sides)
+    out.print(shown)
+    if view.more_timed:
+        out.print(f"  ... {view.more_timed} nodes more; --json has all")
+    if view.commits:
+        out.print(f"\ngit: {view.commits}")
+
+
+def _title(text: str) -> None:
+    console().print(Text(f"\n{text}", style="bold"))
+
+
+def _pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonView) -> None:
+    if not pairs:
+        return
+    _title(title)
+    shown = table((head, "left"), *((one, "left") for one in view.heads), ("change", "left"))
+    for pair in pairs:
+        shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
+    console().print(shown)
+
+
+def _nodes(view: ComparisonView) -> None:
+    if not view.nodes:
+        return
+    _title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
+    shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
+    for sort, (sign, style) in _SIGNS.items():
+        for node in view.of_sort(sort):
+            shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)
+    if affected := view.of_sort("affected"):
+        shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
+    console().print(shown)
+
+
+def _code(view: ComparisonView) -> None:
+    for place, (name, lines) in enumerate(view.code.items()):
+        if not place:
+            _title("code")
+        console().print(Text(f"  {name}", style="bold"))
+        print_code(lines[:MOST_CODE_LINES])
+        if len(lines) > MOST_CODE_LINES:
+            console().print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")

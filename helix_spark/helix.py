@@ -25,7 +25,7 @@ from helix_spark.errors import CatalogError, EndedError, ParameterError, SetupEr
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.plans.recorded_call import as_before

@@ -1,8 +1,12 @@
-"""Sources as Python has loaded them: the code that it caches of them, and whether they were edited since."""
+"""Sources as Python has loaded them: the code that it caches of them, whether they were edited since, and whether a
+command loads one just now."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -62,3 +66,21 @@ def cache_no_fresh_bytecode() -> None:
             write(self, path, data, **named)
 
     SourceFileLoader.set_data = set_data  # type: ignore[method-assign]  # replaced on purpose
+
+
+_LOADING = ContextVar("helix_loading", default=False)
+
+
+def is_loading() -> bool:
+    """True while a command loads an author's file: one that runs itself by `hx.main` must not do so then."""
+    return _LOADING.get()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """A file is loaded meanwhile."""
+    before = _LOADING.set(True)
+    try:
+        yield
+    finally:
+        _LOADING.reset(before)

@@ -19,7 +19,7 @@ from benchmarks.faults.job import Heard, LoadsGladly
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import watched
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 

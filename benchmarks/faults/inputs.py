@@ -29,7 +29,7 @@ from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.planner import joint, solver
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 
 
 class Trap:

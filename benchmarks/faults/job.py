@@ -18,7 +18,7 @@ import pandas as pd
 
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 
 PEOPLE = pd.DataFrame({"a": range(5000), "s": [f"person {index % 97}" for index in range(5000)]})

@@ -23,7 +23,7 @@ import helix_spark as hx
 from benchmarks.faults.job import PEOPLE, Heard, LoadsGladly, answers, run, workflow
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import HelixError
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 
 CASES: dict[str, Callable[[Path], str]] = {}
 _PATIENCE = 20

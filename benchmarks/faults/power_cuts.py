@@ -30,7 +30,7 @@ from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import HelixError
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CUTS = 15

@@ -15,7 +15,7 @@ from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 
 _FEW = """

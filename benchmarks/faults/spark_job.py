@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 
 import helix_spark as hx
 from benchmarks.faults.job import PEOPLE, Heard, LoadsGladly
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 
 SETTINGS = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
 

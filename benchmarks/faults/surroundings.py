@@ -22,7 +22,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.errors import HelixError
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 
 DAY = 24 * 3600.0

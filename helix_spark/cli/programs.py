@@ -187,7 +187,7 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
         ParameterError: a setting makes no sense.
     """
     if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
-        from helix_spark.planner.named_policies import policy_named
+        from helix_spark.planner.joint import policy_named
 
         policy_named(place.policy)
     _ = place.room, place.audit, place.audit_seconds, place.cut_off

@@ -51,7 +51,7 @@ def _audited(job: Job) -> Iterator[dict[str, Any]]:
     from helix_spark.cli.schema import audit_json
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix
-    from helix_spark.project.being_loaded import loading
+    from helix_spark.loaded_sources import loading
 
     sys.path[:] = job.path
     linecache.cache.update(job.cells)

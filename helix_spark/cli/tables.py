@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.table_preview import TableDifference
 from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 from helix_spark.views.comparison_view import Line
 from helix_spark.visible_text import cut, visible

@@ -17,8 +17,15 @@ from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import WorkflowFile, load_workflow, run_and_print
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.program.program_text import files_of_program, needs_classic
-from helix_spark.project.loaded_modules import blamed, forget_project, project_files
-from helix_spark.project.saves import await_change, edited, stamps, texts_of
+from helix_spark.project.watched_files import (
+    await_change,
+    blamed,
+    edited,
+    forget_project,
+    project_files,
+    stamps,
+    texts_of,
+)
 from helix_spark.tracking.courier import URI_VARIABLE
 
 if TYPE_CHECKING:

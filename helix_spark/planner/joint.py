@@ -6,18 +6,19 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
-from helix_spark.planner.demands import Outlook, outlook
+from helix_spark.planner.demands import Outlook, Recall, outlook, recalls
 from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
-from helix_spark.planner.policies import OnlineRule
+from helix_spark.planner.policies import Always, Never, OnlineRule
 from helix_spark.planner.problem import Certificate, Solution, State, total_seconds
-from helix_spark.planner.recall import Recall, recalls
 from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import (
     Decision,
     PlanningProblem,
+    Policy,
     default_scenarios,
     execution_problem,
     seconds_now,
@@ -261,3 +262,23 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
         len(problem.scenarios),
     )
     return replace(decision, certificate=certificate)
+
+
+POLICIES: dict[str, Policy] = {
+    policy.name: policy for policy in (Never(), Always(), OnlineRule(), OnlineRule(purge=True), Joint())
+}
+"""By the names that they have on the command line."""
+
+
+def policy_named(name: str) -> Policy:
+    """Return the policy of a name.
+
+    Raises:
+        ParameterError: there is none, with the nearest name.
+
+    >>> policy_named("never").name
+    'never'
+    """
+    if name not in POLICIES:
+        raise ParameterError(f"there is no policy {name!r}", remedy=nearest(name, POLICIES))
+    return POLICIES[name]

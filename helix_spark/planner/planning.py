@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.costs.starting import start_price
+from helix_spark.costs.model import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.identity.signing import Signed

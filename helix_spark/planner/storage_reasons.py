@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity, had_now
-from helix_spark.planner.demands import Outlook
+from helix_spark.planner.demands import Outlook, Recall, recall
 from helix_spark.planner.problem import Solution
-from helix_spark.planner.recall import Recall, recall
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.workflow.operators import Kind

@@ -27,7 +27,7 @@ from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.errors import CatalogError, HelixError, ServerEndedError
 from helix_spark.history.source_rows import call_of
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.plans.answer_texts import of_session

@@ -16,8 +16,7 @@ from typing import Any
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.loaded_sources import cache_no_fresh_bytecode, note_load
-from helix_spark.project.being_loaded import loading
+from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_load
 from helix_spark.project.factory_arguments import arguments_of
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.functions import location_of

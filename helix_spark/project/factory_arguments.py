@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.workflow.functions import location_of
 
+
 class UnsettableError(Exception):
     """No text stands for a value of a type."""
 

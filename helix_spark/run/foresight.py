@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.starting import fresh_process
+from helix_spark.costs.model import fresh_process
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for

@@ -19,7 +19,7 @@ from helix_spark.history.comparison import compare, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.source_rows import known_nodes, source_rows
 from helix_spark.history.states import proofs_of
-from helix_spark.history.table_difference import table_differences
+from helix_spark.history.table_preview import table_differences
 from helix_spark.history.table_preview import tables_of
 from helix_spark.ui.iteration_page import (
     IterationPage,

@@ -15,7 +15,7 @@ from helix_spark.drawing.style import WORDS
 from helix_spark.history.comparison import Comparison, NodeDifference, Sort, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
 from helix_spark.history.states import shown_states
-from helix_spark.history.table_difference import TableDifference
+from helix_spark.history.table_preview import TableDifference
 from helix_spark.history.value_text import whole_text
 from helix_spark.plots import is_plot
 from helix_spark.sizes import format_seconds

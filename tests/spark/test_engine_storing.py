@@ -26,7 +26,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
 from helix_spark.engine.results import storing
 from helix_spark.errors import NodeError
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.run.iteration import Iteration

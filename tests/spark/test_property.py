@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from workflows import physical_bytes
 
 import helix_spark as hx
-from helix_spark.planner.named_policies import POLICIES
+from helix_spark.planner.joint import POLICIES
 
 pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("HELIX_EXAMPLES", "2"))

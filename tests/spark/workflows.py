@@ -17,7 +17,7 @@ import helix_spark as hx
 from helix_spark.answers.answering import AnsweredQuestion, Answerer
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, Policy
 from helix_spark.plans.recorded_call import classic

@@ -18,7 +18,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.run.workflow_results import WorkflowResults

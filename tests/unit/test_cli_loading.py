@@ -16,7 +16,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.cli.main import main
 from helix_spark.errors import HelixError, ParameterError
-from helix_spark.project import saves
+from helix_spark.project import watched_files
 from helix_spark.project.author_file import (
     NeedsSessionError,
     build,
@@ -25,7 +25,7 @@ from helix_spark.project.author_file import (
     load_file,
     split_target,
 )
-from helix_spark.project.loaded_modules import blamed, forget_project, project_files
+from helix_spark.project.watched_files import blamed, forget_project, project_files
 
 
 @pytest.fixture
@@ -376,9 +376,9 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
 ) -> None:
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
-    monkeypatch.setattr(saves, "stamps", lambda _: next(looks))
-    monkeypatch.setattr(saves, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
-    saves.await_change([], {})
+    monkeypatch.setattr(watched_files, "stamps", lambda _: next(looks))
+    monkeypatch.setattr(watched_files, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=pauses.append))
+    watched_files.await_change([], {})
     assert pauses[:2] == pytest.approx([pause, pause])
 
 
@@ -399,9 +399,9 @@ def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(saves, "stamps", look)
-    monkeypatch.setattr(saves, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
-    saves.await_change([job], {job: (4, 8)})
+    monkeypatch.setattr(watched_files, "stamps", look)
+    monkeypatch.setattr(watched_files, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
+    watched_files.await_change([job], {job: (4, 8)})
     assert len(seen) == pytest.approx(looked, abs=1)
 
 

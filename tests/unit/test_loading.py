@@ -225,7 +225,7 @@ class Gladly:
     name = "gladly"
 
     def decide(self, problem: Any) -> Any:
-        from helix_spark.planner.named_policies import policy_named
+        from helix_spark.planner.joint import policy_named
 
         nodes = tuple(
             dataclasses.replace(node, load_seconds=0.0, compute_seconds=9.0) for node in problem.nodes

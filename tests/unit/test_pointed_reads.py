@@ -16,7 +16,7 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import Location, OperatorError, UnknownNodeError
 from helix_spark.identity.node_description import describe
 from helix_spark.identity.signing import Signed, resolve
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.declaration import WISHES, Declaration, FunctionOptions, NodeOptions

@@ -12,7 +12,7 @@ import pytest
 from warned import Warned
 
 import helix_spark as hx
-from helix_spark.planner.named_policies import policy_named
+from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 

@@ -100,22 +100,30 @@ def last_steps(ahead: Frontiers) -> dict[str, float]:
 
 
 def _without_choice(
-    results: Lineage, required: Iterable[str], kept: Collection[str]
+    results: Lineage, required: Iterable[str], kept: Collection[str], may: Collection[str] | None = None,
+    forced: Collection[str] = (), given: Collection[str] = (),
 ) -> tuple[set[str], set[str], set[str]]:
-    """Return what is computed in any case, what is loaded in any case, and the rest."""
+    """Return what is computed in any case, what is loaded in any case, and the rest.
+
+    Args:
+        kept: what is loaded where that is no slower than its last step.
+        may: what may be loaded; None for all that is loadable.
+        forced: what is loaded however slow that is.
+        given: what is there.
+    """
     computed: set[str] = set()
     loaded: set[str] = set()
     left: set[str] = set()
     waiting = list(required)
     while waiting:
         name = waiting.pop()
-        if name in computed or name in loaded or name in left:
+        if name in computed or name in loaded or name in left or name in given:
             continue
         result = results[name]
-        if not result.loadable:
+        if not result.loadable or (may is not None and name not in may):
             computed.add(name)
             waiting.extend(result.inputs)
-        elif name in kept and result.load_seconds <= result.compute_seconds:
+        elif name in forced or (name in kept and result.load_seconds <= result.compute_seconds):
             loaded.add(name)
             waiting.extend(result.load_inputs)
         else:
@@ -172,15 +180,12 @@ class Recall:
     computed: frozenset[str]
 
 
-_Fixed = dict[str, bool | None]
-"""The choices made so far: signature -> whether it is loaded, or None where it is there anyway."""
-
-
 def recall(
-    results: Lineage, required: Iterable[str], kept: Collection[str], given: Collection[str] = ()
+    results: Lineage, required: Collection[str], kept: Collection[str], given: Collection[str] = (),
+    forced: frozenset[str] = frozenset(),
 ) -> Recall:
-    """Return the cheapest way to have the required results when those in `kept` may be loaded and those in `given` are
-    there.
+    """Return the cheapest way to have the required results when those in `kept` may be loaded, those in `forced` are
+    loaded, and those in `given` are there.
 
     >>> from helix_spark.planner.lineage import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
@@ -188,7 +193,22 @@ def recall(
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model
     3.0
     """
-    return _search(results, list(required), kept, dict.fromkeys(given))
+    computed, loaded, left = _without_choice(results, required, kept, kept, forced, given)
+    while quick := {name for name in left if computed.union(loaded, given).issuperset(results[name].inputs)}:
+        computed |= quick
+        left -= quick
+    if not left:
+        seconds = sum(results[name].load_seconds for name in sorted(loaded))
+        seconds += sum(results[name].compute_seconds for name in sorted(computed))
+        return Recall(seconds, frozenset(loaded), frozenset(computed))
+    if len(left) > _BRANCHED:
+        return _solved(results, required, kept, given)
+    first = min(left)
+    options = (
+        recall(results, required, kept, given, forced | {first}),
+        recall(results, required, frozenset(kept) - {first}, given, forced),
+    )
+    return min(options, key=lambda option: option.seconds)
 
 
 def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
@@ -196,63 +216,7 @@ def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
     return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]
 
 
-def _search(results: Lineage, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> Recall:
-    choice = _propagate(results, waiting, kept, fixed)
-    if not choice:
-        loaded = frozenset(name for name, load in fixed.items() if load)
-        computed = frozenset(name for name, load in fixed.items() if load is False)
-        seconds = sum(results[name].load_seconds for name in sorted(loaded))
-        return Recall(seconds + sum(results[name].compute_seconds for name in sorted(computed)), loaded, computed)
-    if len(choice) > _BRANCHED:
-        given = [name for name, load in fixed.items() if load is None]
-        return _solved(results, [*(name for name, load in fixed.items() if load is not None), *choice], kept, given)
-    first, *rest = choice
-    options = [_search(results, [first, *rest], kept, {**fixed, first: load}) for load in (True, False)]
-    return min(options, key=lambda option: option.seconds)
-
-
-def _propagate(results: Lineage, waiting: list[str], kept: Collection[str], fixed: _Fixed) -> list[str]:
-    """Fix what is forced, and return the results that leave a choice."""
-    undecided: set[str] = set()
-    waiting = [*waiting, *(source for name, load in fixed.items() for source in _needs(results, name, load))]
-    while waiting:
-        signature = waiting.pop()
-        if signature in fixed:
-            continue
-        result = results[signature]
-        if result.loadable and signature in kept:
-            if result.load_seconds > result.compute_seconds:
-                undecided.add(signature)
-                continue
-            fixed[signature] = True
-        else:
-            fixed[signature] = False
-        waiting.extend(_needs(results, signature, fixed[signature]))
-    return sorted(_worth_a_choice(results, undecided - fixed.keys(), fixed))
-
-
-def _needs(results: Lineage, signature: str, load: bool | None) -> tuple[str, ...]:
-    """Return the inputs that loading or computing a result needs."""
-    if load is None:
-        return ()
-    return results[signature].load_inputs if load else results[signature].inputs
-
-
-def _worth_a_choice(results: Lineage, undecided: set[str], fixed: _Fixed) -> set[str]:
-    """Return the results whose inputs are not all there already; else the last step is the quicker way."""
-    left = set(undecided)
-    changed = True
-    while changed:
-        changed = False
-        for signature in sorted(left):
-            if all(name in fixed for name in results[signature].inputs):
-                fixed[signature] = False
-                left.discard(signature)
-                changed = True
-    return left
-
-
-def _solved(results: Lineage, required: list[str], kept: Collection[str], given: Collection[str]) -> Recall:
+def _solved(results: Lineage, required: Collection[str], kept: Collection[str], given: Collection[str]) -> Recall:
     relevant = upstream(results, required, given)
     ways: list[Derivation] = []
     for name in relevant:

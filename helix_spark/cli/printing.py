@@ -198,9 +198,6 @@ def print_iteration(view: IterationView) -> None:
 # One node
 
 _WEIGHTS, _LABELS = 20, 8
-_NAME, _TYPE = 26, 14
-"""Letters of a column's name and of its type."""
-
 _SLOT, _HEAD = 40, 14
 """Letters of a slot's name and of a class's."""
 
@@ -217,7 +214,8 @@ def print_node_view(view: NodeView) -> None:
         out.print(f"\n  {output_line(value)}")
     if view.table is not None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
-    _print_columns(view)
+    if view.note:
+        print_lines(["", f"  {view.note}"])
     _print_members(view)
     if view.card is not None:
         print_card(view.card)
@@ -237,28 +235,6 @@ def _print_members(view: NodeView) -> None:
         return
     console().print()
     console().print(Padding(shown, (0, 0, 0, 2), expand=False))
-
-
-def _print_columns(view: NodeView) -> None:
-    if not view.columns:
-        return
-    out = console()
-    out.print()
-    out.print(Text("  columns", style="bold"), Text(f"of the first {view.profiled:,} rows", style="dim"))
-    rows = []
-    for one in view.columns:
-        values = f"{one.least} {one.spread} {one.most}" if one.counts else one.spread or f"{one.least} ... {one.most}"
-        distinct = "" if one.distinct is None else f"{one.distinct:,}"
-        rows.append((
-            shortened(one.name, _NAME), shortened(one.kind, _TYPE), f"{one.nulls:,}" if one.nulls else "", distinct,
-            values,
-        ))
-    heads = (("column", "left"), ("type", "left"), ("nulls", "right"), ("distinct", "right"), ("values", "left"))
-    used = sum(max(len(head), *(len(row[place]) for row in rows)) + 2 for place, (head, _) in enumerate(heads[:-1]))
-    room, made = max(20, out.width - 2 - used), table(*heads)
-    for *others, values in rows:
-        made.add_row(*others, cut(values, room))
-    out.print(Padding(made, (0, 0, 0, 2), expand=False))
 
 
 def print_card(card: ModelCard, indent: str = "") -> None:

@@ -169,7 +169,6 @@ def node_view_json(view: NodeView) -> dict[str, Any]:
         **_picked(view, "code previous changes readers"), "state": view.row.state,
         "value": next(iter(view.value), None), "table": None if view.table is None else _table_json(view.table),
         "points": [asdict(one) for one in view.points], "questions": [one.name for one in view.members],
-        "columns": [asdict(one) for one in view.columns], "profiled_rows": view.profiled,
         "model": None if view.card is None else asdict(view.card),
     }
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.places.json_text import mapping, parsed
-from helix_spark.catalog.records import FileRecord, IterationRecord
+from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord
+from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.tables.table_reading import FirstRows
 
 ROWS, COLUMNS = 500, 60
 """At most on record: enough for the points of a curve, and for what people look at."""
@@ -118,19 +120,6 @@ class TablePreview:
         """Return the values of a column."""
         place = self.names.index(name)
         return tuple(row[place] for row in self.rows)
-
-    def arrow(self) -> pa.Table:
-        """Return the rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
-        import pyarrow as pa
-
-        made: dict[str, pa.Array] = {}
-        for place, (name, kind) in enumerate(self.columns):
-            values = [row[place] for row in self.rows]
-            try:
-                made[name] = pa.array(values, pa.type_for_alias(kind))
-            except (pa.ArrowException, ValueError, TypeError):
-                made[name] = pa.array([None if value is None else cell_text(value) for value in values], pa.string())
-        return pa.table(made)
 
     def text(self) -> str:
         """Return its text for the record.
@@ -233,6 +222,71 @@ def is_number(values: Sequence[Any]) -> bool:
     """Return whether all values of a column that are there are numbers, and some are."""
     there = [value for value in values if value is not None]
     return bool(there) and all(type(value) in (int, float) for value in there)
+
+
+# The first rows of a stored table
+
+SHOWN_ROWS, SHOWN_COLUMNS = 20, 60
+_LONGEST_CELL, _ITEMS_SHOWN, _MOST_FILLED, _LONGEST_HEAD = 120, 40, 12, 200
+_MOST_SLOTS = 20_000
+"""Of a vector that is looked at slot by slot."""
+
+
+def stored_rows(first: FirstRows, record: ArtifactRecord) -> tuple[TablePreview, str]:
+    """Return the first rows of a stored table, long texts cut, and in words what of it is not shown and why."""
+    slots, shown = slot_names_of(record.schema or ""), first.table
+    columns = [
+        [_shown_cell(value, slots.get(name, ())) for value in column]
+        for name, column in zip(shown.column_names, shown.columns, strict=True)
+    ]
+    there = first.columns - len(first.unreadable)
+    notes = [f"the first {SHOWN_COLUMNS} of {there:,} columns"] if there > SHOWN_COLUMNS else []
+    for why, names in (
+        ("not shown, for only Spark can read them", first.unreadable),
+        ("not shown, for their first values take too much memory", first.too_long),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN_COLUMNS:,} more" if len(names) > SHOWN_COLUMNS else ""
+            notes.append(f"{why}: {', '.join(cut(name, _LONGEST_HEAD) for name in names[:SHOWN_COLUMNS])}{more}")
+    types = tuple((cut(field.name, _LONGEST_HEAD), str(field.type)) for field in shown.schema)
+    return TablePreview(types, tuple(zip(*columns, strict=True)), record.rows), "; ".join(notes)
+
+
+def _shown_cell(scalar: Any, slots: Sequence[str]) -> Any:
+    """Return an Arrow value as a number or a text."""
+    import pyarrow as pa
+
+    if not scalar.is_valid:
+        return "null"
+    if pa.types.is_list(scalar.type):
+        items = scalar.values
+        if len(items) <= _MOST_SLOTS and (said := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
+            return cut(said, _LONGEST_CELL)
+        shown = items.slice(0, _ITEMS_SHOWN).to_pylist()
+        is_float = pa.types.is_floating(scalar.type.value_type)
+        texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
+        return cut("[" + ", ".join(texts) + ("…" if len(items) > _ITEMS_SHOWN else "") + "]", _LONGEST_CELL)
+    value = scalar.as_py()
+    return value if isinstance(value, int | float) else cut(str(value), _LONGEST_CELL)
+
+
+def vector_text(values: Sequence[Any], slots: Sequence[str], most: int) -> str:
+    """Return a list of numbers, of a vector that is mostly zeros only what is not, by name where there are names; else
+    empty.
+
+    >>> vector_text([0.0, 1.0, 0.0, 0.5], ["a", "b", "c", "d"], 9)
+    'b=1, d=0.5'
+    >>> vector_text([0.5, 0.5], (), 9)
+    ''
+    """
+    filled = [(place, value) for place, value in enumerate(values) if value]
+    named = len(slots) == len(values)
+    if not values or any(type(value) is not float for _, value in filled) or not (
+        named or (len(values) > most and len(filled) * 2 < len(values))
+    ):
+        return ""
+    shown = [f"{slots[place] if named else place}={value:.4g}" for place, value in filled[:most]]
+    return ", ".join([*shown, *(["…"] if len(filled) > most else [])]) or "all zero"
 
 
 # How a table differs between two iterations

@@ -157,20 +157,6 @@ def sparkline(values: Sequence[float], breaks: Collection[int] = ()) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def bins(counts: Sequence[int]) -> str:
-    """Return how numbers are spread, without axes, for a table."""
-    top, wide = max(counts), 8
-    bars = "".join(
-        f'<rect x="{place * wide}" y="{22 - 20 * count / top:.1f}" width="{wide - 1}" height="{20 * count / top:.1f}"/>'
-        for place, count in enumerate(counts) if count
-    )
-    numbers = ", ".join(f"{count:,}" for count in counts)
-    return (
-        f'<svg class="bins" role="img" aria-label="counts from least to most: {numbers}" '
-        f'viewBox="0 0 {wide * len(counts)} 22" width="{wide * len(counts)}" height="22">{bars}</svg>'
-    )
-
-
 def timeline(bars: Sequence[NodeRow], total: float) -> str:
     """Draw when each node ran, and how long it took until the first began. Bars begin at nought where their start is
     not on record."""

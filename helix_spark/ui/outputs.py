@@ -6,18 +6,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.catalog.records import IterationRecord
 from helix_spark.history.table_preview import TablePreview, cell_text, is_number
-from helix_spark.history.table_profile import vector_text
 from helix_spark.plots import is_plot, plot_text
-from helix_spark.visible_text import cut
-
-if TYPE_CHECKING:
-    from helix_spark.catalog.tables.table_reading import FirstRows
 
 ROWS, COLUMNS = 20, 60
 """Shown at once."""
@@ -26,9 +20,6 @@ SHADES = 9
 """Steps of a matrix' shade, from none to full."""
 
 _MOST_CLASSES = 30
-_LONGEST, _MOST_ITEMS, _MOST_FILLED, _LONGEST_NAME = 120, 40, 12, 200
-_MOST_SLOTS = 20_000
-"""Of a vector that is looked at slot by slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +67,6 @@ def output_table(name: str, table: TablePreview) -> OutputTable:
     numbers = tuple((one, is_number(table.column(one))) for one in names)
     is_all = table.total in (None, len(table.rows))
     return OutputTable(name, numbers, rows, words, matrix_of(table) if is_all else None)
-
-
-def stored_rows(first: FirstRows, record: ArtifactRecord) -> tuple[TablePreview, str]:
-    """Return the first rows of a stored table, long texts cut, and in words what of it is not shown and why."""
-    slots, shown = slot_names_of(record.schema or ""), first.table
-    columns = [
-        [_cell(value, slots.get(name, ())) for value in column]
-        for name, column in zip(shown.column_names, shown.columns, strict=True)
-    ]
-    there = first.columns - len(first.unreadable)
-    notes = [f"the first {COLUMNS} of {there:,} columns"] if there > COLUMNS else []
-    for why, names in (
-        ("not shown, for only Spark can read them", first.unreadable),
-        ("not shown, for their first values take too much memory", first.too_long),
-    ):
-        if names:
-            more = f" and {len(names) - COLUMNS:,} more" if len(names) > COLUMNS else ""
-            notes.append(f"{why}: {', '.join(cut(name, _LONGEST_NAME) for name in names[:COLUMNS])}{more}")
-    types = tuple((cut(field.name, _LONGEST_NAME), str(field.type)) for field in shown.schema)
-    return TablePreview(types, tuple(zip(*columns, strict=True)), record.rows), "; ".join(notes)
-
-
-def _cell(scalar: Any, slots: Sequence[str]) -> Any:
-    """Return an Arrow value as a number or a text."""
-    import pyarrow as pa
-
-    if not scalar.is_valid:
-        return "null"
-    if pa.types.is_list(scalar.type):
-        items = scalar.values
-        if len(items) <= _MOST_SLOTS and (said := vector_text(items.to_pylist(), slots, _MOST_FILLED)):
-            return cut(said, _LONGEST)
-        shown = items.slice(0, _MOST_ITEMS).to_pylist()
-        is_float = pa.types.is_floating(scalar.type.value_type)
-        texts = [f"{one:.4g}" if is_float and one is not None else str(one) for one in shown]
-        return cut("[" + ", ".join(texts) + ("…" if len(items) > _MOST_ITEMS else "") + "]", _LONGEST)
-    value = scalar.as_py()
-    return value if isinstance(value, int | float) else cut(str(value), _LONGEST)
 
 
 def matrix_of(table: TablePreview) -> Matrix | None:

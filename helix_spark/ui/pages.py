@@ -33,12 +33,12 @@ from helix_spark.ui.iteration_page import (
 )
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.outputs import COLUMNS, ROWS, OutputTable, output_plots, output_table, plot_changes, stored_rows
+from helix_spark.ui.outputs import ROWS, output_plots, output_table, plot_changes
 from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
 from helix_spark.ui.rendering import Renderer
 from helix_spark.views.comparison_view import comparison_view
 from helix_spark.views.iteration_view import view_of_record
-from helix_spark.views.node_view import NodeView, node_view
+from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of
 
 if TYPE_CHECKING:
@@ -155,10 +155,9 @@ class Pages:
                 f"iteration {number} of {workflow!r} has no node {name!r}",
                 remedy=nearest(name, [node.name for node in known_nodes(self._records.nodes(record))]),
             )
-        table, note = self._table_of(view)
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", view=view,
-            table=table, note=note, plot=next((plot for plot in output_plots(record) if plot.name == name), None),
+            table=None if view.table is None else output_table(name, view.table), plot=next((plot for plot in output_plots(record) if plot.name == name), None),
         )
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
@@ -207,19 +206,6 @@ class Pages:
         kept = self._kept.now()
         record = kept.find_iteration(kept.find_workflow(workflow), number)
         return state_text(record, self._records.progress(record))
-
-    def _table_of(self, view: NodeView) -> tuple[OutputTable | None, str]:
-        """Return the first rows of a node's table, recorded or stored, and in words what is not shown of it."""
-        artifact = view.row.artifact
-        if view.table is not None:
-            return output_table(view.row.name, view.table), ""
-        if artifact is None or artifact.event != "published" or artifact.kind != "table":
-            return None, ""
-        try:
-            table, note = stored_rows(self._records.first_rows(artifact, ROWS, COLUMNS), artifact)
-        except HelixError as error:
-            return None, str(error)
-        return output_table(view.row.name, table), note
 
     def _page(
         self, kept: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any

@@ -33,7 +33,7 @@ class Renderer:
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),
             "timeline": _markup(charts.timeline), "SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS,
-            "weights": _markup(charts.weights), "bins": _markup(charts.bins),
+            "weights": _markup(charts.weights),
         }
 
     def render(self, template: str, **values: Any) -> Markup:

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.drawing.style import PROOFS
 from helix_spark.errors import HelixError
 from helix_spark.history.comparison import parts_of
 from helix_spark.history.model_card import ModelCard, card_of
 from helix_spark.history.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
 from helix_spark.history.states import proofs_of, shown_states
-from helix_spark.history.table_preview import TablePreview, tables_of
-from helix_spark.history.table_profile import ROWS, ColumnProfile, profiled
+from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, TablePreview, stored_rows, tables_of
 from helix_spark.history.value_text import PLACE
 from helix_spark.identity.difference import changes, own_changes
 from helix_spark.identity.parts import Group
@@ -28,9 +26,6 @@ from helix_spark.views.node_row import NodeRow, recorded_rows
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
-
-_MOST_COLUMNS = 60
-"""Of a stored table that are profiled."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,7 @@ class NodeView:
         previous: the newest iteration before whose nodes are on record; None if there is none.
         changes: against the same node there, a sentence each; None where it was not there.
         code: of its function, without its indent; `code_changes` are the lines that differ from those before.
-        table: its first rows, where it is a table among the outputs.
-        profiled: how many of its rows were looked at, for what `columns` hold.
+        table: its first rows, recorded or stored; `note` says what is not shown of it.
         card: what its fit gave.
         points: of a search; `members` are the questions of a line that asks several.
     """
@@ -57,8 +51,7 @@ class NodeView:
     code: str
     code_changes: tuple[Line, ...]
     table: TablePreview | None
-    profiled: int
-    columns: tuple[ColumnProfile, ...]
+    note: str
     card: ModelCard | None
     points: tuple[Point, ...]
     members: tuple[NodeRow, ...]
@@ -158,17 +151,17 @@ def node_view(
     old = next((one for one in olds if one.name == name), None)
     members = lines_of_source(asked).get(name, ()) if nodes is lines else ()
     differing = own_changes if members[1:] else changes  # such a line reads models that it fits itself
-    artifact, table = artifact_of(node.signature), tables_of(iteration, records).get(name)
+    artifact = artifact_of(node.signature)
+    table, note = _first_rows(artifact, tables_of(iteration, records).get(name), records)
     (row,) = recorded_rows(
         iteration, [node], {} if artifact is None else {node.signature: artifact}, proofs_of([node], records),
         shown_states(iteration, nodes),
     )
     code, code_before = _text_of(node), _text_of(old) if old else ""
-    rows, columns = _profile_of(artifact, table, records)
     return NodeView(
         node, row, tuple(one.name for one in nodes if name in one.inputs), before.number if before else None,
         tuple(map(str, differing(parts_of(old.parts), parts_of(node.parts)))) if old else None,
-        code, code_lines(code_before, code) if code_before else (), table, rows, columns,
+        code, code_lines(code_before, code) if code_before else (), table, note,
         card_of(node.signature, records), points_of(members, mapping(iteration.plan).get("evaluated", {})),
         recorded_rows(iteration, members if members[1:] else (), {}),
     )
@@ -179,22 +172,13 @@ def _text_of(node: NodeRecord) -> str:
     return "" if PLACE.fullmatch(node.code) else textwrap.dedent(node.code)
 
 
-def _profile_of(
-    artifact: ArtifactRecord | None, preview: TablePreview | None, records: CatalogReader
-) -> tuple[int, tuple[ColumnProfile, ...]]:
-    """Return how many rows were profiled, and their columns; none of what is no table, or cannot be read.
-
-    Args:
-        artifact: of the result, whose stored rows come first; live, ended or None.
-        preview: its recorded first rows, if there are any.
-    """
-    if artifact is not None and artifact.event == "published" and artifact.kind == "table":
-        try:
-            found = records.first_rows(artifact, ROWS, _MOST_COLUMNS).table
-        except HelixError:  # who shows its rows says so
-            return 0, ()
-        return found.num_rows, profiled(found, slot_names_of(artifact.schema or ""))
-    if preview is not None and preview.rows:
-        table = preview.arrow()
-        return table.num_rows, profiled(table)
-    return 0, ()
+def _first_rows(
+    artifact: ArtifactRecord | None, recorded: TablePreview | None, records: CatalogReader
+) -> tuple[TablePreview | None, str]:
+    """Return the first rows of a result, recorded or else stored, and in words what is not shown of it and why."""
+    if recorded is not None or artifact is None or artifact.event != "published" or artifact.kind != "table":
+        return recorded, ""
+    try:
+        return stored_rows(records.first_rows(artifact, SHOWN_ROWS, SHOWN_COLUMNS), artifact)
+    except HelixError as error:
+        return None, str(error)

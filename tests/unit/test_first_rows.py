@@ -11,7 +11,7 @@ import pytest
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_reading import FirstRows
-from helix_spark.ui.outputs import stored_rows
+from helix_spark.history.table_preview import stored_rows
 
 ROWS = 20
 

@@ -1,4 +1,4 @@
-"""One node of an iteration, looked at on the terminal: code, columns, what its fit gave; of anybody's catalog."""
+"""One node of an iteration, looked at on the terminal: code, first rows, what its fit gave; of anybody's catalog."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from benchmarks.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.table_reading import FirstRows
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
 from helix_spark.cli.printing import print_card
 from helix_spark.history.model_card import ModelCard, card_from
-from helix_spark.history.table_profile import profiled, vector_text
+from helix_spark.history.table_preview import stored_rows, vector_text
 from helix_spark.views.node_view import node_view
 
 
@@ -41,10 +42,8 @@ def test_a_fit_is_shown_with_its_weights_and_its_training(catalog: Path) -> None
     assert "-    return 1" in told
 
 
-def test_a_table_is_shown_by_what_its_columns_hold_and_a_value_as_it_is(catalog: Path) -> None:
-    told = shown(catalog, f"data {HOSTILE}")
-    assert "columns of the first 3 rows" in told
-    assert "1 █     █    █ 3" in told
+def test_a_table_is_shown_by_its_first_rows_and_a_value_as_it_is(catalog: Path) -> None:
+    assert "3 rows" in shown(catalog, f"data {HOSTILE}")
     assert json.loads(shown(catalog, f"auc {HOSTILE}", "--json"))["value"] == HOSTILE
 
 
@@ -90,19 +89,18 @@ def test_cards_inside_each_other_without_end_are_none() -> None:
     assert card_from(card.text()) is None
 
 
-def test_columns_of_any_kind_have_a_profile() -> None:
+def test_cells_of_any_kind_are_shown() -> None:
     maps = pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))
     table = pa.table({
-        "none": pa.nulls(2), "odd": [float("nan"), 1.0], "same": [3, 3], "list": [[0.0, 2.0], None],
-        "texts": [["a"], ["b"]], "flag": [True, None], "map": maps,
-        "struct": [{"a": 1}, None], "bytes": [b"a", b"b"],
+        "none": pa.nulls(2), "odd": [float("nan"), 1.0], "list": [[0.0, 2.0], None], "texts": [["a"], ["b"]],
+        "flag": [True, None], "map": maps, "struct": [{"a": 1}, None], "bytes": [b"a", b"b"],
     })
-    found = {one.name: one for one in profiled(table, {"list": ["x", "y"]})}
-    assert found["none"].nulls == 2
-    assert found["odd"].note == "1 are not finite"
-    assert found["same"].counts == (2, *[0] * 11)
-    assert found["list"].spread == "2 long, 1 of them not zero, from `x` to `y`"
-    assert found["flag"].spread == "True (1)"
+    record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=2)
+    shown, note = stored_rows(FirstRows(table, 8, (), ()), record)
+    assert (note, shown.whole) == ("", True)
+    assert shown.column("none") == ("null", "null")
+    assert shown.column("list") == ("[0, 2]", "null")
+    assert shown.column("flag") == (True, "null")
 
 
 @pytest.mark.parametrize("schema", ["", "3", "{}", '{"fields": [{"name": "v", "metadata": 3}]}', json.dumps({"fields": [

@@ -184,9 +184,7 @@ def test_a_stored_table_shows_its_first_rows(client: TestClient) -> None:
     assert "null" in text
 
 
-def test_a_node_shows_its_columns_its_code_with_its_difference_and_what_its_fit_gave(client: TestClient) -> None:
-    table = read(client, f"/node?workflow={W}&number=2&node={DATA}").text
-    assert "Of the first 3 rows" in table
+def test_a_node_shows_its_code_with_its_difference_and_what_its_fit_gave(client: TestClient) -> None:
     fit = read(client, f"/node?workflow={W}&number=2&node={MODEL}").text
     assert "The 2 heaviest of 300 slots" in fit
     assert "0.7 → 0.4 in 2 steps" in fit

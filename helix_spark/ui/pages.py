@@ -19,8 +19,7 @@ from helix_spark.history.comparison import compare, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.source_rows import known_nodes, source_rows
 from helix_spark.history.states import proofs_of
-from helix_spark.history.table_preview import table_differences
-from helix_spark.history.table_preview import tables_of
+from helix_spark.history.table_preview import SHOWN_ROWS, table_differences, tables_of
 from helix_spark.ui.iteration_page import (
     IterationPage,
     edited,
@@ -33,7 +32,7 @@ from helix_spark.ui.iteration_page import (
 )
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.outputs import ROWS, output_plots, output_table, plot_changes
+from helix_spark.ui.outputs import output_plots, output_table, plot_changes
 from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
 from helix_spark.ui.rendering import Renderer
 from helix_spark.views.comparison_view import comparison_view
@@ -165,7 +164,7 @@ class Pages:
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
             after=other, said=[record.message or edit_of(record) for record in (one, other)], numbers=numbers,
-            plots=plot_changes(one, other), rows_shown=ROWS,
+            plots=plot_changes(one, other), rows_shown=SHOWN_ROWS,
             picture=picture_of(replace(view.graph, nodes=tuple(drawn))),
         )
 

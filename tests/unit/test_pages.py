@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
@@ -398,7 +397,6 @@ def test_a_first_page_loads_what_it_needs_alone(tmp_path: Path) -> None:
     hostile_catalog(tmp_path / "c")
     script = f"""
 import sys
-import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.history.metrics import number
-from helix_spark.planner.lineage import Lineage, ResultCosts, seconds_again
+from helix_spark.planner.lineage import ResultCosts, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:
@@ -129,16 +129,14 @@ def storage_view(
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
     everything = [node for records in newest.values() for node in records]
     nodes = {node.signature: node for node in everything}
-    made = _lineage(everything, live, measured)
-    stored = [
-        StorageRow(
-            record, _seconds_again(signature, made, live, measured), _load(measured.get(signature)),
-            loads[signature][0] if signature in loads else 0,
-            loads[signature][1:] if signature in loads else None, signature in nodes,
-            measured[signature].proof if signature in measured else "unproven",
-        )
-        for signature, record in live.items()
-    ]
+    made, stored = _lineage(everything, live, measured), list[StorageRow]()
+    for signature, record in live.items():
+        own, by = measured.get(signature), loads.get(signature)
+        again = None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
+        stored.append(StorageRow(
+            record, again, own.load_seconds if own else None, by[0] if by else 0, by[1:] if by else None,
+            signature in nodes, own.proof if own else "unproven",
+        ))
     stored.sort(key=lambda each: (each.artifact.bytes == 0, -each.per_megabyte, -(each.saves or 0.0)))
     gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
     budget = number(mapping(last.plan).get("budget")) if last else None
@@ -146,17 +144,6 @@ def storage_view(
         used, sum(record.bytes for record in live.values()), None if budget is None else int(budget), tuple(stored),
         tuple(gone),
     )
-
-
-def _load(measured: ResultRecord | None) -> float | None:
-    return measured.load_seconds if measured else None
-
-
-def _seconds_again(
-    signature: str, made: Lineage, live: Collection[str], measured: Mapping[str, ResultRecord]
-) -> float | None:
-    own = measured.get(signature)
-    return None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
 
 
 def _lineage(
@@ -170,8 +157,10 @@ def _lineage(
     for node in nodes:
         read = ((node.workflow, name) for name in node.inputs)
         inputs[node.signature] = tuple(by_name[source] for source in read if source in by_name)
-    return {signature: _lineage_node(sources, measured.get(signature)) for signature, sources in inputs.items()}
 
+    def costs(signature: str) -> ResultCosts:
+        own = measured.get(signature)
+        compute, load = (own.compute_seconds, own.load_seconds) if own else (None, None)
+        return ResultCosts(inputs[signature], compute or 0.0, load or 0.0)
 
-def _lineage_node(inputs: tuple[str, ...], costs: ResultRecord | None) -> ResultCosts:
-    return ResultCosts(inputs, (costs.compute_seconds if costs else None) or 0.0, _load(costs) or 0.0)
+    return {signature: costs(signature) for signature in inputs}

@@ -23,9 +23,6 @@ DEFAULTS: Mapping[str, str | None] = {
 _NUMBERS = frozenset({"budget", "audit_seconds"})
 """Those that a project may give as whole numbers, too."""
 
-ARGUMENT = "argument"
-"""Begins the origin of a setting that was given to the command itself."""
-
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
 
@@ -77,7 +74,7 @@ def _setting(
 ) -> Setting:
     variable = f"HELIX_{name.upper()}"
     if (given := arguments.get(name)) is not None:
-        return Setting(name, given, f"{ARGUMENT} --{name.replace('_', '-')}")
+        return Setting(name, given, f"argument --{name.replace('_', '-')}")
     if environ.get(variable):
         return Setting(name, environ[variable], f"environment {variable}")
     if name in project:

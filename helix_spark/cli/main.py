@@ -51,7 +51,7 @@ def run(
     by itself, and what Spark answered it before is not asked again."""
     named = _find_target(target, arguments, settings)
     place = read_settings(named.path, **given)
-    if place.audit == "idle" and place.is_argument("audit"):
+    if place.given.get("audit") == "idle":
         say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
             to_stderr=True)
     named.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)

@@ -6,14 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from helix_spark.cli.config import ARGUMENT, Setting, settings_for
+from helix_spark.cli.config import settings_for
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
@@ -81,76 +81,29 @@ class CommandSettings:
     """The settings of a command: its options, filled up from the environment and the project.
 
     Attributes:
-        settings: by name.
+        room: the budget in bytes; None for no limit.
+        given: those that stand on this command's own line, by name, as they are written.
         experiment, log_models: of MLflow.
         spark: settings for a session of Helix's own.
     """
 
-    settings: Mapping[str, Setting]
-    experiment: str | None = None
-    log_models: bool = False
-    spark: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def catalog(self) -> str:
-        return self.settings["catalog"].value or "catalog"
-
-    @property
-    def budget(self) -> str | None:
-        return self.settings["budget"].value
-
-    @property
-    def room(self) -> int | None:
-        """The budget in bytes. Raises ParameterError if it is no size."""
-        return None if self.budget is None else parse_size(self.budget)
-
-    @property
-    def policy(self) -> str:
-        return self.settings["policy"].value or ""
-
-    @property
-    def mlflow(self) -> str | None:
-        return self.settings["mlflow"].value
-
-    def is_argument(self, name: str) -> bool:
-        """Return whether a setting was given on this command's own line."""
-        return self.settings[name].origin.startswith(ARGUMENT)
+    catalog: str
+    room: int | None
+    policy: str
+    mlflow: str | None
+    cut_off: bool | float
+    audit: When
+    audit_seconds: float
+    given: Mapping[str, str]
+    experiment: str | None
+    log_models: bool
+    spark: Mapping[str, str]
 
     @property
     def options(self) -> list[str]:
         """The options of this command that hold for others of the same file, but those for Spark."""
-        values = {
-            name: self.settings[name].value or "" for name in ("catalog", "budget", "policy")
-            if self.is_argument(name)
-        }
-        return [word for name, value in values.items() for word in (f"--{name}", value)]
-
-    @property
-    def cut_off(self) -> bool | float:
-        return self._parsed(
-            "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
-            "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
-        )
-
-    @property
-    def audit(self) -> When:
-        from helix_spark.run.auditor import WHENS
-
-        return self._parsed("audit", lambda text: WHENS[list[str](WHENS).index(text)], "write off or idle")
-
-    @property
-    def audit_seconds(self) -> float:
-        return self._parsed("audit_seconds", float, "write a number of seconds")
-
-    def _parsed(self, name: str, parse: Callable[[str], Parsed], remedy: str) -> Parsed:
-        """Return the value of a setting. Raises ParameterError where it makes no sense."""
-        setting = self.settings[name]
-        try:
-            return parse(setting.value or "")
-        except ValueError:
-            raise ParameterError(
-                f"{setting.value!r} is no setting of {name} ({setting.origin})", remedy=remedy
-            ) from None
+        names = [name for name in ("catalog", "budget", "policy") if name in self.given]
+        return [word for name in names for word in (f"--{name}", self.given[name])]
 
 
 def read_settings(
@@ -161,11 +114,36 @@ def read_settings(
     """Return what a command's options say, filled up from the environment and the project that `start` is in.
 
     Raises:
-        ParameterError: see `config.settings_for` and `spark_settings`.
+        ParameterError: see `config.settings_for` and `spark_settings`; or a setting makes no sense.
     """
     arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off,
                  "audit": audit}
-    return CommandSettings(settings_for(start, arguments, os.environ), experiment, log_models, spark_settings(conf))
+    settings = settings_for(start, arguments, os.environ)
+    values = {name: setting.value or "" for name, setting in settings.items()}
+
+    def parsed(name: str, parse: Callable[[str], Parsed], remedy: str) -> Parsed:
+        try:
+            return parse(values[name])
+        except ValueError:
+            raise ParameterError(
+                f"{values[name]!r} is no setting of {name} ({settings[name].origin})", remedy=remedy
+            ) from None
+
+    return CommandSettings(
+        values["catalog"] or "catalog", parse_size(values["budget"]) if values["budget"] else None, values["policy"],
+        values["mlflow"] or None,
+        parsed(
+            "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
+            "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
+        ),
+        parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off or idle"),  # type: ignore[arg-type]  # a word of them, or none
+        parsed("audit_seconds", float, "write a number of seconds"),
+        {name: value for name, value in arguments.items() if value is not None}, experiment, log_models,
+        spark_settings(conf),
+    )
+
+
+AUDITS: tuple[When, ...] = ("off", "idle")
 
 
 def tracker_of(given: CommandSettings) -> Tracker | None:

@@ -178,23 +178,22 @@ def open_program(
 
 
 def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) -> None:
-    """Refuse settings that make no sense, and say which options of this command have no effect on a script.
+    """Refuse a policy that there is not, and say which options of this command have no effect on a script.
 
     Args:
         without_effect: why, by name of the setting.
 
     Raises:
-        ParameterError: a setting makes no sense.
+        ParameterError: there is no such policy, or options about MLflow lack one.
     """
     if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 
         policy_named(place.policy)
-    _ = place.room, place.audit, place.audit_seconds, place.cut_off
     if not place.mlflow:
         tracker_of(place)
     for name, why in without_effect.items():
-        if place.is_argument(name) and place.settings[name].value != "off":
+        if place.given.get(name, "off") != "off":
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
     if place.mlflow and place.log_models:
         tell("--log-models has no effect on a script: its models are not logged")

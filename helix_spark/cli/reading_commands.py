@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import read_settings, records, reporting_errors, warn_of_misfits
+from helix_spark.cli.config import DEFAULTS, settings_for
+from helix_spark.cli.options import records, reporting_errors, warn_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, ParameterError, nearest
 from helix_spark.sizes import without_password
@@ -192,7 +194,8 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """
     from helix_spark.cli.schema import to_text
 
-    settings = read_settings(Path.cwd(), **given).settings.values()
+    arguments = {name: value for name, value in given.items() if name in DEFAULTS}
+    settings = settings_for(Path.cwd(), arguments, os.environ).values()
     values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
     if as_json:
         say(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))

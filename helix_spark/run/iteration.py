@@ -211,7 +211,7 @@ class Iteration(NamedResults):
         from helix_spark.views.notebook_views import iteration_html, iteration_text
 
         view = view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
-        return bundle(iteration_text(view), iteration_html(view, is_later=self.before is not None))
+        return bundle(iteration_text(view), iteration_html(view))
 
     def _where(self, name: str) -> Location | None:
         return self._dag[name].where

@@ -70,7 +70,7 @@ class RecordedIteration(NamedResults):
         rows, tables = source_rows(self.nodes), tables_of(self.record, self._catalog)
         live = self._catalog.live_among({node.signature for node in rows})
         view = view_of_record(self.record, rows, live, proofs_of(rows, self._catalog), tables)
-        return bundle(iteration_text(view), iteration_html(view, is_later=False))
+        return bundle(iteration_text(view), iteration_html(view))
 
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._results:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from helix_spark.drawing.svg import shortened, text
@@ -162,8 +161,9 @@ def timeline(bars: Sequence[NodeRow], total: float) -> str:
     not on record."""
     if not bars:
         return ""
-    drawn = [*_before(bars), *map(_bar, bars)]
-    end = max([total, 1e-9, *(bar.start + bar.seconds for bar in drawn)])
+    drawn = [*_before(bars), *bars]
+    spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in drawn]
+    end = max([total, 1e-9, *map(sum, spans)])
     height = len(drawn) * _ROW + 26
     width = _NAMES + _TIMES + 70
     parts = [f'<svg class="timeline" role="group" aria-label="when each node ran" viewBox="0 0 {width} {height}">']
@@ -174,38 +174,27 @@ def timeline(bars: Sequence[NodeRow], total: float) -> str:
                 f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 20}"/>'
                 f'<text class="tick" x="{x:.1f}" y="{height - 4}" text-anchor="middle">{tick:g} s</text>'
             )
-    for row, bar in enumerate(drawn):
-        x, length, y = _NAMES + _TIMES * bar.start / end, max(2.0, _TIMES * bar.seconds / end), row * _ROW
+    for row, (bar, (start, seconds)) in enumerate(zip(drawn, spans, strict=True)):
+        x, length, y = _NAMES + _TIMES * start / end, max(2.0, _TIMES * seconds / end), row * _ROW
+        state = bar.state if bar.state in ("load", "compute") else "other"
+        size = f", {format_size(bar.bytes)}" if bar.bytes else ""
         parts.append(
-            f"<g><title>{text(bar.title)}</title>"
+            f"<g><title>{text(f'{bar.name}: {bar.did if bar.state else bar.why}{size}')}</title>"
             f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(bar.name, 22))}</text>'
-            f'<rect class="bar bar-{bar.state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
-            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(bar.seconds)}</text></g>'
+            f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
+            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(seconds)}</text></g>'
         )
     return "".join([*parts, "</svg>"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    name: str
-    state: str
-    start: float
-    seconds: float
-    title: str
-
-
-def _bar(row: NodeRow) -> _Bar:
-    size = f", {format_size(row.bytes)}" if row.bytes else ""
-    state = row.state if row.state in ("load", "compute") else "other"
-    return _Bar(row.name, state, row.started or 0.0, row.seconds or 0.0, f"{row.name}: {row.did}{size}")
-
-
-def _before(bars: Sequence[NodeRow]) -> list[_Bar]:
+def _before(bars: Sequence[NodeRow]) -> list[NodeRow]:
     """Return what was before the first node, where that is worth a bar."""
     starts = [bar.started for bar in bars if bar.started is not None]
     first = min(starts) if len(starts) == len(bars) else 0.0
-    title = f"until the first node began: {seconds_text(first)}: starting Python and Spark, planning"
-    return [_Bar("(until they began)", "other", 0.0, first, title)] if first >= _WORTH_A_BAR else []
+    if first < _WORTH_A_BAR:
+        return []
+    name, why = "(until they began)", f"{seconds_text(first)}: starting Python and Spark, planning"
+    return [NodeRow(name, name, "", (), False, "", why, first, None, started=0.0)]
 
 
 def weights(card: ModelCard) -> str:

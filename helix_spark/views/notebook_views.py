@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from helix_spark.drawing import DrawnGraph
 from helix_spark.drawing.notebook import (
     differences,
     folded,
@@ -20,7 +18,6 @@ from helix_spark.drawing.notebook import (
 from helix_spark.history.comparison import Comparison
 from helix_spark.history.table_preview import TablePreview, cell_text, is_number
 from helix_spark.planner.plan import Plan
-from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.comparison_view import ComparisonView, Line, Pair, comparison_view
 from helix_spark.views.iteration_view import IterationView
@@ -63,24 +60,17 @@ def iteration_text(view: IterationView) -> str:
     ]))
 
 
-def iteration_html(view: IterationView, *, is_later: bool) -> str:
-    """Outputs, how it ended, the graph of what happened, and a table of the nodes.
-
-    Args:
-        is_later: whether the whole graph was in sight before: then it is folded away beside what was computed.
-    """
-    graph = graph_of(view.title, view.rows)
-    whole = picture(graph)
-    pictures = [picture(_computed(graph)), folded("the whole graph", whole)] if is_later else [whole]
+def iteration_html(view: IterationView) -> str:
+    """Outputs, how it ended, the graph of what happened, and a table of the nodes."""
     return page(
-        heading(view.title), _outputs(view, is_later), *_tables(view.tables), *map(paragraph, view.ending), *pictures,
-        _what_ran(view.rows),
+        heading(view.title), _outputs(view), *_tables(view.tables), *map(paragraph, view.ending),
+        picture(graph_of(view.title, view.rows)), _what_ran(view.rows),
     )
 
 
-def _outputs(view: IterationView, is_later: bool) -> str:
+def _outputs(view: IterationView) -> str:
     """Return each output, and where the one before differs, that and the change."""
-    if not is_later:
+    if not any(one.before for one in view.outputs):
         return table(["output", "value"], [(one.name, one.text) for one in view.outputs])
     rows = [(one.name, one.text, one.before, one.change) for one in view.outputs]
     return table(["output", "value", "before", "change"], rows)
@@ -94,13 +84,6 @@ def _tables(tables: Mapping[str, TablePreview]) -> list[str]:
         numbers = [head for head in one.names[:_COLUMNS] if is_number(one.column(head))]
         shown += [paragraph(f"{name}: {one.rows_text(len(rows))}"), table(one.names[:_COLUMNS], rows, numbers)]
     return shown
-
-
-def _computed(graph: DrawnGraph) -> DrawnGraph:
-    """Return what was computed, with what that reads."""
-    computed = {node.name for node in graph.nodes if node.state == State.COMPUTE}
-    near = computed | {source for node in graph.nodes if node.name in computed for source in node.inputs}
-    return replace(graph, nodes=tuple(node for node in graph.nodes if node.name in near))
 
 
 def _what_ran(rows: Iterable[NodeRow]) -> str:

@@ -18,13 +18,12 @@ from helix_spark.cli.workflow_runs import WorkflowFile, load_workflow, run_and_p
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.project.watched_files import (
+    Stamp,
     await_change,
     blamed,
-    edited,
     forget_project,
     project_files,
     stamps,
-    texts_of,
 )
 from helix_spark.tracking.courier import URI_VARIABLE
 
@@ -104,31 +103,31 @@ def _watch(
         to_stderr: True if standard output is for what the file prints.
         since: `time.perf_counter()` since when the first run is waited for; None for its begin.
     """
-    ran: Mapping[Path, str] = {}
+    ran: Mapping[Path, Stamp] = {}
     while True:
         known = files_now()
-        before, texts = stamps(known), texts_of(known)
-        _say_saved(ran, texts, to_stderr=to_stderr)
+        before = stamps(known)
+        _say_saved(ran, before, to_stderr=to_stderr)
         started, since = since or time.perf_counter(), None
         try:
             run(started)
         except HelixError as error:
             say(f"error: {error}", to_stderr=to_stderr)
         seconds = time.perf_counter() - started
-        known = files_now()
-        ran = texts_of(known) | {file: text for file, text in texts.items() if file in known}
         say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
+        known = files_now()
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        await_change(known, {file: before.get(file, stamp) for file, stamp in stamps(known).items()})
+        ran = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
+        await_change(known, ran)
         end_audits()
 
 
-def _say_saved(before: Mapping[Path, str], after: Mapping[Path, str], *, to_stderr: bool) -> None:
-    """Begin an empty screen with what was saved since the run before, if there was one."""
+def _say_saved(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp], *, to_stderr: bool) -> None:
+    """Begin an empty screen with the files that were saved since the run before, if there was one."""
     if sys.stdout.isatty():
         print("\033[2J\033[H", end="", flush=True)
-    if before and (edit := edited(before, after)):
-        say(f"saved: {edit}", to_stderr=to_stderr)
+    if before and (saved := [file.name for file in {**before, **after} if before.get(file) != after.get(file)]):
+        say(f"saved: {', '.join(sorted(saved))}", to_stderr=to_stderr)
 
 
 def _command(script: ScriptFile, place: CommandSettings) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.planner.demands import last_steps
-from helix_spark.planner.eviction import grant_room
 from helix_spark.planner.frontiers import Frontiers
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.storage import PlanningProblem
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -109,6 +108,29 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float]) -> dict[st
 def _ranked(candidate: Candidate, rank: float) -> Candidate:
     """Break ties by rank: the current version's results come first, inputs before others."""
     return replace(candidate, tie=TIE * (rank - 2 if candidate.stored else rank + 1) / 2)
+
+
+def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None) -> frozenset[str]:
+    """Return signatures of the results that are kept without being weighed, as far as they have room.
+
+    What other workflows insist on comes before what this version does, or this run would evict it for its own. Only a
+    stored draw of this version comes before both. Draws of past versions come last, the newest first.
+
+    Args:
+        room: bytes; None for no limit.
+    """
+    wished = [node for node in problem.nodes if node.priority is RoomPriority.INSISTED]
+    drawn, shared = [node for node in wished if node.fixed and node.stored], [node for node in wished if node.kept_for]
+    theirs = [other for other in problem.others if other.priority is RoomPriority.INSISTED]
+    past = [other for other in problem.others if other.priority is RoomPriority.DRAWN]
+    past.sort(key=lambda other: other.age)
+    claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
+    kept, taken = set[str](), 0
+    for one in claims:
+        if one.signature in among and one.signature not in kept and (room is None or taken + one.bytes <= room):
+            kept.add(one.signature)
+            taken += one.bytes
+    return frozenset(kept)
 
 
 def capacity(problem: PlanningProblem) -> int | None:

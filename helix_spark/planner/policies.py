@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.eviction import crowded_out
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import (
     Decision,
     NodeCosts,
+    OtherArtifact,
     PlanningProblem,
     RoomPriority,
     cumulative_seconds,
@@ -51,7 +51,7 @@ class OnlineRule:
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
-            insists on, nor draws (see `eviction`), which the paper knows nothing of.
+            insists on, nor draws (see `RoomPriority`), which the paper knows nothing of.
     """
 
     purge: bool = False
@@ -80,7 +80,7 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
     solution = problem.done or plan_execution(execution_problem(problem))
     reasons = dict.fromkeys(purged, "the current version no longer has it")
     others = [other for other in problem.others if other.signature not in purged]
-    crowded = dict.fromkeys(crowded_out(problem, others), "evicted: the budget is used up")
+    crowded = dict.fromkeys(_crowded_out(problem, others), "evicted: the budget is used up")
     reasons, evict = {**reasons, **crowded}, {*purged, *crowded}
     used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
     keep: set[str] = set()
@@ -102,6 +102,24 @@ def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str]
         reasons[node.signature] = f"kept: {why}"
     certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
     return Decision(solution, frozenset(keep), frozenset(evict), certificate, reasons)
+
+
+def _crowded_out(problem: PlanningProblem, others: Iterable[OtherArtifact]) -> Iterator[str]:
+    """Yield signatures of other versions' results to evict where the budget has shrunk below what is stored.
+
+    Results that are not weighed go only where what this version's author insists on leaves them no room.
+    """
+    if problem.budget is None:
+        return
+    stored = [node for node in problem.nodes if node.stored]
+    used = problem.overhead + sum(node.bytes for node in stored if node.priority is RoomPriority.INSISTED)
+    not_asked_for = sum(node.bytes for node in stored if node.priority is RoomPriority.WEIGHED)
+    for other in sorted(others, key=lambda other: other.priority):
+        beside = not_asked_for if other.priority is RoomPriority.WEIGHED else 0
+        if used + beside + other.bytes > problem.budget:
+            yield other.signature
+        else:
+            used += other.bytes
 
 
 def _verdict(node: NodeCosts, solution: Solution, spent: float, wanted: Wanted) -> str | None:

@@ -28,11 +28,6 @@ class RoomPriority(IntEnum):
     WEIGHED = auto()
     """The seconds that it saves decide."""
 
-    @classmethod
-    def from_wishes(cls, *, insisted: bool, fixed: bool) -> RoomPriority:
-        """Return the priority of a result by what its author wishes."""
-        return cls.INSISTED if insisted else cls.DRAWN if fixed else cls.WEIGHED
-
 
 @dataclass(frozen=True, slots=True)
 class NodeCosts:
@@ -107,7 +102,7 @@ class OtherArtifact:
 
     @property
     def priority(self) -> RoomPriority:
-        return RoomPriority.from_wishes(insisted=bool(self.kept_for), fixed=self.fixed)
+        return RoomPriority.INSISTED if self.kept_for else RoomPriority.DRAWN if self.fixed else RoomPriority.WEIGHED
 
     @property
     def seconds_again(self) -> float:

@@ -16,9 +16,7 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import CatalogError
-from helix_spark.planner.eviction import StoredResult, choose_evictions
-from helix_spark.planner.joint import LARGE_GAP
-from helix_spark.planner.lineage import Lineage, lineage_of
+from helix_spark.planner.joint import LARGE_GAP, Joint
 from helix_spark.planner.problem import Certificate, Derivation, Solution
 from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
 from helix_spark.workflow.declaration import Wishes
@@ -76,7 +74,6 @@ class Retention(ABC):
         view: the catalog as the run was planned.
         budget: bytes that may be stored in all; None for no limit.
         wishes: what the author wishes today of each result, by signature; of others nothing.
-        lineage: what the results on record are made from, where there is a budget.
     """
 
     workflow: str
@@ -87,7 +84,6 @@ class Retention(ABC):
     policy: Policy
     budget: int | None
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
-    lineage: Lineage = field(default_factory=dict)
     _written: list[ArtifactRecord] = field(init=False, default_factory=list)
     _attempts: dict[str, str] = field(init=False, default_factory=dict)
 
@@ -157,20 +153,14 @@ class Retention(ABC):
 
     def evict_overflow(self) -> set[str]:
         """Keep the catalog within its budget once all is recorded; return the evicted signatures."""
-        catalog, budget = self.catalog, self.budget
-        if budget is None or catalog.bytes_used() <= budget:
-            return set()
-        seen = catalog.stored_version()
-        problem = self._problem_now({}, to_write=False)
-        gone = self._evict(dict.fromkeys(self.policy.decide(problem).evictions, OVERFLOWED), seen)
-        lineage = {**self.lineage, **lineage_of(problem.nodes)}
-        for _ in range(OVERFLOW_ROUNDS):
-            # What others stored or evicted since this look has it decided anew.
-            seen, excess = catalog.stored_version(), catalog.bytes_used() - budget
-            if excess <= 0:
+        gone = set[str]()
+        # Another policy may leave too much, which is weighed then.
+        for policy in (self.policy, *[Joint()] * OVERFLOW_ROUNDS):
+            seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
+            if self.budget is None or self.catalog.bytes_used() <= self.budget:
                 break
-            chosen = choose_evictions(self._held(), excess, lineage)
-            gone |= self._evict(dict.fromkeys(chosen, OVERFLOWED), seen)
+            evictions = policy.decide(self._problem_now({}, to_write=False)).evictions
+            gone |= self._evict(dict.fromkeys(evictions, OVERFLOWED), seen)
         return gone
 
     def acknowledge(self, gone: Collection[str]) -> None:
@@ -253,15 +243,6 @@ class Retention(ABC):
         live = tuple(map(self.view.as_wished, self.catalog.live()))
         self._attempts = {record.signature: record.attempt for record in live}
         return live
-
-    def _held(self) -> list[StoredResult]:
-        """Return all that is stored by now, with the wishes of this version as of today."""
-        wishes, workflow = self.wishes, self.workflow
-        today = [wished(one, workflow, wishes.get(one.signature, _NO_WISHES)) for one in self._live()]
-        return [
-            StoredResult(one.signature, one.bytes, one.recompute_seconds, bool(one.insisting), one.fixed)
-            for one in today
-        ]
 
     def _fits(self, record: ArtifactRecord, owed: int) -> bool:
         """Return whether a result that was just stored has room; evict it otherwise.

@@ -43,7 +43,6 @@ class WorkflowResults(Retention):
         super().__init__(
             run.plan.workflow, run.record.number, run.view, tools.catalog, tools.observer, tools.policy,
             run.plan.budget, {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
-            run.situation.lineage,
         )
         self.run = run
         self.contents = dict[str, str]()

@@ -77,6 +77,11 @@ def is_plot(value: Any) -> bool:
     return isinstance(value, Mapping) and str(value.get("$schema", "")).startswith(_KNOWN)
 
 
+def plots_among(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plots among outputs, by name."""
+    return {name: value for name, value in outputs.items() if is_plot(value)}
+
+
 def plot_text(value: Mapping[str, Any]) -> str:
     """Return a plot in words.
 

@@ -13,8 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from helix_spark.history.table_preview import TableDifference
-from helix_spark.history.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.table_preview import COLUMNS, TableDifference, TablePreview
 from helix_spark.views.comparison_view import Line
 from helix_spark.visible_text import cut, visible
 
@@ -108,10 +107,8 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
     Args:
         rows: of each, at most.
     """
-    for name, found in ((name, one.named) for name, one in tables.items()):
-        shown = min(rows, len(found.rows))
-        right = [is_number(found.column(one)) for one in found.names]
-        _print(name, found.rows_text(shown), found.names, right, [[*map(cell_text, row)] for row in found.rows[:shown]])
+    for name, one in ((name, found.shown(rows, COLUMNS)) for name, found in tables.items()):
+        _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
 
 
 def print_differences(differences: Mapping[str, TableDifference]) -> None:

@@ -73,6 +73,15 @@ class TablePreview:
         """Of the columns."""
         return tuple(name for name, _ in self.columns)
 
+    def shown(self, rows: int, columns: int) -> ShownTable:
+        """Return its first rows and columns as they are shown, with the names of classes."""
+        table, names, first = self.named, self.named.names[:columns], self.named.rows[:rows]
+        left = f", {len(names)} of {len(table.names)} columns" if len(names) < len(table.names) else ""
+        return ShownTable(
+            tuple((one, is_number(table.column(one))) for one in names),
+            tuple(tuple(map(cell_text, row[:columns])) for row in first), f"{table.rows_text(len(first))}{left}",
+        )
+
     def rows_text(self, shown: int) -> str:
         """Return how many rows it has, where so many of them are shown.
 
@@ -139,6 +148,20 @@ class TablePreview:
         """
         text = self.text()
         return FileRecord(sha256(text.encode()).hexdigest(), f"{name[:200]}.table.json", text)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """The first rows of a table as texts.
+
+    Attributes:
+        columns: name, and whether it is to the right.
+        total: rows of the whole table, in words.
+    """
+
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: str
 
 
 def previewed(table: pa.Table, total: int | None) -> TablePreview:

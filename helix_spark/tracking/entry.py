@@ -17,7 +17,7 @@ from helix_spark.history.table_preview import TablePreview
 from helix_spark.history.value_text import node_json, result_text
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import Group
-from helix_spark.plots import is_plot
+from helix_spark.plots import plots_among
 from helix_spark.run.tracker import Finished
 from helix_spark.views.node_row import NodeRow, graph_of, recorded_rows
 from helix_spark.views.notebook_views import plan_text
@@ -168,10 +168,9 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 def _texts(finished: Finished) -> dict[str, str]:
     record = finished.record
-    plots = {name: value for name, value in json.loads(record.outputs).items() if is_plot(value)}
     return {
         **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
-        **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots.items()},
+        **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots_among(json.loads(record.outputs)).items()},
         "outputs.json": record.outputs,
         "plan.txt": _plan_text(finished),
         "plan.json": json.dumps(_plan(finished, record), indent=1),

@@ -14,7 +14,7 @@ from helix_spark.catalog.run_progress import Progress
 from helix_spark.drawing import Picture, picture_of
 from helix_spark.history.comparison import node_differences, unrecorded
 from helix_spark.history.value_text import whole_text
-from helix_spark.plots import is_plot
+from helix_spark.plots import plots_among
 from helix_spark.ui.selection import Selection, select
 from helix_spark.views.iteration_view import IterationView, OutputLine, saved_seconds
 from helix_spark.views.node_row import NodeRow, graph_of, ranked
@@ -104,7 +104,7 @@ def iteration_page(
     return IterationPage(
         record, shown, picture_of(graph, whole=whole), selection,
         {name: whole_text(value) for name, value in mapping(record.versions).items() if value},
-        frozenset((*shown.tables, *(name for name, value in mapping(record.outputs).items() if is_plot(value)))),
+        frozenset((*shown.tables, *plots_among(mapping(record.outputs)))),
         tuple(sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))),
         saved_seconds(record), max((each for each in numbers if each < record.number), default=None),
         min((each for each in numbers if each > record.number), default=None),

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress
 from helix_spark.drawing import picture_of
 from helix_spark.errors import HelixError, nearest
 from helix_spark.history import metrics
-from helix_spark.history.comparison import compare, unrecorded
+from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.source_rows import known_nodes, source_rows
 from helix_spark.history.states import proofs_of
-from helix_spark.history.table_preview import SHOWN_ROWS, table_differences, tables_of
+from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
+from helix_spark.plots import plots_among
 from helix_spark.ui.iteration_page import (
     IterationPage,
     edited,
@@ -32,7 +34,6 @@ from helix_spark.ui.iteration_page import (
 )
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.outputs import output_plots, output_table, plot_changes
 from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
 from helix_spark.ui.rendering import Renderer
 from helix_spark.views.comparison_view import comparison_view
@@ -101,7 +102,8 @@ class Pages:
             kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=underway(record, progress, time.time()), whole=whole,
-            tables=[output_table(name, table) for name, table in view.shown.tables.items()], plots=output_plots(record),
+            tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.shown.tables.items()},
+            plots=plots_among(mapping(record.outputs)),
         )
 
     def _iteration(
@@ -145,7 +147,8 @@ class Pages:
             )
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", view=view,
-            table=None if view.table is None else output_table(name, view.table), plot=next((plot for plot in output_plots(record) if plot.name == name), None),
+            plot=plots_among(mapping(record.outputs)).get(name),
+            table=None if view.table is None else view.table.shown(SHOWN_ROWS, SHOWN_COLUMNS),
         )
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
@@ -153,7 +156,7 @@ class Pages:
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         one, other = kept.find_iteration(workflow, before), kept.find_iteration(workflow, after)
-
+        plots = [plots_among(mapping(record.outputs)) for record in (one, other)]
         tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
         view = comparison_view(compare(self._records, one, other), tables, whole=whole)
         leads = {
@@ -164,7 +167,11 @@ class Pages:
         return self._page(
             kept, f"{workflow}: {before} to {after}", "iterations", workflow, "compare.html", view=view, before=one,
             after=other, said=[record.message or edit_of(record) for record in (one, other)], numbers=numbers,
-            plots=plot_changes(one, other), rows_shown=SHOWN_ROWS,
+            rows_shown=SHOWN_ROWS,
+            plots=[
+                (name, *(found.get(name) for found in plots)) for name in plots[1] | plots[0]
+                if differ(plots[0].get(name), plots[1].get(name))
+            ],
             picture=picture_of(replace(view.graph, nodes=tuple(drawn))),
         )
 

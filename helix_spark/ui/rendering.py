@@ -3,6 +3,7 @@ pictures drawn here are markup, whose texts go through `drawing.svg.text`."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup, escape
 from helix_spark.drawing import DrawnGraph, svg
 from helix_spark.drawing.style import PROOFS, SIGNS, WORDS
 from helix_spark.history.metrics import metric_text
+from helix_spark.plots import plot_text
 from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui import charts
 from helix_spark.visible_text import visible
@@ -28,7 +30,7 @@ class Renderer:
         )
         self._environment.filters |= {
             "seconds": seconds_text, "size": format_size, "when": when, "moment": moment,
-            "ticked": ticked, "metric": metric_text,
+            "ticked": ticked, "metric": metric_text, "json": json.dumps, "plot_text": plot_text,
         }
         self._environment.globals |= {
             "drawn": _drawn, "trend": _markup(charts.trend), "sparkline": _markup(charts.sparkline),

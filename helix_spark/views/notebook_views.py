@@ -16,7 +16,7 @@ from helix_spark.drawing.notebook import (
     text_of,
 )
 from helix_spark.history.comparison import Comparison
-from helix_spark.history.table_preview import TablePreview, cell_text, is_number
+from helix_spark.history.table_preview import TablePreview
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.comparison_view import ComparisonView, Line, Pair, comparison_view
@@ -79,10 +79,9 @@ def _outputs(view: IterationView) -> str:
 def _tables(tables: Mapping[str, TablePreview]) -> list[str]:
     """Return the first rows of each output table."""
     shown = []
-    for name, one in ((name, found.named) for name, found in tables.items()):
-        rows = [[*map(cell_text, row[:_COLUMNS])] for row in one.rows[:_ROWS]]
-        numbers = [head for head in one.names[:_COLUMNS] if is_number(one.column(head))]
-        shown += [paragraph(f"{name}: {one.rows_text(len(rows))}"), table(one.names[:_COLUMNS], rows, numbers)]
+    for name, one in ((name, found.shown(_ROWS, _COLUMNS)) for name, found in tables.items()):
+        heads, numbers = [head for head, _ in one.columns], [head for head, right in one.columns if right]
+        shown += [paragraph(f"{name}: {one.total}"), table(heads, one.rows, numbers)]
     return shown
 
 

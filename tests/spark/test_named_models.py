@@ -17,7 +17,6 @@ from workflows import computed, loading
 import helix_spark as hx
 from helix_spark.cli.main import helix
 from helix_spark.errors import OperatorError
-from helix_spark.ui.outputs import output_table
 
 pytestmark = pytest.mark.spark
 
@@ -93,7 +92,7 @@ def test_counts_by_class_are_shown_by_name_and_stay_numbers_as_data(spark: Spark
         text = shown(tmp_path, number, node="")
         assert re.search(r"label +friends +spam +work\n +friends +\d", text)
         assert re.search(r"spam +spam +spam", text)
-        page = output_table("confusion", made.tables["confusion"])
+        page = made.tables["confusion"].shown(20, 60)
         assert [name for name, _ in page.columns] == ["label", "friends", "spam", "work"]
         data = json.loads(shown(tmp_path, number, "--json", node=""))["tables"]["confusion"]
         assert data["classes"] == ["friends", "spam", "work"]

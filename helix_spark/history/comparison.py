@@ -106,11 +106,6 @@ class Comparison(Displayed):
         return {name: self.differences[name].changes for name in self._names_of("changed", "drawn", "affected")}
 
     @property
-    def rewritten(self) -> dict[str, tuple[Change, ...]]:
-        """Name of a node -> the fields that changed, although its result is the same."""
-        return {name: one.changes for name, one in self.differences.items() if one.rewritten}
-
-    @property
     def inputs(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Name of a node -> the names of what it read before and reads after, where these differ."""
         pairs = {
@@ -136,10 +131,6 @@ class Comparison(Displayed):
         """Name of a node -> seconds it took before and after, of those that ran in one of the two."""
         pairs = {name: (_seconds(one.before), _seconds(one.after)) for name, one in self.differences.items()}
         return {name: pair for name, pair in pairs.items() if pair != (None, None)}
-
-    def sort(self, name: str) -> Sort:
-        """Return how a node of either iteration differs."""
-        return self.differences[name].sort
 
     def _names_of(self, *sorts: Sort) -> tuple[str, ...]:
         return tuple(name for name, one in self.differences.items() if one.sort in sorts)

@@ -21,7 +21,7 @@ from helix_spark.tracking.entry import RUN_TAG
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_METRICS_AT_ONCE, _PARAMETERS_AT_ONCE, _TAGS_AT_ONCE = 900, 100, 100
+_METRICS_AT_ONCE, _PARAMETERS_AT_ONCE = 900, 100
 """`MlflowClient.log_batch` takes no more."""
 
 

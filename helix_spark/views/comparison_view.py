@@ -196,19 +196,15 @@ def _nodes(compared: Comparison) -> list[ShownNode]:
     differences = compared.differences.values()
     was = shown_states(compared.before, [one.before for one in differences if one.before is not None])
     became = shown_states(compared.after, [one.after for one in differences if one.after is not None])
-    return [_shown(one, (was.get(one.name, ""), became.get(one.name, ""))) for one in differences]
-
-
-def _shown(one: NodeDifference, ran: tuple[str, str]) -> ShownNode:
-    before, after = (record.code if record is not None else "" for record in (one.before, one.after))
-    took = [
-        record.seconds if record is not None and record.state != "prune" else None
-        for record in (one.before, one.after)
+    seconds = compared.seconds
+    return [
+        ShownNode(
+            one.name, one.sort, one.changes, one.before, one.after, diff_lines(compared.code.get(one.name, ())[2:]),
+            (was.get(one.name, ""), became.get(one.name, "")),
+            _seconds(one.name, *seconds.get(one.name, (None, None))),
+        )
+        for one in differences
     ]
-    return ShownNode(
-        one.name, one.sort, one.changes, one.before, one.after, code_lines(before, after), ran,
-        _seconds(one.name, *took),
-    )
 
 
 def code_lines(before: str, after: str) -> tuple[Line, ...]:

@@ -121,7 +121,7 @@ def test_what_is_drawn_by_chance_is_drawn_anew_and_what_reads_it_changed_through
         ("sample", "drawn anew"), ("model", "changed through its inputs"),
     ]
     told = recorded(old, new)
-    assert [told.sort(name) for name in ("sample", "model")] == ["drawn", "affected"]
+    assert [told.differences[name].sort for name in ("sample", "model")] == ["drawn", "affected"]
     assert "~ sample: drawn anew" in comparison_text(told)
     assert "~ model: through its inputs" in comparison_text(told)
     html = comparison_html(told)
@@ -151,7 +151,7 @@ def test_new_code_of_an_equal_result_is_the_same_and_told_as_such(capsys: pytest
         ("clean", "same", "rewritten"), ("model", "same", ""),
     ]
     told = recorded(old, new)
-    assert (told.sort("clean"), told.nodes, list(told.rewritten)) == ("same", {}, ["clean"])
+    assert (told.differences["clean"].sort, told.differences["clean"].rewritten, told.nodes) == ("same", True, {})
     assert f"  = clean: {words}" in comparison_text(told).splitlines()
     assert words in comparison_html(told)
     print_comparison(comparison_view(told))
@@ -177,7 +177,7 @@ def test_nodes_are_told_from_each_other_alike_on_pages_and_elsewhere() -> None:
     assert [(one.name, one.state) for one in view.nodes] == [
         ("gone", "removed"), ("a", "changed"), ("b", "affected"), ("c", "drawn"), ("d", "same"), ("come", "added"),
     ]
-    assert {one.name: one.state for one in view.nodes} == {name: told.sort(name) for name in told.differences}
+    assert {one.name: one.state for one in view.nodes} == {name: one.sort for name, one in told.differences.items()}
 
 
 def test_what_reads_others_says_which() -> None:

@@ -136,7 +136,7 @@ def read_settings(
             "cut_off", lambda text: text == "on" if text in ("on", "off") else float(text),
             "write on, off, or for how many seconds of what lies below it a result is compared with earlier ones",
         ),
-        parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off or idle"),  # type: ignore[arg-type]  # a word of them, or none
+        parsed("audit", lambda text: AUDITS[AUDITS.index(text)], "write off or idle"),
         parsed("audit_seconds", float, "write a number of seconds"),
         {name: value for name, value in arguments.items() if value is not None}, experiment, log_models,
         spark_settings(conf),

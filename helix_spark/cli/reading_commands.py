@@ -145,8 +145,7 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     from helix_spark.cli.schema import diff_json, to_text
     from helix_spark.history.comparison import compare
     from helix_spark.history.iteration_lookup import find_iteration
-    from helix_spark.history.table_preview import table_differences
-    from helix_spark.history.table_preview import tables_of
+    from helix_spark.history.table_preview import table_differences, tables_of
     from helix_spark.views.comparison_view import comparison_view
 
     known = records(**given)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
     from helix_spark.history.comparison import Comparison
-    from helix_spark.history.table_preview import TableDifference
-    from helix_spark.history.table_preview import TablePreview
+    from helix_spark.history.table_preview import TableDifference, TablePreview
     from helix_spark.planner.plan import Plan
     from helix_spark.run.audit import Audit
     from helix_spark.views.node_view import NodeView

@@ -1,4 +1,4 @@
-"""The cost model: seconds to compute (c), load (l) and write (w) each node, the bytes of its result, and Spark's start."""
+"""The cost model: seconds to compute (c), load (l) and write (w) each node, bytes of its result, and Spark's start."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ _PRIOR_SAMPLES = 4
 few, so that a catalog's own first dozen outweigh it."""
 _WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
 """Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
-any first work takes longer there (`first_work_seconds`). Whole first runs of 2.5, 5.8 and 20 s (census, flights, genomics;
-two cores) took 4, 7 and 9 s longer, 3 s of which are the first work's; of nodes in a row each takes half as long
-again, and long ones no more than some seconds longer."""
+any first work takes longer there (`first_work_seconds`). Whole first runs of 2.5, 5.8 and 20 s (census, flights,
+genomics; two cores) took 4, 7 and 9 s longer, 3 s of which are the first work's; of nodes in a row each takes half as
+long again, and long ones no more than some seconds longer."""
 _FIRST_COMPUTE = {
     Kind.SOURCE: Throughput(0.2, 1 / 100e6), Kind.SCANNER: Throughput(0.2, 1 / 80e6),
     Kind.EXTRACTOR: Throughput(0.02, 1 / 500e6), Kind.SYNTHESIZER: Throughput(0.3, 1 / 40e6),

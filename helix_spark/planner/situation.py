@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from helix_spark.costs.model import Costs
-from helix_spark.costs.model import first_work_seconds, start_seconds
+from helix_spark.costs.model import Costs, first_work_seconds, start_seconds
 from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
 from helix_spark.identity.node_description import Description

@@ -167,10 +167,10 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 
 def _texts(finished: Finished) -> dict[str, str]:
-    record = finished.record
+    record, outputs = finished.record, json.loads(finished.record.outputs)
     return {
         **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
-        **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots_among(json.loads(record.outputs)).items()},
+        **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots_among(outputs).items()},
         "outputs.json": record.outputs,
         "plan.txt": _plan_text(finished),
         "plan.json": json.dumps(_plan(finished, record), indent=1),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+
 class Links(Protocol):
     """The address of each page; an empty text where there is none."""
 

@@ -12,9 +12,9 @@ import helix_spark as hx
 from helix_spark.costs.model import (
     LOAD,
     WRITE,
+    Costs,
     EstimateSource,
     Measurement,
-    Costs,
     Throughput,
     artifact_kind,
     calibrate,

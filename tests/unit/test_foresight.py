@@ -12,8 +12,7 @@ import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
-from helix_spark.costs.model import LOAD
-from helix_spark.costs.model import start_price
+from helix_spark.costs.model import LOAD, start_price
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.cli.main import helix
-from helix_spark.history.table_preview import table_difference
-from helix_spark.history.table_preview import LARGEST, ROWS, TablePreview, preview_from, previewed
+from helix_spark.history.table_preview import LARGEST, ROWS, TablePreview, preview_from, previewed, table_difference
 
 JOB = """
 import pandas as pd

@@ -28,8 +28,8 @@ from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
-from helix_spark.planner.lineage import ResultCosts
 from helix_spark.planner.joint import policy_named
+from helix_spark.planner.lineage import ResultCosts
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from helix_spark.planner.storage import NodeCosts
+if TYPE_CHECKING:
+    from helix_spark.planner.storage import NodeCosts
 
 
 @dataclass(frozen=True, slots=True)

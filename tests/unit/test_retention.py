@@ -212,7 +212,8 @@ class Answered:
         return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
             described={one.name: one.described for one in now.nodes}, dag=now.dag,
-            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan, outcome=outcome,
+            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=replace(now, budget=plan.budget), plan=plan,
+            outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
             nodes=tuple(
                 NodeRun(one, plan[one.name], time=NodeTime(warm_seconds=WARM.get(one.name))) for one in now.nodes

@@ -20,7 +20,7 @@ from helix_spark.plans.captured_function import (
     NotCaptured,
 )
 from helix_spark.plans.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
-from helix_spark.workflow.names_used import names_used
+from helix_spark.workflow.functions import names_used
 from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, OwnSplit, Read, Result, Select
 from helix_spark.workflow.sources import FileSource, MemorySource
 

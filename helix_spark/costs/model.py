@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.since_python_311 import StrEnum
-from helix_spark.workflow.names_used import names_used
+from helix_spark.workflow.functions import names_used
 from helix_spark.workflow.operators import Function, Kind, Result
 
 

@@ -14,7 +14,7 @@ from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, LeftOut, Node
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.visible_text import named
-from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict, PredictKeeping
+from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _needs_whole(dag: Dag, node: Node, learners: Collection[str]) -> str:
             reader = dag[name]
             if isinstance(reader.operator, Predict) and reader.inputs[1] != node.name:
                 return f"`{name}` applies `{learner}` to `{reader.inputs[1]}`"
-            if isinstance(reader.operator, PredictKeeping) and "features" in reader.operator.keep:
+            if isinstance(reader.operator, Predict) and "features" in reader.operator.keep:
                 return f"`{name}` keeps the features"
     return ""
 

@@ -1,4 +1,5 @@
-"""Reads a function's signature: which nodes it names as parameters, and in which form it wants and returns them."""
+"""Reads a function's signature: which nodes it names as parameters, and in which form it wants and returns them; and
+which names its code uses."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import ast
 import builtins
 import inspect
 from collections.abc import Callable
-from types import NoneType, UnionType
+from types import CodeType, NoneType, UnionType
 from typing import Any, ForwardRef, Union, get_args, get_origin
 
 from helix_spark.errors import Location, OperatorError
@@ -187,4 +188,21 @@ def _resolve(text: str, function: Callable[..., Any]) -> Any:
     found = next((scope[first] for scope in scopes if first in scope), None)
     for name in rest:
         found = getattr(found, name, None)
+    return found
+
+
+def names_used(function: Callable[..., Any]) -> set[str]:
+    """Return names of globals and attributes that a function's own code uses, inner functions included; a hint, no
+    more.
+
+    >>> sorted(names_used(lambda rows: [one.fit for one in sorted(rows)]))
+    ['fit', 'sorted']
+    """
+    waiting: list[object] = [getattr(inspect.unwrap(function), "__code__", None)]
+    found: set[str] = set()
+    while waiting:
+        code = waiting.pop()
+        if isinstance(code, CodeType):
+            found.update(code.co_names)
+            waiting.extend(code.co_consts)
     return found

@@ -122,9 +122,14 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class FitCategories:
-    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text."""
+    """Learns the categories of a column, most frequent first; ties in alphabetical order. A value: list of text.
+
+    Attributes:
+        split: the rows are the training rows of this split; None for all. So of `FitQuantiles` and `FitStage`.
+    """
 
     column: ColumnSource
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ class FitQuantiles:
     column: ColumnSource
     bins: int
     relative_error: float
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,7 @@ class FitStage:
     stage: Stage
     columns: tuple[tuple[str, ColumnSource], ...] = ()
     rows: Rows | None = "all"
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,27 +311,6 @@ def split_columns(split: Split | None) -> tuple[str, ...]:
         case _:
             return (split.column,)
 
-@dataclass(frozen=True, slots=True)
-class FitCategoriesOfTraining(FitCategories):
-    """The same of the training rows of a split alone. An operator of its own, so that plain fits stay what they were,
-    as are the two that follow."""
-
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class FitQuantilesOfTraining(FitQuantiles):
-    """See `FitCategoriesOfTraining`."""
-
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class FitStageOfTraining(FitStage):
-    """See `FitCategoriesOfTraining`. What an extractor learns from is not divided yet: its `rows` are all."""
-
-    split: Split = field(kw_only=True)
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -357,20 +343,11 @@ class Predict:
 
     Attributes:
         rows: as of `FitStage`.
+        keep: columns among LEFT_BY_PREDICT, in their order.
     """
 
     rows: Rows | None
-
-
-@dataclass(frozen=True, slots=True)
-class PredictKeeping(Predict):
-    """The same, with some of LEFT_BY_PREDICT. An operator of its own, so that plain predictions stay what they were.
-
-    Attributes:
-        keep: these columns, in the order of LEFT_BY_PREDICT.
-    """
-
-    keep: tuple[str, ...]
+    keep: tuple[str, ...] = ()
 
 
 Operator = (
@@ -380,11 +357,8 @@ Operator = (
 
 
 def split_of_fit(operator: Operator) -> Split | None:
-    """Return the split whose training rows alone what an extractor learns is learned from; None of all other
-    operators."""
-    if isinstance(operator, FitCategoriesOfTraining | FitQuantilesOfTraining | FitStageOfTraining):
-        return operator.split
-    return None
+    """Return the split whose training rows alone an operator learns from; None where it has none."""
+    return operator.split if isinstance(operator, FitCategories | FitQuantiles | FitStage) else None
 
 
 def named_columns(operator: Operator) -> list[str]:

@@ -20,11 +20,8 @@ from helix_spark.workflow.operators import (
     ColumnSplit,
     EncodeCategories,
     FitCategories,
-    FitCategoriesOfTraining,
     FitQuantiles,
-    FitQuantilesOfTraining,
     FitStage,
-    FitStageOfTraining,
     HashSplit,
     Input,
     Interact,
@@ -123,17 +120,9 @@ def _fitted(
 
 
 def _of_training(fit: Operator, split: Split | None) -> Operator:
-    """Return what a fit learns, learned from the training rows of a split, if there is one."""
-    if split is None:
-        return fit
-    match fit:
-        case FitCategories(column=column):
-            return FitCategoriesOfTraining(column, split)
-        case FitQuantiles(column=column, bins=bins, relative_error=error):
-            return FitQuantilesOfTraining(column, bins, error, split)
-        case FitStage(stage=stage, columns=columns):
-            return FitStageOfTraining(stage, columns, split=split)
-    raise AssertionError(f"{fit} learns nothing")
+    """Return a fit that learns from the training rows of a split, if there is one."""
+    assert isinstance(fit, FitCategories | FitQuantiles | FitStage)
+    return replace(fit, split=split)
 
 
 def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Declaration:

@@ -23,7 +23,6 @@ from helix_spark.workflow.operators import (
     Function,
     Kind,
     Predict,
-    PredictKeeping,
     Read,
     Result,
     Rows,
@@ -201,8 +200,7 @@ class Workflow:
         (`rawPrediction`) and ClusteringEvaluator (`features`), have them kept: ``keep_columns=("rawPrediction",)``.
         """
         where = caller()
-        kept = _kept_columns(keep_columns, where)
-        operator = PredictKeeping(_rows(rows, where), kept) if kept else Predict(_rows(rows, where))
+        operator = Predict(_rows(rows, where), _kept_columns(keep_columns, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
         wishes = wishes_from({"keep": keep}, where)
         return self._declare(

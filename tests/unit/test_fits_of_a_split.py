@@ -32,9 +32,8 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.workflow.operators import (
     FitCategories,
-    FitCategoriesOfTraining,
-    FitQuantilesOfTraining,
-    FitStageOfTraining,
+    FitQuantiles,
+    FitStage,
     HashSplit,
     Stage,
     split_of_fit,
@@ -71,9 +70,9 @@ def signatures(wf: hx.Workflow) -> dict[str, str]:
 
 def test_the_fit_has_the_split_and_the_column_has_not() -> None:
     made, plain = compile_workflow(build(SPLIT)).by_name, compile_workflow(build()).by_name
-    assert made["sex_is.fit"].operator == FitCategoriesOfTraining("sex", SPLIT)
-    assert made["decade.fit"].operator == FitQuantilesOfTraining("age", 4, 0.001, SPLIT)
-    assert isinstance(made["index.fit"].operator, FitStageOfTraining)
+    assert made["sex_is.fit"].operator == FitCategories("sex", SPLIT)
+    assert made["decade.fit"].operator == FitQuantiles("age", 4, 0.001, SPLIT)
+    assert isinstance(made["index.fit"].operator, FitStage)
     assert made["index.fit"].operator.rows == "all"
     assert made.keys() == plain.keys()  # a graph shows nothing new
     for name, node in made.items():
@@ -120,14 +119,6 @@ def test_a_split_changes_what_is_learned_and_what_is_made_of_it() -> None:
         assert {name for name in plain if plain[name] == changed[name]} == {"data"}
     assert divided["sex_is.fit"] != other["sex_is.fit"]
     assert divided == signatures(build(hx.HashSplit(test=0.2, seed=1)))
-
-
-def test_without_a_split_a_fit_is_signed_as_if_there_were_no_such_option() -> None:
-    dag = compile_workflow(build())
-    assert type(dag["sex_is.fit"].operator) is FitCategories
-    parts = describe(dag, {})["sex_is.fit"].parts
-    assert [part.label for part in parts if part.group is Group.PARAMETER] == ["column"]
-    assert [part.shown for part in parts if part.group is Group.OPERATOR] == ["FitCategories"]
 
 
 def test_equal_fits_become_one_and_those_of_other_rows_do_not() -> None:

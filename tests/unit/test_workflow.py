@@ -35,7 +35,6 @@ from helix_spark.workflow.operators import (
     Interact,
     Kind,
     Predict,
-    PredictKeeping,
     Result,
     Rows,
     Select,
@@ -340,8 +339,8 @@ def test_predictions_keep_the_vectors_that_are_asked_for(wf: hx.Workflow) -> Non
     wf.predict("raw", model, "examples", rows="all", keep_columns=["rawPrediction"])
     wf.predict("both", model, "examples", rows="all", keep_columns=("rawPrediction", "features"))
     assert declared(wf, "plain").operator == Predict("all")
-    assert declared(wf, "raw").operator == PredictKeeping("all", ("rawPrediction",))
-    assert declared(wf, "both").operator == PredictKeeping("all", ("features", "rawPrediction"))
+    assert declared(wf, "raw").operator == Predict("all", ("rawPrediction",))
+    assert declared(wf, "both").operator == Predict("all", ("features", "rawPrediction"))
 
 
 def test_examples_may_be_asked_to_be_stored(wf: hx.Workflow) -> None:

@@ -55,7 +55,6 @@ from helix_spark.workflow.operators import (
     Function,
     Interact,
     Predict,
-    PredictKeeping,
     Read,
     Result,
     Select,
@@ -288,6 +287,6 @@ def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> 
     assert isinstance(model, ModelResult)
     assert isinstance(examples, TableResult)
     frame = rows_taken(node, operator.rows, node.inputs[1], examples)
-    kept = operator.keep if isinstance(operator, PredictKeeping) else ()
-    predicted: DataFrame = model.model.transform(frame).drop(*(name for name in LEFT_BY_PREDICT if name not in kept))
+    dropped = (name for name in LEFT_BY_PREDICT if name not in operator.keep)
+    predicted: DataFrame = model.model.transform(frame).drop(*dropped)
     return predicted

@@ -1,8 +1,4 @@
-"""What compiled code says, told alike whichever Python compiled it.
-
-Later Pythons join instructions that often follow each other and compile comprehensions into the function around them,
-so nothing else here reads instructions.
-"""
+"""Compiled code, step by step, alike for each Python: later ones join instructions that often follow each other."""
 
 from __future__ import annotations
 
@@ -10,13 +6,13 @@ import dis
 import inspect
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-_SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"})
-"""What says nothing that other steps do not say: which variables a function shares with those inside it, these name."""
+_SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "MAKE_CELL", "COPY_FREE_VARS"})
+"""Instructions that say nothing that other ones do not say."""
 
 _SPLIT = {
     "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
@@ -32,10 +28,10 @@ _SAME = {
 }
 """Others that do what these do."""
 
-_REMEMBERED = 256
-"""So many code objects are read once: the same is looked at for its imports, by those around it, and for its form."""
-
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+
+_WIDTH = 2
+"""Bytes of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +43,8 @@ class Instruction:
         value: what it reads, assigns or loads: a name or a constant; of a jump the offset that it leads to.
         offset: where it stands in the code.
         line: in the file; 0 where none is known.
-        is_target: whether a jump may lead to it.
-        is_jump: whether it is one.
-        calls: whether what it reads is called.
+        is_target: True if a jump may lead to it.
+        is_jump: True if it is one.
     """
 
     name: str
@@ -58,90 +53,40 @@ class Instruction:
     line: int = 0
     is_target: bool = False
     is_jump: bool = False
-    calls: bool = False
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=256)
 def instructions(code: CodeType) -> tuple[Instruction, ...]:
     """Return the steps of a code object, without the code inside it.
 
     >>> [one.value for one in instructions((lambda a, b: a + b).__code__) if one.name == "LOAD_FAST"]
     ['a', 'b']
-    >>> [(one.value, one.calls) for one in instructions((lambda: len(K)).__code__) if one.name == "LOAD_GLOBAL"]
-    [('len', True), ('K', False)]
     """
     found: list[Instruction] = []
-    pushed = is_target = False
-    shared = {*code.co_cellvars, *code.co_freevars}  # which Python 3.13 hands to inner functions as it loads locals
-    for step in _steps(code):
-        is_target = is_target or step.is_target
-        if step.name == "PUSH_NULL":
-            if found and found[-1].name.startswith("LOAD_") and not is_target and _PUSHES_AFTER:
-                found[-1] = replace(found[-1], calls=True)
-            pushed = not _PUSHES_AFTER
-        elif step.name == "MAKE_FUNCTION" and not _MARKS_CALLED:
-            found[-1] = step  # in the place of the function's name, which no later Python loads
-        elif step.name not in _SILENT and not (step.name == "LOAD_FAST" and step.value in shared):
-            changed = is_target != step.is_target or (pushed and not step.calls)
-            found.append(replace(step, is_target=is_target, calls=step.calls or pushed) if changed else step)
-            pushed = is_target = False
+    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _WIDTH)}
+    is_target = False
+    for one in dis.get_instructions(code):
+        is_target |= one.is_jump_target
+        if one.opname in _SILENT:
+            continue
+        line, value = lines.get(one.offset, 0), one.argval
+        steps = [(_SAME.get(one.opname, one.opname), value)]
+        if one.opname in _SPLIT:
+            steps = [*zip(_SPLIT[one.opname], value, strict=True)]
+        elif one.opname == "RETURN_CONST":
+            steps = [("LOAD_CONST", value), ("RETURN_VALUE", None)]
+        elif one.opname == "KW_NAMES":
+            steps = [("KW_NAMES", code.co_consts[one.arg or 0])]
+        elif one.opname == "MAKE_FUNCTION" and _LOADS_FUNCTION_NAME:
+            found.pop()
+        for name, told in steps:
+            found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS))
+            is_target = False
     return tuple(found)
 
 
-_PUSHES_AFTER = "CALL_KW" in dis.opmap
-"""Whether what is called is loaded before the mark that says so: since Python 3.13."""
-
-
-_MARKS_CALLED = sys.version_info >= (3, 11)
-"""Whether it is marked at all. Python 3.10 tells by the depth of the stack alone, see `called_by_depth`."""
-
-_WIDTH = 2
-"""Bytes of a step."""
-
-
-def _steps(code: CodeType) -> Iterator[Instruction]:
-    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _WIDTH)}
-    called = frozenset[int]() if _MARKS_CALLED else called_by_depth(code)
-    for one in dis.get_instructions(code):
-        line = lines.get(one.offset, 0)
-        if one.opname in _SPLIT:
-            for place, (name, value) in enumerate(zip(_SPLIT[one.opname], one.argval, strict=True)):
-                yield Instruction(name, value, one.offset, line, one.is_jump_target and not place)
-        elif one.opname == "RETURN_CONST":
-            yield Instruction("LOAD_CONST", one.argval, one.offset, line, one.is_jump_target)
-            yield Instruction("RETURN_VALUE", None, one.offset, line)
-        else:
-            value = code.co_consts[one.arg or 0] if one.opname == "KW_NAMES" else one.argval
-            calls = one.opname == "LOAD_METHOD" or "NULL" in one.argrepr or one.offset in called
-            name = _SAME.get(one.opname, one.opname)
-            yield Instruction(name, value, one.offset, line, one.is_jump_target, one.opcode in _JUMPS, calls)
-
-
-def called_by_depth(code: CodeType) -> frozenset[int]:
-    """Return where Python 3.10 loads what is called, and nothing else is done with it: what lies on the stack below the
-    arguments of a call. Not where an argument is a choice: what is called counts as handed around there."""
-    found: set[int] = set()
-    steps = [*dis.get_instructions(code)]
-    for at, call in enumerate(steps):
-        taken = _taken_by_call(call)
-        while taken > 1 and not (steps[at].is_jump_target or steps[at - 1].opcode in _JUMPS):
-            at -= 1
-            taken -= dis.stack_effect(steps[at].opcode, steps[at].arg)
-        if taken == 1 and not steps[at].is_jump_target and steps[at - 1].opname.startswith("LOAD_"):
-            found.add(steps[at - 1].offset)
-    return frozenset(found)
-
-
-def _taken_by_call(step: dis.Instruction) -> int:
-    """Return how much a call takes from the stack, what is called with it; 0 of other steps, and of methods' calls."""
-    match step.opname:
-        case "CALL_FUNCTION":
-            return (step.arg or 0) + 1
-        case "CALL_FUNCTION_KW":
-            return (step.arg or 0) + 2
-        case "CALL_FUNCTION_EX":
-            return 2 + ((step.arg or 0) & 1)
-    return 0
+_LOADS_FUNCTION_NAME = sys.version_info < (3, 11)
+"""True if a function's qualified name is loaded before the function is made."""
 
 
 def nested_code(code: CodeType) -> Iterator[CodeType]:

@@ -1,25 +1,58 @@
 """Code signatures: what a function or value of a workflow depends on, as a flat list of parts.
 
-The form of the code and of everything it reaches in the project; libraries count by version. No JVM, no session.
+The form of the code and of everything it reaches in the project, breadth first, each thing once; libraries count by
+version. A part covers its own form and, for each thing it refers to, whether that is the next new thing or which
+earlier one. So the list of parts stands for the whole graph, cycles included, and a change shows in the one part that
+changed. No JVM, no session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, Identified, contents_below, identify
-from helix_spark.identity.lazy_variables import reach
-from helix_spark.identity.objects.encoder import shown
-from helix_spark.identity.objects.held_values import own_attribute
+from helix_spark.identity.description import describe
+from helix_spark.identity.functions.chance_in_code import held_uses
+from helix_spark.identity.functions.code_form import form_of
+from helix_spark.identity.functions.function_part import text_lookups
+from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
+from helix_spark.identity.objects.attributes import is_class, own_attribute
+from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.identity import is_udf
-from helix_spark.identity.objects.origin import package_of_function, package_of_module
-from helix_spark.identity.objects.references import Edge, Reference, edge_to, home_of, package_edge
-from helix_spark.identity.parts import Group, Part
-from helix_spark.identity.reach import CodeTrace
+from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
+from helix_spark.identity.objects.references import (
+    Described,
+    Edge,
+    Findings,
+    Reference,
+    edge_to,
+    home_of,
+    merge_findings,
+    package_edge,
+)
+from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
+
+
+@dataclass(frozen=True)
+class CodeTrace(Findings):
+    """What a value depends on, and what was noticed on the way.
+
+    Attributes:
+        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def digest(self) -> str:
+        """One digest for all parts, 64 hex characters."""
+        return digest(*(encode(part.group, part.digest) for part in self.parts))
 
 
 def trace(
@@ -38,7 +71,8 @@ def trace(
         where: where that node is declared, for errors.
         depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder, as does one
             that was `identified` already.
-        stages: as for `Walk`.
+        stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
+            takes up those that are new.
 
     Raises:
         SignatureError: something it reaches cannot be identified.
@@ -52,8 +86,7 @@ def trace(
     """
     label = _name(value) or node
     more = [_declared(extra, node, where) for extra in identify_declared(depends_on, node=node, where=where)]
-    roots = [_root(value, label), *more]
-    return reach(roots, node=node, where=where, home=home_of(value), stages=stages)
+    return _Walk(node, where, home_of(value), stages).reach([_root(value, label), *more])
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
@@ -65,7 +98,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
     module, _, name = path.rpartition(".")
     package = package_of_module(module)
     if package is not None:
-        return reach([package_edge(package, path)], node=node, where=where, home="")
+        return _Walk(node, where, "", None).reach([package_edge(package, path)])
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # what a module raises while it is imported can be anything
@@ -93,8 +126,7 @@ def value_trace(
     >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model")[0].shown
     '0.1'
     """
-    root = edge_to(value, label, role="parameter")
-    found = reach([root], node=node, where=where, home=home_of(value), stages=stages)
+    found = _Walk(node, where, home_of(value), stages).reach([edge_to(value, label, role="parameter")])
     return Part(group, label, found.digest, shown(value)), found
 
 
@@ -151,3 +183,125 @@ def _identity(path: Path, node: str, where: Location | None) -> DataIdentity:
         return identify(path)
     except OSError as error:
         raise SignatureError(f"{named} cannot be read: {error.strerror}", where=where, remedy=remedy) from error
+
+
+class _Walk:
+    """A walk over everything that something reaches. Parameters as for `trace`.
+
+    Args:
+        home: the module whose names need no prefix.
+    """
+
+    def __init__(self, node: str, where: Location | None, home: str, stages: dict[str, int] | None) -> None:
+        self._node, self._where, self._home = node, where, home
+        self._stages: dict[str, int] = {} if stages is None else stages
+        self._queue: deque[Reference] = deque()
+        self._described: list[tuple[object, Described]] = []  # also keeps objects alive, whose ids stay their own
+        self._parts: list[Part] = []
+        self._findings: list[Findings] = []
+        self._numbers: dict[Hashable, int] = {}
+        self._lookups: dict[tuple[int, str], str] = {}  # variables that are looked up by names in texts
+        self._modules: set[str] = set()
+        self._effects: list[ImportEffect] = []  # of these modules, as long as nothing mentions their names
+        self._takes_effects = False  # once what comes is what modules did as they were imported
+
+    def reach(self, roots: Sequence[Edge]) -> CodeTrace:
+        """Describe everything the roots reach, in order.
+
+        Raises:
+            SignatureError: something cannot be identified.
+        """
+        for root in roots:
+            token = self._token(root)
+            if isinstance(root, str) or isinstance(root.value, Package):  # known by its name alone, which counts
+                label = (root if isinstance(root, str) else root.text).rpartition(".")[2]
+                self._parts.append(Part(Group.CODE, label, digest(token)))
+                self._findings.append(Findings(random=held_uses(f"value `{label}`", [root])))
+        while self._queue:
+            reference = self._queue.popleft()
+            described = self._describe(reference)
+            stages = (f"stage {self._stages.setdefault(one, len(self._stages))}" for one in described.stages)
+            digested = digest(described.form, *map(self._token, described.edges), *stages)
+            self._parts.append(Part(described.group, described.label, digested, described.shown))
+            self._described.append((reference.value, described))
+            held = held_uses(reference.place(), described.edges[described.checked :])
+            self._findings += [described, Findings(random=held)]
+            if not self._queue:
+                self._look_again()
+        if self._lookups:
+            looked_up = digest(*self._lookups.values())
+            self._parts.append(Part(Group.CODE, "names that texts are searched for", looked_up))
+        return CodeTrace(tuple(self._parts), **merge_findings(self._findings))
+
+    def _describe(self, reference: Reference) -> Described:
+        where, exists = self._where, None
+        remedy: str | None = PLAIN_DATA
+        try:
+            return describe(reference, self._home)
+        except UnidentifiedError as error:
+            reason, remedy = f"{reference.place(error.path or '')} cannot be identified: {error.what}", error.remedy
+            if reference.variable is not None:
+                warning = f"`{self._node}` runs, and is never reused: {reason} ({remedy})"
+                form = encode("unidentified")
+                return Described(Group.CODE, reference.label, form, random=(reason,), warnings=(warning,))
+        except SignatureError as error:
+            reason, exists, remedy = f"{reference.place()}: {error.what}", error.exists, error.remedy
+            where = error.where or where
+        except Exception as error:  # noqa: BLE001 - an object that is looked at may answer for itself, and raise anything
+            reason = f"{reference.place()} cannot be identified: looking at it raises {error!r}"
+        if self._takes_effects:
+            return Described(Group.CODE, reference.label, encode("unidentified"), unfollowed=(reason,))
+        raise SignatureError(f"node {self._node!r}: {reason}", where=where, exists=exists, remedy=remedy)
+
+    def _token(self, edge: Edge) -> str:
+        """Return the text of an edge; queue what it leads to if that is new."""
+        if isinstance(edge, str):
+            return f"name {edge}"
+        key = self._key(edge)
+        if key in self._numbers:
+            return f"seen {self._numbers[key]} {edge.text}"
+        self._numbers[key] = len(self._numbers)
+        self._queue.append(edge)
+        return f"new {edge.text}"
+
+    def _look_again(self) -> None:
+        """Queue what counts of the things met so far because of other things that were met, which may lead to more."""
+        texts = dict.fromkeys(text for _, described in self._described for text in described.texts)
+        for value, described in tuple(self._described):
+            if type(value) is FunctionType and package_of_function(value) is None:
+                for edge in text_lookups(value, described, texts, self._home):
+                    name = edge if isinstance(edge, str) else f"{edge.text} {edge.name}"
+                    if (id(value), name) not in self._lookups:
+                        self._lookups[id(value), name] = self._token(edge)
+        homes = {name: None for value, _ in self._described if (name := _home_module(value))}
+        for name in (*homes, module_of_file(self._where.file if self._where is not None else "")) if homes else ():
+            self._effects += effects_with(name, self._modules)
+        code = (value.__code__ for value, _ in self._described if type(value) is FunctionType)
+        mentioned = frozenset(texts).union(*(form_of(one).mentioned for one in code))
+        for effect in tuple(self._effects):
+            if not effect.names or effect.names & mentioned:
+                self._effects.remove(effect)
+                self._takes_effects = True
+                self._findings.append(Findings(unfollowed=tuple(filter(None, (effect.doubt,)))))
+                self._token(Reference(effect.code, "import effects"))
+
+    def _key(self, reference: Reference) -> Hashable:
+        """Return one key for one thing. Whether two equal constants are one object is up to the interpreter, so they
+        are two unless read from one variable."""
+        value = reference.value
+        if isinstance(value, Package):
+            return value
+        if type(value) is MethodType:
+            return "method", id(value.__self__), id(value.__func__)
+        if is_immutable(value):
+            return reference.variable or len(self._numbers)
+        return "top" if reference.top else "object", id(value)
+
+
+def _home_module(value: object) -> str:
+    """Return the name of the module in which a function or class of the project, or a module of it, is; else empty."""
+    if type(value) is FunctionType and package_of_function(value) is None:
+        return str(value.__globals__.get("__name__", ""))
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return str(value.__module__) if is_class(value) and package_of_module(value.__module__) is None else ""

@@ -40,19 +40,15 @@ Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
 
 WHOLE_BYTES = 8 * HASHED_BYTES
 """Where the files of one source that are no larger than that are more than this together, they are known as larger ones
-are, all that have more in them than is sampled. It is the most that a plan reads of a source to know it, and what a run
-reads again behind its answer: half a second of hashing, or a few seconds of a disk, where a table of a hundred thousand
-files would take minutes. What that may miss is what it may miss of one large file: a rewrite that leaves a file's name,
-size and time as they were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known
-otherwise from then on: their source is another one once."""
+are. It is the most that a plan reads of a source to know it, and a run again behind its answer: half a second of
+hashing, or a few seconds of a disk. What that may miss is a rewrite that leaves a file's name, size and time as they
+were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known otherwise from then on:
+their source is another one once."""
 
-SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE = 16, 2**22, 2**12
-"""Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files;
-of all of a source together so many bytes, but no block is smaller than that. They tell most rewrites that leave size
-and time as they were (`cp -p`)."""
-
-MOST_SAMPLES = 1024
-"""Of a source; at a millisecond each, as on a network disk, what people do not yet wait for."""
+SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE, MOST_SAMPLES = 16, 2**22, 2**12, 1024
+"""Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files:
+at a millisecond a block, as on a network disk, of so many people do not yet wait. Of all of a source together so many
+bytes, but no block is smaller than that. They tell most rewrites that leave size and time as they were (`cp -p`)."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_REASON = 300
@@ -256,7 +252,7 @@ def _files_identity(source: FileSource, where: Location | None, *, contents: boo
     size, sampling = sum(one.size for one in files), _sampling([one.size for one in files])
     read = [replace(one, content=_identity(*named, one, sampling)) for named, one in zip(found, files, strict=True)]
     identity = digest("files", *(one.content for one in read))
-    large = sum(one.size > sampling[0] for one in files)
+    large = sum(one.size >= sampling[0] for one in files)
     count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     which = "" if large == len(files) else f"{large} of them "
     sampled = f", {which}by size, time of change and samples" if large else ""
@@ -275,23 +271,22 @@ def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileS
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
     """Return from which size on the files of a source are sampled, how many blocks of each, and the bytes of a block.
 
-    >>> _sampling([1, HASHED_BYTES + 1])[0] == HASHED_BYTES
+    >>> _sampling([1, HASHED_BYTES + 1]) == (HASHED_BYTES + 1, SAMPLES, SAMPLED_BYTES // SAMPLES)
     True
     >>> _sampling([HASHED_BYTES] * 9)
-    (466032, 16, 29127)
+    (8193, 16, 29127)
     """
     many = sum(size for size in sizes if size <= HASHED_BYTES) > WHOLE_BYTES
-    # To sample a file that is no larger than the least that is sampled reads no less than all of it.
-    large = max(1, sum(size > (2 * LEAST_SAMPLE if many else HASHED_BYTES) for size in sizes))
+    least = (2 * LEAST_SAMPLE if many else HASHED_BYTES) + 1
+    large = max(1, sum(size >= least for size in sizes))
     count = max(2, min(SAMPLES, MOST_SAMPLES // large))
-    block = max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
-    return count * block if many else HASHED_BYTES, count, block
+    return least, count, max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
 
 
 def _identity(name: str, path: Path, state: FileState, sampling: tuple[int, int, int]) -> str:
     """Return a file's identity. It names the way in which the file is known: no two ways give one identity."""
-    above, count, block = sampling
-    if state.size <= above:
+    least, count, block = sampling
+    if state.size < least:
         return digest(name, "content", content_digest(path))
     told = str(state.size), str(state.modified)
     return digest(name, "sampled", *told, *_samples(path, state.size, block, count))

@@ -7,25 +7,20 @@ import types
 from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.identity.bytecode import parameter_names
 from helix_spark.identity.functions.chance_in_code import random_sql, statements_in
-from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function
-from helix_spark.identity.functions.named_in_texts import functions_called
-from helix_spark.identity.objects.attributes import attributes, declares_itself, is_class
-from helix_spark.identity.objects.classes import describe_class, describe_module, hints_of
-from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
-from helix_spark.identity.objects.held_values import held_values, is_project, wrapped_functions
-from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
-from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
-from helix_spark.identity.objects.references import (
-    Described,
-    Edge,
-    Outside,
-    Reference,
-    Shown,
-    edge_to,
-    package_edge,
+from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
+from helix_spark.identity.objects.attributes import (
+    attributes,
+    declares_itself,
+    held_values,
+    is_class,
+    wrapped_functions,
 )
+from helix_spark.identity.objects.classes import describe_class, describe_module
+from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
+from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
+from helix_spark.identity.objects.origin import Package, module_of, package_of_function, package_of_module
+from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to, package_edge
 from helix_spark.identity.parts import Group, encode
 
 _LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
@@ -44,10 +39,6 @@ def describe(reference: Reference, home: str) -> Described:
     if isinstance(value, Package):
         form = encode("package", value.name, value.version, value.content)
         return Described(Group.PACKAGE, value.name, form, _visible_in(value), shown=value.version)
-    if isinstance(value, Outside):
-        return Described(Group.CODE, reference.label, encode("outside"), (value.edge,))
-    if isinstance(value, Shown):
-        return _describe_shown(value.value, reference.label)
     if type(value) is types.FunctionType and not is_udf(value):
         package = package_of_function(value)
         if package is None or reference.top:
@@ -61,13 +52,6 @@ def describe(reference: Reference, home: str) -> Described:
         return describe_module(reference)
     inner = _inner(value) if not declares_itself(value) else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
-
-
-def _describe_shown(function: types.FunctionType, label: str) -> Described:
-    """Describe what code that is handed a function may see of it: its name, parameters, and annotations."""
-    called = f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
-    hints = edge_to(dict(hints_of(function)), f"{label}.__annotations__", role="annotations", owner=label)
-    return Described(Group.CODE, f"{label}, as it is shown", encode("shown"), (called, hints))
 
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
@@ -90,8 +74,12 @@ def _describe_library_function(reference: Reference, function: types.FunctionTyp
     edges: list[Edge] = [package_edge(package, code_name(function))]
     warnings: list[str] = []
     for name, value in held_values(function):
-        if is_project(value) or is_code(value) or _is_identifiable_around_code(value):
-            edges += [name, edge_to(value, f"{name} of {label}", role="closure value", name=name, owner=label)]
+        may_be_ours = package_of_module(module_of(type(value))) is None or type(value) in (list, dict, set, tuple)
+        if may_be_ours or is_code(value) or _is_identifiable_around_code(value):
+            edges += [name, edge_to(
+                value, f"{name} of {label}", role="closure value", name=name, owner=label,
+                variable=(id(function), name),
+            )]
         else:
             edges.append(f"{name} {type(value).__qualname__}")
             warnings.append(f"`{label}` was made by {package.name}, whose {type(value).__qualname__} is not followed")

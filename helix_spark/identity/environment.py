@@ -6,8 +6,9 @@ import locale
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
@@ -17,20 +18,17 @@ from helix_spark.identity.objects.origin import Package, as_first_read, installe
 from helix_spark.identity.parts import Group, Part, digest
 
 
+@cache
 def package_version(name: str) -> str:
     """Return the version of an installed distribution as this process first met it; "absent" if it is not installed.
 
     >>> package_version("no-such-package")
     'absent'
     """
-    return as_first_read(_versioned, name).version
-
-
-def _versioned(name: str) -> Package:
     try:
-        return Package(name, metadata_field(distribution(name), "Version"))
+        return metadata_field(distribution(name), "Version")
     except PackageNotFoundError:
-        return Package(name, "absent")
+        return "absent"
 
 
 def _identified(name: str) -> Package:
@@ -88,31 +86,15 @@ def context_parts() -> Iterator[Part]:
 _Settings = Mapping[str, object]
 
 
-def _decimal_settings(decimal: Any) -> tuple[_Settings, _Settings]:
+def _decimal_settings(decimal: Any) -> _Settings:
     now = decimal.getcontext()
-    traps = _names(signal for signal, is_trapped in now.traps.items() if is_trapped)
-    default = _names((decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow))
-    return {**{name: getattr(now, name) for name in _DECIMAL}, "traps": traps}, {**_DECIMAL, "traps": default}
+    traps = sorted(signal.__name__ for signal, is_trapped in now.traps.items() if is_trapped)
+    names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+    return {**{name: getattr(now, name) for name in names}, "traps": traps}
 
 
-def _names(signals: Iterable[type]) -> list[str]:
-    return sorted(signal.__name__ for signal in signals)
-
-
-_DECIMAL = {
-    "prec": 28, "rounding": "ROUND_HALF_EVEN", "Emin": -999_999, "Emax": 999_999, "capitals": 1, "clamp": 0,
-}
-
-
-def _numpy_settings(numpy: Any) -> tuple[_Settings, _Settings]:
-    def now() -> _Settings:
-        return {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
-
-    return now(), Context().run(now)
-
-
-def _sklearn_settings(sklearn: Any) -> tuple[_Settings, _Settings]:
-    return sklearn.get_config(), vars(sys.modules["sklearn._config"])["_global_config"]
+def _numpy_settings(numpy: Any) -> _Settings:
+    return {**numpy.geterr(), "bufsize": numpy.getbufsize(), **numpy.get_printoptions()}
 
 
 def _pandas_settings(_pandas: Any) -> tuple[_Settings, _Settings]:
@@ -125,6 +107,9 @@ def _pandas_settings(_pandas: Any) -> tuple[_Settings, _Settings]:
 
 
 _SETTINGS: Mapping[str, Callable[[Any], tuple[_Settings, _Settings]]] = {
-    "decimal": _decimal_settings, "numpy": _numpy_settings, "sklearn": _sklearn_settings, "pandas": _pandas_settings,
+    "decimal": lambda decimal: (_decimal_settings(decimal), Context().run(_decimal_settings, decimal)),
+    "numpy": lambda numpy: (_numpy_settings(numpy), Context().run(_numpy_settings, numpy)),
+    "sklearn": lambda sklearn: (sklearn.get_config(), vars(sys.modules["sklearn._config"])["_global_config"]),
+    "pandas": _pandas_settings,
 }
 """By library, how to tell its settings and their defaults."""

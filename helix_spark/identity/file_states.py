@@ -114,11 +114,9 @@ def difference(before: Sequence[FileState], now: Sequence[FileState]) -> str | N
     was, seen = ({(state.met, state.path): state for state in states} for states in (before, now))
     for key, old in was.items():
         new = seen.get(key)
-        if new is None:
-            if old.met in (Met.FILE, Met.FOLDER):
-                return f"{_name(old)} is gone"
-        elif (how := _change(old, new)) is not None:
-            return how
+        how = _change(old, new) if new is not None else "{} is gone" if old.met in (Met.FILE, Met.FOLDER) else None
+        if how is not None:
+            return how.format(_name(old))
     added = next((state for key, state in seen.items() if key not in was), None)
     return None if added is None else f"{_name(added)} is new"
 
@@ -140,23 +138,21 @@ def seconds_to_settle(states: Iterable[FileState], now: int) -> float:
 
 
 def _change(old: FileState, new: FileState) -> str | None:
+    """Return how one differs, as a sentence with a place for its name."""
     if old == new:
         return None
-    name = _name(old)
     if old.met is Met.LINK:
-        return f"the link {name} was turned"
+        return "the link {} was turned"
     if (old.place, old.number) != (new.place, new.number):
-        return f"{name} is another {'file' if old.met is Met.FILE else 'folder'}"
+        return "{} is another " + ("file" if old.met is Met.FILE else "folder")
     if old.met is Met.FOLDER:
-        return f"something came into the folder {name}, or went"
+        return "something came into the folder {}, or went"
     if old.met is Met.PASSED:
         # What is made or removed in it changes both times; that it was elsewhere, and is back, shows in one.
         moved = old.modified == new.modified and old.changed != new.changed
-        return f"the folder {name} was moved, or its rights changed" if moved else None
+        return "the folder {} was moved, or its rights changed" if moved else None
     same = (old.size, old.modified, old.changed) == (new.size, new.modified, new.changed)
-    if same and not (old.content and new.content and old.content != new.content):
-        return None
-    return f"{name} was written to, or touched"
+    return None if same and not (old.content and new.content) else "{} was written to, or touched"
 
 
 def _name(state: FileState) -> str:

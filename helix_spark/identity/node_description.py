@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
-from helix_spark.identity.code import identify_declared, trace, trace_path, value_trace
+from helix_spark.identity.code import CodeTrace, identify_declared, trace, trace_path, value_trace
 from helix_spark.identity.data_version import DataIdentity, Identified, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.chance_in_code import random_sql
-from helix_spark.identity.functions.named_in_texts import functions_called
+from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
-from helix_spark.identity.reach import CodeTrace
-from helix_spark.plans.captured_function import BuiltFunction
-from helix_spark.workflow.operators import Form, Function, Read, Stage
-from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource
+from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction
+from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
+from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 
 _FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
 _LOST = "what it reaches cannot be followed"
@@ -94,21 +92,6 @@ def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[st
     return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
 
 
-def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
-    operator = node.operator
-    kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
-    match operator:
-        case Read():
-            return _describe_read(node, operator, (kind, *surroundings))
-        case BuiltFunction():
-            around = (*surroundings, *place_parts()) if operator.built.code else surroundings
-            return _describe_built(node, operator, (kind, *around))
-        case Function():
-            return _describe_function(node, operator, (kind, *_around(operator, surroundings)))
-        case _:
-            return _describe_ready_made(node, (kind, *surroundings))
-
-
 def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
     """Mark what a node uses that was replaced under this process. Its result belongs to neither version, so it is this
     run's alone, and what is on record of it is said of no version that another process has."""
@@ -124,52 +107,43 @@ def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> D
     return replace(own, parts=tuple(parts), random=(*reasons, *own.random))
 
 
-def _around(operator: Function, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return the environment of a function: Python alone, where it sees no Spark; and the packages whose objects it is
-    handed."""
-    used = {*operator.forms, operator.returns}
-    packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
-    around = surroundings[:1] if _is_plain(operator) else surroundings
-    return (*around, *place_parts(), *context_parts(), *(package_part(name) for name in packages))
-
-
-def _is_plain(operator: Function) -> bool:
-    return {*operator.forms, operator.returns} <= _PLAIN_FORMS
-
-
-def _describe_function(node: Node, operator: Function, parts: tuple[Part, ...]) -> Description:
-    forms = digest("forms", *operator.forms, operator.returns, *_positions(operator))
-    shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
+def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
+    operator = node.operator
+    kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
+    match operator:
+        case Read(source=source):
+            own = _describe_read(node, source)
+        case BuiltFunction(built=built):
+            own = _describe_built(node, built)
+        case Function():
+            own = _describe_function(node, operator)
+        case _:
+            own = _describe_ready_made(node)
     further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
-    traced = trace(operator.call, node=node.name, where=node.where, depends_on=further)
-    kept = tuple(part for part in traced.parts if _counts(part, node.wishes.exclude))
-    return Description((*parts, shape, *kept), _read(node, further), **_findings_of(node, [traced]))
+    declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else CodeTrace(())
+    kept = (part for part in (*own.parts, *declared.parts) if _counts(part, node.wishes.exclude))
+    reads = (one for one in further if isinstance(one, Identified) and str(one.what) not in node.wishes.exclude)
+    findings = merge_findings([own, declared])
+    advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
+    lost = [f"{one}: {_LOST} ({advice})" for one in findings.pop("unfollowed")]
+    if not further:  # an author who declares what else counts is taken at their word
+        findings["random"] += tuple(lost)
+    parts = (kind, *_around(operator, surroundings), *kept)
+    return Description(parts, (*own.reads, *reads), own.drew, **findings)
 
 
-def _describe_built(node: Node, operator: BuiltFunction, parts: tuple[Part, ...]) -> Description:
-    """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
-    built = operator.built
-    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
-    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
-    if further:
-        traced.append(trace(None, node=node.name, where=node.where, depends_on=further))
-    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(map(str, built.lines)))
-    own = Findings(
-        warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
-        random=tuple(f"`{node.name}` {why}" for why in built.chance),
-        registers=frozenset(built.functions), in_turns=built.call.registers,
-    )
-    code = tuple(part for one in traced for part in one.parts)
-    return Description((*parts, *code, plan), _read(node, further), built.drew, **_findings_of(node, [own, *traced]))
-
-
-def _findings_of(node: Node, findings: Sequence[Findings]) -> dict[str, Any]:
-    """Return findings as one. Routes that cannot be followed make a node random, unless its author declares what else
-    counts."""
-    found = merge_findings(findings)
-    advice = "call it by its name" + ("" if isinstance(node.operator, Read) else ", or declare it in depends_on=")
-    lost = [f"{one}: {_LOST} ({advice})" for one in found.pop("unfollowed")]
-    return found | {"random": (*found["random"], *([] if node.wishes.depends_on else lost))}
+def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the environment of an operator: of a function without Spark that of Python alone; of Python code the place
+    where it runs, and the packages whose objects it is handed."""
+    match operator:
+        case BuiltFunction(built=built):
+            return (*surroundings, *place_parts()) if built.code else surroundings
+        case Function(forms=forms, returns=returns):
+            used = {*forms, returns}
+            packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
+            around = surroundings[:1] if used <= _PLAIN_FORMS else surroundings
+            return (*around, *place_parts(), *context_parts(), *map(package_part, packages))
+    return surroundings
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
@@ -179,20 +153,7 @@ def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
     return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
 
 
-def _read(node: Node, further: Sequence[object]) -> tuple[Identified, ...]:
-    """Return the files among what `depends_on` names, without those that the author leaves out again."""
-    files = (one for one in further if isinstance(one, Identified))
-    return tuple(one for one in files if str(one.what) not in node.wishes.exclude)
-
-
-def _positions(operator: Function) -> Iterator[str]:
-    """Yield which of a function's parameters its inputs go to: what has a default may be left out."""
-    known = list(inspect.signature(operator.call).parameters)
-    yield from (str(known.index(name)) if name in known else name for name in operator.arguments)
-
-
-def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Description:
-    source = operator.source
+def _describe_read(node: Node, source: Source) -> Description:
     try:
         version = identify(source, where=node.where)
     except OSError as error:
@@ -201,68 +162,73 @@ def _describe_read(node: Node, operator: Read, parts: tuple[Part, ...]) -> Descr
             exists=f"it was looked for at {error.filename}" if error.filename else None, remedy="check the path, and "
             "whether you may read it",
         ) from error
-    data, reads = Part(Group.SOURCE, node.name, version.digest, version.shown), (Identified(source, version),)
+    parts, traced = [Part(Group.SOURCE, node.name, version.digest, version.shown)], CodeTrace(())
     match source:
         case FileSource(format=format, schema=schema, options=options):
-            read = (
-                _parameter(node, "format", format), _parameter(node, "schema", schema),
-                *(_named(name, _parameter(node, name, value)) for name, value in options),
-            )
-            return Description((*parts, data, *read), reads)
+            parts += [_parameter(node, "format", format)[0], _parameter(node, "schema", schema)[0]]
+            parts += [_named(name, _parameter(node, name, value)[0]) for name, value in options]
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-            return Description((*parts, data, *traced.parts), reads, **_findings_of(node, [traced]))
-        case DeltaSource() | MemorySource():
-            return Description((*parts, data), reads)
+    return Description((*parts, *traced.parts), (Identified(source, version),), **merge_findings([traced]))
 
 
-def _describe_ready_made(node: Node, parts: tuple[Part, ...]) -> Description:
+def _describe_function(node: Node, operator: Function) -> Description:
+    known = list(inspect.signature(operator.call).parameters)
+    # Which parameters its inputs go to: what has a default may be left out.
+    positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
+    forms = digest("forms", *operator.forms, operator.returns, *positions)
+    shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
+    traced = trace(operator.call, node=node.name, where=node.where)
+    return Description((shape, *traced.parts), **merge_findings([traced]))
+
+
+def _describe_built(node: Node, built: CapturedFunction) -> Description:
+    """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
+    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
+    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(map(str, built.lines)))
+    own = Findings(
+        warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
+        random=tuple(f"`{node.name}` {why}" for why in built.chance),
+        registers=frozenset(built.functions), in_turns=built.call.registers,
+    )
+    code = (part for one in traced for part in one.parts)
+    return Description((*code, plan), drew=built.drew, **merge_findings([own, *traced]))
+
+
+def _describe_ready_made(node: Node) -> Description:
+    parts: list[Part] = []
     traced: list[Findings] = []
-    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
-    if further:
-        declared = trace(None, node=node.name, where=node.where, depends_on=further)
-        parts += declared.parts
-        traced.append(declared)
+    texts: list[object] = [getattr(node.operator, "label", None)]  # which may be SQL
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
-        if isinstance(value, Stage):
-            own, met = _describe_stage(node, value)
-        else:
-            part, found = value_trace(Group.PARAMETER, entry.name, value, node=node.name, where=node.where)
-            own, met = (part,), [found]
-        parts += own
-        traced += met
-    written = _texts(node)
-    drawn = tuple(f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
-    kept = tuple(part for part in parts if part.label not in node.wishes.exclude)
-    traced.append(Findings(random=drawn, calls=functions_called(written)))
-    return Description(kept, _read(node, further), **_findings_of(node, traced))
+        if not isinstance(value, Stage):
+            part, found = _parameter(node, entry.name, value)
+            parts.append(part)
+            traced.append(found)
+            continue
+        stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
+        is_path = isinstance(value.make, str)
+        made = (
+            trace_path(value.make, node=node.name, where=node.where) if is_path
+            else trace(value.make, node=node.name, where=node.where, stages=stages)
+        )
+        parts += made.parts
+        traced.append(made)
+        for name, one in sorted(value.parameters, key=itemgetter(0)):
+            part, found = _parameter(node, name, one, stages)
+            parts.append(_named(name, part))
+            traced.append(found)
+            texts += [one] if name == "statement" else []  # of an SQLTransformer
+    written = [text for text in texts if isinstance(text, str)]
+    random = tuple(f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
+    own = Findings(random=random, calls=functions_called(written))
+    return Description(tuple(parts), **merge_findings([*traced, own]))
 
 
-def _describe_stage(node: Node, stage: Stage) -> tuple[tuple[Part, ...], list[CodeTrace]]:
-    stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
-    if isinstance(stage.make, str):
-        made = trace_path(stage.make, node=node.name, where=node.where)
-    else:
-        made = trace(stage.make, node=node.name, where=node.where, stages=stages)
-    given = {
-        name: value_trace(Group.PARAMETER, name, one, node=node.name, where=node.where, stages=stages)
-        for name, one in sorted(stage.parameters, key=itemgetter(0))
-    }
-    named = tuple(_named(name, part) for name, (part, _) in given.items())
-    return made.parts + named, [made, *(one for _, one in given.values())]
-
-
-def _texts(node: Node) -> list[str]:
-    """Return the SQL in what is declared: a label, the statement of an SQLTransformer."""
-    declared = [getattr(node.operator, entry.name) for entry in fields(node.operator)]
-    given = [pair for stage in declared if isinstance(stage, Stage) for pair in stage.parameters]
-    texts = [getattr(node.operator, "label", None), *(value for name, value in given if name == "statement")]
-    return [text for text in texts if isinstance(text, str)]
-
-
-def _parameter(node: Node, label: str, value: object) -> Part:
-    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where)[0]
+def _parameter(
+    node: Node, label: str, value: object, stages: dict[str, int] | None = None
+) -> tuple[Part, CodeTrace]:
+    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
 
 
 def _named(name: str, part: Part) -> Part:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from helix_spark.since_python_311 import StrEnum
 
-FORMAT = 5
+FORMAT = 6
 """Version of the canonical form. Raise it when the same program would get other bytes."""
 
 
@@ -59,6 +59,27 @@ def encode(*fields: bytes | str) -> bytes:
 def digest(*fields: bytes | str) -> str:
     """Return the hex SHA-256 of `encode(*fields)`."""
     return hashlib.sha256(encode(*fields)).hexdigest()
+
+
+PLAIN_DATA = (
+    "pass plain data, make it a dataclass, or build it inside the function (or once, in one under @functools.cache)"
+)
+"""What to do about most values without identity."""
+
+
+class UnidentifiedError(Exception):
+    """A value that cannot be told apart from others. Code that knows where it came from makes it a `SignatureError`.
+
+    Attributes:
+        what: why it cannot.
+        remedy: what to do instead.
+        path: from the outermost value to it: ``['a'].scale``; None until an encoder has filled it in.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+        self.path: str | None = None
 
 
 def signature_of(parts: Iterable[Part]) -> str:

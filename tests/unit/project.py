@@ -8,9 +8,8 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from helix_spark.identity.code import trace
+from helix_spark.identity.code import CodeTrace, trace
 from helix_spark.identity.objects import origin
-from helix_spark.identity.reach import CodeTrace
 
 
 def forget_packages() -> None:

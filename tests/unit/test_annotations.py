@@ -67,10 +67,3 @@ def test_what_an_annotation_is_called_does_not_count(project: Project) -> None:
     assert before == project.digest(job="from __future__ import annotations" + text)
     assert before != project.digest(job=text.replace("-> pd.Series", "-> Out").replace("def g", "Out = float\ndef g"))
 
-
-@pytest.mark.parametrize("text", [
-    FUNCTION + "def f(rows): return g(rows), F.udf(len)",
-    FUNCTION + "def f(rows): return rows.select(F.pandas_udf(lambda v: g(v), 'double')('a'))",
-])
-def test_annotations_of_what_is_called_alone_do_not_count(project: Project, text: str) -> None:
-    assert project.digest(job=HEAD + text) == project.digest(job=HEAD + text.replace("-> pd.Series", "-> float"))

@@ -16,10 +16,9 @@ from edit_matrix import DIFFERENT, SAME
 from project import Project, forget_packages
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.identity.code import trace, trace_path
+from helix_spark.identity.code import CodeTrace, trace, trace_path
 from helix_spark.identity.objects import origin
 from helix_spark.identity.parts import Group
-from helix_spark.identity.reach import CodeTrace
 
 _counter = itertools.count()
 

@@ -37,7 +37,6 @@ ATTRIBUTES = {
     "argparse": "from argparse import Namespace\nCFG = Namespace({values})",
     "falls back": "class Config:\n  {plain}\n  def __getattr__(self, name): return self.d\nCFG = Config()",
 }
-IN_CLASS = {"class", "base", "falls back"}
 KEYS = {
     "dict": "CFG = dict({values})",
     "dict in a dict": "CFG = {{'in': dict({values}), 'other': {values_of_d}}}",
@@ -67,11 +66,8 @@ class Case:
 
     @property
     def is_followed(self) -> bool:
-        """What a class has as None may be filled later, so that all of the class counts. A dataclass has its fields'
-        defaults."""
-        held = [values[name] for values in (self.values, self.after) for name in self.read]
-        in_class = self.kind in IN_CLASS or "@dataclass" in (ATTRIBUTES | KEYS)[self.kind]
-        return not in_class or None not in held
+        """Of what has slots all counts."""
+        return self.kind not in ("slots", "named tuple")
 
     def job(self, values: dict[str, Any], *, whole: bool = False) -> str:
         kinds = ATTRIBUTES | KEYS

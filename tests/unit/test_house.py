@@ -117,7 +117,7 @@ CIRCLES = [
         "workflow", "declaration", "refs", "parameters", "named_extractors", "ready_made", "picture",
     )},  # a workflow gives references to its nodes, which declare further nodes of it
     {"identity.objects." + name for name in (
-        "encoder", "spark_objects", "tabular",
+        "encoder", "library_values",
     )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports")},
     {"engine.spark." + name for name in ("archive", "own", "training")},

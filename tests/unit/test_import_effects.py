@@ -283,25 +283,6 @@ def test_effects_of_the_module_that_declares_a_node_count(project: Project) -> N
     assert len(set(found)) == 2
 
 
-def test_a_lazy_global_of_an_effect_is_the_same_once_it_is_filled(project: Project) -> None:
-    text = """
-        import threading
-        import pandas as pd
-        KEPT = None
-        def kept():
-            global KEPT
-            if KEPT is None: KEPT = threading.Lock()
-            return KEPT
-        pd.DataFrame.hung = lambda rows: kept()
-        def f(x): return x.hung()
-    """
-    job = project.write(job=text).load()
-    before = trace(job.f, node="n")
-    job.f(pd.DataFrame())
-    again = trace(job.f, node="n")
-    assert (again.digest, again.random, again.unfollowed) == (before.digest, (), ())
-
-
 def test_effects_do_not_count_for_what_has_no_code_of_the_project(project: Project) -> None:
     job = project.write(job="import pandas as pd\npd.DataFrame.hung = 1").load()
     where = Location(str(job.__file__), 3)

@@ -303,16 +303,6 @@ class Point(UserDefinedType):
 POINT = Point()
 Point._cachedSqlType()
 def f(x): return POINT
-
-=== a context that noted what happened
-import decimal
-CONTEXT = decimal.Context(prec=3)
-def f(x): return CONTEXT.divide(x, 3)
---- becomes
-import decimal
-CONTEXT = decimal.Context(prec=3)
-CONTEXT.divide(decimal.Decimal(1), 3)
-def f(x): return CONTEXT.divide(x, 3)
 """
 )
 

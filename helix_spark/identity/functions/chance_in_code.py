@@ -12,25 +12,24 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from helix_spark.identity.functions.code_form import CodeForm
+from helix_spark.identity.functions.code_form import CodeForm, Use
+from helix_spark.identity.objects.library_values import spark_classes
 from helix_spark.identity.objects.references import Edge, Reference, dotted_name
-from helix_spark.identity.objects.spark_objects import spark_classes
 from helix_spark.plans.plan_chance import CHANCE, chance_in_text
 
-_SPARK = r"pyspark\.sql\.(connect\.)?functions\."
-
-_OF_SPARK = re.compile(_SPARK + r"(\w+)$")
+_OF_SPARK = re.compile(r"pyspark\.sql\.(?:connect\.)?functions\.(?:builtin\.)?(\w+)$")
+_NOW_UNLESS_TOLD = "unix_timestamp"
+_PANDAS = r"pandas\.(\w+\.)*"
 _RANDOM = re.compile(
     r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
-    r"|datetime\.(datetime|date)\.(now|utcnow|today)$|pandas\.(Timestamp|Period)\.(now|utcnow|today)$"
+    rf"|datetime\.(datetime|date)\.(now|utcnow|today)$|{_PANDAS}(Timestamp|Period)\.(now|utcnow|today)$"
     r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
 )
 _BOUND = re.compile(r"time\.(strftime|asctime|localtime|gmtime|ctime)$")
 """Further clocks, each of which is seen as it is asked unless a module has bound it (``from time import strftime``)."""
 
-_NOW_UNLESS_TOLD = re.compile(_SPARK + r"unix_timestamp$")
 _DATES = re.compile(
-    r"pandas\.(\w+\.)*(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
+    rf"{_PANDAS}(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
     r"|numpy\.datetime64$"
 )
 _NOW = frozenset({"now", "today"})
@@ -63,16 +62,14 @@ def random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, in
     texts = [*form.texts, *(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)]
     now = next((text for text in texts if text.strip().lower() in _NOW), None)
     lines: dict[str, int] = {}
-    for one in form.uses:
-        name = dotted_name(edges[one.slot]) or "" if one.slot is not None else ""
-        method = one.names[-1] if one.slot is None and one.is_call else ""
+    for name, one in names_read(form, edges):
         lines.setdefault(name, one.line)
         if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
             yield f"calls {name}", one.line
-        elif _NOW_UNLESS_TOLD.match(name) and one.text is None:
+        elif name.endswith(f".{_NOW_UNLESS_TOLD}") and _OF_SPARK.match(name) and one.text is None:
             yield f"calls {name} without saying when", one.line
-        elif method in _PARSES_ARGUMENTS:
-            yield f"reads the command line (.{method}())", one.line
+    for method in sorted(form.mentioned & _PARSES_ARGUMENTS):
+        yield f"reads the command line (.{method}())", first
     for name, line in lines.items():
         if (phrase := random_name(name)) is not None:
             yield phrase, line
@@ -85,6 +82,18 @@ def random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, in
         yield _OF_FILES, first
 
 
+def names_read(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, Use]]:
+    """Yield the full names outside the project that a function reads, each with where. Parameters as of `random_uses`.
+
+    What it may ask `getattr` for is among them, as far as its texts say that.
+    """
+    texts = (*form.texts, *(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str))
+    asked = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
+    for use in form.uses:
+        if use.slot is not None and (name := dotted_name(edges[use.slot])):
+            yield from ((one, use) for one in (name, *(f"{name}.{text}" for text in asked)))
+
+
 def random_name(name: str) -> str | None:
     """Return what is random about a dotted name; None if nothing is.
 
@@ -93,7 +102,7 @@ def random_name(name: str) -> str | None:
     """
     if _RANDOM.match(name):
         return f"calls {name}"
-    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[2])) is not None:
+    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[1])) is not None:
         return f"calls {name}, which {why}"
     if _MACHINE.match(name):
         return f"reads the environment ({name})"
@@ -145,15 +154,15 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
         yield from stages_in(one, around)
 
 
-def held_uses(reference: Reference, edges: Sequence[Edge]) -> tuple[str, ...]:
+def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
 
     Args:
-        reference: to the thing.
+        place: the thing, in words.
         edges: to what it holds; not to what its code calls, which `random_uses` tells.
     """
     names = filter(None, map(dotted_name, edges))
-    return tuple(f"{reference.place()} is or holds {name}" for name in names if random_name(name))
+    return tuple(f"{place} is or holds {name}" for name in names if random_name(name))
 
 
 def statements_in(value: object) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The part of a function of the project: its form, what each slot of it stands for, and routes to code that are no
-syntax: ``import_module("helpers")``, ``globals()["clean"]``, ``eval``, frames.
+syntax: ``import_module("helpers")``, ``globals()["clean"]``, ``eval``, frames; variables that texts name, as pandas
+looks them up for ``rows.query("x > @LIMIT")``.
 
 A module that is imported by a constant name is followed like any other. What else is looked up at run time is not
 known, so such a function is never reused.
@@ -8,14 +9,15 @@ known, so such a function is never reused.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
 
-from helix_spark.identity.functions.chance_in_code import random_uses
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of
-from helix_spark.identity.functions.named_in_texts import functions_called, is_put_together
-from helix_spark.identity.functions.names import Names
-from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name
+from helix_spark.identity.bytecode import nested_code, parameter_names
+from helix_spark.identity.functions.chance_in_code import names_read, random_uses
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, words_of
+from helix_spark.identity.functions.names import Names, is_plain
+from helix_spark.identity.objects.classes import hints_of
+from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.sql_words import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
@@ -25,7 +27,9 @@ UNFOLLOWED = frozenset({
 })
 """Attributes that lead from a function, a class or a frame to what counts for nobody else."""
 
-_IMPORTS = frozenset({"importlib.import_module", "importlib.__import__", "builtins.__import__"})
+_IMPORTS = frozenset({
+    "importlib.import_module", "importlib.__import__", "importlib._bootstrap.__import__", "builtins.__import__",
+})
 _EVALUATES_TEXT = re.compile(r"pandas\.(\w+\.)*eval$|numexpr\.(\w+\.)*evaluate$")
 """Functions that look up the words of a text as variables, which are known of a constant text."""
 
@@ -33,7 +37,7 @@ _UNSEEN = re.compile(
     r"builtins\.(eval|exec|globals)$"
     r"|sys\._(getframe|current_frames)$|inspect\.(currentframe|stack|trace|get(outer|inner)frames|getmodule|getdoc)$"
     r"|runpy\.\w+$|pydoc\.(locate|getdoc|render_doc)$|pkgutil\.resolve_name$"
-    r"|importlib\.(util\.spec_from_file_location|(_bootstrap_external|machinery)\.\w+FileLoader)$"
+    r"|importlib\.(\w+\.)*(spec_from_file_location|\w+FileLoader)$"
 )
 """Functions of Python's that lead to what is there at run time alone: frames, files, paths, docstrings. A library that
 imports the author's code by its name is seen while it does."""
@@ -42,7 +46,19 @@ _MODULES = "sys.modules"
 _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
 _CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
+
+_AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*)")
+_MADE = re.compile(r"@\s*$")
 _MADE_NAMES = "has names looked up in a text that is made at run time"
+_CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_LOOK_UP = frozenset({"query", "eval"})
+"""Methods of pandas' tables that look up what follows an @."""
+
+_EVALUATE = _LOOK_UP | {"sql", "execute", "evaluate"}
+"""What libraries call functions that look up any word of a text."""
+
+_TABLES = frozenset({"pandas", "pyarrow", "polars", "numpy"})
+"""Libraries whose tables other libraries find by the names of variables."""
 
 
 def describe_function(reference: Reference, home: str) -> Described:
@@ -56,16 +72,17 @@ def describe_function(reference: Reference, home: str) -> Described:
     assert isinstance(function, FunctionType)
     names = Names(function, label_of(function, home, reference.label), home)
     form = form_of(function.__code__)
-    edges = [names.resolve(free, passed=slot in form.passed) for slot, free in enumerate(form.free)]
+    edges = [*map(names.resolve, form.free)]
     modules, unfollowed = _dynamic_lookups(form, edges)
     by_name = [*map(names.resolve, modules)]
     # A class that gives its objects a hash orders sets by it, and no more.
     chance = random_uses(form, edges) if function.__name__ != "__hash__" else ()
-    unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if is_put_together(function, form) else []
+    unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if _is_put_together(function, form) else []
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & _REGISTERS else frozenset()
+    signature = () if reference.top else _signature(function, names.label)
     return Described(
-        Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held()),
+        Group.CODE, names.label, encode("function", form.text), (*edges, *by_name, *names.held(), *signature),
         checked=len(edges) + len(by_name), texts=form.texts,
         random=tuple(dict.fromkeys(_sentence(names, *use) for use in chance)),
         unfollowed=tuple(_sentence(names, *one) for one in unfollowed),
@@ -84,6 +101,14 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
     return name if module == home else f"{module}.{name}"
 
 
+def _signature(function: FunctionType, label: str) -> Iterator[Edge]:
+    """Yield what others may see of a function: its names, by which pandas calls columns, parameters and annotations."""
+    yield f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
+    if hints := dict(hints_of(function)):
+        variable = (id(function), "__annotations__")
+        yield edge_to(hints, f"{label}.__annotations__", role="annotations", owner=label, variable=variable)
+
+
 def _sentence(names: Names, what: str, line: int) -> str:
     return f"`{names.label}` {what} ({names.place(line)})"
 
@@ -100,15 +125,63 @@ def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free],
     for use in form.uses:
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
         unfollowed += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
-        name = dotted_name(edges[use.slot]) or "" if use.slot is not None else ""
-        constant = use.text if use.is_call else None
+    for name, use in names_read(form, edges):
         if name in _IMPORTS:
-            if constant and not constant.startswith("."):
-                modules.append(Free(Imported(constant)))
+            if use.text and not use.text.startswith("."):
+                modules.append(Free(Imported(use.text)))
             else:
                 unfollowed.append(("imports a module by a name", use.line))
         elif name == _MODULES or name.startswith(f"{_MODULES}."):
             unfollowed.append((f"reads {_MODULES}", use.line))
-        elif _UNSEEN.match(name) or (_EVALUATES_TEXT.match(name) and not constant):
+        elif _UNSEEN.match(name) or (_EVALUATES_TEXT.match(name) and not use.text):
             unfollowed.append((f"calls {name.removeprefix('builtins.')}", use.line))
     return list(dict.fromkeys(modules)), list(dict.fromkeys(unfollowed))
+
+
+def functions_called(texts: Iterable[str]) -> frozenset[str]:
+    """Return the words that SQL may call as functions, in texts or pieces of such.
+
+    >>> sorted(functions_called(["sum(clean (age)) + 1", "no query"]))
+    ['clean', 'sum']
+    """
+    return frozenset(word for text in texts for word in _CALLED.findall(text))
+
+
+def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:
+    """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
+
+    Args:
+        described: the part of the function.
+        texts: those that anything says which is reached with the function, which may be given one that evaluates texts.
+        home: as in `describe_function`.
+    """
+    form = form_of(function.__code__)
+    at: dict[str, None] = {}
+    own: list[str] = []
+    if form.mentioned.isdisjoint(_EVALUATE):
+        held = (one.value for one in described.edges if isinstance(one, Reference) and not one.text)
+        texts = (*form.texts, *(text for text in held if type(text) is str))
+    else:
+        at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
+        own = [name for one in (function.__code__, *nested_code(function.__code__)) for name in one.co_varnames]
+    names = Names(function, function.__name__, home)
+    around = {**function.__globals__, **names.closure}
+    for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
+        if word in around and (word in at or _is_data(around[word])):
+            yield names.resolve(Free(word))
+        if word in own and word in at:
+            yield f"local {own.index(word)} {word}"
+
+
+def _is_put_together(function: FunctionType, form: CodeForm) -> bool:
+    """Return whether a function has a name looked up that is put together at run time: ``f"age > @AGE_{n}"``."""
+    if form.mentioned.isdisjoint(_LOOK_UP):
+        return False
+    code = function.__code__
+    known = {*function.__globals__, *code.co_freevars}
+    known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
+    return any(_MADE.search(text) or not known.issuperset(_AFTER_AT.findall(text)) for text in form.texts)
+
+
+def _is_data(value: object) -> bool:
+    return is_plain(value) or (type(value).__module__.partition(".")[0] in _TABLES and not callable(value))

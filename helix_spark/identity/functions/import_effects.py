@@ -48,12 +48,8 @@ class ImportEffect:
     """
 
     code: FunctionType
+    doubt: str
     names: frozenset[str] = frozenset()
-    doubt: str = ""
-
-
-_Scan = tuple[tuple[ImportEffect, ...], tuple[str, ...]]
-"""The effects of a module, and the names of what it imports."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +62,7 @@ class _Module:
         names: its variables.
         statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
         doubt: see `ImportEffect`.
-        scan: once the module was imported as a whole.
+        scan: its effects, and the names of what it imports; once it was imported as a whole.
     """
 
     spec: ModuleSpec | None
@@ -74,7 +70,7 @@ class _Module:
     names: dict[str, Any]
     statements: tuple[ast.stmt, ...]
     doubt: str = ""
-    scan: _Scan | None = None
+    scan: tuple[list[ImportEffect], list[str]] | None = None
 
 
 _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
@@ -104,17 +100,17 @@ def module_of_file(file: str) -> str:
     return next((name for name, names in loaded if names.get("__file__") == file), "")
 
 
-def _scan(module: _Module) -> _Scan:
+def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
     effects: list[ImportEffect] = []
     imports: list[str] = []
     for statement in module.statements:
         inside = [*_outside_functions([statement])]  # of a loop or a condition all counts
         if any(_is_effect(one, module.names, frozenset()) for one in inside):
-            effects.append(ImportEffect(_function(module, [statement]), doubt=module.doubt))
+            effects.append(ImportEffect(_function(module, [statement]), module.doubt))
         for one in inside:
             imports += _imported_by(one, module)
             effects += _decorations(one, module) if isinstance(one, _Definition) else ()
-    return tuple(effects), tuple(imports)
+    return effects, imports
 
 
 def _module(name: str) -> _Module | None:
@@ -232,11 +228,11 @@ def _decorations(definition: _Definition, module: _Module) -> Iterator[ImportEff
     for one in definition.decorator_list:
         code: list[ast.stmt] = [ast.Expr(one), ast.Expr(ast.Name(definition.name, ast.Load()))]
         if _calls_effect(one.func if isinstance(one, ast.Call) else one, module.names, frozenset()):
-            yield ImportEffect(_function(module, code), doubt=module.doubt)
+            yield ImportEffect(_function(module, code), module.doubt)
         elif is_unchanged and not is_marked and _is_librarys(_base(one, module.names), of_python=False):
             texts = (node.value for node in ast.walk(one) if isinstance(node, ast.Constant))
             names = frozenset({definition.name, *(text for text in texts if isinstance(text, str))})
-            yield ImportEffect(_function(module, code), names, module.doubt)
+            yield ImportEffect(_function(module, code), module.doubt, names)
 
 
 def _base(node: ast.expr, names: _Names) -> object:

@@ -15,15 +15,15 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FunctionType, MemberDescriptorType, ModuleType, SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.functions.code_form import Free, Imported, path_text
+from helix_spark.identity.objects.attributes import closure_of, defaults_of
 from helix_spark.identity.objects.classes import MODULE_INTERNALS
 from helix_spark.identity.objects.encoder import LEAVES
-from helix_spark.identity.objects.held_values import closure_of, defaults_of
 from helix_spark.identity.objects.origin import package_of_module
 from helix_spark.identity.objects.references import Edge, Reference, edge_to, package_edge
 
@@ -66,10 +66,10 @@ class Names:
         if "__class__" in self.closure:
             yield edge_to(self.closure["__class__"], "class", role="class", owner=self.label)
 
-    def resolve(self, free: Free, *, passed: bool = False) -> Edge:
-        """Return the edge a slot stands for. `passed`: whether it is used in other ways than being called."""
+    def resolve(self, free: Free) -> Edge:
+        """Return the edge a slot stands for."""
         if isinstance(free.base, Imported):
-            return self._imported(free.base, free.attributes, passed)
+            return self._imported(free.base, free.attributes)
         name = free.base
         namespace = self.function.__globals__
         if name in self.closure:
@@ -81,7 +81,7 @@ class Names:
         else:
             kind = "builtins" if hasattr(builtins, name) else "unbound"
             return f"{kind}.{name}{path_text(free.attributes)}"
-        return self._along(start, free.attributes, passed)
+        return self._along(start, free.attributes)
 
     def _found(
         self, value: object, label: str, role: str, name: str, variable: tuple[int, str] | None = None
@@ -93,7 +93,7 @@ class Names:
         label = name if module == self.home else f"{module}.{name}"
         return self._found(namespace[name], label, "global", label, (id(namespace), name))
 
-    def _along(self, start: Reference, attributes: tuple[str, ...], passed: bool) -> Edge:
+    def _along(self, start: Reference, attributes: tuple[str, ...]) -> Edge:
         rest = attributes
         while rest and isinstance(start.value, ModuleType) and package_of_module(start.value.__name__) is None:
             if rest[0] == "__dict__":
@@ -106,24 +106,15 @@ class Names:
                 start = self._found(submodule, name, "module", name)
             else:
                 return self._missing(module, ".".join((attribute, *rest)))
-        start, rest = self._field(start, rest)
-        edge = edge_to(
+        if (found := field_of(start.value, rest)) is not None:
+            value, count, variable = found
+            steps, rest = path_text(rest[:count]), rest[count:]
+            label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
+            start = self._found(value, label, start.role, f"{start.name}{steps}", variable)
+        return edge_to(
             start.value, start.label, role=start.role, name=start.name, owner=self.label, text=path_text(rest),
             variable=start.variable,
         )
-        if not rest and isinstance(edge, Reference) and type(edge.value) is FunctionType:
-            return replace(edge, called=not passed)
-        return edge
-
-    def _field(self, start: Reference, path: tuple[str, ...]) -> tuple[Reference, tuple[str, ...]]:
-        """Return the field of a configuration that a path leads to, and the rest of the path."""
-        field = field_of(start.value, path)
-        if field is None:
-            return start, path
-        steps = path_text(path[: field.steps])
-        label = f"{start.label[:-1]}{steps}`" if start.label.endswith("`") else f"{start.label}{steps}"
-        found = self._found(field.value, label, start.role, f"{start.name}{steps}", field.variable)
-        return found, path[field.steps :]
 
     def _missing(self, module: ModuleType, text: str) -> Edge:
         """Return an attribute that a module does not have: its `__getattr__` may make it, or the class that it was
@@ -133,7 +124,7 @@ class Names:
             return f"unbound attribute {text}"
         return edge_to(getter, f"{module.__name__}.__getattr__", role="global", owner=self.label, text=f" of {text}")
 
-    def _imported(self, imported: Imported, attributes: tuple[str, ...], passed: bool) -> Edge:
+    def _imported(self, imported: Imported, attributes: tuple[str, ...]) -> Edge:
         """Return what an import inside the function binds, imported now if it is the project's."""
         path = (imported.name, *attributes) if imported.name else attributes
         name = self._absolute(imported)
@@ -143,7 +134,7 @@ class Names:
         module = _module(name) if name else None
         if module is None:
             return ".".join(("unbound module", "." * imported.level + imported.module, *path))
-        return self._along(self._found(module, str(name), "module", str(name)), path, passed)
+        return self._along(self._found(module, str(name), "module", str(name)), path)
 
     def _absolute(self, imported: Imported) -> str | None:
         """Return the full name of the module; None if there is no package for the dots to start from."""
@@ -177,63 +168,39 @@ def _module(name: str) -> object | None:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Where a path leads.
+def field_of(value: object, path: Sequence[str]) -> tuple[object, int, tuple[int, str]] | None:
+    """Return the plain data that a path of attributes and keys leads to, as far along it as there is any: with how many
+    steps of the path lead there, and the variable, as in `Reference`. None if there is none, or if getting there may
+    run code.
 
-    Attributes:
-        value: plain data.
-        steps: how many steps of the path lead there.
-        variable: what it was read from, as in `Reference`.
-    """
-
-    value: object
-    steps: int
-    variable: tuple[int, str]
-
-
-def field_of(value: object, path: Sequence[str]) -> Field | None:
-    """Return the plain data that a path of attributes and keys leads to, as far along it as there is any; None if there
-    is none, or if getting there may run code.
-
-    >>> found = field_of({"model": {"reg": 0.1, "bins": 3}}, ("['model']", "['reg']", "real"))
-    >>> (found.value, found.steps) if found else None
+    >>> field_of({"model": {"reg": 0.1, "bins": 3}}, ("['model']", "['reg']", "real"))[:2]
     (0.1, 2)
     >>> field_of({"model": object()}, ("['model']",)) is None
     True
     """
-    found: Field | None = None
+    found: tuple[object, int, tuple[int, str]] | None = None
     for steps, step in enumerate(path, start=1):
         if type(value) is dict and step == "get" and path[steps:]:
             continue  # which asks for the key that follows
-        holder, value = _read(value, step)
+        holder, value = value, _read(value, step)
         if value is _MISSING:
             break
-        # What a class has as None may be made when it is first asked for, and is the whole class's affair.
-        if is_plain(value) and not (value is None and isinstance(holder, type)):
-            found = Field(value, steps, (id(holder), step))
+        if is_plain(value):
+            found = value, steps, (id(holder), step)
     return found
 
 
-def _read(holder: object, step: str) -> tuple[object, object]:
-    """Return what a step leads to, and the object or class in which it is kept."""
-    kind = type(holder)
+def _read(holder: object, step: str) -> object:
+    """Return what a step leads to, if the object or its class just keeps it."""
     if step.startswith("["):
-        key = ast.literal_eval(step[1:-1])
-        return holder, holder.get(key, _MISSING) if isinstance(holder, dict) and kind is dict else _MISSING
+        return dict.get(holder, ast.literal_eval(step[1:-1]), _MISSING) if type(holder) is dict else _MISSING
+    kind = type(holder)
     own = holder if isinstance(holder, type) and kind is type else kind
     if (step.startswith("__") and step.endswith("__")) or not (kind in _NAMESPACES or _is_ours(own)):
-        return holder, _MISSING
-    found, on_class = inspect.getattr_static(holder, step, _MISSING), inspect.getattr_static(own, step, _MISSING)
-    base = next((base for base in own.__mro__ if vars(base).get(step, _MISSING) is found), holder)
-    if type(on_class) is MemberDescriptorType or type(on_class).__name__ == "_tuplegetter":  # of a slot, a named tuple
-        try:
-            return holder, on_class.__get__(holder) if own is kind else _MISSING
-        except AttributeError:  # a slot not set yet
-            return holder, _MISSING
-    if own is kind and hasattr(type(on_class), "__get__"):  # a property, a method, something cached
-        return holder, _MISSING
-    return base, found
+        return _MISSING
+    if own is kind and hasattr(type(inspect.getattr_static(own, step, _MISSING)), "__get__"):
+        return _MISSING  # a property, a method, a slot, something cached
+    return inspect.getattr_static(holder, step, _MISSING)
 
 
 def _is_ours(kind: type) -> bool:

@@ -1,15 +1,21 @@
-"""What an object holds: its attributes, and whether they are all there is."""
+"""What an object holds: attributes, and whether they are all there is; what functions and objects of libraries hold:
+closure values, defaults, the functions they are wrapped around."""
 
 from __future__ import annotations
 
 import copyreg
 import enum
+import inspect
 import struct
-from collections.abc import Callable, Iterable, Iterator
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import WRAPPER_ASSIGNMENTS, cached_property
+from functools import WRAPPER_ASSIGNMENTS, cached_property, singledispatch
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+from helix_spark.identity.bytecode import is_compiled_in
+from helix_spark.identity.objects.origin import PYTHON, package_of_module
 
 _ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
 """What `functools.update_wrapper` copies from a function to an object that wraps it: name, module, docstring, ..."""
@@ -30,10 +36,8 @@ def attributes(value: object) -> list[tuple[str, object]]:
     """
     found: dict[str, object] = {}
     for name in _slot_names(type(value)):
-        try:
+        with suppress(AttributeError):  # a slot not set yet
             found[name] = object.__getattribute__(value, name)
-        except AttributeError:  # a slot not set yet
-            continue
     with suppress(AttributeError):  # has slots only
         found |= object.__getattribute__(value, "__dict__")
     return sorted(
@@ -58,6 +62,14 @@ def class_attribute(kind: type, name: str) -> object | None:
     return next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None)
 
 
+def own_attribute(value: object, name: str) -> object | None:
+    """Return an attribute that the object or its class has, without asking a `__getattr__`, which may answer anything;
+    None also where an object answers for itself and raises."""
+    with suppress(Exception):
+        return getattr(value, name) if inspect.getattr_static(value, name, None) is not None else None
+    return None
+
+
 def declares_itself(value: object) -> bool:
     """Return whether the class of an object says what counts of it."""
     return class_attribute(type(value), "__helix_signature__") is not None
@@ -74,7 +86,7 @@ _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_
 
 def beside_value(member: enum.Enum) -> Iterator[tuple[str, object]]:
     """Yield what a member of an enum holds beside its name and value: attributes of its own, and the number or text
-    that it is, where the `__new__` of its class made that another.
+    that it is, which the `__new__` of its class may have made another than the value.
 
     >>> class Level(int, enum.Enum):
     ...     def __new__(cls, text, number):
@@ -85,14 +97,13 @@ def beside_value(member: enum.Enum) -> Iterator[tuple[str, object]]:
     [('int', 3), ('half', 1.5)]
     """
     base, content = builtin_content(member)
-    value: object = member._value_
-    if base is not object and not (type(content) is type(value) and content == value):
+    if base is not object:
         yield base.__name__, content
     yield from ((name, held) for name, held in attributes(member) if name not in _OF_MEMBERS)
 
 
 _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
-    (dict, dict.copy),
+    (dict, lambda value: dict(dict.items(value))),
     (list, lambda value: list.__getitem__(value, slice(None))),
     (tuple, lambda value: tuple.__getitem__(value, slice(None))),
     (set, lambda value: set().union(set.__iter__(value))),
@@ -111,8 +122,7 @@ def builtin_content(value: object) -> tuple[type, object]:
     ``object``."""
     for base, content in _BUILTIN_CONTENT:
         if issubclass(type(value), base):  # a proxy says of itself that it is an instance
-            plain = dict(dict.items(value)) if isinstance(value, dict) else content(value)
-            return base, plain
+            return base, content(value)
     return object, None
 
 
@@ -142,3 +152,56 @@ def is_class(value: object) -> TypeGuard[type]:
     (True, False)
     """
     return isinstance(value, type) and not isinstance(value, GenericAlias)
+
+
+def wrapped_functions(value: object) -> dict[str, object]:
+    """Return the functions inside an object of a library that stands for a function (numba's, joblib's, wrapt's), by
+    name."""
+    kind = type(value)
+    if is_class(value) or kind is FunctionType:
+        return {}
+    package = package_of_module(kind.__module__)
+    # A compiled class may claim a module that does not exist (wrapt's does); it shows by what it keeps out of sight.
+    if package == PYTHON or (package is None and not has_hidden_state(value, object)):
+        return {}
+    held = {name: own_attribute(value, name) for name in ("__wrapped__", "py_func", "_self_wrapper")}
+    return {name: inner for name, inner in held.items() if type(inner) in (FunctionType, MethodType) or is_class(inner)}
+
+
+def closure_of(function: FunctionType) -> dict[str, object]:
+    """Return the values of a function's closure, by name; without those not bound yet, as a class is while its body
+    runs."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):
+            found[name] = cell.cell_contents
+    return found
+
+
+def defaults_of(function: FunctionType) -> dict[str, object]:
+    """Return the parameters that have defaults, with their values, in order.
+
+    >>> def f(a, b=1, *, c=2): ...
+    >>> defaults_of(f)
+    {'b': 1, 'c': 2}
+    """
+    code, defaults = function.__code__, function.__defaults__ or ()
+    positional = code.co_varnames[: code.co_argcount]
+    with_default = positional[len(positional) - len(defaults) :]
+    return dict(zip(with_default, defaults, strict=True)) | (function.__kwdefaults__ or {})
+
+
+def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
+    """Yield what a function of a library holds: closure values, defaults, what it wraps, what it dispatches to."""
+    registry = function.__dict__.get("registry")
+    dispatched: Mapping[Any, object] = registry if isinstance(registry, types.MappingProxyType) else {}
+    # The closure of a dispatcher has a cache besides, which fills as it is called.
+    if not dispatched or not is_compiled_in(function.__code__, singledispatch):
+        yield from closure_of(function).items()
+        yield from defaults_of(function).items()
+    if "__wrapped__" in function.__dict__:
+        yield "__wrapped__", function.__dict__["__wrapped__"]
+    for kind, implementation in dispatched.items():
+        yield f"dispatch type {kind.__qualname__}", kind
+        yield f"dispatch {kind.__qualname__}", implementation
+

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import enum
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,27 +28,15 @@ _FIELD_TABLES = (
 )
 """Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
 
-_PYDANTIC = "__pydantic_"
-_PYDANTIC_CONFIG = "__pydantic_config__"
-"""Of the names that pydantic keeps in a class, the one that an author may write."""
+_PYDANTIC = re.compile(r"__pydantic_(?!config__)")
+"""Names that pydantic keeps in a class and no author writes."""
 
-def _kept_by_python() -> frozenset[str]:
-    """Return what this Python keeps in a class beside what is written there: since 3.13 also where it stands."""
-
-    class Written:
-        written: int
-
-        def assign(self) -> None:
-            self.written = 1
-
-    return frozenset(vars(Written)) - {"assign"}
-
-
-INTERNALS = _kept_by_python() | {
+INTERNALS = frozenset({
+    "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__",
     "__qualname__", "__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__",
     "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__",
     "_is_protocol", "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
-}
+})
 """What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
 
 _ENUM_INTERNALS = frozenset({
@@ -56,12 +45,10 @@ _ENUM_INTERNALS = frozenset({
 })
 """What Python keeps in a class of an enum besides its members."""
 
-MODULE_INTERNALS = frozenset(
-    {
-        "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
-        "__builtins__", "__annotations__", "__warningregistry__",
-    }
-)
+MODULE_INTERNALS = frozenset({
+    "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
+    "__builtins__", "__annotations__", "__warningregistry__",
+})
 """Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
 
 
@@ -170,21 +157,17 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
     """Return whether a member says nothing that the class's fields and bases do not say already."""
     if name in INTERNALS or (name == "__hash__" and member is None):
         return True
-    if isinstance(member, DESCRIPTORS) and member.__objclass__ is kind:
-        return True  # of a slot
-    if name.startswith(_PYDANTIC) and name != _PYDANTIC_CONFIG:
-        return True
-    if name == "__signature__" and _library_of(type(member)) is not None:
-        return True  # pydantic's, which keeps what it was asked for
-    function = function_of(member)
+    if (isinstance(member, DESCRIPTORS) and member.__objclass__ is kind) or type(member).__name__ == "_tuplegetter":
+        return True  # of a slot, or a named tuple, whose fields are listed besides
+    if _PYDANTIC.match(name) or (name == "__signature__" and _library_of(type(member)) is not None):
+        return True  # the signature is pydantic's, which keeps what it was asked for
+    function = _function_of(member)
     if function is not None:
         return _is_made_from_fields(function)
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
     if issubclass(kind, enum.Enum):
         return name in kind.__members__ or name in _ENUM_INTERNALS
-    if type(member).__name__ == "_tuplegetter":
-        return True  # of a named tuple, whose fields are listed besides
     # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
     is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
     return is_library and not is_identifiable(member)
@@ -212,7 +195,7 @@ def _library_of(kind: type) -> Package | None:
     return package if package != PYTHON else None
 
 
-def function_of(member: object) -> types.FunctionType | None:
+def _function_of(member: object) -> types.FunctionType | None:
     """Return the function inside a member of a class; None for what is around none."""
     match member:
         case staticmethod() | classmethod():

@@ -19,7 +19,7 @@ from array import array
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from decimal import Context, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from operator import attrgetter, itemgetter, methodcaller
@@ -27,18 +27,17 @@ from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType, MappingProxyType, NoneType, NotImplementedType, SimpleNamespace
 from typing import Any
 
-from helix_spark.identity.objects import spark_objects, tabular
+from helix_spark.identity.objects import library_values
 from helix_spark.identity.objects.attributes import (
     attributes,
     builtin_content,
     declares_itself,
     has_hidden_state,
     is_class,
+    own_attribute,
 )
-from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.origin import module_of
-from helix_spark.identity.objects.unidentified import PLAIN_DATA, UnidentifiedError
-from helix_spark.identity.parts import digest, encode
+from helix_spark.identity.parts import PLAIN_DATA, UnidentifiedError, digest, encode
 
 Refer = Callable[[object, str], bytes | None]
 """Given a value and the path to it (``['a'].scale``): what stands for it if it is code, None if it is data."""
@@ -124,6 +123,15 @@ class Encoder:
         number."""
         return str(self._stages.setdefault(identifier, len(self._stages)))
 
+    def reduced(self, value: Any) -> Iterable[bytes | str]:
+        """Return the fields of an object of Python's or a library's: what it says, where it is pickled, that it is made
+        of."""
+        made, *of = value.__reduce_ex__(4)
+        # `operator.methodcaller` with keywords is made by a partial, which has its name and them.
+        by = [made.args, made.keywords] if isinstance(made, partial) else []
+        content = [list(one) if isinstance(one, Iterator) else one for one in of]
+        return "made of", type(value).__qualname__, self([*by, *content])
+
     def _fields(self, value: object) -> Iterable[bytes | str]:
         container = _CONTAINERS.get(type(value))
         if container is not None:
@@ -156,16 +164,6 @@ def _float(value: float) -> bytes:
     return b"nan" if value != value else struct.pack(">d", value)
 
 
-def _decimal(value: Decimal) -> str:
-    return repr(value.as_tuple())
-
-
-def _context(value: Context) -> str:
-    """Return how a context calculates; its flags note what happened since, and say nothing of what will."""
-    traps = sorted(signal.__name__ for signal, is_trapped in value.traps.items() if is_trapped)
-    return f"{value.prec} {value.rounding} {value.Emin} {value.Emax} {value.capitals} {value.clamp} {traps}"
-
-
 LEAVES: dict[type, Callable[[object], bytes]] = {
     NoneType: _leaf("None", lambda _: b""),
     EllipsisType: _leaf("Ellipsis", lambda _: b""),
@@ -179,8 +177,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     bytearray: _leaf("bytearray", bytes),
     array: _leaf("array", lambda value: encode(value.typecode, value.tobytes())),
     range: _leaf("range", lambda value: f"{value.start} {value.stop} {value.step}"),
-    Decimal: _leaf("Decimal", _decimal),
-    Context: _leaf("Context", _context),
+    Decimal: _leaf("Decimal", lambda value: repr(value.as_tuple())),
     Fraction: _leaf("Fraction", str),
     dt.date: _leaf("date", dt.date.isoformat),
     dt.timedelta: _leaf("timedelta", lambda value: f"{value.days} {value.seconds} {value.microseconds}"),
@@ -194,7 +191,7 @@ LEAVES: dict[type, Callable[[object], bytes]] = {
     PureWindowsPath: _leaf("PureWindowsPath", str),
 }
 
-_IMMUTABLE = (*LEAVES.keys() - {bytearray, array, Context}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
+_IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.datetime, dt.time, dt.timezone)
 
 
 def is_immutable(value: object) -> bool:
@@ -243,36 +240,24 @@ def _name_of_code(value: object, path: str) -> bytes | None:
     return None
 
 
-def _context_variable(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
-    """Return the fields of a context variable: its value where the author's file has been loaded."""
-    return "context variable", value.name, encoder(value.get(None), ".get()")
-
-
-def _reduced(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
-    """Return what an object of the standard library says, where it is pickled, that it is made of."""
-    made, *of = value.__reduce_ex__(4)
-    # `operator.methodcaller` with keywords is made by a partial, which has its name and them.
-    by = [made.args, made.keywords] if isinstance(made, partial) else []
-    content = [list(one) if isinstance(one, Iterator) else one for one in of]
-    return "made of", type(value).__qualname__, encoder([*by, *content])
-
-
 _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
     **dict.fromkeys((tuple, list), _sequence),
     **dict.fromkeys((dict, OrderedDict, MappingProxyType), _mapping),
     **dict.fromkeys((set, frozenset), _set),
-    ContextVar: _context_variable,
+    # Its value where the author's file has been loaded.
+    ContextVar: lambda encoder, value: ("context variable", value.name, encoder(value.get(None), ".get()")),
     **dict.fromkeys(
-        (slice, deque, defaultdict, dt.datetime, dt.time, dt.timezone, itemgetter, attrgetter, methodcaller), _reduced
+        (slice, deque, defaultdict, dt.datetime, dt.time, dt.timezone, itemgetter, attrgetter, methodcaller),
+        Encoder.reduced,
     ),
 }
 
 _LIBRARIES: dict[str, Callable[[Encoder, object], Iterable[bytes | str] | None]] = {
-    "numpy": tabular.numpy_fields,
-    "pandas": tabular.pandas_fields,
-    "pyarrow": tabular.pyarrow_fields,
-    "pyspark": spark_objects.fields,
-    "py4j": spark_objects.fields,
+    "numpy": library_values.numpy_fields,
+    "pandas": library_values.pandas_fields,
+    "pyarrow": library_values.pyarrow_fields,
+    "pyspark": library_values.spark_fields,
+    "py4j": library_values.spark_fields,
 }
 """By top-level module of the value's type: a library that is not imported has no values."""
 
@@ -296,8 +281,8 @@ def _hint(encoder: Encoder, value: object) -> Iterable[bytes | str] | None:
         return "hint", "forward", value.__forward_arg__
     if isinstance(value, typing.NewType):
         return "hint", "NewType", encoder(value.__supertype__)
-    name = getattr(value, "_name", None)
-    return ("hint", f"typing.{name}") if isinstance(name, str) else None
+    name = getattr(value, "_name", getattr(value, "__name__", None))  # of Any, of a TypeVarTuple
+    return ("hint", f"typing.{name}") if isinstance(name, str) and type(value).__module__ == "typing" else None
 
 
 def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:

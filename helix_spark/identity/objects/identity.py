@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 import sys
 import types
-from collections.abc import Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from itertools import accumulate
 from typing import Any
 
-from helix_spark.identity.objects.attributes import declares_itself, is_class
-from helix_spark.identity.objects.held_values import (
-    HEAP_TYPE,
+from helix_spark.identity.objects.attributes import (
+    declares_itself,
     held_values,
-    is_project,
+    is_class,
     own_attribute,
     wrapped_functions,
 )
+from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.origin import (
     CYTHON,
     PYTHON,
@@ -50,6 +50,11 @@ _CODE = (
     *DESCRIPTORS,
 )
 
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
+
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
+
 
 def is_code(value: object) -> bool:
     """Return whether a value stands for code rather than data.
@@ -69,19 +74,18 @@ def is_code(value: object) -> bool:
 
 def identity(value: object) -> tuple[Package, str] | None:
     """Return the package and qualified name of code that is not the project's and holds nothing of it; None for all
-    else."""
+    else. Code that a package imports from another module of its own may have two names: each counts as itself."""
     kind = type(value)
-    if kind.__module__ == "builtins" and kind in _PLAIN:
+    if kind in _PLAIN:
         return None
     if kind is types.FunctionType:
         assert isinstance(value, types.FunctionType)
         return _function_identity(value)
     if isinstance(value, types.ModuleType):
-        package = package_of_module(value.__name__)
-        return (package, _NAMED_OTHERWISE.get(value.__name__, value.__name__)) if package else None
+        return _named(value.__name__, value.__name__)
     if is_class(value):
         return _class_identity(value)
-    if kind is types.MethodType or kind in (types.BuiltinFunctionType, types.MethodWrapperType):
+    if kind in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
         return _bound_identity(value)
     if isinstance(value, DESCRIPTORS):
         found = _class_identity(value.__objclass__)
@@ -89,7 +93,9 @@ def identity(value: object) -> tuple[Package, str] | None:
     return None if isinstance(value, _CODE) else _kept_identity(value)
 
 
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
+def _named(module: str | None, name: str) -> tuple[Package, str] | None:
+    package = package_of_module(module)
+    return (package, name) if package else None
 
 
 def is_udf(value: object) -> bool:
@@ -114,8 +120,8 @@ def _function_identity(function: types.FunctionType) -> tuple[Package, str] | No
         return None
     module = function.__module__  # of the wrapped function, if `functools.wraps` was at work
     if package_of_module(module) == package and _keeps(module, function.__qualname__, function):
-        return package, _public_name(module, function.__qualname__, function)
-    if function.__closure__ or any(is_project(held) for _, held in held_values(function)):
+        return package, f"{module}.{function.__qualname__}"
+    if function.__closure__ or any(type(held) not in LEAVES for _, held in held_values(function)):
         return None
     return package, code_name(function)
 
@@ -129,11 +135,9 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
     package = package_of_module(kind.__module__)
     if package is None:
         return None
-    if _keeps(kind.__module__, kind.__qualname__, kind):
-        return package, _public_name(kind.__module__, kind.__qualname__, kind)
     # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
     # module; another file may have been loaded under a library's name. Types built into the interpreter are neither.
-    if not kind.__flags__ & HEAP_TYPE:
+    if _keeps(kind.__module__, kind.__qualname__, kind) or not kind.__flags__ & _HEAP_TYPE:
         return package, f"{kind.__module__}.{kind.__qualname__}"
     # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
     for module in list(sys.modules) if kind.__module__ == "builtins" else ():
@@ -143,72 +147,40 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
 
 
 def _bound_identity(value: object) -> tuple[Package, str] | None:
-    """Return the identity of a method of a library's class or module; those of an object are identified by the
-    object."""
+    """Return the identity of a method of a library's class or module, or of a generator that its library keeps, as
+    `random.shuffle`; those of another object are identified by the object."""
     assert isinstance(value, types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType)
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
         module = str(value.__module__ or "builtins")
-        package = package_of_module(module)
-        return (package, _public_name(module, value.__qualname__, value)) if package else None
+        return _named(module, f"{module}.{value.__qualname__}")
+    if isinstance(owner, random.SystemRandom):
+        return PYTHON, f"secrets.{value.__name__}"
+    found = None
     if isinstance(owner, type):
         found = _class_identity(owner)
-        return (found[0], f"{found[1]}.{value.__name__}") if found else None
-    return _of_kept(owner, value.__name__)
-
-
-def _of_kept(owner: object, method: str) -> tuple[Package, str] | None:
-    """Return the identity of a method of a generator that its library keeps, as `random.shuffle`."""
-    if isinstance(owner, random.SystemRandom):
-        return PYTHON, f"secrets.{method}"
-    found = _kept_identity(owner) if type(owner).__module__.startswith(("random", "numpy.random")) else None
-    return (found[0], f"{found[1]}.{method}") if found else None
+    elif type(owner).__module__.startswith(("random", "numpy.random")):
+        found = _kept_identity(owner)
+    return (found[0], f"{found[1]}.{value.__name__}") if found else None
 
 
 _UFUNCS = "scipy.special"
 """Its functions are of a class of numpy's, and do not say where they are from."""
 
+
 def _kept_identity(value: object) -> tuple[Package, str] | None:
-    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`."""
+    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`. Packages
+    often keep what a private module of theirs defines."""
     home = module_of(type(value))
     if package_of_module(home) is None and not home.startswith(CYTHON):
         return None
-    if callable(value):
-        name = own_attribute(value, "__qualname__") or own_attribute(value, "__name__")
-        for module in (own_attribute(value, "__module__"), home, home.partition(".")[0], _UFUNCS):
-            if isinstance(module, str) and isinstance(name, str) and _keeps(module, name, value):
-                package = package_of_module(module)
-                return (package, _public_name(module, name, value)) if package else None
-    for holder in _with_parents(home):
-        for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
-            if one is value:
-                package = package_of_module(holder)
-                return (package, f"{holder}.{name}") if package else None
+    said = own_attribute(value, "__module__") if callable(value) else None
+    for holder in (said, *accumulate(home.split("."), "{}.{}".format), _UFUNCS):
+        if isinstance(holder, str):
+            for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
+                if one is value:
+                    return _named(holder, f"{holder}.{name}")
     return None
-
-
-def _with_parents(module: str) -> Iterator[str]:
-    """Yield the packages that a module is in, outermost first, which often keep what a private module defines; and
-    itself."""
-    for end, character in enumerate(module):
-        if character == ".":
-            yield module[:end]
-    yield module
-
-
-_NAMED_OTHERWISE = {
-    "posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path", "genericpath": "os.path",
-    "_io": "io",
-}
-"""Modules of Python that go by the name of another one, which has what is in them."""
-
-
-def _public_name(module: str, name: str, value: object) -> str:
-    """Return the name in the outermost package that re-exports it: ``json.loads`` and ``from json import loads`` are
-    one. What is in between need not have it: ``pandas.DataFrame`` is of `pandas.core.frame`."""
-    known = _NAMED_OTHERWISE.get(module, module)
-    holders = _with_parents(module) if known == module else (known,)
-    return f"{next((holder for holder in holders if _keeps(holder, name, value)), module)}.{name}"
 
 
 def _keeps(module: str | None, name: str, value: object) -> bool:

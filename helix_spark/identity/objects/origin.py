@@ -13,6 +13,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -146,7 +147,10 @@ def replaced_packages() -> Mapping[tuple[str, str], str]:
     if now != _looked_at:
         _installation.cache_clear()
         for (read, of), package in list(_first_read.items()):
-            if (found := _read_again(read, of)) != package:
+            found: Package | None = None
+            with suppress(OSError, ImportError, AttributeError, TypeError, ValueError):  # its metadata is half written
+                found = read(*of)
+            if found != package:
                 _replaced[package.name, package.version] = "another" if found is None else found.version
         _looked_at.clear()
         _looked_at.update(now)
@@ -157,13 +161,6 @@ def _changes_of_sites() -> dict[str, int]:
     """Return when something was put into each folder of installed packages, or taken out of it."""
     sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
     return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
-
-
-def _read_again(read: Callable[..., Package], of: tuple[object, ...]) -> Package | None:
-    try:
-        return read(*of)
-    except (OSError, ImportError, AttributeError, TypeError, ValueError):  # its metadata is half written
-        return None
 
 
 def _package_of_missing(top: str) -> Package | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helix_spark.identity.objects.attributes import own_attribute
 from helix_spark.identity.objects.encoder import LEAVES
-from helix_spark.identity.objects.held_values import own_attribute
 from helix_spark.identity.objects.identity import identity
 from helix_spark.identity.objects.origin import PYTHON, Package
 from helix_spark.identity.parts import Group
@@ -23,9 +23,9 @@ class Reference:
         label: how people call it, where it has no name itself.
         role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
         text: what the referring code says about it besides: attributes it reads, the name within a package.
-        variable: the variable it was read from; two variables are two parts, even if their values are one object.
-        top: whether it is the function that a node runs, whose parameters are known by position.
-        called: whether it is called there and no more, so that nobody looks at it.
+        variable: the variable it was read from; two variables are two parts, even if their values are equal. A value
+            without identity makes its node "never reused"; elsewhere it is an error.
+        top: True for the function that a node runs, whose name, parameters and annotations count nothing.
     """
 
     value: object
@@ -36,7 +36,6 @@ class Reference:
     text: str = ""
     variable: tuple[int, str] | None = None
     top: bool = False
-    called: bool = False
 
     def place(self, path: str = "") -> str:
         """Return where it is, in words.
@@ -49,20 +48,6 @@ class Reference:
 
 Edge = Reference | str
 """What a part refers to; a text is identified by itself: a builtin, or a name bound to nothing."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outside:
-    """Something known by name that is itself asked for, so that the name is a part."""
-
-    edge: Edge
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What code that is handed a function may see of it, apart from what it is made of."""
-
-    value: types.FunctionType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +120,7 @@ def edge_to(
 
 
 def package_edge(package: Package, text: str) -> Edge:
+    """Return the edge to what a package has under a qualified name."""
     if package == PYTHON and text.startswith("builtins."):
         return text
     return Reference(package, package.name, "package", text=text)

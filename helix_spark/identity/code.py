@@ -24,7 +24,6 @@ from helix_spark.identity.functions.function_part import text_lookups
 from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
-from helix_spark.identity.objects.identity import is_udf
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     Described,
@@ -33,6 +32,7 @@ from helix_spark.identity.objects.references import (
     Reference,
     edge_to,
     home_of,
+    is_udf,
     merge_findings,
     package_edge,
 )

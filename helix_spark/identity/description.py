@@ -18,9 +18,19 @@ from helix_spark.identity.objects.attributes import (
 )
 from helix_spark.identity.objects.classes import describe_class, describe_module
 from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
-from helix_spark.identity.objects.identity import DESCRIPTORS, code_name, is_code, is_udf, udf_of
 from helix_spark.identity.objects.origin import Package, module_of, package_of_function, package_of_module
-from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to, package_edge
+from helix_spark.identity.objects.references import (
+    DESCRIPTORS,
+    Described,
+    Edge,
+    Reference,
+    code_name,
+    edge_to,
+    is_code,
+    is_udf,
+    package_edge,
+    udf_of,
+)
 from helix_spark.identity.parts import Group, encode
 
 _LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000

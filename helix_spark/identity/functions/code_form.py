@@ -246,7 +246,10 @@ class _Writer:
                 return Free(name)
             case "LOAD_DEREF" if name in self.around:
                 return Free(name)
-            case "LOAD_FAST" | "LOAD_DEREF" if name in self.imports:
+            case "LOAD_DEREF" if name in self.imports:
+                return Free(self.imports[name])
+            # Python 3.13 hands variables to inner functions as it loads locals.
+            case "LOAD_FAST" if name in self.imports and name not in (*code.co_cellvars, *code.co_freevars):
                 return Free(self.imports[name])
         return None
 

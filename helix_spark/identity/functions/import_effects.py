@@ -26,8 +26,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from helix_spark.identity.functions.source import read_lines
-from helix_spark.identity.objects.identity import identity
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
+from helix_spark.identity.objects.references import identity
 from helix_spark.loaded_sources import is_edited
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})

@@ -16,9 +16,8 @@ from typing import Any
 from helix_spark.identity.bytecode import is_compiled_in
 from helix_spark.identity.objects.attributes import attributes, beside_value
 from helix_spark.identity.objects.encoder import is_identifiable
-from helix_spark.identity.objects.identity import DESCRIPTORS
 from helix_spark.identity.objects.origin import PYTHON, Package, package_of_module
-from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to
+from helix_spark.identity.objects.references import DESCRIPTORS, Described, Edge, Reference, edge_to
 from helix_spark.identity.parts import Group, encode
 from helix_spark.since_python_311 import is_of_dataclass
 

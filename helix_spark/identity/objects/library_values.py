@@ -70,7 +70,8 @@ def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     if isinstance(value, pd.Categorical):
         return "pandas.Categorical", encoder(value.categories), encoder(value.codes), str(value.ordered)
     if isinstance(value, ExtensionArray):
-        plain = value.to_numpy()
+        plain = getattr(value, "asi8", None)  # of times, whose dtype has their unit and zone
+        plain = value.to_numpy() if plain is None else plain
         return "pandas.array", encoder(value.dtype), encoder(plain if plain.dtype != object else plain.tolist())
     if isinstance(value, ExtensionDtype):
         return "pandas.dtype", type(value).__qualname__, str(value), *_own_state(encoder, value)

@@ -1,17 +1,199 @@
-"""From one piece of a program to the next: what a name stands for, and whether it has to be followed."""
+"""From one piece of a program to the next: what a name stands for, and whether it has to be followed, or is code known
+by its name alone: where it comes from, and what it is called there."""
 
 from __future__ import annotations
 
+import random
+import sys
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from itertools import accumulate
 from typing import Any
 
-from helix_spark.identity.objects.attributes import own_attribute
+from helix_spark.identity.objects.attributes import (
+    declares_itself,
+    held_values,
+    is_class,
+    own_attribute,
+    wrapped_functions,
+)
 from helix_spark.identity.objects.encoder import LEAVES
-from helix_spark.identity.objects.identity import identity
-from helix_spark.identity.objects.origin import PYTHON, Package
+from helix_spark.identity.objects.origin import (
+    CYTHON,
+    PYTHON,
+    Package,
+    module_of,
+    package_of_function,
+    package_of_module,
+)
 from helix_spark.identity.parts import Group
+from helix_spark.since_python_311 import own_name
+
+DESCRIPTORS = (
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+_CODE = (
+    type,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.ModuleType,
+    partial,
+    partialmethod,
+    staticmethod,
+    classmethod,
+    property,
+    cached_property,
+    _lru_cache_wrapper,
+    *DESCRIPTORS,
+)
+
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset})
+
+_HEAP_TYPE = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE, Include/object.h: classes made at run time have it."""
+
+
+def is_code(value: object) -> bool:
+    """Return whether a value stands for code rather than data.
+
+    >>> is_code(len), is_code(int), is_code([len])
+    (True, True, False)
+    """
+    kind = type(value)
+    if kind is types.GenericAlias:  # list[int] passes for a class
+        return False
+    if kind is types.FunctionType or isinstance(value, _CODE):
+        return True
+    if declares_itself(value):
+        return False
+    return is_udf(value) or bool(wrapped_functions(value)) or identity(value) is not None
+
+
+def identity(value: object) -> tuple[Package, str] | None:
+    """Return the package and qualified name of code that is not the project's and holds nothing of it; None for all
+    else. Code that a package imports from another module of its own may have two names: each counts as itself."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return None
+    if kind is types.FunctionType:
+        assert isinstance(value, types.FunctionType)
+        return _function_identity(value)
+    if isinstance(value, types.ModuleType):
+        return _named(value.__name__, value.__name__)
+    if is_class(value):
+        return _class_identity(value)
+    if kind in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
+        return _bound_identity(value)
+    if isinstance(value, DESCRIPTORS):
+        found = _class_identity(value.__objclass__)
+        return (found[0], f"{found[1]}.{value.__name__}") if found else None
+    return None if isinstance(value, _CODE) else _kept_identity(value)
+
+
+def _named(module: str | None, name: str) -> tuple[Package, str] | None:
+    package = package_of_module(module)
+    return (package, name) if package else None
+
+
+def is_udf(value: object) -> bool:
+    """Return whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
+    return udf_of(value) is not None
+
+
+def udf_of(value: Any) -> Any:
+    """Return pyspark's object of a Python function for Spark; None for all else."""
+    udf = value.__dict__.get("_unwrapped") if type(value) is types.FunctionType else value
+    kind = type(udf)
+    is_table_function = (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction")
+    is_function = kind.__name__ == "UserDefinedFunction" and kind.__module__.startswith("pyspark.")
+    return udf if is_table_function or is_function else None
+
+
+def _function_identity(function: types.FunctionType) -> tuple[Package, str] | None:
+    """Return the identity of a function that the library keeps under its name. One that it made for the project, around
+    the project's code or around values, has none."""
+    package = package_of_function(function)
+    if package is None or is_udf(function):
+        return None
+    module = function.__module__  # of the wrapped function, if `functools.wraps` was at work
+    if package_of_module(module) == package and _keeps(module, function.__qualname__, function):
+        return package, f"{module}.{function.__qualname__}"
+    if function.__closure__ or any(type(held) not in LEAVES for _, held in held_values(function)):
+        return None
+    return package, code_name(function)
+
+
+def code_name(function: types.FunctionType) -> str:
+    """Return the module and qualified name of a function's own code, which `functools.wraps` does not touch."""
+    return f"{function.__globals__.get('__name__', '')}.{own_name(function)}"
+
+
+def _class_identity(kind: type) -> tuple[Package, str] | None:
+    package = package_of_module(kind.__module__)
+    if package is None:
+        return None
+    # A library that makes classes for others (pydantic.create_model, dataclasses.make_dataclass) may give them its own
+    # module; another file may have been loaded under a library's name. Types built into the interpreter are neither.
+    if _keeps(kind.__module__, kind.__qualname__, kind) or not kind.__flags__ & _HEAP_TYPE:
+        return package, f"{kind.__module__}.{kind.__qualname__}"
+    # The classes of a compiler that names `builtins` (PyO3) are the project's where its compiled module keeps them.
+    for module in list(sys.modules) if kind.__module__ == "builtins" else ():
+        if _keeps(module, kind.__qualname__, kind) and (found := package_of_module(module)) is not None and found.file:
+            return found, f"{module}.{kind.__qualname__}"
+    return None
+
+
+def _bound_identity(value: object) -> tuple[Package, str] | None:
+    """Return the identity of a method of a library's class or module, or of a generator that its library keeps, as
+    `random.shuffle`; those of another object are identified by the object."""
+    assert isinstance(value, types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType)
+    owner = getattr(value, "__self__", None)
+    if owner is None or isinstance(owner, types.ModuleType):
+        module = str(value.__module__ or "builtins")
+        return _named(module, f"{module}.{value.__qualname__}")
+    if isinstance(owner, random.SystemRandom):
+        return PYTHON, f"secrets.{value.__name__}"
+    found = None
+    if isinstance(owner, type):
+        found = _class_identity(owner)
+    elif type(owner).__module__.startswith(("random", "numpy.random")):
+        found = _kept_identity(owner)
+    return (found[0], f"{found[1]}.{value.__name__}") if found else None
+
+
+_UFUNCS = "scipy.special"
+"""Its functions are of a class of numpy's, and do not say where they are from."""
+
+
+def _kept_identity(value: object) -> tuple[Package, str] | None:
+    """Return the identity of an object that a library keeps under a name: a compiled function, `os.environ`. Packages
+    often keep what a private module of theirs defines."""
+    home = module_of(type(value))
+    if package_of_module(home) is None and not home.startswith(CYTHON):
+        return None
+    said = own_attribute(value, "__module__") if callable(value) else None
+    for holder in (said, *accumulate(home.split("."), "{}.{}".format), _UFUNCS):
+        if isinstance(holder, str):
+            for name, one in list(getattr(sys.modules.get(holder), "__dict__", {}).items()):
+                if one is value:
+                    return _named(holder, f"{holder}.{name}")
+    return None
+
+
+def _keeps(module: str | None, name: str, value: object) -> bool:
+    """Return whether ``module.name`` is the value, without asking a module's `__getattr__`, which may import things."""
+    first, _, rest = name.partition(".")
+    found = vars(sys.modules[module]).get(first) if module in sys.modules else None
+    for attribute in rest.split(".") if rest and isinstance(found, type) else ():
+        found = vars(found).get(attribute) if isinstance(found, type) else None
+    return found is value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

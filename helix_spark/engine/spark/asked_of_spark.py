@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -47,9 +47,9 @@ class SparkCall:
     frame: FrameType
 
     @property
-    def arguments(self) -> Iterator[Any]:
-        """All arguments, in the order in which they are given."""
-        yield from (*self.given, *self.named.values())
+    def first(self) -> Any:
+        """The first argument; None if there is none."""
+        return next(iter((*self.given, *self.named.values())), None)
 
     @property
     def statement(self) -> str:
@@ -59,9 +59,6 @@ class SparkCall:
 
 
 Note = Callable[[SparkCall], None]
-Phrases = Callable[[SparkCall], Iterator[str]]
-
-_DECLARE = "make it a source of the workflow, or name it in depends_on="
 
 _views: WeakKeyDictionary[Action, set[str]] = WeakKeyDictionary()
 """Names, in lower case, of the views that each action has registered."""
@@ -73,10 +70,10 @@ _inside = threading.local()
 def watch_pyspark() -> None:
     """Have pyspark's classes note how they are called; once a process. A class that is loaded later does from then on.
     """
-    for name in {module for module, _, _ in _WATCHED}:
-        if (module := sys.modules.get(name)) is not None:
-            _watch(module)
-    sys.meta_path.insert(0, WhenImported({module for module, _, _ in _WATCHED}, _watch))
+    names = {module for module, _, _ in _WATCHED}
+    for name in names & sys.modules.keys():
+        _watch(sys.modules[name])
+    sys.meta_path.insert(0, WhenImported(names, _watch))
 
 
 def _watch(module: ModuleType) -> None:
@@ -116,27 +113,31 @@ def _noting(told: Any, name: str, notes: Sequence[Note]) -> Any:
     return call
 
 
-def _outside(phrases: Phrases, *, differs: bool = False) -> Note:
-    """Note what is read besides the inputs of a node, or what differs each time."""
+def _outside(phrases: Callable[[SparkCall], Iterator[str]]) -> Note:
+    """Note what is read besides the inputs of a node."""
 
     def note(call: SparkCall) -> None:
-        action = current()
-        # One method of pyspark's may call another one. Of a call that is only planned, the plan says what it reads.
-        if action is None or action.watch is None or getattr(_inside, "pyspark", False) or is_only_planned():
-            return
-        if (who := _who_calls(call.frame)) is None:
+        if (action := current()) is None or action.watch is None or (who := _who_calls(call.frame)) is None:
             return
         for phrase in phrases(call):
-            if differs:
-                action.watch.differs(who.at(phrase))
-            elif not action.reads_declared:
-                action.watch.asks_others(f"{who.at(phrase)}: {_DECLARE}")
+            if not action.reads_declared:
+                declare = "make it a source of the workflow, or name it in depends_on="
+                action.watch.asks_others(f"{who.at(phrase)}: {declare}")
 
     return note
 
 
+def _draws(call: SparkCall) -> None:
+    if (action := current()) is None or action.watch is None or (who := _who_calls(call.frame)) is None:
+        return
+    action.watch.differs(who.at(f"calls .{call.method}(), which depends on how rows are partitioned even with a seed"))
+
+
 def _who_calls(frame: FrameType | None) -> Asker | None:
-    """Return who calls pyspark, directly or through another part of it; None if it is Helix."""
+    """Return who calls pyspark, directly or through another part of it; None if it is Helix, or another method of
+    pyspark's that is watched. Of a call that is only planned, the plan says what it reads."""
+    if getattr(_inside, "pyspark", False) or is_only_planned():
+        return None
     while frame is not None:
         file = frame.f_code.co_filename
         if kind_of(file) not in (CodeOwner.SPARK, CodeOwner.PYTHON) and not file.endswith(_IN_PLACE_OF_PYSPARK):
@@ -155,7 +156,7 @@ def _reads(call: SparkCall) -> Iterator[str]:
 
 
 def _reads_table(call: SparkCall) -> Iterator[str]:
-    table = str(next(call.arguments, ""))
+    table = str(call.first or "")
     if table.lower() not in _own_views():
         yield f"reads the table {table} by itself"
 
@@ -178,13 +179,9 @@ _VIEW = re.compile(r"\bview\s+(?:if\s+(?:not\s+)?exists\s+)?`?([\w.]+)", re.IGNO
 
 
 def _registers(call: SparkCall) -> Iterator[str]:
-    view = str(next(call.arguments, "")).lower()
+    view = str(call.first or "").lower()
     _own_views().add(f"global_temp.{view}" if "Global" in call.method else view)
     yield from ()
-
-
-def _draws(call: SparkCall) -> Iterator[str]:
-    yield f"calls .{call.method}(), which depends on how rows are partitioned even with a seed"
 
 
 def _own_views() -> set[str]:
@@ -193,7 +190,7 @@ def _own_views() -> set[str]:
 
 
 def _asks_setting(call: SparkCall) -> None:
-    key = next(call.arguments, None)
+    key = call.first
     if not (isinstance(key, str) and counts(key)):
         asks(f"reads Spark's settings (.{call.method}" + (")" if key is None else f"({key!r}))"), call.frame)
 
@@ -237,32 +234,25 @@ class LeftSettings:
 
 
 _SETTINGS: ContextVar[LeftSettings | None] = ContextVar("left settings", default=None)
-
-
-def _settings_under_watch() -> LeftSettings | None:
-    """Return what watches settings; None in a call that is only planned, which sets nothing."""
-    return None if is_only_planned() else _SETTINGS.get()
-
-
-def _sets(call: SparkCall) -> None:
-    if (settings := _settings_under_watch()) is not None:
-        settings.about_to_set(call.of, next(call.arguments, None), call.frame)
-
-
-def _sets_in_sql(call: SparkCall) -> None:
-    if (settings := _settings_under_watch()) is not None and (found := _SETS_IN_SQL.match(call.statement)) is not None:
-        settings.about_to_set(call.of.conf, found[1], call.frame)
-
-
 _SETS_IN_SQL = re.compile(r"\s*(?:re)?set\s+`?([\w.]+)", re.IGNORECASE)
 
 
-def _sets_by_builder(call: SparkCall) -> None:
-    """Note what a builder sets in the session that there is."""
-    if (settings := _settings_under_watch()) is not None and call.of._options:
-        session = type(call.of)().getOrCreate()
-        for key in call.of._options:
-            settings.about_to_set(session.conf, key, call.frame)
+def _sets(call: SparkCall) -> None:
+    """Note what is about to be set; a call that is only planned sets nothing."""
+    if (settings := _SETTINGS.get()) is None or is_only_planned():
+        return
+    conf: Any = None
+    keys: Iterable[object] = ()
+    if call.method == "sql":
+        if (found := _SETS_IN_SQL.match(call.statement)) is not None:
+            conf, keys = call.of.conf, [found[1]]
+    elif call.method == "getOrCreate":  # of the session that there is
+        if call.of._options:
+            conf, keys = type(call.of)().getOrCreate().conf, call.of._options
+    else:
+        conf, keys = call.of, [call.first]
+    for key in keys:
+        settings.about_to_set(conf, key, call.frame)
 
 
 Methods = Mapping[str, Sequence[Note]]
@@ -272,11 +262,9 @@ _READER: Methods = {
     **dict.fromkeys(("changes", "csv", "jdbc", "json", "load", "orc", "parquet", "text", "xml"), _READS),
     "table": _READS_TABLE,
 }
-_SESSION: Methods = {"sql": (_outside(_reads_in_sql), _asks_in_sql, _sets_in_sql), "table": _READS_TABLE}
+_SESSION: Methods = {"sql": (_outside(_reads_in_sql), _asks_in_sql, _sets), "table": _READS_TABLE}
 _TABLE: Methods = {
-    **dict.fromkeys(
-        ("sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"), (_outside(_draws, differs=True),)
-    ),
+    **dict.fromkeys(("sample", "sampleBy", "sampleByKey", "takeSample", "randomSplit"), (_draws,)),
     **dict.fromkeys(MAKES_VIEW, (_outside(_registers),)),
 }
 _ATTRIBUTES = ("appName", "master")
@@ -301,7 +289,7 @@ _WATCHED: Sequence[tuple[str, str, Methods]] = (
     ("pyspark.core.rdd", "RDD", _TABLE),
     ("pyspark.sql.conf", "RuntimeConfig", _SETTINGS_OF_SESSION),
     ("pyspark.sql.session", "SparkSession", _SESSION),
-    ("pyspark.sql.session", "SparkSession.Builder", {"getOrCreate": (_sets_by_builder,)}),
+    ("pyspark.sql.session", "SparkSession.Builder", {"getOrCreate": (_sets,)}),
     ("pyspark.sql.classic.dataframe", "DataFrame", _TABLE),
     ("pyspark.sql.readwriter", "DataFrameReader", _READER),
     ("pyspark.sql.streaming.readwriter", "DataStreamReader", _READER),

@@ -55,7 +55,11 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
             exists="JAVA_HOME comes first, then the PATH" if home else "JAVA_HOME is not set, no java is on the PATH",
             remedy=_REMEDY,
         )
-    java = _described(Path(found))
+    build = _build_of(Path(found))
+    version = re.search(r'(?:JAVA_VERSION=|version )"([^"]+)"', build)
+    if version is None:
+        raise SetupError(f"{found} does not tell its version", exists=build.strip()[-300:], remedy=_REMEDY)
+    java = Java(Path(found), version[1], build)
     if java.major not in SUPPORTED:
         raise SetupError(
             f"Spark does not run on Java {java.major}",
@@ -65,17 +69,11 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
     return java
 
 
-def _described(executable: Path) -> Java:
-    """Read the runtime's `release` file (no process); ask the program itself where it has none."""
+def _build_of(executable: Path) -> str:
+    """Return the runtime's `release` file (no process), or what the program prints where it has none."""
     release = executable.resolve().parent.parent / "release"
-    text = release.read_text() if release.is_file() else _printed_version(executable)
-    version = re.search(r'(?:JAVA_VERSION=|version )"([^"]+)"', text)
-    if version is None:
-        raise SetupError(f"{executable} does not tell its version", exists=text.strip()[-300:], remedy=_REMEDY)
-    return Java(executable, version[1], text)
-
-
-def _printed_version(executable: Path) -> str:
+    if release.is_file():
+        return release.read_text()
     try:
         run = subprocess.run([executable, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -8,7 +8,7 @@ replay the log for the same: some jobs, and in a fresh process most of a load's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
         table: checked already: none of this is looked at again.
     """
     schema = parsed_schema(table.schema)
-    if not 0 < len(table.files) <= _MOST_FILES or not all(map(_is_told_by_parquet, _types(schema))):
+    if not 0 < len(table.files) <= _MOST_FILES or not _are_told_by_parquet(_parts(schema)):
         return None
     if any(_GLOB.search(str(file)) for file in table.files):
         return None
@@ -59,13 +59,13 @@ def can_be_files(schema: str) -> bool:
     Args:
         schema: Spark's, as JSON.
     """
-    whole = parsed_schema(schema)
-    structs, types = list(_names(whole)), list(_types(whole))
+    parts = list(_parts(parsed_schema(schema)))
+    structs = [one for one in parts if isinstance(one, list)]
     return (
         bool(structs[0]) and all(len({name.lower() for name in names}) == len(names) for names in structs)
         and not any(NO_NAME.search(name) for names in structs for name in names)
         # Delta notes in its protocol that a table has times without a zone.
-        and all(map(_is_told_by_parquet, types)) and "timestamp_ntz" not in types
+        and _are_told_by_parquet(parts) and "timestamp_ntz" not in parts
     )
 
 
@@ -79,36 +79,25 @@ READ_FILES = MappingProxyType({"datetimeRebaseMode": "CORRECTED", "int96RebaseMo
 """What was written without Spark does not tell by which calendar: by the one that all others use."""
 
 
-def _names(schema: Any) -> Iterator[list[str]]:
-    """Yield the names of a schema's fields, struct by struct, the outermost first."""
-    match schema:
-        case {"fields": fields}:
-            yield [field["name"] for field in fields]
-            for field in fields:
-                yield from _names(field["type"])
-        case {"type": "array" | "map"}:
-            for part in ("elementType", "keyType", "valueType"):
-                yield from _names(schema.get(part))
-
-
-def _types(schema: Any) -> Iterator[Any]:
-    """Yield the types of a schema's leaves; of Spark ML's vectors the class."""
+def _parts(schema: Any) -> Iterator[Any]:
+    """Yield the names of a schema's fields, a list for each struct, the outermost first, and its leaves' types; of
+    Spark ML's vectors the class."""
     match schema:
         case {"type": "struct", "fields": fields}:
+            yield [field["name"] for field in fields]
             for field in fields:
                 if "__COLLATIONS" in field.get("metadata", {}):
                     yield "collated"  # which parquet knows nothing of
-                yield from _types(field["type"])
-        case {"type": "array", "elementType": element}:
-            yield from _types(element)
-        case {"type": "map", "keyType": key, "valueType": value}:
-            yield from _types(key)
-            yield from _types(value)
+                yield from _parts(field["type"])
+        case {"type": "array" | "map"}:
+            for part in {"elementType", "keyType", "valueType"} & schema.keys():
+                yield from _parts(schema[part])
         case {"type": "udt"}:
             yield schema.get("class")
         case _:
             yield schema
 
 
-def _is_told_by_parquet(leaf: Any) -> bool:
-    return isinstance(leaf, str) and (leaf in _VECTORS or _PLAIN.fullmatch(leaf) is not None)
+def _are_told_by_parquet(parts: Iterable[Any]) -> bool:
+    leaves = [one for one in parts if not isinstance(one, list)]
+    return all(isinstance(one, str) and (one in _VECTORS or _PLAIN.fullmatch(one) is not None) for one in leaves)

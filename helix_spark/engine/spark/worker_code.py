@@ -8,13 +8,14 @@ is still cached from before would answer for the new one.
 from __future__ import annotations
 
 import sys
-from functools import wraps
+from functools import cache
 from typing import Any
 
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
 from helix_spark.hermetic.task import guarded
 from helix_spark.identity.objects.origin import is_project_file
+from helix_spark.plans.method_replacement import replaces
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""
@@ -33,28 +34,25 @@ def send_project_code() -> None:
             register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # a copy of cloudpickle's, untyped
 
 
+@cache
 def guard_functions() -> None:
     """Have Spark's workers call functions of Python so that their draws follow from the node, and report what they
     read; once a process."""
+    from pyspark.cloudpickle import register_pickle_by_value
     from pyspark.core import rdd
     from pyspark.sql.udf import UserDefinedFunction
     from pyspark.sql.udtf import UserDefinedTableFunction
 
-    told: Any = rdd._prepare_for_python_RDD
-    if hasattr(told, "__wrapped__"):
-        return
-
-    @wraps(told)
-    def prepared(sc: Any, command: Any) -> Any:
+    @replaces(rdd, "_prepare_for_python_RDD")
+    def prepare(prepared: Any, sc: Any, command: Any) -> Any:
         if not is_on_this_machine(sc.master):
-            _send_own_code()
+            for module in (generators, task):  # the workers of a cluster need not have this package
+                register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # as above
         if isinstance(command, tuple) and command:
             command = (guarded(command[0]), *command[1:])
         elif isinstance(command, type):  # a table function
             command = guarded(command)
-        return told(sc, command)
-
-    rdd._prepare_for_python_RDD = prepared
+        return prepared(sc, command)
 
     # Written anew each time: one that two nodes use would be kept as it was written for the first of them.
     function: Any = UserDefinedFunction
@@ -69,11 +67,3 @@ def sent_to_another_process(value: object) -> bytes:
 
     pickled: bytes = cloudpickle.dumps(value)  # type: ignore[no-untyped-call]  # as above
     return pickled
-
-
-def _send_own_code() -> None:
-    """Have what guards functions pickled by value: the workers of a cluster need not have this package."""
-    from pyspark.cloudpickle import register_pickle_by_value
-
-    for module in (generators, task):
-        register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # as above

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.places.local_disk import sync_path
 from helix_spark.errors import SetupError
 from helix_spark.versions import INSTALL, refused_pair
 
@@ -267,33 +266,23 @@ def _check_digests(found: Sequence[Path], jars: JarSet, remedy: str) -> None:
 
 
 def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Fetch the jars of a set into a folder of its own and rename it, so that processes that do so at once do not
+    """Fetch the jars of a set, and put each into the cache folder whole, so that processes that do so at once do not
     disturb each other."""
     kept = _kept_folder(jars, environ)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".resolving-") as scratch:
-        fresh = Path(scratch) / "jars"
-        fresh.mkdir()
-        for jar in fetch(jars, Path(scratch), environ):
-            if jar.name in jars.digests:
-                jar.rename(fresh / jar.name)
-        found = _jars_in(fresh, jars)
-        if found is None:
+        fetched = {jar.name: jar for jar in fetch(jars, Path(scratch), environ)}
+        if not jars.digests or not fetched.keys() >= jars.digests.keys():
             raise SetupError(
                 f"Spark's resolver did not find all jars of {jars.title}",
-                exists=f"missing are {', '.join(name for name in jars.digests if not (fresh / name).is_file())}",
+                exists=f"missing are {', '.join(name for name in jars.digests if name not in fetched)}",
             )
+        found = [fetched[name] for name in jars.digests]
         _check_digests(found, jars, "what the network gave is another file: look at the proxy and at Ivy's settings")
-        # Jars that a loss of power emptied would keep every later session from starting.
-        LocalPath(fresh).sync(list(LocalPath(fresh).iterdir()))
-        try:
-            fresh.rename(kept)
-        except OSError:
-            # Another process was quicker, or an incomplete folder is in the way; only the first of these is fine.
-            if _jars_in(kept, jars) is None:
-                shutil.rmtree(kept)
-                fresh.rename(kept)
-    return _jars_in(kept, jars) or ()
+        for jar in found:  # one that a loss of power emptied would keep every later session from starting
+            sync_path(jar)
+        kept.mkdir(exist_ok=True)
+        return tuple(jar.replace(kept / jar.name).resolve() for jar in found)
 
 
 def fetch(jars: JarSet, scratch: Path, environ: Mapping[str, str]) -> list[Path]:

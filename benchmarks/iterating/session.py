@@ -147,12 +147,12 @@ def _serve(connection: Connection, workload: str, folder: Path, first: Version, 
 def _serving(
     connection: Connection, workload: str, home: Path, first: Version, heap: str
 ) -> Iterator[Measured | None]:
-    from helix_spark.engine.spark.own import start
+    from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
 
     with ExitStack() as ends, _inside(home):
-        own = start({"spark.driver.memory": heap})
+        own = ConnectServer({"spark.driver.memory": heap}, defaults=NO_SETTINGS)
         ends.callback(own.stop)
-        spark = own.spark
+        spark = own.driver
         _, plain = write_texts(workload, first, home)
         run_plain(plain, spark, ForThisRun({}), first.keys)
         spark.catalog.clearCache()

@@ -21,8 +21,7 @@ from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server
-from helix_spark.engine.spark.own import planned_settings
+from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server, planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for

@@ -302,13 +302,13 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
     done = run(tmp_path, """
         import sys
         from helix_spark.engine.spark import session
-        from helix_spark.engine.spark.own import import_pyspark
+        from helix_spark.engine.spark.connect_server import import_pyspark
         sys.setswitchinterval(1e-5)
-        def started(settings):
+        def started(*given):
             import_pyspark()
             from pyspark import SparkConf
             raise RuntimeError("as far as this test goes")
-        session.start = started
+        session.OwnSession = started
         session.Sessions().warm()
         from pyspark.sql import Column, DataFrame, functions
         print("whole")

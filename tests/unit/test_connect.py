@@ -11,7 +11,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.engine.spark.checks import doctor
-from helix_spark.engine.spark.own import planned_settings
+from helix_spark.engine.spark.connect_server import planned_settings
 from helix_spark.errors import SetupError
 
 NOBODY = "sc://localhost:1/;user_id=secret"
@@ -24,7 +24,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # As in a process of its own: other tests may have left a session and its JVM in this one.
-    monkeypatch.setattr("helix_spark.engine.spark.own._jvm_is_given", lambda: False)
+    monkeypatch.setattr("helix_spark.engine.spark.connect_server._jvm_is_given", lambda: False)
 
 
 def job(ran: list[str]) -> hx.Workflow:
@@ -51,26 +51,25 @@ def test_a_process_whose_session_by_spark_connect_was_stopped_starts_no_other_so
 
 
 @pytest.mark.parametrize(
-    ("variables", "settings", "asking"),
+    ("variables", "settings"),
     [
-        ({"SPARK_REMOTE": "local[2]"}, {}, "SPARK_REMOTE"),
-        ({"SPARK_REMOTE": ""}, {}, "SPARK_REMOTE"),
-        ({"SPARK_API_MODE": "Connect"}, {}, "SPARK_API_MODE"),
-        ({"SPARK_CONNECT_MODE": "1"}, {}, "SPARK_CONNECT_MODE"),
-        ({"PYSPARK_SUBMIT_ARGS": "--remote local[2] pyspark-shell"}, {}, "spark.remote"),
-        ({"PYSPARK_SUBMIT_ARGS": "--conf spark.remote=local[2] pyspark-shell"}, {}, "spark.remote"),
-        ({}, {"spark.remote": "local[2]"}, "spark.remote"),
-        ({}, {"spark.api.mode": "connect"}, "spark.api.mode"),
+        ({"SPARK_REMOTE": "local[7]"}, {}),
+        ({"PYSPARK_SUBMIT_ARGS": "--remote local[7] pyspark-shell"}, {}),
+        ({"PYSPARK_SUBMIT_ARGS": "--conf spark.remote=local[7] pyspark-shell"}, {}),
+        ({"SPARK_REMOTE": "local[2]"}, {"spark.remote": "local[7]"}),
+        ({"SPARK_REMOTE": "local[2]"}, {"spark.master": "local[7]"}),
+        ({"SPARK_API_MODE": "connect", "SPARK_CONNECT_MODE": "1"}, {"spark.master": "local[7]"}),
+        ({}, {"spark.api.mode": "connect", "spark.master": "local[7]"}),
     ],
 )
-def test_no_session_of_our_own_is_planned_where_spark_connect_is_asked_for_without_a_server(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], settings: dict[str, str], asking: str
+def test_spark_connect_without_a_server_is_a_session_of_our_own(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], settings: dict[str, str]
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SetupError, match=f"asked for by {asking}, which names no server") as refused:
-        planned_settings(settings)
-    assert f"unset {asking} (SPARK_MASTER or spark.master" in str(refused.value)
+    planned = planned_settings(settings)
+    assert planned["spark.master"] == "local[7]"
+    assert not planned.keys() & {"spark.remote", "spark.api.mode"}, "with these its JVM would start another server"
 
 
 @pytest.mark.parametrize(
@@ -95,19 +94,6 @@ def test_a_named_server_that_does_not_answer_is_told_before_anything_runs(
                 asked(job(ran))
             assert "secret" not in str(refused.value)
     assert ran == []
-
-
-def test_who_asks_for_classic_sessions_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_API_MODE", "classic")
-    monkeypatch.setenv("SPARK_CONNECT_MODE", "1")
-    assert planned_settings({"spark.api.mode": "classic"})["spark.api.mode"] == "classic"
-
-
-def test_the_doctor_says_so() -> None:
-    (check,) = [one for one in doctor(environ={"SPARK_REMOTE": "local[2]"}) if one.name == "spark and delta"]
-    assert not check.ok
-    assert "asked for by SPARK_REMOTE" in check.found
-    assert "unset SPARK_REMOTE" in check.remedy
 
 
 def test_the_doctor_tells_of_a_named_server_that_does_not_answer() -> None:

@@ -120,7 +120,6 @@ CIRCLES = [
         "encoder", "library_values",
     )},  # an encoder of objects has encoders of the parts of objects
     {"hermetic." + name for name in ("task", "worker_reports")},
-    {"engine.spark." + name for name in ("archive", "own", "training")},
 ]
 """Files that import each other, for the type checker alone or within functions, too. None may be added."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from helix_spark.engine.spark import jars
-from helix_spark.engine.spark.archive import archive_path, ready_archive
+from helix_spark.engine.spark.archive import archive_path, begin_draft, finish, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
-from helix_spark.engine.spark.gateway import DriverJvm, JvmStart, driver_jvm, launch, launch_settings
+from helix_spark.engine.spark.gateway import JvmStart, driver_flags, launch, launch_settings
 from helix_spark.engine.spark.jars import (
     SDK_OF,
     DeltaPair,
@@ -30,7 +31,7 @@ from helix_spark.engine.spark.settings import (
     CHANGES_RESULTS,
     WHILE_WE_WORK,
     WHILE_WE_WRITE,
-    counts_where_set,
+    counts,
     given_around,
     own_settings,
     results_settings,
@@ -245,33 +246,57 @@ def test_the_jars_of_a_store_are_those_of_sparks_hadoop(tmp_path: Path) -> None:
 def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:
     jar = jars_folder(tmp_path / "jars", "delta.jar") / "delta.jar"
     java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
-    jvm = DriverJvm((jar,), ("-Dx=y",))
-    key = archive_path(java, jvm, environ)
-    assert key == archive_path(java, jvm, environ)
-    assert key != archive_path(Java(Path("java"), "17.0.9", "another build"), jvm, environ)
-    assert key != archive_path(java, DriverJvm((jar,), ()), environ)
+    (tmp_path / "log4j2.properties").touch()
+    key = archive_path(java, (jar,), environ)
+    assert key == archive_path(java, (jar,), environ)
+    assert key != archive_path(Java(Path("java"), "17.0.9", "another build"), (jar,), environ)
+    assert key != archive_path(java, (jar,), {**environ, "SPARK_CONF_DIR": str(tmp_path)}), "another flag"
+    assert key != archive_path(java, (), environ)
     jar.write_bytes(b"another jar")
-    assert key != archive_path(java, jvm, environ)
-    assert ready_archive(java, jvm, environ) is None
+    assert key != archive_path(java, (jar,), environ)
+    assert ready_archive(java, (jar,), environ) is None
+
+
+def test_an_archive_is_what_a_jvm_has_written_to_its_end(tmp_path: Path) -> None:
+    java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert begin_draft(java, (), {**environ, "HELIX_CDS": "off"}) is None
+    draft = begin_draft(java, (), environ)
+    assert draft is not None
+    assert begin_draft(java, (), environ) is None, "another session writes it"
+    draft.write_bytes(bytes(8))  # its first bytes are written last
+    finish(draft, ended.pid)
+    assert ready_archive(java, (), environ) is None
+    older = draft.with_name(f"{draft.name.split('-')[0]}-older.jsa")
+    older.touch()
+    draft.write_bytes(b"archive")
+    finish(draft, ended.pid)
+    assert ready_archive(java, (), environ) == draft.with_suffix(".jsa")
+    assert ready_archive(java, (), {**environ, "HELIX_CDS": "off"}) is None
+    assert not older.exists(), "it is of the same installation as it was before"
 
 
 def test_the_authors_class_path_and_options_follow_ours() -> None:
-    jvm = DriverJvm((Path("/jars/delta.jar"),), ("-Dours=1",))
+    jars = (Path("/jars/delta.jar"),)
     author = {"spark.driver.extraClassPath": "/theirs.jar", "spark.driver.extraJavaOptions": "-Dtheirs=1"}
-    made = launch_settings(jvm, author, None)
+    made = launch_settings(jars, author, None)
     assert made["spark.driver.extraClassPath"] == "/jars/delta.jar:/theirs.jar"
-    assert made["spark.driver.extraJavaOptions"] == "-XX:+UseParallelGC -Dours=1 -Dtheirs=1"
-    chosen = launch_settings(jvm, {"spark.driver.extraJavaOptions": "-XX:+UseG1GC"}, Path("/a b.jsa"))
+    assert made["spark.driver.extraJavaOptions"].startswith("-XX:+UseParallelGC -XX:Tier4")
+    assert made["spark.driver.extraJavaOptions"].endswith(" -Dtheirs=1")
+    chosen = launch_settings(jars, {"spark.driver.extraJavaOptions": "-XX:+UseG1GC"}, Path("/a b.jsa"))
     assert "Parallel" not in chosen["spark.driver.extraJavaOptions"]
     assert '"-XX:SharedArchiveFile=/a b.jsa"' in chosen["spark.driver.extraJavaOptions"]
-    with_archive = launch_settings(jvm, author, Path("/a.jsa"))["spark.driver.extraJavaOptions"]
+    with_archive = launch_settings(jars, author, Path("/a.jsa"))["spark.driver.extraJavaOptions"]
     assert "-XX:SharedArchiveFile=/a.jsa" in with_archive
+    with_draft = launch_settings(jars, author, None, Path("/a.draft"))["spark.driver.extraJavaOptions"]
+    assert "-XX:ArchiveClassesAtExit=/a.draft" in with_draft
 
 
 def test_a_logging_configuration_of_the_users_stays_in_force(tmp_path: Path) -> None:
-    assert any("log4j2" in flag for flag in driver_jvm((), {"SPARK_CONF_DIR": str(tmp_path)}).flags)
+    assert any("log4j2" in flag for flag in driver_flags({"SPARK_CONF_DIR": str(tmp_path)}))
     (tmp_path / "log4j2.properties").touch()
-    assert not any("log4j2" in flag for flag in driver_jvm((), {"SPARK_CONF_DIR": str(tmp_path)}).flags)
+    assert not any("log4j2" in flag for flag in driver_flags({"SPARK_CONF_DIR": str(tmp_path)}))
 
 
 def test_what_surrounds_the_user_comes_before_our_defaults(tmp_path: Path) -> None:
@@ -311,7 +336,7 @@ def test_how_fast_an_answer_comes_counts_nowhere() -> None:
 
 def test_nothing_that_we_set_ourselves_is_taken_for_somebodys() -> None:
     ours = {*own_settings(2, 2**33, {}), *WHILE_WE_WORK, *WHILE_WE_WRITE} - {*CHANGES_RESULTS}
-    assert [name for name in sorted(ours) if counts_where_set(name)] == []
+    assert [name for name in sorted(ours) if counts(name)] == []
 
 
 def looked_at(catalog: Path, **environ: str) -> dict[str, Check]:
@@ -394,14 +419,8 @@ def test_settings_reach_the_jvm_by_a_file_that_others_cannot_read(submitted: Pat
     assert not Path(file).exists()
 
 
-def test_a_file_of_properties_that_is_submitted_replaces_the_defaults(tmp_path: Path) -> None:
-    (tmp_path / "spark-defaults.conf").write_text("spark.a 1\n")
-    (tmp_path / "more").write_text("spark.b 2\n")
-    arguments = f"--properties-file {tmp_path / 'more'} --conf spark.c=3 pyspark-shell"
-    environ = {"SPARK_CONF_DIR": str(tmp_path), "PYSPARK_SUBMIT_ARGS": arguments}
-    assert given_around(tmp_path, environ) == {"spark.b": "2", "spark.c": "3"}
-    environ["PYSPARK_SUBMIT_ARGS"] = f"--load-spark-defaults {arguments}"
-    assert given_around(tmp_path, environ) == {"spark.a": "1", "spark.b": "2", "spark.c": "3"}
-    (tmp_path / "more").unlink()
-    with pytest.raises(SetupError, match="names a file of properties that cannot be read"):
+def test_a_file_of_properties_that_is_submitted_is_refused(tmp_path: Path) -> None:
+    environ = {"PYSPARK_SUBMIT_ARGS": "--properties-file=more --conf spark.c=3 pyspark-shell"}
+    with pytest.raises(SetupError, match="names a file of properties, more, which") as refused:
         given_around(tmp_path, environ)
+    assert "spark-defaults.conf" in str(refused.value.remedy)

@@ -23,7 +23,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
     def start(*given: object, **named: object) -> SimpleNamespace:
         return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), stop=lambda archive_classes: None
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), stop=lambda keep_classes: None
         )
 
     monkeypatch.setattr(session, "OwnSession", start)

@@ -38,7 +38,7 @@ class BorrowedSettings:
     def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
         """Set those of Hadoop's settings that have no value."""
         if (client := driver_client(spark)) is not None:  # a server elsewhere has its own
-            self._undo.append((spark, partial(client.unset_for_store, client.set_for_store(wanted))))
+            self._undo.append((spark, client.set_for_store(wanted)))
 
     def give_back(self) -> None:
         """Put every setting back as it was, the last changed first. A session stopped meanwhile has none."""
@@ -74,11 +74,14 @@ def running_session() -> SparkSession | None:
 
 def is_alive(spark: SparkSession) -> bool:
     """Return whether the session was not stopped, and what runs it has not ended."""
-    if not is_by_connect(spark):
-        return spark._sc._jsc is not None and exit_status() is None
     session: Any = spark
-    client = driver_client(spark)
-    return not session.is_stopped and spark not in _LOST and (client is None or client.is_alive())
+    if is_by_connect(spark):
+        if session.is_stopped or spark in _LOST:
+            return False
+        if (client := driver_client(spark)) is None:
+            return True
+        session = client.classic
+    return session._sc._jsc is not None and exit_status() is None
 
 
 _LOST: WeakSet[Any] = WeakSet()
@@ -91,15 +94,9 @@ def note_end(spark: SparkSession) -> None:
 
 
 def is_stopping(spark: SparkSession) -> bool:
-    """Return whether a session that is still alive is being stopped: its jobs fail some time before it has ended."""
+    """Return whether a session is being stopped, or was: its jobs fail some time before it has ended."""
     client = driver_client(spark)
     return not is_alive(spark) or (client is not None and client.is_stopping())
-
-
-def has_class(spark: SparkSession, name: str) -> bool:
-    """Return whether a session's driver can load a class. What a server elsewhere lacks shows when it is used."""
-    client = driver_client(spark)
-    return client is None or client.has_class(name)
 
 
 def check_alive(spark: SparkSession) -> None:
@@ -111,27 +108,30 @@ def check_alive(spark: SparkSession) -> None:
         )
 
 
-def check_usable(spark: SparkSession) -> None:
-    """Raises SetupError if the user's session has ended, or was started without Delta."""
+def check_usable(spark: SparkSession, *, reaches_store: bool) -> None:
+    """Raises SetupError if the user's session has ended, or was started without Delta, or without the classes by which
+    it is to reach a catalog in an object store. What a server elsewhere lacks shows when it is used."""
     check_alive(spark)
     check_version(str(spark.version), "the Spark of the session that is given")
+    client = driver_client(spark)
+
+    def lacks(name: str) -> bool:
+        return client is not None and not client.has_class(name)
+
     missing = [name for name, needed in DELTA.items() if needed not in (spark.conf.get(name, "") or "")]
-    if not missing and has_class(spark, DELTA["spark.sql.extensions"]):  # Spark only warns about one
-        return
-    lines = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
-    raise SetupError(
-        "the Spark session that is running knows nothing of Delta, where results are stored",
-        exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
-        remedy="let Helix start the session (make none before it), or start yours with\n    " + "\n    ".join(lines),
-    )
-
-
-def check_reaches_store(spark: SparkSession) -> None:
-    """Raises SetupError if the user's session cannot reach a catalog in an object store for want of its classes."""
-    if not has_class(spark, S3A):
+    if missing or lacks(DELTA["spark.sql.extensions"]):  # Spark only warns about an extension that is not there
+        needs = [f"--packages {installed_pair().jars.coordinates}", *(f"--conf {name}={DELTA[name]}" for name in DELTA)]
+        raise SetupError(
+            "the Spark session that is running knows nothing of Delta, where results are stored",
+            exists=f"not set: {', '.join(missing)}" if missing else "Delta's jars are not on its class path",
+            remedy="\n    ".join((_START_YOURS, *needs)),
+        )
+    if reaches_store and lacks(S3A):
         raise SetupError(
             "the Spark session that is running has no S3A, without which it reaches no object store",
             exists="the catalog is in one",
-            remedy="let Helix start the session (make none before it), or start yours with\n    "
-            f"--packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
+            remedy=f"{_START_YOURS}\n    --packages org.apache.hadoop:hadoop-aws:{hadoop_version()}",
         )
+
+
+_START_YOURS = "let Helix start the session (make none before it), or start yours with"

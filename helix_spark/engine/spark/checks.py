@@ -14,12 +14,7 @@ from helix_spark.catalog.places.catalog_folder import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
 from helix_spark.catalog.places.s3_access import access_from
-from helix_spark.engine.spark.connect import (
-    check_not_asked_for,
-    named_server,
-    settings_of_server,
-    shown_address,
-)
+from helix_spark.engine.spark.connect import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
     JarSet,
     cache_folder,
@@ -74,11 +69,10 @@ def doctor(catalog: Path | str | None = None, environ: Mapping[str, str] = os.en
         "cache folder": lambda: _folder(cache_folder(environ), "set HELIX_CACHE to another folder"),
         "settings": lambda: _settings(environ),
     }
-    if catalog is not None and is_remote(catalog):
-        looks["store's jars"] = lambda: _jars(s3a_jars(environ), environ)
-        looks["catalog"] = lambda: _stored_catalog(str(catalog))
-    elif catalog is not None:
-        looks["catalog"] = lambda: _local_catalog(Path(catalog))
+    if catalog is not None:
+        if is_remote(catalog):
+            looks["store's jars"] = lambda: _jars(s3a_jars(environ), environ)
+        looks["catalog"] = lambda: _catalog(catalog)
     return [_check(name, look) for name, look in looks.items()]
 
 
@@ -108,8 +102,6 @@ def _pair(environ: Mapping[str, str]) -> str:
     if address := named_server({}, spark_home(environ), environ):
         settings_of_server(address, connect(address))
         at = f", for the server at {shown_address(address)}"
-    else:
-        check_not_asked_for({}, environ)
     return f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}{at}"
 
 
@@ -152,23 +144,17 @@ def _folder(folder: Path, remedy: str) -> str:
     return found
 
 
-def _local_catalog(folder: Path) -> str:
-    """Check whether a run would take the folder for its catalog, and how much fits. Nothing is made that is not there.
-    """
+def _catalog(where: Path | str) -> str:
+    """Check whether a run would take the folder for its catalog, and how much fits, or whether the store answers and
+    lets us in. Nothing is made that is not there: whether a new catalog can be written in a store is not known."""
     from helix_spark.catalog.catalog import Catalog
 
-    Catalog.open(folder, create=True).check_writable()
-    return "; ".join((_folder(folder, "give --catalog a folder you may write to"), *disk_told(folder)))
-
-
-def _stored_catalog(address: str) -> str:
-    """Check whether the store answers, and lets us in; of one that has no catalog yet, not whether it can be written.
-    """
-    from helix_spark.catalog.catalog import Catalog
-
-    catalog = Catalog.open(address, create=True)
+    catalog = Catalog.open(where, create=True)
     catalog.check_writable()
-    return f"{catalog.root} at {access_from().where}"
+    if is_remote(where):
+        return f"{catalog.root} at {access_from().where}"
+    folder = Path(where)
+    return "; ".join((_folder(folder, "give --catalog a folder you may write to"), *disk_told(folder)))
 
 
 _VARIABLES = frozenset({

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.engine.spark.settings import BINDS_ARGUMENTS, CHANGES_RESULTS, given_around
 from helix_spark.errors import SetupError
 from helix_spark.identity.environment import package_version
-from helix_spark.plans.connect_session import host_of
+from helix_spark.plans.connect_session import host_of, is_by_connect
 from helix_spark.plans.program_client import connect, settings_there
 
 if TYPE_CHECKING:
@@ -35,34 +34,14 @@ _RETRIES = 5
 pyspark's client goes on for ten minutes."""
 
 
-def check_not_asked_for(settings: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> None:
-    """Raises SetupError where a session in a JVM of our own is to be started, and this process, settings or variables
-    are for Spark Connect without naming a server: it would run elsewhere than they say, or not start. Their values are
-    not shown: an address may hold a token.
-
-    >>> check_not_asked_for({"spark.api.mode": "classic"}, {"SPARK_CONNECT_MODE": "0"})
-    """
+def check_no_client(environ: Mapping[str, str] = os.environ) -> None:
+    """Raises SetupError where a session in a JVM of our own is to be started in a process that pyspark took for a
+    client's."""
     if _CLIENT in environ:
         raise SetupError(
             "this process works by Spark Connect, and its session was stopped",
             exists=f"no other sort of session can be started in it ({_CLIENT} is set)",
             remedy='make another session by SparkSession.builder.remote("sc://host:port"), or begin another process',
-        )
-    mode = environ.get("SPARK_API_MODE", "").lower()
-    asking = {
-        "spark.remote": "spark.remote" in settings,
-        "spark.api.mode": settings.get("spark.api.mode", "").lower() == "connect",
-        "SPARK_REMOTE": "SPARK_REMOTE" in environ,  # for Spark even an empty one asks
-        "SPARK_API_MODE": mode == "connect",
-        "SPARK_CONNECT_MODE": environ.get("SPARK_CONNECT_MODE") == "1" and mode not in ("classic", "connect"),
-    }
-    named = [name for name, asks in asking.items() if asks]
-    if named:
-        raise SetupError(
-            f"Spark Connect is asked for by {' and '.join(named)}, which names no server",
-            exists="a server is named by its address, as sc://host:port",
-            remedy=f"name one, or unset {' and '.join(named)} (SPARK_MASTER or spark.master says where a session of "
-            "Helix's own runs)",
         )
 
 
@@ -155,7 +134,12 @@ def is_this_machine(host: str) -> bool:
 def master_of(spark: Any) -> str:
     """Return where a session's jobs run, as Spark's setting names it; of another machine none that
     `is_on_this_machine`."""
-    return str(spark.conf.get("spark.master", "connect")) if is_this_machine(host_of(spark)) else "connect"
+    is_here = not is_by_connect(spark) or is_this_machine(host_of(spark))
+    return str(spark.conf.get("spark.master", "connect")) if is_here else "connect"
+
+
+_LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",
+         "StatusCode.UNAVAILABLE")
 
 
 def is_end_of_server(error: BaseException) -> bool:
@@ -163,21 +147,8 @@ def is_end_of_server(error: BaseException) -> bool:
     """
     seen: BaseException | None = error
     while seen is not None:
-        grpc: Any = sys.modules.get("grpc")
-        if grpc is not None and isinstance(seen, grpc.RpcError):
-            code = getattr(seen, "code", lambda: None)()
-            if code is grpc.StatusCode.UNAVAILABLE or _names_lost_session(str(seen)):
-                return True
-        by_connect = any(one.__module__ == "pyspark.errors.exceptions.connect" for one in type(seen).__mro__)
-        if by_connect and _names_lost_session(str(seen)):
+        modules = {one.__module__ for one in type(seen).__mro__}
+        if modules & {"grpc", "pyspark.errors.exceptions.connect"} and any(one in str(seen) for one in _LOST):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-_LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",
-         "StatusCode.UNAVAILABLE")
-
-
-def _names_lost_session(text: str) -> bool:
-    return any(one in text for one in _LOST)

@@ -1,121 +1,59 @@
-"""A server of Spark Connect in the driver's own JVM, and a session of Helix's own that it answers.
-
-The JVM is started with its archive of classes, and Delta on its class path.
-"""
+"""Spark of Helix's own: the settings that it starts with, its JVM with a server of Spark Connect, and a session that
+this server answers."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 from helix_spark.engine.spark import archive, gateway
-from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.driver_client import DriverClient, end_service, serve
-from helix_spark.engine.spark.own import NO_SETTINGS, start
-from helix_spark.forks import Birthplace
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, check_no_client
+from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
+from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
+from helix_spark.engine.spark.java import find_java
+from helix_spark.engine.spark.settings import (
+    DELTA,
+    S3A,
+    brings_s3a,
+    check_settings,
+    given_around,
+    is_local,
+    machine_memory,
+    own_settings,
+)
+from helix_spark.forks import Birthplace, remove_own
 from helix_spark.plans.recorded_call import classic, own_session_is
+from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
+
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 PORT, TOKEN = "HELIX_CONNECT_PORT", "HELIX_CONNECT_TOKEN"
 """Variables by which a process is told of the server of the process that started it."""
 
+_LOCAL = {
+    # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+}
 
-class ConnectServer:
-    """A server, from its start until `stop`.
-
-    Attributes:
-        service: where it is.
-        start_seconds: how long its start took, that of the JVM included.
-    """
-
-    def __init__(
-        self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
-        defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
-    ) -> None:
-        """Start it.
-
-        Args:
-            author: settings of the author's.
-            defaults: see `own.start`; None for those of a program.
-            store, jvm_start: see `own.start`.
-
-        Raises:
-            SetupError, EndedError: as `own.start`.
-        """
-        self._home, jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
-        defaults = as_spark_has_it() if defaults is None else defaults
-        with classic():
-            self.driver = start({**_SERVING, **author}, store=store, defaults=defaults, jvm_start=jvm_start)
-            try:
-                self.service = serve(self.driver.spark)
-            except BaseException:
-                jvm_start.give_up()
-                self.driver.stop()
-                raise
-        self.start_seconds = self.driver.start_seconds
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that tell a process of it."""
-        return {PORT: str(self.service.port), TOKEN: self.service.token}
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how its JVM ended without being told to, in words; empty while it runs.
-
-        Args:
-            error: a broken connection, if there is one: the end of the JVM is known a moment later.
-        """
-        return gateway.how_ended(error) or ""
-
-    def stop(self, *, archive_classes: bool = True) -> None:
-        """Stop it and its JVM's session. No-op in a forked child.
-
-        Args:
-            archive_classes: whether an archive of classes that helps the next start is made behind it.
-        """
-        if not self._home.is_here:
-            return
-        with classic():
-            ended = self.how_ended()
-            if not ended:
-                end_service(self.driver.spark)
-            self.driver.stop()
-            if self.driver.launched and archive_classes and not ended:
-                archive.build_in_background()
-
-
-class OwnSession:
-    """A session that we started, and may therefore stop. From its start on all of `pyspark.sql` in this process is a
-    client's.
-
-    Attributes:
-        spark: the session.
-        start_seconds: from the decision to start it until it could be used.
-    """
-
-    def __init__(self, author: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
-        """Start it; see `ConnectServer`."""
-        begun = time.perf_counter()
-        self._server = ConnectServer(author, store, NO_SETTINGS, jvm_start)
-        try:
-            self._client = DriverClient(self._server.driver.spark)
-        except BaseException:
-            jvm_start.give_up()
-            self._server.stop(archive_classes=False)
-            raise
-        self.spark: Any = self._client.spark
-        own_session_is(self.spark)
-        self.start_seconds = time.perf_counter() - begun
-
-    def stop(self, *, archive_classes: bool) -> None:
-        """Stop it and its server; see `ConnectServer.stop`."""
-        own_session_is(None)
-        if not self._server.how_ended():
-            self._client.close()
-        self._server.stop(archive_classes=archive_classes)
-
+_SERVING = {
+    **MODELS_AS_CLASSIC,
+    "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
+    "spark.sql.artifact.isolation.enabled": "true",
+    "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
+}
+"""As pyspark starts a server for itself, at a port that is free."""
 
 _AS_SPARK_HAS_IT = {
     "spark.app.name": "pyspark-shell",
@@ -131,25 +69,196 @@ _AS_SPARK_HAS_IT = {
 
 def as_spark_has_it() -> dict[str, str]:
     """Return the settings of a program's session that nobody gives: those of a classic one in this machine's zone."""
-    return {**_AS_SPARK_HAS_IT, **_local_zone()}
-
-
-def _local_zone() -> dict[str, str]:
-    """Return the zone of this machine, which Spark takes where none is set."""
-    named = os.environ.get("TZ", "").lstrip(":")
+    zone = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
-    if not named and link.is_symlink():
-        _, _, named = str(link.readlink()).partition("zoneinfo/")
-    return {"spark.sql.session.timeZone": named} if named else {}
+    if not zone and link.is_symlink():
+        _, _, zone = str(link.readlink()).partition("zoneinfo/")
+    return {**_AS_SPARK_HAS_IT, **({"spark.sql.session.timeZone": zone} if zone else {})}
 
 
-_SERVING = {
-    **MODELS_AS_CLASSIC,
-    "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
-    "spark.sql.artifact.isolation.enabled": "true",
-    "spark.sql.artifact.isolation.alwaysApplyClassloader": "true",
-}
-"""As pyspark starts a server for itself, at a port that is free."""
+def planned_settings(
+    author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS
+) -> dict[str, str]:
+    """Return all settings a session of our own would start with. Starts nothing; under spark-submit it asks the given
+    JVM.
+
+    Args:
+        author: what the author gave; it takes precedence.
+        store, defaults: see `ConnectServer`.
+
+    Raises:
+        SetupError: Spark is not installed, a setting leaves Delta out, or this process works by another client.
+    """
+    around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
+    given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
+    # A session of our own is asked by Connect's client anyway.
+    remote = given.pop("spark.remote", "") or os.environ.get("SPARK_REMOTE", "")
+    given.pop("spark.api.mode", None)
+    if remote and not remote.startswith("sc://"):
+        given.setdefault("spark.master", remote)
+    settings = own_settings(os.cpu_count() or 1, machine_memory()) | given
+    if is_local(settings["spark.master"]):
+        settings = _LOCAL | settings
+    check_settings(settings)
+    check_no_client()
+    return settings
+
+
+_IMPORTING = Lock()
+
+
+def import_pyspark() -> None:
+    """Import Spark's Python side, one thread at a time.
+
+    Its modules import each other in circles. Two threads that come in at different places each hold what the other
+    waits for, and Python resolves that by giving one of them a module that is half there.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with _IMPORTING:
+        import_module("pyspark.sql")
+        keep_errors_out_of_logs()
+
+
+class ConnectServer:
+    """A server of Spark Connect in the JVM of a classic session of our own, from its start until `stop`.
+
+    Attributes:
+        driver: that session.
+        service: where the server is.
+        start_seconds: from the decision to start it until it could be used.
+    """
+
+    def __init__(
+        self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
+        defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
+    ) -> None:
+        """Start it. Where that fails or is interrupted, nothing is left of its JVM.
+
+        Args:
+            author: settings of the author's.
+            store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+            defaults: settings that hold where neither the author nor what is around says another, before Helix's own;
+                None for those of a program.
+            jvm_start: the start of the JVM, for a caller that may give it up.
+
+        Raises:
+            SetupError: Java, Spark or the jars are not there or do not fit together.
+            EndedError: the start was given up.
+        """
+        begun = time.perf_counter()
+        self._home, jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
+        self._draft: Path | None = None
+        self.driver: Any = None
+        with suppress(ImportError):  # said below, with what to do
+            import_pyspark()
+        warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+        self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
+        defaults = as_spark_has_it() if defaults is None else defaults
+        with classic():
+            try:
+                settings = planned_settings({**_SERVING, **author}, store, defaults)
+                with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
+                    self.driver = self._start(
+                        {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store), jvm_start
+                    )
+                    self.service = serve(self.driver)
+            except BaseException:
+                jvm_start.give_up()
+                self._stop_driver()
+                raise
+        self.start_seconds = time.perf_counter() - begun
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that tell a process of it."""
+        return {PORT: str(self.service.port), TOKEN: self.service.token}
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how its JVM ended without being told to, in words; empty while it runs.
+
+        Args:
+            error: a broken connection, if there is one: the end of the JVM is known a moment later.
+        """
+        return gateway.how_ended(error) or ""
+
+    def stop(self, *, keep_classes: bool = True) -> None:
+        """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it. No-op in a forked child.
+
+        Args:
+            keep_classes: whether the classes that it loaded become an archive, which helps the next start.
+        """
+        if not self._home.is_here:
+            return
+        with classic():
+            if not self.how_ended():
+                end_service(self.driver)
+                if self._draft is not None and keep_classes:
+                    archive.finish_in_background(self._draft, self.driver.sparkContext._gateway.proc.pid)
+            self._stop_driver()
+
+    def _start(self, settings: Mapping[str, str], reaches_store: bool, jvm_start: gateway.JvmStart) -> Any:
+        """Start the classic session, and return it."""
+        from pyspark import SparkConf, SparkContext
+        from pyspark.sql import SparkSession
+
+        jars = delta_jars()
+        further: tuple[Path, ...] = ()
+        if reaches_store and not brings_s3a(settings, spark_home()):
+            further = get_jars(s3a_jars())
+        if _jvm_is_given():
+            settings = _add_to_given_jvm(DELTA["spark.sql.extensions"], jars, settings)
+            settings = _add_to_given_jvm(S3A, further, settings) if further else settings
+        else:
+            java = find_java()
+            ready = archive.ready_archive(java, jars)
+            # With options of the author's it would fit no other session.
+            options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
+            self._draft = None if ready or options else archive.begin_draft(java, jars)
+            # S3A's are not on the class path proper: an archive made without them would not fit any more.
+            named = further if is_local(settings["spark.master"]) else (*jars, *further)
+            settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft)
+            SparkContext._ensure_initialized(gateway=gateway.launch(settings, jvm_start))
+        return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
+
+    def _stop_driver(self) -> None:
+        try:
+            if self.driver is not None and gateway.exit_status() is None:
+                self.driver.stop()
+        except Exception as error:
+            if gateway.how_ended(error) is None:
+                raise
+        gateway.forget_ended()
+        self._discard()
+
+
+class OwnSession(ConnectServer):
+    """A server, and a session that it answers. From its start on all of `pyspark.sql` in this process is a client's.
+
+    Attributes:
+        spark: the session.
+    """
+
+    def __init__(self, author: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
+        """Start both; see `ConnectServer`."""
+        begun = time.perf_counter()
+        super().__init__(author, store, NO_SETTINGS, jvm_start)
+        try:
+            self._client = DriverClient(self.driver)
+        except BaseException:
+            jvm_start.give_up()
+            super().stop(keep_classes=False)
+            raise
+        self.spark = self._client.spark
+        own_session_is(self.spark)
+        self.start_seconds = time.perf_counter() - begun
+
+    def stop(self, *, keep_classes: bool = True) -> None:
+        """Stop both; see `ConnectServer.stop`."""
+        own_session_is(None)
+        if not self.how_ended():
+            self._client.close()
+        super().stop(keep_classes=keep_classes)
 
 
 @cache
@@ -160,3 +269,50 @@ def inherited_server() -> tuple[int, str] | None:
     """
     port, token = os.environ.pop(PORT, None), os.environ.pop(TOKEN, None)
     return None if port is None or token is None else (int(port), token)
+
+
+def _jvm_is_given() -> bool:
+    """Return whether the JVM exists already: spark-submit started it, or a session that was stopped left it behind."""
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return True
+    context = sys.modules.get("pyspark.core.context")
+    return context is not None and context.SparkContext._gateway is not None
+
+
+def _given_jvm() -> Any:
+    from pyspark import SparkContext
+
+    SparkContext._ensure_initialized()
+    return SparkContext._jvm
+
+
+@cache
+def _settings_of_given_jvm() -> Mapping[str, str]:
+    """Return what the command line and spark-defaults.conf said; spark-submit leaves it in the JVM's system properties.
+    Read once, before a session adds what it was given."""
+    return {pair._1(): pair._2() for pair in _given_jvm().SparkConf(True).getAll()}
+
+
+def _add_to_given_jvm(found_by: str, jars: Sequence[Path], settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Make jars available in a JVM that started without them, so that a bare `spark-submit job.py` works.
+
+    SparkSubmit runs an application under a class loader made to be added to (`MutableURLClassLoader`, which serves
+    `spark.jars` in the same way); as long as there is no context, jars added to it are as good as named at the start.
+    Executors in processes of their own get them by `spark.jars`; in ours they would only be copied, and loaded twice.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    jvm = _given_jvm()
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        loader.loadClass(found_by)
+    except Py4JJavaError:
+        for jar in jars:
+            loader.addURL(jvm.java.io.File(str(jar)).toURI().toURL())
+        return settings if is_local(settings["spark.master"]) else _with_jars(settings, jars)
+    return settings
+
+
+def _with_jars(settings: Mapping[str, str], jars: Sequence[Path]) -> Mapping[str, str]:
+    named = ",".join(filter(None, [settings.get("spark.jars"), *map(str, jars)]))
+    return {**settings, "spark.jars": named} if jars else settings

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.forks import Birthplace
 from helix_spark.plans.connect_session import frame_of, prepare, relation_given
 from helix_spark.plans.plan_columns import SERVED
@@ -55,19 +54,15 @@ def serve(spark: SparkSession) -> Service:
     session.sharedState()  # it copies the context's settings for all sessions
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
-    begins = service.server() is None or service.server().isShutdown()
-    if _BEGAN and [spark.sparkContext.applicationId] != _BEGAN:
-        _BEGAN.clear()
-        if not begins:  # its session was stopped without us, and it knows another token
-            end_service(spark)
-            begins = True
-    if begins:
-        _BEGAN[:] = [str(spark.sparkContext.applicationId)]
-        settings.set(_TOKEN, secrets.token_hex(16))
-        for name, value in _BINDING.items():
+    runs = service.server() is not None and not service.server().isShutdown()
+    if runs and not settings.contains(_TOKEN) and _PLUGIN not in settings.get("spark.plugins", ""):
+        end_service(spark)  # it is of a session that was stopped without us, and knows another token
+        runs = False
+    if not runs:
+        for name, value in {**_BINDING, _TOKEN: secrets.token_hex(16)}.items():
             settings.set(name, value)
         service.start(spark.sparkContext._jsc.sc())
-    return Service(int(service.server().getPort()), settings.get(_TOKEN, ""), begins)
+    return Service(int(service.server().getPort()), settings.get(_TOKEN, ""), not runs)
 
 
 def for_workers() -> dict[str, str]:
@@ -87,30 +82,14 @@ def for_workers() -> dict[str, str]:
 def _give_environment(spark: SparkSession) -> None:
     """Have workers of a JVM that somebody else started be those that `for_workers` says: of a classic session's
     functions pyspark tells them that each time, and a service's planner does not."""
-    jvm, gateway = _jvm(spark), spark.sparkContext._gateway
-    assert gateway is not None
-    named = {"PYSPARK_PYTHON": spark.sparkContext.pythonExec} | {
-        name: value for name, value in for_workers().items() if name != "PYSPARK_PYTHON"
-    }
-    missing = {name: value for name, value in named.items() if jvm.java.lang.System.getenv(name) != value}
-    if not missing:
-        return
-    of_texts = gateway.new_array(jvm.java.lang.Class, 1)
-    of_texts[0] = jvm.java.lang.Class.forName("java.lang.String")
-
-    def made(kind: str, text: str) -> Any:
-        named = jvm.java.lang.Class.forName(f"java.lang.ProcessEnvironment${kind}")
-        method = named.getDeclaredMethod("valueOf", of_texts)
-        method.setAccessible(True)
-        given = gateway.new_array(jvm.java.lang.Object, 1)
-        given[0] = text
-        return method.invoke(None, given)
-
-    field = jvm.java.lang.Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theEnvironment")
-    field.setAccessible(True)
-    variables = field.get(None)
+    jvm = _jvm(spark)
+    wanted = {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}
+    missing = {name: value for name, value in wanted.items() if jvm.java.lang.System.getenv(name) != value}
+    within = jvm.java.lang.Class.forName("java.util.Collections$UnmodifiableMap").getDeclaredField("m")
+    within.setAccessible(True)
+    variables = within.get(jvm.java.lang.System.getenv())
     for name, value in missing.items():
-        variables.put(made("Variable", name), made("Value", value))
+        variables.put(name, value)
 
 
 def end_service(spark: SparkSession) -> None:
@@ -120,10 +99,7 @@ def end_service(spark: SparkSession) -> None:
     jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
-_BEGAN: list[str] = []
-"""The application that this process began a service for, if it did: a JVM may outlive several."""
-
-_TOKEN = "spark.connect.authenticate.token"
+_TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.connect.SparkConnectPlugin"
 _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
 
 
@@ -183,7 +159,6 @@ class DriverClient:
                 self._holder.mlCache().clear()
                 self._held().remove(self._holder.key())
                 if self._service.began:
-                    _BEGAN.clear()
                     end_service(self.classic)
 
     def cancel(self, tag: str) -> None:
@@ -191,10 +166,6 @@ class DriverClient:
         stages are begun all the same, by other threads."""
         name = f"SparkConnect_SessionTag_User_{USER}_Session_{self.spark.session_id}_Tag_{tag}"  # as the service's
         self.classic.sparkContext._jsc.sc().cancelJobsWithTag(name)
-
-    def is_alive(self) -> bool:
-        """Return whether the session was not stopped, and its JVM has not ended."""
-        return self.classic.sparkContext._jsc is not None and exit_status() is None
 
     def is_stopping(self) -> bool:
         """Return whether it is being stopped."""
@@ -215,23 +186,21 @@ class DriverClient:
             return False
         return True
 
-    def set_for_store(self, wanted: Mapping[str, str]) -> list[str]:
-        """Set those of Hadoop's settings, as the whole context has them, that have no value; return which."""
-        settings = self._hadoop()
+    def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
+        """Set those of Hadoop's settings, as the whole context has them, that have no value; return what takes them
+        back."""
+        with classic():
+            context: Any = self.classic.sparkContext
+            settings = context._jsc.hadoopConfiguration()
         missing = [name for name in wanted if settings.get(name) is None]
         for name in missing:
             settings.set(name, wanted[name])
-        return missing
 
-    def unset_for_store(self, names: Sequence[str]) -> None:
-        """Take them back."""
-        for name in names:
-            self._hadoop().unset(name)
+        def undo() -> None:
+            for name in missing:
+                settings.unset(name)
 
-    def _hadoop(self) -> Any:
-        with classic():
-            context: Any = self.classic.sparkContext
-            return context._jsc.hadoopConfiguration()
+        return undo
 
     def compiler_seconds(self) -> float:
         """Return the seconds that all compiler threads of its JVM have taken so far; 0 where they are not counted."""

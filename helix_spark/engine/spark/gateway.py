@@ -16,7 +16,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,67 +65,45 @@ _SILENT = ("-Xlog:disable", "-Xlog:all=error:stderr")
 """The JVM writes its warnings about archives to standard output, where a command's answer goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class DriverJvm:
-    """What decides how the driver's JVM starts, and so which class-data archive fits it.
-
-    Attributes:
-        class_path: jars in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes,
-            and local executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
-        flags: options of the JVM.
-    """
-
-    class_path: tuple[Path, ...]
-    flags: tuple[str, ...]
-
-
-def driver_jvm(jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> DriverJvm:
-    """Return the JVM of a session of our own. The user's logging configuration, where there is one, stays in force."""
-    flags: tuple[str, ...] = OPTIMISE_LATER
+def driver_flags(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the options of our JVM. The user's logging configuration, where there is one, stays in force."""
     conf_folder = Path(environ.get("SPARK_CONF_DIR") or spark_home(environ) / "conf")
-    if not (conf_folder / "log4j2.properties").is_file():
-        ours = Path(__file__).with_name("log4j2.properties")
-        flags += (f"-Dlog4j2.configurationFile={ours.as_uri()}",)
-    return DriverJvm(tuple(jars), flags)
+    if (conf_folder / "log4j2.properties").is_file():
+        return OPTIMISE_LATER
+    ours = Path(__file__).with_name("log4j2.properties")
+    return (*OPTIMISE_LATER, f"-Dlog4j2.configurationFile={ours.as_uri()}")
 
 
 def launch_settings(
-    jvm: DriverJvm, settings: Mapping[str, str], archive: Path | None, record_classes: Path | None = None
+    jars: Sequence[Path], settings: Mapping[str, str], archive: Path | None, draft: Path | None = None
 ) -> dict[str, str]:
-    """`settings` with those of the JVM added; the author's own class path and options come after ours.
+    """Return `settings` with those of the JVM added; the author's own class path and options come after ours.
 
     Args:
+        jars: in front of Spark's own: Delta's. On the class path proper the JVM can archive their classes, and local
+            executors need no copy of them; by `spark.jars` the session takes 1.2 s more (of 7).
         archive: class-data archive to use.
-        record_classes: class-data archive to write when the JVM ends.
+        draft: class-data archive to write when the JVM ends.
     """
-    flags = list(jvm.flags)
-    if record_classes is not None:
-        flags += [f"-XX:ArchiveClassesAtExit={record_classes}", *_SILENT]
+    flags = list(driver_flags())
+    if draft is not None:
+        flags += [f"-XX:ArchiveClassesAtExit={draft}", *_SILENT]
     if archive is not None:
         # auto: an archive that does not fit after all is left aside, and the log stays silent about it.
         flags += ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", *_SILENT]
     author = settings.get("spark.driver.extraJavaOptions", "")
-    if not _chooses_collector(author):
+    # A JVM that is told of two collectors does not start.
+    variables = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
+    if not any(_COLLECTORS.search(text) for text in (author, *(os.environ.get(name, "") for name in variables))):
         flags.insert(0, COLLECTOR)
-    paths = [str(jar) for jar in jvm.class_path]
+    quoted = (f'"{flag}"' if " " in flag else flag for flag in flags)  # Spark splits them as a shell does
+    paths = [str(jar) for jar in jars]
     paths += [path for path in settings.get("spark.driver.extraClassPath", "").split(os.pathsep) if path]
     return {
         **settings,
         "spark.driver.extraClassPath": os.pathsep.join(paths),
-        "spark.driver.extraJavaOptions": " ".join([*map(_quoted, flags), author]).strip(),
+        "spark.driver.extraJavaOptions": " ".join([*quoted, author]).strip(),
     }
-
-
-def _chooses_collector(author: str) -> bool:
-    """Return whether the author or the surroundings choose a garbage collector: a JVM that is told of two does not
-    start."""
-    variables = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
-    return any(_COLLECTORS.search(text) for text in (author, *(os.environ.get(name, "") for name in variables)))
-
-
-def _quoted(flag: str) -> str:
-    """Spark splits the options as a shell does."""
-    return f'"{flag}"' if " " in flag else flag
 
 
 class JvmStart:
@@ -187,17 +164,16 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
     """
     from pyspark import java_gateway
 
-    readable, writable = os.pipe()
-    said = _ForwardedErrors(readable)
-    said.start()
+    printed, said = _Forwarded(1), _Forwarded(2)
     try:
         with tempfile.NamedTemporaryFile("w", prefix="helix-", suffix=".properties", encoding="ascii") as file:
             file.write(properties_text(settings))
             file.flush()
-            others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")).others
+            _, others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
+            outputs = {"stdout": printed.writable, "stderr": said.writable}
             with environment(PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others))):
                 java_gateway.Popen = start.popen  # type: ignore[assignment, attr-defined]  # a name of its module
-                made = java_gateway.launch_gateway(None, {"stderr": writable})  # type: ignore[no-untyped-call]
+                made = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
             keep_from_children()
             return made
     except BaseException as error:
@@ -214,7 +190,8 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
         ) from error
     finally:
         java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]  # as above
-        os.close(writable)
+        for output in (printed, said):
+            os.close(output.writable)
 
 
 def exit_status(patience: float = 0.0) -> int | None:
@@ -307,28 +284,37 @@ def _forget() -> None:
 
 
 @contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Environment variables for a process about to be started."""
+def environment(**values: str | None) -> Iterator[None]:
+    """Environment variables for a process about to be started; with None, the absence of one."""
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set_variables(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set_variables(before)
 
 
-class _ForwardedErrors(threading.Thread):
-    """Passes on what the JVM writes to its standard error, without lines and traces that say nothing; keeps the last
-    ones."""
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
-    def __init__(self, readable: int) -> None:
-        super().__init__(name="helix-jvm-stderr", daemon=True)
-        self._readable = readable
-        self._last: list[bytes] = []
+
+class _Forwarded(threading.Thread):
+    """Passes on what the JVM writes to an output of its own, without lines and traces that say nothing; keeps the last
+    ones.
+
+    The JVM outlives this process by the time that it takes to write its classes. Outputs of this process that it held
+    would keep whoever reads them waiting.
+    """
+
+    def __init__(self, to: int) -> None:
+        super().__init__(name=f"helix-jvm-output-{to}", daemon=True)
+        self._to, self._last = to, list[bytes]()
+        self._readable, self.writable = os.pipe()
+        self.start()
 
     def run(self) -> None:
         with os.fdopen(self._readable, "rb") as lines:
@@ -337,7 +323,7 @@ class _ForwardedErrors(threading.Thread):
                 in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
                 if not in_trace and not line.startswith(QUIET):
                     self._last = [*self._last[-9:], line]
-                    os.write(2, line)
+                    os.write(self._to, line)
 
     def tail(self) -> str:
         """Return the last lines so far."""

@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     BorrowedSettings,
     check_alive,
-    check_reaches_store,
     check_usable,
     is_alive,
     is_stopping,
@@ -27,10 +25,9 @@ from helix_spark.engine.spark.borrowed import (
     running_session,
 )
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, check_version, master_of, named_server, open_named
-from helix_spark.engine.spark.connect_server import OwnSession
+from helix_spark.engine.spark.connect_server import NO_SETTINGS, OwnSession, import_pyspark, planned_settings
 from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.own import import_pyspark, planned_settings
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError
 from helix_spark.plans.connect_session import is_by_connect, prepare
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Sessions:
-    """One session, on demand. Its methods may be called from any thread.
+    """One session, on demand: the user's, or one of our own. Its methods may be called from any thread.
 
     Args:
         spark: the user's session. Else the active one is taken, else one is started at the first `get`.
@@ -59,19 +56,18 @@ class Sessions:
     """
 
     def __init__(
-        self, spark: SparkSession | None = None, settings: Mapping[str, str] = MappingProxyType({}),
-        on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = MappingProxyType({}),
+        self, spark: SparkSession | None = None, settings: Mapping[str, str] = NO_SETTINGS,
+        on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = NO_SETTINGS,
     ) -> None:
         check_settings(settings)
         self.start_seconds = self._first_had = 0.0
-        self._worked = self._closed = False
+        self._worked = self._closed = self._usable = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs, self._borrowed = spark, BorrowedSettings()
         self._client: DriverClient | None = None
         self._opened: SparkSession | None = None
-        self._usable = False
         self._starting: Future[OwnSession] | None = None
         self._jvm_start = gateway.JvmStart()
 
@@ -79,7 +75,7 @@ class Sessions:
     def started(self) -> bool:
         """Whether a session is there, so that using it costs no start."""
         with self._lock:
-            return self._own is not None or self._user_session() is not None
+            return self._running() is not None
 
     def get(self) -> SparkSession:
         """Return the session; started now if need be, once, whichever threads ask.
@@ -90,16 +86,14 @@ class Sessions:
             EndedError: this is closed, and no session of the user's runs.
         """
         with self._lock:
-            theirs = None if self._own else self._user_session()
-            if theirs is not None:
-                theirs = self._served(theirs)
-                prepared = self._prepared(theirs)
-                work_in(self.theirs)
+            gateway.keep_from_children()
+            if self._own is None and (theirs := self._user_session()) is not None:
+                prepared = self._prepared(self._served(theirs))
+                work_in(self.theirs)  # not in one that is refused
                 return prepared
             starting = self._begun()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
-            gateway.keep_from_children()
             if self._starting is starting and not self.start_seconds:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
@@ -107,9 +101,8 @@ class Sessions:
     def activate(self) -> None:
         """Have the calling thread build plans for the session, if one runs."""
         with self._lock:
-            spark = self._theirs
-            if self._own is None and spark is not None and is_alive(spark):
-                self._served(spark)
+            if self._own is None and self._theirs is not None and is_alive(self._theirs):
+                self._served(self._theirs)
                 work_in(self.theirs)
 
     def theirs(self) -> ConnectSession | None:
@@ -146,17 +139,16 @@ class Sessions:
                 return False
             own_session_is(None)
             if (own := self._own) is not None and not gateway.how_ended():
-                own.stop(archive_classes=False)  # its client was stopped, and the session behind it lives on
+                own.stop(keep_classes=False)  # its client was stopped, and the session behind it lives on
             gateway.forget_ended()
-            self._starting, self._theirs, self._client = None, None, None
+            self._starting = self._theirs = self._client = None
             self._usable, self._worked, self.start_seconds = False, False, 0.0
             return True
 
     def warm(self) -> None:
         """Begin the start in the background, to overlap with planning and other imports. Its errors come with `get`.
 
-        Returns when Spark's Python side is imported: what the caller imports must not meet it halfway.
-        """
+        Returns when Spark's Python side is imported: what the caller imports must not meet it halfway."""
         with self._lock:
             if not self.started:
                 self._begun()
@@ -170,40 +162,27 @@ class Sessions:
             SetupError: Spark is not installed, the user's session has ended, or a server that is named does not answer.
         """
         with self._lock:
-            spark = self._own.spark if self._own else self._user_session()
-            if spark:
-                check_alive(spark)
-                return results_settings_of(spark)
-            return results_settings(planned_settings(self._settings, self._store))
+            if (spark := self._running()) is None:
+                return results_settings(planned_settings(self._settings, self._store))
+            check_alive(spark)
+            return results_settings_of(spark)
 
     def master_and_given(self) -> tuple[str, Mapping[str, str]]:
-        """Return the master, and the settings that somebody gave a session of our own. Starts nothing.
-
-        Raises:
-            SetupError: as `settings_that_change_results`.
-        """
+        """Return the master, and the settings that somebody gave a session of our own. Starts nothing."""
         with self._lock:
             spark = None if self._own else self._user_session()
             if spark is None:
                 return planned_settings(self._settings, self._store)["spark.master"], self._settings
-            return master_of(spark) if is_by_connect(spark) else str(spark.conf.get("spark.master")), {}
+            return master_of(spark), {}
 
     def settings_elsewhere(self) -> Mapping[str, str] | None:
         """Return settings by which another process here starts a session that answers as this one; None where the
-        session is a cluster's, of which none is taken without being asked for.
-
-        Raises:
-            SetupError: as `settings_that_change_results`.
-        """
+        session is a cluster's, of which none is taken without being asked for."""
         with self._lock:
-            spark = self._own.spark if self._own else self._user_session()
-            planned = planned_settings(self._settings, self._store) if spark is None else {}
-            spark = None if spark is None else self._served(spark)
-            master = master_of(spark) if spark is not None else planned["spark.master"]
-            if not is_on_this_machine(master):
-                return None
-            if spark is None or self._own:
-                return dict(self._settings)
+            master, given = self.master_and_given()
+            spark = self._running()
+            if spark is None or self._own or not is_on_this_machine(master):
+                return dict(given) if is_on_this_machine(master) else None
             return {
                 **results_settings_of(spark), "spark.master": master,
                 "spark.sql.shuffle.partitions": str(spark.conf.get("spark.sql.shuffle.partitions")),
@@ -227,7 +206,7 @@ class Sessions:
             self._jvm_start.give_up()
         if starting is not None and starting.exception() is None:
             # Who only plans starts Spark for files that need it while they are loaded.
-            starting.result().stop(archive_classes=worked)
+            starting.result().stop(keep_classes=worked)
 
     def __enter__(self) -> Sessions:
         return self
@@ -242,12 +221,12 @@ class Sessions:
         done = starting is not None and starting.done() and starting.exception() is None
         return starting.result() if starting is not None and done else None
 
+    def _running(self) -> SparkSession | None:
+        return self._own.spark if self._own else self._user_session()
+
     def _user_session(self) -> SparkSession | None:
         """Return the session given, or the active one, or one of the server that is named. pyspark is not imported to
         find out: without it there is none.
-
-        Raises:
-            SetupError: the server does not answer, or its Spark is another than ours.
         """
         if self._theirs is None and self._starting is None:
             self._theirs = running_session() if "pyspark.sql" in sys.modules else None
@@ -256,26 +235,21 @@ class Sessions:
         return self._theirs
 
     def _served(self, spark: SparkSession) -> SparkSession:
-        """Return the user's session as a client asks it: of a classic one its JVM gets a server.
-
-        Raises:
-            SetupError: it has ended, or is of another version of Spark.
-        """
+        """Return the user's session as a client asks it. Of a classic session its JVM gets a server."""
         if is_by_connect(spark):
             prepare()
         else:
             check_alive(spark)
             check_version(str(spark.version), "the Spark of the session that is given")
             self._client = DriverClient(spark)
-            self._theirs = self._client.spark
-        return self._theirs or spark
+            self._theirs = spark = self._client.spark
+        return spark
 
     def _prepared(self, theirs: SparkSession) -> SparkSession:
-        gateway.keep_from_children()
+        """Return the user's session with the settings that our work needs."""
         if not self._usable or not is_alive(theirs):
-            check_usable(theirs)
+            check_usable(theirs, reaches_store=bool(self._store))
             if self._store:
-                check_reaches_store(theirs)
                 self._borrowed.apply_to_hadoop(theirs, self._store)
             if not self._closed:  # a table that is asked for afterwards brings what its reader needs
                 self._borrowed.apply(theirs, WHILE_WE_WORK | MODELS_AS_CLASSIC)
@@ -284,9 +258,6 @@ class Sessions:
 
     def _begun(self) -> Future[OwnSession]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
-
-        Raises:
-            EndedError: this is closed.
         """
         starting = self._starting
         if self._closed:

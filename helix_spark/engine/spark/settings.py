@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -240,27 +239,14 @@ def is_on_this_machine(master: str) -> bool:
 
 
 def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the settings of spark-defaults.conf, then those of PYSPARK_SUBMIT_ARGS.
-
-    Args:
-        home: Spark's folder.
+    """Return the settings of spark-defaults.conf in Spark's folder, then those of PYSPARK_SUBMIT_ARGS.
 
     Raises:
-        SetupError: PYSPARK_SUBMIT_ARGS names a file of properties that cannot be read.
+        SetupError: see `parse_submit_arguments`.
     """
-    folder = Path(environ.get("SPARK_CONF_DIR") or home / "conf")
-    submitted = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
-    defaults = folder / "spark-defaults.conf"
-    settings = parse_defaults(defaults.read_text()) if defaults.is_file() and submitted.with_defaults else {}
-    if submitted.properties_file:
-        try:
-            settings |= parse_defaults(Path(submitted.properties_file).read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(
-                f"PYSPARK_SUBMIT_ARGS names a file of properties that cannot be read: {error}",
-                remedy="name another one behind --properties-file, or unset PYSPARK_SUBMIT_ARGS",
-            ) from error
-    return settings | submitted.settings
+    defaults = Path(environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
+    settings, _ = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
+    return (parse_defaults(defaults.read_text()) if defaults.is_file() else {}) | settings
 
 
 def parse_defaults(text: str) -> dict[str, str]:
@@ -277,48 +263,33 @@ def parse_defaults(text: str) -> dict[str, str]:
     return settings
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitArguments:
-    """The arguments of spark-submit in PYSPARK_SUBMIT_ARGS.
+def parse_submit_arguments(text: str) -> tuple[dict[str, str], list[str]]:
+    """Return the settings in arguments of spark-submit, and all other words. Settings reach the JVM by a file, for they
+    may hold secrets.
 
-    Attributes:
-        settings: those of --conf, --master and --remote.
-        properties_file: a file of further settings; empty if none is named.
-        with_defaults: whether the settings of spark-defaults.conf hold.
-        others: all words but --conf and the file of properties, which may hold secrets.
-    """
+    Raises:
+        SetupError: settings are in a file of properties.
 
-    settings: dict[str, str]
-    properties_file: str
-    with_defaults: bool
-    others: tuple[str, ...]
-
-
-def parse_submit_arguments(text: str) -> SubmitArguments:
-    """
-    >>> parsed = parse_submit_arguments("--master local[2] --conf spark.sql.ansi.enabled=false pyspark-shell")
-    >>> parsed.settings
-    {'spark.master': 'local[2]', 'spark.sql.ansi.enabled': 'false'}
-    >>> parsed.others
-    ('--master', 'local[2]', 'pyspark-shell')
+    >>> parse_submit_arguments("--master local[2] --conf spark.sql.ansi.enabled=false pyspark-shell")
+    ({'spark.master': 'local[2]', 'spark.sql.ansi.enabled': 'false'}, ['pyspark-shell'])
     """
     settings: dict[str, str] = {}
     others: list[str] = []
-    file, load_defaults, rest = "", False, _words(text)
+    rest = _words(text)
     for word in rest:
         if word in ("--conf", "-c"):
             name, _, value = next(rest, "").partition("=")
             settings[name] = value
+        elif word in ("--master", "--remote"):
+            settings[f"spark.{word[2:]}"] = next(rest, "")
         elif word == "--properties-file":
-            file = next(rest, "")
-        elif word == "--load-spark-defaults":
-            load_defaults = True
+            raise SetupError(
+                f"PYSPARK_SUBMIT_ARGS names a file of properties, {next(rest, '')}, which Helix does not read",
+                remedy="have SPARK_CONF_DIR name a folder with such a file as spark-defaults.conf, or use --conf",
+            )
         else:
             others.append(word)
-            if word in ("--master", "--remote"):
-                others.append(next(rest, ""))
-                settings[f"spark.{word[2:]}"] = others[-1]
-    return SubmitArguments(settings, file, load_defaults or not file, tuple(others))
+    return settings, others
 
 
 def _words(text: str) -> Iterator[str]:
@@ -344,19 +315,11 @@ def _escaped(text: str) -> str:
 def counts(name: str) -> bool:
     """Return whether a setting is one that changes what a query answers.
 
-    >>> counts("spark.sql.caseSensitive"), counts("spark.sql.shuffle.partitions")
-    (True, False)
+    >>> counts("spark.sql.caseSensitive"), counts("spark.sql.legacy.charVarcharAsString"), counts("spark.ui.enabled")
+    (True, True, False)
     """
-    return name in CHANGES_RESULTS or counts_where_set(name)
-
-
-def counts_where_set(name: str) -> bool:
-    """Return whether a setting changes what a query answers once somebody sets it.
-
-    >>> counts_where_set("spark.sql.legacy.charVarcharAsString"), counts_where_set("spark.sql.shuffle.partitions")
-    (True, False)
-    """
-    return (name.startswith(FAMILIES) and name not in BINDS_ARGUMENTS) or name in WHERE_SET
+    in_family = name.startswith(FAMILIES) and name not in BINDS_ARGUMENTS
+    return name in CHANGES_RESULTS or name in WHERE_SET or in_family
 
 
 def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
@@ -365,8 +328,7 @@ def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
     >>> results_settings({"spark.sql.ansi.enabled": "FALSE", "spark.ui.enabled": "false"})["spark.sql.ansi.enabled"]
     'false'
     """
-    found = {name: settings.get(name, default) for name, default in CHANGES_RESULTS.items()}
-    found |= {name: value for name, value in settings.items() if counts_where_set(name)}
+    found = {**CHANGES_RESULTS, **{name: value for name, value in settings.items() if counts(name)}}
     return {name: _canonical(value) for name, value in sorted(found.items())}
 
 

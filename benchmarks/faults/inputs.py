@@ -7,12 +7,12 @@ import dataclasses
 import json
 import pickle
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pandas as pd
+import pulp
 
 import helix_spark as hx
 from benchmarks.faults.job import Heard, LoadsGladly, answers, run, workflow
@@ -28,7 +28,7 @@ from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.identity.parts import digest
-from helix_spark.planner import joint, solver
+from helix_spark.planner import solver
 from helix_spark.planner.joint import policy_named
 
 
@@ -159,11 +159,12 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
         catalog, heard = folder / str(index), Heard()
         run(catalog, workflow(1))
         ways = (
-            mock.patch.dict(sys.modules, {"highspy": None}),
-            mock.patch.object(joint, "solve", return_value=solver.Answer(None, "Solve error", solver.NAME)),
+            mock.patch.object(solver, "available_solvers", return_value=()),
+            mock.patch.object(solver, "available_solvers", return_value=("PULP_CBC_CMD",)),
+            mock.patch.object(pulp.LpProblem, "solve", side_effect=pulp.PulpSolverError("it fell over")),
         )
         policy = LoadsGladly(policy_named(("always", "joint", "rule")[index // 3 % 3]))
-        with ways[index % 2]:
+        with ways[index % 3]:
             try:
                 with hx.Helix(catalog, policy=policy, budget="1 MiB", observer=heard) as helix:
                     what = "" if dict(helix.run(workflow(1, 2)).outputs) == answers(1, 2) else "the answer is wrong"

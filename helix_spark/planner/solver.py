@@ -1,25 +1,26 @@
-"""Small 0/1 programs, solved by HiGHS."""
+"""One 0/1 program through PuLP: HiGHS where it is installed, else CBC from PuLP's own wheel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from helix_spark.errors import SetupError
 
-EXACT = 1e-9
-"""The gap, relative and absolute, that counts as none. The solver's own, 1e-4 and 1e-6, would leave ties and small
-costs to chance."""
+_SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD")
 
-NAME = "HiGHS"
-_FEASIBLE = 2
-"""The status of a solution that satisfies all rows (`kSolutionStatusFeasible`)."""
+EXACT = 1e-9
+"""The gap, relative and absolute, that counts as none. The solvers' own, 1e-4 and 1e-6, would leave ties and small
+costs to chance."""
 
 
 @dataclass(slots=True)
 class LinearProgram:
     """A minimisation over variables between 0 and 1, known by their index in `costs`. Rows are (terms, bound).
+
+    Names are made from indices only: PuLP folds names such as "a-b" and "a_b" into one.
 
     Attributes:
         integer: indices that must be 0 or 1; None for all. Leave out those that come out so: it is much faster.
@@ -46,7 +47,7 @@ class LinearProgram:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the solver found: a value per variable, or None; its status, its name, the best bound it proved.
+    """What a solver found: a value per variable, or None; its status, its name, the best bound it proved.
 
     Attributes:
         bound: no solution costs less, as far as the solver tells; minus infinity where it does not.
@@ -59,19 +60,6 @@ class Answer:
     bound: float = float("-inf")
 
 
-def load_solver() -> Any:
-    """Return the solver's module.
-
-    Raises:
-        SetupError: it is not installed.
-    """
-    try:
-        import highspy
-    except ImportError as error:
-        raise SetupError("no solver is installed", remedy="pip install highspy") from error
-    return highspy
-
-
 def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float | None = None) -> Answer:
     """Solve a program.
 
@@ -82,34 +70,66 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     Raises:
         SetupError: if no solver is installed.
     """
+    import pulp
+
     if not program.costs:
-        return Answer((), "Optimal", "none needed", 0.0, 0.0)
-    highspy = load_solver()
-    highs = highspy.Highs()
+        return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
+    problem = _model(program)
+    solver = _solver(time_limit, EXACT if gap is None else gap)
+    try:
+        problem.solve(solver)
+    except pulp.PulpSolverError as failure:
+        return Answer(None, f"the solver failed: {failure}", solver.name)
+    status = pulp.LpSolution[problem.sol_status]
+    if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        return Answer(None, status, solver.name)
+    values = tuple(float(variable.varValue or 0.0) for variable in problem.helix_variables)
+    objective = float(pulp.value(problem.objective) or 0.0)
+    return Answer(values, status, solver.name, objective, _bound(problem, status, objective))
+
+
+def _model(program: LinearProgram) -> Any:
+    """Return the program in PuLP's terms; its variables, in order, as `helix_variables`."""
+    import pulp
+
+    problem = pulp.LpProblem("helix", pulp.LpMinimize)
+    everything = range(len(program.costs))
+    category = dict.fromkeys(everything if program.integer is None else program.integer, pulp.LpInteger)
+    variables = [
+        problem.add_variable(f"x{index}", 0, 1, category.get(index, pulp.LpContinuous)) for index in everything
+    ]
+    problem.helix_variables = variables
+    problem += pulp.LpAffineExpression(list(zip(variables, program.costs, strict=True)))
+    for rows, sense in ((program.rows_at_most, pulp.LpConstraintLE), (program.rows_equal, pulp.LpConstraintEQ)):
+        for terms, bound in rows:
+            expression = pulp.LpAffineExpression([(variables[index], value) for index, value in terms.items()])
+            problem += pulp.LpConstraint(expression, sense, rhs=bound)
+    return problem
+
+
+def _bound(problem: Any, status: str, objective: float) -> float:
+    """Return the bound that HiGHS proved; CBC keeps its own to itself, so there only an optimum is its own bound."""
+    model = getattr(problem, "solverModel", None)
+    if model is not None and hasattr(model, "getInfo") and problem.isMIP():
+        return min(float(model.getInfo().mip_dual_bound), objective)
+    return objective if status == "Optimal Solution Found" else float("-inf")
+
+
+@lru_cache(maxsize=1)
+def available_solvers() -> tuple[str, ...]:
+    """Return names of the installed solvers that we use, best first. `pulp.listSolvers` would start every solver it
+    knows."""
+    import pulp
+
+    usable = [name for name in _SOLVERS if hasattr(pulp, name) and getattr(pulp, name)(msg=False).available()]
+    return tuple(usable)
+
+
+def _solver(time_limit: float | None, gap: float) -> Any:
+    import pulp
+
+    if not available_solvers():
+        raise SetupError("no solver is installed", remedy="pip install highspy")
     # One thread: equal input must give an equal plan, and these programs are small.
-    options = {"output_flag": False, "threads": 1, "mip_rel_gap": EXACT if gap is None else gap, "mip_abs_gap": EXACT}
-    for name, value in (options if time_limit is None else options | {"time_limit": float(time_limit)}).items():
-        highs.setOptionValue(name, value)
-    integer = _load(program, highs, highspy)
-    highs.run()
-    status, info = highs.getModelStatus(), highs.getInfo()
-    if info.primal_solution_status != _FEASIBLE:
-        return Answer(None, highs.modelStatusToString(status), NAME)
-    objective = float(info.objective_function_value)
-    bound = min(float(info.mip_dual_bound), objective) if integer else objective
-    if not integer and status != highspy.HighsModelStatus.kOptimal:
-        bound = float("-inf")
-    return Answer(tuple(highs.getSolution().col_value), highs.modelStatusToString(status), NAME, objective, bound)
-
-
-def _load(program: LinearProgram, highs: Any, highspy: Any) -> bool:
-    """Give a program to the solver; return whether a variable of it must be 0 or 1."""
-    for index, cost in enumerate(program.costs):
-        highs.addCol(cost, 0.0, 1.0, 0, [], [])
-        if program.integer is None or index in program.integer:
-            highs.changeColIntegrality(index, highspy.HighsVarType.kInteger)
-    rows = [(-highspy.kHighsInf, terms, bound) for terms, bound in program.rows_at_most]
-    for least, terms, most in (*rows, *((bound, terms, bound) for terms, bound in program.rows_equal)):
-        given = {index: value for index, value in terms.items() if value}
-        highs.addRow(least, most, len(given), list(given), list(given.values()))
-    return program.integer is None or bool(program.integer)
+    options: dict[str, Any] = {"msg": False, "threads": 1, "timeLimit": time_limit, "gapRel": gap, "gapAbs": EXACT}
+    return getattr(pulp, available_solvers()[0])(**{key: v for key, v in options.items() if v is not None})

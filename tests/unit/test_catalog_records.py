@@ -444,7 +444,7 @@ assert "deltalake" not in sys.modules
 catalog = Catalog.open(sys.argv[1], create=True)
 catalog.append_iteration(IterationRecord("0" * 32, "census", 1, "done", 0.0))
 catalog.snapshot("census")
-print([name for name in ("pyspark", "pandas", "highspy", "mlflow", "pyarrow", "numpy") if name in sys.modules])
+print([name for name in ("pyspark", "pandas", "pulp", "mlflow", "pyarrow", "numpy") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -35,7 +35,7 @@ FOR_ALL = {
 }
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
-HEAVY = ("pyspark", "mlflow", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")
+HEAVY = ("pyspark", "mlflow", "pulp", "pandas", "pyarrow", "deltalake", "networkx", "numpy", "highspy", "obstore")
 
 
 def files() -> list[Path]:
@@ -144,7 +144,7 @@ def test_a_files_name_occurs_once() -> None:
 
 def test_each_library_has_its_room() -> None:
     owners = {
-        "highspy": {"planner"}, "mlflow": {"tracking"},
+        "pulp": {"planner"}, "highspy": {"planner"}, "mlflow": {"tracking"},
         "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
         "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
@@ -199,4 +199,4 @@ def test_no_room_but_the_engine_loads_spark() -> None:
         if room_of(path) not in {"tracking", "ui", *ENTRANCES} and path.stem != "__init__"
     ]
     statement = "\n".join(f"import {module}" for module in modules)
-    assert loaded_after(statement) & {"pyspark", "mlflow", "pandas", "highspy", "obstore"} == set()
+    assert loaded_after(statement) & {"pyspark", "mlflow", "pulp", "pandas", "highspy", "obstore"} == set()

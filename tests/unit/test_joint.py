@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import sys
 from dataclasses import replace
 from functools import cache
 
@@ -486,6 +485,18 @@ def test_equal_problems_get_equal_plans() -> None:
         assert first.solution.chosen == second.solution.chosen
 
 
+@pytest.mark.skipif("PULP_CBC_CMD" not in solver.available_solvers(), reason="CBC is not there")
+def test_cbc_finds_the_same_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = {seed: decision for seed in range(40)
+              if (decision := Joint().decide(random_problem(seed))).certificate.solver != "none needed"}
+    assert len(solved) >= 10
+    monkeypatch.setattr(solver, "available_solvers", lambda: ("PULP_CBC_CMD",))
+    for seed, decision in solved.items():
+        other = Joint().decide(random_problem(seed))
+        assert (other.keep, other.certificate.solver) == (decision.keep, "PULP_CBC_CMD")
+        assert other.certificate.objective == pytest.approx(decision.certificate.objective, abs=5 * TIE)
+
+
 @pytest.mark.parametrize("budget", [0, 1, 8_999])
 def test_a_budget_too_small_for_anything_keeps_nothing(budget: int) -> None:
     problem = with_node(chain(budget=budget), "rows", stored=True)
@@ -494,7 +505,7 @@ def test_a_budget_too_small_for_anything_keeps_nothing(budget: int) -> None:
 
 
 def test_without_a_solver_there_is_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "highspy", None)
+    monkeypatch.setattr(solver, "available_solvers", tuple)
     with pytest.raises(SetupError, match="no solver is installed"):
         Joint().decide(with_node(chain(), "rows", stored=True))
 

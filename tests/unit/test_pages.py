@@ -411,7 +411,7 @@ print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert loaded & {"pyarrow", "numpy", "pandas", "highspy", "pyspark", "mlflow", "rich", "networkx"} == set()
+    assert loaded & {"pyarrow", "numpy", "pandas", "pulp", "pyspark", "mlflow", "rich", "networkx"} == set()
     assert not [name for name in loaded if name.startswith(("helix_spark.workflow", "helix_spark.engine"))]
 
 

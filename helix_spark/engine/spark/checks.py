@@ -114,10 +114,11 @@ def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
 
 
 def _solver() -> str:
-    from helix_spark.planner.solver import NAME, load_solver
+    from helix_spark.planner.solver import available_solvers
 
-    load_solver()
-    return NAME
+    if not (known := available_solvers()):
+        raise SetupError("none that PuLP can use", remedy="pip install highspy")
+    return ", ".join(known)
 
 
 def _memory() -> str:

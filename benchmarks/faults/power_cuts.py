@@ -198,7 +198,9 @@ def power_cut_with_spark(folder: Path, count: int, tally: Tally) -> None:
 
 
 _OUTPUTS = {
-    "page.html": "ui --export {}/page.html",
+    "rows.parquet": "export 1 rows {}/rows.parquet", "rows.csv": "export 1 rows {}/rows.csv",
+    "total.json": "export 1 total {}/total.json", "page.html": "ui --export {}/page.html",
+    "job.iteration-1.py": "checkout 1 {}/job.py",
 }
 
 

@@ -66,16 +66,18 @@ LOOKS: tuple[tuple[str, ...], ...] = (
 RUN = ("run", "job.py")
 VERBS: tuple[tuple[str, ...], ...] = (
     *LOOKS, ("log", "--json"), ("show", "1", "--json"), ("diff", "1", "2", "--json"), ("verify",), ("verify", "--deep"),
-    ("gc", "--dry-run", "--grace", "0"), ("show", "1", "--file"), ("ui", "--export", "pages.html"),
+    ("gc", "--dry-run", "--grace", "0"), ("export", "1", "rows", "rows.parquet"),
+    ("export", "2", "total", "total.json"),
+    ("export", "1", "rows", "rows"), ("checkout", "1"), ("checkout", "2", "job.py"), ("ui", "--export", "pages.html"),
     ("repair", "--dry-run"), ("run", "job.py", "--policy", "always"), ("gc", "--grace", "0"), ("repair",), ("log",),
     RUN,
 )
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, or what turns the order of its letters."""
-_MAY_REFUSE = ("verify", "gc")
+_MAY_REFUSE = ("verify", "export", "gc")
 """They tell what is damaged, cannot be had, or is nested too deep to be deleted; the catalog is used all the same."""
 _MOST_MEMORY = 1200 << 20
-"""Bytes at most; a run of the sound catalog takes 300 MB. What is run on is read whole, and may become
+"""Bytes at most; a run of the sound catalog takes 300 MB. What is exported or run on is read whole, and may become
 ten thousand times what it takes on the disk; see the manual."""
 
 

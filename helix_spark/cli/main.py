@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
+from helix_spark.cli.export import export
 from helix_spark.cli.options import exit_code, read_settings, report_errors, reporting_errors
 from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
 from helix_spark.cli.reading_commands import reading_commands
@@ -194,7 +195,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (*reading_commands, *upkeep_commands, ui):
+for _command in (*reading_commands, *upkeep_commands, export, ui):
     helix.add_command(_command)
 
 

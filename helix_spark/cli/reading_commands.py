@@ -1,9 +1,8 @@
-"""The commands that read what a catalog holds: log, show, diff, storage; and what the commands are set to."""
+"""The commands that read what a catalog holds: log, show, diff, checkout, storage; and what the commands are set to."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
 from helix_spark.cli.options import records, reporting_errors, warn_of_misfits
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError, ParameterError, nearest
+from helix_spark.errors import ParameterError, nearest
 from helix_spark.sizes import without_password
 
 if TYPE_CHECKING:
@@ -57,16 +56,14 @@ def log(
 @click.argument("number", type=int)
 @click.argument("workflow", required=False)
 @click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave.")
-@click.option("--file", "whole_file", is_flag=True, help="Print the workflow's file as the iteration had it.")
 @options.named_workflow
 @options.place
 @options.json_wanted
 @reporting_errors
 def show(
-    number: int, workflow: str | None, node: str | None, whole_file: bool, named: str | None, as_json: bool,
-    **given: Any,
+    number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Show one iteration: outputs, what ran and why, seconds; or one node of it, or its workflow's file."""
+    """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
     from helix_spark.cli.printing import print_iteration
     from helix_spark.cli.schema import show_json, to_text
     from helix_spark.history.iteration_lookup import find_iteration
@@ -77,9 +74,6 @@ def show(
 
     known = records(**given)
     iteration = find_iteration(known, _workflow_from(workflow, named), number)
-    if whole_file:
-        _show_file(known, iteration)
-        return
     if node is not None:
         _show_node(known, iteration, node, as_json)
         warn_of_misfits(known)
@@ -93,21 +87,6 @@ def show(
         rows = source_rows(nodes)
         print_iteration(view_of_record(iteration, rows, live, proofs_of(rows, known), tables))
     warn_of_misfits(known)
-
-
-def _show_file(known: CatalogReader, iteration: IterationRecord) -> None:
-    """Print the text of the file that declares an iteration's workflow. Raises HelixError if none is recorded."""
-    text = known.file_text(iteration.file_digest)
-    if text is None:
-        why = "its file is too long, or is not text" if iteration.file else "it was declared in no file"
-        raise HelixError(
-            f"the file of iteration {iteration.number} is not recorded: {why}",
-            remedy=f"git has it at {iteration.commit}" if iteration.commit else "`--node` shows the code of a function",
-        )
-    if sys.stdout.isatty():
-        say(text.removesuffix("\n"))
-    else:
-        sys.stdout.write(text)
 
 
 def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
@@ -157,6 +136,27 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     else:
         print_comparison(comparison_view(compared, tables))
     warn_of_misfits(known)
+
+
+@click.command(short_help="Write the workflow's file as an iteration had it.")
+@click.argument("number", type=int)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@options.named_workflow
+@options.place
+@reporting_errors
+def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
+    """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
+    if that is below the current folder; else into the current folder.
+    """
+    from helix_spark.cli.checkout import check_file, write_file
+    from helix_spark.history.iteration_lookup import find_iteration
+
+    known = records(start=file, **given)
+    if file is not None:
+        check_file(file, known.workflows())
+    iteration = find_iteration(known, named, number)
+    path, written = write_file(iteration, known.file_text(iteration.file_digest), file)
+    say(f"{'wrote' if written else 'already there:'} {path}")
 
 
 @click.command()
@@ -235,4 +235,4 @@ def _workflow_from(argument: str | None, option: str | None) -> str | None:
     return argument or option
 
 
-reading_commands: tuple[click.Command, ...] = (log, show, diff, storage, config)
+reading_commands: tuple[click.Command, ...] = (log, show, diff, checkout, storage, config)

@@ -100,7 +100,7 @@ def _export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     text = exported(records, workflow, limit)
-    with output_at(file) as unfinished:
+    with output_at(file, replaces=True) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     say(f"wrote {file} ({format_size(len(text.encode()))})")
 

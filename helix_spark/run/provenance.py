@@ -86,6 +86,15 @@ class Provenance:
             return commit, None
 
 
+def checkout_path(path: Path, number: int) -> Path:
+    """Return the path to which `helix checkout` writes a file as an iteration had it.
+
+    >>> checkout_path(Path("jobs/census.py"), 2)
+    PosixPath('jobs/census.iteration-2.py')
+    """
+    return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")
+
+
 def _text(raw: bytes) -> str | None:
     if len(raw) > LONGEST_FILE:
         return None

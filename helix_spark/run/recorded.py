@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import HelixError, NotStoredError, UnknownNodeError, nearest
 from helix_spark.history.edit_message import edit_of
@@ -121,6 +121,22 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
     return ValueResult(outputs[name])
 
 
+def stored_result(
+    catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
+) -> ArtifactRecord:
+    """Return what is stored of a node's result.
+
+    Raises:
+        UnknownNodeError: the iteration has no such node.
+        NotStoredError: nothing is.
+    """
+    node = node_named(record, nodes, name)
+    found = catalog.artifact(node.signature)
+    if found is None:
+        raise not_stored(catalog, record, nodes, node)
+    return found
+
+
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
     """Return the record of a node, or of the one that it was merged into.
 
@@ -152,7 +168,7 @@ def not_stored(
     live = catalog.live_among({one.signature for one in nodes})
     there = [one.name for one in nodes if one.signature in live]
     listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
-    again = f"`helix show {record.number} --file` prints that version's file: run it" if record.file_digest else \
+    again = f"`helix checkout {record.number}` writes that version's file: run it" if record.file_digest else \
         "run that version"
     return NotStoredError(
         f"the result of {node.name!r} of iteration {record.number} of {record.workflow!r} is not stored",

@@ -297,12 +297,24 @@ def test_a_workflow_that_the_catalog_does_not_have_is_refused_with_the_nearest(c
 
 def test_a_workflow_may_be_named_by_an_option_everywhere(command: Command) -> None:
     command.run()
-    for words in (["log"], ["show", "1"], ["diff", "1", "1"], ["show", "1", "--file"]):
+    for words in (["log"], ["show", "1"], ["diff", "1", "1"], ["checkout", "1"]):
         assert command(*words, "--workflow", "prices").exit_code == 0, words
     assert command("log", "prices", "--workflow", "prices").exit_code == 0
     both = command("log", "prices", "--workflow", "other")
     assert both.exit_code == 2
     assert "two workflows are named, 'prices' and 'other'" in both.stderr
+
+
+def test_checkout_refuses_a_file_that_is_none(command: Command) -> None:
+    command.run()
+    for word, remedy in (("prices", "--workflow prices"), ("prices_jbo", "name the workflow's file")):
+        done = command("checkout", "1", word)
+        assert done.exit_code == 2
+        assert f"there is no file '{word}'" in done.stderr
+        assert remedy in done.stderr
+    assert list(command.folder.glob("*iteration*")) == []
+    assert command("checkout", "1", "new.py").exit_code == 0
+    assert (command.folder / "new.iteration-1.py").exists()
 
 
 def test_a_file_may_run_a_partial_of_its_function(

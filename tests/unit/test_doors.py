@@ -55,6 +55,7 @@ from helix_spark.catalog.records import (
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
 from helix_spark.catalog.verification import verify
+from helix_spark.cli.checkout import where_it_was
 from helix_spark.cli.main import helix
 from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
@@ -194,11 +195,14 @@ def look_at_pages(root: Path) -> None:
 
 
 def look_by_commands(root: Path) -> None:
+    table, value, file = (str(root.parent / name) for name in ("data.csv", "a.json", "w.py"))
     for words in (["log"], ["log", "--json"], ["show", "2"], ["show", "1", "--json"], ["diff", "1", "2"], ["verify"],
-                  ["show", "1", "--file"]):
+                  ["export", "1", "data", table], ["export", "2", "auc", value], ["checkout", "1", file]):
         done = CliRunner().invoke(helix, [*words, "--catalog", str(root)])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
+        for made in ("data.csv", "a.json", "w.iteration-1.py"):
+            (root.parent / made).unlink(missing_ok=True)
 
 
 LOOKS: dict[str, Callable[[Path], None]] = {
@@ -350,6 +354,7 @@ TEXTS: dict[str, tuple[Callable[[str], object], str]] = {
     "what functions read": (_reads, json.dumps({"files": {"/data/a.csv": "0" * 64}, "environment": {"A": "1" * 64}})),
     "a table's schema": (_partitions, TABLE), "an answer": (_answer, "b" * 40),
     "a table's first rows": (preview_from, PREVIEW), "a model's card": (card_from, json.dumps({"kind": "x"})),
+    "where a file was": (lambda text: where_it_was(text, Path("/home/me")), "/home/me/jobs/w.py"),
 }
 
 
@@ -427,10 +432,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
         "hermetic/seen.py names_in", "identity/file_states.py content_digest",
-        "identity/functions/source.py read_lines", "identity/data_version.py _samples",
+        "identity/functions/source.py read_lines", "identity/data_version.py _samples", "cli/checkout.py _holds",
     ),
     "a field that the rule of its record has parsed before": (
-        "catalog/held_records.py _ended", "cli/storage_shown.py storage",
+        "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
         "dag/influence.py from_json", "engine/results/loading.py load",
         "run/known_nodes.py known",
         "run/known_nodes.py known_nodes", "run/on_record.py _of_what_is_there",

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -79,6 +81,17 @@ def test_rows_and_cells_that_differ(printed: str) -> None:
         "columns": ["gold", "a", "b"], "key": ["gold"], "added": [], "removed": [],
         "changed": [[["a", 5, 0], ["a", 7, 0]]], "partly": False,
     }}
+
+
+def test_a_whole_table_on_record_is_exported_and_of_others_it_is_said_what_to_do(printed: str, tmp_path: Path) -> None:
+    assert command("export", "1", "confusion", "then.parquet").exit_code == 0
+    assert pyarrow.parquet.read_table("then.parquet").to_pydict() == {"gold": ["a", "b"], "a": [5, 1], "b": [0, 2]}
+    assert command("export", "2", "confusion", "now.csv").exit_code == 0
+    assert pyarrow.csv.read_csv("now.csv").to_pydict()["a"] == [7, 1]
+    refused = command("export", "2", "rows", "rows.csv")
+    assert "the first 500 of 2,000 rows are on record" in refused.stderr
+    assert 'keep="always"' in refused.stderr
+    assert "output=True" not in refused.stderr
 
 
 @given(st.lists(st.tuples(

@@ -115,12 +115,25 @@ def test_a_long_file_is_known_by_its_digest_alone(job: Path, monkeypatch: pytest
     assert len(found.digest) == 64
 
 
-def test_show_prints_the_file_as_an_iteration_had_it(job: Path, run: Callable[..., Result]) -> None:
+def test_checkout_writes_beside_and_never_over(job: Path, run: Callable[..., Result]) -> None:
     assert run("run", job.name, "-q").exit_code == 0
     job.write_text(JOB.replace("size: int = 1", "size: int = 2"))
     assert run("run", job.name, "-q").exit_code == 0
-    assert run("show", "1", "--file").stdout == JOB
-    assert "int = 2" in run("show", "2", "--file").stdout
+    old = job.with_name("one_job.iteration-1.py")
+    done = run("checkout", "1")
+    assert (done.exit_code, done.stdout) == (0, f"wrote {old}\n")
+    assert old.read_text() == JOB
+    assert "int = 2" in job.read_text()
+    assert run("checkout", "1").stdout == f"already there: {old}\n"
+    old.write_text("mine")
+    again = run("checkout", "1")
+    assert again.exit_code == 2
+    assert "exists and has another text" in again.stderr
+    assert old.read_text() == "mine"
+    elsewhere = job.parent / "there"
+    elsewhere.mkdir()
+    assert run("checkout", "1", str(elsewhere / "now.py")).exit_code == 0
+    assert (elsewhere / "now.iteration-1.py").read_text() == JOB
     assert "int = 2" in run("diff", "1", "2").stdout
 
 
@@ -135,7 +148,7 @@ def test_an_iteration_without_a_recorded_file_says_so(job: Path, run: Callable[.
     catalog = Catalog.open(job.parent / "catalog", create=True)
     begun = catalog.start_iteration(IterationRecord("1" * 32, "old", 1, "running", 0.0))
     catalog.append_iteration(dataclasses.replace(begun, status="done"))
-    done = run("show", "1", "--file")
+    done = run("checkout", "1")
     assert done.exit_code == 2
     assert "is not recorded" in done.stderr
 

@@ -4,6 +4,7 @@ at its end, or after each cell."""
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Callable
@@ -22,13 +23,17 @@ from helix_spark.cli.programs import (
     tell,
     writable_catalog,
 )
-from helix_spark.errors import HelixError, SetupError
+from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
 from helix_spark.program.program_text import needs_classic
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from helix_spark.program.plain_program import PlainProgram
+    from helix_spark.views.program_view import ProgramView
+
+VERBS = ("explain", "log", "plan")
+_NEWEST = 20
 
 
 def begin() -> None:
@@ -118,6 +123,19 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     _BEGUN.append((program, given.catalog))
     cells = Cells(program)
     shell.events.register("post_run_cell", cells.after_cell)
+
+    def place(file: str, line: int) -> str:
+        name = shell.compile.format_code_name(file)
+        return f"{name[1] if name else Path(file).name}:{line}"
+
+    def helix(line: str) -> None:
+        """Show what the cells requested: %helix plan, %helix explain NAME, %helix log."""
+        try:
+            run_notebook_verb(program, line, print, place)
+        except HelixError as error:
+            tell(f"error: {error}")
+
+    shell.register_magic_function(helix, "line", "helix")
     threading._register_atexit(  # type: ignore[attr-defined]  # as above
         lambda: end_program(program, None, quiet=True, tracker=tracker_of(given))
     )
@@ -146,6 +164,39 @@ class Cells:
             tell(f"what this cell asked is not on record: {error}")
         if text := tally_of(new, record).cell_text:
             self._say(f"helix: {text}")
+
+
+def run_notebook_verb(
+    program: PlainProgram, line: str, say: Callable[[str], None], place: Callable[[str, int], str]
+) -> None:
+    """Run what follows ``%helix`` in a notebook: plan, explain NAME, log. Raises ParameterError for what is no verb.
+
+    Args:
+        place: names where a question was asked, by file and line: ``In[3]:2``.
+    """
+    from helix_spark.program.program_record import view_of_program
+
+    def view() -> ProgramView:
+        return view_of_program(
+            program, lambda asked: place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
+        )
+
+    verb, *given = shlex.split(line) or ["plan"]
+    match verb, given:
+        case "plan", []:
+            lines = view().again_lines
+        case "explain", [*words] if words:
+            lines = view().answer(" ".join(words)).lines
+        case "log", []:
+            from helix_spark.cli.printing import print_log
+
+            print_log(program.catalog.iterations(limit=_NEWEST))
+            return
+        case _:
+            raise ParameterError(f"%helix has no {line.strip()!r}", remedy=f"{nearest(verb, VERBS)}; "
+                                 "%helix plan, %helix explain NAME, %helix log")
+    for text in lines:
+        say(text)
 
 
 def _check_no_session() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -271,8 +271,12 @@ def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str
     return found
 
 
-def view_of_program(program: PlainProgram) -> ProgramView:
-    """Return what a program has asked so far."""
+def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
+    """Return what a program has asked so far.
+
+    Args:
+        place: names where a question was asked, for people.
+    """
     record, rows = program.record, rows_of_program(program)
     reasons = reasons_of(rows, parts_before(program, last_ended(program.catalog, program.name)))
     asked = [] if program.answerer is None else program.answerer.asked
@@ -281,7 +285,7 @@ def view_of_program(program: PlainProgram) -> ProgramView:
         one = row.asked
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
-            row.name, one.caller.call, place_of(one), one.question.identity, one.fresh, reasons[row.name],
+            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reasons[row.name],
             one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
         )
 

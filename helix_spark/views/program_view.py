@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.history.value_text import titled
@@ -104,6 +105,18 @@ class ProgramView:
             yield "then Spark is asked what a table or a setting is"
         else:
             yield f"it ends with {error}" if error else "nothing is asked of Spark"
+
+    @property
+    def again_lines(self) -> Iterator[str]:
+        """What a notebook's cells so far would be answered from the record in a kernel that is started anew."""
+        again = [one for one in self.answers if one.again]
+        saved = saved_text(sum(one.seconds for one in self.answers if not one.again))
+        yield "; ".join(chain([
+            f"{self.workflow}: run again in a new kernel, {len(self.answers) - len(again)} of {len(self.answers)} "
+            "answers of the cells so far are on record",
+        ], filter(None, [saved])))
+        for one in again:
+            yield f"  asked again: {one.title}, because {one.again}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from remembering import Remembering
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.cli.automatic import run_notebook_verb
 from helix_spark.cli.options import read_settings
 from helix_spark.cli.programs import ScriptFile, end_program
+from helix_spark.errors import ParameterError
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.iteration_lookup import find_iteration
 from helix_spark.history.model_card import card_of
@@ -176,6 +179,21 @@ def test_what_an_edit_was_is_said_of_a_program(tmp_path: Path, monkeypatch: pyte
     assert ran(3, 1) == f"parameter `maxIter` 2 -> 3 of `model`, {HERE}"
     assert ran(3, 2) == f"code of `rows.select(...).collect`, {HERE}"
     assert ran(3, 2) == ""
+
+
+def test_a_notebook_is_told_what_a_new_kernel_would_ask_again(program: PlainProgram) -> None:
+    evaluated(program.session({}))
+    said: list[str] = []
+    verb = partial(run_notebook_verb, program, say=said.append, place=lambda file, line: f"In[1]:{line}")
+    verb("plan")
+    assert said[0] == "train: run again in a new kernel, 1 of 2 answers of the cells so far are on record"
+    assert "asked again: In[1]:" in said[1]
+    said.clear()
+    verb("explain rows.selectExpr(...).collect")
+    assert any("it is asked again in a new run: uses rand" in line for line in said)
+    assert any("source: " in line and "rows.csv" in line for line in said)
+    with pytest.raises(ParameterError, match="has not asked"):
+        verb("explain rows.count")
 
 
 def test_one_answer_of_a_program_is_explained_by_its_name_or_with_its_line(

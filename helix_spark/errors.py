@@ -113,7 +113,7 @@ class EndedError(HelixError):
 
 
 class OvertakenError(EndedError):
-    """A program's run was ended because it starts over in another session."""
+    """A run was ended because what it runs was edited meanwhile, and it was computing what the edit makes stale."""
 
 
 class CatalogError(HelixError):

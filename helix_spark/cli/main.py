@@ -133,16 +133,21 @@ def explain(
 @reporting_errors
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
+    from helix_spark.cli.progress import observer_for
     from helix_spark.cli.watching import watch_file, watch_program
+    from helix_spark.project.stale_runs import SeenRun
 
     named = _find_target(target, arguments, settings)
     place = read_settings(named.path, **given)
     if not isinstance(named, WorkflowFile):
         watch_program(named, place)
         return
-    with open_helix(place, quiet=False, one_run=False) as engine:
+    seen = SeenRun(observer_for(quiet=False))
+    more = (*(("--set", one) for one in settings), *(("--conf", one) for one in given["conf"]))
+    plan_options = [*place.options, *(word for pair in more for word in pair)]
+    with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
         engine.waiting_since = waiting_since()
-        watch_file(named, engine)
+        watch_file(named.path, named.function, settings, engine, seen, plan_options)
 
 
 def _audit_text(found: Audit, what: str) -> str:

@@ -112,7 +112,7 @@ class ScriptFile:
         for line in [to_text(answer_json(answer))] if as_json else answer.lines:
             say(line)
 
-    def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
+    def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
         """Run it from scratch, unheard, and compare; see `run_audited`.
 
         Args:

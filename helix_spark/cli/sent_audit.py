@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from helix_spark.errors import HelixError
 
 if TYPE_CHECKING:
     from helix_spark.run.auditor import Job
@@ -31,12 +31,8 @@ def main() -> None:
         os.nice(19)
     job: Job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        for part in _audited(job):
-            print(json.dumps(part), file=out, flush=True)
-    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is told, and that is all
-        text = error.what if isinstance(error, HelixError) else f"{type(error).__name__}: {error}"
-        print(json.dumps({"error": text}), file=out, flush=True)
+    for part in parts_of(job):
+        print(json.dumps(part), file=out, flush=True)
 
 
 def _end_with_parent() -> None:
@@ -46,9 +42,29 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def parts_of(job: Job) -> Iterator[dict[str, Any]]:
+    """Audit what a job asks for, and return what was found, part by part."""
+    from helix_spark.errors import HelixError
+
+    try:
+        yield from _audited(job)
+    except HelixError as error:
+        yield {"error": error.what}
+    except Exception as error:  # noqa: BLE001 - the author's code may raise anything; it is told, and that is all
+        yield {"error": f"{type(error).__name__}: {error}"}
+
+
 def _audited(job: Job) -> Iterator[dict[str, Any]]:
-    """Audit what a job asks for, and yield what was found, part by part."""
     from helix_spark.cli.schema import audit_json
+
+    if isinstance(job.work, tuple):
+        from helix_spark.cli.options import read_settings
+        from helix_spark.cli.programs import ScriptFile
+
+        path = Path(job.work[0])
+        place = replace(read_settings(path, catalog=job.catalog), spark=job.settings)
+        yield audit_json(ScriptFile(path, job.work[1:]).audit(place))
+        return
     from helix_spark.engine.execution.observer import Silent
     from helix_spark.helix import Helix
     from helix_spark.loaded_sources import loading

@@ -8,23 +8,33 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import ScriptFile, check_file, check_settings
+from helix_spark.cli.programs import ScriptFile, check_file, check_settings, tell
 from helix_spark.cli.terminal import say
-from helix_spark.cli.workflow_runs import WorkflowFile, load_workflow, run_and_print
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.cli.workflow_runs import load_workflow, run_and_print
+from helix_spark.errors import HelixError, OvertakenError, ParameterError
+from helix_spark.history.iteration_lookup import last_ended
+from helix_spark.history.states import proofs_of
 from helix_spark.program.program_text import files_of_program, needs_classic
+from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
 from helix_spark.project.watched_files import (
-    Stamp,
+    Texts,
     await_change,
     blamed,
+    edited,
     forget_project,
+    next_save,
     project_files,
     stamps,
+    texts_of,
 )
+from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
+from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.tracking.courier import URI_VARIABLE
 
 if TYPE_CHECKING:
@@ -34,29 +44,42 @@ _TO_END = 10.0
 """Seconds that a run has to end once it is told to."""
 
 
-def watch_file(target: WorkflowFile, engine: Helix) -> None:
-    """Run a workflow in one warm session at each save."""
+def watch_file(
+    path: Path, function: str | None, settings: Sequence[str], engine: Helix, seen: SeenRun, plan_options: Sequence[str]
+) -> None:
+    """Run a workflow in one warm session at each save.
+
+    Args:
+        seen: the engine's observer.
+        plan_options: of the command that plans a file that was saved meanwhile.
+    """
     ours, context = frozenset(list(sys.modules)), copy_context()
+    plan = partial(planned_elsewhere, f"{path}:{function}" if function else str(path), plan_options)
     broken = set[Path]()
     engine.sessions.warm()
 
-    def load_and_run() -> None:
-        run_and_print(engine, load_workflow(target, engine), "", print_answer=True)
+    def load_and_run(texts: Texts) -> None:
+        workflow = load_workflow(path, function, settings, engine)
+        files = project_files(path)
+        loaded = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
+        with overtaking(seen, next_save, plan, engine.overtake, loaded):
+            run_and_print(engine, workflow, "", print_answer=True)
 
     def files() -> frozenset[Path]:
-        return project_files(target.path).union(broken)
+        return project_files(path).union(broken)
 
-    def run(started: float) -> None:
+    def run(texts: Texts, started: float) -> None:
         engine.waiting_since, known = started, files()
         forget_project(ours)
         broken.clear()
         try:
-            context.copy().run(load_and_run)  # what an earlier text of the file set is not there any more
+            context.copy().run(load_and_run, texts)  # what an earlier text of the file set is not there any more
         except HelixError as error:
-            broken.update(known, blamed(error))
+            if not isinstance(error, OvertakenError):
+                broken.update(known, blamed(error))
             raise
 
-    _watch(target.path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
+    _watch(path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
 
 
 def watch_program(script: ScriptFile, place: CommandSettings) -> None:
@@ -71,11 +94,13 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     check_file(script.path)
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
-    check_settings(place, {"audit": f"`helix audit {script.path}` makes an audit"})
-    server = ConnectServer(place.spark)
+    check_settings(place, {})
+    auditor = Auditor(place.audit, place.audit_seconds, tell)
+    begin, server = partial(_begin_audit, script, place), ConnectServer(place.spark)
 
-    def run(started: float) -> None:
+    def run(texts: Texts, started: float) -> None:
         nonlocal server
+        turn = auditor.stop()
         if how := server.how_ended():
             say(f"the JVM of Spark's driver {how}; another one is started", to_stderr=True)
             server.stop()
@@ -84,50 +109,84 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
         _run(_command(script, place), environment)
+        if place.audit == "idle":
+            audit_when_idle(auditor, turn, script, place, begin)
 
     try:
-        _watch(script.path, lambda: files_of_program(script.path), run, lambda: None, to_stderr=True)
+        _watch(script.path, lambda: files_of_program(script.path), run, auditor.stop, to_stderr=True)
     finally:
+        auditor.stop()
         server.stop()
 
 
 def _watch(
-    path: Path, files_now: Callable[[], Collection[Path]], run: Callable[[float], None],
+    path: Path, files_now: Callable[[], Collection[Path]], run: Callable[[Texts, float], None],
     end_audits: Callable[[], object], *, to_stderr: bool, since: float | None = None,
 ) -> None:
     """Run a file now and at each save, until interrupted. An error is shown, and the watch goes on.
 
     Args:
         files_now: gives the files of which a save has it run again.
-        run: runs it, given `time.perf_counter()` at the save.
+        run: runs it, given what is in its files, and `time.perf_counter()` at the save. Raises OvertakenError where a
+            save meanwhile ends the run: all that is being computed is stale by then.
         to_stderr: True if standard output is for what the file prints.
         since: `time.perf_counter()` since when the first run is waited for; None for its begin.
     """
-    ran: Mapping[Path, Stamp] = {}
+    ran: Texts = {}
     while True:
         known = files_now()
-        before = stamps(known)
-        _say_saved(ran, before, to_stderr=to_stderr)
+        before, texts = stamps(known), texts_of(known)
+        _say_saved(ran, texts, to_stderr=to_stderr)
         started, since = since or time.perf_counter(), None
+        is_overtaken = False
         try:
-            run(started)
+            run(texts, started)
+        except OvertakenError as overtaken:
+            say(f"{overtaken.what}; going on with the new text", to_stderr=to_stderr)
+            is_overtaken = True
         except HelixError as error:
             say(f"error: {error}", to_stderr=to_stderr)
         seconds = time.perf_counter() - started
-        say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
         known = files_now()
+        ran = texts_of(known) | {file: text for file, text in texts.items() if file in known}
+        if is_overtaken:
+            continue
+        say(f"{seconds:.2f} s from save to answer; watching {path}, Ctrl-C ends", to_stderr=to_stderr)
         # What was saved while it ran counts as saved now; files it has loaded for the first time, as they are.
-        ran = {file: before.get(file, stamp) for file, stamp in stamps(known).items()}
-        await_change(known, ran)
+        await_change(known, {file: before.get(file, stamp) for file, stamp in stamps(known).items()})
         end_audits()
 
 
-def _say_saved(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp], *, to_stderr: bool) -> None:
-    """Begin an empty screen with the files that were saved since the run before, if there was one."""
+def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
+    """Begin an empty screen with what was saved since the run before, if there was one."""
     if sys.stdout.isatty():
         print("\033[2J\033[H", end="", flush=True)
-    if before and (saved := [file.name for file in {**before, **after} if before.get(file) != after.get(file)]):
-        say(f"saved: {', '.join(sorted(saved))}", to_stderr=to_stderr)
+    if before and (edit := edited(before, after)):
+        say(f"saved: {edit}", to_stderr=to_stderr)
+
+
+def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
+    """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
+    catalog = Catalog.open(place.catalog, create=True)
+    last, record = last_ended(catalog, script.name), RecordedAnswers(catalog, script.name)
+    nodes = () if last is None or last.status != "done" else catalog.nodes(last)
+    seconds, proofs = sum(record.seconds(node.signature) for node in nodes), proofs_of(nodes, catalog)
+    unproven = [
+        node.signature for node in nodes
+        if node.kind == "answer" and proofs[node.name] == "unproven" and record.answer(node.signature)
+    ]
+    if unproven and seconds > place.audit_seconds:
+        tell(f"no audit in the background: it takes about {seconds:.0f} s, and audit_seconds is "
+             f"{place.audit_seconds:.0f}; `helix audit {script.path}` makes one")
+    elif unproven:
+        auditor.audit_when_idle(turn, script.name, unproven, begin)
+
+
+def _begin_audit(
+    script: ScriptFile, place: CommandSettings, wanted: Collection[str], seconds: float
+) -> AuditProcess:
+    work = str(script.path), *script.arguments
+    return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
 
 
 def _command(script: ScriptFile, place: CommandSettings) -> list[str]:

@@ -14,6 +14,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
 
 if TYPE_CHECKING:
+    from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
     from helix_spark.project.author_file import Factory
     from helix_spark.run.audit import Audit
@@ -21,33 +22,41 @@ if TYPE_CHECKING:
     from helix_spark.workflow.workflow import Workflow
 
 
-def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
+def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
     """Return an engine as a command's options and the project's settings say."""
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
 
     return Helix(
         given.catalog, budget=given.room, policy=given.policy, settings=given.spark,
-        observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
+        observer=observer or observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
     )
 
 
-def load_workflow(target: WorkflowFile, engine: Helix) -> Workflow:
+def load_workflow(
+    path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
+) -> Workflow:
     """Load a file and return its workflow.
 
     A file that builds Spark objects while it is loaded is loaded once more, for a client that needs no session. Where
     its functions need one, Spark is started, and a warning says so.
     """
     from helix_spark.answers.declaring import declared_without_spark
+    from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
 
+    if factory is None and function is None and is_plain_program(path):
+        raise ParameterError(
+            f"{path} is a plain PySpark program, and declares no workflow",
+            remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
+        )
+
     def load() -> Workflow:
-        path, settings = target.path, target.settings
-        if target.factory is not None:
-            return build(target.factory, path, settings)
+        if factory is not None:
+            return build(factory, path, settings)
         AUTHOR_SEEDS.begin_loading(load_workflow)
-        workflow = build(find_factory(load_file(path), path, target.function), path, settings)
+        workflow = build(find_factory(load_file(path), path, function), path, settings)
         AUTHOR_SEEDS.hold(load_workflow)  # what this command draws from now on is not the author's draw
         return workflow
 
@@ -76,6 +85,10 @@ class WorkflowFile:
     settings: Sequence[str]
     factory: Factory | None = None
 
+    def load(self, engine: Helix) -> Workflow:
+        """Return the workflow; see `load_workflow`."""
+        return load_workflow(self.path, self.function, self.settings, engine, self.factory)
+
     def run(
         self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False
     ) -> None:
@@ -90,7 +103,7 @@ class WorkflowFile:
         # An error is told before the engine is left, which waits until what was computed before it is stored.
         with open_helix(place, quiet=quiet or as_json) as engine, report_errors():
             engine.waiting_since = waiting_since()
-            iteration = run_and_print(engine, load_workflow(self, engine), message, print_answer=not as_json)
+            iteration = run_and_print(engine, self.load(engine), message, print_answer=not as_json)
             if as_json:
                 iteration.wait()
                 live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])
@@ -106,7 +119,7 @@ class WorkflowFile:
         from helix_spark.cli.schema import plan_json, to_text
 
         with open_helix(place, quiet=True) as engine:
-            made = engine.plan(load_workflow(self, engine))
+            made = engine.plan(self.load(engine))
             if as_json:
                 say(to_text(plan_json(made)))
             else:
@@ -119,7 +132,7 @@ class WorkflowFile:
         from helix_spark.views.plan_view import left_out_text, planned_node_lines
 
         with open_helix(place, quiet=True) as engine:
-            made = engine.plan(load_workflow(self, engine))
+            made = engine.plan(self.load(engine))
         left_out = next((one for one in made.left_out if name in one.nodes), None)
         if left_out is not None:
             say(to_text(left_out.to_json()) if as_json else f"{name}\n  {left_out_text(left_out)}")
@@ -132,7 +145,7 @@ class WorkflowFile:
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
         """Compute stored results again, and compare."""
         with open_helix(place, quiet=True) as engine:
-            return engine.audit(load_workflow(self, engine), everything=everything, seconds=seconds)
+            return engine.audit(self.load(engine), everything=everything, seconds=seconds)
 
 
 def run_and_print(engine: Helix, workflow: Workflow, message: str, *, print_answer: bool) -> Iteration:

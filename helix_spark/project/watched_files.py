@@ -1,12 +1,14 @@
-"""The author's files while a command watches them: which there are, and when a save of them is over."""
+"""The author's files while a command watches them: which there are, when a save is over, and what it changed."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from importlib.machinery import PathFinder
 from pathlib import Path
+from threading import Event
 from traceback import walk_tb
 from types import ModuleType
 
@@ -88,6 +90,8 @@ def _folders(package: object) -> list[str]:
 
 # Saves
 
+_MOST_FILES, _MOST_PLACES = 3, 3
+
 POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
 
@@ -101,6 +105,60 @@ _RARER, _LONGEST_POLL = 20, 1.0
 """Where a look takes long (thousands of files, a network disk), the pause is this many times as long, up to seconds."""
 
 Stamp = tuple[int, int]
+
+Texts = Mapping[Path, str]
+
+
+def texts_of(files: Iterable[Path]) -> dict[Path, str]:
+    """Return what is in each file; one that is not there, or is no text, has none."""
+    found = {}
+    for file in files:
+        try:
+            found[file] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue  # an editor may be replacing it
+    return found
+
+
+def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
+    """Return which files differ, and at which of their lines now, in a line; empty where none does.
+
+    >>> edited({Path("a.py"): "1\\n2\\n3\\n"}, {Path("a.py"): "1\\nx\\ny\\n3\\n4\\n", Path("b.py"): ""})
+    'a.py: lines 2-3, line 5; b.py is new'
+    >>> edited({Path("a.py"): "1\\n2\\n"}, {Path("a.py"): "1\\n"})
+    'a.py: after line 1'
+    """
+    changes = [f"{file.name} is new" if file not in before else _places(file, before[file], text)
+            for file, text in after.items() if before.get(file) != text]
+    changes += [f"{file.name} is gone" for file in before if file not in after]
+    more = [f"{len(changes) - _MOST_FILES} more files"] if len(changes) > _MOST_FILES else []
+    return "; ".join([*changes[:_MOST_FILES], *more])
+
+
+def _places(file: Path, before: str, after: str) -> str:
+    places = list(_lines(before.splitlines(), after.splitlines()))
+    more = [f"and {len(places) - _MOST_PLACES} more"] if len(places) > _MOST_PLACES else []
+    return f"{file.name}: {', '.join([*places[:_MOST_PLACES], *more])}"
+
+
+def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
+    for tag, _, _, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag == "delete":
+            yield f"after line {start}"
+        elif tag != "equal":
+            yield f"line {end}" if end - start == 1 else f"lines {start + 1}-{end}"
+
+
+def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
+    """Return what is in files once it is something else than this; None once the event is set before that."""
+    looked: dict[Path, Stamp] = {}
+    while not over.wait(POLL_SECONDS):
+        if (now := stamps(last)) != looked:
+            _await_end_of_save(last, looked, now)
+            looked = stamps(last)
+            if (found := texts_of(last)).keys() == last.keys() and found != last:
+                return found
+    return None
 
 
 def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:

@@ -45,7 +45,7 @@ class Job:
     """What the process is asked, in plain values: it goes through a pipe, and is never stored.
 
     Attributes:
-        work: a workflow, pickled.
+        work: a workflow, pickled; or the file of a script and its arguments.
         path: where modules are found.
         cells: the text of what is in no file, as `linecache` has it.
         catalog: its place.
@@ -54,7 +54,7 @@ class Job:
         seconds: that it is expected to take at most.
     """
 
-    work: bytes
+    work: bytes | tuple[str, ...]
     path: tuple[str, ...]
     cells: Mapping[str, Any]
     catalog: str

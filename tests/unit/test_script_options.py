@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +18,10 @@ from faked_command import start
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import helix
 from helix_spark.cli.options import read_settings
+from helix_spark.cli.programs import ScriptFile
+from helix_spark.cli.watching import audit_when_idle
+from helix_spark.run import auditor
+from helix_spark.run.auditor import Auditor
 
 COUNTS = """
 import os, sys
@@ -95,6 +104,38 @@ def test_the_json_of_a_run_without_reuse_is_null(script: Path) -> None:
     assert "printed" in errors
 
 
+class Begun:
+    """An audit that ends at once."""
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        return iter(())
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+
+@pytest.mark.parametrize(("limit", "begins"), [("60", True), ("0", False)])
+def test_while_idle_unproven_answers_are_audited_within_the_time(
+    limit: str, begins: bool, script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(auditor, "IDLE_SECONDS", 0.0)
+    monkeypatch.setenv("HELIX_AUDIT_SECONDS", limit)
+    assert run("run", str(script), "0")[0] == 0
+    begun = Queue[tuple[str, ...]]()
+
+    def begin(wanted: Collection[str], seconds: float) -> Begun:
+        begun.put(tuple(wanted))
+        return Begun()
+
+    idle, place = Auditor("idle", 60.0, pytest.fail), read_settings(script)
+    audit_when_idle(idle, idle.stop(), ScriptFile(script, ("0",)), place, begin)  # type: ignore[arg-type]  # no process
+    if begins:
+        assert len(begun.get(timeout=30)) == 1
+    else:
+        assert "no audit in the background: it takes about 0 s" in capsys.readouterr().err
+        assert begun.empty()
+
+
 def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
     place = read_settings(script, policy="never", audit="idle", budget=None)
     assert place.options == ["--policy", "never"]
@@ -104,3 +145,27 @@ def test_what_a_watch_starts_is_given_its_options(script: Path) -> None:
 def test_idle_of_one_run_says_that_it_audits_nothing(command: list[str], script: Path) -> None:
     done = CliRunner().invoke(helix, [*command, str(script), "--audit", "idle", "--policy", "alway"])
     assert ("--audit idle has no effect here" in done.stderr) == (command == ["run"])
+
+
+AUDITS = """
+import json
+from program_fakes import FakeServer
+from helix_spark.cli.sent_audit import parts_of
+from helix_spark.run.auditor import Job
+from helix_spark.program.program_server import ProgramServer
+
+server = FakeServer()
+ProgramServer.stub = lambda _: server
+(part,) = parts_of(Job(("counts.py", "0"), (), {}, "catalog", {}, (), 60.0))
+print(json.dumps(part))
+"""
+
+
+@pytest.mark.long
+def test_the_process_of_an_audit_takes_a_script(script: Path) -> None:
+    assert run("run", str(script), "0")[0] == 0
+    here = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", AUDITS], env=here, capture_output=True, text=True, check=True)
+    part = json.loads(done.stdout.splitlines()[-1])
+    assert [one["verdict"] for one in part["results"]] == ["verified"]
+    assert "error" not in part

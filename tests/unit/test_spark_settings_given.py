@@ -78,8 +78,9 @@ def test_a_watch_and_a_file_that_runs_itself_take_them_too(
 ) -> None:
     seen: list[str] = []
 
-    def watched(target: object, engine: Helix) -> None:
+    def watched(path: Path, function: str | None, settings: object, engine: Helix, _: object, plan: list[str]) -> None:
         seen.append(engine.sessions.settings_that_change_results()[ANSI])
+        assert plan == ["--conf", f"{ANSI}=false"], "what is saved meanwhile is planned with them"
 
     monkeypatch.setattr(watching, "watch_file", watched)
     assert CliRunner().invoke(helix, ["watch", "prices_job.py", "--conf", f"{ANSI}=false"]).exit_code == 0

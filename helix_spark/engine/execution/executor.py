@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
-from helix_spark.errors import EndedError, SetupError
+from helix_spark.errors import EndedError, OvertakenError, SetupError
 from helix_spark.hermetic.action import abandon
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
@@ -59,12 +60,18 @@ class Executor:
         self._sessions = sessions
         self._bench = Workbench(sessions, catalog, memory, observer, StepClock(sessions, observer))
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
+        self._overtaken = Future[list[Step]]()
         self._pool = self._threads()
 
     def end(self, why: EndedError) -> None:
         """End the run that goes on, and all that are still to come. Any thread may call it."""
         if not self._end.done():
             self._end.set_exception(why)
+
+    def overtake(self, why: OvertakenError) -> None:
+        """End the run that goes on, if one does. Any thread may call it."""
+        with suppress(InvalidStateError):  # it was called before
+            self._overtaken.set_exception(why)
 
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_THREADS, "helix", self._thread_begun)
@@ -99,6 +106,7 @@ class Executor:
         if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
             send_project_code()
             guard_functions()
+        self._overtaken = Future()
         outcome = so_far or Outcome(
             Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)),
             contents=None if compared is None else {},
@@ -113,7 +121,7 @@ class Executor:
             self._bench, dag, plan, artifacts, outcome, filling, tags, registering, lazy_names(everything),
             compared or (), begin_call,
         )
-        dispatch = Dispatch(work, self._pool, frozenset({self._end}))
+        dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:
             dispatch.run(left)
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too: what was computed before is kept

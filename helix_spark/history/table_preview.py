@@ -130,6 +130,19 @@ class TablePreview:
         place = self.names.index(name)
         return tuple(row[place] for row in self.rows)
 
+    def arrow(self) -> pa.Table:
+        """Return the rows as a table of these types, those of numbers, texts, times and so on; others as texts."""
+        import pyarrow as pa
+
+        made: dict[str, pa.Array] = {}
+        for place, (name, kind) in enumerate(self.columns):
+            values = [row[place] for row in self.rows]
+            try:
+                made[name] = pa.array(values, pa.type_for_alias(kind))
+            except (pa.ArrowException, ValueError, TypeError):
+                made[name] = pa.array([None if value is None else cell_text(value) for value in values], pa.string())
+        return pa.table(made)
+
     def text(self) -> str:
         """Return its text for the record.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate
 
@@ -20,11 +20,12 @@ _FEWEST_LETTERS, _MOST_LETTERS = 9, 22
 _SIGN_ROOM, _DRUM_ROOM = 24, 22
 
 
-def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
+def svg(graph: DrawnGraph, *, styled: bool = True, linked: bool = True) -> str:
     """Return the picture, from left to right.
 
     Args:
         styled: with `STYLE` inside; without where the page has it in its own sheet.
+        linked: whether boxes lead anywhere; not in a file that is carried away from its pages.
 
     >>> picture = svg(DrawnGraph((DrawnNode("<b>", state="compute"),)))
     >>> "<b>" in picture, "&lt;b&gt;" in picture
@@ -41,7 +42,8 @@ def svg(graph: DrawnGraph, *, styled: bool = True) -> str:
     if styled:
         parts.append(f"<style>{STYLE}</style>")
     parts += _edges(graph, placed, frame)
-    parts += (_node(node, placed.nodes[node.name], frame) for node in graph.nodes)
+    nodes = graph.nodes if linked else [replace(node, href="") for node in graph.nodes]
+    parts += (_node(node, placed.nodes[node.name], frame) for node in nodes)
     return "".join([*parts, "</svg>"])
 
 

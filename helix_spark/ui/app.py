@@ -84,6 +84,7 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
     }
     routes = [Route(path, _shown(pages, view), methods=["GET"]) for path, view in views.items()]
+    routes.append(Route("/graph.svg", _image(pages), methods=["GET"]))
     routes.append(Route("/state", _state(pages), methods=["GET"]))
     routes.append(Route("/assets/{name}", _asset, methods=["GET"]))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages), HelixError: _failed(pages)})
@@ -120,6 +121,19 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
 def _shown(pages: Pages, view: Callable[[Request], Page]) -> Callable[[Request], Response]:
     """Return what answers with a page, as a plain function: Starlette runs it in a thread, as records take time."""
     return lambda request: HTMLResponse(pages.framed(view(request)))
+
+
+def _image(pages: Pages) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        number = _number(request, "number")
+        drawn = pages.image(
+            _text(request, "workflow"), number, wanted=_text(request, "nodes"), whole=_text(request, "whole") == "1"
+        )
+        # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
+        saved = {"content-disposition": f'attachment; filename="iteration-{number}.svg"'}
+        return Response(drawn, media_type="image/svg+xml", headers=saved)
+
+    return answer
 
 
 def _state(pages: Pages) -> Callable[[Request], Response]:

@@ -15,6 +15,7 @@ class Links(Protocol):
 
     def iterations(self, workflow: str, **state: Any) -> str: ...
     def iteration(self, workflow: str, number: int, **state: Any) -> str: ...
+    def image(self, workflow: str, number: int, **state: Any) -> str: ...
     def node(self, workflow: str, number: int, name: str) -> str: ...
     def compare(self, workflow: str, before: int, after: int, **state: Any) -> str: ...
     def metrics(self, workflow: str, **state: Any) -> str: ...
@@ -43,6 +44,9 @@ class ServerLinks:
 
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         return "/iteration" + query(workflow=workflow, number=number, **state)
+
+    def image(self, workflow: str, number: int, **state: Any) -> str:
+        return "/graph.svg" + query(workflow=workflow, number=number, **state)
 
     def node(self, workflow: str, number: int, name: str) -> str:
         return "/node" + query(workflow=workflow, number=number, node=name)
@@ -83,6 +87,9 @@ class FileLinks:
     def iteration(self, workflow: str, number: int, **state: Any) -> str:
         known = (workflow, number) in self._iterations and not state
         return f"#iteration-{self._place[workflow]}-{number}" if known else ""
+
+    def image(self, workflow: str, number: int, **state: Any) -> str:
+        return ""
 
     def node(self, workflow: str, number: int, name: str) -> str:
         place = self._nodes.get((workflow, number), {}).get(name)

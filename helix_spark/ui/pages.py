@@ -13,7 +13,7 @@ from markupsafe import Markup
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress
-from helix_spark.drawing import picture_of
+from helix_spark.drawing import picture_of, svg
 from helix_spark.errors import HelixError, nearest
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
@@ -102,9 +102,20 @@ class Pages:
             kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
             underway=underway(record, progress, time.time()), whole=whole,
+            image=self._links.image(workflow, number, nodes=wanted, whole=whole),
             tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.shown.tables.items()},
             plots=plots_among(mapping(record.outputs)),
         )
+
+    def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
+        """Return the graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
+        kept = self._kept.now()
+        workflow = kept.find_workflow(workflow)
+        record = kept.find_iteration(workflow, number)
+        view = self._iteration(kept, record, self._records.progress(record), wanted, whole)
+        if view.picture.graph is None:
+            raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
+        return svg(view.picture.graph, linked=False)
 
     def _iteration(
         self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool

@@ -14,6 +14,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 import pytest
 

@@ -95,7 +95,7 @@ def without() -> Iterator[None]:
         patch("helix_spark.engine.execution.node_work.files_named", lambda function: ()),
         patch("helix_spark.plans.captured_function.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),
-        patch("helix_spark.plans.connect_client.guarded", as_it_is),
+        patch("helix_spark.plans.replaced_in_pyspark.guarded", as_it_is),
     ):
         yield
 

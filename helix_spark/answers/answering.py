@@ -23,10 +23,9 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.answer_texts import answer_of_text, of_session, text_of_answer
-from helix_spark.plans.connect_client import DEFAULT_SETTINGS
 from helix_spark.plans.frame_creation import schema_request
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.program_client import Caller, caller
+from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
 from helix_spark.plans.sql_statements import read_statement
 
 
@@ -180,9 +179,7 @@ class Answerer:
         return of_session(made, request)
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        details = self.served.details_of_error(request)
-        self.analyses.details.last = details
-        return of_session(details, request)
+        return of_session(self.served.details_of_error(request), request)
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         """End all that runs: the server knows what it runs by other ids than the client."""

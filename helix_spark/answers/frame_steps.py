@@ -1,5 +1,5 @@
-"""The steps of a program's tables, each noted when the program is given the table: what names in it mean then, its
-columns as far as they are told without Spark, and an identity of what a classic session would analyse."""
+"""The steps of a program's tables, each noted when the program is given the table: what names in it mean then, and an
+identity of what a classic session would analyse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from helix_spark.answers.session_state import Binding
 from helix_spark.identity.parts import digest
 from helix_spark.plans.classic_ways import is_outer
 from helix_spark.plans.frame_creation import steps_of
-from helix_spark.plans.plan_columns import Kinds, kinds_of_step
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.sql_words import spark_functions
 
@@ -55,7 +54,6 @@ class FrameSteps:
     """All of a session, by plan id. Its methods may be called from any thread."""
 
     signer: Signer
-    kinds: dict[int, Kinds | None] = field(default_factory=dict)
     client: Any = None
     _steps: dict[int, FrameStep] = field(default_factory=dict)
     _frames: dict[int, weakref.ref[Any]] = field(default_factory=dict)
@@ -113,7 +111,6 @@ class FrameSteps:
             self._is_open(parts),
             1 + max((one.depth for one in inputs), default=0), _lists(binding, names),
         )
-        self.kinds[number] = kinds_of_step(relation, self.kinds)
 
     def _is_open(self, parts: Collection[Any]) -> bool:
         closed = {one.common.plan_id for part in parts for one in _queries_within(part)}

@@ -21,10 +21,9 @@ from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.identity.parts import digest
-from helix_spark.plans import connect_client as client
+from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.plans.connect_session import prepare
 from helix_spark.plans.plan_chance import chance_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
@@ -319,7 +318,10 @@ class FunctionCall:
         """
         signer = replace(self.answerer.signer, around="")
         if own is not None:
-            return identity_of(plan, {token: code.digest for token, code in signer.functions.items()}, own)
+            alone = type(plan)()
+            alone.CopyFrom(plan)
+            client.name_by_itself(alone)  # all of its columns are of one table
+            return identity_of(alone, {token: code.digest for token, code in signer.functions.items()})
         registered = (part for pair in sorted(signer.state.now.functions.items()) for part in pair)
         return digest(signer.question("table", plan).identity, *registered)
 
@@ -375,7 +377,7 @@ def begin(
 def _prepare_client() -> None:
     """Prepare pyspark's Connect client for calls, once a process. Raises SetupError if it cannot be imported."""
     client.check_client()
-    prepare()
+    client.prepare()
 
 
 def _input_view(signature: str) -> View:

@@ -18,14 +18,13 @@ from helix_spark.identity.code import trace
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.classic_only import need_classic
-from helix_spark.plans.plan_chance import chance_in, may_ask_user
+from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import function_of, messages, parts_of, sort_of, sql_of
-from helix_spark.plans.plan_order import order_in
 from helix_spark.plans.sql_statements import is_generated, read_statement
 from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
-PROGRAM_FORMAT = 6
+PROGRAM_FORMAT = 7
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
 answer."""
 
@@ -109,7 +108,7 @@ class Signer:
         every = [one for one, _ in parts]
         found.chance += chance_in(every, over_layout=self.over_layout, user_known=bool(self.user))
         if not self.over_layout:
-            found.chance += (f"uses {what}, which depends on the order of rows" for what in order_in(every))
+            found.chance += order_in(every)
         # What it refers to counts by itself, whatever a canonical plan leaves out; in the plan stands which is which.
         numbers = {one: f"{at}" for at, one in enumerate(dict.fromkeys(found.handles))}
         numbered = with_handles(signed, numbers.items()) if numbers else signed

@@ -185,7 +185,7 @@ def _describe_function(node: Node, operator: Function) -> Description:
 def _describe_built(node: Node, built: CapturedFunction) -> Description:
     """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
     traced = [trace(function, node=node.name, where=node.where) for function in built.code]
-    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(map(str, built.lines)))
+    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(built.lines))
     own = Findings(
         warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
         random=tuple(f"`{node.name}` {why}" for why in built.chance),

@@ -1,4 +1,4 @@
-"""Copies of answers, made field by field of the messages that an answer may have.
+"""The fields that an answer may have, checked one by one.
 
 Messages that are not listed below are refused, those of a later PySpark too, until somebody has looked at what the
 client does with them; `tests/unit/test_answer_gate.py` says which texts in the listed ones reach the client.
@@ -107,79 +107,73 @@ _TEXTS: Mapping[str, Callable[[str], bool]] = {
 }
 """What texts have to be that the client prints, imports or refers to."""
 
-_OF_ONE_SESSION = frozenset({
-    "session_id", "server_side_session_id", "operation_id", "response_id", "metrics", "execution_progress",
-    "result_complete",
-})
-"""Fields of a response that are dropped."""
+_DROPPED = frozenset(
+    f"{response}.{name}" for response in ("ExecutePlanResponse", "AnalyzePlanResponse", "ConfigResponse") for name in (
+        "session_id", "server_side_session_id", "operation_id", "response_id", "metrics", "execution_progress",
+        "result_complete",
+    )
+)
+"""Fields that say something of one session alone."""
 
-_RESPONSES = frozenset({"ExecutePlanResponse", "AnalyzePlanResponse", "ConfigResponse"})
+_SCHEMAS = frozenset({"AnalyzePlanResponse.schema", "ExecutePlanResponse.schema"})
 
 
 @dataclass(slots=True)
-class AnswerCopies:
-    """Copies the messages of one answer.
+class AnswerCheck:
+    """Checks the messages of one answer, and takes out what no recorded answer has.
 
     Attributes:
         observed: names of the observations that it may have; others are dropped.
     """
 
-    observed: frozenset[str]
+    observed: frozenset[str] = frozenset()
     _messages: int = 0
 
-    def copy(self, response: Any) -> Any:
-        """Return the copy of a response. Raises StrangeAnswerError for what no recorded answer has."""
-        copy = type(response)()
-        self._fill(copy, response, 0)
-        return copy
-
-    def _fill(self, copy: Any, message: Any, depth: int) -> None:
+    def clean(self, message: Any, depth: int = 0) -> None:
+        """Clean a response in place. Raises StrangeAnswerError for what no recorded answer has."""
         name = sort_of(message)
         self._messages += 1
         if self._messages > _MOST_MESSAGES or depth > _DEEPEST:
             raise StrangeAnswerError(f"it has more than {_MOST_MESSAGES:,} parts, or {_DEEPEST} inside each other")
         if name not in _MESSAGES:
             raise StrangeAnswerError(f"it has a {name}, which no recorded answer has")
+        if name == "ExecutePlanResponse":
+            known = [one for one in message.observed_metrics if one.name in self.observed]
+            del message.observed_metrics[:]
+            message.observed_metrics.extend(known)
         for descriptor, value in message.ListFields():
-            field_name = descriptor.name
-            if field_name in _OF_ONE_SESSION and name in _RESPONSES:
-                continue
-            if descriptor.message_type is None:
-                self._set(copy, f"{name}.{field_name}", value, is_repeated=descriptor.is_repeated)
+            path = f"{name}.{descriptor.name}"
+            if path in _DROPPED:
+                message.ClearField(descriptor.name)
+            elif descriptor.message_type is None:
+                _check_texts(message, path, list(value) if descriptor.is_repeated else [value])
+            elif path in _SCHEMAS:
+                kind: Any = type(value)
+                _check_schema(kind, value.SerializeToString(deterministic=True))
             elif descriptor.message_type.GetOptions().map_entry:
                 for key in value:
-                    self._fill(getattr(copy, field_name)[key], value[key], depth + 1)
-            elif descriptor.is_repeated:
-                for one in value:
-                    if field_name != "observed_metrics" or one.name in self.observed:
-                        self._fill(getattr(copy, field_name).add(), one, depth + 1)
-            elif depth < 2 and field_name == "schema":
-                kind: Any = type(value)
-                getattr(copy, field_name).CopyFrom(_copy_of_schema(kind, value.SerializeToString()))
+                    self.clean(value[key], depth + 1)
             else:
-                part = getattr(copy, field_name)
-                part.SetInParent()
-                self._fill(part, value, depth + 1)
+                for one in value if descriptor.is_repeated else (value,):
+                    self.clean(one, depth + 1)
 
-    def _set(self, copy: Any, path: str, value: Any, *, is_repeated: bool) -> None:
-        name = path.rpartition(".")[2]
-        if name in ("warnings", "warning_message"):
-            value = [_warning(one) for one in value[:_MOST_WARNINGS]] if is_repeated else _warning(value)
-        check = _TEXTS.get(path)
-        if path in _REFUSED or (check is not None and not all(map(check, value if is_repeated else (value,)))):
-            raise StrangeAnswerError(f"it has the {name.replace('_', ' ')} {str(value)[:80]!r}")
-        if is_repeated:
-            getattr(copy, name).extend(value)
-        else:
-            setattr(copy, name, value)
+
+def _check_texts(message: Any, path: str, values: list[Any]) -> None:
+    name, check = path.rpartition(".")[2], _TEXTS.get(path)
+    if path in _REFUSED or (check is not None and not all(map(check, values))):
+        raise StrangeAnswerError(f"it has the {name.replace('_', ' ')} {str(values)[:80]}")
+    if name == "warnings":
+        message.warnings[:] = map(_warning, values[:_MOST_WARNINGS])
+    elif name == "warning_message":
+        message.warning_message = _warning(values[0])
 
 
 @lru_cache(maxsize=64)
-def _copy_of_schema(kind: type, serialized: bytes) -> Any:
-    """Return the copy of a schema; most answers of a program share a few."""
-    copies, schema = AnswerCopies(frozenset()), kind()
+def _check_schema(kind: type, serialized: bytes) -> None:
+    """Check a schema; most answers of a program share a few."""
+    schema: Any = kind()
     schema.ParseFromString(serialized)
-    return copies.copy(schema)
+    AnswerCheck().clean(schema)
 
 
 def _warning(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The one gate for answers: each is rebuilt, field by field, from the fields that an answer of its kind may have.
+"""The one gate for answers: each keeps nothing but the fields that an answer of its kind may have, all of them checked.
 
 A recorded answer may have been written by a stranger, and PySpark's client trusts its server: it unpickles observed
 metrics of one name and classes of user-defined types, imports the classes that types name, and logs warnings as they
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from helix_spark.plans.answer_fields import AnswerCopies, StrangeAnswerError, is_printable
+from helix_spark.plans.answer_fields import AnswerCheck, StrangeAnswerError, is_printable
 from helix_spark.plans.arrow_stream import read_batch
 
 Kind = Literal["execute", "analyze", "config"]
@@ -73,8 +73,13 @@ def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
     Raises:
         StrangeAnswerError: it holds something else, or is no answer to the question.
     """
-    copies = AnswerCopies(form.observed)
-    answers = [copies.copy(one) for one in responses]
+    check, answers = AnswerCheck(form.observed), list[Any]()
+    for one in responses:
+        copy = type(one)()
+        copy.CopyFrom(one)
+        copy.DiscardUnknownFields()
+        check.clean(copy)
+        answers.append(copy)
     answers = [one for one in answers if one.ByteSize() or form.kind == "config"]
     match form.kind:
         case "execute":

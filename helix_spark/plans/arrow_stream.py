@@ -91,18 +91,8 @@ def _check_columns(columns: Any, schema: pa.Schema) -> None:
     if len(columns.fields) != len(schema.names):  # which decodes them: bytes that are no text are a ValueError
         raise ValueError(f"it has {len(schema)} columns, and its schema {len(columns.fields)}")
     for field, column in zip(columns.fields, schema, strict=True):
-        _check_names(column.type)
         if not _fits(field.dataType, column.type):
             raise ValueError(f"a column of {field.dataType.simpleString()[:80]} has the type {str(column.type)[:80]}")
-
-
-def _check_names(arrow: pa.DataType) -> None:
-    """Raise ValueError unless names within a type are texts, and each is there once: a structure becomes a dict."""
-    within = [arrow.field(place) for place in range(arrow.num_fields)]
-    if len({field.name for field in within}) < len(within):
-        raise ValueError("a structure has a name twice")
-    for field in within:
-        _check_names(field.type)
 
 
 def _fits(kind: Any, arrow: pa.DataType) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from helix_spark.plans.plan_columns import Columns
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.plan_words import Line
 from helix_spark.workflow.operators import Function
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class CapturedFunction:
     identity: str
     code: tuple[Any, ...]
     chance: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[str, ...]
     own: int | None
     functions: tuple[str, ...]
     call: Call = field(compare=False, repr=False)

@@ -4,26 +4,19 @@ answer, and is here, too."""
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.action import current
-from helix_spark.plans.method_replacement import replaces
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, script
-from helix_spark.plans.written_plan import StepWriter, plan_id
+from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
+from helix_spark.plans.written_plan import StepWriter, plan_id, relation_of
 
 if TYPE_CHECKING:
     from pyspark.conf import SparkConf
-
-_OF_SESSIONS = frozenset({"_jsc", "_jconf", "_jvm", "_jsparkSession", "_sc", "newSession"})
-OF_FRAMES = frozenset({"_jseq", "_jdf", "_jmap", "_jcols"})
-"""Attributes of tables that hold the JVM's objects; `replaced_in_pyspark` looks at all attributes of tables."""
 
 
 def need_classic(what: str) -> None:
@@ -46,14 +39,14 @@ def notice_classic_only() -> None:
     """Have pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
     context would be made."""
     from pyspark.core.context import SparkContext
+    from pyspark.errors import PySparkAttributeError, PySparkNotImplementedError
     from pyspark.ml.connect.readwrite import RemoteMLWriter
-    from pyspark.sql.connect.column import Column
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
 
-    _notice_attributes(SparkSession, _OF_SESSIONS)
-    _notice_attributes(Column, frozenset({"_jc"}))
-    for kind, name in ((DataFrame, "rdd"), (DataFrame, "writeStream"), (SparkSession, "readStream")):
+    for error in (PySparkAttributeError, PySparkNotImplementedError):
+        _notice_refusals(error)
+    for kind, name in ((DataFrame, "writeStream"), (SparkSession, "readStream")):
         _notice_property(kind, name)
 
     @replaces(SparkContext, "getOrCreate")
@@ -67,12 +60,13 @@ def notice_classic_only() -> None:
     _notice_joins()
 
 
-def _notice_attributes(kind: Any, names: frozenset[str]) -> None:
-    @replaces(kind, "__getattr__")
-    def look_up(get: Any, self: Any, name: str) -> Any:
-        if name in names:
-            need_classic(f".{name}")
-        return get(self, name)
+def _notice_refusals(error: Any) -> None:
+    """Notice that the client is about to refuse what it has not, such as `rdd`, `_jdf` and `_jvm`."""
+    @replaces(error, "__init__")
+    def refuse(make: Any, self: Any, *given: Any, **named: Any) -> None:
+        if named.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
+            need_classic(f".{next(iter(named['messageParameters'].values()))}")
+        make(self, *given, **named)
 
 
 def _notice_property(kind: Any, name: str) -> None:
@@ -123,31 +117,30 @@ def _notice_joins() -> None:
 
     @replaces(DataFrame, "join")
     def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
-        made, program = join(self, other, *given, **named), program_here()
-        if program is not None and (column := _of_either_side(made, lambda at: program.columns((self, other)[at]))):
+        made = join(self, other, *given, **named)
+        if program_here() is not None and (column := _of_either_side(made, (self, other))):
             need_classic(f"a join of a table with itself by {column}, which may be of either side")
         return made
 
 
-def _of_either_side(joined: Any, columns: Callable[[int], Collection[str] | None]) -> str:
-    """Return a column in the condition of a join that may be of either side, as it is written; empty if none may.
-
-    Args:
-        columns: gives the names of the columns of the left side (0) or the right one (1), where they are known.
-    """
-    writer = StepWriter(joined._session.client, joined._plan)
-    join = writer.written(plan_id(joined)).join
+def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
+    """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
+    join = StepWriter(joined._session.client, joined._plan).written(plan_id(joined)).join
     if not (named := list(_attributes(join.join_condition))):
         return ""
     tops = [join.left.common.plan_id, join.right.common.plan_id]
-    below = [_plan_ids(writer, top) for top in tops]
+    whole = relation_of(joined).join
+    below = [
+        {one.common.plan_id for one in messages(side) if sort_of(one) == "Relation"}
+        for side in (whole.left, whole.right)
+    ]
 
     def sides(column: Any) -> list[int]:
         """Return the sides that a column may be of."""
         if surely := [at for at in (0, 1) if column.plan_id == tops[at]]:
             return surely
         name = column.unparsed_identifier
-        return [at for at in (0, 1) if column.plan_id in below[at] and _may_be_among(name, columns(at))]
+        return [at for at in (0, 1) if column.plan_id in below[at] and _may_be_among(name, tables[at].columns)]
 
     for column in named:
         if len(sides(column)) > 1:
@@ -158,8 +151,8 @@ def _of_either_side(joined: Any, columns: Callable[[int], Collection[str] | None
     return ""
 
 
-def _may_be_among(name: str, columns: Collection[str] | None) -> bool:
-    return columns is None or "." in name or name.strip("`").lower() in {one.lower() for one in columns}
+def _may_be_among(name: str, columns: Collection[str]) -> bool:
+    return "." in name or name.strip("`").lower() in {one.lower() for one in columns}
 
 
 def _attributes(expression: Any) -> Iterator[Any]:
@@ -178,17 +171,6 @@ def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
                 yield first, second
 
 
-def _plan_ids(writer: StepWriter, top: int) -> set[int]:
-    """Return the plan ids of a table and of all that it is made of."""
-    found: set[int] = set()
-    waiting = [top]
-    while waiting:
-        if (one := waiting.pop()) not in found:
-            found.add(one)
-            waiting.extend(writer.read_by(one))
-    return found
-
-
 _LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
 
 
@@ -199,13 +181,10 @@ class SessionContext:
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings
-        self.startTime = int(time.time() * 1000)
-        self.applicationId = f"local-{self.startTime}"
+        self.applicationId = f"local-{int(time.time() * 1000)}"
         self.appName = settings.get("spark.app.name", "")
         self.master = settings.get("spark.master", "")
-        self.pythonVer = ".".join(platform.python_version_tuple()[:2])
         self.defaultParallelism = self._cores()
-        self.defaultMinPartitions = min(self.defaultParallelism, 2)
 
     def _cores(self) -> int:
         default, local = self._settings.get("spark.default.parallelism", ""), _LOCAL.fullmatch(self.master)
@@ -219,9 +198,6 @@ class SessionContext:
         from pyspark import __version__
 
         return __version__
-
-    def sparkUser(self) -> str:  # noqa: N802 - pyspark calls it so
-        return os.environ.get("SPARK_USER") or getpass.getuser()
 
     def getConf(self) -> SparkConf:  # noqa: N802 - as above
         """Return a copy of the settings that the session began with."""

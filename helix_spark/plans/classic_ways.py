@@ -11,8 +11,7 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import Any
 
-from helix_spark.plans.method_replacement import replaces
-from helix_spark.plans.recorded_call import builds
+from helix_spark.plans.recorded_call import builds, replaces
 
 
 def behave_as_classic() -> None:
@@ -157,22 +156,14 @@ def _with_all_arguments(method: Any) -> Callable[..., Any]:
 def session_class() -> type:
     """Return a class of Connect sessions that are instances of `pyspark.sql.SparkSession`, too, as programs check, and
     that a ``with`` statement ends. What only a session in a JVM has is missing."""
-    from pyspark.errors import PySparkAttributeError
     from pyspark.sql.connect.session import SparkSession as ConnectSession
     from pyspark.sql.session import SparkSession
 
-    def missing(name: str) -> property:
-        def get(self: object) -> None:
-            raise PySparkAttributeError(
-                errorClass="JVM_ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name}
-            )
-
-        return property(get)
-
-    members: dict[str, Any] = {
-        name: missing(name) for kind in SparkSession.__mro__[:-1] for name in vars(kind)
+    missing = [
+        name for kind in SparkSession.__mro__[:-1] for name in vars(kind)
         if not hasattr(ConnectSession, name) and name not in ("__enter__", "__exit__")
-    }
+    ]
+    members: dict[str, Any] = dict.fromkeys(missing, property())  # which nobody can read
     members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
     bases: tuple[Any, ...] = (ConnectSession, SparkSession)
     return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})

@@ -1,19 +1,21 @@
-"""A session by Spark Connect: tables and columns of plans that are there, and what such a session tells of itself. All
+"""Sessions by Spark Connect: tables and columns of plans that are there, and what a session tells of itself. All
 that is private in pyspark, and that this takes, is here."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from helix_spark.errors import SetupError
 from helix_spark.plans.classic_ways import fit_as_classic
-from helix_spark.plans.connect_client import expression_of, has_subquery, name_by_itself
+from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import be_active_in_all_threads
 from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
@@ -23,7 +25,31 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from pyspark.sql.connect.column import Column as ConnectColumn
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
+    from pyspark.sql.connect.proto import Expression
     from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+
+def check_client() -> None:
+    """Raise SetupError if PySpark's Connect client cannot be imported."""
+    try:
+        import pyspark.sql.connect.session  # noqa: F401 - the error says which package is missing
+    except ImportError as error:
+        raise SetupError(
+            "PySpark's Connect client, which builds Spark's plans in Python, cannot be imported",
+            exists=(str(error).splitlines() or [""])[0], remedy="pip install 'pyspark[connect]' of the version in use",
+        ) from error
+
+
+@contextlib.contextmanager
+def active(session: ConnectSession) -> Iterator[None]:
+    """Make a session the active one of this thread."""
+    of_thread = type(session)._active_session
+    before = getattr(of_thread, "session", None)
+    of_thread.session = session
+    try:
+        yield
+    finally:
+        of_thread.session = before
 
 
 def is_by_connect(spark: object) -> bool:
@@ -141,10 +167,72 @@ def _filled(relation: Any, find: Callable[[str], Message | None]) -> Any:
     return filled
 
 
+def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
+    """Return what stands for an input table of a function."""
+    import pyspark.sql.connect.proto as pb
+    from pyspark.sql.connect.plan import LogicalPlan
+
+    relation = pb.Relation(common=pb.RelationCommon(plan_id=LogicalPlan._fresh_plan_id()))
+    relation.read.named_table.unparsed_identifier = f"{INPUT}{position}"
+    return frame_of(session, relation, {})
+
+
+def placeholder_column(position: int) -> ConnectColumn:
+    """Return what stands for an input column of a function."""
+    from pyspark.sql.connect.column import Column
+    from pyspark.sql.connect.expressions import ColumnReference
+
+    return Column(ColumnReference(f"`{INPUT}{position}`"))
+
+
+def is_frame(value: object) -> bool:
+    """Return whether a value is a table of a session by Spark Connect."""
+    return type(value).__module__ == "pyspark.sql.connect.dataframe"
+
+
+def is_column(value: object) -> bool:
+    """Return whether a value is an expression that such a session's client built."""
+    return type(value).__module__ == "pyspark.sql.connect.column"
+
+
 def column_of(expression: Any) -> ConnectColumn:
+    """Return the column of an expression (`spark.connect.Expression`)."""
     from pyspark.sql.connect.column import Column
 
     return Column(_expression_class()(expression))
+
+
+def expression_of(column: ConnectColumn, client: Any) -> Expression:
+    """Return the plan of a column, written now for a client."""
+    return column._expr.to_plan(client)
+
+
+def has_subquery(expression: Expression) -> bool:
+    """Return whether an expression has a plan of its own in it."""
+    return any(sort_of(one) == "SubqueryExpression" for one in messages(expression))
+
+
+def references(plan: Any) -> Iterator[Any]:
+    """Yield the columns in an expression that are named by a table."""
+    for message in messages(plan):
+        one: Any = message
+        if sort_of(message) in ("Expression.UnresolvedAttribute", "Expression.UnresolvedStar"):
+            yield from [one] if one.HasField("plan_id") else ()
+
+
+def name_by_itself(plan: Any) -> None:
+    """Name the columns in an expression by themselves: an extractor's is added to tables that have more columns."""
+    for one in references(plan):
+        one.ClearField("plan_id")
+
+
+def named_alone(column: Any, spark: Any) -> Any:
+    """Return a column whose columns are named alone, of any table that has them; unchanged if it has a query inside."""
+    written = expression_of(column, spark.client)
+    if has_subquery(written):
+        return column
+    name_by_itself(written)
+    return column_of(written)
 
 
 def relation_messages(frame: Any) -> list[Message]:
@@ -155,15 +243,6 @@ def relation_messages(frame: Any) -> list[Message]:
 def optimised(frame: Any) -> str:
     """Return Spark's text of an optimised plan with the bytes of its relations, the topmost first."""
     return str(frame._explain_string(mode="cost"))
-
-
-def named_alone(column: Any, spark: Any) -> Any:
-    """Return a column whose columns are named alone, of any table that has them; unchanged if it has a query inside."""
-    written = expression_of(column, spark.client)
-    if has_subquery(written):
-        return column
-    name_by_itself(written)
-    return column_of(written)
 
 
 @cache

@@ -1,7 +1,8 @@
-"""What in a plan may make rows differ each time it runs, and why: functions that draw or ask the clock on the server.
+"""What in a plan may make rows differ each time it runs, and why: functions that draw or ask the clock on the server,
+and what depends on the order in which rows come, which no plan says.
 
 What draws in the author's process (a sample without a seed, `F.rand()`) has drawn when the plan is built: the number is
-in the plan. The order of rows is looked at by the engine, which knows Spark's own plan.
+in the plan.
 """
 
 from __future__ import annotations
@@ -67,7 +68,6 @@ _LAYOUT = frozenset({_PARTITIONS, f"{_PARTITIONS} even with a seed", "depends on
 _SEEDED_BY = {"rand": 1, "randn": 1, "random": 1, "uuid": 1, "shuffle": 2, "randstr": 2, "uniform": 3}
 """How many arguments a function that draws has, with its seed."""
 
-
 _UNSEEDED = "draws, and has no seed"
 
 _USER = frozenset({"user", "current_user", "session_user"})
@@ -97,10 +97,8 @@ def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = F
     """
     given = tokens(text)
     for name, with_arguments in called(given):
-        why = _of_function(name, with_arguments=with_arguments)
-        if over_layout and why in _LAYOUT:
-            why = None if (with_arguments and _SEEDED_BY.get(name, 1) == 1) or name not in _SEEDED_BY else _UNSEEDED
-        if why is not None and not (user_known and name in _USER):
+        why = _of_function(name, int(with_arguments), over_layout=over_layout, user_known=user_known)
+        if why is not None:
             return f"uses {name} in SQL, which {why}"
     for word in bare_words(given):
         if word in _WITHOUT_BRACKETS and not (user_known and word in _USER):
@@ -121,45 +119,45 @@ def chance_in(
             count there that a stage's column is named by its uid.
         user_known: whether it is known who runs it.
     """
-    return tuple(dict.fromkeys(
-        why for one in parts for why in _chance(one, over_layout=over_layout, user_known=user_known)
-    ))
+    found = (_chance(one, over_layout=over_layout, user_known=user_known) for one in parts)
+    return tuple(dict.fromkeys(why for why in found if why is not None))
 
 
-def _chance(message: Message, *, over_layout: bool, user_known: bool) -> Iterator[str]:
+def _chance(message: Message, *, over_layout: bool, user_known: bool) -> str | None:
     one: Any = message
     if (function := function_of(message)) is not None:
         name = function.lower()
-        why = _of_function(name, with_arguments=bool(one.arguments))
-        if over_layout and why in _LAYOUT:
-            why = _UNSEEDED if len(one.arguments) < _SEEDED_BY.get(name, 0) else None
-        if not (user_known and name in _USER):
-            yield from _some(why and f"uses {name}, which {why}")
+        why = _of_function(name, len(one.arguments), over_layout=over_layout, user_known=user_known)
+        return why and f"uses {name}, which {why}"
     if (sql := sql_of(message)) is not None:
-        yield from _some(chance_in_text(sql, over_layout=over_layout, user_known=user_known))
+        return chance_in_text(sql, over_layout=over_layout, user_known=user_known)
     match sort_of(message):
         case "Expression.UnresolvedAttribute":
-            if one.is_metadata_column or "_metadata" in one.unparsed_identifier:
-                yield _OF_FILES
+            return _OF_FILES if one.is_metadata_column or "_metadata" in one.unparsed_identifier else None
         case "Expression.Literal":
-            if one.WhichOneof("literal_type") == "string":
-                yield from _some(_of_literal(one.string))
-        case "CommonInlineUserDefinedFunction":
-            if not one.deterministic:
-                yield f"calls {one.function_name}, which is declared to be nondeterministic"
-        case "MlRelation.Transform":
-            if not over_layout and rests_on_uid(one):
-                stage = one.transformer.name.rpartition(".")[2]
-                yield f"leaves the name of {stage}'s column to be drawn (give it outputCol=...)"
-        case "Sample" | "StatSampleBy":
-            if not over_layout:
-                yield f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
+            return _of_literal(one.string) if one.WhichOneof("literal_type") == "string" else None
+        case "CommonInlineUserDefinedFunction" if not one.deterministic:
+            return f"calls {one.function_name}, which is declared to be nondeterministic"
+        case "MlRelation.Transform" if not over_layout and rests_on_uid(one):
+            stage = one.transformer.name.rpartition(".")[2]
+            return f"leaves the name of {stage}'s column to be drawn (give it outputCol=...)"
+        case "Sample" | "StatSampleBy" if not over_layout:
+            return f"takes a sample, which {_PARTITIONS} even with a seed; {_BY_CONTENT}"
+    return None
 
 
-def _of_function(name: str, *, with_arguments: bool) -> str | None:
-    if name == _NOW_IF_GIVEN_NOTHING and not with_arguments:
-        return _CLOCK
-    return CHANCE.get(name)
+def _of_function(name: str, arguments: int, *, over_layout: bool, user_known: bool) -> str | None:
+    """Return why a function may answer otherwise each time.
+
+    Args:
+        arguments: how many it is given; of SQL text 1 for any.
+    """
+    if user_known and name in _USER:
+        return None
+    why = _CLOCK if name == _NOW_IF_GIVEN_NOTHING and not arguments else CHANCE.get(name)
+    if over_layout and why in _LAYOUT:
+        return _UNSEEDED if arguments < _SEEDED_BY.get(name, 0) else None
+    return why
 
 
 def _of_literal(text: str) -> str | None:
@@ -167,6 +165,53 @@ def _of_literal(text: str) -> str | None:
     return f"has the text {text!r}, which as a date {_CLOCK}" if _WORD_OF_THE_CLOCK.fullmatch(text) else None
 
 
-def _some(why: str | None) -> Iterator[str]:
-    if why is not None:
-        yield why
+BY_ORDER = frozenset({
+    "any_value", "first", "first_value", "last", "last_value", "collect_list", "array_agg", "collect_set", "listagg",
+    "string_agg", "max_by", "min_by", "ntile", "row_number",
+})
+"""Functions that Spark calls deterministic, and that depend on the order of rows."""
+
+
+def order_in(parts: Iterable[Message]) -> tuple[str, ...]:
+    """Return what in a plan depends on the order of rows, as phrases.
+
+    Args:
+        parts: all messages in it, from the top down.
+    """
+    return tuple(f"uses {what}, which depends on the order of rows" for what in _ordered(parts))
+
+
+def _ordered(parts: Iterable[Message]) -> Iterator[str]:
+    sorted_now: list[Any] = []
+    for message in parts:
+        one: Any = message
+        if (sql := sql_of(message)) is not None:
+            yield from _ordered_in_text(sql)
+        match sort_of(message):
+            case "Expression.UnresolvedFunction":
+                if one.function_name == "sort_array" and one.arguments:
+                    sorted_now.append(one.arguments[0].unresolved_function)
+                elif one.function_name.lower() in BY_ORDER and not any(one is each for each in sorted_now):
+                    yield one.function_name.lower()
+            case "Limit" | "Offset":
+                if one.input.WhichOneof("rel_type") not in ("sort", "limit", "offset") and not _is_the_same(one.input):
+                    yield "limit without an order"
+            case "Tail":
+                yield "tail"
+            case "Deduplicate" if one.column_names:
+                yield "dropDuplicates of some columns"
+
+
+def _is_the_same(relation: Any) -> bool:
+    """Return whether some rows of a table are the same in any order, as it has but one, or no columns."""
+    kind = relation.WhichOneof("rel_type")
+    if kind == "project":
+        return not relation.project.expressions
+    return kind == "aggregate" and not relation.aggregate.grouping_expressions
+
+
+def _ordered_in_text(text: str) -> Iterator[str]:
+    given = tokens(text)
+    yield from (name for name, _ in called(given) if name in BY_ORDER)
+    words = {word.lower() for kind, word in given if kind == "word"}
+    yield from sorted(words & {"limit", "tablesample"})

@@ -6,6 +6,7 @@ All that is private in pyspark, and that a program needs beyond what recording t
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import linecache
 import logging
@@ -21,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import others_first
@@ -29,51 +30,86 @@ from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_only import SessionContext
 from helix_spark.plans.classic_ways import fit_as_classic, session_class
-from helix_spark.plans.connect_client import channel_to_nowhere, say_no_goodbye
-from helix_spark.plans.method_replacement import replaces
-from helix_spark.plans.recorded_call import client_session
+from helix_spark.plans.recorded_call import client_session, replaces
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 
-class RunsPlans(Protocol):
-    """What answers a client that runs something: Spark Connect's service, by the name that it has in its protocol."""
-
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]: ...  # noqa: N802 - the service calls it so
-
+DEFAULT_SETTINGS = {
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    "spark.sql.execution.pandas.convertToArrowArraySafely": "true",
+    "spark.sql.execution.pandas.inferPandasDictAsMap": "false",
+    "spark.sql.execution.pandas.structHandlingMode": "legacy",
+    "spark.sql.execution.arrow.pyspark.selfDestruct.enabled": "false",
+    "spark.sql.execution.pyspark.binaryAsBytes": "true",
+    "spark.sql.execution.pythonUDF.arrow.enabled": "true",
+    "spark.sql.execution.pythonUDTF.arrow.enabled": "true",
+    "spark.sql.pyspark.inferNestedDictAsStruct.enabled": "false",
+    "spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled": "false",
+    "spark.sql.pyspark.legacy.inferMapTypeFromFirstPair.enabled": "false",
+    "spark.sql.session.localRelationCacheThreshold": str(2**62),
+    "spark.sql.session.localRelationSizeLimit": str(2**62),
+    "spark.sql.session.localRelationChunkSizeRows": str(2**31 - 1),
+    "spark.sql.session.localRelationChunkSizeBytes": str(2**62),
+    "spark.sql.session.localRelationBatchOfChunksSizeBytes": str(2**62),
+    "spark.python.sql.dataFrameDebugging.enabled": "true",
+    "spark.connect.session.planCompression.threshold": "-1",
+    "spark.connect.session.planCompression.defaultAlgorithm": "NONE",
+}
+"""What the client itself asks for to turn rows of Python's into a plan, as Spark has it by default. Rows stay in the
+plan, however many: there is no server to keep them. What is not here, and in no known setting, is a question."""
 
 _RETRIES = 5
 """How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
 
 
-def session_of(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+class _Nowhere:
+    """The channel of a client whose service is in its own process. A real one has threads, which starting a JVM, a fork
+    of this process, would disturb."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *given, **named: None
+
+
+def session_of(service: Any, settings: Mapping[str, str], address: str = "") -> ConnectSession:
     """Return a session of PySpark's Connect client that is answered by a service.
 
     Args:
         settings: Spark's, that it starts with.
         address: of the server behind the service, which may say as whom it is asked.
     """
+    from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    session = SparkSession(channel_to_nowhere(address))
+    channel: Any = DefaultChannelBuilder(address or "sc://localhost:1")
+    channel.toChannel = _Nowhere
+    session = SparkSession(channel)
     client: Any = session.client
     client._internal_stub = client._artifact_manager._stub = _AtHome(service)
     client._use_reattachable_execute = False  # answers of a server in this machine, and of the record, come at once
     client._plan_compression_threshold = -1
     # By itself pyspark's client goes on for ten minutes, also with a server on this machine that has ended.
     client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)] if address else [])
-    say_no_goodbye(client)
+    for goodbye in ("_on_exit", "_cleanup_ml_cache"):  # of pyspark 4.2, of 4.1: there is no server to turn to
+        if hasattr(client, goodbye):
+            atexit.unregister(getattr(client, goodbye))
     session.release_session_on_close = False
     session.__class__ = session_class()
-    vars(session)["sparkContext"] = SessionContext(settings)
+    vars(session)["sparkContext"] = vars(session)["_sc"] = SessionContext(settings)
     return session
 
 
-def open_session(service: RunsPlans, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+def open_session(service: Any, settings: Mapping[str, str], address: str = "") -> ConnectSession:
     """Return the same, as the active session of all threads from now on."""
     from pyspark.sql.connect.session import SparkSession
 
@@ -113,7 +149,7 @@ def end_listeners(session: ConnectSession) -> None:
         streams.close()
 
 
-def beside(service: RunsPlans, work: Callable[[], Found]) -> Found:
+def beside(service: Any, work: Callable[[], Found]) -> Found:
     """Do something that asks models in a thread of its own, where a service answers it: the program's names and draws
     stay as they were."""
     def working() -> Found:
@@ -358,72 +394,42 @@ def _caller(frame: FrameType | None) -> Caller | None:
 def _called(frame: FrameType, name: str) -> tuple[str, str]:
     """Return the call of a function by its name as it is written, without its arguments, and what its value is assigned
     to; empty texts where that cannot be told."""
-    calls, end = _calls(tuple(linecache.getlines(frame.f_code.co_filename))), _end_of_call(frame)
-    if end is not None:
-        return calls.get(end, ("", ""))
+    calls = _calls(tuple(linecache.getlines(frame.f_code.co_filename)))
+    if sys.version_info >= (3, 11):
+        _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+        if line is not None and column is not None:  # unless Python was told not to note them
+            return calls.get((line, column), ("", ""))
     on_line = [one for (line, _), one in calls.items() if line == frame.f_lineno]
     named = [one for one in on_line if one[0].rpartition(".")[2] == name]
     return named[0] if len(named) == 1 else ("", "")
 
 
-def _end_of_call(frame: FrameType) -> tuple[int, int] | None:
-    """Return the line and the column behind the call that is under way; None where Python does not know: before 3.11,
-    and where it was told not to."""
-    if sys.version_info < (3, 11):
-        return None
-    _, line, _, column = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-    return None if line is None or column is None else (line, column)
-
-
 @lru_cache(maxsize=32)
 def _calls(lines: tuple[str, ...]) -> dict[tuple[int, int], tuple[str, str]]:
-    """Return the calls of a file and what their values are assigned to, by where each call ends: of a call over several
-    lines Python tells no other place.
+    """Return the calls of a file without their arguments and what their values are assigned to, by the line and the
+    column behind each call: of a call over several lines Python tells no other place.
 
-    >>> _calls(("model = cv.fit(train)",))
-    {(1, 21): ('cv.fit', 'model')}
+    >>> _calls(("model = cv.setSeed(1).fit(train)",))
+    {(1, 32): ('cv.setSeed(...).fit', 'model'), (1, 21): ('cv.setSeed', 'model')}
     """
     try:
         tree = ast.parse("".join(lines))
     except SyntaxError:
         return {}
-    targets = {end: target for one in ast.walk(tree) for end, target in _assigned(one)}
-    calls = ((_end(one), one) for one in ast.walk(tree) if isinstance(one, ast.Call))
-    return {end: (_short(one.func), targets.get(end, "")) for end, one in calls}
-
-
-def _end(tree: ast.expr) -> tuple[int, int]:
-    return tree.end_lineno or 0, tree.end_col_offset or 0
-
-
-def _assigned(statement: ast.AST) -> Iterator[tuple[tuple[int, int], str]]:
-    """Yield where each call in an assignment ends, with what is assigned to."""
-    match statement:
-        case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
-            text = ast.unparse(target).removeprefix("(").removesuffix(")")
-            for one in ast.walk(value):
-                if isinstance(one, ast.Call) and len(text) <= _LONGEST_TARGET:
-                    yield _end(one), text
+    targets: dict[ast.AST, str] = {}
+    for statement in ast.walk(tree):
+        match statement:
+            case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+                text = ast.unparse(target).removeprefix("(").removesuffix(")")
+                if len(text) <= _LONGEST_TARGET:
+                    targets |= dict.fromkeys(ast.walk(value), text)
+    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    for call in calls:
+        call.args, call.keywords = [ast.Constant(...)], []
+    return {
+        (call.end_lineno or 0, call.end_col_offset or 0): (ast.unparse(call.func), targets.get(call, ""))
+        for call in calls
+    }
 
 
 _LONGEST_TARGET = 40
-
-
-def _short(tree: ast.expr) -> str:
-    """Return a name with its attributes, without the arguments of calls in it.
-
-    >>> [_short(ast.parse(text, mode="eval").body) for text in ("lr.fit", "rows.groupBy('a').count", "f")]
-    ['lr.fit', 'rows.groupBy(...).count', 'f']
-    """
-    match tree:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=value, attr=name):
-            before = _short(value)
-            return f"{before}.{name}" if before else name
-        case ast.Call(func=function):
-            return f"{_short(function)}(...)"
-        case ast.Subscript(value=value):
-            return f"{_short(value)}[...]"
-    return ""
-

@@ -1,5 +1,5 @@
-"""Which program of an author's, if any, this thread works for: a script, or one call of a node's function. Pyspark asks
-that through `replaced_in_pyspark`."""
+"""Which program of an author's, if any, this thread works for: a script, or one call of a node's function. Functions
+that take the place of pyspark's own ask that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
 
 UDF = "helix python code "
 """Stands in a captured plan for the pickle of a function: its place among all of them follows."""
-
-_CALL: ContextVar[Program | None] = ContextVar("call of a node's function", default=None)
-_CLASSIC: ContextVar[bool] = ContextVar("classic", default=False)
-PROGRAMS: list[Program] = []
-"""The program that this process is for, if it is for one."""
-_OWN: list[ConnectSession] = []
-"""The session of Helix's own, while there is one."""
-_CLIENT: ContextVar[Callable[[], ConnectSession | None] | None] = ContextVar("session of a client", default=None)
-
 
 CLIENT = "helix_client"
 """The attribute of a session that has who settles its tables."""
@@ -66,38 +58,87 @@ class NeedsClassicError(BaseException):
     author's takes it for a failure."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a context works for.
+
+    Attributes:
+        call: of a node's function; None outside of any.
+        session: the session of a client; None for that of Helix's own.
+        is_classic: whether pyspark works in the driver's JVM.
+    """
+
+    call: Program | None = None
+    session: Callable[[], ConnectSession | None] | None = None
+    is_classic: bool = False
+
+
+_WORK: ContextVar[_Work] = ContextVar("work", default=_Work())  # noqa: B039 - it never changes
+PROGRAMS: list[Program] = []
+"""The program that this process is for, if it is for one."""
+_OWN: list[ConnectSession] = []
+"""The session of Helix's own, while there is one."""
+
+
 @contextlib.contextmanager
-def classic() -> Iterator[None]:
-    """Let pyspark work in the driver's JVM in this context and this thread, also where a program took over."""
-    token = _CLASSIC.set(True)
+def _working(work: _Work) -> Iterator[None]:
+    token = _WORK.set(work)
     try:
         yield
     finally:
-        _CLASSIC.reset(token)
+        _WORK.reset(token)
 
 
-@contextlib.contextmanager
-def working_for(program: Program) -> Iterator[None]:
+def classic() -> contextlib.AbstractContextManager[None]:
+    """Let pyspark work in the driver's JVM in this context and this thread, also where a program took over."""
+    return _working(replace(_WORK.get(), is_classic=True))
+
+
+def working_for(program: Program) -> contextlib.AbstractContextManager[None]:
     """Let this context, and the threads that it starts, work for the call of a node's function, in its session."""
     _inherit_in_threads()
-    call, client, classic = _CALL.set(program), _CLIENT.set(lambda: program.session({})), _CLASSIC.set(False)
-    try:
-        yield
-    finally:
-        _CLASSIC.reset(classic)
-        _CLIENT.reset(client)
-        _CALL.reset(call)
+    return _working(_Work(program, lambda: program.session({})))
+
+
+def as_before() -> contextlib.AbstractContextManager[None]:
+    """Restore the session of this context afterwards."""
+    return _working(_WORK.get())
+
+
+def work_in(session: Callable[[], ConnectSession | None]) -> None:
+    """Have this thread, and threads that it starts, work in a session that a client asks, once there is one."""
+    _inherit_in_threads()
+    _WORK.set(replace(_WORK.get(), session=session))
+
+
+@cache
+def _inherit_in_threads() -> None:
+    """Make threads inherit the session of the thread that makes them; once a process. pyspark fits the models of a
+    search in threads. Actions replace `Thread.start` for a while, and put it back."""
+    @replaces(threading.Thread, "__init__")
+    def make(made: Any, self: threading.Thread, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        work, run = _WORK.get(), self.run
+        if work.session is not None:
+
+            def working() -> None:
+                _WORK.set(replace(work, is_classic=False))
+                run()
+
+            self.run = working  # type: ignore[method-assign]  # of this thread alone
 
 
 def program_here() -> Program | None:
     """Return the program that this thread works for; None where it works for none, or in the driver's JVM."""
-    return script() if (call := _CALL.get()) is None or _CLASSIC.get() else call
+    work = _WORK.get()
+    return script() if work.call is None or work.is_classic else work.call
 
 
 def script() -> Program | None:
     """Return the script that this process is for; None if it is for none, or this thread calls a node's function or
     works in the driver's JVM."""
-    return PROGRAMS[0] if PROGRAMS and _CALL.get() is None and not _CLASSIC.get() else None
+    work = _WORK.get()
+    return PROGRAMS[0] if PROGRAMS and work.call is None and not work.is_classic else None
 
 
 def is_only_planned() -> bool:
@@ -116,49 +157,12 @@ def own_session() -> ConnectSession | None:
     return _OWN[0] if _OWN else None
 
 
-def work_in(session: Callable[[], ConnectSession | None]) -> None:
-    """Have this thread, and threads that it starts, work in a session that a client asks, once there is one."""
-    _inherit_in_threads()
-    _CLIENT.set(session)
-
-
-@cache
-def _inherit_in_threads() -> None:
-    """Make threads inherit the session of the thread that starts them; once a process. pyspark fits the models of a
-    search in threads."""
-    started: Any = threading.Thread.start
-
-    def start(self: threading.Thread) -> None:
-        if (session := _CLIENT.get()) is not None:
-            call, run = _CALL.get(), self.run
-
-            def working() -> None:
-                _CALL.set(call)
-                _CLIENT.set(session)
-                run()
-
-            self.run = working  # type: ignore[method-assign]  # of this thread alone
-        started(self)
-
-    threading.Thread.start = start  # type: ignore[method-assign]  # replaced on purpose
-
-
-@contextlib.contextmanager
-def as_before() -> Iterator[None]:
-    """Restore the session of this context afterwards."""
-    token = _CLIENT.set(_CLIENT.get())
-    try:
-        yield
-    finally:
-        _CLIENT.reset(token)
-
-
 def client_session() -> ConnectSession | None:
     """Return the session that this context works in by Spark Connect; None where it works in the driver's JVM."""
-    if _CLASSIC.get():
+    work = _WORK.get()
+    if work.is_classic:
         return None
-    works_in = _CLIENT.get()
-    return (None if works_in is None else works_in()) or own_session()
+    return (None if work.session is None else work.session()) or own_session()
 
 
 def settling() -> SettlesTables | None:
@@ -170,3 +174,28 @@ def settling() -> SettlesTables | None:
 def builds() -> bool:
     """Return whether pyspark is to build plans for Connect in this thread."""
     return program_here() is not None or client_session() is not None
+
+
+def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace a method of a class, or a function of a module, by the decorated function: it is given the original one
+    before the arguments. A class method is replaced by a static one, and its original knows its class.
+
+    >>> class Table:
+    ...     def columns(self): return ["a"]
+    >>> @replaces(Table, "columns")
+    ... def columns(original, self): return [*original(self), "b"]
+    >>> Table().columns()
+    ['a', 'b']
+    """
+    original = getattr(owner, name)
+
+    def replace(made: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def call(*given: Any, **named: Any) -> Any:
+            return made(original, *given, **named)
+
+        of_class = isinstance(vars(owner).get(name), classmethod | staticmethod)
+        setattr(owner, name, staticmethod(call) if of_class else call)
+        return made
+
+    return replace

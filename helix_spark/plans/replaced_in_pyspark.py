@@ -1,6 +1,6 @@
-"""All that Helix replaces in pyspark, once a process: where pyspark asks by which client it works, and what its Connect
-client notes of what an author's code builds. `tests/unit/test_captured_programs.py` says at once when another version
-of pyspark builds something else."""
+"""All that Helix replaces in pyspark, once a process: where pyspark asks by which client it works, what its Connect
+client notes of what an author's code builds, and how Python functions are written into plans.
+`tests/unit/test_captured_programs.py` says at once when another version of pyspark builds something else."""
 
 from __future__ import annotations
 
@@ -12,18 +12,27 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from helix_spark.plans.classic_only import OF_FRAMES, need_classic, notice_classic_only
+from helix_spark.hermetic.task import guarded, purpose
+from helix_spark.plans.classic_only import notice_classic_only
 from helix_spark.plans.classic_ways import behave_as_classic
 from helix_spark.plans.frame_creation import settle_frames
-from helix_spark.plans.method_replacement import replaces
-from helix_spark.plans.recorded_call import PROGRAMS, Program, builds, client_session, program_here, script
+from helix_spark.plans.recorded_call import (
+    PROGRAMS,
+    NeedsClassicError,
+    Program,
+    builds,
+    client_session,
+    program_here,
+    replaces,
+    script,
+)
 from helix_spark.plans.sql_statements import BINDING
-from helix_spark.plans.written_functions import pickle_at_first_call
 from helix_spark.plans.written_plan import write_relations_apart
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
     from pyspark.sql.connect.proto import Relation
+
 
 def take_over(program: Program) -> None:
     """Have all of `pyspark.sql` and `pyspark.ml` in this process build plans for a program's session from now on."""
@@ -84,7 +93,7 @@ def replace_in_pyspark() -> None:
     captured: Any = errors._capture_call_site
     errors.is_debugging_enabled = lambda: builds() or debugs()
     errors._capture_call_site = lambda depth: call_site() if builds() else captured(depth)
-    pickle_at_first_call()
+    _pickle_at_first_call()
     _replace_functions_of_classic_sessions()
     _replace_columns()
     _replace_attributes()
@@ -157,11 +166,10 @@ def _replace_attributes() -> None:
 
     @replaces(DataFrame, "__getattr__")
     def get(got: Any, self: ConnectFrame, name: str) -> Any:
-        if name in OF_FRAMES:
-            need_classic(f".{name}")
+        found = got(self, name)
         if builds() and not name.startswith("__") and _is_missing(self, name, sys._getframe(2)):
             raise PySparkAttributeError(errorClass="ATTRIBUTE_NOT_SUPPORTED", messageParameters={"attr_name": name})
-        return got(self, name)
+        return found
 
 
 def _is_missing(frame: ConnectFrame, name: str, caller: FrameType) -> bool:
@@ -178,7 +186,7 @@ _WRITTEN_OUT = frozenset(opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if
 def _looks_up(frame: FrameType) -> bool:
     """Return whether the author's code is at a call, as of `hasattr`, and not at an attribute that is written out."""
     code = frame.f_code
-    return not code.co_filename.startswith(pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
+    return not code.co_filename.startswith(_pyspark_folder()) and code.co_code[frame.f_lasti] not in _WRITTEN_OUT
 
 
 def _replace_functions_of_classic_sessions() -> None:
@@ -202,11 +210,79 @@ def _replace_functions_of_classic_sessions() -> None:
     replace(UserDefinedTableFunction, udtf.UserDefinedTableFunction)
 
 
+class _FunctionSerializer:
+    """Takes the place of pyspark's pickler where the client writes functions into plans."""
+
+    def dumps(self, value: Any) -> bytes:
+        program = program_here()
+        return pickled(value) if program is None else program.write_code(value, lambda: pickled(value))
+
+
+def pickled(value: Any) -> bytes:
+    """Return the pickle of a function and of what it returns, or of the class of a table function.
+
+    Raises:
+        NeedsClassicError: it uses a broadcast variable, of which a server's workers know nothing.
+    """
+    from pyspark.serializers import CloudPickleSerializer
+
+    value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)
+    written: bytes = CloudPickleSerializer().dumps(value)  # type: ignore[no-untyped-call]  # pyspark's own gap
+    context: Any = sys.modules["pyspark.core.context"].SparkContext._active_spark_context
+    broadcasts = None if context is None else context._pickled_broadcast_vars
+    if broadcasts is not None and len(list(broadcasts)) > 0:
+        broadcasts.clear()
+        raise NeedsClassicError("a broadcast variable")
+    return written
+
+
+def _pickle_at_first_call() -> None:
+    """Pickle a script's functions once, at their first call, or at registration, as a classic session does: what the
+    author's globals say later does not count. The client pickles them each time a plan is sent."""
+    from pyspark.sql.connect import expressions, plan, udf, udtf
+
+    for module in (expressions, plan):
+        vars(module)["CloudPickleSerializer"] = _FunctionSerializer
+    _keep_pickles(udf.UserDefinedFunction, "_build_common_inline_user_defined_function")
+    _keep_pickles(udtf.UserDefinedTableFunction, "_build_common_inline_user_defined_table_function")
+
+    @replaces(udf.UDFRegistration, "register")
+    def register(registered: Any, self: Any, name: str, f: Any, *types: Any, **named: Any) -> Any:
+        made = registered(self, name, f, *types, **named)
+        if made is f and builds():  # a classic session returns a function of the registered name
+            return udf._create_udf(f.func, f.returnType, f.evalType, name, f.deterministic)
+        if made is not f and script() is not None:
+            # A classic session returns what it has pickled.
+            getattr(made, "_unwrapped", made)._build_common_inline_user_defined_function()
+        return made
+
+
+def _keep_pickles(kind: Any, builder: str) -> None:
+    """Have functions of a class keep what they first write into a plan."""
+    @replaces(kind, builder)
+    def build_once(build: Any, self: Any, *columns: Any, **named: Any) -> Any:
+        made = build(self, *columns, **named)
+        of_pyspark = sys.modules["pyspark.sql.connect.session"].SparkSession
+        session = None if script() is None else of_pyspark.getActiveSession()
+        if session is None:
+            return made
+        # What is declared nondeterministic afterwards, or used by another node, is pickled again.
+        meant = purpose(), self.deterministic
+        before, written = vars(self).get(_WRITTEN, (None, None))
+        if before != meant:
+            written = made._function.to_plan(session.client)
+            vars(self)[_WRITTEN] = meant, written
+        made._function.to_plan = lambda _: written
+        return made
+
+
+_WRITTEN = "_helix_written"
+
 _HERE = str(Path(__file__).parent)
 
 
 @cache
-def pyspark_folder() -> str:
+def _pyspark_folder() -> str:
     import pyspark
 
     return str(Path(pyspark.__file__).parent)
@@ -217,7 +293,7 @@ def call_site() -> str:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((pyspark_folder(), _HERE)):
+        if not file.startswith((_pyspark_folder(), _HERE)):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

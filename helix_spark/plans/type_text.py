@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-_TOKEN = re.compile(
-    r"\s*(`(?:[^`]|``)+`|[A-Za-z_][A-Za-z0-9_]*|\(\s*\d+\s*(?:,\s*\d+\s*)?\)|[<>,:])"
-)
+_TOKEN = re.compile(r"\s*(`(?:[^`]|``)+`|[A-Za-z_][A-Za-z0-9_]*|\(\s*\d+\s*(?:,\s*\d+\s*)?\)|[<>,:])")
 _SIMPLE = {
     "boolean": "BooleanType", "tinyint": "ByteType", "byte": "ByteType", "smallint": "ShortType",
     "short": "ShortType", "int": "IntegerType", "integer": "IntegerType", "bigint": "LongType", "long": "LongType",
     "float": "FloatType", "real": "FloatType", "double": "DoubleType", "date": "DateType", "string": "StringType",
     "binary": "BinaryType", "timestamp_ntz": "TimestampNTZType", "timestamp_ltz": "TimestampType", "void": "NullType",
+    "timestamp": "TimestampType",
 }
 _MOST_DIGITS = 38
 _WORDS_OF_SPARK = frozenset({"not", "null", "comment", "collate", "default", "generated", "interval"})
@@ -40,58 +40,44 @@ def parse_type(text: str, settings: Mapping[str, str]) -> Any:
     >>> parse_type("decimal(10, 2)", {}).simpleString()
     'decimal(10,2)'
     """
-    for read in (_one_type, _columns):
-        tokens = _tokens(text)
-        try:
-            found = read(tokens, settings)
-        except (UnknownTypeError, IndexError):
-            continue
-        if not tokens:
-            return found
+    known = _SIMPLE
+    if settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ":
+        known = {**_SIMPLE, "timestamp": "TimestampNTZType"}
+    for read in (_one_type, _columns) if not _TOKEN.sub("", text).strip() else ():
+        tokens = _TOKEN.findall(text)
+        with suppress(UnknownTypeError, IndexError):
+            found = read(tokens, known)
+            if not tokens:
+                return found
     raise UnknownTypeError(text)
 
 
-def _tokens(text: str) -> list[str]:
-    found: list[str] = []
-    place, text = 0, text.rstrip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if match is None:
-            raise UnknownTypeError(text)
-        found.append(match[1])
-        place = match.end()
-    return found
-
-
-def _one_type(tokens: list[str], settings: Mapping[str, str]) -> Any:
+def _one_type(tokens: list[str], known: Mapping[str, str]) -> Any:
     """Return the type that tokens begin with, and take it from them."""
     from pyspark.sql import types
 
     match name := tokens.pop(0).lower():
-        case "timestamp":
-            ntz = settings.get("spark.sql.timestampType", "").upper() == "TIMESTAMP_NTZ"
-            return types.TimestampNTZType() if ntz else types.TimestampType()
         case "decimal" | "dec" | "numeric":
             return _decimal(tokens)
         case "array" | "map":
             _expect(tokens, "<")
-            parts = [_one_type(tokens, settings)]
+            parts = [_one_type(tokens, known)]
             if name == "map":
                 _expect(tokens, ",")
-                parts.append(_one_type(tokens, settings))
+                parts.append(_one_type(tokens, known))
             _expect(tokens, ">")
             return (types.MapType if name == "map" else types.ArrayType)(*parts)
         case "struct":
             _expect(tokens, "<")
-            found = _columns(tokens, settings, ">")
+            found = _columns(tokens, known, ">")
             _expect(tokens, ">")
             return found
-    if name not in _SIMPLE:
+    if name not in known:
         raise UnknownTypeError(name)
-    return getattr(types, _SIMPLE[name])()
+    return getattr(types, known[name])()
 
 
-def _columns(tokens: list[str], settings: Mapping[str, str], end: str = "") -> Any:
+def _columns(tokens: list[str], known: Mapping[str, str], end: str = "") -> Any:
     """Return the columns that tokens begin with, to the end, and take them from these."""
     from pyspark.sql import types
 
@@ -102,7 +88,7 @@ def _columns(tokens: list[str], settings: Mapping[str, str], end: str = "") -> A
         name = _name(tokens.pop(0))
         if tokens[0] == ":":
             tokens.pop(0)
-        kind = _one_type(tokens, settings)
+        kind = _one_type(tokens, known)
         is_required = [token.lower() for token in tokens[:2]] == ["not", "null"]
         if is_required:
             del tokens[:2]

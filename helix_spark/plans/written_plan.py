@@ -6,7 +6,7 @@ pyspark copies what a relation reads into it, and that into the next one: a loop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,15 @@ def plan_id(frame: Any) -> int:
 
 
 def relation_of(frame: ConnectFrame) -> Relation:
-    """Return the plan of a table, written now."""
-    relation: Relation = whole_plan(plan_id(frame), StepWriter(frame._session.client, frame._plan).written)
+    """Return the plan of a table with all that it reads, written now."""
+    writer = StepWriter(frame._session.client, frame._plan)
+    relation: Relation = type(writer.written(plan_id(frame)))()
+    relation.CopyFrom(writer.written(plan_id(frame)))
+    waiting = list(holes(relation))
+    while waiting:
+        hole = waiting.pop()
+        hole.CopyFrom(writer.written(hole.common.plan_id))
+        waiting.extend(holes(hole))
     return relation
 
 
@@ -99,22 +106,6 @@ def write_relations_apart() -> None:
 _STEPS = 20
 """How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
 waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
-
-Written = Callable[[int], Any]
-"""Gives a relation (`spark.connect.Relation`) with holes by its plan id. Holes are relations that have a plan id, and
-nothing else."""
-
-
-def whole_plan(top: int, written: Written) -> Any:
-    """Return a relation with all that it reads."""
-    relation = type(written(top))()
-    relation.CopyFrom(written(top))
-    waiting = list(holes(relation))
-    while waiting:
-        hole = waiting.pop()
-        hole.CopyFrom(written(hole.common.plan_id))
-        waiting.extend(holes(hole))
-    return relation
 
 
 def in_stages(relation: Any) -> list[tuple[str, Any]]:

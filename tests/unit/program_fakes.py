@@ -22,9 +22,8 @@ from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.hermetic.task import written_for
 from helix_spark.plans import recorded_call
-from helix_spark.plans.connect_client import DEFAULT_SETTINGS
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.program_client import open_session
+from helix_spark.plans.program_client import DEFAULT_SETTINGS, open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
 
 

@@ -83,7 +83,6 @@ def test_events_of_streams_come_as_the_server_sends_them(tmp_path: Path) -> None
 def test_a_context_says_of_its_session_what_changes_no_answer(master: str, cores: int | None) -> None:
     context = SessionContext({"spark.master": master, "spark.app.name": "study"})
     assert context.defaultParallelism == (cores or os.cpu_count())
-    assert context.defaultMinPartitions == min(context.defaultParallelism, 2)
     assert context.getConf().get("spark.app.name") == "study"
     context.setLocalProperty("pool", "small")
     context.setLogLevel("WARN")

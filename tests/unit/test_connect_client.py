@@ -10,15 +10,16 @@ import pyspark.sql
 import pytest
 from pyspark.sql import functions as F
 
-from helix_spark.answers.function_calls import begin
+from helix_spark.answers.function_calls import begin, capture
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.errors import SetupError
-from helix_spark.plans import connect_client
+from helix_spark.plans import connect_session
 from helix_spark.plans.captured_function import CallInputs
 from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 
 def test_only_a_call_and_its_threads_build_plans_for_the_client() -> None:
+    capture(lambda rows: rows.limit(1), CallInputs({"rows": "table"}, {}))  # an action before it changes nothing
     call, going, seen = begin(CallInputs({}, {})), threading.Event(), dict[str, bool]()
 
     def look(who: str) -> None:
@@ -48,7 +49,7 @@ def test_a_question_is_noted_whoever_catches_its_error() -> None:
 def test_a_client_that_cannot_be_imported_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql.connect.session", None)
     with pytest.raises(SetupError, match="Connect client") as found:
-        connect_client.check_client()
+        connect_session.check_client()
     assert "pyspark[connect]" in str(found.value)
 
 

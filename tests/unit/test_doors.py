@@ -458,8 +458,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/journal/salvage.py _read_rows", "catalog/places/object_store.py keep_as",
     ),
     "what this run made itself": (
-        "plans/frame_creation.py error_of",
-        "plans/plan_columns.py _local_relation", "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
+        "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/source_reads.py _schema",
         "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",

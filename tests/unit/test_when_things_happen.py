@@ -104,19 +104,6 @@ def test_only_settings_that_count_at_analysis_are_kept_with_tables(runs: Runs) -
     assert tables_read(runs.run(program("spark.sql.session.timeZone")).asked[-1])
 
 
-def test_a_loop_over_known_columns_asks_nothing(runs: Runs) -> None:
-    def program(spark: Any) -> Any:
-        from pyspark.sql import functions as F
-
-        table = spark.range(3)
-        for number in range(50):
-            table = table.withColumn(f"c{number}", F.when(F.col("id") > number, table["id"] * 2).otherwise(0))
-        return table.select("c49", F.col("c48").alias("x")).filter("x > 1").collect()
-
-    asked = [kind(one) for one in runs.run(program).asked]
-    assert asked.count("schema") == 1, "only SQL text is analysed"
-
-
 def test_a_deep_loop_is_not_analysed_at_each_step(runs: Runs) -> None:
     def program(spark: Any) -> Any:
         table = rows(spark)

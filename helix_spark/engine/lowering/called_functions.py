@@ -22,8 +22,7 @@ from helix_spark.engine.spark.function_inputs import NotAsBuiltError, ServingSes
 from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.errors import ColumnNotFoundError, Location, NodeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, NotCaptured
-from helix_spark.plans.connect_client import name_by_itself
-from helix_spark.plans.connect_session import column_of
+from helix_spark.plans.connect_session import column_of, name_by_itself
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.recorded_call import NeedsClassicError, classic
 from helix_spark.workflow.operators import Form, Function, Result

@@ -25,9 +25,8 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.plans.captured_function import BuiltFunction
 from helix_spark.plans.connect_session import relation_messages
-from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_messages import sort_of
-from helix_spark.plans.plan_order import order_in
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.plans.sql_words import spark_functions
 from helix_spark.workflow.operators import Assemble, Function
@@ -213,4 +212,4 @@ def plan_randomness(frame: DataFrame, below: Sequence[DataFrame] = ()) -> str | 
 def _phrases(frame: Any) -> Iterator[str]:
     parts = relation_messages(frame)
     yield from (why for one in parts for why in chance_in([one]))
-    yield from (f"uses {what}, which depends on the order of rows" for what in order_in(parts))
+    yield from order_in(parts)

@@ -16,7 +16,7 @@ from helix_spark.plans.connect_session import frame_of, kept_by_server
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import UDF
-from helix_spark.plans.written_functions import pickled
+from helix_spark.plans.replaced_in_pyspark import pickled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

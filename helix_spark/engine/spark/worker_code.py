@@ -15,7 +15,7 @@ from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.hermetic import generators, task
 from helix_spark.hermetic.task import guarded
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.plans.method_replacement import replaces
+from helix_spark.plans.recorded_call import replaces
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """`__main__` goes by value anyway; the others may lie outside site-packages (a Spark distribution, a checkout)."""

@@ -14,4 +14,4 @@ def is_adult(age: Column) -> Column:
 
 
 def adults(rows: DataFrame) -> DataFrame:
-    return rows.filter(rows.id > 17).withColumn("half", F.col("v") / 2)
+    return rows.filter(F.col("id") > 17).withColumn("half", F.col("v") / 2)

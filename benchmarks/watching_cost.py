@@ -90,9 +90,9 @@ def without() -> Iterator[None]:
         return function
 
     with (
-        patch("helix_spark.engine.execution.node_work.in_action", lambda action: nullcontext()),
-        patch("helix_spark.engine.execution.dispatch.actions_to_come", nullcontext),
-        patch("helix_spark.engine.execution.node_work.files_named", lambda function: ()),
+        patch("helix_spark.engine.lowering.watcher.in_action", lambda action: nullcontext()),
+        patch("helix_spark.engine.execution.executor.actions_to_come", nullcontext),
+        patch("helix_spark.engine.lowering.watcher.files_named", lambda function: ()),
         patch("helix_spark.plans.captured_function.in_action", lambda action: nullcontext()),
         patch("helix_spark.engine.spark.worker_code.guarded", as_it_is),
         patch("helix_spark.plans.replaced_in_pyspark.guarded", as_it_is),

@@ -17,8 +17,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
-from helix_spark.engine.execution.observer import Lines, Observer, Quiet
-from helix_spark.engine.execution.underway import Followed, NotebookBar, in_kernel
+from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest

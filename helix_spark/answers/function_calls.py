@@ -24,7 +24,7 @@ from helix_spark.identity.parts import digest
 from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
-from helix_spark.plans.plan_chance import chance_in
+from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -288,7 +288,7 @@ class FunctionCall:
         return CapturedFunction(
             plan, self._identity(plan, first), tuple(map(_function_of, self.values)), chance_in(parts),
             tuple(line for one in (*views, plan) for line in lines_of(one)), first, tuple(state.now.functions), self,
-            unsigned,
+            unsigned, order=order_in(parts),
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:

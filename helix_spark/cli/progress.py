@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from helix_spark.engine.execution.observer import Lines, Observer, Quiet
-from helix_spark.engine.execution.underway import UnderwayBar
+from helix_spark.engine.execution.observer import Lines, Observer, Quiet, UnderwayBar
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -68,6 +68,7 @@ class CapturedFunction:
         identity: of the plan, of what names in it mean, and of all functions that it registers: others may call them.
         code: the Python functions in it.
         chance: why its rows may differ each time, as phrases.
+        order: what in it depends on the order of rows, as phrases.
         lines: what it says, for people.
         own: of an expression, the id of the table that it is of; of a table None.
         functions: names of the Python functions that it leaves in the session, which has them with its views.
@@ -88,6 +89,7 @@ class CapturedFunction:
     unsigned: str = ""
     drew: bool = False
     seconds: float = 0.0
+    order: tuple[str, ...] = ()
 
     @property
     def is_column(self) -> bool:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.engine.execution.outcome import lasting, times_by_node
+from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
 from helix_spark.engine.execution.timing import NodeTime
-from helix_spark.engine.lowering.chance_in_plans import found_random
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import nearest
 from helix_spark.history.metrics import Metrics
@@ -26,7 +25,7 @@ def measure(run: Run) -> Run:
     run = replace(
         run, seconds=seconds, start_seconds=run.tools.sessions.start_seconds_since(run.begun),
         nodes=collect_node_runs(run),
-        chance=found_random(dag, plan, outcome.results, outcome.suspicion, run.described),
+        chance=found_random(dag, plan, outcome, run.described),
     )
     run = replace(run, results=WorkflowResults(run))
     if outcome.failure is not None:

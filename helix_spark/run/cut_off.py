@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.calls import is_lazy
+from helix_spark.engine.execution.units import is_lazy
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedNode
@@ -174,3 +174,4 @@ def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
         if name in outcome.pinned and isinstance(result, TableResult):
             result.unpin()
     outcome.pinned &= outcome.results.keys()
+    outcome.filled &= outcome.results.keys()

@@ -11,7 +11,7 @@ from typing import Any
 from helix_spark.answers.column_checks import check_columns_exist
 from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.slicing import slice_to_outputs
-from helix_spark.engine.lowering.chance_in_plans import found_random
+from helix_spark.engine.execution.outcome import found_random
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
 from helix_spark.engine.results.node_results import NodeResult
@@ -150,7 +150,7 @@ def _uncertain(damage: DamagedResultError, run: Run) -> frozenset[str]:
     """
     names = {node.name for node in run.plan.nodes if node.signature == damage.record.signature}
     outcome = run.outcome
-    chance = found_random(run.dag, run.plan, outcome.results, outcome.suspicion, run.described)
+    chance = found_random(run.dag, run.plan, outcome, run.described)
     names.update(chance.found, chance.drawn)
     data = DataRead(run)
     names.update(name for name in data.names if data.change(name, contents=False) is not None)

@@ -28,7 +28,7 @@ from helix_spark.workflow.sources import FileSource
 
 @dataclass
 class FunctionAnswers:
-    """See `engine.execution.node_work.RecordsCalls`. Several threads may ask.
+    """Begins calls (`engine.lowering.watcher.BeginCall`). Several threads may ask.
 
     Attributes:
         settings: Spark settings that change results.

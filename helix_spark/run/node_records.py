@@ -71,7 +71,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         if one.result is None or (known.signed.random and one.name not in known.signed.random):
             continue
         why = random.get(one.name, "") or next(iter(known.described.random), "")
-        if not (one.computed or why) and (differs := outcome.differs(one.node)):
+        if not (one.computed or why) and (differs := outcome.seen_to_differ(one.node)):
             why = f"`{one.name}` {differs}"
         observed = _observed(one.node, outcome)  # of a held table workers may tell more, when its rows are computed
         if one.time.warm_seconds is None and not (why or observed):
@@ -171,7 +171,7 @@ def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
     return [
         _learnt(
             run, name, observed=_observed(run.dag[name], run.outcome),
-            random=f"`{name}` {why}" if (why := run.outcome.differs(run.dag[name])) else "",
+            random=f"`{name}` {why}" if (why := run.outcome.seen_to_differ(run.dag[name])) else "",
         )
         for name in sorted(names)
     ]

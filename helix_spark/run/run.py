@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag, Node
-    from helix_spark.engine.execution.outcome import Outcome
-    from helix_spark.engine.lowering.chance_in_plans import Chance
+    from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview
     from helix_spark.identity.node_description import Description
     from helix_spark.run.function_answers import FunctionAnswers

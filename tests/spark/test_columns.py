@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
-from helix_spark.engine.lowering import lowering
+from helix_spark.engine.lowering import node_functions
 from helix_spark.engine.lowering.columns import add_expressions, add_stage, with_columns
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
@@ -32,13 +32,13 @@ pytestmark = pytest.mark.spark
 def called(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, ...]]:
     """How often extractors' functions were called with rows, by the names of their parameters."""
     counted: Counter[tuple[str, ...]] = Counter()
-    before = lowering._arguments
+    before = node_functions._column_arguments
 
     def noted(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
         counted[tuple(operator.arguments)] += 1
         return before(operator, results, frame)
 
-    monkeypatch.setattr(lowering, "_arguments", noted)
+    monkeypatch.setattr(node_functions, "_column_arguments", noted)
     return counted
 
 

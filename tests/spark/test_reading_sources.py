@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import helix_spark as hx
-from helix_spark.engine.lowering.source_reads import read_source
+from helix_spark.engine.lowering.lowering import read_source
 from helix_spark.workflow.sources import Source
 
 pytestmark = pytest.mark.spark

@@ -18,7 +18,7 @@ from pyspark.sql.types import DoubleType
 from workflows import Heard, loading
 
 import helix_spark as hx
-from helix_spark.engine.execution import workbench
+from helix_spark.engine.lowering import watcher
 from helix_spark.engine.spark import worker_code
 from helix_spark.planner.problem import State
 
@@ -174,7 +174,7 @@ def test_workers_are_in_the_folder_that_the_program_runs_in(
 def test_workers_on_other_machines_tell_by_the_folder_of_the_catalog(
     tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "is_on_this_machine", lambda master: False)
+    monkeypatch.setattr(watcher, "is_on_this_machine", lambda master: False)
     monkeypatch.setattr(worker_code, "is_on_this_machine", lambda master: False)
     monkeypatch.setitem(globals(), "FOLDER", Path(tmp_path))  # one of the author's own
 

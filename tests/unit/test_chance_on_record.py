@@ -15,8 +15,7 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.chance_in_plans import Chance, found_random
+from helix_spark.engine.execution.outcome import Chance, Outcome, found_random
 from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
@@ -49,18 +48,19 @@ def drawing(*fixed: str) -> hx.Workflow:
 
 def chance(wf: hx.Workflow, *suspects: str) -> Any:
     dag = compile_workflow(wf)
-    suspicion: Any = SimpleNamespace(of=lambda node, *given: "uses sample" if node.name in suspects else None)
+    outcome = Outcome(
+        results={node.name: lazy() for node in dag.nodes}, differs=dict.fromkeys(suspects, "uses sample")
+    )
     described: Any = {node.name: SimpleNamespace(said=SimpleNamespace(calls=()), parts=()) for node in dag.nodes}
     plan: Any = FakePlan(dag, {})
-    results: dict[str, NodeResult] = {node.name: lazy() for node in dag.nodes}
-    return found_random(dag, plan, results, suspicion, described)
+    return found_random(dag, plan, outcome, described)
 
 
 def test_a_fixed_draw_is_known_to_be_one_and_what_is_made_of_it_is_left_open() -> None:
-    told = chance(drawing("drawn"), "drawn", "later")
+    told = chance(drawing("drawn"), "drawn")
     assert told.drawn == {"drawn": "`drawn` uses sample"}
     assert told.found == {"later": ""}
-    told = chance(drawing("drawn", "later"), "drawn", "later")
+    told = chance(drawing("drawn", "later"), "drawn")
     assert told.drawn == {"drawn": "`drawn` uses sample", "later": ""}
     assert told.found == {}
     assert chance(drawing(), "drawn", "later").found == {"drawn": "`drawn` uses sample"}
@@ -73,7 +73,7 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     now = situation(drawing("drawn")).on(dag)
     plan = make_plan(now, policy_named("always"))
     assert plan["drawn"].state is State.COMPUTE
-    outcome = Outcome(SimpleNamespace(), results, pinned=frozenset(pinned))  # type: ignore[arg-type]  # not looked at
+    outcome = Outcome(results=results, pinned=frozenset(pinned))
     run: Any = SimpleNamespace(
         dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
         chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),

@@ -14,8 +14,7 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.chance_in_plans import Chance
+from helix_spark.engine.execution.outcome import Chance, Outcome
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.planner.problem import State
 from helix_spark.run import executing
@@ -39,7 +38,7 @@ def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_da
             held.append(plan["rows"].held)
             if not plan["rows"].held:
                 return execute(dag, plan, *given)
-            outcome = Outcome(SimpleNamespace())  # type: ignore[arg-type]  # nothing was computed
+            outcome = Outcome()
             with pytest.raises(DamagedResultError) as caught:
                 helix._memory.get(rows.signature).frame()  # type: ignore[union-attr]  # it is held
             outcome.failure = caught.value
@@ -75,7 +74,7 @@ def test_what_was_read_of_a_source_that_changed_is_not_held_either(monkeypatch: 
     monkeypatch.setattr(executing, "DataRead", lambda *given: data)
     monkeypatch.setattr(executing, "found_random", lambda *given: Chance({}, {"third": "draws"}))
     plan: Any = SimpleNamespace(nodes=[SimpleNamespace(name=node.name, signature=node.name) for node in dag.nodes])
-    outcome: Any = SimpleNamespace(results={}, suspicion=None)
+    outcome: Any = SimpleNamespace(results={})
     run: Any = SimpleNamespace(dag=dag, described={}, plan=plan, outcome=outcome)
     damage: Any = SimpleNamespace(record=SimpleNamespace(signature="none of these"))
     assert _uncertain(damage, run) == {"left", "of_left", "third", "of_all"}

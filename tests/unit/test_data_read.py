@@ -17,7 +17,6 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.chance_in_plans import Suspicion
 from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.identity import data_version
 from helix_spark.identity.data_version import DataIdentity, Readable, identify
@@ -76,7 +75,7 @@ class Run:
         )
         plan = Plan("w", 1, nodes, ("both",), (), Certificate("optimal", 1, 1, 0, "x", 0), "rule", None, 0)
         had = {node.name: table() for node in self.dag.nodes if plan[node.name].state is not State.PRUNE}
-        outcome = Outcome(Suspicion(None), {**had, **(results or {})}, opened=dict(opened or {}))  # type: ignore[arg-type]  # nothing is looked for
+        outcome = Outcome(results={**had, **(results or {})}, opened=dict(opened or {}))
         run: Any = SimpleNamespace(dag=self.dag, plan=plan, described=self.described, outcome=outcome)
         return DataRead(run)
 

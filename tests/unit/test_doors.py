@@ -460,7 +460,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "what this run made itself": (
         "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
-        "engine/lowering/source_reads.py _schema",
+        "engine/lowering/lowering.py _schema",
         "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",
         "answers/stored_tables.py schema_with_place",
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,56 +12,23 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
-from test_filling import CLOCK, Frame, table
+from test_filling import Frame, node_work, table
 from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution import executor
-from helix_spark.engine.execution.dispatch import Dispatch
-from helix_spark.engine.execution.filling import Filling
-from helix_spark.engine.execution.job_tags import JobTags
-from helix_spark.engine.execution.node_work import NodeWork
+from helix_spark.engine.execution.executor import Dispatch
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.lowering.partitions import worthwhile
+from helix_spark.engine.lowering.fits import worthwhile
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.objects.references import Findings
 from helix_spark.planner.problem import State
 from helix_spark.run.executing import registering
 from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
 from helix_spark.workflow.sources import ReaderSource
-
-
-class Tags(JobTags):
-    """Tells of jobs that are to be cancelled; there are none to name."""
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self.told = cancel
-
-    def tag(self, names: Sequence[str]) -> None:
-        pass
-
-    def cancel_late(self) -> None:
-        """Nothing: no job is begun later."""
-
-    def cancel(self) -> None:
-        self.told()
-
-
-def node_work(
-    pinned: Collection[str] = (), dag: Any = None, plan: Any = None, lazy: Collection[str] = (),
-    cancel: Callable[[], None] = lambda: None,
-) -> NodeWork:
-    """Work on nodes, without what it takes to compute them."""
-    nothing: Any = None
-    outcome = Outcome(nothing, pinned=frozenset(pinned))
-    return NodeWork(
-        nothing, dag, plan, {}, outcome, Filling(pinned, CLOCK), Tags(cancel), lazy=frozenset(lazy)
-    )
-
 
 # How threads end
 
@@ -169,7 +135,7 @@ def pinned_table() -> TableResult:
 def test_of_the_pinned_tables_those_stay_that_were_filled() -> None:
     made, filled, empty = node_work(["filled", "empty", "never"]), pinned_table(), pinned_table()
     made.outcome.results.update(filled=filled, empty=empty)
-    made.filling.fill("filled", filled)
+    made.outcome.filled.add("filled")
     made.let_go_of_empty_pins()
     assert made.outcome.pinned == {"filled"}
     assert (filled.in_memory, empty.in_memory) == (True, False)
@@ -216,7 +182,7 @@ def test_a_pin_that_a_job_reads_is_filled_though_its_rows_were_fetched_without_s
     made.outcome.results.update(wide=wide, more=table(Frame()))
     assert [step.names for step in made.fill(("count",))] == [("wide",), ("wide",)]
     assert wide.collected
-    assert made.filling.full == {"wide"}
+    assert made.outcome.filled == {"wide"}
 
 
 def test_a_size_that_nobody_knows_makes_no_more_partitions_than_spark_can_count() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Collection, Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
+from pyspark.sql import DataFrame
+from test_units import FakePlan
 
-from helix_spark.engine.execution.filling import Filling
+import helix_spark as hx
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.node_work import ForcedSteps, NodeWork
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.workbench import StepClock
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.engine.spark.session import Sessions
-
-CLOCK = StepClock(Sessions(), Silent())
 
 
 class Frame:
@@ -33,23 +38,78 @@ def table(frame: Any) -> TableResult:
     return TableResult(lambda: frame)
 
 
+class Steps(ForcedSteps):
+    """Tells of jobs that are to be cancelled; there are none to name."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self.told, self.sessions, self.observer = cancel, Sessions(), Silent()
+
+    def tag(self, names: Iterable[str]) -> None:
+        pass
+
+    def cancel_late(self) -> None:
+        """Nothing: no job is begun later."""
+
+    def cancel(self) -> None:
+        self.told()
+
+
+def node_work(
+    pinned: Collection[str] = (), dag: Any = None, plan: Any = None, lazy: Collection[str] = (),
+    cancel: Callable[[], None] = lambda: None,
+) -> NodeWork:
+    """Work on nodes, without what it takes to compute them."""
+    nothing: Any = None
+    outcome = Outcome(pinned=frozenset(pinned))
+    return NodeWork(nothing, nothing, dag, plan, {}, outcome, nothing, Steps(cancel), lazy=frozenset(lazy))
+
+
+def read_by_both() -> Dag:
+    """data -> examples; `fit` reads them with Spark, `look` here."""
+    wf = hx.Workflow("w")
+    wf.source("data", hx.csv("a.csv"))
+
+    @wf.scanner
+    def examples(data: DataFrame) -> DataFrame:
+        return data
+
+    @wf.reducer(output=True)
+    def fit(examples: DataFrame) -> int:
+        return 1
+
+    @wf.reducer(output=True)
+    def look(examples: pd.DataFrame) -> int:
+        return 1
+
+    return compile_workflow(wf)
+
+
+def examples(result: TableResult, pinned: Collection[str] = ("examples",)) -> NodeWork:
+    """Work on readers of this table."""
+    dag = read_by_both()
+    made = node_work(pinned, dag, FakePlan(dag), lazy=["data", "examples"])
+    made.outcome.results.update(data=table(Frame()), examples=result)
+    return made
+
+
 def test_a_pin_is_filled_by_the_first_who_asks_and_the_others_wait() -> None:
-    frame, filling = Frame(), Filling({"examples"}, CLOCK)
-    result, steps = table(frame), []
-    threads = [threading.Thread(target=lambda: steps.append(filling.fill("examples", result))) for _ in range(3)]
+    frame = Frame()
+    work, steps = examples(table(frame)), []
+    threads = [threading.Thread(target=lambda: steps.extend(work.fill(["fit"]))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert frame.computed == 1
-    [step] = [step for step in steps if step is not None]
+    [step] = steps
     assert step.names == ("examples",)
     assert step.end > step.start
+    assert (work.outcome.rows, work.outcome.filled) == ({"examples": 1}, {"examples"})
 
 
 def test_what_is_not_pinned_is_not_computed_apart() -> None:
     frame = Frame()
-    assert Filling((), CLOCK).fill("examples", table(frame)) is None
+    assert examples(table(frame), pinned=()).fill(["fit"]) == []
     assert frame.computed == 0
 
 
@@ -64,30 +124,22 @@ class Fetched(Frame):
 
 
 def test_what_is_collected_is_fetched_once_and_its_pin_is_full_then() -> None:
-    frame, filling = Fetched(), Filling({"predictions"}, CLOCK)
-    result = table(frame)
-    first, second = filling.collect("predictions", result), filling.collect("predictions", result)
-    assert first is not None
-    assert (first.names, second) == (("predictions",), None)
-    assert filling.full == {"predictions"}
-    assert filling.fill("predictions", result) is None
+    frame = Fetched()
+    work = examples(table(frame))
+    assert [step.names for step in work.fill(["look"])] == [("examples",)]
+    assert work.outcome.filled == {"examples"}
+    assert work.fill(["look"]) == work.fill(["fit"]) == []
     assert frame.computed == 1
 
 
 def test_what_is_collected_without_spark_leaves_its_pin_empty() -> None:
-    frame, filling = Fetched(), Filling({"loaded"}, CLOCK)
+    frame = Fetched()
     arrow: Any = object
-    loaded = TableResult(table(frame).frame, arrow)
-    assert filling.collect("loaded", loaded) is not None
-    assert (filling.full, frame.computed) == (frozenset(), 0)
-    assert filling.fill("loaded", loaded) is not None
-    assert (filling.full, frame.computed) == ({"loaded"}, 1)
-
-
-def test_the_rows_that_filling_counted_are_known() -> None:
-    filling = Filling({"examples", "others"}, CLOCK)
-    filling.fill("examples", table(Frame()))
-    assert (filling.rows, filling.full) == ({"examples": 1}, {"examples"})
+    work = examples(TableResult(table(frame).frame, arrow))
+    assert [step.names for step in work.fill(["look"])] == [("examples",)]
+    assert (work.outcome.filled, frame.computed) == (set(), 0)
+    assert [step.names for step in work.fill(["fit"])] == [("examples",)]
+    assert (work.outcome.filled, frame.computed) == ({"examples"}, 1)
 
 
 def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:
@@ -98,8 +150,7 @@ def test_a_pin_that_failed_to_fill_is_tried_again_by_the_next() -> None:
                 raise RuntimeError("the disk is full")
             return 1
 
-    frame, filling = Failing(), Filling({"examples"}, CLOCK)
-    result = table(frame)
-    with pytest.raises(RuntimeError):
-        filling.fill("examples", result)
-    assert filling.fill("examples", result) is not None
+    work = examples(table(Failing()))
+    with pytest.raises(hx.HelixError, match="the disk is full"):
+        work.fill(["fit"])
+    assert len(work.fill(["fit"])) == 1

@@ -11,8 +11,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.catalog_folder import locate
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode, read_progress
-from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.underway import Followed, NotebookBar
+from helix_spark.engine.execution.observer import Followed, NotebookBar, Silent
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.ui.iteration_page import noted_states

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.calls import checked, with_index
+from helix_spark.engine.lowering.node_functions import checked, with_index
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.errors import Location, ResultTypeError
 from helix_spark.workflow.operators import Form, Function, Kind, Result

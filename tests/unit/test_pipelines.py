@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine.lowering.columns import Again, NumberOrNan
+from helix_spark.engine.lowering.columns import SourceColumn
 from helix_spark.engine.lowering.pipelines import pipeline
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, ValueResult
 from helix_spark.errors import HelixError, OperatorError
@@ -114,5 +114,5 @@ def test_what_is_no_learner_of_the_iteration_is_refused(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_taken_again_are_text_as_well() -> None:
-    assert Again("a `b`.c").sql == "`a ``b``.c`"
-    assert NumberOrNan("age").sql == "coalesce(CAST(`age` AS DOUBLE), CAST('NaN' AS DOUBLE))"
+    assert SourceColumn("a `b`.c").sql == "`a ``b``.c`"
+    assert SourceColumn("age", as_number=True).sql == "coalesce(CAST(`age` AS DOUBLE), CAST('NaN' AS DOUBLE))"

@@ -12,9 +12,8 @@ from doubled import workflow
 from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.outcome import Chance, Outcome
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.planner.problem import State
 from helix_spark.run.answer_steps import collect_node_runs
@@ -43,9 +42,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         )
         for node in made.nodes
     ))
-    outcome = Outcome(
-        SimpleNamespace(), {name: ValueResult(0) for name in states}, list(steps),  # type: ignore[arg-type]  # not looked at
-    )
+    outcome = Outcome(results={name: ValueResult(0) for name in states}, steps=list(steps))
     now = with_nodes(now, "rows", described=replace(now["rows"].described, random=(random,) if random else ()))
     run: Any = SimpleNamespace(
         dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,

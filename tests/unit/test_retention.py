@@ -22,9 +22,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.engine.execution.outcome import Outcome
+from helix_spark.engine.execution.outcome import Chance, Outcome
 from helix_spark.engine.execution.timing import NodeTime
-from helix_spark.engine.lowering.chance_in_plans import Chance
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
@@ -201,9 +200,7 @@ class Answered:
         now = replace(with_nodes(now, "rows", artifact=record), budget=self.budget, lineage=self.lineage)
         plan = make_plan(now, policy_named("always"))
         assert (plan["rows"].state, plan["wide"].state) == (State.LOAD, State.COMPUTE)
-        outcome = Outcome(
-            SimpleNamespace(), {"rows": self.rows, "wide": lazy(), "size": ValueResult(1)},  # type: ignore[arg-type]  # not looked at
-        )
+        outcome = Outcome(results={"rows": self.rows, "wide": lazy(), "size": ValueResult(1)})
         if over is not None:
             plan = replace(plan, budget=self.catalog.bytes_used() - over)
         tools: Any = SimpleNamespace(

@@ -10,8 +10,8 @@ import pytest
 from deltalake import write_deltalake
 
 import helix_spark as hx
-from helix_spark.engine.lowering import source_reads
-from helix_spark.engine.lowering.source_reads import read_source
+from helix_spark.engine.lowering import lowering
+from helix_spark.engine.lowering.lowering import read_source
 from helix_spark.errors import SourceError
 from helix_spark.identity.data_version import identify
 from helix_spark.workflow.sources import DeltaSource, Source
@@ -50,7 +50,7 @@ class Session:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Reads a source in a session that only remembers."""
-    monkeypatch.setattr(source_reads, "marked", lambda frame: frame)
+    monkeypatch.setattr(lowering, "marked", lambda frame: frame)
 
     def read(source: Source) -> Session:
         session: Any = Session()

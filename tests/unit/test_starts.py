@@ -10,7 +10,7 @@ import pytest
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine.execution.job_tags import ran_in_spark
+from helix_spark.engine.execution.node_work import ran_in_spark
 from helix_spark.engine.spark import session
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.problem import State

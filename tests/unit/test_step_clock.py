@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from helix_spark.engine.execution.node_work import ForcedSteps
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.execution.workbench import StepClock
+from helix_spark.planner.problem import State
 from helix_spark.plans.recorded_call import CLIENT
+from helix_spark.workflow.operators import Result
 
 
 class Client:
@@ -27,11 +29,18 @@ class Sessions:
     """A session in a JVM of this process, or of a server elsewhere."""
 
     def __init__(self, client: Client | None, *, started: bool = True) -> None:
-        self._spark, self.started = SimpleNamespace(**{CLIENT: client}), started
+        tags = {"clearTags": lambda: None, "addTag": lambda tag: None}
+        self._spark, self.started = SimpleNamespace(**{CLIENT: client}, **tags), started
 
     def get(self) -> Any:
         assert self.started, "nothing may start Spark only to look at the clock"
         return self._spark
+
+
+def steps(sessions: Sessions, observer: Silent) -> ForcedSteps:
+    """Steps of nodes that take no session."""
+    nodes: Any = {name: SimpleNamespace(state=State.LOAD, result=Result.TABLE) for name in "ab"}
+    return ForcedSteps(cast("Any", sessions), observer, nodes, nodes, "run")
 
 
 class Told(Silent):
@@ -49,8 +58,7 @@ class Told(Silent):
 
 def test_a_step_is_told_and_timed() -> None:
     told = Told()
-    clock = StepClock(cast("Any", Sessions(Client())), told)
-    step = clock.step(("a", "b"), lambda: told.events.append("work"))
+    step = steps(Sessions(Client()), told).step(("a", "b"), lambda: told.events.append("work"))
     assert told.events == ["a began", "b began", "work", "a ended", "b ended"]
     assert step.names == ("a", "b")
     assert step.end >= step.start
@@ -64,11 +72,11 @@ def test_what_fails_has_no_step_and_does_not_end() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        StepClock(cast("Any", Sessions(Client())), told).step(("a",), fails)
+        steps(Sessions(Client()), told).step(("a",), fails)
     assert told.events == ["a began"]
 
 
 @pytest.mark.parametrize("sessions", [Sessions(None), Sessions(Client(), started=False)], ids=["elsewhere", "no JVM"])
 def test_where_nothing_is_compiled_a_step_is_taken_as_it_is(sessions: Sessions) -> None:
-    step = StepClock(cast("Any", sessions), Silent()).step(("a",), lambda: None)
+    step = steps(sessions, Silent()).step(("a",), lambda: None)
     assert (step.compiling, step.warm_share) == (0.0, 1.0)

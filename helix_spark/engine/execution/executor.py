@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.dispatch import Dispatch
-from helix_spark.engine.execution.filling import Filling
-from helix_spark.engine.execution.job_tags import JobTags, ran_in_spark
-from helix_spark.engine.execution.node_work import BeginCall, NodeWork, begin_anew
+from helix_spark.dag.node import Dag
+from helix_spark.engine.execution.node_work import ForcedSteps, NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.execution.units import lazy_names, left_to_do, of_unknown_cost, pins, units
-from helix_spark.engine.execution.workbench import StepClock, Workbench
-from helix_spark.engine.lowering.chance_in_plans import Suspicion
+from helix_spark.engine.execution.units import Unit, is_lazy, of_unknown_cost, pins, units
+from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.spark.borrowed import note_end
@@ -28,10 +26,12 @@ from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, OvertakenError, SetupError
-from helix_spark.hermetic.action import abandon
+from helix_spark.hermetic.action import abandon, actions_to_come
+from helix_spark.hermetic.context import ThreadContext
+from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import ApplyStage, FitStage, Form, Function, Predict, Read
+from helix_spark.waits import first_done
 
 if TYPE_CHECKING:
     from helix_spark.engine.spark.session import Sessions
@@ -42,6 +42,8 @@ _THREADS = 4
 _GRACE = 2.0
 """Seconds that an interrupted run waits for what is under way: enough for Spark to cancel its jobs."""
 
+_CANCEL_AGAIN = 0.2
+"""Seconds after which the jobs are cancelled that a function has begun since the last time."""
 
 _EXECUTIONS = count()
 
@@ -57,8 +59,8 @@ class Executor:
         self, sessions: Sessions, catalog: Catalog, memory: MemoryTier, observer: Observer,
         thread_begun: Callable[[], None] = lambda: None,
     ) -> None:
-        self._sessions = sessions
-        self._bench = Workbench(sessions, catalog, memory, observer, StepClock(sessions, observer))
+        self._sessions, self._catalog, self._memory, self._observer = sessions, catalog, memory, observer
+        self._reports = WorkerReports()
         self._thread_begun, self._end = thread_begun, Future[list[Step]]()
         self._overtaken = Future[list[Step]]()
         self._pool = self._threads()
@@ -79,11 +81,11 @@ class Executor:
     def close(self) -> None:
         """End the threads. A function of the author's that an interrupt left behind is not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._bench.reports.close()
+        self._reports.close()
 
     def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """Call `Workbench.take_reports`."""
-        return self._bench.take_reports(dag, plan, outcome)
+        """Note what workers reported; see `Notes.take_reports`."""
+        return outcome.take_reports(self._reports, dag, plan)
 
     def execute(
         self, dag: Dag, plan: Plan, artifacts: Mapping[str, ArtifactRecord], run: str, registering: frozenset[str],
@@ -103,23 +105,20 @@ class Executor:
             begin_call: begins calls of functions, answered from a record and put on it.
             so_far: what was done by a plan that this one goes on from; it is added to.
         """
-        if any(plan[node.name].state is State.COMPUTE and _may_send_code(node) for node in dag.nodes):
+        sessions = self._sessions
+        self._overtaken = Future()
+        outcome = so_far or Outcome(contents=None if compared is None else {})
+        left = units(dag, plan, outcome.results)
+        if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
             send_project_code()
             guard_functions()
-        self._overtaken = Future()
-        outcome = so_far or Outcome(
-            Suspicion(self._pool, apart=not any(node.wishes.fixed for node in dag.nodes)),
-            contents=None if compared is None else {},
-        )
-        everything = units(dag, plan)
-        left = left_to_do(everything, outcome.results)
         outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
-        filling = Filling(outcome.pinned, self._bench.clock, outcome.filled, outcome.contents, compared or ())
+        watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
         # What is cancelled late of one execution must not be of the next, which the same run may begin.
-        tags = JobTags(self._sessions, dag, plan, f"{run}_{next(_EXECUTIONS)}", outcome.pinned | registering)
+        steps = ForcedSteps(sessions, self._observer, dag, plan, f"{run}_{next(_EXECUTIONS)}")
         work = NodeWork(
-            self._bench, dag, plan, artifacts, outcome, filling, tags, registering, lazy_names(everything),
-            compared or (), begin_call,
+            self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, steps, registering, compared or (),
+            {node.name for node in dag.nodes if plan[node.name].state is State.COMPUTE and is_lazy(node)},
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
         try:
@@ -132,28 +131,25 @@ class Executor:
                 self._pool = self._threads()
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
             outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or self._end_of_session(error) or error
-            if self._sessions.ended:  # plans that nobody can look at any more, and what may be made of chance in them
+            if sessions.ended:  # plans that nobody can look at any more
                 outcome.results.clear()
         finally:
-            tags.untag_caller()
-            self._bench.take_reports(dag, plan, outcome)
-        if outcome.equal and outcome.failure is None:
-            outcome.filled = filling.full
-        else:
+            self.take_reports(dag, plan, outcome)
+        if not outcome.equal or outcome.failure is not None:
             work.let_go_of_empty_pins()
-        ran = {name for step in outcome.steps for name in step.names}
-        if self._sessions.started and any(ran_in_spark(name, dag, plan) for name in ran):
-            self._sessions.note_work()
+        if sessions.started and any(ran_in_spark(name, dag, plan) for step in outcome.steps for name in step.names):
+            sessions.note_work()
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
         """Return what an error is about, if that is a session that was stopped while its JVM lives on, or a server of
         Spark Connect that is gone."""
+        sessions = self._sessions
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
         gone = is_end_of_server(error)
-        if gone and self._sessions.started and not self._sessions.ended:
-            note_end(self._sessions.get())
-        if told or not self._sessions.ended:
+        if gone and sessions.started and not sessions.ended:
+            note_end(sessions.get())
+        if told or not sessions.ended:
             return None
         found = EndedError(
             "the server of Spark Connect ended, or was started anew, while the run went on" if gone
@@ -165,9 +161,113 @@ class Executor:
         return found
 
 
-def _may_send_code(node: Node) -> bool:
-    """Return whether code of the author's, or of a stage's, may reach Spark's Python workers."""
-    operator = node.operator
-    if isinstance(operator, Function):
-        return bool({Form.SPARK, Form.COLUMN, Form.MODEL, Form.ANY} & {*operator.forms, operator.returns})
-    return isinstance(operator, Read | FitStage | ApplyStage | Predict)
+@dataclass(slots=True)
+class Dispatch:
+    """One execution of one plan: the order of its units.
+
+    Attributes:
+        work: has the results.
+        pool: the threads that do it.
+        ends: each ends the execution with its error once it has one.
+        context: what the calling thread has set; threads of the pool work in it.
+        running: names of the nodes that each call of the pool's is for.
+        over: whether nothing more is to begin.
+    """
+
+    work: NodeWork
+    pool: ThreadPoolExecutor
+    ends: frozenset[Future[list[Step]]]
+    context: ThreadContext = field(default_factory=ThreadContext)
+    running: dict[Future[list[Step]], tuple[str, ...]] = field(default_factory=dict)
+    over: bool = False
+
+    def run(self, units: Iterable[Unit]) -> None:
+        """Run all of these units, then count the rows of the outputs; end early where a result turned out to be an
+        earlier one."""
+        with actions_to_come():
+            waiting = list(units)
+            while self.running or (waiting and not self.work.outcome.equal):
+                if not self.work.outcome.equal:
+                    self._advance(waiting)
+                self._take_what_is_done()
+        for name in () if self.work.outcome.equal else self.work.uncounted():
+            self._start((name,), self.work.count, name)
+        while self.running:
+            self._take_what_is_done()
+
+    def drain(self, grace: float | None) -> bool:
+        """Wait for what is still running after a failure; its results count, its errors are the same failure's.
+
+        Spark's jobs are cancelled, and those that a function begins meanwhile as well: a fit that is between two of its
+        jobs would run to its end. A function of the author's cannot be cancelled.
+
+        Args:
+            grace: seconds to wait at most.
+
+        Returns whether all came to an end.
+        """
+        until = None if grace is None else time.monotonic() + grace
+        self.over = True
+        left = {future for future in self.running if not future.cancel()}
+        self.work.steps.cancel()
+        while left and (until is None or time.monotonic() < until):
+            done, left = wait(left, timeout=_CANCEL_AGAIN)
+            for future in done:
+                if future.exception() is None:
+                    self.work.outcome.steps.extend(future.result())
+            if left:
+                self.work.steps.cancel()
+        if self.running:
+            self.work.steps.cancel_late()
+        return not left
+
+    def _start(
+        self, names: tuple[str, ...], call: Callable[..., list[Step]], *arguments: object
+    ) -> Future[list[Step]]:
+        future = self.pool.submit(self.context.call, call, *arguments)
+        self.running[future] = names
+        return future
+
+    def _take_what_is_done(self) -> None:
+        """Wait for the first of what is running.
+
+        Raises:
+            EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
+        """
+        if self.running or any(end.done() for end in self.ends):
+            done = first_done({*self.running, *self.ends})
+            for end in self.ends & done:
+                end.result()
+            for future in done:
+                self.running.pop(future)
+                self.work.outcome.steps.extend(future.result())
+
+    def _advance(self, waiting: list[Unit]) -> None:
+        """Extend the plans of lazy units, and start the forced ones whose needs are there. Lazy ones go first: what is
+        wrong with them is found before any job runs."""
+        while any(not unit.forced and self._ready(unit) for unit in waiting):
+            extending = self._start((), self._extend, waiting)
+            while extending in self.running:
+                self._take_what_is_done()
+        for unit in [unit for unit in waiting if unit.forced and self._ready(unit)]:
+            if not self._must_wait(unit):  # for one that was started right before it
+                self._start(unit.names, self.work.step, unit)
+                waiting.remove(unit)
+
+    def _extend(self, waiting: list[Unit]) -> list[Step]:
+        for unit in waiting[:]:  # needs before their readers
+            if not (unit.forced or self.over) and self._ready(unit):
+                self.work.have(unit)
+                waiting.remove(unit)
+        return []
+
+    def _ready(self, unit: Unit) -> bool:
+        return unit.needs <= self.work.outcome.results.keys() and not self._must_wait(unit)
+
+    def _must_wait(self, unit: Unit) -> bool:
+        """Return whether a unit and another one that is under way may both register views or functions with the
+        session: what one registers as `p`, the other would read as its own `p`. A table is bound to what it was made of
+        once its unit is done, so nothing has to wait for its jobs."""
+        if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
+            return False
+        return any(not self.work.registering.isdisjoint(names) for names in list(self.running.values()))

@@ -1,56 +1,129 @@
-"""How the results of an execution's nodes are had: loaded, computed, filled, compared with earlier ones, counted."""
+"""How the results of an execution's nodes are had: loaded, computed, filled, compared with earlier ones, counted.
+
+Tables whose rows are kept are filled in steps of their own, before what reads them. Spark would compute a pinned table
+inside the first job that reads it, and a collected one when it is first looked at. Several readers that start at the
+same time would wait for it together, and each take that for its own work. Apart, the table's seconds and its readers'
+are measured instead of shared out by guesses, and a fit may read a pinned table in fewer partitions than it is computed
+in (`fits.in_few_partitions`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
-from helix_spark.answers.capture_nodes import as_built, as_declared
-from helix_spark.answers.function_calls import FunctionCall, begin
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.filling import Filling
-from helix_spark.engine.execution.job_tags import JobTags
-from helix_spark.engine.execution.outcome import Outcome, table_outputs
+from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.dag.node import Dag, computes_with_spark
+from helix_spark.engine.execution.observer import Observer
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, collects
-from helix_spark.engine.execution.workbench import Workbench
-from helix_spark.engine.lowering.calls import authors_errors
+from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
-from helix_spark.engine.results.contents import content_here
-from helix_spark.engine.results.loading import load
+from helix_spark.engine.lowering.watcher import Watcher
+from helix_spark.engine.results.contents import content_here, count
+from helix_spark.engine.results.loading import DamagedResultError, load
+from helix_spark.engine.results.memory import MemoryTier
 from helix_spark.engine.results.model_contents import content_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
-from helix_spark.engine.spark.function_inputs import NotAsBuiltError, Serves
-from helix_spark.errors import CatalogError, SourceError
-from helix_spark.hermetic.action import Action, in_action, waiting
-from helix_spark.hermetic.mentions import files_named
-from helix_spark.hermetic.task import written_for
-from helix_spark.hermetic.watch import Watch, seen_in
-from helix_spark.identity.data_version import DataIdentity, identify
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client
+from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.errors import CatalogError, SetupError
+from helix_spark.hermetic.action import waiting
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.plans.captured_function import (
-    AskingFunction,
-    BuiltFunction,
-    CallInputs,
-    CapturedFunction,
-    Input,
-)
-from helix_spark.plans.recorded_call import NeedsClassicError
-from helix_spark.workflow.operators import Function, Read, Result
-from helix_spark.workflow.sources import Source
+from helix_spark.workflow.operators import Read, Result
 
-BeginCall = Callable[[Node, CallInputs, Serves], FunctionCall]
-"""Begins a call of a node's function."""
+if TYPE_CHECKING:
+    from helix_spark.engine.spark.session import Sessions
 
 
-def begin_anew(_node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
-    """Begin a call whose questions are all asked of Spark."""
-    return begin(given, serves=serves)
+@dataclass(slots=True)
+class ForcedSteps:
+    """The forced steps of one execution. Several threads may run some at a time.
+
+    Attributes:
+        run: the tag of their jobs; another one once the run is cancelled.
+    """
+
+    sessions: Sessions
+    observer: Observer
+    dag: Dag
+    plan: Plan
+    run: str
+
+    def step(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
+        """Do the work of a step, and return how long it took. What fails has no step.
+
+        Args:
+            names: of the nodes that the step is for.
+        """
+        self.tag(names)
+        start, compiled = time.perf_counter(), self._compiled()
+        for name in names:
+            self.observer.node_started(name)
+        work()
+        step = Step(names, start, time.perf_counter(), self._compiled() - compiled)
+        for name in names:
+            self.observer.node_finished(name, step.end - step.start)
+        return step
+
+    def _compiled(self) -> float:
+        """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
+        client = driver_client(self.sessions.get()) if self.sessions.started else None
+        return 0.0 if client is None else client.compiler_seconds()
+
+    def tag(self, names: Iterable[str]) -> None:
+        """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
+        it is waited for: the first jobs of a process are tagged, too."""
+        if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
+            spark = self.sessions.get()
+            spark.clearTags()
+            spark.addTag(self.run)
+
+    def cancel(self) -> None:
+        """End the jobs of the run."""
+        if self.sessions.started and not self.sessions.ended:
+            with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
+                self.sessions.get().interruptTag(self.run)
+
+    def cancel_late(self) -> None:
+        """Cancel behind the run what Spark begins all the same: of a query that was interrupted while it was planned,
+        other threads begin stages later, which would run to their end. Only our own JVM can be told. What the run
+        does from now on, such as storing what it has, has another tag."""
+        if not self.sessions.started or self.sessions.ended:
+            return
+        ended, self.run = self.run, f"{self.run}_after"
+        with suppress(SetupError, *spark_errors()):
+            if (client := driver_client(self.sessions.get())) is not None:
+                Thread(target=_cancel_late, args=(client, ended), name="helix-late-jobs", daemon=True).start()
+
+
+def _cancel_late(client: DriverClient, tag: str) -> None:
+    with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
+        for _ in range(_LATE_LOOKS):
+            client.cancel(tag)
+            time.sleep(_LATE_SECONDS)
+
+
+_LATE_LOOKS, _LATE_SECONDS = 10, 0.3
+"""Stages were begun up to a second after their query had been interrupted."""
+
+
+def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
+    """Return whether a step of a node has had Spark do something."""
+    own, node = plan[name], dag[name]
+    if own.state is State.COMPUTE:
+        return computes_with_spark(node, dag)
+    return node.result is Result.MODEL and not own.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +132,33 @@ class NodeWork:
 
     Attributes:
         artifacts: live artifacts by signature.
-        registering, compared, begin_call: as of `Executor.execute`.
+        registering, compared: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
         looked_up: of those that are compared, names for which that is done.
     """
 
-    bench: Workbench
+    catalog: Catalog
+    memory: MemoryTier
     dag: Dag
     plan: Plan
     artifacts: Mapping[str, ArtifactRecord]
     outcome: Outcome
-    filling: Filling
-    tags: JobTags
+    watcher: Watcher
+    steps: ForcedSteps
     registering: frozenset[str] = frozenset()
-    lazy: frozenset[str] = frozenset()
     compared: Collection[str] = ()
-    begin_call: BeginCall = begin_anew
+    lazy: Collection[str] = ()
     looked_up: set[str] = field(default_factory=set)
+    _filling: dict[str, Lock] = field(default_factory=lambda: defaultdict(Lock))
 
     def step(self, unit: Unit) -> list[Step]:
-        """Run a unit, after the kept tables that it reads. Return what each took."""
+        """Run a forced unit, after the kept tables that it reads. Return what each took."""
         computes = unit.state is State.COMPUTE
         steps = self.fill(unit.names) if computes else []
         if computes and self._is_overtaken(unit.names):
             return steps
         with waiting() as waited:
-            step = self.bench.clock.step(unit.names, lambda: self.have(unit))
+            step = self.steps.step(unit.names, lambda: self.have(unit))
         steps.append(replace(step, start=step.start + waited()))
         for name in unit.names:
             self._compare(name)
@@ -92,172 +166,132 @@ class NodeWork:
 
     def have(self, unit: Unit) -> None:
         """Load or compute a unit's results."""
-        self.bench.sessions.activate()
-        if unit.forced:
-            self.tags.tag(unit.names)
-        loads = unit.state is State.LOAD
-        made: Sequence[NodeResult] = [self._load(unit.names[0])] if loads else self._computed(unit)
+        self.watcher.sessions.activate()
+        if not unit.forced and not self._is_read_later(unit.names[0]):
+            self.steps.tag(unit.names)
+        made: Sequence[NodeResult] = [self._load(unit.names[0])] if unit.state is State.LOAD else self._compute(unit)
         for name, result in zip(unit.names, made, strict=True):
-            if unit.state is State.COMPUTE:
-                of = [self.outcome.results[source] for source in self.dag[name].inputs]
-                self.outcome.suspicion.begin(self.dag[name], result, of)
-            if name in self.outcome.pinned and isinstance(result, TableResult):
-                with authors_errors(self.dag[name]):  # persisting optimises the plan, which may fold constants and fail
-                    result.pin()
-            if name in self.registering and isinstance(self.dag[name].operator, Read):
-                assert isinstance(result, TableResult)
-                result.frame()  # else the source would be read in the step of its first reader
+            if isinstance(result, TableResult):
+                if name in self.outcome.pinned:
+                    with authors_errors(self.dag[name]):  # it optimises the plan, which may fold constants and fail
+                        result.pin()
+                elif name in self.registering and isinstance(self.dag[name].operator, Read):
+                    result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result
 
-    def _computed(self, unit: Unit) -> Sequence[NodeResult]:
-        nodes = [self.dag[name] for name in unit.names]
-        inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
-        if len(nodes) > 1:
-            for one, of in zip(nodes, inputs, strict=True):
-                check_columns(one, of)
-            with authors_errors(nodes[0]):
-                return fit_batch(nodes, inputs)
-        return [self._lowered(nodes[0], inputs[0])]
-
-    def _lowered(self, node: Node, inputs: Sequence[NodeResult]) -> NodeResult:
-        built = node.operator.built if isinstance(node.operator, BuiltFunction) else None
-        if built is not None:
-            self._note_built(node, built)
-        with nullcontext() if built is None else self._written_for(node):
-            try:
-                return lower(node, inputs, self.bench.sessions, self)
-            except (NotAsBuiltError, NeedsClassicError) as error:
-                declared = as_declared(node)
-                if declared is node:
-                    raise
-                if built is not None:  # one that asks is signed by its code as well
-                    self.outcome.suspicion.note(node, f"is called on what it reads, for {error}")
-                return lower(declared, inputs, self.bench.sessions, self)
-
-    def _note_built(self, node: Node, built: CapturedFunction) -> None:
-        """Note the files that a function names."""
-        watch = Watch()
-        for function in built.code:
-            watch.named(files_named(function))
-        self.outcome.note(node, seen_in(watch.events))
-
-    def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
-        """Begin a call of a node's function, answered from the record."""
-        given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
-        given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
-        with self._written_for(node):
-            return self.begin_call(node, given, serves)
-
-    def captured(self, node: Node, found: CapturedFunction) -> None:
-        """Note what a function built that asks Spark something: it is known by that next time."""
-        self._note_built(node, found)
-        if isinstance(node.operator, AskingFunction) and not found.unsigned:
-            self.outcome.built[node.name] = as_built(node, found)
-
-    @contextmanager
-    def acting(self, node: Node) -> Iterator[None]:
-        """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
-        seed = node.name if isinstance(node.operator, AskingFunction) else self.plan[node.name].signature
-        action = Action(seed, reads_declared=isinstance(node.operator, Read))
-        started = self.bench.sessions.started
-        if started:
-            watch_pyspark()
-        settings = LeftSettings()
-        try:
-            with self._written_for(node) if started else nullcontext(), in_action(action), settings.noted():
-                yield
-        finally:
-            if left := settings.told():
-                self.outcome.left[node.name] = left
-        if action.watch is not None and isinstance(node.operator, Function):
-            action.watch.named(files_named(node.operator.call))
-        self.outcome.note(node, action.seen())
-
-    def differs(self, node: Node, why: str) -> None:
-        """Note what may be another result each time."""
-        self.outcome.suspicion.note(node, why)
-
-    def _written_for(self, node: Node) -> AbstractContextManager[None]:
-        """Make functions that are written for workers meanwhile be a node's."""
-        purpose = self.bench.purpose(self.plan[node.name].signature)
-        self.outcome.purposes[purpose.key] = node.name
-        return written_for(purpose)
-
-    def opened(self, name: str, source: Source) -> None:
-        """Note which files a source has."""
-        self.outcome.opened[name] = DataIdentity("")
-        with suppress(SourceError, OSError):  # it is gone again
-            self.outcome.opened[name] = identify(source, contents=False)
+    def _is_read_later(self, name: str) -> bool:
+        """Return whether a node is a source that is read when its readers ask for it: no session is waited for before
+        that."""
+        is_source = isinstance(self.dag[name].operator, Read)
+        return is_source and name not in self.registering and name not in self.outcome.pinned
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature
-        held = self.bench.memory.get(signature)
-        if held is not None:
-            return held
-        return load(self.artifacts[signature], self.bench.catalog, self.bench.sessions)
+        held = self.memory.get(signature)
+        return load(self.artifacts[signature], self.catalog, self.watcher.sessions) if held is None else held
+
+    def _compute(self, unit: Unit) -> Sequence[NodeResult]:
+        nodes = [self.dag[name] for name in unit.names]
+        inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
+        if len(nodes) == 1:
+            return [lower(nodes[0], inputs[0], self.watcher)]
+        for node, of in zip(nodes, inputs, strict=True):
+            check_columns(node, of)
+        with authors_errors(nodes[0]):
+            return fit_batch(nodes, inputs)
 
     def fill(self, names: Collection[str]) -> list[Step]:
         """Compute the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
         pins the jobs of these nodes read, none of them is filled on the way."""
-        extended = {
-            source for name in self.dag.upstream_within(names, self.lazy) for source in self.dag[name].inputs
-        }
+        through = self.dag.upstream_within(names, self.lazy)
+        extended = {source for name in through for source in self.dag[name].inputs}
         given = [(name, source) for name in names for source in self.dag[name].inputs]
         collected = {
             source for name, source in given
             if self.dag[source].result is Result.TABLE and collects(self.dag[name], source)
         }
         read = extended.union(source for _, source in given if source not in collected)
-        steps = []
+        steps = list[Step]()
         for name in (node.name for node in self.dag.nodes if node.name in collected or node.name in read):
             if self._is_overtaken((name,)):
                 break
             if name in collected:
-                steps.append(self._filled(name, self.filling.collect))
-            if name in read and name in self.outcome.pinned:
-                steps.append(self._filled(name, self.filling.fill))
-        return [step for step in steps if step is not None]
+                steps += self._filled(name, self._collect)
+            if name in read:
+                steps += self._filled(name, self._fill_pin)
+        return steps
 
-    def _filled(self, name: str, fill: Callable[[str, TableResult], Step | None]) -> Step | None:
-        result = self.outcome.results[name]
-        assert isinstance(result, TableResult)
-        self.tags.tag((name,))
-        with authors_errors(self.dag[name]):
-            step = fill(name, result)
-        self._compare(name)
+    def _filled(self, name: str, fill: Callable[[str, TableResult], Step | None]) -> list[Step]:
+        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait."""
+        result = self.outcome.results.get(name)
+        if not isinstance(result, TableResult):
+            return []
+        with self._filling[name], authors_errors(self.dag[name]):
+            if (step := fill(name, result)) is None:
+                return []
+            self._compare(name)
+            return [step]
+
+    def _fill_pin(self, name: str, table: TableResult) -> Step | None:
+        """Compute a pinned table."""
+        if name not in self.outcome.pinned or name in self.outcome.filled:
+            return None
+        step = self.steps.step((name,), lambda: self._count_rows(name, table))
+        self.outcome.filled.add(name)
         return step
+
+    def _collect(self, name: str, table: TableResult) -> Step | None:
+        """Fetch a table's rows into this process, by way of its pin where it has one and they come from Spark."""
+        if table.collected:
+            return None
+        step = self.steps.step((name,), table.arrow)
+        if table.through_frame:
+            self.outcome.filled.add(name)
+        return step
+
+    def _count_rows(self, name: str, table: TableResult) -> None:
+        """Count a table's rows, and take the digest of what it holds, if it is compared: others' can wait until the
+        answer is there."""
+        if self.outcome.contents is None or name not in self.compared:
+            self.outcome.rows[name] = table.frame().count()
+            return
+        self.outcome.rows[name], content = count(table.frame())
+        if content is not None:
+            self.outcome.contents[name] = content
 
     def uncounted(self) -> list[str]:
         """Return the output tables whose rows are to be counted; those of a stored one are on record."""
         found = []
-        for name in table_outputs(self.plan, self.outcome):
-            own = self.plan[name]
-            record = self.artifacts.get(own.signature) if own.state is State.LOAD and not own.held else None
-            if record is None or record.rows is None:
-                found.append(name)
-            else:
-                self.bench.check(record)
-                self.outcome.rows[name] = record.rows
+        for node in self.plan.nodes:
+            result = self.outcome.results.get(node.name)
+            if not node.output or not isinstance(result, TableResult) or result.collected:
+                continue
+            record = self.artifacts.get(node.signature) if node.state is State.LOAD and not node.held else None
+            if record is not None and record.rows is not None:
+                try:
+                    self.catalog.check_table(record)
+                except DamagedArtifactError as damage:  # its files are not what was written
+                    raise DamagedResultError(record, damage.what) from damage
+                self.outcome.rows[node.name] = record.rows
+            elif node.name not in self.outcome.rows:
+                found.append(node.name)
         return found
 
     def count(self, name: str) -> list[Step]:
         """Compute an output table, and count its rows."""
-        self.bench.sessions.activate()
+        self.watcher.sessions.activate()
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
         steps = self.fill((name,)) if self.plan[name].state is State.COMPUTE else []
-        if name in self.outcome.pinned and (filled := self._filled(name, self.filling.fill)) is not None:
-            steps.append(filled)
-        if name in self.filling.rows:
-            self.outcome.rows[name] = self.filling.rows[name]
+        steps += self._filled(name, self._fill_pin)
+        if name in self.outcome.rows:
             return steps
 
         def counted() -> None:
             self.outcome.rows[name] = result.frame().count()
 
-        self.tags.tag((name,))
         with authors_errors(self.dag[name]):
-            return [*steps, self.bench.clock.step((name,), counted)]
+            return [*steps, self.steps.step((name,), counted)]
 
     def _compare(self, name: str) -> None:
         """Look up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
@@ -268,27 +302,25 @@ class NodeWork:
         result = self.outcome.results[name]
         content = self.outcome.contents.get(name) or content_here(result)
         if isinstance(result, ModelResult):
-            self.tags.tag((name,))
-            content = content_of_model(result.model, self.plan[name].signature, self.bench.catalog)
+            self.steps.tag((name,))
+            content = content_of_model(result.model, self.plan[name].signature, self.catalog)
         if content is None:
             return
         self.looked_up.add(name)
         self.outcome.contents[name] = content
         try:
-            equal = self.bench.catalog.with_content(self.plan.workflow, name, content)
+            equal = self.catalog.with_content(self.plan.workflow, name, content)
         except CatalogError as error:  # the run can do without
-            self.bench.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+            self.steps.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
             return
         if equal is not None and equal != self.plan[name].signature:
             self.outcome.equal[name] = equal
 
     def _is_doubtful(self, name: str) -> bool:
-        """Return whether a plan that Spark has tells of chance in a result, or in what it was made of in this run. Each
-        was looked at before anything that reads it began, so nobody waits here for a thread."""
+        """Return whether a result, or what it was made of in this run, may be another one each time."""
+        self.outcome.take_reports(self.watcher.reports, self.dag, self.plan)
         made = [one for one in (name, *self.dag.ancestors(name)) if self.plan[one].state is State.COMPUTE]
-        had = [(self.dag[one], self.outcome.results[one]) for one in made if one in self.outcome.results]
-        self.bench.take_reports(self.dag, self.plan, self.outcome)
-        return any(self.outcome.suspicion.of(node, result) is not None for node, result in had)
+        return any(one in self.outcome.differs or self.outcome.called.get(one) for one in made)
 
     def _is_overtaken(self, names: Collection[str]) -> bool:
         """Return whether something that nodes are made of equals an earlier result: they are planned anew first."""
@@ -298,8 +330,7 @@ class NodeWork:
     def let_go_of_empty_pins(self) -> None:
         """Release pins that are empty once all is over. Of one that was never filled the next run would compute the
         rows where it thinks to read them, and of files that may have changed since."""
-        full = self.filling.full
-        for name in self.outcome.pinned - full:
+        for name in self.outcome.pinned - self.outcome.filled:
             if isinstance(result := self.outcome.results.get(name), TableResult):
                 result.unpin()
-        self.outcome.pinned = full
+        self.outcome.pinned &= self.outcome.filled

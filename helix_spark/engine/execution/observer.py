@@ -1,14 +1,22 @@
-"""What a run tells those who watch it: progress bars, logs, tests."""
+"""What a run tells those who watch it: lines for logs, a bar, notes of how far it is for readers of the catalog."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from threading import Event, RLock, Thread, Timer
+from typing import Any
 
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.run_progress import Progress
+from helix_spark.drawing.notebook import bar
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
+from helix_spark.views.progress_view import ProgressView, progress_of, progress_view
 from helix_spark.visible_text import visible
 
 
@@ -59,43 +67,21 @@ class Silent(Observer):
 
 
 class Telling(Observer):
-    """Tells another observer all. Who tells more, or looks on, is one of these and passes on what it is told."""
+    """Tells another observer all. What tells more, or looks on, is one of these and passes on what it is told."""
 
     def __init__(self, told: Observer) -> None:
         self._told = told
 
-    def planned(self, plan: Plan) -> None:
-        self._told.planned(plan)
 
-    def session_starting(self) -> None:
-        self._told.session_starting()
+def _pass_on(name: str) -> Callable[..., None]:
+    def tell(self: Telling, *given: object) -> None:
+        getattr(self._told, name)(*given)
 
-    def waiting(self, name: str, holder: str) -> None:
-        self._told.waiting(name, holder)
+    return tell
 
-    def node_started(self, name: str) -> None:
-        self._told.node_started(name)
 
-    def node_finished(self, name: str, seconds: float) -> None:
-        self._told.node_finished(name, seconds)
-
-    def answered(self, seconds: float) -> None:
-        self._told.answered(seconds)
-
-    def storing(self, name: str) -> None:
-        self._told.storing(name)
-
-    def stored(self, name: str, size: int) -> None:
-        self._told.stored(name, size)
-
-    def warning(self, text: str) -> None:
-        self._told.warning(text)
-
-    def shows(self, progress: Progress, began: float) -> None:
-        self._told.shows(progress, began)
-
-    def close(self) -> None:
-        self._told.close()
+for _name in [name for name in vars(Observer) if not name.startswith("_")]:
+    setattr(Telling, _name, _pass_on(_name))
 
 
 class Quiet(Observer):
@@ -134,3 +120,185 @@ def _say(text: str) -> None:
     """Print to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
     with suppress(OSError, ValueError):
         print(visible(text), file=sys.stderr, flush=True)
+
+
+_PAUSE = 0.2
+"""Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
+
+
+class Followed(Telling):
+    """An observer that tells another one, notes in the catalog how far the run of a workflow is, and has it drawn. That
+    a note cannot be written is no failure of the run: the catalog's records tell of a disk that is full."""
+
+    def __init__(self, told: Observer, catalog: Catalog) -> None:
+        super().__init__(told)
+        self._catalog = catalog
+        self._lock = RLock()
+        self._progress: Progress | None = None
+        self._began, self._starting = 0.0, False
+        self._later: Timer | None = None
+        self._written = 0.0
+
+    def planned(self, plan: Plan) -> None:
+        with self._lock:
+            self.close()
+            self._began = time.perf_counter()
+            self._progress = progress_of(plan, time.time())
+            starting = self._starting and plan.session_seconds > 0
+            self._change(lambda progress: replace(progress, starting=starting), now=True)
+        super().planned(plan)
+
+    def session_starting(self) -> None:
+        self._starting = True
+        self._change(lambda progress: replace(progress, starting=True), now=True)
+        super().session_starting()
+
+    def node_started(self, name: str) -> None:
+        self._change(lambda progress: progress.with_times(name, started=self._since()))
+        super().node_started(name)
+
+    def node_finished(self, name: str, seconds: float) -> None:
+        self._starting = False
+        self._change(lambda progress: progress.with_times(name, ended=self._since()))
+        super().node_finished(name, seconds)
+
+    def answered(self, seconds: float) -> None:
+        self._change(lambda progress: replace(progress, answered=round(seconds, 3)), now=True)
+        super().answered(seconds)
+
+    def stored(self, name: str, size: int) -> None:
+        # What follows the answer before this one may still be storing.
+        self._change(lambda progress: progress if progress.answered is None else replace(
+            progress, stored=(*progress.stored, name)
+        ))
+        super().stored(name, size)
+
+    def close(self) -> None:
+        """Forget the last run."""
+        with self._lock:
+            if self._progress is not None:
+                self._catalog.forget_progress(self._progress.workflow, self._progress.number)
+                self._progress = None
+
+    def _change(self, change: Callable[[Progress], Progress], *, now: bool = False) -> None:
+        """Change what is known of the run, if one goes on.
+
+        Args:
+            now: True if that is worth a note at once.
+        """
+        with self._lock:
+            if self._progress is None:
+                return
+            self._progress = change(self._progress)
+            if now or time.perf_counter() - self._written >= _PAUSE:
+                self._catalog.note_progress(self._progress)
+                self._written = time.perf_counter()
+            elif self._later is None:  # the last of several quick changes may stand for minutes
+                self._later = Timer(_PAUSE, self._write_late)
+                self._later.daemon = True
+                self._later.start()
+            self.shows(self._progress, self._began)
+
+    def _write_late(self) -> None:
+        with self._lock:
+            self._later = None
+            if self._progress is not None:
+                self._catalog.note_progress(self._progress)
+
+    def _since(self) -> float:
+        return round(time.perf_counter() - self._began, 3)
+
+
+_SHORTEST = 0.5
+"""Seconds; a bar for less would only flicker."""
+
+
+class UnderwayBar(Quiet):
+    """A bar by expected seconds, there while a run is under way and gone at its answer. A subclass draws it."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._progress: Progress | None = None
+        self._began = 0.0
+
+    @property
+    def view(self) -> ProgressView | None:
+        """How far the run is now; None where none is shown."""
+        progress = self._progress  # another thread may replace it meanwhile
+        return None if progress is None else progress_view(progress, round(time.perf_counter() - self._began, 3))
+
+    def draw(self, view: ProgressView) -> None:
+        """Put the bar in its place, or have it say how far the run is now."""
+
+    def close(self) -> None:
+        """Take the bar away, also when a run ends early."""
+
+    def shows(self, progress: Progress, began: float) -> None:
+        """Show how far a run is, of a workflow or a script."""
+        with self._lock:
+            self._progress, self._began = progress, began
+            view = self.view
+            if view is None or progress.answered is not None:
+                self.close()
+            elif max(view.total, time.perf_counter() - began) >= _SHORTEST:
+                self.draw(view)
+
+
+_BEAT = 0.5
+"""Seconds between two looks at what is left, which goes down while a node runs."""
+
+
+class NotebookBar(UnderwayBar):
+    """A bar below a notebook's cell, which is updated in place, and gone at the answer.
+
+    Args:
+        make: makes the place of a bar, below the cell that runs; IPython's display handle, if None.
+    """
+
+    def __init__(self, make: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self._make, self._over = make, Event()
+        self._place: Any = None
+
+    def draw(self, view: ProgressView) -> None:
+        if self._place is not None:
+            self._place.update(_as_shown(view), raw=True)
+            return
+        self._place, self._over = self._made(), Event()
+        self._place.display(_as_shown(view), raw=True)
+        Thread(target=self._beat, args=(self._over,), name="helix-bar", daemon=True).start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._over.set()
+            place, self._place, self._progress = self._place, None, None
+            if place is not None:
+                place.update(_EMPTY, raw=True)
+
+    def _beat(self, over: Event) -> None:
+        while not over.wait(_BEAT):
+            with self._lock:
+                if not over.is_set() and (view := self.view) is not None:
+                    self.draw(view)
+
+    def _made(self) -> Any:
+        if self._make is not None:
+            return self._make()
+        from IPython.display import DisplayHandle
+
+        return DisplayHandle()  # type: ignore[no-untyped-call]  # IPython's
+
+
+_EMPTY = {"text/plain": "", "text/html": ""}
+
+
+def _as_shown(view: ProgressView) -> dict[str, str]:
+    text = f"{view.doing}, {view.left_text}"
+    return {"text/plain": text, "text/html": bar(view.share, text)}
+
+
+def in_kernel() -> bool:
+    """Return whether a notebook's kernel runs this, and not a terminal."""
+    loaded = sys.modules.get("IPython")
+    shell = loaded.get_ipython() if loaded is not None and hasattr(loaded, "get_ipython") else None
+    return hasattr(shell, "kernel")

@@ -7,7 +7,7 @@ predicted costs among the nodes that were fused into it, so that the parts add u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -101,7 +101,7 @@ class NodeTime:
 
 
 def node_times(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Iterable[str],
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Collection[str],
     loaded: Collection[str],
 ) -> dict[str, NodeTime]:
     """Divide the seconds of steps among nodes, by name.
@@ -114,36 +114,23 @@ def node_times(
         pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
         loaded: nodes that were loaded.
     """
-    loads = set(loaded)
-    times: dict[str, NodeTime] = {}
-    for step, parts in _shares(dag, steps, weights, lazy, pinned):
-        at = step.start
-        for name in (node.name for node in dag.nodes if node.name in parts):
-            own = times.setdefault(name, NodeTime())
+    waiting, times = set(lazy), dict[str, NodeTime]()
+    in_order = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
+    for step, seconds in in_order:
+        names = dag.upstream_within(step.names, waiting).union(step.names)
+        waiting -= names & set(pinned)
+        expected = {node.name: max(weights.get(node.name, 0.0), 1e-3) for node in dag.nodes if node.name in names}
+        total, at = sum(expected.values()), step.start
+        for name, part in expected.items():
+            own, took = times.setdefault(name, NodeTime()), seconds * part / total
             own.started = at if own.started is None else min(own.started, at)
-            own.seconds = (own.seconds or 0.0) + parts[name]
-            share = step.reading_share if name in loads else step.warm_share
+            own.seconds = (own.seconds or 0.0) + took
+            share = step.reading_share if name in loaded else step.warm_share
             if share is not None:
-                own.warm_seconds = (own.warm_seconds or 0.0) + parts[name] * share
-            at += parts[name] if name not in step.names else 0.0
-        if loads.issuperset(step.names) and (share := step.reading_share) is not None:
+                own.warm_seconds = (own.warm_seconds or 0.0) + took * share
+            at += took if name not in step.names else 0.0
+        if all(name in loaded for name in step.names) and (share := step.reading_share) is not None:
             # What a load was made from does not run for it, though it may wait for a step as well.
-            each = sum(parts.values()) / len(step.names)
             for name in step.names:
-                times[name].load_seconds = (times[name].load_seconds or 0.0) + each * share
+                times[name].load_seconds = (times[name].load_seconds or 0.0) + seconds / len(step.names) * share
     return times
-
-
-def _shares(
-    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], lazy: Iterable[str], pinned: Iterable[str],
-) -> Iterator[tuple[Step, Mapping[str, float]]]:
-    """Yield the steps in the order in which they ended, each with the seconds of it that its nodes are given."""
-    waiting, kept = set(lazy), set(pinned)
-    done: set[str] = set()
-    ordered = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
-    for step, seconds in ordered:
-        fused = dag.upstream_within(step.names, waiting - done)
-        done |= fused & kept
-        expected = {name: max(weights.get(name, 0.0), 1e-3) for name in sorted({*fused, *step.names})}
-        total = sum(expected.values())
-        yield step, {name: seconds * part / total for name, part in expected.items()}

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.calls import is_lazy
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Read, Result, Split
+from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Read, Result
 from helix_spark.workflow.sources import MemorySource
+
+
+def is_lazy(node: Node) -> bool:
+    """Return whether computing a node only extends a plan: a table or a column, not a fit, a value, collected rows."""
+    operator = node.operator
+    if node.result not in (Result.TABLE, Result.COLUMN):
+        return False
+    if isinstance(operator, Function):
+        return operator.returns in (Form.SPARK, Form.COLUMN) and not {Form.PANDAS, Form.ARROW} & set(operator.forms)
+    return node.kind is not Kind.REDUCER
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +41,20 @@ class Unit:
     needs: frozenset[str]
 
 
-def units(dag: Dag, plan: Plan) -> tuple[Unit, ...]:
-    """Return the plan's loads and computes; needs before readers."""
-    batches: dict[tuple[str, type, Split | None], list[Node]] = {}
-    single: list[Unit] = []
+def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
+    """Return the plan's loads and computes, without the nodes whose results are there; needs before readers."""
+    found: dict[object, Unit] = {}
     for node in dag.nodes:
-        state = plan[node.name].state
+        state = plan[node.name].state if node.name not in had else State.PRUNE
         if state is State.LOAD:
-            single.append(Unit((node.name,), state, node.result is Result.MODEL, frozenset()))
+            found[node.name] = Unit((node.name,), state, node.result is Result.MODEL, frozenset())
         elif state is State.COMPUTE:
-            if isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str):
-                batches.setdefault(shared_pass(node), []).append(node)
-            else:
-                single.append(Unit((node.name,), state, not is_lazy(node), frozenset(node.inputs)))
-    together = [
-        Unit(tuple(node.name for node in nodes), State.COMPUTE, True, frozenset({base}))
-        for (base, *_), nodes in batches.items()
-    ]
-    position = {node.name: index for index, node in enumerate(dag.nodes)}
-    return tuple(sorted(single + together, key=lambda unit: position[unit.names[0]]))
-
-
-def left_to_do(work: Sequence[Unit], had: Collection[str]) -> tuple[Unit, ...]:
-    """Return the units, without the nodes whose results are there."""
-    left = (replace(unit, names=tuple(name for name in unit.names if name not in had)) for unit in work)
-    return tuple(unit for unit in left if unit.names)
-
-
-def lazy_names(work: Iterable[Unit]) -> frozenset[str]:
-    """Return the names of the nodes that are computed by extending a plan."""
-    return frozenset(
-        name for unit in work if unit.state is State.COMPUTE and not unit.forced for name in unit.names
-    )
+            batched = isinstance(node.operator, BATCHED) and isinstance(node.operator.column, str)
+            key: object = shared_pass(node) if batched else node.name
+            others = found[key].names if key in found else ()
+            forced = batched or not is_lazy(node)
+            found[key] = Unit((*others, node.name), state, forced, frozenset(node.inputs))
+    return tuple(found.values())
 
 
 def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:
@@ -83,7 +74,8 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] 
             continue
         scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
         # Rows that are in this process tell what they are without Spark.
-        least = 1 if node.name in unknown and not _is_in_memory(node) else 2
+        in_memory = isinstance(node.operator, Read) and isinstance(node.operator.source, MemorySource)
+        least = 1 if node.name in unknown and not in_memory else 2
         if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
             pinned.add(node.name)
     return frozenset(pinned)
@@ -137,13 +129,6 @@ def collects(reader: Node, source: str) -> bool:
         return False
     forms = {form for form, name in zip(operator.forms, reader.inputs, strict=True) if name == source}
     return forms <= {Form.PANDAS, Form.ARROW}
-
-
-def _is_in_memory(node: Node) -> bool:
-    match node.operator:
-        case Read(source=MemorySource()):
-            return True
-    return False
 
 
 def _is_spark(node: Node, plan: Plan) -> bool:

@@ -17,8 +17,8 @@ from helix_spark.engine.lowering.columns import (
     category_stages,
     closure,
     columns_among,
+    ready_made_column,
 )
-from helix_spark.engine.lowering.lowering import ready_made_column
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, quoted
 from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import Assemble, FitStage, Function, Kept, Kind, Result
@@ -116,15 +116,16 @@ def _stages(columns: Sequence[ColumnResult]) -> list[Any]:
 
 
 def _stages_of(column: ColumnResult) -> list[Any]:
-    if column.add is add_categories:
-        indexer, encoder = category_stages([column])
-        return [indexer, encoder.fit(indexer.transform(_example(column.make[0], "")))]
-    if column.add is add_buckets:
-        bucketizer, hot = bucket_stages([column])
-        if hot is None:
-            return [bucketizer]
-        return [bucketizer, hot.fit(bucketizer.transform(_example(column.make[0], 0.0)))]
-    return [_selection([column]) if column.add is add_expressions else column.make()]
+    if column.add is add_expressions:
+        return [_selection([column])]
+    if column.add not in (add_categories, add_buckets):
+        return [column.make()]
+    is_text = column.add is add_categories
+    example, stages = _example(column.make[0], "" if is_text else 0.0), []
+    for stage in (category_stages if is_text else bucket_stages)([column]):
+        stages.append(stage.fit(example) if hasattr(stage, "fit") else stage)
+        example = stages[-1].transform(example)
+    return stages
 
 
 def _selection(columns: Sequence[ColumnResult]) -> Any:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from helix_spark.dag.node import Node
-from helix_spark.engine.lowering.calls import authors_errors
+from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.moved_results import as_served
 from helix_spark.errors import OperatorError, nearest
@@ -96,6 +96,11 @@ def build_stage(node: Node, stage: Stage) -> Any:
         if one.hasParam("seed") and not (one.isSet("seed") and one.getOrDefault("seed") is not None):
             one._setDefault(seed=default_seed(type(one).__name__))
     return built
+
+
+def is_sparks_own(stage: Any) -> bool:
+    """Return whether no code of the author's is in a stage."""
+    return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
 
 
 def in_this_session(value: Any) -> Any:

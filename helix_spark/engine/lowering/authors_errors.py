@@ -1,0 +1,139 @@
+"""Errors of nodes in their author's terms: which node failed, at which of the author's lines, and what to do."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
+from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, nearest
+from helix_spark.workflow.operators import LEFT_BY_PREDICT
+
+_PACKAGE = str(Path(__file__).parents[2])
+_LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+
+_CALLED_FROM = re.compile(r'^"(.+)" was called from\n(.+):(\d+)$', re.MULTILINE)
+"""How Spark says which of the author's lines built what fails, where it knows."""
+
+_UNRESOLVED = ("UNRESOLVED_COLUMN", "CANNOT_RESOLVE_DATAFRAME_COLUMN")
+_NO_SUCH_COLUMN = re.compile(r"(?:dataframe column|with name) [\"`](.+?)[\"`]")
+_SUGGESTED = re.compile(r"\[((?:`[^`]*`(?:, )?)+)\]")
+"""How Spark says which column it does not find, and which are named alike."""
+
+_LEFT = "|".join(LEFT_BY_PREDICT)
+_QUOTED_LEFT = re.compile(rf"['\"`]({_LEFT})['\"`]")
+_NO_SUCH_FIELD = re.compile(rf"No such struct field `?({_LEFT})\b`? in (.*)")
+"""How Spark ML's stages and evaluators say that a table lacks a column, and which it has."""
+
+_NO_ATTRIBUTE = re.compile(r"'?DataFrame'? object has no attribute `?'?(\w+)|ATTRIBUTE_NOT_SUPPORTED.*`(\w+)`")
+
+
+@contextmanager
+def authors_errors(node: Node) -> Iterator[None]:
+    """Turn whatever a node's code or its Spark job raises into an error that names the node and the author's line."""
+    try:
+        yield
+    except HelixError as error:
+        if error.where is None:
+            error.where = node.where
+        raise
+    except (Exception, SystemExit) as error:  # the author's code may raise anything; it is chained, never dropped
+        missing = missing_column(node, error)
+        raise missing or _node_error(node, error) from error
+
+
+def _node_error(node: Node, error: BaseException) -> NodeError:
+    lines = _authors_lines(error)
+    where = lines[-1][0] if lines else node.where
+    shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
+    exists = f"your lines, innermost first:\n{shown}" if shown else None
+    if (how := how_ended(error)) is not None:
+        return NodeError(
+            node.name, f"{node.kind} {node.name!r} failed: the JVM of Spark's driver {how}", where=where, exists=exists,
+            remedy=AFTER_ITS_END,
+        )
+    return NodeError(
+        node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
+        where=where, exists=exists, remedy=_remedy_for_lookup(error),
+    )
+
+
+def remedy_for(column: str, known: Collection[str]) -> str:
+    """Return what to do about a missing column: it is misspelt, or predictions were made without it."""
+    if column not in LEFT_BY_PREDICT:
+        return nearest(column, known)
+    asked = f'if it is of predictions: they go without `{column}` unless wf.predict(..., keep_columns=("{column}",))'
+    asked += " asks for it" + ("; else wf.synthesizer(name, table, features=[...]) makes it" * (column == "features"))
+    return f"{asked}; {nearest(column, known)}" if known else asked
+
+
+def _remedy_for_lookup(error: BaseException) -> str | None:
+    """Return the same for a column that pandas or pyarrow did not find."""
+    found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
+    return remedy_for(found[1], ()) if found else None
+
+
+def _first_lines(text: str) -> str:
+    """Return a Spark error's message without the JVM's and the workers' stack traces."""
+    head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
+    worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
+    head = worker[-1] if "Traceback" in text and worker else head
+    return head if len(head) <= _LONGEST_ERROR else head[:_LONGEST_ERROR] + " ..."
+
+
+_LONGEST_ERROR = 400
+
+
+def authors_line(error: BaseException) -> Location | None:
+    """Return the author's innermost line that an error comes from; None if there is none."""
+    lines = _authors_lines(error)
+    return lines[-1][0] if lines else None
+
+
+def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
+    """Return (place, function, text) of the author's frames, outermost first, those in Spark's Python workers too."""
+    frames = [
+        (Location(frame.filename, frame.lineno or 0), frame.name, frame.line or "")
+        for frame in traceback.extract_tb(error.__traceback__) if _is_authors(frame.filename)
+    ]
+    told = _WORKER_LINE.findall(str(error))
+    told += [(file, line, function) for function, file, line in _CALLED_FROM.findall(str(error))]
+    return [*frames, *((Location(file, int(line)), name, "") for file, line, name in told if _is_authors(file))]
+
+
+def _is_authors(file: str) -> bool:
+    outside = not file.startswith((_PACKAGE, *_LIBRARIES)) and "site-packages" not in file
+    return outside and not file.startswith("<frozen") and "/pyspark/" not in file and "/py4j" not in file
+
+
+def missing_column(
+    node: Node, error: BaseException, known: Collection[str] = (), place_of: Callable[[str], str] = lambda _: ""
+) -> ColumnNotFoundError | None:
+    """Return an error of pyspark's as one about a column that a table does not have; None if it is of something else.
+
+    Args:
+        known: columns that there are; those that Spark suggests, if none are given.
+        place_of: gives the line, as ``FILE:LINE``, where the author names a column; empty if nobody knows.
+    """
+    text, condition = str(error), getattr(error, "getCondition", lambda: None)() or ""
+    if condition.startswith(_UNRESOLVED) and (found := _NO_SUCH_COLUMN.search(text)) is not None:
+        column, suggested = found[1], _SUGGESTED.search(text)
+    elif (found := _NO_SUCH_FIELD.search(text)) is not None:
+        column, suggested = found[1], re.match("(.*)", found[2])
+    elif (found := _NO_ATTRIBUTE.search(text)) and type(error).__module__.split(".")[0] == "pyspark":
+        column, suggested = found[1] or found[2], None
+    else:
+        return None
+    known = known or (re.findall(r"`([^`]*)`", suggested[1]) if suggested else [])
+    file, _, line = place_of(column).rpartition(":")
+    return ColumnNotFoundError(
+        f"{node.kind} {node.name!r} reads a column {column!r} that its table does not have",
+        where=Location(file, int(line)) if file else authors_line(error) or node.where,
+        remedy=remedy_for(column, known) if known or column in LEFT_BY_PREDICT else None,
+    )

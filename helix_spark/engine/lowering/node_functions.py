@@ -1,0 +1,360 @@
+"""Functions of nodes, and what they return: those that get something of Spark's are called as programs of their own,
+others as they are. What a captured one built is run with the results of its inputs in place of their placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.dag.node import Node
+from helix_spark.engine.lowering.authors_errors import authors_line, missing_column
+from helix_spark.engine.lowering.columns import add_expressions, base_of, column_name, columns_among, with_columns
+from helix_spark.engine.lowering.watcher import Watcher
+from helix_spark.engine.results.node_results import (
+    ColumnResult,
+    ModelResult,
+    NodeResult,
+    TableResult,
+    ValueResult,
+    nullable,
+    plain,
+    quoted,
+)
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.function_inputs import NotAsBuiltError, ServingSession, given_inputs
+from helix_spark.engine.spark.moved_results import as_classic, as_served
+from helix_spark.errors import NodeError, ResultTypeError
+from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction, Input, NotCaptured
+from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
+from helix_spark.plans.plan_columns import INPUT
+from helix_spark.plans.recorded_call import NeedsClassicError, classic
+from helix_spark.plots import as_plot
+from helix_spark.workflow.operators import Form, Function, Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+
+def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
+    """Call a function that returns a table, a model or a value, or an extractor's that asks Spark something.
+
+    Raises:
+        NodeError: the function failed.
+        ResultTypeError: it returned something else than it declared.
+    """
+    try:
+        if any(isinstance(one, ModelResult) for one in results) or _frames(operator, results):
+            return _called_as_program(node, operator, results, watcher)
+        given = _arguments(operator, results)
+        with watcher.acting(node):
+            returned = operator.call(**given)
+    except NeedsClassicError as needs:
+        returned = _called_in_classic(node, operator, results, watcher, needs)
+    return checked(node, returned, watcher)
+
+
+def _arguments(operator: Function, results: Sequence[NodeResult]) -> dict[str, Any]:
+    """Return results in the forms that a function asks for. They are its own: others see no change of them."""
+    given = zip(operator.arguments, results, operator.forms, strict=True)
+    return {name: _argument(result, form) for name, result, form in given}
+
+
+def _argument(result: NodeResult, form: Form) -> Any:
+    if isinstance(result, TableResult):
+        return {Form.PANDAS: result.pandas, Form.ARROW: result.arrow}.get(form, result.frame)()
+    assert not isinstance(result, ColumnResult), "columns are handed over by the extractor that adds them"
+    return result.copy()
+
+
+def _frames(operator: Function, results: Sequence[NodeResult]) -> dict[int, DataFrame]:
+    """Return the tables that a function gets as DataFrames, by position."""
+    return {
+        place: one.frame() for place, (one, form) in enumerate(zip(results, operator.forms, strict=True))
+        if isinstance(one, TableResult) and form not in (Form.PANDAS, Form.ARROW)
+    }
+
+
+def _called_as_program(
+    node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
+) -> NodeResult:
+    """Return the result of a function that gets something of Spark's: it is called with placeholders for tables, and
+    what it asks is answered from the record, or by Spark."""
+    frames = _frames(operator, results)
+    with given_inputs(watcher.sessions.get(), frames) as serves:
+        inputs: dict[str, Input] = {
+            name: "table" if place in frames else "other" for place, name in enumerate(operator.arguments)
+        }
+        call = watcher.begin(node, inputs, serves)
+        given = enumerate(zip(operator.arguments, results, operator.forms, strict=True))
+        others = {
+            name: call.model(place, result.copy()) if isinstance(result, ModelResult) else _argument(result, form)
+            for place, (name, result, form) in given if place not in frames
+        }
+        try:
+            with watcher.acting(node):
+                returned = call.call(operator.call, others)
+            if node.result is Result.COLUMN or (node.result is Result.TABLE and call.is_own(returned)):
+                found = call.look_at(returned)
+                if isinstance(found, CapturedFunction) and found.is_column == (node.result is Result.COLUMN):
+                    watcher.built(node, found)
+                    server = call.server
+                    assert isinstance(server, ServingSession)
+                    return _result_of(node, found, server, frames, results)
+                # An extractor's column may be none that other tables have, too.
+                raise NotAsBuiltError(f"it {found.why}" if isinstance(found, NotCaptured) else "it returns a table")
+            if node.result is Result.MODEL and not call.is_own(returned):
+                returned = call.returned_model(returned)
+            return checked(node, returned, watcher)
+        finally:
+            call.end()
+
+
+def _called_in_classic(
+    node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher, needs: BaseException
+) -> Any:
+    """Return what a function returns that uses what only a classic session has, such as RDDs: called in that session,
+    on the same tables. What it gives has no plan that anybody could look at.
+
+    Raises:
+        NodeError: it failed, or the session is one of a server elsewhere.
+    """
+    client = driver_client(watcher.sessions.get())
+    if client is None:
+        raise NodeError(
+            node.name, f"{node.kind} {node.name!r} uses {needs}, which a server of Spark Connect has not",
+            where=authors_line(needs) or node.where,
+            remedy="do the same with DataFrames, or have Helix start the session",
+        )
+    given = {name: as_classic(value, client) for name, value in _arguments(operator, results).items()}
+    with watcher.acting(node), classic():
+        returned = operator.call(**given)
+    if why := client.why_nondeterministic(returned):
+        watcher.notes.differs[node.name] = why
+    return as_served(returned, client)
+
+
+def built_result(node: Node, operator: BuiltFunction, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
+    """Return the table, or the column, that a function built. The views and Python functions that it registers are in
+    the session then.
+
+    Raises:
+        NotAsBuiltError: what it built is not what it would build of its inputs, or of this session.
+    """
+    frames, built = _frames(operator, results), operator.built
+    watcher.built(node, built)
+    with watcher.written_for(node), given_inputs(watcher.sessions.get(), frames) as serves:
+        try:
+            return _result_of(node, built, serves(built.call.values), frames, results)
+        finally:
+            built.call.end()
+
+
+def _result_of(
+    node: Node, built: CapturedFunction, server: ServingSession, frames: Mapping[int, DataFrame],
+    results: Sequence[NodeResult],
+) -> NodeResult:
+    """Return what a function built of these tables. A column is one for all the tables that it is added to."""
+    from pyspark.errors import AnalysisException
+
+    for relation, told in built.call.told:
+        columns = tuple(server.table(built.call, relation).columns)
+        if columns != told:
+            raise NotAsBuiltError(f"its table has the columns {', '.join(columns)}, not {', '.join(told)}")
+    if built.is_column:
+        needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
+        expression = type(built.plan)()
+        expression.CopyFrom(built.plan)
+        name_by_itself(expression)
+        server.fill(expression, {f"`{INPUT}{place}`": quoted(need.column) for place, need in needs.items()})
+        return _column(node, results, column_of(expression))
+    try:
+        return table_of(server.table(built.call, built.plan))
+    except AnalysisException as error:
+        known = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
+        if (missing := missing_column(node, error, known, built.place_of)) is None:
+            raise
+        raise missing from error
+
+
+def _column(node: Node, results: Sequence[NodeResult], made: Any) -> ColumnResult:
+    return ColumnResult(
+        column_name(node.name), base_of(results), columns_among(results), add_expressions, lambda frame: made
+    )
+
+
+def function_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
+    """Return the column of an extractor's function, which is called once for all tables that get the column. It sees
+    its own table with the columns that it takes."""
+    from pyspark.sql import Column
+
+    base, needs = base_of(results), columns_among(results)
+    frame = with_columns(base.frame(), needs)
+    shown = {*base.frame().columns, *(need.column for need in needs)}
+    if others := [name for name in frame.columns if name not in shown]:
+        frame = frame.drop(*others)
+    given = _column_arguments(operator, results, frame)
+    with watcher.acting(node):
+        made = operator.call(**given)
+    if not isinstance(made, Column):
+        raise ResultTypeError(
+            f"extractor {node.name!r} must return a Column; it returned a {type(made).__name__}",
+            where=node.where, remedy="annotate the table it returns (-> DataFrame), or return an expression",
+        )
+    watcher.look_at(node, made)
+    return _column(node, results, named_alone(made, frame.sparkSession))
+
+
+def _column_arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
+    """Return what an extractor's function is called with.
+
+    Args:
+        frame: its table, with the other columns that it takes. These it is given by name, for the same name stands for
+            them in every table that they were added to.
+    """
+    from pyspark.sql import functions as F
+
+    given: dict[str, Any] = {}
+    for name, result, form in zip(operator.arguments, results, operator.forms, strict=True):
+        if isinstance(result, ColumnResult):
+            given[name] = F.col(quoted(result.column))
+        elif result is results[0] and form not in (Form.PANDAS, Form.ARROW):
+            given[name] = frame  # a Column is one of the very DataFrame that it was made of
+        else:
+            given[name] = _argument(result, form)
+    return given
+
+
+def checked(node: Node, returned: Any, watcher: Watcher) -> NodeResult:
+    """Return what a function returned as the result its node declares. Of a pandas DataFrame the index is columns, too,
+    where it tells something (see `with_index`).
+
+    Raises:
+        ResultTypeError: it is something else.
+    """
+    package, kind = type(returned).__module__.split(".")[0], type(returned).__name__
+    if node.result is Result.VALUE:
+        return ValueResult(plain(as_plot(returned), node.name))
+    if node.result is Result.MODEL and hasattr(returned, "transform") and not hasattr(returned, "fit"):
+        return ModelResult(returned)
+    if node.result is Result.TABLE and kind in ("DataFrame", "Table"):
+        if package == "pyspark":
+            watcher.look_at(node, returned)
+            return table_of(returned)
+        if package in ("pandas", "pyarrow"):
+            return _in_memory(returned, node, watcher)
+    wanted = {Result.TABLE: "a table", Result.MODEL: "a fitted Spark ML model"}[node.result]
+    got = "nothing (did you forget `return`?)" if returned is None else f"a {package}.{kind}"
+    raise ResultTypeError(f"{node.name!r} must return {wanted}; it returned {got}", where=node.where)
+
+
+def table_of(frame: DataFrame) -> TableResult:
+    """Return a DataFrame as a result."""
+    made = nullable(frame)
+    return TableResult(lambda: made)
+
+
+def _in_memory(returned: Any, node: Node, watcher: Watcher) -> TableResult:
+    import pyarrow as pa
+
+    is_arrow = isinstance(returned, pa.Table)
+    table = returned if is_arrow else pa.Table.from_pandas(with_index(returned, node), preserve_index=False)
+    result = table_in_memory(_as_loaded(table), watcher)
+    result.across = "" if is_arrow else str(returned.columns.name or "")
+    return result
+
+
+def with_index(frame: Any, node: Node) -> Any:
+    """Return a pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its
+    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped, as is a repeated column.
+
+    Raises:
+        ResultTypeError: a level of the index is named as a column that holds something else.
+    """
+    import pandas as pd
+
+    in_levels = isinstance(frame.columns, pd.MultiIndex)
+    if _counts_rows(frame.index) and not in_levels:
+        return frame
+    parts = [column if in_levels else (column,) for column in frame.columns]
+    names = ["_".join(str(part) for part in one if part != "") for one in parts]
+    told = frame.set_axis(pd.Index(names, dtype=object), axis=1)  # beside categories no other name could stand
+    if repeated := _repeated_levels(told, node):
+        told = told.reset_index(level=repeated, drop=True)
+    if _counts_rows(told.index):
+        return told
+    levels = told.index.nlevels
+    told = _told_apart(told).reset_index()
+    for place in range(levels):
+        column = told.iloc[:, place]
+        if _is_of_spans(column.dtype) or pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+            told.isetitem(place, column.astype(str).where(column.notna(), None))
+    return told
+
+
+def _told_apart(frame: Any) -> Any:
+    """Number levels of one name, as after `groupby([df.born.dt.year, df.born.dt.month])`."""
+    names = list(frame.index.names)
+    twice = {name for name in names if name is not None and names.count(name) > 1}
+    apart = [f"{name}_{level}" if name in twice else name for level, name in enumerate(names)]
+    return frame.set_axis(frame.index.set_names(apart)) if twice else frame
+
+
+def _counts_rows(index: Any) -> bool:
+    from pandas.api.types import is_integer_dtype
+
+    unnamed = index.nlevels == 1 and index.name is None
+    return bool(unnamed and (is_integer_dtype(index.dtype) or index.inferred_type == "empty"))
+
+
+def _repeated_levels(frame: Any, node: Node) -> list[int]:
+    """Return the levels of the index that a column repeats, as after `set_index("id", drop=False)`."""
+    import pandas as pd
+
+    repeated = []
+    for level, name in enumerate(frame.index.names):
+        if name is None or name not in frame.columns:
+            continue
+        if not frame.index.get_level_values(level).equals(pd.Index(frame[name])):
+            raise ResultTypeError(
+                f"{node.name!r} returned a DataFrame with a column and an index named {name!r} that differ",
+                where=node.where, remedy="rename one of them, or leave the index out with reset_index(drop=True)",
+            )
+        repeated.append(level)
+    return repeated
+
+
+def _is_of_spans(dtype: Any) -> bool:
+    """Return whether values are intervals or periods, as of `pd.cut` and `to_period`: a table has them as text."""
+    import pandas as pd
+
+    inner = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+    return isinstance(inner, pd.IntervalDtype | pd.PeriodDtype)
+
+
+def _as_loaded(table: pa.Table) -> pa.Table:
+    """Return a table with the types it will have when it is loaded, so that its readers see one form of it: no
+    categories, no nanoseconds, no unsigned integers."""
+    from helix_spark.catalog.tables.table_writing import NotStorableError, storable
+
+    try:
+        return storable(table)
+    except NotStorableError:
+        return table  # nobody will load it
+
+
+def table_in_memory(table: pa.Table, watcher: Watcher) -> TableResult:
+    """Return a pyarrow Table as a result; its DataFrame is made when Spark asks for it."""
+
+    def frame() -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        # Times without a zone stay without one, as where they are stored without Spark.
+        schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
+        return nullable(watcher.sessions.get().createDataFrame(table, schema))
+
+    result = TableResult(frame, lambda: table)
+    result.arrow()  # its rows are here: nothing must be started to count or to store them
+    return result
+
+

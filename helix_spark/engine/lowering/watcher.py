@@ -1,0 +1,199 @@
+"""Watches what the author's code does while nodes are computed, and notes it: no signature covers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.answers.capture_nodes import as_built
+from helix_spark.answers.function_calls import FunctionCall, begin
+from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
+from helix_spark.engine.spark.connect import master_of
+from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.function_inputs import Serves
+from helix_spark.engine.spark.settings import is_on_this_machine
+from helix_spark.errors import SourceError
+from helix_spark.hermetic.action import Action, in_action
+from helix_spark.hermetic.mentions import files_named
+from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.task import Purpose, written_for
+from helix_spark.hermetic.watch import Watch, seen_in
+from helix_spark.hermetic.worker_reports import WorkerReports
+from helix_spark.identity.data_version import DataIdentity, identify
+from helix_spark.planner.plan import Plan
+from helix_spark.plans.captured_function import AskingFunction, CallInputs, CapturedFunction, Input
+from helix_spark.plans.connect_session import expression_of, is_column, relation_messages
+from helix_spark.plans.plan_chance import chance_in, order_in
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
+from helix_spark.workflow.operators import Function, Read
+from helix_spark.workflow.sources import Source
+
+if TYPE_CHECKING:
+    from helix_spark.engine.spark.session import Sessions
+
+BeginCall = Callable[[Node, CallInputs, Serves], FunctionCall]
+"""Begins a call of a node's function, answered from a record."""
+
+
+def begin_anew(_node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
+    """Begin a call whose questions are all asked of Spark."""
+    return begin(given, serves=serves)
+
+
+_SEEN_WHERE_ASKED = ("SQL", "Read.NamedTable")
+_DECLARE = "make it a source of the workflow, or name it in depends_on="
+
+_noting = Lock()
+"""Several threads may tell of one node."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was noted of nodes while they were computed, by name.
+
+    Attributes:
+        opened: the files of each source when Spark had just listed them; no states where they were gone.
+        seen: what the code of each node that is a function did while it ran.
+        built: nodes of functions that ask Spark something, with what they built once that was answered.
+        left: settings that change results, and that a node's code left other than it found them, in words.
+        differs: why a result may be another one each time, or from what its signature covers.
+        called: functions of the session that a node's plans call by their names.
+        purposes: nodes by the keys under which their functions were written for Spark's workers.
+    """
+
+    opened: dict[str, DataIdentity] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    built: dict[str, Node] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    differs: dict[str, str] = field(default_factory=dict)
+    called: dict[str, frozenset[str]] = field(default_factory=dict)
+    purposes: dict[str, str] = field(default_factory=dict)
+
+    def note(self, node: Node, seen: Seen) -> bool:
+        """Note what a node's code was seen to do, and return whether that is anything new."""
+        with _noting:
+            before = self.seen.get(node.name, Seen())
+            now = self.seen[node.name] = before | seen
+        if why := self.seen_to_differ(node):
+            self.differs[node.name] = why
+        return now != before
+
+    def seen_to_differ(self, node: Node) -> str:
+        """Return why a node's result may differ each time, as its code was seen to run; empty if nothing says so."""
+        seen = self.seen.get(node.name, Seen())
+        return next(iter((*seen.chance, *(() if node.wishes.depends_on else seen.outside))), "")
+
+    def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
+        """Note what the author's code has done in Spark's workers since the last time, and return the names of nodes
+        with something new. Behind an answer storing may have it run once more, or for the first time."""
+        names = {plan[node.name].signature: node.name for node in dag.nodes}
+        names |= {key: name for key, name in self.purposes.items() if name in names.values()}
+        found = reports.take(names)
+        return frozenset(names[key] for key, seen in found.items() if self.note(dag[names[key]], seen))
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Watches the nodes of one plan, in any thread.
+
+    Attributes:
+        root: the catalog's. Workers on other machines see the folder of one that is on a disk; with one in an object
+            store they tell nothing.
+    """
+
+    sessions: Sessions
+    plan: Plan
+    notes: Notes
+    reports: WorkerReports
+    root: object = None
+    begin_call: BeginCall = begin_anew
+
+    @contextmanager
+    def acting(self, node: Node) -> Iterator[None]:
+        """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
+        seed = node.name if isinstance(node.operator, AskingFunction) else self.plan[node.name].signature
+        action = Action(seed, reads_declared=isinstance(node.operator, Read))
+        started = self.sessions.started
+        if started:
+            watch_pyspark()
+        settings = LeftSettings()
+        try:
+            with self.written_for(node) if started else nullcontext(), in_action(action), settings.noted():
+                yield
+        finally:
+            if left := settings.told():
+                self.notes.left[node.name] = left
+        if action.watch is not None and isinstance(node.operator, Function):
+            action.watch.named(files_named(node.operator.call))
+        self.notes.note(node, action.seen())
+
+    def written_for(self, node: Node) -> AbstractContextManager[None]:
+        """Make functions that are written for Spark's workers meanwhile be a node's."""
+        key, spark = self.plan[node.name].signature, self.sessions.get()
+        self.notes.purposes[key] = node.name
+        if is_on_this_machine(master_of(spark)):
+            home = str(Path.cwd()) if driver_client(spark) is not None else ""
+            return written_for(Purpose(key, self.reports.folder, home))
+        return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
+
+    def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
+        """Begin a call of a node's function that gets something of Spark's.
+
+        Args:
+            inputs: by parameter, what it gets.
+        """
+        given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
+        given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
+        with self.written_for(node):
+            return self.begin_call(node, given, serves)
+
+    def built(self, node: Node, found: CapturedFunction) -> None:
+        """Note what a node's function has built: the files that it names, and what its plan says."""
+        watch = Watch()
+        for function in found.code:
+            watch.named(files_named(function))
+        self.notes.note(node, seen_in(watch.events))
+        if isinstance(node.operator, AskingFunction) and not found.unsigned:  # it is known by that next time
+            self.notes.built[node.name] = as_built(node, found)
+        parts = list(messages(found.plan)) if found.unsigned else ()
+        self._judge(node, (*found.chance, *found.order), parts, found.functions)
+
+    def look_at(self, node: Node, made: Any) -> None:
+        """Note what the plan of a table, or of a column, says that no function was seen to build."""
+        if is_column(made):
+            parts = list(messages(expression_of(made, self.sessions.get().client)))
+        else:
+            parts = relation_messages(made)
+        self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
+
+    def _judge(
+        self, node: Node, chance: Sequence[str], parts: Sequence[Any], registered: Collection[str] = ()
+    ) -> None:
+        """Note why a node's result may differ, and which functions of the session it calls.
+
+        Args:
+            parts: of a plan that no signature covers.
+            registered: names of the functions that it registers itself.
+        """
+        if node.wishes.depends_on:
+            parts = ()
+        called = {name for name in functions_elsewhere(parts) if name.lower() not in registered}
+        self.notes.called[node.name] = self.notes.called.get(node.name, frozenset()) | called
+        # What is read by a name or a statement, or a model that is loaded, is seen where that is asked
+        # (`asked_of_spark`). A model that a function is given, fits or holds is part of its inputs or its code.
+        others = [one for one in parts if sort_of(one) not in _SEEN_WHERE_ASKED and not is_of_a_model(one)]
+        reads = (f"reads {read} by itself ({_DECLARE})" for read in tables_elsewhere(others))
+        if (why := next(iter((*chance, *reads)), None)) is not None:
+            self.notes.differs.setdefault(node.name, why)
+
+    def opened(self, name: str, source: Source) -> None:
+        """Note which files a source has, which Spark has just listed."""
+        self.notes.opened[name] = DataIdentity("")
+        with suppress(SourceError, OSError):  # it is gone again
+            self.notes.opened[name] = identify(source, contents=False)

@@ -131,29 +131,18 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
     return [f"{tick:,.{digits}g}" for tick in ticks]
 
 
-def sparkline(values: Sequence[float], breaks: Collection[int] = ()) -> str:
-    """Return a small line without axes, for a table; nothing for fewer than two values.
-
-    Args:
-        breaks: places in the values at which it begins anew.
-    """
-    if len(values) < 2:
-        return ""
+def sparkline(values: Sequence[float]) -> str:
+    """Return a small line without axes, for a sentence."""
     values = [_within(value) for value in values]
     low, high = min(values), max(values)
-    points = [
-        (2 + 116 * place / (len(values) - 1), 22 - 18 * (value - low) / ((high - low) or 1))
+    line = " ".join(
+        f"{2 + 116 * place / (len(values) - 1):.1f},{22 - 18 * (value - low) / ((high - low) or 1):.1f}"
         for place, value in enumerate(values)
-    ]
-    parts = ['<svg class="spark" aria-hidden="true" viewBox="0 0 120 26" width="120" height="26">']
-    for stretch in _stretches(range(len(points)), breaks):
-        if len(stretch) == 1:
-            x, y = points[stretch[0]]
-            parts.append(f'<circle class="dot best" cx="{x:.1f}" cy="{y:.1f}" r="1.5"/>')
-        else:
-            line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (points[place] for place in stretch))
-            parts.append(f'<polyline class="line" points="{line}"/>')
-    return "".join([*parts, "</svg>"])
+    )
+    return (
+        '<svg class="spark" aria-hidden="true" viewBox="0 0 120 26" width="120" height="26">'
+        f'<polyline class="line" points="{line}"/></svg>'
+    )
 
 
 def timeline(bars: Sequence[NodeRow], total: float) -> str:

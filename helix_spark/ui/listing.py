@@ -23,9 +23,6 @@ PAGE = 100
 COLUMNS = 4
 """Metrics that are shown where nobody has chosen any."""
 
-_RECENT = 60
-"""Values in a sparkline."""
-
 Order = Literal["number", "seconds", "saved", "bytes", "metric"]
 
 
@@ -224,21 +221,6 @@ class Trend:
     primary: bool
     best: int | None
     breaks: frozenset[int]
-
-    @property
-    def newest(self) -> list[int]:
-        """The newest iterations that have it, oldest first."""
-        return sorted(self.values)[-_RECENT:]
-
-    @property
-    def recent(self) -> list[float]:
-        """The values of these."""
-        return [self.values[number] for number in self.newest]
-
-    @property
-    def recent_breaks(self) -> list[int]:
-        """The places of those that are not to be compared with the one before."""
-        return [place for place, number in enumerate(self.newest) if number in self.breaks]
 
     @property
     def latest(self) -> int:

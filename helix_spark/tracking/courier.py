@@ -57,6 +57,7 @@ class Courier:
         # A daemon: a program may end however long a server takes.
         self._thread = Thread(target=self._work, name="helix-tracker", daemon=True)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_given_up = False
 
     def take(self, delivery: Delivery) -> None:
         """Take an entry and return at once."""
@@ -71,6 +72,7 @@ class Courier:
         self._inbox.put(None)
         self._thread.join(START_SECONDS + self._timeout)
         if self._thread.is_alive() and self._process is not None:
+            self._is_given_up = True
             self._process.kill()
             self._thread.join(1.0)
 
@@ -115,11 +117,13 @@ class Courier:
         lines = "".join(f"{json.dumps(one.entry)}\n" for one in entries).encode()
         try:
             said, _ = process.communicate(lines, START_SECONDS + self._timeout * len(entries))
-            silence = f"the process that sends ended early (exit code {process.returncode})"
+            is_late = self._is_given_up
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()
-            silence = "it could not be sent in time"
+            is_late = True
+        silence = "it could not be sent in time" if is_late else \
+            f"the process that sends ended early (exit code {process.returncode})"
         answers = [json.loads(line) for line in said.splitlines(keepends=True)[: len(entries)] if line.endswith(b"\n")]
         return [*answers, *[{"error": silence}] * (len(entries) - len(answers))]
 

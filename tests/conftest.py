@@ -112,6 +112,17 @@ def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def put(object_store: str, bucket: str) -> Callable[[str, str], None]:
+    """Writes a text into the bucket, by name."""
+    client = s3_client(object_store)
+
+    def written(name: str, text: str) -> None:
+        client.put_object(Bucket=bucket, Key=name, Body=text.encode())
+
+    return written
+
+
+@pytest.fixture
 def objects(object_store: str, bucket: str) -> Callable[[], dict[str, int]]:
     """Lists what is in the bucket: bytes by name."""
     client = s3_client(object_store)

@@ -19,9 +19,9 @@ from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.places.place import LocalPath, Place
-from helix_spark.catalog.places.s3_access import StoreError
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import HelixError
+from helix_spark.s3_access import StoreError
 
 ONCE = "all is recorded once, the run answers"
 _JOURNALS: Mapping[str, type[Any]] = {

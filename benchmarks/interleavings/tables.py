@@ -23,7 +23,7 @@ from deltalake import exceptions
 from benchmarks.interleavings.disk import SimPath, disk, written
 from benchmarks.interleavings.rows import ROWS
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.s3_access import StoreError
+from helix_spark.s3_access import StoreError
 
 _HEADER, _ROW = 300, 60
 """Bytes of a file without rows, and of a row."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from helix_spark.catalog.leases.holders import Holder
-from helix_spark.catalog.places.s3_access import StoreError
+from helix_spark.s3_access import StoreError
 
 DAY = 24 * 3600.0
 TICK = 0.004

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helix_spark.errors import HelixError
+from helix_spark.errors import CatalogError, HelixError
 from helix_spark.identity.data_version import DataIdentity, identify
+from helix_spark.identity.stored_objects import ObjectSource, is_in_store, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
 FILE_FORMATS = frozenset({
@@ -34,7 +36,7 @@ class MissingDataError(UnknownDataError):
 class PlanRead:
     """Data that a plan reads, and how it was when the plan was signed."""
 
-    source: FileSource | DeltaSource | Path
+    source: FileSource | DeltaSource | ObjectSource | Path
     identity: DataIdentity
 
     @property
@@ -45,7 +47,7 @@ class PlanRead:
     @property
     def is_listed_at_once(self) -> bool:
         """True if a table reads the files that there are when it is built; one of Delta's reads its newest version."""
-        return isinstance(self.source, FileSource)
+        return isinstance(self.source, FileSource | ObjectSource)
 
     def overlaps(self, place: Path) -> bool:
         """Return whether a write to a place may change it."""
@@ -54,6 +56,8 @@ class PlanRead:
                 at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
             case DeltaSource(path=path):
                 at = [Path(path)]
+            case ObjectSource():  # a write to a store is not followed at all
+                return False
             case _:
                 at = [self.source]
         return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
@@ -75,11 +79,13 @@ class DataVersions:
     Attributes:
         folder: where relative paths begin: the driver's working folder, whatever the program makes its own.
         elsewhere: the machine whose disks are read, where that is another one.
+        settings: gives the settings of the session.
     """
 
     folder: Path = field(default_factory=Path.cwd)
     elsewhere: str = ""
-    _known: dict[FileSource | DeltaSource | Path, PlanRead] = field(default_factory=dict)
+    settings: Callable[[], Mapping[str, str]] = dict
+    _known: dict[FileSource | DeltaSource | ObjectSource | Path, PlanRead] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of_source(self, source: Any) -> PlanRead:
@@ -107,10 +113,21 @@ class DataVersions:
             raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
         return place
 
-    def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource:
+    def _in_store(self, path: str, options: Mapping[str, str]) -> str:
+        """Return a path in the store that the AWS_ variables name. Raises UnknownDataError for one in another store."""
+        try:
+            alike = not any("fs.s3a." in name for name in options) and is_reached_alike(path, self.settings())
+        except CatalogError as error:
+            raise UnknownDataError(f"reads {path}, whose version nobody tells: {error.what}") from error
+        if not alike:
+            raise UnknownDataError(f"reads {path}, whose version nobody tells: the AWS_ variables name another store")
+        return path
+
+    def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
         given = [*paths, *(value for name, value in options.items() if name.lower() == "path")]
         kept = {name.lower(): value for name, value in options.items() if name.lower() not in _DOES_NOT_COUNT}
-        placed = tuple(str(self._placed(one)) for one in given)
+        stored = [one for one in given if is_in_store(one)]
+        placed = tuple(self._in_store(one, kept) if one in stored else str(self._placed(one)) for one in given)
         match format.lower():
             case "delta" if len(placed) == 1:
                 asked = kept.get("versionasof")
@@ -118,15 +135,17 @@ class DataVersions:
                     return DeltaSource(placed[0], int(asked))
                 if not {"versionasof", "timestampasof"} & kept.keys():
                     return DeltaSource(placed[0])
-            case other if other in FILE_FORMATS and placed:
+            case other if other in FILE_FORMATS and placed and len(stored) == len(placed):
+                return ObjectSource(placed)
+            case other if other in FILE_FORMATS and placed and not stored:
                 return FileSource("text", placed, options=tuple(sorted(kept.items())))
         raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
 
-    def _read_version(self, source: FileSource | DeltaSource) -> PlanRead:
+    def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> PlanRead:
         with self._lock:
             before = self._known.get(source)
             try:
-                if before is not None and isinstance(source, FileSource) and before.changed() is None:
+                if before is not None and before.is_listed_at_once and before.changed() is None:
                     return before
                 found = PlanRead(source, identify(source))
             except (HelixError, OSError) as error:
@@ -136,14 +155,16 @@ class DataVersions:
             return found
 
 
-def _is_missing(source: FileSource | DeltaSource) -> bool:
+def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:
+    if isinstance(source, ObjectSource):
+        return False
     paths = source.paths if isinstance(source, FileSource) else (source.path,)
     return not any(set("*?[{") & set(path) or Path(path).exists() for path in paths)
 
 
-def _shown(source: FileSource | DeltaSource | Path) -> str:
+def _shown(source: FileSource | DeltaSource | ObjectSource | Path) -> str:
     match source:
-        case FileSource(paths=paths):
+        case FileSource(paths=paths) | ObjectSource(paths=paths):
             return ", ".join(paths)
         case DeltaSource(path=path):
             return path

@@ -25,6 +25,7 @@ from helix_spark.identity.file_states import (
 )
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
+from helix_spark.identity.stored_objects import ObjectSource, objects_at
 from helix_spark.regular_files import open_regular
 from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
@@ -57,8 +58,8 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 """Alternatives in a pattern that have no others inside."""
 
 
-Readable = Source | Path
-"""What a run reads: a source, or a file or folder that an author names in `depends_on`."""
+Readable = Source | ObjectSource | Path
+"""What a run reads: a source, objects of a store, or a file or folder that an author names in `depends_on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
             return _files_identity(what, where, contents=contents)
         case DeltaSource():
             return _delta_identity(what, where, contents=contents)
+        case ObjectSource():
+            return _objects_identity(what, where)
         case FileSource(version=str(version)):
             return DataIdentity(digest("declared", *what.paths, version), version)
         case MemorySource():
@@ -258,6 +261,15 @@ def _files_identity(source: FileSource, where: Location | None, *, contents: boo
     sampled = f", {which}by size, time of change and samples" if large else ""
     shown = f"{count}, {format_size(size)}, {identity[:7]}{sampled}"
     return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
+
+
+def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdentity:
+    """Identify objects by what their store says of them: nothing is fetched."""
+    found = [one for path in source.paths for one in objects_at(path, _is_skipped, where)]
+    identity = digest("objects", *(text for one in found for text in (one.name, str(one.bytes), one.tag)))
+    size = sum(one.bytes for one in found)
+    count = f"{len(found)} object{'s' if len(found) > 1 else ''}"
+    return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
 
 
 def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileState, ...]:

@@ -56,8 +56,7 @@ def keep_results(
         rows: the run's questions, inputs first.
         retention: gives what the run keeps; the catalog is read for it.
     """
-    elsewhere = program.server is not None and program.server.elsewhere  # which writes to disks of its own
-    if elsewhere or not any(_may_be_kept(row.asked) for row in rows):
+    if not program.shares_catalog or not any(_may_be_kept(row.asked) for row in rows):
         return {}
     assert program.answerer is not None
     try:

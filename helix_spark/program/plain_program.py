@@ -19,6 +19,7 @@ from helix_spark.answers.questions import FunctionCode, Signer, code_of
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
 from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server, planned_settings
@@ -111,6 +112,11 @@ class PlainProgram:
         return None if self.answerer is None else self.answerer.analyses.columns(frame)
 
     @property
+    def shares_catalog(self) -> bool:
+        """Whether its server reads and writes what the catalog stores."""
+        return self.server is None or not self.server.elsewhere or is_remote(self.catalog.root)
+
+    @property
     def is_planned(self) -> bool:
         return self.mode == "plan"
 
@@ -138,9 +144,9 @@ class PlainProgram:
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._settings_and_address(options)
         if self.server is None:
-            self.server = ProgramServer(given, address)
+            self.server = ProgramServer(given, address, spark_options(self.catalog.root))
             self.record = RecordedAnswers(
-                self.catalog, self.name, self.server.elsewhere, tell=self.tell
+                self.catalog, self.name, "" if self.shares_catalog else self.server.elsewhere, tell=self.tell
             )
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
@@ -157,9 +163,11 @@ class PlainProgram:
             signer, record, self.server, _own_settings(options), self.tell, self.rerun_effects, self.mode,
             asked, self.following,
         )
+        self._data.settings = lambda: {**initial, **signer.state.now.settings}
         session = open_session(self.answerer, initial, address)
         if address:
-            signer.state.requests.append(settings_request(session, {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **given}))
+            ours = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store}
+            signer.state.requests.append(settings_request(session, {**ours, **given}))
         elif inherited_server() is not None or self._launched_with is not None:
             # It was started before anybody knew what this session would be given.
             names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()

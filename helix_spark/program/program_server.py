@@ -23,10 +23,12 @@ class ProgramServer:
     Attributes:
         settings: Spark's, for one that is started.
         address: of the one that the program names, as ``sc://host:port``; empty where it names none.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
     """
 
     settings: Mapping[str, str]
     address: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
     _own: ConnectServer | None = None
     _inherits: bool = True
     _is_lost: bool = False
@@ -54,7 +56,7 @@ class ProgramServer:
                 else:
                     there = inherited_server() if self._inherits else None
                     if there is None:
-                        self._own = ConnectServer(self.settings)
+                        self._own = ConnectServer(self.settings, self.store)
                         there = self._own.service.port, self._own.service.token
                     self._stub = _LocalService(connect(address_of(*there)), self.how_ended)
             return self._stub

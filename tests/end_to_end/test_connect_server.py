@@ -10,51 +10,15 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ports import free_port
-
-from helix_spark.engine.spark.jars import delta_jars
-from helix_spark.engine.spark.settings import DELTA
+from connect_servers import serving
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 CENSUS = str(ROOT / "jobs" / "census.py")
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address of a server, and its process."""
-    port = free_port()
-    settings = {
-        **DELTA, "spark.connect.grpc.binding.port": str(port), "spark.ui.enabled": "false", "spark.driver.memory": "1g",
-        "spark.sql.shuffle.partitions": "4",
-    }
-    command = [
-        str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]",
-        "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
-        "--jars", ",".join(map(str, delta_jars())),
-        *(word for name, value in settings.items() for word in ("--conf", f"{name}={value}")), "spark-internal",
-    ]
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, "PYSPARK_PYTHON": sys.executable}, stdout=log, stderr=log,
-            start_new_session=True,
-        )
-    try:
-        until = time.monotonic() + 120
-        while b"Spark Connect server started" not in (folder / "server.log").read_bytes():
-            alive = server.poll() is None and time.monotonic() < until
-            assert alive, (folder / "server.log").read_text()[-3000:]
-            time.sleep(0.3)
-        yield f"sc://localhost:{port}", server
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ FOR_ALL_WITHIN = {
 }
 FOR_ALL = {
     "errors", "sizes", "forks", "visible_text", "versions", "plots", "since_python_311", "waits", "regular_files",
-    "loaded_sources",
+    "loaded_sources", "s3_access",
 }
 ENTRANCES = {"__init__", "__main__", "auto"}
 """They name what is imported later, so they stand above all rooms."""
@@ -148,7 +148,7 @@ def test_each_library_has_its_room() -> None:
         "pyspark": {"engine", "plans", "answers", "program"}, "sqlglot": {"plans"}, "py4j": {"engine"},
         "delta": {"engine"},
         "networkx": {"dag"}, "click": {"cli"}, "rich": {"cli"},
-        "deltalake": {"catalog", "identity"}, "obstore": {"catalog"},
+        "deltalake": {"catalog", "identity"}, "obstore": {"catalog", "identity"},
         "starlette": {"ui"}, "uvicorn": {"ui"}, "jinja2": {"ui"},
     }
     for path in files():

@@ -23,10 +23,10 @@ from deltalake import write_deltalake
 from warned import Warned
 
 import helix_spark as hx
+from helix_spark import s3_access
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import object_listing, s3_access
+from helix_spark.catalog.places import object_listing
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.catalog.places.store_address import object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -37,6 +37,7 @@ from helix_spark.engine.results.loading import damaged_by
 from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
+from helix_spark.s3_access import access_from
 
 Objects = Callable[[], dict[str, int]]
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})

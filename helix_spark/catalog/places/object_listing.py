@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from helix_spark.catalog.places.s3_access import TRIES, S3Access, StoreError, answering
 from helix_spark.catalog.places.single_object import ObjectStatus
+from helix_spark.s3_access import TRIES, S3Access, StoreError, answering
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, S3FileSystem

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from helix_spark.catalog.places.local_disk import SMALL
 from helix_spark.catalog.places.object_listing import delete_below, is_folder, is_there, listed, opened, status_of
-from helix_spark.catalog.places.s3_access import S3Access
 from helix_spark.catalog.places.single_object import ObjectStatus, SingleObject
+from helix_spark.s3_access import S3Access
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo

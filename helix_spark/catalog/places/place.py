@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from helix_spark.catalog.places.local_disk import SMALL, LocalPath
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.s3_access import StoreError
+from helix_spark.s3_access import StoreError
 
 if TYPE_CHECKING:
     from typing_extensions import Self

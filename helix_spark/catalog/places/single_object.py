@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from helix_spark.catalog.places.s3_access import S3Access, StoreError, answering
 from helix_spark.regular_files import OddFileError
+from helix_spark.s3_access import S3Access, StoreError, answering
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion, WritableFile

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 
 from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.errors import CatalogError, install
+from helix_spark.s3_access import access_from
 
 _SCHEMES = ("s3a", "s3")
 """Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.delta_log import DeltaLog, added, entry_text, information, metadata, protocol
-from helix_spark.catalog.places.place import LocalPath, Place
+from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
@@ -81,7 +81,7 @@ def commit_files(attempt: Attempt, schema: str) -> int:
     commit names the attempt, so that another table in its place is noticed.
 
     Args:
-        attempt: on a disk, with the files of one finished write and no log yet.
+        attempt: with the files of one finished write and no log yet.
         schema: Spark's, as JSON; of types and names that need no feature of Delta beyond its first version.
 
     Raises:
@@ -91,9 +91,10 @@ def commit_files(attempt: Attempt, schema: str) -> int:
     import pyarrow.parquet as pq
 
     folder = attempt.path
-    assert isinstance(folder, LocalPath)
+    assert folder is not None
     try:
-        counted = [(file, pq.read_metadata(file).num_rows) for file in sorted(folder.glob("part-*.parquet"))]
+        files = sorted(folder.glob("part-*.parquet"), key=str)
+        counted = [(file, pq.read_metadata(file.readable()).num_rows) for file in files]
         _commit(attempt, folder, counted, schema)
     except (OSError, pa.ArrowException) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error

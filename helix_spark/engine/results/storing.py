@@ -165,8 +165,7 @@ def _write_frame(
 
 
 def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
-    if not isinstance(attempt.path, LocalPath):
-        raise CatalogError("a table of a program is stored in a catalog on a disk alone")
+    assert attempt.path is not None
     if not can_be_files(table.schema()):
         raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
     schema = table.save(attempt.path.spark_uri, AS_FILES)

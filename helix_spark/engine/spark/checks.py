@@ -13,7 +13,6 @@ from pathlib import Path
 from helix_spark.catalog.places.catalog_folder import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
-from helix_spark.catalog.places.s3_access import access_from
 from helix_spark.engine.spark.connect import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
     JarSet,
@@ -28,6 +27,7 @@ from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
 from helix_spark.plans.program_client import connect
+from helix_spark.s3_access import access_from
 from helix_spark.sizes import without_password
 from helix_spark.versions import refused_python
 

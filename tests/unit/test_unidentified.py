@@ -29,7 +29,7 @@ def test_it_is_never_reused_and_hinders_nobody(project: Project, held: str) -> N
 def test_annotations_without_identity_hinder_nobody(project: Project) -> None:
     text = "import threading\ndef g(x: threading.Lock()) -> int: return x\ndef f(x): return g(x)"
     found = project.write(job=text).trace()
-    assert "annotations `g.__annotations__" in found.random[0]
+    assert "annotation `g.x` of `g` cannot be identified" in found.random[0]
 
 
 HEAD = """

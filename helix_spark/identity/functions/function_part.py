@@ -104,9 +104,9 @@ def label_of(function: FunctionType, home: str, fallback: str) -> str:
 def _signature(function: FunctionType, label: str) -> Iterator[Edge]:
     """Yield what others may see of a function: its names, by which pandas calls columns, parameters and annotations."""
     yield f"called {function.__name__} {function.__qualname__} {parameter_names(function.__code__)}"
-    if hints := dict(hints_of(function)):
-        variable = (id(function), "__annotations__")
-        yield edge_to(hints, f"{label}.__annotations__", role="annotations", owner=label, variable=variable)
+    for name, hint in hints_of(function).items():
+        yield f"annotation {name}"
+        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label, variable=(id(function), f":{name}"))
 
 
 def _sentence(names: Names, what: str, line: int) -> str:

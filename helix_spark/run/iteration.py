@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.engine.spark.moved_results import given
+from helix_spark.engine.spark.driver_client import given
 from helix_spark.errors import EndedError, HelixError, Location, NotStoredError, UnknownNodeError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.history.metrics import metrics_of

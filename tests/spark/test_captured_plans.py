@@ -14,7 +14,6 @@ import pytest
 
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.function_inputs import given_inputs
-from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.plans.captured_function import CapturedFunction
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.plans.recorded_call import classic
@@ -81,10 +80,10 @@ def shown(frame: DataFrame) -> list[str]:
 
 def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], client: DriverClient) -> DataFrame:
     """What a captured function built, of these tables in the places of its inputs."""
-    with given_inputs(client.spark, {place: as_served(frame, client) for place, frame in frames.items()}) as serves:
+    with given_inputs(client.spark, {place: client.as_served(frame) for place, frame in frames.items()}) as serves:
         server = serves(built.call.values)
         served = server.table(built.call, built.plan)
-        found: DataFrame = as_classic(served, client)
+        found: DataFrame = client.as_classic(served)
         return found
 
 

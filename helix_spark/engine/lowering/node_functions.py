@@ -22,7 +22,6 @@ from helix_spark.engine.results.node_results import (
 )
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import NotAsBuiltError, ServingSession, given_inputs
-from helix_spark.engine.spark.moved_results import as_classic, as_served
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction, Input, NotCaptured
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
@@ -126,12 +125,12 @@ def _called_in_classic(
             where=authors_line(needs) or node.where,
             remedy="do the same with DataFrames, or have Helix start the session",
         )
-    given = {name: as_classic(value, client) for name, value in _arguments(operator, results).items()}
+    given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
     with watcher.acting(node), classic():
         returned = operator.call(**given)
     if why := client.why_nondeterministic(returned):
         watcher.notes.differs[node.name] = why
-    return as_served(returned, client)
+    return client.as_served(returned)
 
 
 def built_result(node: Node, operator: BuiltFunction, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:

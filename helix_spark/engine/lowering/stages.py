@@ -11,7 +11,6 @@ from typing import Any
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.moved_results import as_served
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.identity.functions.chance_in_code import stages_in
@@ -108,4 +107,4 @@ def in_this_session(value: Any) -> Any:
     of the same uid, by which the parameters of a search name it. What holds stages (pipelines, searches, lists)
     likewise; all else as it is."""
     client = driver_client(client_session())
-    return value if client is None else as_served(value, client)
+    return value if client is None else client.as_served(value)

@@ -98,7 +98,7 @@ def finish(draft: Path, pid: int) -> None:
     sync_path(draft)  # JVMs map it as it is: one that a power cut emptied would crash each start
     kept = draft.rename(draft.with_suffix(".jsa"))
     place, now = kept.name.split("-")[0], time.time()
-    for other in kept.parent.iterdir():
+    for other in (*kept.parent.glob("*.jsa"), *kept.parent.glob("*.draft")):
         if other != kept and (other.name.startswith(place) or now - other.stat().st_mtime > UNUSED_SECONDS):
             other.unlink(missing_ok=True)
 

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.forks import Birthplace
-from helix_spark.plans.connect_session import frame_of, prepare, relation_given
+from helix_spark.plans.connect_session import frame_of, is_by_connect, prepare, relation_given
 from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect_here, open_session
-from helix_spark.plans.recorded_call import CLIENT, classic
+from helix_spark.plans.recorded_call import CLIENT, classic, own_session
+from helix_spark.plans.stage_references import model_known_as, moved_stage
 from helix_spark.plans.written_plan import in_stages
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 USER = "helix"
 
@@ -261,12 +262,49 @@ class DriverClient:
                 for name, _ in parts:
                     self._holder.removeCachedDataFrame(name)
 
-    def as_classic(self, frame: Any) -> DataFrame:
-        """Return a table of the client's as one of the classic session."""
-        from pyspark.sql.classic.dataframe import DataFrame
-
+    def as_classic(self, value: Any) -> Any:
+        """Return a table or a model of the client's as one of the classic session; all else as it is."""
         with classic():
-            return DataFrame(self._analysed(frame), self.classic)
+            if not _is_frame(value):
+                return moved_stage(value, self._classic_model)
+            from pyspark.sql.classic.dataframe import DataFrame
+
+            return DataFrame(self._analysed(value), self.classic) if is_by_connect(value.sparkSession) else value
+
+    def as_served(self, value: Any) -> Any:
+        """Return a table or a model of the classic session as one of the client's; all else as it is."""
+        if not _is_frame(value):
+            return moved_stage(value, self._served_model)
+        if is_by_connect(value.sparkSession):
+            return value
+        with classic():  # a copy, on which the service notes an id
+            return self._served(self._dataset(_of_java(self.classic), value._jdf.logicalPlan().clone()))
+
+    def _classic_model(self, one: Any) -> Any:
+        from pyspark.ml.util import RemoteModelRef
+        from pyspark.ml.wrapper import JavaParams
+
+        held = getattr(one, "_java_obj", None)
+        if isinstance(held, RemoteModelRef):
+            model = self._holder.mlCache().get(held.ref_id) if self.has_model(held.ref_id) else None
+            moved: Any = one if model is None else JavaParams._from_java(model)
+            return moved
+        return _made_anew(one) if isinstance(held, str) else one
+
+    def _served_model(self, one: Any) -> Any:
+        from py4j.java_gateway import JavaObject
+        from pyspark.ml import Model
+
+        held = getattr(one, "_java_obj", None)
+        if not isinstance(held, JavaObject):
+            return one
+        if not isinstance(one, Model):
+            return _made_anew(one)
+        return model_known_as(one, str(self._holder.mlCache().register(held)))
+
+    def has_model(self, ref_id: str) -> bool:
+        """Return whether the client knows a model by an id."""
+        return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
     def _analysed(self, frame: Any) -> Any:
         """Return a table of the client's in the JVM, analysed."""
@@ -281,29 +319,12 @@ class DriverClient:
         stream.setRecursionLimit(_DEEPEST)
         return self._dataset(_of_java(self.classic), self._planner.transformRelation(self._relation(stream)))
 
-    def as_served(self, frame: DataFrame) -> Any:
-        """Return a table of the classic session as one of the client's."""
-        with classic():  # a copy, on which the service notes an id
-            return self._served(self._dataset(_of_java(self.classic), frame._jdf.logicalPlan().clone()))
-
     def why_nondeterministic(self, value: Any) -> str:
         """Why a table of the classic session may differ each time, as far as Spark's own plan says so; else empty."""
         dataset = getattr(value, "_jdf", None)
         with classic():
             is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
         return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
-
-    def model(self, ref_id: str) -> Any:
-        """Return the JVM's object of a model that the client knows by an id."""
-        return self._holder.mlCache().get(ref_id)
-
-    def has_model(self, ref_id: str) -> bool:
-        """Return whether the client knows a model by an id."""
-        return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
-
-    def keep_model(self, model: Any) -> str:
-        """Have the client know a model of the JVM's, and return its id."""
-        return str(self._holder.mlCache().register(model))
 
     def _served(self, dataset: Any, plan: Any = None, plan_id: int | None = None) -> Any:
         """Return a table of the JVM's as one of the client's.
@@ -353,9 +374,30 @@ def settle(frame: Any) -> None:
         client.settle(frame)
 
 
-def driver_clients() -> list[DriverClient]:
-    """Return all clients of this process."""
-    return list(_CLIENTS)
+def given(value: Any) -> Any:
+    """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
+    else as it is."""
+    if _is_frame(value):
+        client = driver_client(value.sparkSession)
+        return value if client is None or client.spark is own_session() else client.as_classic(value)
+    for client in [] if own_session() is not None else list(_CLIENTS):
+        value = client.as_classic(value)
+    return value
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value).__name__ == "DataFrame" and type(value).__module__.startswith("pyspark.sql.")
+
+
+def _made_anew(stage: Any) -> Any:
+    """Make a stage of the kind that this thread works with, of the same uid, by which the parameters of a search name
+    it."""
+    made = type(stage)()
+    made._resetUid(stage.uid)
+    for key, default in stage._defaultParamMap.items():
+        if made.hasParam(key.name):
+            made._defaultParamMap[made.getParam(key.name)] = default
+    return made
 
 
 def _jvm(spark: SparkSession) -> Any:

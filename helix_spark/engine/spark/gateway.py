@@ -130,16 +130,14 @@ class JvmStart:
         if self.given_up:
             raise EndedError("the start of Spark was given up")
         options.pop("preexec_fn", None)
-        # Known before it runs: an interrupt may come at any moment.
-        process = self._process = subprocess.Popen.__new__(subprocess.Popen)
-        process.__init__(command, start_new_session=True, **options)  # type: ignore[misc]  # see above
-        return process
+        self._process = subprocess.Popen(command, start_new_session=True, **options)
+        return self._process
 
     def give_up(self) -> None:
         """End the JVM, whether its start is under way or done."""
         self.given_up = True
         process = self._process
-        if process is None or getattr(process, "pid", None) is None:
+        if process is None:
             return
         if process.stdin is not None:
             process.stdin.close()

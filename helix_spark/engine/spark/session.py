@@ -180,9 +180,10 @@ class Sessions:
         session is a cluster's, of which none is taken without being asked for."""
         with self._lock:
             master, given = self.master_and_given()
-            spark = self._running()
-            if spark is None or self._own or not is_on_this_machine(master):
-                return dict(given) if is_on_this_machine(master) else None
+            if not is_on_this_machine(master):
+                return None
+            if self._own or (spark := self._user_session()) is None:
+                return dict(given)
             return {
                 **results_settings_of(spark), "spark.master": master,
                 "spark.sql.shuffle.partitions": str(spark.conf.get("spark.sql.shuffle.partitions")),

@@ -1,4 +1,4 @@
-"""Two programs, one of pandas and one of Spark's tables, and edits of them that change code or data and no result."""
+"""A program of pandas, and edits of it that change code or data and no result."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 import helix_spark as hx
 
-Kind = Literal["pandas", "spark"]
 Table = pd.DataFrame
 
 WORDS = ["wind", "rain", "sun", "snow", "cloud", "storm", "mist", "frost", "dew", "hail"]
@@ -31,19 +28,18 @@ class Edit:
     """
 
     name: str
-    kind: Kind
     node: str
     parts: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     text: str = ""
 
 
-def program(kind: Kind, text: Path, edit: Edit | None = None) -> hx.Workflow:
+def program(text: Path, edit: Edit | None = None) -> hx.Workflow:
     """The program, edited or not, over a file that is written for it where it does not hold the same."""
     content = "\n".join(LINES) + "\n" + (edit.text if edit is not None else "")
     if not text.exists() or text.read_text() != content:
         text.write_text(content)
     parts = edit.parts if edit is not None else {}
-    return _of_pandas(text, parts) if kind == "pandas" else _of_spark(text, parts)
+    return _of_pandas(text, parts)
 
 
 def parse(data: Table, path: str) -> Table:
@@ -88,30 +84,6 @@ def _of_pandas(text: Path, parts: Mapping[str, Callable[..., Any]]) -> hx.Workfl
     @wf.reducer(output=True)
     def answer(weights: list[float]) -> float:
         return float(np.linalg.norm(weights))
-
-    return wf
-
-
-def words(lines: DataFrame) -> DataFrame:
-    cut = F.split("value", ",")
-    return lines.where(F.length("value") > 0).select(
-        cut[1].alias("text"), cut[2].cast("double").alias("age"), F.col("value").contains("rain").alias("wet")
-    )
-
-
-def _of_spark(text: Path, parts: Mapping[str, Callable[..., Any]]) -> hx.Workflow:
-    wf = hx.Workflow("spark")
-    wf.source("lines", hx.text(str(text)))
-    wf.scanner(name="words")(parts.get("words", words))
-    age = wf.extractor("age", hx.Fields("age"), on="words")
-    split = wf.extractor("split", "pyspark.ml.feature.Tokenizer", on="words", inputCol="text")
-    counts = wf.extractor("counts", "pyspark.ml.feature.HashingTF", on="words", inputCol=split, numFeatures=64)
-    examples = wf.synthesizer("examples", "words", features=[age, counts], label="int(wet)")
-    model = wf.learner("model", "pyspark.ml.classification.LogisticRegression", on=examples, maxIter=40)
-
-    @wf.reducer(reads={"model": model}, output=True)
-    def answer(model: Any) -> float:
-        return float(model.coefficients.norm(2))
 
     return wf
 
@@ -188,39 +160,20 @@ def tokens_by_pattern(clean: Table) -> Table:
     }})
 
 
-def words_with_a_rule(lines: DataFrame) -> DataFrame:
-    return words(lines.withColumn("value", F.regexp_replace("value", "#+", " ")))
-
-
-def words_with_a_bound(lines: DataFrame) -> DataFrame:
-    return words(lines).where("age < 200")
-
-
-def words_from_sql(lines: DataFrame) -> DataFrame:
-    return lines.where("value <> ''").selectExpr(
-        "split(value, ',')[1] AS text", "CAST(split(value, ',')[2] AS double) AS age", "value LIKE '%rain%' AS wet"
-    )
-
-
 EDITS = (
-    Edit("a loop for a comprehension, in the parse", "pandas", "rows", {"rows": parse_in_a_loop}),
-    Edit("lines are stripped", "pandas", "rows", {"rows": parse_stripped}),
-    Edit("a newline at the file's end", "pandas", "rows", text="\n"),
-    Edit("blank lines at the file's end", "pandas", "rows", text="\n\n\n"),
-    Edit("a query for a mask", "pandas", "clean", {"clean": clean_by_query}),
-    Edit("steps for an expression", "pandas", "clean", {"clean": clean_in_steps}),
-    Edit("doubles are dropped where there are none", "pandas", "clean", {"clean": clean_without_doubles}),
-    Edit("gaps are dropped where there are none", "pandas", "clean", {"clean": clean_without_gaps}),
-    Edit("a bound that nothing passes", "pandas", "clean", {"clean": clean_with_a_bound}),
-    Edit("an assertion", "pandas", "clean", {"clean": clean_asserted}),
-    Edit("lower case for what is in lower case", "pandas", "clean", {"clean": clean_lower}),
-    Edit("a cast to the type that it has", "pandas", "clean", {"clean": clean_cast}),
-    Edit("a loop for a comprehension, in the tokens", "pandas", "tokens", {"tokens": tokens_in_a_loop}),
-    Edit("a rule of the tokens that hits nothing", "pandas", "tokens", {"tokens": tokens_with_a_rule}),
-    Edit("patterns for texts", "pandas", "tokens", {"tokens": tokens_by_pattern}),
-    Edit("Spark: a rule that hits nothing", "spark", "words", {"words": words_with_a_rule}),
-    Edit("Spark: a bound that nothing passes", "spark", "words", {"words": words_with_a_bound}),
-    Edit("Spark: SQL for functions", "spark", "words", {"words": words_from_sql}),
-    Edit("Spark: a newline at the file's end", "spark", "words", text="\n"),
-    Edit("Spark: blank lines at the file's end", "spark", "words", text="\n\n\n"),
+    Edit("a loop for a comprehension, in the parse", "rows", {"rows": parse_in_a_loop}),
+    Edit("lines are stripped", "rows", {"rows": parse_stripped}),
+    Edit("a newline at the file's end", "rows", text="\n"),
+    Edit("blank lines at the file's end", "rows", text="\n\n\n"),
+    Edit("a query for a mask", "clean", {"clean": clean_by_query}),
+    Edit("steps for an expression", "clean", {"clean": clean_in_steps}),
+    Edit("doubles are dropped where there are none", "clean", {"clean": clean_without_doubles}),
+    Edit("gaps are dropped where there are none", "clean", {"clean": clean_without_gaps}),
+    Edit("a bound that nothing passes", "clean", {"clean": clean_with_a_bound}),
+    Edit("an assertion", "clean", {"clean": clean_asserted}),
+    Edit("lower case for what is in lower case", "clean", {"clean": clean_lower}),
+    Edit("a cast to the type that it has", "clean", {"clean": clean_cast}),
+    Edit("a loop for a comprehension, in the tokens", "tokens", {"tokens": tokens_in_a_loop}),
+    Edit("a rule of the tokens that hits nothing", "tokens", {"tokens": tokens_with_a_rule}),
+    Edit("patterns for texts", "tokens", {"tokens": tokens_by_pattern}),
 )

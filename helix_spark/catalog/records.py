@@ -142,8 +142,7 @@ class ResultRecord:
         random: why the result may differ each time it is computed; empty if it does not.
         influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
         verified: whether an audit computed it once more and it came out the same; None where none did.
-        content: digest of what the result holds, see `engine.results.contents`; None where it was not taken. The first
-            half tells rows in whatever order, the second one tells everything.
+        content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
         observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
     """

@@ -60,9 +60,6 @@ def keep(run: Run) -> Run:
 
 def note_sizes(run: Run) -> Run:
     """Record what storing taught of results."""
-    if run.outcome.failure is None:
-        with _spark_may_end(run, "what some tables hold is not known, and no later result is compared with them"):
-            run.results.look_at_pins(node_records.told_by_content(run))
     run.tools.catalog.append_results(node_records.size_records(run, run.kept.sizes))
     return run
 

@@ -8,41 +8,31 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.units import is_lazy
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
-from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.planner.situation import KnownNode
 from helix_spark.run.preparation import plan_again
 from helix_spark.run.run import Run
-from helix_spark.workflow.operators import Assemble, Result
 
 
 def worth_comparing(run: Run) -> frozenset[str] | None:
     """Return the nodes to compare with earlier results as soon as they are computed; None if nothing is ever compared.
 
     Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
-    examples made of other extractors, nor those below which less work is expected than `--cut-off` says, or
-    `_worth_looking`.
+    those below which less work is expected than `--cut-off` says, or than planning took: a match costs planning once
+    more.
     """
     if run.tools.cut_off == math.inf:
         return None
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
-
-    def least(node: Node) -> float:
-        loading = plan[node.name].load_seconds
-        asked = run.tools.cut_off
-        return _worth_looking(run.planning_seconds, loading, dear=_is_dear(node)) if asked is None else asked
-
+    least = run.planning_seconds if run.tools.cut_off is None else run.tools.cut_off
     return frozenset(
         node.name for node in run.dag.nodes
         if node.name in run.comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
-        and not _has_other_features(run.situation[node.name])
-        and below[node.name] > least(node)
+        and below[node.name] > least
     )
 
 
@@ -64,34 +54,6 @@ def cut_off(run: Run) -> Run:
         _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
     run.tools.observer.planned(found.numbered)
     return replace(found, goes_on_from=outcome, unfinished=True)
-
-
-def _has_other_features(known: KnownNode) -> bool:
-    """Return whether examples were made of other extractors before: their vectors had other slots."""
-    if not isinstance(known.node.operator, Assemble) or known.before is None:
-        return False
-    return {part.label for part in known.before if part.group is Group.INPUT} != set(known.node.inputs)
-
-
-_EQUAL = 0.1
-"""The chance that a table of Spark's, or a model, that is computed anew holds what an earlier one did. Refactorings of
-what builds plans are known before; of the edits in `benchmarks/scripts` none left one as it was."""
-
-
-def _worth_looking(planning: float, loading: float, *, dear: bool) -> float:
-    """Return the seconds of work below a result from which comparing it pays: a match costs planning once more.
-
-    Args:
-        dear: True if comparing takes about as long as loading: it writes a model, or keeps a table in Spark's memory.
-
-    >>> _worth_looking(0.1, 0.25, dear=False), _worth_looking(0.1, 0.25, dear=True)
-    (0.1, 2.5)
-    """
-    return max(planning, loading / _EQUAL) if dear else planning
-
-
-def _is_dear(node: Node) -> bool:
-    return is_lazy(node) or node.result is Result.MODEL
 
 
 def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:

@@ -15,7 +15,7 @@ from helix_spark.dag.leaving_out import features_of, target
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.examples import sizes_of
-from helix_spark.engine.results.contents import content_here
+from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
 from helix_spark.engine.spark.spark_errors import first_line, spark_errors
@@ -151,19 +151,9 @@ def _read_seconds(result: NodeResult | None) -> float | None:
     return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
 
 
-def told_by_content(run: Run) -> list[str]:
-    """Return the computed nodes that may stand for a later result of the same content."""
-    doubtful = uncertain(run) | run.results.void
-    return [one.name for one in run.nodes if one.computed and one.name not in doubtful and not one.planned.random]
-
-
 def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
-    """Return what storing results taught of them: bytes by node name, and digests."""
-    contents = run.results.contents
-    return [
-        _learnt(run, node.name, bytes=sizes.get(node.name), content=contents.get(node.name))
-        for node in run.dag.nodes if node.name in sizes or node.name in contents
-    ]
+    """Return what storing results taught of them: bytes by node name."""
+    return [_learnt(run, node.name, bytes=sizes[node.name]) for node in run.dag.nodes if node.name in sizes]
 
 
 def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:

@@ -1,19 +1,16 @@
 """The results of a workflow's run, as keeping them needs it: what they cost by what the run measured, which can be
-stored, and how they are. Digests of what they hold are taken while they are written; of pinned tables that are not
-stored, once everything else is."""
+stored, and how they are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import Costs, EstimateSource
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import Outcome, lasting
-from helix_spark.engine.results.contents import count
-from helix_spark.engine.results.model_contents import content_of_files
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError
@@ -34,7 +31,6 @@ class WorkflowResults(Retention):
         run: once it is known what it took.
 
     Attributes:
-        contents: digests of what results hold, by node name, that were taken behind the answer.
         changes: what changed while the iteration ran, in sentences, as far as is known.
     """
 
@@ -45,7 +41,6 @@ class WorkflowResults(Retention):
             run.plan.budget, {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
         )
         self.run = run
-        self.contents = dict[str, str]()
         self.changes = dict[str, str]()
 
     def problem(
@@ -89,48 +84,19 @@ class WorkflowResults(Retention):
         tools, name = self.run.tools, origin.node
         tools.observer.storing(name)
         try:
-            record = store(
+            return store(
                 self.run.outcome.results[name], replace(origin, at_hand=name in self._at_hand), tools.catalog,
                 lambda: self._check_unmoved(name),
-                partial(self.contents.__setitem__, name) if self._has_no_content(name) else None,
             )
-            self._note_content(name, record)
-            return record
         except StoringError as error:
             tools.observer.warning(error.what)
             return None
         finally:
             self.run.leased.release(origin.signature)
 
-    def look_at_pins(self, names: Iterable[str]) -> None:
-        """Take the digests that are still unknown of tables in Spark's memory."""
-        for name in names:
-            result = self.run.outcome.results.get(name)
-            if not isinstance(result, TableResult) or result.collected or not result.in_memory:
-                continue
-            if name not in self.contents and self._has_no_content(name):
-                _, content = count(result.frame())
-                if content is not None and result.in_memory:  # else what was read may have been computed anew
-                    self.contents[name] = content
-
     @cached_property
     def _at_hand(self) -> frozenset[str]:
         return names_at_hand(self.run.outcome)
-
-    def _has_no_content(self, name: str) -> bool:
-        """Return whether the digest of a result is wanted, and was not taken yet."""
-        return self.run.outcome.contents is not None and name not in self.run.outcome.contents
-
-    def _note_content(self, name: str, record: ArtifactRecord) -> None:
-        """Take the digest of a model from its stored files. Another driver's result may hold something else."""
-        if not self.is_own(record):
-            self.contents.pop(name, None)
-            return
-        path = self.run.tools.catalog.path_of(record) if record.kind == "model" else None
-        if path is not None and self._has_no_content(name):
-            content = content_of_files(path)
-            if content is not None:
-                self.contents[name] = content
 
     # What may be stored -----------------------------------------------------------------------------------------------
 

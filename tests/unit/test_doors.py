@@ -449,7 +449,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a stored result that a check has seen before": (
         "catalog/tables/model_files.py _unquoted", "catalog/tables/spark_types.py told_by_arrow",
-        "engine/results/model_contents.py _content", "engine/results/model_contents.py _of_table",
         "engine/spark/table_files.py can_be_files", "engine/spark/table_files.py frame_over_files",
         "run/recorded_answers.py _class_of", "answers/stored_tables.py is_exact",
     ),

@@ -112,7 +112,7 @@ class Executor:
         if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
             send_project_code()
             guard_functions()
-        outcome.pinned |= pins(dag, plan, left, {*of_unknown_cost(dag, plan), *(compared or ())})
+        outcome.pinned |= pins(dag, plan, left, of_unknown_cost(dag, plan))
         watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
         # What is cancelled late of one execution must not be of the next, which the same run may begin.
         steps = ForcedSteps(sessions, self._observer, dag, plan, f"{run}_{next(_EXECUTIONS)}")

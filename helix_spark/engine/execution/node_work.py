@@ -29,11 +29,10 @@ from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.lowering.watcher import Watcher
-from helix_spark.engine.results.contents import content_here, count
+from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.results.model_contents import content_of_model
-from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import CatalogError, SetupError
@@ -250,14 +249,7 @@ class NodeWork:
         return step
 
     def _count_rows(self, name: str, table: TableResult) -> None:
-        """Count a table's rows, and take the digest of what it holds, if it is compared: others' can wait until the
-        answer is there."""
-        if self.outcome.contents is None or name not in self.compared:
-            self.outcome.rows[name] = table.frame().count()
-            return
-        self.outcome.rows[name], content = count(table.frame())
-        if content is not None:
-            self.outcome.contents[name] = content
+        self.outcome.rows[name] = table.frame().count()
 
     def uncounted(self) -> list[str]:
         """Return the output tables whose rows are to be counted; those of a stored one are on record."""
@@ -299,12 +291,7 @@ class NodeWork:
             return
         if self._is_doubtful(name):
             return
-        result = self.outcome.results[name]
-        content = self.outcome.contents.get(name) or content_here(result)
-        if isinstance(result, ModelResult):
-            self.steps.tag((name,))
-            content = content_of_model(result.model, self.plan[name].signature, self.catalog)
-        if content is None:
+        if (content := content_here(self.outcome.results[name])) is None:
             return
         self.looked_up.add(name)
         self.outcome.contents[name] = content

@@ -31,7 +31,7 @@ class Outcome(Notes):
         pinned: names of the persisted tables; once all is over, of those whose rows are all in memory.
         filled: names of the tables whose rows are all in memory by now.
         failure: what ended the run early.
-        contents: digests of what results hold, by name, as far as they were taken (see `contents`); None if nobody
+        contents: digests of what results hold, by name, as far as they were taken (see `agreement`); None if nobody
             asks for them.
         equal: by name, the signature of an earlier result that a computed one is equal to, where that was noticed
             before all was done: what is left is to be planned anew.

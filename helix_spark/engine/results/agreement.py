@@ -1,15 +1,18 @@
-"""Whether two results of one program are the same, as far as a program can be asked to make the same twice: floats
-within what another order of summing explains, tables without regard to the order of their rows."""
+"""Whether two results are the same: to the last bit, by digests; or as far as a program can be asked to make the same
+twice: floats within what another order of summing explains, tables without regard to the order of their rows."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.contents import hash_of_rows
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.stage_references import PARTS
 from helix_spark.visible_text import named
@@ -66,6 +69,58 @@ def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> st
     return "they are of two kinds"
 
 
+def content_here(result: NodeResult) -> str | None:
+    """Return the digest of a value, or of a table whose rows were made in this process; None of anything else.
+
+    Early cut-off rests on it: two results with one digest are the same to all that reads them. The order of rows, of
+    columns and of keys counts, and floats count bit by bit.
+
+    >>> content_here(ValueResult([1, 2])) == content_here(ValueResult([1, 2]))
+    True
+    >>> len({content_here(ValueResult(one)) for one in (0.0, -0.0, 0, False, "0", None, [0], {"0": 0})})
+    8
+    """
+    match result:
+        case ValueResult(value=value):
+            return digest("value", json.dumps(value))
+        case TableResult(collected=True, told_by_rows=True, through_frame=False):
+            found = _hash_of_rows(result.arrow())
+            return None if found is None else digest("rows", found)
+    return None
+
+
+def _hash_of_rows(table: pa.Table) -> bytes | None:
+    """Hash the schema, its metadata as well, and all buffers, whatever pieces they lie in; None of a type that Arrow
+    does not write."""
+    import pyarrow as pa
+
+    hashed = _Hashed()
+    try:
+        with pa.PythonFile(hashed, mode="w") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table.combine_chunks())
+    except pa.ArrowException:
+        return None
+    return hashed.sum.digest()
+
+
+class _Hashed(io.RawIOBase):
+    """A file that keeps nothing but a hash of what is written to it."""
+
+    def __init__(self) -> None:
+        self.sum, self._at = hashlib.sha256(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        self.sum.update(data)
+        self._at += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+
 def _values_differ(one: Any, other: Any, close: float) -> str | None:
     """Return where two plain values differ: the path to the place, and what is there."""
     if isinstance(one, float) and isinstance(other, float):
@@ -100,7 +155,7 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
         return f"only one of them has {named(extra, 3)}" if extra else "the order of their columns"
     if len(one) != len(other):
         return f"{len(one):,} and {len(other):,} rows"
-    hashes = {hash_of_rows(table.replace_schema_metadata(None)) for table in (one, other)}
+    hashes = {_hash_of_rows(table.replace_schema_metadata(None)) for table in (one, other)}
     if len(hashes) == 1 and None not in hashes:
         return None
     if len(one) * len(names) > _LARGEST:

@@ -19,7 +19,6 @@ from helix_spark.catalog.tables.model_files import StrangeModelError, checked_di
 from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import files_written, rows_written
 from helix_spark.catalog.tables.table_writing import commit_files
-from helix_spark.engine.results.contents import observed
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
 from helix_spark.engine.spark.connect import master_of
@@ -64,14 +63,12 @@ class WritesFiles(Protocol):
 
 def store(
     result: NodeResult | WritesFiles, origin: Origin, catalog: Catalog,
-    check: Callable[[], None] = lambda: None, noted: Callable[[str], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> ArtifactRecord:
     """Write a result and publish it. The first record of a signature wins.
 
     Args:
         check: called when all is written and nothing published; raises CatalogError to have it not published.
-        noted: is told the digest of what a DataFrame holds, which is taken while its rows are written; None if nobody
-            asks for it. Not told where it cannot be had (see `contents`).
 
     Raises:
         StoringError: it could not be written or published; what was written is gone again.
@@ -86,7 +83,7 @@ def store(
     try:
         reach("store.begun")
         catalog.check()
-        written = _write(result, attempt, record, catalog, noted)
+        written = _write(result, attempt, record, catalog)
         written = replace(
             written, digest=written.digest or catalog.written_digest(attempt),
             write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
@@ -107,8 +104,7 @@ def _kind(result: NodeResult | WritesFiles) -> ArtifactKind:
 
 
 def _write(
-    result: NodeResult | WritesFiles, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
-    noted: Callable[[str], None] | None,
+    result: NodeResult | WritesFiles, attempt: Attempt, record: ArtifactRecord, catalog: Catalog
 ) -> ArtifactRecord:
     match result:
         case ValueResult(value=value):
@@ -134,7 +130,7 @@ def _write(
                 schema=stats.schema,
             )
         case TableResult():
-            return _write_frame(result.frame(), attempt, record, noted)
+            return _write_frame(result.frame(), attempt, record)
         case ColumnResult():
             raise AssertionError("columns are not stored")
     return _write_files(result, attempt, record)
@@ -151,13 +147,11 @@ def _save_model(model: Any, path: Place) -> str:
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
-def _write_frame(
-    frame: DataFrame, attempt: Attempt, record: ArtifactRecord, noted: Callable[[str], None] | None
-) -> ArtifactRecord:
+def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
     assert attempt.path is not None
     if foreign := foreign_classes(frame.schema.json()):
         raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    rows = _saved(frame, attempt, noted)
+    rows = _saved(frame, attempt)
     return replace(
         record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
         schema=frame.schema.json(),
@@ -176,9 +170,9 @@ def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -
     )
 
 
-def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | None) -> int | None:
+def _saved(frame: DataFrame, attempt: Attempt) -> int | None:
     """Write a table; return its rows, None where that is not known. Rows are counted as they are written, so that files
-    which this process does not see are missed. `noted` as for `store`."""
+    which this process does not see are missed."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
@@ -189,14 +183,8 @@ def _saved(frame: DataFrame, attempt: Attempt, noted: Callable[[str], None] | No
         found = _save(frame, attempt, as_plain=on_this_machine)
         return rows_written(attempt.path) if found is None else found
     seen = Observation()
-    if noted is None:
-        watched, content = frame.observe(seen, F.count(F.lit(1)).alias("rows")), None
-    else:
-        watched, content = observed(frame, seen)
-    found = _save(watched, attempt)
+    found = _save(frame.observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
     rows: int = seen.get["rows"]
-    if noted is not None and content is not None and (digest := content()) is not None:
-        noted(digest)
     if found not in (None, rows):
         raise CatalogError(
             f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "

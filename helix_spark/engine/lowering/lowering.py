@@ -16,8 +16,7 @@ from helix_spark.engine.lowering.examples import assemble, rows_taken
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage
 from helix_spark.engine.lowering.node_functions import built_result, call, function_column, table_in_memory, table_of
 from helix_spark.engine.lowering.watcher import Watcher
-from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, nullable, quoted
-from helix_spark.engine.results.pinning import marked
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, marked, nullable, quoted
 from helix_spark.engine.spark.function_inputs import NotAsBuiltError
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError
 from helix_spark.plans.captured_function import AskingFunction, BuiltFunction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
@@ -10,12 +11,11 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.results.pinning import over_rows, persist
 from helix_spark.engine.spark.borrowed import is_alive
-from helix_spark.engine.spark.driver_client import settle
+from helix_spark.engine.spark.driver_client import driver_client, settle
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import ResultTypeError
-from helix_spark.plans.stage_references import PARTS
+from helix_spark.plans.stage_references import PARTS, moved_stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,10 +109,21 @@ class TableResult:
         return frame
 
     def pin(self) -> None:
-        """Have its rows kept in memory from when they are first computed on; `frame` stands over these rows."""
+        """Have its rows kept in memory from when they are first computed on; `frame` stands over these rows.
+
+        A DataFrame that was persisted still carries the plan of all that it was made from. Spark analyses, compares and
+        optimises that plan again for each column that is added to it, so that an edit costs what the whole workflow's
+        plan costs. What stands over the rows alone has a plan of one relation; a server elsewhere finds them by the
+        whole plan.
+        """
+        from pyspark import StorageLevel
+
         with self._lock:
-            self._persisted = persist(self.frame())
-            self._frame = over_rows(self._persisted)
+            frame = self.frame()
+            settle(frame)
+            self._persisted = marked(frame).persist(StorageLevel.MEMORY_AND_DISK)
+            client = driver_client(frame.sparkSession)
+            self._frame = self._persisted if client is None else client.over_rows(self._persisted)
 
     def unpin(self) -> None:
         """Release its rows in memory; a later use computes them again."""
@@ -176,29 +187,17 @@ class ValueResult:
 
 
 def _copied(model: Any) -> Any:
-    """Copy a model. What is no model of Spark ML may have no copy."""
-    if not hasattr(model, "copy"):
-        return model
-    if type(model).__module__.startswith("pyspark.ml.") and not vars(model).keys().isdisjoint(PARTS):
-        return _copied_with_parts(model)
-    return model.copy()
-
-
-def _copied_with_parts(model: Any) -> Any:
-    """PySpark refuses to copy a search that kept none but the best model."""
-    from pyspark.ml import Transformer
+    """Copy a model, part by part: PySpark refuses to copy a search that kept none but the best model. What is none of Spark
+    ML's may have no copy."""
     from pyspark.ml.param import Params
 
-    def part(value: Any) -> Any:
-        if isinstance(value, list):
-            return [part(one) for one in value]
-        return _copied(value) if isinstance(value, Transformer) else value
+    if not isinstance(model, Params):
+        return model.copy() if hasattr(model, "copy") else model
 
-    copied: Any = Params.copy(model)
-    for name, value in vars(model).items():
-        if isinstance(value, list | Transformer):
-            setattr(copied, name, part(value))
-    return copied
+    def copied(one: Any) -> Any:
+        return Params.copy(one) if not vars(one).keys().isdisjoint(PARTS) else one.copy()
+
+    return moved_stage(model, copied)
 
 
 NodeResult = TableResult | ColumnResult | ModelResult | ValueResult
@@ -217,6 +216,20 @@ def collect(frame: DataFrame) -> pa.Table:
             *(vector_to_array(F.col(quoted(c))).alias(c) if c in vectors else F.col(quoted(c)) for c in frame.columns)
         )
     return frame.toArrow()
+
+
+def marked(frame: DataFrame) -> DataFrame:
+    """Return the same rows by a plan that is equal to no other: under a condition that is true, and that the optimiser
+    removes.
+
+    Spark knows a plan by its text: paths, options, the bytes of a UDF. A plan over files that have changed since, or a
+    UDF that imports other code by now, is equal to the earlier one, and a table that is cached from before would answer
+    for it.
+    """
+    from pyspark.sql import functions as F
+
+    mark = uuid.uuid4().hex
+    return frame.where(F.lit(mark) == F.lit(mark))
 
 
 def nullable(frame: DataFrame) -> DataFrame:

@@ -32,6 +32,7 @@ from helix_spark.versions import may_observe
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+
 class StoringError(HelixError):
     """A result could not be stored. The run goes on; the result is computed again when it is needed."""
 
@@ -129,11 +130,17 @@ def _write(
                 record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,
                 schema=stats.schema,
             )
-        case TableResult():
-            return _write_frame(result.frame(), attempt, record)
         case ColumnResult():
             raise AssertionError("columns are not stored")
-    return _write_files(result, attempt, record)
+    assert attempt.path is not None
+    if isinstance(result, TableResult):
+        schema, rows = _save_frame(result.frame(), attempt)
+    else:
+        schema, rows = _save_files(result, attempt)
+    return replace(
+        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
+        schema=schema,
+    )
 
 
 def _save_model(model: Any, path: Place) -> str:
@@ -147,72 +154,48 @@ def _save_model(model: Any, path: Place) -> str:
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
-def _write_frame(frame: DataFrame, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
-    assert attempt.path is not None
-    if foreign := foreign_classes(frame.schema.json()):
-        raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
-    rows = _saved(frame, attempt)
-    return replace(
-        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
-        schema=frame.schema.json(),
-    )
-
-
-def _write_files(table: WritesFiles, attempt: Attempt, record: ArtifactRecord) -> ArtifactRecord:
-    assert attempt.path is not None
-    if not can_be_files(table.schema()):
-        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
-    schema = table.save(attempt.path.spark_uri, AS_FILES)
-    rows = commit_files(attempt, schema)
-    return replace(
-        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
-        schema=schema,
-    )
-
-
-def _saved(frame: DataFrame, attempt: Attempt) -> int | None:
-    """Write a table; return its rows, None where that is not known. Rows are counted as they are written, so that files
-    which this process does not see are missed."""
+def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
+    """Write a table, on a disk as plain files where that will do; return its schema and its rows, None where that is not
+    known. Rows are counted as they are written, so that files which this process does not see are missed."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 
     assert attempt.path is not None
-    if not may_observe(pyspark.__version__):
-        on_this_machine = is_on_this_machine(master_of(frame.sparkSession))
-        found = _save(frame, attempt, as_plain=on_this_machine)
-        return rows_written(attempt.path) if found is None else found
-    seen = Observation()
-    found = _save(frame.observe(seen, F.count(F.lit(1)).alias("rows")), attempt)
+    schema = frame.schema.json()
+    if foreign := foreign_classes(schema):
+        raise CatalogError(f"a column is of the class {foreign[0]}; none but Spark ML's is loaded from a catalog")
+    seen = Observation() if may_observe(pyspark.__version__) else None
+    counted = frame if seen is None else frame.observe(seen, F.count(F.lit(1)).alias("rows"))
+    is_seen = seen is not None or is_on_this_machine(master_of(frame.sparkSession))
+    as_files = is_seen and isinstance(attempt.path, LocalPath) and can_be_files(schema)
+    held = BorrowedSettings()
+    held.apply(frame.sparkSession, WHILE_WE_WRITE)
+    try:
+        if as_files:
+            counted.write.format("parquet").options(**AS_FILES).save(attempt.path.spark_uri)
+        else:  # in an object store its tasks need rename nothing
+            counted.write.format("delta").option("userMetadata", attempt.attempt).save(attempt.path.spark_uri)
+    finally:
+        held.give_back()
+    found = commit_files(attempt, schema) if as_files else None
+    if seen is None:
+        return schema, rows_written(attempt.path) if found is None else found
     rows: int = seen.get["rows"]
     if found not in (None, rows):
         raise CatalogError(
             f"{rows:,} rows were written, and its files have {found:,}: the catalog's folder must be seen by all of "
             "Spark's workers"
         )
-    return rows
+    return schema, rows
 
 
-def _save(frame: DataFrame, attempt: Attempt, *, as_plain: bool = True) -> int | None:
-    """Write a table, on a disk as plain files where that will do. In an object store Delta writes: its tasks need
-    rename nothing.
-
-    Args:
-        as_plain: whether plain files will do here.
-
-    Returns how many rows the files have, where Delta does not vouch for that.
-    """
+def _save_files(table: WritesFiles, attempt: Attempt) -> tuple[str, int]:
     assert attempt.path is not None
-    place, schema, held = attempt.path.spark_uri, frame.schema.json(), BorrowedSettings()
-    held.apply(frame.sparkSession, WHILE_WE_WRITE)
-    try:
-        if as_plain and isinstance(attempt.path, LocalPath) and can_be_files(schema):
-            frame.write.format("parquet").options(**AS_FILES).save(place)
-            return commit_files(attempt, schema)
-        frame.write.format("delta").option("userMetadata", attempt.attempt).save(place)
-        return None
-    finally:
-        held.give_back()
+    if not can_be_files(table.schema()):
+        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
+    schema = table.save(attempt.path.spark_uri, AS_FILES)
+    return schema, commit_files(attempt, schema)
 
 
 def _abandon(attempt: Attempt, catalog: Catalog) -> None:

@@ -18,7 +18,7 @@ from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
-from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS

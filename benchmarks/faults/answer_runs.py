@@ -186,8 +186,8 @@ def _recordable(answerer: Answerer) -> Iterator[Recordable]:
         if asked.answer:
             question = asked.question
             yield Recordable(name_of(question), question.identity, form_of(question), asked.answer)
-    for analysis in answerer.analyses.take():
-        yield Recordable("schema", analysis.identity, AnswerForm("analyze", "schema"), analysis.answer)
+    for asked in answerer.analyses.take():
+        yield Recordable("schema", asked.question.identity, AnswerForm("analyze", "schema"), asked.answer or "")
 
 
 @dataclass(frozen=True)

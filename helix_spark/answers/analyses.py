@@ -1,22 +1,39 @@
-"""Analyses the tables that a program builds where a classic session does: at the line that builds them. The schema that
-Spark tells of a plan is an answer on record as any other. A refusal is not recorded: Spark is asked again."""
+"""The tables that a program builds, step by step, analysed where a classic session does: at the line that builds them.
+The schema that Spark tells of a step is an answer on record as any other. A refusal is not recorded: Spark is asked
+again."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from helix_spark.answers.frame_steps import FrameStep, FrameSteps
-from helix_spark.answers.questions import PROGRAM_FORMAT, Question
+from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
+from helix_spark.answers.questions import (
+    PROGRAM_FORMAT,
+    AnsweredQuestion,
+    Question,
+    Signer,
+    functions_called,
+    handle_in,
+    read_key,
+    tables_named,
+)
 from helix_spark.answers.sent_requests import rpc_error
+from helix_spark.answers.session_state import Binding
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.answer_texts import text_of_answer
-from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request
+from helix_spark.plans.classic_ways import is_outer
+from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request, steps_of
+from helix_spark.plans.plan_messages import messages, plan_named, sort_of
+from helix_spark.plans.program_client import caller
+from helix_spark.plans.sql_words import spark_functions
 
 _SCHEMA = AnswerForm("analyze", "schema")
 
@@ -26,36 +43,58 @@ take time that grows with their square. Deeper ones are analysed when rows are a
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """What Spark said of a plan in this run.
+class FrameStep:
+    """One step of a plan, noted when the program is given the table.
 
     Attributes:
-        answer: as it is put on record.
-        seconds: that it took.
+        number: its plan id.
+        plan: pyspark's own object; gone once the program has no table that is made of it.
+        identity: of what Spark is asked when it analyses the step.
+        chance: why Spark may analyse it otherwise next time, as phrases.
+        names: the tables, views and functions that are not Spark's own and that it names itself, in lower case.
+        handles: the models and checkpoints that it and its inputs refer to.
+        has_alias: whether its columns may be named by an alias.
+        is_open: whether it names columns of a query that it is to become a part of: it cannot be analysed alone.
+        depth: how many steps are on top of each other in it.
+        lists: how it says which files it reads, which are listed when it is built: by a source, or by a name in SQL;
+            empty if it reads none.
     """
 
+    number: int
+    plan: weakref.ref[Any]
     identity: str
-    answer: str
-    seconds: float
+    chance: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    handles: frozenset[str] = frozenset()
+    has_alias: bool = False
+    is_open: bool = False
+    depth: int = 1
+    lists: Literal["", "source", "name"] = ""
 
 
 @dataclass(slots=True)
 class Analyses:
-    """Those of a session. Its methods may be called from any thread.
+    """The steps of all tables of a session, by plan id, and what Spark said of them. Its methods may be called from any
+    thread.
 
     Attributes:
         recorded: gives the recorded answer of a form, by its identity.
         has: whether the server holds a model or a checkpoint, by the program's id of it.
         ask: asks the server; None where none may be asked.
+        client: of the session, once it has a table.
     """
 
-    steps: FrameSteps
+    signer: Signer
     recorded: Callable[[str, AnswerForm], list[Any] | None]
     has: Callable[[str], bool]
     ask: Callable[[Question, Any], Any] | None
+    client: Any = None
     _accepted: set[int] = field(default_factory=set)
     _known: dict[str, Any] = field(default_factory=dict)
-    _new: list[Analysis] = field(default_factory=list)
+    _new: list[AnsweredQuestion] = field(default_factory=list)
+    _steps: dict[int, FrameStep] = field(default_factory=dict)
+    _frames: dict[int, weakref.ref[Any]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def settle(self, frame: Any) -> FrameStep:
         """Analyse a table that the program is given, unless it is known to be right, and return its last step.
@@ -63,49 +102,25 @@ class Analyses:
         Raises:
             AnalysisException: Spark refuses it.
         """
-        step = self.steps.note_frame(frame)
+        step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step
-        identity = digest("analysis", str(PROGRAM_FORMAT), self.steps.signer.around, step.identity)
+        identity = digest("analysis", str(PROGRAM_FORMAT), self.signer.around, step.identity)
         said = None if step.chance else self._known.get(identity) or self._recorded(identity)
         if said is None and step.depth <= _DEEP and all(map(self.has, step.handles)):
-            said = self._looked_up_or_asked(frame, step, identity)
+            said = self._ask(frame, step, identity)
         if said is not None:
             self._known[identity] = said
             self._accepted.add(step.number)
             note_schema(frame, said.schema.schema)
         return step
 
-    def _looked_up_or_asked(self, frame: Any, step: FrameStep, identity: str) -> Any | None:
-        """The answer to the same question in other words; else the server's."""
-        started, request = time.perf_counter(), schema_request(frame)
-        what = request.schema
-        if step.chance:
-            question = Question(identity, identity, "analysis", what, step.chance, tuple(sorted(step.handles)))
-        else:
-            question = self.steps.signer.question("analysis", what)
-        said = None if question.chance else self._recorded(question.identity)
-        if said is None and self.ask is not None:
-            try:
-                said = self.ask(question, request)
-            except rpc_error() as error:
-                raise_refusal(frame, error)
-        if said is not None and not step.chance:
-            identities = {identity} if question.chance else {identity, question.identity}
-            self._note(said, identities, time.perf_counter() - started)
-        return said
-
-    def _note(self, said: Any, identities: Collection[str], seconds: float) -> None:
-        with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
-            text = text_of_answer(_SCHEMA, [said])
-            self._new += (Analysis(one, text, seconds) for one in sorted(identities))
-
     def columns(self, frame: Any) -> Collection[str] | None:
-        """The names of a table's columns; None where they are not known without asking."""
+        """Return the names of a table's columns; None where they are not known without asking."""
         names: list[str] | None = None if frame._cached_schema is None else frame._cached_schema.names
         return names
 
-    def take(self) -> list[Analysis]:
+    def take(self) -> list[AnsweredQuestion]:
         """Take the analyses that are to be recorded, once."""
         taken, self._new = self._new, []
         return taken
@@ -113,3 +128,159 @@ class Analyses:
     def _recorded(self, identity: str) -> Any | None:
         said = self.recorded(identity, _SCHEMA)
         return None if said is None else said[0]
+
+    def _ask(self, frame: Any, step: FrameStep, identity: str) -> Any | None:
+        """Return the recorded answer to the same question in other words; else the server's."""
+        started, request = time.perf_counter(), schema_request(frame)
+        asked = Question(identity, identity, "analysis", request.schema, step.chance, tuple(sorted(step.handles)))
+        in_words = asked if step.chance else self.signer.question("analysis", request.schema)
+        said = None if in_words.chance else self._recorded(in_words.identity)
+        if said is None and self.ask is not None:
+            try:
+                said = self.ask(in_words, request)
+            except rpc_error() as error:
+                raise_refusal(frame, error)
+        if said is not None and not step.chance:
+            with suppress(StrangeAnswerError):  # such as a type of the author's own: Spark is asked again
+                text, seconds = text_of_answer(_SCHEMA, [said]), time.perf_counter() - started
+                new = (asked,) if in_words.chance else (asked, in_words)
+                self._new += (AnsweredQuestion(one, caller(), seconds, started, True, text) for one in new)
+        return said
+
+    def note_frame(self, frame: Any) -> FrameStep:
+        """Note the steps of a table that are new, and return its last one."""
+        with self._lock:
+            self.client = frame._session.client
+            for plan, relation in steps_of(frame, self._steps):
+                self._note(plan, relation)
+            number = frame._plan._plan_id
+            self._frames[number] = weakref.ref(frame)
+            return self._steps[number]
+
+    def tables(self) -> Iterator[tuple[FrameStep, Any]]:
+        """Yield the last steps of tables that the program still has, as `alive` does."""
+        with self._lock:
+            self._frames = {number: frame for number, frame in self._frames.items() if frame() is not None}
+            steps = [self._steps[number] for number in sorted(self._frames)]
+        return ((one, plan) for one in steps if (plan := one.plan()) is not None)
+
+    def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
+        """Yield the steps that the program may still use, each with pyspark's object, in the order in which they were
+        built.
+
+        Args:
+            names: leave out those that name none of these themselves; None for all that name something.
+        """
+        with self._lock:
+            steps = [self._steps[number] for number in sorted(self._steps)]
+        for one in steps:
+            if (one.names if names is None else one.names & frozenset(names)) and (plan := one.plan()) is not None:
+                yield one, plan
+
+    def _note(self, plan: Any, relation: Any) -> None:
+        parts: list[Any] = list(messages(relation))
+        number = plan._plan_id
+        binding, reads, chance = self._bound(parts, number)
+        inputs = [self._steps[one.common.plan_id] for one in parts if _is_hole(one)]
+        for one in parts:
+            if sort_of(one) == "Relation" and not _is_hole(one) and one.common.HasField("plan_id"):
+                self.signer.bindings[one.common.plan_id] = binding
+        names = frozenset(_names(parts, binding))
+        if names and binding.unknown:
+            chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
+        self._steps[number] = FrameStep(
+            number, weakref.ref(plan), self._identity(relation, binding, names, reads),
+            tuple(dict.fromkeys((*chance, *(why for one in inputs for why in one.chance)))), names,
+            frozenset(handle for one in parts if (handle := handle_in(one)) is not None).union(
+                *(one.handles for one in inputs)
+            ),
+            relation.WhichOneof("rel_type") == "subquery_alias" or any(one.has_alias for one in inputs),
+            self._is_open(parts),
+            1 + max((one.depth for one in inputs), default=0), _lists(binding, names),
+        )
+
+    def _is_open(self, parts: Collection[Any]) -> bool:
+        closed = {one.common.plan_id for part in parts for one in _queries_within(part)}
+        return any(
+            is_outer(one) if sort_of(one) == "Expression" else
+            _is_hole(one) and one.common.plan_id not in closed and self._steps[one.common.plan_id].is_open
+            for one in parts
+        )
+
+    def _bound(self, parts: Iterable[Any], number: int) -> tuple[Binding, list[str], list[str]]:
+        """Return what names mean now, with the versions of the files that a step reads; the versions of all that it
+        reads; and why one is unknown."""
+        binding, chance = self.signer.state.now, list[str]()
+        data: dict[bytes, tuple[PlanRead, ...]] = {}
+        versions: list[str] = []
+        for one in parts:
+            try:
+                reads = tuple(self.signer.data_of(one, binding, lambda _: None))
+            except MissingDataError:
+                versions.append("missing")
+                continue
+            except UnknownDataError as error:
+                chance.append(str(error))
+                continue
+            versions += (read.identity.digest for read in reads)
+            if reads and all(read.is_listed_at_once for read in reads):
+                data[read_key(one)] = reads
+        return (replace(binding, data=data, step=number) if data else binding), versions, chance
+
+    def _identity(self, relation: Any, binding: Binding, names: frozenset[str], reads: list[str]) -> str:
+        own = type(relation)()
+        own.CopyFrom(relation)
+        refers: list[str] = []
+        for one in messages(own):
+            part: Any = one
+            match sort_of(one):
+                case "Relation":
+                    step = self._steps.get(part.common.plan_id)
+                    refers.append("" if step is None else step.identity)
+                    part.ClearField("common")
+                case "Expression":
+                    part.ClearField("common")
+                case "PythonUDF" | "PythonUDTF":
+                    part.ClearField("command")  # its type counts, and not what it gives
+            if (number := plan_named(part)) is not None:
+                step = self._steps.get(number)
+                refers.append("unknown" if step is None else step.identity)
+                part.plan_id = 0
+        views = (self.signer.question("rows", binding.views[name].shows) for name in names if name in binding.views)
+        return digest(
+            own.SerializeToString(deterministic=True), *refers, *sorted(one.identity for one in views),
+            *sorted(binding.functions[name] for name in names if name in binding.functions),
+            *reads, binding.settings_identity(of_analysis=True),
+        )
+
+
+def _lists(binding: Binding, names: Collection[str]) -> Literal["", "source", "name"]:
+    if any(name.partition(".")[0] in FILE_FORMATS for name in names):
+        return "name"
+    return "source" if binding.data else ""
+
+
+def _is_hole(one: Any) -> bool:
+    return sort_of(one) == "Relation" and one.WhichOneof("rel_type") is None
+
+
+def _queries_within(part: Any) -> Iterable[Any]:
+    """Return the relations that a part of a step asks for its own sake: these may name columns of the step."""
+    match sort_of(part):
+        case "WithRelations":
+            queries: Iterable[Any] = part.references
+            return queries
+        case "LateralJoin":
+            return (part.right,)
+    return ()
+
+
+def _names(parts: Iterable[Any], binding: Binding) -> Iterator[str]:
+    for one in parts:
+        try:
+            yield from (name.replace("`", "").lower() for name in tables_named(one))
+        except UnknownDataError:
+            yield "a statement that cannot be parsed"
+        yield from (
+            name for name in functions_called(one) if name in binding.functions or name not in spark_functions()
+        )

@@ -8,17 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.frame_steps import FrameSteps
-from helix_spark.answers.known_analyses import answer_here
-from helix_spark.answers.questions import Question, Signer, Sort, asked_of, handle_of
-from helix_spark.answers.served_models import StoredResults
+from helix_spark.answers.plan_data import WrittenPlace, written_place
+from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of
+from helix_spark.answers.sent_requests import as_new
+from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
-from helix_spark.answers.written_places import WrittenPlace, is_left, written_place
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm
@@ -27,26 +26,7 @@ from helix_spark.plans.frame_creation import schema_request
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
 from helix_spark.plans.sql_statements import read_statement
-
-
-class Record(StoredResults, Protocol):
-    """What earlier runs were answered, and what they stored."""
-
-    def meet(self, question: Question, signer: Signer) -> None:
-        """Be told of a question before it is looked up."""
-
-    def answer(self, identity: str) -> str | None:
-        """The text of an answer; None if there is none on record."""
-
-    def refuse(self, identity: str, why: str) -> None:
-        """Note that a recorded answer does not fit, so that it is none from now on."""
-
-    def left(self, identity: str) -> str | None:
-        """Return what an effect left at its place when it last ran; None if it never did."""
-
-    def doubt(self, identity: str) -> str:
-        """Return why an answer is not to be put on record, as an audit found; empty if it may be."""
-
+from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 Stage = Literal["recorded", "waited for", "sent", "answered"]
 """A stage of a question: its answer was recorded; or Spark is about to be asked, after its start where it does not run
@@ -71,29 +51,6 @@ class NotAuditedError(Exception):
     """A program that is only audited has come to something that Spark does and that lasts."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredQuestion:
-    """One question of this run, and how it was answered.
-
-    Attributes:
-        answer: as it is put on record; None if it is not, for one that was on record, too.
-        seconds: that it took; of one on record those that reading it took.
-        started: `time.perf_counter()` when it was asked.
-        fresh: whether Spark answered it.
-        why: if it is not put on record, the reason.
-        left: what an effect left at its place.
-    """
-
-    question: Question
-    caller: Caller
-    seconds: float
-    started: float
-    fresh: bool
-    answer: str | None = None
-    why: str = ""
-    left: str = ""
-
-
 @dataclass(slots=True)
 class Answerer:
     """The service. Its methods may be called from any thread.
@@ -114,7 +71,7 @@ class Answerer:
     answers_here: ClassVar[bool] = True
     signer: Signer
     record: Record
-    server: Server
+    server: Server | None
     initial: dict[str, str]
     tell: Callable[[str], None] = lambda _: None
     rerun_effects: bool = False
@@ -132,13 +89,11 @@ class Answerer:
     _newest: Any = None
 
     def __post_init__(self) -> None:
-        self.served = ServedSession(self.signer, self.record, self.server, self.tell, self.mode == "plan")
-        steps = FrameSteps(self.signer)
-        self.commands = SessionCommands(self.signer, self.served, steps, self.initial)
-        self.analyses = Analyses(
-            steps, self._recorded_as, self.served.models.is_there,
-            None if self.mode == "plan" else self._analysed,
-        )
+        server = None if self.mode == "plan" else self.server
+        self.served = ServedSession(self.signer, self.record, server, self.tell)
+        ask = None if self.mode == "plan" else self._analysed
+        self.analyses = Analyses(self.signer, self._recorded_as, self.served.models.is_there, ask)
+        self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
         """Analyse a table that the program is given, and have its files listed, as a classic session does.
@@ -158,10 +113,42 @@ class Answerer:
         return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        made = answer_here(request.WhichOneof("analyze"), self.served, self._settings(), asked_of(request), request)
+        made = self._answer_here(request)
         if made is None:
             (made,) = self._answered("analysis", request)
         return of_session(made, request)
+
+    def _answer_here(self, request: Any) -> Any | None:
+        """Answer an analysis without a server: what the program persists, types that it writes as text. None where only
+        Spark can."""
+        import pyspark.sql.connect.proto as pb
+        from pyspark.sql.connect.types import pyspark_types_to_proto_types
+
+        what, made = asked_of(request), pb.AnalyzePlanResponse()
+        match request.WhichOneof("analyze"):
+            case "persist":
+                self.served.tables.persist(request, caller())
+                made.persist.SetInParent()
+            case "unpersist":
+                self.served.unpersist(what.relation.common.plan_id)
+                made.unpersist.SetInParent()
+            case "get_storage_level":
+                level = self.served.tables.level(what.relation.common.plan_id) or pb.StorageLevel(replication=1)
+                made.get_storage_level.storage_level.CopyFrom(level)
+            case "ddl_parse":
+                try:
+                    found = parse_type(what.ddl_string, self._settings())
+                except UnknownTypeError:
+                    return None
+                made.ddl_parse.parsed.CopyFrom(pyspark_types_to_proto_types(found))
+            case "is_streaming":
+                made.is_streaming.SetInParent()
+                made.is_streaming.is_streaming = any(
+                    sort_of(one) == "Read" and getattr(one, "is_streaming", False) for one in messages(what)
+                )
+            case _:
+                return None
+        return made
 
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         import pyspark.sql.connect.proto as pb
@@ -179,7 +166,7 @@ class Answerer:
         return of_session(made, request)
 
     def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
-        return of_session(self.served.details_of_error(request), request)
+        return of_session(self.served.stub().FetchErrorDetails(as_new(request)), request)
 
     def Interrupt(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         """End all that runs: the server knows what it runs by other ids than the client."""
@@ -228,7 +215,8 @@ class Answerer:
             case "streaming_query_listener_bus_command" if command.streaming_query_listener_bus_command.HasField(
                 "add_listener_bus_listener"
             ):
-                return self.served.events(request)
+                events: Iterable[Any] = self.served.stub().ExecutePlan(as_new(request))
+                return events  # as they come: they have no end
         return self._unfollowed(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
@@ -272,7 +260,7 @@ class Answerer:
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
         """Ask Spark each time, after which it is unknown what its session holds."""
         self.commands.keep_meanings(request)
-        self.signer.state.lose_sight(what)
+        self.signer.state.now = replace(self.signer.state.now, unknown=what)
         return self._each_time(request, f"it is {what}")
 
     def _each_time(self, request: Any, why: str) -> list[Any]:
@@ -290,7 +278,8 @@ class Answerer:
         if self.mode == "audit":
             return []
         before = self.record.left(question.identity)
-        if place.may_be_skipped and not question.chance and not self.rerun_effects and is_left(place, before):
+        is_same = place.may_be_skipped and not question.chance and not self.rerun_effects
+        if is_same and before and place.identity() == before:
             self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             return []
         if self.mode == "run":

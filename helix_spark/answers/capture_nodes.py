@@ -1,15 +1,17 @@
 """Which functions of a graph are captured: those of Spark tables and columns that return one. Those that ask Spark
-something are once that is answered."""
+something are once that is answered. And columns that nodes name and their tables do not have, found without Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from helix_spark.answers.function_calls import capture
 from helix_spark.dag.compilation import with_known_columns
 from helix_spark.dag.node import Dag, Node
+from helix_spark.errors import ColumnNotFoundError, nearest
 from helix_spark.hermetic.action import Action
 from helix_spark.plans.captured_function import (
     AskingFunction,
@@ -19,9 +21,25 @@ from helix_spark.plans.captured_function import (
     Input,
     NotCaptured,
 )
-from helix_spark.plans.plan_columns import Columns, UnknownColumnsError, columns_of, names_of_text
+from helix_spark.plans.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of, names_of_text
+from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.workflow.functions import names_used
-from helix_spark.workflow.operators import Assemble, Form, Function, Kept, Kind, OwnSplit, Read, Result, Select
+from helix_spark.workflow.operators import (
+    ApplyStage,
+    Assemble,
+    FitStage,
+    Form,
+    Function,
+    Kept,
+    Kind,
+    OwnSplit,
+    Read,
+    Result,
+    Select,
+    Stage,
+    named_columns,
+)
+from helix_spark.workflow.parameters import takes_label
 from helix_spark.workflow.sources import FileSource, MemorySource
 
 _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, Form.ANY}}
@@ -44,15 +62,6 @@ def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
         if made.result is Result.TABLE:
             known[made.name] = _columns(made, settings, known)
     return replace(dag, nodes=tuple(nodes))
-
-
-def known_columns(dag: Dag, settings: Mapping[str, str]) -> Mapping[str, Columns | None]:
-    """The columns of a captured graph's tables, by name; None where only Spark can tell."""
-    known: dict[str, Columns | None] = {}
-    for node in dag.nodes:
-        if node.result is Result.TABLE:
-            known[node.name] = _columns(node, settings, known)
-    return known
 
 
 def _captured(
@@ -152,3 +161,105 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
             except UnknownColumnsError:
                 return None
     return None
+
+
+_READ_BY_STAGES = ("inputCol", "featuresCol", "labelCol", "weightCol", "inputCols")
+"""Parameters of Spark ML's stages that name columns of their table."""
+
+_CERTAIN = frozenset({"read", "project", "filter", "with_columns", "sort", "limit"})
+"""Relations whose columns all come from their input, or are made by a name that the plan says."""
+
+_UNCERTAIN = frozenset({"expression_string", "unresolved_regex", "subquery_expression"})
+_NAMED = frozenset({"alias", "unresolved_attribute", "unresolved_star"})
+"""Expressions whose columns have names that the plan says; Spark makes up those of others."""
+
+
+def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, str]) -> None:
+    """Check that tables have the columns that these nodes name, where the columns are known without Spark: by
+    declarations, and by what functions build where that is certain.
+
+    Raises:
+        ColumnNotFoundError: one has not; with the nearest name, and where it is written.
+    """
+    known: dict[str, Columns | None] = {}
+    for node in dag.nodes:
+        if node.result is Result.TABLE:
+            known[node.name] = _columns(node, settings, known)
+    for node in nodes:
+        for source, column, where in _columns_named(node):
+            columns = known.get(source)
+            if columns is None or column.lower() in {one.lower() for one in columns}:
+                continue
+            raise ColumnNotFoundError(
+                f"{node.kind} {node.name!r} reads column {column!r}, which {source!r} does not have" + where,
+                where=node.where, remedy=nearest(column, columns),
+            )
+
+
+def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
+    """Yield tables that a node reads, the columns of them that it names, and where, as what follows in a sentence."""
+    operator = node.operator
+    match operator:
+        case BuiltFunction(built=built):
+            for place, column in _certain(built.plan):
+                if place < len(node.inputs) and not _is_made_by(built.plan, column):
+                    at = built.place_of(column)
+                    yield node.inputs[place], column, f" (at {at})" if at else ""
+        case FitStage(stage=Stage() as stage) | ApplyStage(stage=Stage() as stage):
+            yield from ((node.inputs[0], column, "") for column in _named_by(stage, operator))
+        case _ if node.inputs:
+            yield from ((node.inputs[0], column, "") for column in named_columns(operator))
+
+
+def _named_by(stage: Stage, operator: FitStage | ApplyStage) -> Iterator[str]:
+    given = dict(stage.parameters)
+    for name in _READ_BY_STAGES:
+        value = given.get(name)
+        names = value if isinstance(value, list | tuple) else [value]
+        yield from (one for one in names if isinstance(one, str) and _is_plain(one))
+    if takes_label(stage) and isinstance(operator, FitStage) and not operator.columns:
+        path = stage.make if isinstance(stage.make, str) else getattr(stage.make, "__module__", "")
+        if str(path).startswith(("pyspark.ml.classification", "pyspark.ml.regression")):
+            yield from (column for column in ("features", "label") if f"{column}Col" not in given)
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a text is the name of a column, and not of a part of one."""
+    return "." not in name and "`" not in name
+
+
+def _certain(plan: Any) -> Iterator[tuple[int, str]]:
+    """Yield the columns that a plan surely reads of its one input, with the place of that input."""
+    places, names = set[int](), list[str]()
+    for message in messages(plan):
+        one: Any = message
+        match sort_of(one):
+            case "Relation":
+                kind = one.WhichOneof("rel_type")
+                chosen = one.project.expressions if kind == "project" else ()
+                if kind not in _CERTAIN or not _NAMED.issuperset(each.WhichOneof("expr_type") for each in chosen):
+                    return
+                if kind == "read":
+                    name = one.read.named_table.unparsed_identifier
+                    if not name.startswith(INPUT):
+                        return
+                    places.add(int(name.removeprefix(INPUT)))
+            case "Expression":
+                if one.WhichOneof("expr_type") in _UNCERTAIN:
+                    return
+                if one.HasField("unresolved_attribute"):
+                    names.append(one.unresolved_attribute.unparsed_identifier)
+    if sort_of(plan) == "Expression":
+        places = {0}
+    for name in names if len(places) == 1 else ():
+        plain = name[1:-1] if name[:1] == name[-1:] == "`" else name
+        if _is_plain(plain) and not plain.startswith(("_metadata", INPUT)):
+            yield from ((place, plain) for place in places)
+
+
+def _is_made_by(plan: Any, column: str) -> bool:
+    """Return whether a plan makes a column of a name somewhere."""
+    return any(
+        column.lower() in {name.lower() for name in one.name}
+        for one in messages(plan) if sort_of(one) == "Expression.Alias"
+    )

@@ -13,11 +13,11 @@ from typing import Any
 
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import Question, Signer, code_of
+from helix_spark.answers.questions import Signer, Sort, code_of
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
-from helix_spark.answers.served_session import Server, UnansweredError
+from helix_spark.answers.sent_requests import server_message
+from helix_spark.answers.served_session import Server
 from helix_spark.answers.session_state import Binding, SessionState, View
-from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.identity.parts import digest
@@ -35,31 +35,12 @@ from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
 from helix_spark.plans.replaced_in_pyspark import KEPT_SETTINGS
 from helix_spark.plans.stage_references import with_references
 from helix_spark.plans.written_plan import plan_id, relation_of
+from helix_spark.workflow.workflow import Workflow
 
-
-class NothingRecorded:
-    """A record (`answering.Record`) that has nothing."""
-
-    def meet(self, question: Question, signer: Signer) -> None:
-        pass
-
-    def answer(self, identity: str) -> str | None:
-        return None
-
-    def refuse(self, identity: str, why: str) -> None:
-        pass
-
-    def left(self, identity: str) -> str | None:
-        return None
-
-    def doubt(self, identity: str) -> str:
-        return ""
-
-    def model(self, identity: str) -> tuple[str, str] | None:
-        return None
-
-    def table(self, identity: str) -> StoredTable | None:
-        return None
+_ASKED_FOR: Mapping[Sort, str] = {
+    "rows": "rows", "fit": "a fit", "table": "rows", "analysis": "the columns of a table",
+    "setting": "the session's settings", "effect": "something that lasts",
+}
 
 
 class _OfNodes(WatchedFunctions):
@@ -68,19 +49,6 @@ class _OfNodes(WatchedFunctions):
 
     def unknown(self, code: str) -> tuple[str, ...]:
         return ("has Python code in it, and what that reads is known of its node alone",)
-
-
-class _NoServer:
-    """Takes a server's place where none may be asked."""
-
-    def stub(self) -> Any:
-        raise UnansweredError("it has to be asked of Spark")
-
-    def how_ended(self) -> str:
-        return ""
-
-    def drop(self) -> None:
-        pass
 
 
 @dataclass(slots=True)
@@ -93,6 +61,7 @@ class FunctionCall:
         values, told: see `captured_function.Call`.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
         origin: of the table or the model that it returned, where a script can say it.
+        fit: identity of the fit of a script whose model it returned, as that left it; empty if it is none.
     """
 
     given: CallInputs
@@ -101,6 +70,7 @@ class FunctionCall:
     told: list[tuple[Any, Columns]] = field(default_factory=list)
     refused: str = ""
     origin: ScriptOrigin | None = None
+    fit: str = ""
     _session: Any = None
     _placeholders: dict[str, Any] = field(default_factory=dict)
 
@@ -130,7 +100,7 @@ class FunctionCall:
         if frame._session is not self._session:
             return
         if self.is_planned:  # no answer to an analysis is recorded
-            self.answerer.analyses.steps.note_frame(frame)
+            self.answerer.analyses.note_frame(frame)
         else:
             self.answerer.settle(frame)
 
@@ -185,6 +155,9 @@ class FunctionCall:
 
         handed = with_references(model, hand_over)
         self.origin = self.terms.origin_of_model(handles)
+        is_fit = len(handles) == 1 and self.answerer.served.models.is_as_fitted(handles[0], model)
+        if self.origin is not None and is_fit:
+            self.fit = self.origin.handles[0].removeprefix(HANDLE)
         return handed
 
     def origin_of_table(self, plan: Any, origins: Mapping[int, ScriptOrigin]) -> ScriptOrigin | None:
@@ -195,30 +168,12 @@ class FunctionCall:
         """
         if self.registers:
             return None
-        return replace(self.terms, origins=origins).origin(plan, self.answerer.signer.functions)
+        return replace(self.terms, origins=origins).origin(plan)
 
     def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function with placeholders and other arguments, and return what it returns."""
         with self.under_way():
             return function(**self._placeholders, **arguments)
-
-    def run(self, function: Callable[..., Any]) -> CapturedFunction | NotCaptured:
-        """Call the function on placeholders alone, and look at what it built."""
-        begun = time.perf_counter()
-        try:
-            returned = self.call(function, {})
-            seconds = time.perf_counter() - begun
-            found = self.look_at(returned)
-        except NeedsClassicError as needs:
-            return NotCaptured(f"uses {needs}", error=needs)
-        except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
-            why = f"cannot be called on placeholders ({type(error).__name__}: {_first_line(error)})"
-            found = NotCaptured(why, error=error)
-        # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
-        if self.is_planned and (unanswered := self.unanswered()):
-            raised = found.error if isinstance(found, NotCaptured) else None
-            return NotCaptured(f"asks Spark for {unanswered}", not self.refused, raised)
-        return replace(found, seconds=seconds) if isinstance(found, CapturedFunction) else found
 
     def end(self) -> None:
         """Delete the call's models from the server, and release the answers that it kept."""
@@ -232,7 +187,7 @@ class FunctionCall:
 
     def unanswered(self) -> str:
         """Return the first question without an answer, in words; empty if there is none."""
-        return self.refused or next((_words(one.question) for one in self.answerer.asked if one.fresh), "")
+        return self.refused or next((_ASKED_FOR[one.question.sort] for one in self.answerer.asked if one.fresh), "")
 
     @property
     def terms(self) -> ScriptTerms:
@@ -245,8 +200,8 @@ class FunctionCall:
         return bool(self.answerer.signer.state.requests)
 
     @property
-    def server(self) -> Server:
-        """The server that answers what the record does not."""
+    def server(self) -> Server | None:
+        """The server that answers what the record does not; None if none may be asked."""
         return self.answerer.served.server
 
     def is_own(self, value: Any) -> bool:
@@ -338,10 +293,22 @@ def capture(
         around: identity of versions and settings around the call.
     """
     action = Action("", watched=False) if action is None else action
-    made = begin(given, record, around=around)
-    with in_action(action):
-        found = made.run(function)
-    return replace(found, drew=action.drew) if isinstance(found, CapturedFunction) else found
+    call, begun, seconds = begin(given, record, around=around), time.perf_counter(), 0.0
+    try:
+        with in_action(action):
+            returned = call.call(function, {})
+            seconds = time.perf_counter() - begun
+            found = call.look_at(returned)
+    except NeedsClassicError as needs:
+        return NotCaptured(f"uses {needs}", error=needs)
+    except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
+        why = f"cannot be called on placeholders ({type(error).__name__}: {server_message(error)[:200]})"
+        found = NotCaptured(why, error=error)
+    # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
+    if unanswered := call.unanswered():
+        raised = found.error if isinstance(found, NotCaptured) else None
+        return NotCaptured(f"asks Spark for {unanswered}", not call.refused, raised)
+    return replace(found, drew=action.drew, seconds=seconds) if isinstance(found, CapturedFunction) else found
 
 
 def begin(
@@ -365,12 +332,30 @@ def begin(
         around, SessionState(Binding(views=views)), DataVersions(), watched=_OfNodes(lambda _: "", watched=False),
         over_layout=False,
     )
-    known = record if record is not None and given.signatures else ScriptTerms(NothingRecorded(), "", {})
+    known = record if record is not None and given.signatures else ScriptTerms()
     values: list[Any] = []
-    server: Server = _NoServer() if serves is None else serves(values)
+    server = None if serves is None else serves(values)
     mode: Mode = "plan" if serves is None else "run"
     answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
     return FunctionCall(given, answerer, values)
+
+
+def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
+    """Build a workflow whose declarations hold Spark's objects (``F.col`` at a module's top, a stage of a learner), as
+    PySpark's Connect client makes them without a JVM. None where that asks Spark something, or registers functions.
+
+    Args:
+        build: loads the workflow's file, too.
+    """
+    call = begin(CallInputs({}, {}))
+    try:
+        with call.under_way():
+            workflow = build()
+    except Exception:
+        if not call.unanswered():
+            raise
+        return None
+    return None if call.unanswered() or call.answerer.signer.state.now.functions else workflow
 
 
 @cache
@@ -406,19 +391,6 @@ def _same(one: Any, other: Any) -> bool:
     return one[0] is other[0] and one[1:] == other[1:]
 
 
-def _words(question: Question) -> str:
-    """Return what a question asks, as what follows "asks Spark for"."""
-    kind = sort_of(question.what)
-    match question.sort:
-        case "rows" | "fit":
-            return "a fit" if question.sort == "fit" else "rows"
-        case "analysis":
-            return "the columns of a table" if kind.endswith("Schema") else kind.rpartition(".")[2].lower()
-        case "setting":
-            return "the session's settings"
-    return f"to run a {question.what.WhichOneof('command_type') or kind}" if kind == "Command" else kind
-
-
 def _is_function_of_a_table(relation: Any) -> bool:
     """Whether rows are joined with what a Python table function makes of a column that is named by its table, as
     ``rows.lateralJoin(twice(rows.age.outer()))``: in a plan of Connect it is looked for on the wrong side."""
@@ -427,7 +399,3 @@ def _is_function_of_a_table(relation: Any) -> bool:
         return False
     given = joined.common_inline_user_defined_table_function.arguments
     return any(True for one in given for _ in client.references(one))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]

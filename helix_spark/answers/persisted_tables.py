@@ -1,13 +1,16 @@
-"""The tables that a program wants kept, by `persist` or `cache`: what of them the server was told, and what stands in
-for those that an earlier run stored."""
+"""The tables that a server keeps: those that the program wants kept, by `persist` or `cache`, and what several fits or
+evaluations are made of, such as a fold as a pipeline's feature stages leave it. What the server was told of each, and
+what stands in for those that an earlier run stored."""
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.answers.questions import Question
+from helix_spark.answers.questions import Question, ml_command
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.stored_tables import StoredTable, may_stand_in, stand_in
 from helix_spark.plans.plan_messages import parts_of, sort_of
@@ -16,24 +19,31 @@ from helix_spark.plans.program_client import Caller
 MOST_HELD_BACK = 4
 """How many tables that the program wants kept no more the server keeps until they are stored."""
 
+MOST_SHARED = 8
+"""How many tables that fits share a server keeps at a time, the last ones that were asked for. A fold takes two: one to
+fit on and one to evaluate on."""
+
 
 @dataclass(slots=True, eq=False)
 class PersistedTable:
     """One of them.
 
     Attributes:
-        request: of the program's, that has it kept.
-        caller: where it says so.
-        question: which result it is, once it is needed.
+        request: that has it kept. Spark knows its relation again by its id and all that is in it.
+        caller: where the program says so.
+        made_of: of one that fits share, the program's table.
+        question: which result it is, once it is needed; None of one that fits share.
         stored: as it was stored, while that stands in for it; None where it is computed.
         is_registered: whether the server knows that it is to be kept.
         started, seconds: of the question for which it was computed, as `time.perf_counter()` has it; 0.0 before.
         given_up: whether the program wants it no more.
         forgotten: whether the server does not keep it any more either.
+        refused: whether Spark could not compute it as a whole.
     """
 
     request: Any
     caller: Caller
+    made_of: PersistedTable | None = None
     question: Question | None = None
     stored: StoredTable | None = None
     is_registered: bool = False
@@ -41,31 +51,31 @@ class PersistedTable:
     seconds: float = 0.0
     given_up: bool = False
     forgotten: bool = False
+    refused: bool = False
 
     @property
     def relation(self) -> Any:
         return self.request.persist.relation
 
-    def ours(self, kind: Callable[..., Any]) -> Any:
-        """A new request of our own, to the session that the table is of."""
-        return ours(kind, self.request)
+    @property
+    def number(self) -> int:
+        """The id of its plan."""
+        found: int = self.relation.common.plan_id
+        return found
 
-    def may_differ(self) -> bool:
-        """Return whether the server keeps it, and might compute other rows another time."""
-        is_kept = self.is_registered and self.stored is None and not self.given_up
-        return is_kept and self.question is not None and bool(self.question.chance)
+    def ours(self, kind: Callable[..., Any]) -> Any:
+        """Return a new request of our own, to the session that the table is of."""
+        return ours(kind, self.request)
 
     def compute(self) -> None:
         """Compute the table: no stored one takes its place any more."""
         self.stored, self.is_registered = None, False
 
-    def is_stored_for(self, what: Any, *, as_files: bool) -> bool:
-        """Return whether what stands in for it has all that a message asks of it.
-
-        Args:
-            as_files: whether the message writes rows to files.
-        """
-        exact = self.stored is not None and (self.stored.is_exact or not as_files)
+    def is_stored_for(self, what: Any) -> bool:
+        """Return whether what stands in for it has all that a message asks of it: rows that are written to files tell
+        which columns may be null."""
+        writes = sort_of(what) == "Command" and what.HasField("write_operation")
+        exact = self.stored is not None and (self.stored.is_exact or not writes)
         return exact and may_stand_in(what, self.relation)
 
     @property
@@ -80,13 +90,15 @@ class PersistedTables:
 
     _tables: dict[int, PersistedTable] = field(default_factory=dict)
 
-    def persist(self, number: int, request: Any, caller: Caller) -> None:
-        """Note that the program wants a table kept. It is, once it is computed."""
-        known = self._tables.get(number)
+    def persist(self, request: Any, caller: Caller, made_of: PersistedTable | None = None) -> PersistedTable:
+        """Note that a table is to be kept. It is, once it is computed."""
+        number = request.persist.relation.common.plan_id
+        known = self._tables.pop(number, None)
         if known is None or known.forgotten:
-            self._tables[number] = PersistedTable(request, caller)
-        else:
-            known.given_up = False
+            known = PersistedTable(request, caller, made_of)
+        known.given_up = False
+        self._tables[number] = known  # behind all others
+        return known
 
     def unpersist(self, number: int) -> list[PersistedTable]:
         """Note that the program does not want a table any more. Return the tables that the server is to forget."""
@@ -96,9 +108,18 @@ class PersistedTables:
         table.given_up = True
         held_back = [one for one in self if one.given_up and one.is_computed and not one.forgotten]
         gone = [table] if not table.is_computed else held_back[:-MOST_HELD_BACK]
+        return self._forgotten([*(one for one in self if one.made_of is table), *gone])
+
+    def beyond(self) -> list[PersistedTable]:
+        """Return the tables that fits share and that the server is to forget, as there are too many."""
+        shared = [one for one in self if one.made_of is not None and one.is_registered and not one.forgotten]
+        return self._forgotten(shared[:-MOST_SHARED])
+
+    def _forgotten(self, gone: list[PersistedTable]) -> list[PersistedTable]:
+        told = [one for one in gone if one.is_registered and not one.forgotten]
         for one in gone:
             one.forgotten = True
-        return [one for one in gone if one.is_registered]
+        return told
 
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
@@ -106,12 +127,8 @@ class PersistedTables:
             table.is_registered = False
             table.forgotten = table.forgotten or table.given_up
 
-    def numbered(self, number: int) -> PersistedTable | None:
-        """The table of a plan, by its id; None if there is none."""
-        return self._tables.get(number)
-
     def level(self, number: int) -> Any:
-        """How the program wants a table kept; None where it does not."""
+        """Return how the program wants a table kept; None where it does not."""
         table = self._tables.get(number)
         return None if table is None or table.given_up else table.request.persist.storage_level
 
@@ -129,8 +146,8 @@ class PersistedTables:
             one = waiting.pop()
             table = self.table_of(one)
             if table is not None and not table.forgotten:
-                if table.relation.common.plan_id not in seen:
-                    seen.add(table.relation.common.plan_id)
+                if table.number not in seen:
+                    seen.add(table.number)
                     yield table
                 if table.stored is not None:
                     continue
@@ -139,12 +156,108 @@ class PersistedTables:
     def stand_ins(self, what: Any) -> dict[int, Any]:
         """Return the stand-ins for stored tables in a message, by id."""
         return {
-            table.relation.common.plan_id: stand_in(table.relation, table.stored)
+            table.number: stand_in(table.relation, table.stored)
             for table in self.needed(what) if table.stored is not None
         }
 
     def as_registered(self, table: PersistedTable) -> dict[int, Any]:
         """Return the stand-ins for a table, or for tables in it, by id, as when the server was told to keep it."""
         if table.stored is not None:
-            return {table.relation.common.plan_id: stand_in(table.relation, table.stored)}
+            return {table.number: stand_in(table.relation, table.stored)}
         return self.stand_ins(table.relation)
+
+
+@dataclass(slots=True)
+class SharedSubplans:
+    """What several fits or evaluations of a program are made of. A classic session computes it for each of them.
+
+    It is kept where models make it of a table that the program itself has kept: there neither the order of rows nor
+    their partitions change, and what is kept takes room as that table does. Its methods may be called from any thread.
+
+    Attributes:
+        identity: of what a relation gives; empty where that may be something else each time.
+        stage: the class of Spark ML that made a model, by the id that the program has of it.
+    """
+
+    tables: PersistedTables
+    identity: Callable[[Any], str]
+    stage: Callable[[str], str]
+    _noted: dict[str, Any] = field(default_factory=dict)
+    _made_from: dict[str, str] = field(default_factory=dict)
+    _times: Counter[str] = field(default_factory=Counter)
+    _requests: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, question: Question) -> None:
+        """Note a question, whoever answers it. Costs nothing until a server has to."""
+        if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
+            self._noted[question.identity] = part
+
+    def shared_by(self, question: Question, like: Any) -> PersistedTable | None:
+        """Return the table that takes the place of what a noted question has in common with another; None if there is
+        none.
+
+        Args:
+            like: a request of the program's, which says whose session it is.
+        """
+        import pyspark.sql.connect.proto as pb
+
+        part = shared_part(question.what)
+        table = None if part is None else self._made_of(part)
+        if table is None:
+            return None
+        with self._lock:
+            while self._noted:
+                noted, relation = self._noted.popitem()
+                if noted not in self._made_from:
+                    self._made_from[noted] = self.identity(relation)
+                    self._times[self._made_from[noted]] += 1
+            identity = self._made_from[question.identity]
+            if not identity or self._times[identity] < 2:
+                return None
+            request = self._requests.setdefault((identity, table.number), ours(pb.AnalyzePlanRequest, like))
+            if not request.persist.HasField("relation"):
+                request.persist.relation.CopyFrom(part)
+            known = self.tables.table_of(request.persist.relation)
+            if known is not None and known.refused:
+                return None
+            return self.tables.persist(request, table.caller, table)
+
+    def _made_of(self, relation: Any) -> PersistedTable | None:
+        """Return the table of which stages made a relation row by row; None if the program does not have it kept."""
+        part = relation
+        while (below := _input(part)) is not None:
+            if not self._maps_rows(part.ml_relation.transform):
+                return None
+            part = below
+        table = self.tables.table_of(part)
+        return None if table is None or table.given_up else table
+
+    def _maps_rows(self, transform: Any) -> bool:
+        name = transform.transformer.name if transform.HasField("transformer") else self.stage(transform.obj_ref.id)
+        return name.startswith(_FEATURES) and name != _OF_SQL
+
+
+_FEATURES, _OF_SQL = "org.apache.spark.ml.feature.", "org.apache.spark.ml.feature.SQLTransformer"
+"""All of these make one row of one row, or leave it out; but for SQL, which may be any query."""
+
+
+def shared_part(what: Any) -> Any | None:
+    """Return the relation that a question may have in common with others: the data of a fit, and what the model is
+    applied to that is evaluated. None of other questions, and where no model made it."""
+    command = ml_command(what)
+    match None if command is None else command.WhichOneof("command"):
+        case "fit":
+            part = command.fit.dataset
+        case "evaluate":
+            part = _input(command.evaluate.dataset)
+        case _:
+            return None
+    return part if part is not None and _input(part) is not None and part.common.HasField("plan_id") else None
+
+
+def _input(relation: Any) -> Any | None:
+    """Return what a model or a transformer is applied to; None of another relation."""
+    if relation.WhichOneof("rel_type") != "ml_relation" or not relation.ml_relation.HasField("transform"):
+        return None
+    return relation.ml_relation.transform.input

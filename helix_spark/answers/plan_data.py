@@ -1,4 +1,4 @@
-"""The data that plans of a program read by path: which there is now, and whether it changed meanwhile."""
+"""The data that plans of a program read and write by path: which there is now, and whether it changed meanwhile."""
 
 from __future__ import annotations
 
@@ -185,6 +185,36 @@ def on_this_machine(path: str, folder: Path) -> Path | None:
     return None if "://" in path else folder / path
 
 
-def identity_below(path: Path) -> str:
-    """Return the identity of all that is at a place, or below it; empty if nothing is."""
-    return identify(path).digest if path.exists() else ""
+@dataclass(frozen=True, slots=True)
+class WrittenPlace:
+    """Where something is written.
+
+    Attributes:
+        path: on a disk of this machine.
+        may_be_skipped: whether writing it once more would leave what is there already: not where it is added to what
+            is there, nor where Spark refuses to write to a place that is taken.
+    """
+
+    path: Path
+    may_be_skipped: bool
+
+    def identity(self) -> str:
+        """Return the identity of all that is there now, or below it; empty if nothing is."""
+        return identify(self.path).digest if self.path.exists() else ""
+
+
+def written_place(command: Any, folder: Path) -> WrittenPlace | None:
+    """Return where a command writes; None where that is no path on a disk of this machine.
+
+    Args:
+        folder: where relative paths begin.
+    """
+    import pyspark.sql.connect.proto as pb
+
+    if command.WhichOneof("command_type") == "ml_command":
+        path, may_be_skipped = command.ml_command.write.path, command.ml_command.write.should_overwrite
+    else:
+        again = (pb.WriteOperation.SAVE_MODE_OVERWRITE, pb.WriteOperation.SAVE_MODE_IGNORE)
+        path, may_be_skipped = command.write_operation.path, command.write_operation.mode in again
+    place = on_this_machine(path, folder) if path else None
+    return None if place is None else WrittenPlace(place, may_be_skipped)

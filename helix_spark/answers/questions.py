@@ -21,6 +21,7 @@ from helix_spark.plans.classic_only import need_classic
 from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import function_of, messages, parts_of, sort_of, sql_of
+from helix_spark.plans.program_client import Caller
 from helix_spark.plans.sql_statements import is_generated, read_statement
 from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
 
@@ -29,12 +30,6 @@ PROGRAM_FORMAT = 7
 answer."""
 
 Sort = Literal["fit", "rows", "table", "analysis", "setting", "effect"]
-
-KINDS: Mapping[Sort, str] = {
-    "fit": "execute", "rows": "execute", "table": "execute", "effect": "execute", "analysis": "analyze",
-    "setting": "config",
-}
-"""By what is asked, how: by running something, by analysing a plan, or by asking for settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +57,29 @@ class Question:
     reads: tuple[PlanRead, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
     relisted: tuple[tuple[int, PlanRead], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredQuestion:
+    """One question of this run, and how it was answered.
+
+    Attributes:
+        answer: as it is put on record; None if it is not, for one that was on record, too.
+        seconds: that it took; of one on record those that reading it took.
+        started: `time.perf_counter()` when it was asked.
+        fresh: whether Spark answered it.
+        why: if it is not put on record, the reason.
+        left: what an effect left at its place.
+    """
+
+    question: Question
+    caller: Caller
+    seconds: float
+    started: float
+    fresh: bool
+    answer: str | None = None
+    why: str = ""
+    left: str = ""
 
 
 @dataclass(slots=True)
@@ -151,7 +169,7 @@ class Signer:
                 yield identity
             before = identity
 
-    def names(self, one: Any, binding: Binding, found: _Found) -> None:
+    def _names(self, one: Any, binding: Binding, found: _Found) -> None:
         """Note what the names in a message mean that are no functions of Spark's own."""
         called = {name for name in functions_called(one) if name in binding.functions or name not in spark_functions()}
         for name in sorted(called & binding.functions.keys()):
@@ -174,7 +192,7 @@ class Signer:
             found.chance.append(f"comes after {binding.unknown}, which may have changed what its names mean")
 
     def _look(self, one: Any, binding: Binding, found: _Found) -> None:
-        self.names(one, binding, found)
+        self._names(one, binding, found)
         try:
             found.reads += self._reads(one, binding, found)
         except UnknownDataError as error:
@@ -410,13 +428,6 @@ def maker_of(handle: str) -> str:
     ('helix-2f', 'helix-2f')
     """
     return handle.partition("_")[0]
-
-
-def ref_to(handle: str) -> Any:
-    """A message that refers to an object."""
-    import pyspark.sql.connect.proto as pb
-
-    return pb.ObjectRef(id=handle)
 
 
 def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:

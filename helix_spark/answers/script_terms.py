@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helix_spark.answers.answer_forms import has_one_row
-from helix_spark.answers.answering import Record
 from helix_spark.answers.questions import (
     HELPER,
-    FunctionCode,
     Question,
     Signer,
     fitted_class,
@@ -21,6 +19,7 @@ from helix_spark.answers.questions import (
     ml_command,
     with_handles,
 )
+from helix_spark.answers.served_models import Record
 from helix_spark.answers.stored_tables import StoredTable
 from helix_spark.plans.answer_texts import with_identity
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
@@ -41,12 +40,10 @@ class ScriptOrigin:
 
     Attributes:
         relation: of a table; None of a model.
-        code: the Python functions in it, by what stands in it for them.
         handles: by which a script knows a model, or the models that it consists of, in order.
     """
 
     relation: Any = None
-    code: Mapping[bytes, FunctionCode] = field(default_factory=dict)
     handles: tuple[str, ...] = ()
 
 
@@ -67,18 +64,18 @@ def origin_of_source(source: FileSource) -> ScriptOrigin | None:
 
 @dataclass(slots=True)
 class ScriptTerms:
-    """A record (`answering.Record`) that knows each question of a call by a script's identity, too.
+    """A record (`served_models.Record`) that knows each question of a call by a script's identity, too.
 
     Attributes:
-        record: of both.
+        record: of both; None if nothing is on record.
         around: identity of versions and settings around a script.
         origins: of the call's inputs, by position, as far as they are known.
         same: by the identity of a question of the call, that of a script's.
     """
 
-    record: Record
-    around: str
-    origins: Mapping[int, ScriptOrigin]
+    record: Record | None = None
+    around: str = ""
+    origins: Mapping[int, ScriptOrigin] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=lambda: {HELPER: HELPER})
 
@@ -86,11 +83,9 @@ class ScriptTerms:
         """Note a question of the call."""
         if not self.origins or question.chance or question.identity in self.same or not _is_shared(question):
             return
-        found = self.translated(question.what, signer.functions)
-        if found is None:
+        if (what := self.translated(question.what)) is None:
             return
-        what, code = found
-        asked = replace(signer, around=self.around, functions=code).question(question.sort, what)
+        asked = replace(signer, around=self.around).question(question.sort, what)
         if not asked.chance:
             self.same[question.identity] = asked.identity
             self._handles[handle_of(question)] = handle_of(asked)
@@ -106,24 +101,18 @@ class ScriptTerms:
         known = tuple(map(self._script_handle, handles))
         return ScriptOrigin(handles=known) if all(known) else None
 
-    def translated(self, what: Any, code: Mapping[bytes, FunctionCode]) -> tuple[Any, dict[bytes, FunctionCode]] | None:
-        """A message of the call's as a script would say it, with the Python functions in it; None if no script can.
-
-        Args:
-            code: the call's Python functions, by what stands for them in the message.
-        """
+    def translated(self, what: Any) -> Any | None:
+        """Return a message of the call's as a script would say it. None if no script can, and where it has Python code:
+        what that reads in workers is known of its node alone."""
         known = {one: self._script_handle(one) for one in handles_in(what)}
         if not all(known.values()):
             return None
-        made, functions = with_handles(what, known.items()), dict[bytes, FunctionCode]()
+        made = with_handles(what, known.items())
         for one in messages(made):
             part: Any = one
             match sort_of(one):
-                case "PythonUDF" | "PythonUDTF" | "PythonDataSource" if part.command not in functions:
-                    if not (written := code.get(part.command)) or not written.digest:
-                        return None
-                    part.command = written.digest.encode()
-                    functions[part.command] = written
+                case "PythonUDF" | "PythonUDTF" | "PythonDataSource":
+                    return None
                 case "Relation" if part.read.named_table.unparsed_identifier.startswith(INPUT):
                     place = int(part.read.named_table.unparsed_identifier.removeprefix(INPUT))
                     origin, number = self.origins.get(place), part.common.plan_id
@@ -131,18 +120,17 @@ class ScriptTerms:
                         return None
                     part.CopyFrom(origin.relation)
                     part.common.plan_id = number
-                    functions |= origin.code
-        return (made, functions) if made.ByteSize() <= _MOST_BYTES else None
+        return made if made.ByteSize() <= _MOST_BYTES else None
 
     def _script_handle(self, handle: str) -> str:
         """The id by which a script knows an object that a call refers to; empty where it has none."""
         maker = maker_of(handle)
         return f"{self._handles[maker]}{handle.removeprefix(maker)}" if maker in self._handles else ""
 
-    def origin(self, plan: Any, code: Mapping[bytes, FunctionCode]) -> ScriptOrigin | None:
-        """The origin of a table that a call built; None if no script can say it."""
-        found = self.translated(plan, code)
-        return None if found is None else ScriptOrigin(*found)
+    def origin(self, plan: Any) -> ScriptOrigin | None:
+        """Return the origin of a table that a call built; None if no script can say it."""
+        found = self.translated(plan)
+        return None if found is None else ScriptOrigin(found)
 
     # What the record has ---------------------------------------------------------------------------------------------
 
@@ -152,31 +140,35 @@ class ScriptTerms:
         if identity in self.same:
             yield self.same[identity]
 
-    def _undoubted(self, identity: str) -> Iterator[str]:
-        """The same; none where an audit found an answer under either to be another one."""
-        return iter(()) if self.doubt(identity) else self.identities(identity)
+    def _undoubted(self, identity: str) -> Iterator[tuple[Record, str]]:
+        """Yield the same, with the record; nothing where an audit found an answer under either to be another one."""
+        if self.record is not None and not self.doubt(identity):
+            for one in self.identities(identity):
+                yield self.record, one
 
     def answer(self, identity: str) -> str | None:
-        for one in self._undoubted(identity):
-            if text := self.record.answer(one):
+        for record, one in self._undoubted(identity):
+            if text := record.answer(one):
                 return with_identity(text, one, identity)
         return None
 
     def refuse(self, identity: str, why: str) -> None:
-        for one in self.identities(identity):
-            self.record.refuse(one, why)
+        if self.record is not None:
+            for one in self.identities(identity):
+                self.record.refuse(one, why)
 
     def left(self, identity: str) -> str | None:
-        return self.record.left(identity)
+        return None if self.record is None else self.record.left(identity)
 
     def doubt(self, identity: str) -> str:
-        return next(filter(None, map(self.record.doubt, self.identities(identity))), "")
+        known = () if self.record is None else map(self.record.doubt, self.identities(identity))
+        return next(filter(None, known), "")
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        return next(filter(None, map(self.record.model, self._undoubted(identity))), None)
+        return next(filter(None, (record.model(one) for record, one in self._undoubted(identity))), None)
 
     def table(self, identity: str) -> StoredTable | None:
-        return next(filter(None, map(self.record.table, self._undoubted(identity))), None)
+        return next(filter(None, (record.table(one) for record, one in self._undoubted(identity))), None)
 
 
 def _is_shared(question: Question) -> bool:

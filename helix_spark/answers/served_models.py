@@ -1,12 +1,12 @@
 """The objects of a server that a program refers to: models, what models return that stays on the server (summaries,
 evaluations, trees), and checkpoints. The program knows each by the identity of the question that made it. Where the
-server does not hold it, because an earlier run's server made it, or it was evicted, the question is asked again."""
+server does not hold it, because an earlier run's server made it, the question is asked again."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -15,12 +15,13 @@ from typing import Any, Protocol
 
 from helix_spark.answers.questions import (
     Question,
+    Signer,
     asked_of,
     fitted_class,
     handle_of,
     handles_in,
     maker_of,
-    ref_to,
+    ml_command,
     with_handles,
 )
 from helix_spark.answers.sent_requests import rpc_error, server_message
@@ -33,34 +34,29 @@ MOST_UNSTORED = 256
 frees them all; a fit of a model keeps the plan of its summary, of some 100 KB."""
 
 
-class StoredResults(Protocol):
-    """The models that earlier runs fitted, and the tables that they kept."""
+class Record(Protocol):
+    """What earlier runs were answered, and what they stored."""
+
+    def meet(self, question: Question, signer: Signer) -> None:
+        """Be told of a question before it is looked up."""
+
+    def answer(self, identity: str) -> str | None:
+        """Return the text of an answer; None if there is none on record."""
+
+    def refuse(self, identity: str, why: str) -> None:
+        """Note that a recorded answer does not fit, so that it is none from now on."""
+
+    def left(self, identity: str) -> str | None:
+        """Return what an effect left at its place when it last ran; None if it never did."""
+
+    def doubt(self, identity: str) -> str:
+        """Return why an answer is not to be put on record, as an audit found; empty if it may be."""
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        """The class of a stored model, checked, and the folder to read it from; None if it is not stored."""
+        """Return the class of a stored model, checked, and the folder to read it from; None if it is not stored."""
 
     def table(self, identity: str) -> StoredTable | None:
-        """A stored table, checked; None if it is not stored."""
-
-
-class Session(Protocol):
-    """A session that a server has, as far as models are made in it."""
-
-    @property
-    def tell(self) -> Callable[[str], None]:
-        """Is told what is worth a line."""
-
-    def turn(self, identity: str) -> AbstractContextManager[Any]:
-        """Held by who answers a question."""
-
-    def ask(self, question: Question, request: Any) -> list[Any]:
-        """The server's answers to a question."""
-
-    def changed_data(self, question: Question) -> str:
-        """Return what was done to the data of a question since it was signed, in words; empty if nothing was."""
-
-    def run_ml(self, command: Any, like: Any) -> list[Any]:
-        """Run a command of Spark ML of our own, in the session of a request of the program's."""
+        """Return a stored table, checked; None if it is not stored."""
 
 
 AT_A_TIME = 4
@@ -68,79 +64,43 @@ AT_A_TIME = 4
 
 
 @dataclass(slots=True)
-class ModelReferences:
-    """The models that a program holds, by the ids that it knows. Any thread may call its methods.
+class ServedModels:
+    """All of a session. Its methods may be called from any thread.
 
-    The program's client reports when it releases one. A server forgets it then, unless it is yet to be stored.
+    Attributes:
+        run_ml: runs a command of Spark ML of our own, in the session of a request of the program's.
+        ask_again: asks what made an object again.
+        turn: held while a question is answered, by its identity.
+        tell: is told what is worth a line.
     """
 
-    _held: Counter[str] = field(default_factory=Counter)
-    _released: deque[str] = field(default_factory=deque)
-    _stored: set[str] = field(default_factory=set)
-    _unheld: dict[str, None] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, handle: str) -> None:
-        """Note that the program gets a model, perhaps one that it has already."""
-        with self._lock:
-            self._held[handle] += 1
-
-    def release(self, handles: Iterable[str]) -> None:
-        """Note that the program holds models no more. Takes no lock: the garbage collector calls it at any moment."""
-        self._released.extend(handles)
-
-    def is_stored(self, handle: str) -> None:
-        """Note that a model was read from where it is stored."""
-        self._stored.add(handle)
-
-    def forget(self, live: MutableMapping[str, str]) -> list[str]:
-        """Remove the models that a server need not hold any more from `live`, and return the server's ids of them.
-
-        >>> models, live = ModelReferences(), {"a": "1", "b": "2"}
-        >>> for handle in ("a", "b", "b"):
-        ...     models.take(handle)
-        >>> for handle in ("a", "b"):
-        ...     models.is_stored(handle)
-        >>> models.release(["a", "b"])
-        >>> models.forget(live), live
-        (['1'], {'b': '2'})
-        """
-        with self._lock:
-            while self._released:
-                handle = self._released.popleft()
-                self._held[handle] = max(0, self._held[handle] - 1)  # a tree of a forest is released, but never taken
-                if not self._held[handle]:
-                    self._unheld[handle] = None
-            unheld = [one for one in self._unheld if one in live and not self._held[one]]
-            unstored = [one for one in unheld if one not in self._stored]
-            gone = [*(one for one in unheld if one in self._stored), *unstored[:-MOST_UNSTORED]]
-            self._unheld = dict.fromkeys(one for one in unstored[-MOST_UNSTORED:])
-            return [live.pop(one) for one in gone]
-
-
-@dataclass(slots=True)
-class ServedModels:
-    """All of a session. Its methods may be called from any thread."""
-
-    session: Session
-    stored: StoredResults
-    # By the ids that the program knows: the server's own ids of what it holds, what made each, and which of the models
-    # were read from where they are stored, and so have no summary.
+    stored: Record
+    run_ml: Callable[[Any, Any], list[Any]]
+    ask_again: Callable[[Question, Any], None]
+    turn: Callable[[str], AbstractContextManager[Any]]
+    tell: Callable[[str], None]
+    # By the ids that the program knows: the server's own ids of what it holds, what made each, which of the models were
+    # read from where they are stored, and so have no summary, and which another session made.
     _live: dict[str, str] = field(default_factory=dict)
     _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _given: set[str] = field(default_factory=set)
-    _references: ModelReferences = field(default_factory=ModelReferences)
+    # How often the program holds a model, what it released since the last fit, and what it does not hold any more.
+    _held: Counter[str] = field(default_factory=Counter)
+    _released: deque[str] = field(default_factory=deque)
+    _unheld: dict[str, None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def know(self, question: Question, request: Any) -> None:
         """Remember the question that makes an object, as the program is given the object."""
         self._made_by.setdefault(handle_of(question), (question, request))
         if question.sort == "fit":
-            self._references.take(handle_of(question))
+            with self._lock:
+                self._held[handle_of(question)] += 1
 
     def release(self, handles: Iterable[str]) -> None:
-        """Note that the program holds models no more. See `ModelReferences.release`."""
-        self._references.release(handles)
+        """Note that the program holds models no more. Takes no lock: the garbage collector calls it at any moment."""
+        self._released.extend(handles)
 
     def take_over(self, handle: str, live: str) -> str:
         """Register an object that another session made, and return the program's id of it."""
@@ -150,8 +110,20 @@ class ServedModels:
 
     def hand_over(self, handle: str) -> str:
         """Return the server's own id of an object, and stop owning it."""
-        self._make_all_live(ref_to(handle))
+        self._make_all_live([handle])
         return self._live[handle] if handle in self._given else self._live.pop(handle)
+
+    def is_as_fitted(self, handle: str, model: Any) -> bool:
+        """Return whether a model has the parameters by which it was fitted, and no others."""
+        from pyspark.ml.connect.serialize import deserialize_param
+
+        made = self._made_by.get(handle)
+        command = None if made is None else ml_command(made[0].what)
+        if command is None or not command.HasField("fit"):
+            return False
+        fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
+        has = {param.name: value for param, value in model._paramMap.items()}
+        return has == {name: value for name, value in fitted.items() if model.hasParam(name)}
 
     def end(self, like: Any) -> None:
         """Delete the objects that this session made from the server.
@@ -171,18 +143,6 @@ class ServedModels:
         """Return whether the server is expected to hold something that one of these made."""
         return any(maker_of(handle) in makers for handle in self._live)
 
-    def lose(self, what: Any) -> bool:
-        """Expect a server to hold nothing that a message refers to, nor what that was made of; return whether it was
-        expected to hold any of it."""
-        handles, waiting = set[str](), [*handles_in(what)]
-        while waiting:
-            handle = waiting.pop()
-            if handle not in handles:
-                handles.add(handle)
-                made = self._made_by.get(maker_of(handle))
-                waiting += () if made is None else made[0].handles
-        return [self._live.pop(handle, None) for handle in handles] != [None] * len(handles)
-
     def make_before(self, reads: Callable[[Question], bool]) -> None:
         """Make on the server what rests on data that is about to be overwritten.
 
@@ -191,15 +151,27 @@ class ServedModels:
         """
         for handle, (question, _) in list(self._made_by.items()):
             if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
-                self._make_all_live(ref_to(handle))
+                self._make_all_live([handle])
 
     def forget(self, request: Any) -> None:
-        """Delete from the server what the program does not hold any more, before more is made.
+        """Delete from the server what the program does not hold any more and is stored, or one of too many, before more
+        is made.
 
         Args:
             request: of the program's, which says whose session it is.
         """
-        self._delete(self._references.forget(self._live), request)
+        with self._lock:
+            while self._released:
+                handle = self._released.popleft()
+                self._held[handle] = max(0, self._held[handle] - 1)  # a tree of a forest is released, but never taken
+                if not self._held[handle]:
+                    self._unheld[handle] = None
+            unheld = [one for one in self._unheld if one in self._live and not self._held[one]]
+            unstored = [one for one in unheld if one not in self._read]
+            gone = [*(one for one in unheld if one in self._read), *unstored[:-MOST_UNSTORED]]
+            self._unheld = dict.fromkeys(unstored[-MOST_UNSTORED:])
+            gone = [self._live.pop(one) for one in gone]
+        self._delete(gone, request)
 
     def _delete(self, gone: Sequence[str], like: Any) -> None:
         import pyspark.sql.connect.proto as pb
@@ -207,29 +179,26 @@ class ServedModels:
         if gone:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
             with suppress(rpc_error()):  # one that the server holds on to takes room, and nothing else
-                self.session.run_ml(pb.MlCommand(delete=delete), like)
+                self.run_ml(pb.MlCommand(delete=delete), like)
 
     def with_live(self, request: Any) -> Any:
         """A request with the server's own ids of the models and checkpoints in it, which it holds then."""
-        self._make_all_live(asked_of(request))
+        what = asked_of(request)
+        self._make_all_live(handles_in(what), summary=_asks_summary(what))
         return with_handles(request, self._live.items())
 
     def name(self, responses: Sequence[Any], handle: str) -> None:
         """Give each object in a server's answers the id by which the program is to know it."""
         for one in responses:
-            if type(one).__name__ == "ExecutePlanResponse":
-                self._name(one, handle)
-
-    def _name(self, response: Any, handle: str) -> None:
-        if response.HasField("ml_command_result"):
-            result = response.ml_command_result
+            if type(one).__name__ != "ExecutePlanResponse":
+                continue
+            result, relation = one.ml_command_result, one.checkpoint_command_result.relation
             if result.HasField("summary"):
                 result.summary = self._named(result.summary, handle)
-            elif result.HasField("operator_info") and result.operator_info.HasField("obj_ref"):
+            elif result.operator_info.HasField("obj_ref"):
                 result.operator_info.obj_ref.id = self._named(result.operator_info.obj_ref.id, handle)
-        if response.HasField("checkpoint_command_result"):
-            relation = response.checkpoint_command_result.relation
-            relation.relation_id = self._named(relation.relation_id, handle)
+            if relation.relation_id:
+                relation.relation_id = self._named(relation.relation_id, handle)
 
     def _named(self, ids: str, handle: str) -> str:
         """The program's ids of objects, by the server's: one, or several divided by commas, such as trees."""
@@ -262,16 +231,19 @@ class ServedModels:
             raise CatalogError(f"it was not stored: the program let go of more than {MOST_UNSTORED} models")
         write = pb.MlCommand.Write(obj_ref=pb.ObjectRef(id=self._live[handle]), path=folder, should_overwrite=True)
         try:
-            self.session.run_ml(pb.MlCommand(write=write), self._made_by[handle][1])
+            self.run_ml(pb.MlCommand(write=write), self._made_by[handle][1])
         except rpc_error() as error:
             raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
-    def _make_all_live(self, what: Any) -> None:
-        """Make the objects that a message refers to on the server, several at a time."""
-        summary = _asks_summary(what)
+    def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:
+        """Make objects on the server, several at a time.
+
+        Args:
+            summary: whether the summary of a fit is wanted, which a model that was read has none of.
+        """
         make = partial(self._make_live, summary=summary)
         handles = [
-            one for one in dict.fromkeys(handles_in(what))
+            one for one in dict.fromkeys(wanted)
             if maker_of(one) in self._made_by and not self._is_live(one, summary=summary)
         ]
         if len(handles) < 2:
@@ -288,15 +260,13 @@ class ServedModels:
         """Make an object on the server: read it from where it is stored, else ask again what made it, which in turn
         makes what that refers to."""
         question, request = self._made_by[maker_of(handle)]
-        with self.session.turn(question.identity):
+        with self.turn(question.identity):
             if self._is_live(handle, summary=summary):
                 return
             stored = None if summary else self.stored.model(question.identity)
             if stored is not None and self._read_model(handle, request, *stored):
                 return
-            if changed := self.session.changed_data(question):
-                self.session.tell(f"a model or a table is made again of other data than before: {changed}")
-            self.session.ask(question, request)
+            self.ask_again(question, request)
 
     def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
         """Return whether a question, or what made an object that it refers to, reads some data."""
@@ -309,18 +279,17 @@ class ServedModels:
 
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
         try:
-            found = self.session.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
+            found = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
         except rpc_error() as error:
-            self.session.tell(f"a stored model could not be read, and is fitted again: {server_message(error)}")
+            self.tell(f"a stored model could not be read, and is fitted again: {server_message(error)}")
             return False
         self.name(found, handle)
         self._read.add(handle)
-        self._references.is_stored(handle)
         return True
 
 
 def _asks_summary(what: Any) -> bool:
-    """Return whether a message asks for the summary of a fit, which a model that was read has none of."""
+    """Return whether a message asks for the summary of a fit."""
     return any(
         sort_of(one) == "Fetch" and any(method.method in ("summary", "hasSummary") for method in one.methods)
         for one in messages(what)

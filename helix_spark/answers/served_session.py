@@ -6,12 +6,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
 from helix_spark.answers.plan_data import PlanRead
 from helix_spark.answers.questions import Question, Signer, asked_of, handle_of
 from helix_spark.answers.sent_requests import (
@@ -23,8 +23,7 @@ from helix_spark.answers.sent_requests import (
     server_ended,
     server_message,
 )
-from helix_spark.answers.served_models import ServedModels, StoredResults
-from helix_spark.answers.shared_subplans import SharedSubplan, SharedSubplans
+from helix_spark.answers.served_models import Record, ServedModels
 from helix_spark.answers.stored_tables import with_stand_ins
 from helix_spark.errors import CatalogError, ServerEndedError
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -47,9 +46,6 @@ class UnansweredError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
 
 
-_EVICTED = "[CONNECT_ML.CACHE_INVALID]"
-"""Begins what a server says of an object that it does not hold: after some idle minutes it evicts summaries."""
-
 _METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
 
 
@@ -59,22 +55,21 @@ class ServedSession:
 
     Attributes:
         tell: is told what is worth a line.
-        planning: whether no server is to be asked: then it raises UnansweredError.
+        server: None where none is to be asked: then it raises UnansweredError.
         is_over: whether the program has ended, so that no other server takes the place of one that has.
         at_first: is done once the server is there, before it is asked anything.
     """
 
     signer: Signer
-    stored: StoredResults
-    server: Server
+    stored: Record
+    server: Server | None
     tell: Callable[[str], None]
-    planning: bool
     tables: PersistedTables = field(default_factory=PersistedTables)
     models: ServedModels = field(init=False)
     _shared: SharedSubplans = field(init=False)
     _resolved: set[int] = field(default_factory=set)
     _listed: set[int] = field(default_factory=set)
-    _analysed: dict[int, Any] = field(default_factory=dict)
+    analysed: dict[int, Any] = field(default_factory=dict)
     _held: list[PlanRead] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -83,8 +78,10 @@ class ServedSession:
     at_first: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        self.models = ServedModels(self, self.stored)
-        self._shared = SharedSubplans(self._identity, self.models.stage)
+        self.models = ServedModels(
+            self.stored, self.run_ml, self._ask_again, self.turn, lambda text: self.tell(text)
+        )
+        self._shared = SharedSubplans(self.tables, self._identity, self.models.stage)
 
     def turn(self, identity: str) -> threading.RLock:
         """Return the lock of a question: of equal ones at the same time one is asked."""
@@ -102,8 +99,6 @@ class ServedSession:
         Raises:
             ServerEndedError: the server has ended, and another one does not help.
         """
-        if self.planning:
-            raise UnansweredError("it has to be asked of Spark")
         with self._lock:
             try:
                 return self._informed()
@@ -112,8 +107,10 @@ class ServedSession:
 
     def _informed(self) -> Any:
         """Return the stub of a server that runs, after it has been told what the program's session holds."""
+        if self.server is None:
+            raise UnansweredError("it has to be asked of Spark")
         if self.is_informed and (how := self.server.how_ended()):
-            self._start_again(how)
+            self._start_again(how, self.server)
         stub = self.server.stub()
         if not self.is_informed:
             self.is_informed = True
@@ -127,17 +124,16 @@ class ServedSession:
 
     def serve_by(self, server: Server) -> None:
         """Take another server for the session, and expect it to hold nothing."""
-        self.server, self.planning = server, False
+        self.server = server
         self._expect_nothing()
 
     def _expect_nothing(self) -> None:
         self.is_informed = False
         self._resolved.clear()
-        self._shared.lose_all()
         self.tables.lose_all()
         self.models.lose_all()
 
-    def _start_again(self, how: str) -> None:
+    def _start_again(self, how: str, server: Server) -> None:
         """Take another server in place of one that has ended, and expect nothing of it.
 
         Args:
@@ -146,88 +142,64 @@ class ServedSession:
         Raises:
             ServerEndedError: the program has ended, or what the server held cannot be had again.
         """
-        lost = f"what {self.signer.state.now.unknown} left in it" if self.signer.state.now.unknown else ""
-        if self.models.holds(self.signer.doubtful) or any(map(PersistedTable.may_differ, self.tables)):
+        unknown = self.signer.state.now.unknown
+        lost = f"what {unknown} left in it" if unknown else ""
+        may_differ = any(one.question is not None and one.question.chance for one in self.tables)
+        if may_differ or self.models.holds(self.signer.doubtful):
             lost = "a result that may be another one each time"
         if self.is_over or lost:
             raise server_ended(f"{how}, and with it went {lost}" if lost else how)
         self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
-        self.server.drop()
+        server.drop()
         self._expect_nothing()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which each object that stays on the server has the id by which the
         program is to know it."""
+        request = self._sharing(question, request)
         try:
-            found = self._sent_sharing(question, request)
+            found = self.send(request)
         except ServerEndedError:
             if question.sort == "effect":  # it may have been carried out
                 raise
             self.stub()  # of another server, if one helps
-            found = self._sent_sharing(question, request)
+            found = self.send(request)
         self.models.name(found, handle_of(question))
         return found
 
-    def _sent_sharing(self, question: Question, request: Any) -> list[Any]:
-        """The server's answers to a question, which is made of what others were made of, where that is kept."""
-        shared = self._shared.subplan_for(question, self.tables) if is_run(request) else None
-        if shared is None:
-            return self.send(request)
-        try:
-            self._keep_shared(shared, request)
-            return self.send(shared.within(request))
-        except rpc_error() as error:
-            if is_cancelled(error):
-                raise
-            # As a whole it may be more than the program asks of it: such as a column that no fit looks at.
-            shared.refused = True
-            self._forget_shared([shared], request)
-            self.tell(f"what several fits are made of is computed for each: {server_message(error)}")
-            return self.send(request)
+    def _ask_again(self, question: Question, request: Any) -> None:
+        if changed := self.changed_data(question):
+            self.tell(f"a model or a table is made again of other data than before: {changed}")
+        self.ask(question, request)
 
-    def _keep_shared(self, shared: SharedSubplan, request: Any) -> None:
-        import pyspark.sql.connect.proto as pb
-
-        with self.turn(f"shared {id(shared)}"):
-            if not shared.is_registered:
-                asking = ours(pb.AnalyzePlanRequest, request)
-                asking.persist.relation.CopyFrom(shared.relation)
-                self.send(asking)
-                shared.is_registered = True
-        self._forget_shared(self._shared.beyond(), request)
-
-    def _forget_shared(self, gone: Sequence[SharedSubplan], request: Any) -> None:
-        for one in gone:
-            self._keep_no_longer(one.relation, request, self.tables.stand_ins(one.relation))
+    def _sharing(self, question: Question, request: Any) -> Any:
+        """Return a request that is made of what others were made of, where that is kept."""
+        shared = self._shared.shared_by(question, request) if is_run(request) else None
+        part = shared_part(question.what)
+        if shared is None or part is None:
+            return request
+        for table in self.tables.beyond():
+            self._forget(table)
+        return with_stand_ins(request, {part.common.plan_id: shared.relation})
 
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""
         stub = self.stub()
         if not _has_tables_kept(request):
-            return self._call(stub, request)
+            return self._sent(stub, request)
         newly = self._settle_tables(request)
         stand_ins = self.tables.stand_ins(asked_of(request))
         started = time.perf_counter()
         try:
-            found = self._call(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
+            found = self._sent(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
         except rpc_error() as error:
-            if not stand_ins or is_cancelled(error):
+            if is_cancelled(error) or not self._distrust(asked_of(request), error):
                 raise
-            self._distrust(stand_ins, error)
             return self.send(request)
         if _computes_all(asked_of(request)):
             for table in newly:  # which of them took how much nobody tells
                 table.started, table.seconds = started, (time.perf_counter() - started) / len(newly)
         return found
-
-    def _call(self, stub: Any, request: Any) -> list[Any]:
-        what = asked_of(request)
-        try:
-            return self._sent(stub, request)
-        except rpc_error() as error:
-            if _EVICTED not in server_message(error) or not self.models.lose(what):
-                raise
-            return self._sent(stub, request)  # which makes again what the server has evicted
 
     def _sent(self, stub: Any, request: Any) -> list[Any]:
         found = getattr(stub, _METHODS[type(request).__name__])(self._prepared(request))
@@ -236,8 +208,8 @@ class ServedSession:
     def _prepared(self, request: Any) -> Any:
         """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(request)
-        self._resolve_reads(asked_of(request), request)
-        return as_new(with_stand_ins(live, self._analysed) if self._analysed else live)
+        self.resolve_reads(asked_of(request), request)
+        return as_new(with_stand_ins(live, self.analysed) if self.analysed else live)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
         """A relation of the program's as it is sent, once the server holds all that it refers to.
@@ -252,10 +224,6 @@ class ServedSession:
         stand_ins = self.tables.stand_ins(relation)
         return self._prepared(with_stand_ins(request, stand_ins) if stand_ins else request).schema.plan.root
 
-    def keeps(self, number: int) -> bool:
-        """True if the server keeps a step of a plan as it was analysed, by its plan id."""
-        return number in self._analysed
-
     def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
         """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
         keeps an analysed plan. It is a global one, as those of a session are listed for the program.
@@ -267,7 +235,7 @@ class ServedSession:
         """
         import pyspark.sql.connect.proto as pb
 
-        if number in self._analysed or not is_wanted():
+        if number in self.analysed or not is_wanted():
             return
         name = f"helix_{like.session_id.replace('-', '')}_{number}"
         command = pb.CreateDataFrameViewCommand(input=relation, name=name, is_global=True, replace=True)
@@ -275,13 +243,8 @@ class ServedSession:
         request.plan.command.create_dataframe_view.CopyFrom(command)
         with suppress(rpc_error()):  # what Spark refuses now it refuses later, too
             self.send(request)
-            self._analysed[number] = _named(f"global_temp.{name}", number, relation)
+            self.analysed[number] = _named(f"global_temp.{name}", number, relation)
             self._note_listed(number)
-
-    def list_files(self, request: Any) -> None:
-        """List the files of the sources in a request on the server, as a classic session does at the line that builds a
-        table. Later it reads those alone."""
-        self._resolve_reads(asked_of(request), request)
 
     def _note_listed(self, number: int) -> None:
         binding = self.signer.bindings.get(number)
@@ -293,18 +256,24 @@ class ServedSession:
         """Keep the tables in a request that the program persists on the server, as they are stored where they are.
         Returns those that the request has computed."""
         what, computed = asked_of(request), []
-        as_files = sort_of(what) == "Command" and what.HasField("write_operation")
         for table in self.tables.needed(what):
-            if table.question is None:
+            if table.question is None and table.made_of is None:
                 self._look_up(table)
-            if table.stored is not None and not table.is_stored_for(what, as_files=as_files):
+            if table.stored is not None and not table.is_stored_for(what):
                 table.compute()
-            if not table.is_registered:
-                table.is_registered = True
-                self.send(table.request)
-            if table.stored is None and not table.seconds:
+            if table.made_of is not None:
+                with self.turn(f"table {table.number}"), suppress(rpc_error()):  # then it is computed for each
+                    self._register(table)
+            else:
+                self._register(table)
+            if table.stored is None and table.made_of is None and not table.seconds:
                 computed.append(table)
         return computed
+
+    def _register(self, table: PersistedTable) -> None:
+        if not table.is_registered:
+            table.is_registered = True
+            self.send(table.request)
 
     def _look_up(self, table: PersistedTable) -> None:
         question = self.signer.question("table", table.relation)
@@ -313,20 +282,19 @@ class ServedSession:
             table.stored = self.stored.table(question.identity)
         table.question = question  # at last: who sees it in another thread believes what is stored
 
-    def _distrust(self, stand_ins: Mapping[int, Any], error: Exception) -> None:
-        """Compute the tables whose stand-ins Spark could not run."""
-        self.tell(f"a stored table could not be used, and is computed again: {server_message(error)}")
-        for table in self.tables:
-            if table.relation.common.plan_id in stand_ins:
+    def _distrust(self, what: Any, error: Exception) -> bool:
+        """Compute the tables in a message that Spark could not run as they are stored, or shared; return whether there
+        are any."""
+        found = [one for one in self.tables.needed(what) if one.stored is not None or one.made_of is not None]
+        for table in found:
+            if table.stored is not None:
+                self.tell(f"a stored table could not be used, and is computed again: {server_message(error)}")
                 table.compute()
-
-    def events(self, request: Any) -> Iterator[Any]:
-        """Return what the server sends until the program wants no more: events of its streams have no end."""
-        return iter(self.stub().ExecutePlan(as_new(request)))
-
-    def details_of_error(self, request: Any) -> Any:
-        """Return what the server says of an error that it has raised."""
-        return self.stub().FetchErrorDetails(as_new(request))
+            else:  # as a whole it may be more than the program asks of it: such as a column that no fit looks at
+                self.tell(f"what several fits are made of is computed for each: {server_message(error)}")
+                self._forget(table)
+                table.refused = table.forgotten = True
+        return bool(found)
 
     def interrupt(self, like: Any) -> None:
         """End all that the server runs in a session.
@@ -336,7 +304,7 @@ class ServedSession:
         """
         import pyspark.sql.connect.proto as pb
 
-        if not self.is_informed or self.server.how_ended():
+        if self.server is None or not self.is_informed or self.server.how_ended():
             return
         asking = ours(pb.InterruptRequest, like)
         asking.interrupt_type = pb.InterruptRequest.INTERRUPT_TYPE_ALL
@@ -345,8 +313,6 @@ class ServedSession:
 
     def unpersist(self, number: int) -> None:
         """The program wants a table kept no more, by the id of its plan."""
-        if (table := self.tables.numbered(number)) is not None:
-            self._forget_shared(self._shared.with_table(table), table.request)
         for table in self.tables.unpersist(number):
             self._forget(table)
 
@@ -357,7 +323,7 @@ class ServedSession:
             CatalogError: it refuses.
         """
         try:
-            return self._call(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
+            return self._sent(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
         except rpc_error() as error:
             raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
 
@@ -369,21 +335,13 @@ class ServedSession:
                 self._forget(table)
 
     def _forget(self, table: PersistedTable) -> None:
-        self._keep_no_longer(table.relation, table.request, self.tables.as_registered(table))
-
-    def _keep_no_longer(self, relation: Any, like: Any, stand_ins: Mapping[int, Any]) -> None:
-        """Release a relation on the server.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-            stand_ins: for tables in it, where the server was told to keep it.
-        """
+        """Release a table on the server."""
         import pyspark.sql.connect.proto as pb
 
-        asking = ours(pb.AnalyzePlanRequest, like)
-        asking.unpersist.relation.CopyFrom(relation)
+        asking = table.ours(pb.AnalyzePlanRequest)
+        asking.unpersist.relation.CopyFrom(table.relation)
         with suppress(rpc_error(), ServerEndedError):  # a server that has ended keeps nothing
-            self._call(self.stub(), with_stand_ins(asking, stand_ins))
+            self._sent(self.stub(), with_stand_ins(asking, self.tables.as_registered(table)))
 
     def changed_data(self, question: Question) -> str:
         """Return what was done to the data that an answer is made of, in words; empty if nothing was. Persisted tables
@@ -410,17 +368,16 @@ class ServedSession:
         request.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=command)))
         return list(self.stub().ExecutePlan(request))
 
-    def _resolve_reads(self, what: Any, request: Any) -> None:
-        """Analyse each source once on the server, as a classic session does.
-
-        It infers a schema and lists files then, and remembers plans whose schema it was asked.
-        """
+    def resolve_reads(self, what: Any, request: Any) -> None:
+        """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
+        It infers a schema and lists files then, and remembers plans whose schema it was asked."""
         import pyspark.sql.connect.proto as pb
 
-        for one in _relations_in(what):
-            number = one.common.plan_id
-            is_source = one.HasField("read") and one.read.HasField("data_source")
-            if not is_source or not one.common.HasField("plan_id") or number in self._resolved:
+        for message in messages(what):
+            one: Any = message
+            if sort_of(one) != "Relation" or not one.read.HasField("data_source") or not one.common.HasField("plan_id"):
+                continue
+            if (number := one.common.plan_id) in self._resolved:
                 continue
             self._resolved.add(number)
             asking = ours(pb.AnalyzePlanRequest, request)
@@ -443,10 +400,6 @@ def _named(name: str, number: int, relation: Any) -> Any:
         read = pb.Relation(subquery_alias=pb.SubqueryAlias(input=read, alias=alias))
     read.common.plan_id = number
     return read
-
-
-def _relations_in(what: Any) -> Iterator[Any]:
-    return (one for one in messages(what) if sort_of(one) == "Relation")
 
 
 def _has_tables_kept(request: Any) -> bool:

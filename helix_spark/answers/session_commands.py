@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from helix_spark.answers.frame_steps import FrameStep, FrameSteps
+from helix_spark.answers.analyses import Analyses, FrameStep
 from helix_spark.answers.questions import Signer, functions_called, tables_named
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.served_session import ServedSession
@@ -32,7 +32,7 @@ class SessionCommands:
 
     signer: Signer
     served: ServedSession
-    steps: FrameSteps
+    analyses: Analyses
     initial: Mapping[str, str]
 
     def view(self, view: Any, request: Any) -> list[Any]:
@@ -54,7 +54,10 @@ class SessionCommands:
         name = made.function_name.lower()
         if name in self.signer.state.now.functions:
             self.keep_meanings(request, [name])
-        self.signer.state.register(name, question.identity + drawn, tuple(code for code, _ in question.code))
+        now, code = self.signer.state.now, tuple(code for code, _ in question.code)
+        self.signer.state.now = replace(
+            now, functions={**now.functions, name: question.identity + drawn}, code={**now.code, name: code}
+        )
         return self.change(request)
 
     def set(self, kind: str, operation: Any, request: Any) -> Any:
@@ -75,7 +78,7 @@ class SessionCommands:
         """Note settings; tables that there are were analysed by those before."""
         before = {**self.initial, **self.signer.state.now.settings}
         if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
-            for step, plan in self.steps.tables():
+            for step, plan in self.analyses.tables():
                 if not step.has_alias:  # names behind aliases would be lost
                     self._keep(step, plan, request)
         self.signer.state.set(new)
@@ -84,18 +87,19 @@ class SessionCommands:
         """Do what a call of ``spark.catalog`` does, where that is known without asking, and return its rows."""
         kind = call.WhichOneof("cat_type")
         made, views = getattr(call, kind), self.signer.state.now.views
-        if kind in ("drop_temp_view", "drop_global_temp_view"):
-            name = view_name(made.view_name, is_global=kind == "drop_global_temp_view")
-            if name not in views and self.signer.state.now.unknown:
+        match kind:
+            case "drop_temp_view" | "drop_global_temp_view":
+                name = view_name(made.view_name, is_global=kind == "drop_global_temp_view")
+                if name not in views and self.signer.state.now.unknown:
+                    return None
+                self._drop(name, request)
+                return _rows("boolean", [name in views])
+            case "clear_cache":
+                self._clear_cache(request)
+            case "cache_table" | "uncache_table" if view_name(made.table_name) in views:
+                self.change(request)
+            case _:
                 return None
-            self._drop(name, request)
-            return _rows("boolean", [name in views])
-        if kind == "clear_cache":
-            self._clear_cache(request)
-        elif kind in ("cache_table", "uncache_table") and view_name(made.table_name, is_global=False) in views:
-            self.change(request)
-        else:
-            return None
         return _rows("string", [])
 
     def statement(
@@ -112,7 +116,7 @@ class SessionCommands:
         match = None if has_arguments else _STATEMENT.fullmatch(sql.query)
         if match is None:
             return None
-        views, name = self.signer.state.now.views, view_name(match["view"] or match["table"] or "", is_global=False)
+        views, name = self.signer.state.now.views, view_name(match["view"] or match["table"] or "")
         if match["setting"] is not None:
             self.note_settings({match["setting"]: match["value"]}, request)
             self.change(request)
@@ -140,18 +144,19 @@ class SessionCommands:
 
     def _drop(self, name: str, request: Any) -> None:
         self.keep_meanings(request, [name])
-        self.signer.state.drop(name)
+        now = self.signer.state.now
+        self.signer.state.now = replace(now, views={one: view for one, view in now.views.items() if one != name})
         self.change(request)
 
     def _clear_cache(self, request: Any) -> None:
         for table in self.served.tables:
-            self.served.unpersist(table.relation.common.plan_id)
+            self.served.unpersist(table.number)
         self.change(request)
 
     def list_files(self, step: FrameStep, request: Any) -> None:
         """List the files of a step that was just built on the server: later ones are not the step's."""
         if step.lists == "source" and self.served.is_informed:
-            self.served.list_files(request)
+            self.served.resolve_reads(request.schema, request)
         elif step.lists == "name" and (plan := step.plan()) is not None:
             self._keep(step, plan, request)
 
@@ -172,7 +177,7 @@ class SessionCommands:
             names = None
         elif names is not None:
             names = self._with_views_of(names)
-        for step, plan in self.steps.alive(names):
+        for step, plan in self.analyses.alive(names):
             self._keep(step, plan, request)
 
     def _with_views_of(self, names: Collection[str]) -> Collection[str]:
@@ -180,14 +185,14 @@ class SessionCommands:
         read."""
         found, views = set(names), self.signer.state.now.views
         texts = {name: view.shows.sql for name, view in views.items() if view.views is None}
-        named = {name: {*map(view_of_table, tables_named(sql)), *functions_called(sql)} for name, sql in texts.items()}
+        named = {name: {*map(view_name, tables_named(sql)), *functions_called(sql)} for name, sql in texts.items()}
         while new := {name for name, its_names in named.items() if its_names & found} - found:
             found |= new
         return found
 
     def _keep(self, step: FrameStep, plan: Any, request: Any) -> None:
-        if not self.served.keeps(step.number):
-            relation = written(plan, self.steps.client)
+        if step.number not in self.served.analysed:
+            relation = written(plan, self.analyses.client)
             keep = partial(self.served.keep_analysed, step.number, relation, request, lambda: step.plan() is not None)
             if self.served.is_informed:
                 keep()
@@ -205,11 +210,6 @@ _STATEMENT = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 """Statements whose effects on a session are known."""
-
-
-def view_of_table(name: str) -> str:
-    """The name of a table in SQL, as views are looked up."""
-    return view_name(name, is_global=False)
 
 
 def _rows(kind: Literal["boolean", "string"], values: Sequence[Any]) -> list[Any]:
@@ -232,7 +232,7 @@ def _relation(rows: pa.Table) -> Any:
     return pb.Relation(local_relation=pb.LocalRelation(data=sink.getvalue().to_pybytes()))
 
 
-def view_name(name: str, *, is_global: bool) -> str:
+def view_name(name: str, *, is_global: bool = False) -> str:
     """The name of a view as it is looked up."""
     plain = name.replace("`", "").lower()
     return f"global_temp.{plain}" if is_global else plain

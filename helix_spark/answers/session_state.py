@@ -80,20 +80,6 @@ class SessionState:
         """Note a view."""
         self.now = replace(self.now, views={**self.now.views, name: view})
 
-    def drop(self, name: str) -> None:
-        """Note that a view is gone."""
-        self.now = replace(self.now, views={one: view for one, view in self.now.views.items() if one != name})
-
-    def register(self, name: str, identity: str, code: tuple[str, ...]) -> None:
-        """Note a function."""
-        self.now = replace(
-            self.now, functions={**self.now.functions, name: identity}, code={**self.now.code, name: code}
-        )
-
-    def lose_sight(self, what: str) -> None:
-        """Note a statement that nobody follows."""
-        self.now = replace(self.now, unknown=what)
-
 
 _AT_EXECUTION = (
     "spark.sql.shuffle.", "spark.sql.adaptive.", "spark.sql.autobroadcastjointhreshold", "spark.sql.execution.",

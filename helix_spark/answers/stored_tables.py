@@ -75,10 +75,8 @@ def write_of(relation: Any, path: str, options: Mapping[str, str]) -> Any:
     """The command that writes a table's rows with their places, as parquet files into a folder that is not there."""
     import pyspark.sql.connect.proto as pb
 
-    place = pb.Expression(unresolved_function=pb.Expression.UnresolvedFunction(
-        function_name="monotonically_increasing_id"
-    ))
-    columns = pb.WithColumns(input=relation, aliases=[pb.Expression.Alias(name=[PLACE], expr=place)])
+    place = pb.Expression.Alias(name=[PLACE], expr=_called("monotonically_increasing_id"))
+    columns = pb.WithColumns(input=relation, aliases=[place])
     return pb.Command(write_operation=pb.WriteOperation(
         input=pb.Relation(with_columns=columns), source="parquet", path=path, options=dict(options),
         mode=pb.WriteOperation.SAVE_MODE_ERROR_IF_EXISTS,

@@ -40,9 +40,9 @@ def load_workflow(
     """Load a file and return its workflow.
 
     A file that builds Spark objects while it is loaded is loaded once more, for a client that needs no session. Where
-    its functions need one, Spark is started, and a warning says so.
+    that asks Spark something, Spark is started, and a warning says so.
     """
-    from helix_spark.answers.declaring import declared_without_spark
+    from helix_spark.answers.function_calls import declare_without_spark
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
 
@@ -63,7 +63,7 @@ def load_workflow(
     try:
         return load()
     except NeedsSessionError as error:
-        if not engine.sessions.started and (found := declared_without_spark(load)) is not None:
+        if not engine.sessions.started and (found := declare_without_spark(load)) is not None:
             return found
         engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
         engine.sessions.get()

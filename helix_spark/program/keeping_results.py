@@ -10,9 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.answers.persisted_tables import PersistedTable
-from helix_spark.answers.questions import Question, fitted_class, handle_of, ml_command, stage_class
+from helix_spark.answers.questions import (
+    AnsweredQuestion,
+    Question,
+    fitted_class,
+    handle_of,
+    ml_command,
+    stage_class,
+)
 from helix_spark.answers.sent_requests import ours, rpc_error, server_message
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession

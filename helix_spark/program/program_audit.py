@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.answering import AnsweredQuestion, NotAuditedError
-from helix_spark.answers.questions import Question
+from helix_spark.answers.answering import NotAuditedError
+from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE

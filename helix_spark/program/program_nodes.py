@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from helix_spark.answers.answering import AnsweredQuestion
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
-from helix_spark.answers.questions import KINDS, Question, handle_in, ml_command, stage_class
+from helix_spark.answers.questions import AnsweredQuestion, Question, handle_in, ml_command, stage_class
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.program_client import Caller
@@ -136,7 +135,7 @@ def _default_metric(evaluator: str) -> str:
 
 def is_node(question: Question, who: Caller) -> bool:
     """Return whether a question runs something and is the author's: pyspark asks its models some things by itself."""
-    if KINDS[question.sort] != "execute":
+    if question.sort in ("analysis", "setting"):
         return False
     command = ml_command(question.what)
     if command is None or command.WhichOneof("command") != "fetch":

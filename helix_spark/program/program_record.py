@@ -12,8 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.answering import AnsweredQuestion
-from helix_spark.answers.questions import ml_command
+from helix_spark.answers.questions import AnsweredQuestion, ml_command
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
@@ -140,10 +139,9 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
     learned = program.watched.learned() if program.watched is not None else ()
     analyses = program.answerer.analyses.take() if program.answerer is not None else ()
     return [
-        *(AnswerRecord(one.identity, program.name, number, now, one.seconds, one.answer) for one in analyses),
         *(
             AnswerRecord(one.question.identity, program.name, number, now, one.seconds, one.answer or "", one.left)
-            for one in asked if one.answer or one.left
+            for one in (*analyses, *asked) if one.answer or one.left
         ),
         *(AnswerRecord(reads_of(code), program.name, number, now, reads=text) for code, text in learned),
     ]

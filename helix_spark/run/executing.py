@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.answers.column_checks import check_columns_exist
+from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.slicing import slice_to_outputs
 from helix_spark.engine.execution.outcome import found_random

@@ -89,6 +89,10 @@ class FunctionAnswers:
             self._origins[node.name] = found.call.origin
         return None if made is node else self.declared(made, inputs)
 
+    def fit_of(self, name: str) -> str:
+        """Return the identity of the fit of a script that a node's model is equal to; empty if there is none."""
+        return next((call.fit for one, call in reversed(self._calls) if one == name), "")
+
     def _terms(self, node: Node) -> ScriptTerms:
         """What a call of a node's function is answered from."""
         found = ((place, self._origin(name)) for place, name in enumerate(node.inputs))

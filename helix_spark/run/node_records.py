@@ -92,8 +92,8 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         # Why a result varies is on record by the time that it is loaded or held.
         if (one.computed and why) or _tells(record):
             records.append(record)
-        if not doubt and (built := _by_plan(run, one)):
-            records.append(replace(_learnt(run, one.name), declared=built))
+        stands_for = () if doubt else (_by_plan(run, one), _fit_of(run, one))
+        records += (replace(_learnt(run, one.name), declared=declared) for declared in stands_for if declared)
     return records
 
 
@@ -117,6 +117,11 @@ def _by_plan(run: Run, one: NodeRun) -> str:
     if made is None:
         return ""
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
+
+
+def _fit_of(run: Run, one: NodeRun) -> str:
+    """Return the identity of the fit of a script that a computed model is equal to; empty if there is none."""
+    return run.answered.fit_of(one.name) if one.computed and isinstance(one.result, ModelResult) else ""
 
 
 def _content(name: str, outcome: Outcome) -> str | None:

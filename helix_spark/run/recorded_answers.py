@@ -97,7 +97,7 @@ class RecordedAnswers:
         return "" if found is None else found.reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        record = self._stored(identity)
+        record = self._stored(identity) or self._stored_by_node(identity)
         if record is None or record.kind != "model":
             return None
         path = self.catalog.path_of(record)
@@ -127,6 +127,14 @@ class RecordedAnswers:
         if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
         return self.catalog.artifact(identity)
+
+    def _stored_by_node(self, identity: str) -> ArtifactRecord | None:
+        """Return the stored result of a workflow's node that stands for a fit."""
+        if self.elsewhere or self.is_unread or self.doubt(identity):
+            return None
+        found = self.catalog.results((identity,))
+        stands = (one for one in found.stood_for.get(identity, ()) if not found.measured[one].random)
+        return next(filter(None, map(self.catalog.artifact, stands)), None)
 
     @property
     def _answers(self) -> AnswersRead:

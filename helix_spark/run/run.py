@@ -12,8 +12,7 @@ from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.results.node_results import NodeResult
+from helix_spark.engine.results.node_results import MemoryTier, NodeResult
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State

@@ -20,6 +20,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.run.iteration import Iteration
+from helix_spark.run.recorded_answers import RecordedAnswers
 
 pytestmark = pytest.mark.spark
 
@@ -312,6 +313,30 @@ def area(model: Any, rows: DataFrame) -> float:
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 
     return float(BinaryClassificationEvaluator(labelCol="rich").evaluate(model.transform(rows)))
+
+
+def test_a_model_that_a_node_stored_stands_for_the_equal_fit_of_a_script(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("\n".join(f"{age},{age % 3 % 2}" for age in range(20, 60)))
+
+    def fitted(threshold: float | None) -> hx.Workflow:
+        wf = hx.Workflow(f"fitted-{threshold}")
+        wf.source("people", hx.csv(tmp_path / "people.csv", "age double, rich double"))
+
+        @wf.learner(keep="always", output=True)
+        def model(people: DataFrame) -> Model:
+            from pyspark.ml.feature import VectorAssembler
+
+            made = trained(VectorAssembler(inputCols=["age"], outputCol="features").transform(people))
+            return made if threshold is None else made.setThreshold(threshold)  # type: ignore[no-any-return]  # a model
+
+        return wf
+
+    for threshold, stands in ((0.3, []), (None, ["org.apache.spark.ml.classification.LogisticRegressionModel"])):
+        with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+            helix.run(fitted(threshold)).wait()
+            record = RecordedAnswers(helix.catalog, "script")
+            known = (record.model(one.question) for one in helix.catalog.answers.records())
+            assert [one[0] for one in known if one is not None] == stands
 
 
 def test_an_evaluation_is_not_asked_again_after_an_edit_of_what_is_said_of_it(

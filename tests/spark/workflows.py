@@ -14,7 +14,8 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.sql import Column, DataFrame, SparkSession
 
 import helix_spark as hx
-from helix_spark.answers.answering import AnsweredQuestion, Answerer
+from helix_spark.answers.answering import Answerer
+from helix_spark.answers.questions import AnsweredQuestion
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.planner.joint import policy_named

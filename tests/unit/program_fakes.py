@@ -28,7 +28,7 @@ from helix_spark.plans.replaced_in_pyspark import take_over
 
 
 class EvictedError(RpcError):
-    """What Spark says of an object that it does not hold any more."""
+    """What Spark says of an object that it does not hold."""
 
     def details(self) -> str:
         return "[CONNECT_ML.CACHE_INVALID] Generic Spark Connect ML error. Cannot retrieve Summary object"
@@ -41,7 +41,7 @@ class FakeServer:
     Attributes:
         asked: the messages that it was sent, without what a session holds.
         models: ids of the models, and of what they returned that stays on the server, that it was ever asked for.
-        evicted: those that it does not hold any more.
+        evicted: those that went with an earlier process.
         ended: how its process ended, until another one takes its place.
     """
 
@@ -214,7 +214,7 @@ class FakeRecord:
     def remember(self, answerer: Answerer) -> None:
         """Takes over what a run was answered, as the catalog does at its end."""
         self.answers |= {one.question.identity: one.answer for one in answerer.asked if one.answer}
-        self.answers |= {one.identity: one.answer for one in answerer.analyses.take()}
+        self.answers |= {one.question.identity: one.answer or "" for one in answerer.analyses.take()}
         self.effects |= {one.question.identity: one.left for one in answerer.asked if one.left}
 
 

@@ -1,4 +1,4 @@
-"""A file whose declarations hold Spark's objects is loaded without a JVM, as far as its functions allow."""
+"""A file whose declarations hold Spark's objects is loaded without a JVM, unless it asks Spark something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
-from pyspark.sql import Column, DataFrame, Window, functions as F
+from pyspark.sql import Column, DataFrame, SparkSession, Window, functions as F
 from pyspark.sql.types import DoubleType, StructType
 
 ADULT = F.col("age") >= 18
@@ -65,10 +65,12 @@ def planned(folder: Path, text: str) -> str:
 
 
 @pytest.mark.usefixtures("no_java")
-def test_columns_windows_functions_and_stages_are_declared_without_a_jvm(tmp_path: Path) -> None:
-    assert "held, iteration 1" in planned(tmp_path, HEAD + TELLS)
+@pytest.mark.parametrize("ending", [TELLS, LOOKS])
+def test_columns_windows_functions_and_stages_are_declared_without_a_jvm(tmp_path: Path, ending: str) -> None:
+    assert "held, iteration 1" in planned(tmp_path, HEAD + ending)
 
 
 @pytest.mark.usefixtures("no_java")
-def test_a_function_that_is_called_in_a_session_has_the_file_loaded_in_one(tmp_path: Path) -> None:
-    assert "so Spark is started first" in planned(tmp_path, HEAD + LOOKS)
+def test_a_file_that_asks_spark_while_it_is_loaded_has_it_started(tmp_path: Path) -> None:
+    asks = HEAD.replace("BY_SEX =", "ROWS = SparkSession.builder.getOrCreate().range(3).count()\nBY_SEX =")
+    assert "so Spark is started first" in planned(tmp_path, asks + TELLS)

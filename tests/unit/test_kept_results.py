@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from helix_spark.answers.answering import AnsweredQuestion
-from helix_spark.answers.questions import Question
+from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.planner.problem import State

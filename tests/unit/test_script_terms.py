@@ -127,7 +127,10 @@ def test_what_draws_anew_or_calls_python_is_no_origin(runs: Runs) -> None:
             return scored(made(spark.read.csv("rows.csv", schema="a double, label double", header=True)))
 
         runs.run(asks)
-        found = called(runs, scored, origin_of(called(runs, made, origin_of_source(SOURCE))))
+        built = called(runs, made, origin_of_source(SOURCE))
+        assert isinstance(built, CapturedFunction)
+        assert isinstance(built.call, FunctionCall)
+        found = called(runs, scored, built.call.origin)
         assert isinstance(found, NotCaptured)
         assert found.asks
 

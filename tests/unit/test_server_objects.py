@@ -113,21 +113,6 @@ def test_each_of_several_objects_of_one_answer_can_be_asked(runs: Runs) -> None:
     assert commands(runs.run(program(2))) == ["fit", "trees", "depth"]
 
 
-def test_what_a_server_evicted_is_made_again(runs: Runs) -> None:
-    server = FakeServer()
-
-    def program(spark: Any) -> Any:
-        from pyspark.ml.classification import LogisticRegression
-
-        found = evaluation(LogisticRegression().fit(rows(spark)), spark)
-        found._call_java("first")
-        server.evicted |= {*server.models}
-        return found._call_java("second")
-
-    runs.run(program, server=server)
-    assert commands(server) == ["fit", "evaluate", "first", "fit", "evaluate", "second"]
-
-
 def test_a_model_is_read_before_its_files_are_overwritten(runs: Runs) -> None:
     place = runs.folder / "model"
     place.mkdir()

@@ -20,7 +20,7 @@ from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, is_lazy, of_unknown_cost, pins, units
 from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.loading import damaged_by
-from helix_spark.engine.results.memory import MemoryTier
+from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status

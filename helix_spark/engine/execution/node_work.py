@@ -31,8 +31,7 @@ from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.loading import DamagedResultError, load
-from helix_spark.engine.results.memory import MemoryTier
-from helix_spark.engine.results.node_results import NodeResult, TableResult
+from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.errors import CatalogError, SetupError

@@ -155,8 +155,8 @@ def _save_model(model: Any, path: Place) -> str:
 
 
 def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
-    """Write a table, on a disk as plain files where that will do; return its schema and its rows, None where that is not
-    known. Rows are counted as they are written, so that files which this process does not see are missed."""
+    """Write a table, on a disk as plain files where that will do; return its schema, and its rows or None where that is
+    not known. Rows are counted as they are written, so that files which this process does not see are missed."""
     import pyspark
     from pyspark.sql import Observation
     from pyspark.sql import functions as F

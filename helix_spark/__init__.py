@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from helix_spark.planner.plan import Plan
     from helix_spark.planner.storage import Policy
     from helix_spark.plots import plot
-    from helix_spark.run.iteration import Iteration
-    from helix_spark.run.recorded import RecordedIteration
+    from helix_spark.run.iteration import Iteration, RecordedIteration
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declared_metrics import metric
     from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
@@ -58,8 +57,7 @@ __all__ = [
 _HOMES = {
     "helix_spark.cli.automatic": ("session",),
     "helix_spark.cli.main": ("main",),
-    "helix_spark.run.iteration": ("Iteration",),
-    "helix_spark.run.recorded": ("RecordedIteration",),
+    "helix_spark.run.iteration": ("Iteration", "RecordedIteration"),
     "helix_spark.engine.execution.observer": ("Observer", "Silent"),
     "helix_spark.errors": (
         "CatalogError", "EndedError", "HelixError", "NodeError", "NotStoredError", "ParameterError", "SetupError",

@@ -29,11 +29,15 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.storage import Policy
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
-from helix_spark.run.answer_steps import iteration_of
 from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
 from helix_spark.run.executing import compute_output
-from helix_spark.run.iteration import Iteration, NamedResults
-from helix_spark.run.recorded import RecordedIteration, RecordedIterations
+from helix_spark.run.iteration import (
+    Iteration,
+    NamedResults,
+    RecordedIteration,
+    RecordedIterations,
+    iteration_of,
+)
 from helix_spark.run.run import Run, StandingWarnings, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
 from helix_spark.run.tracker import Tracker

@@ -25,7 +25,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
-from helix_spark.run import leasing
+from helix_spark.run import executing
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +47,7 @@ def _forged() -> dict[str, str]:
 def forged_leases(folder: Path, count: int, tally: Tally) -> None:
     catalog, longest, kinds = folder / "catalog", 0.0, list(_forged().items())
     with (
-        mock.patch.object(leasing, "WORTH_WAITING", 0.0), mock.patch.object(leases, "PATIENCE", 0.5),
+        mock.patch.object(executing, "WORTH_WAITING", 0.0), mock.patch.object(leases, "PATIENCE", 0.5),
     ):
         for key in range(1, count + 1):
             name, text = kinds[key % len(kinds)]
@@ -83,7 +83,7 @@ sys.stdin.readline()
 def endless_holder(folder: Path, count: int, tally: Tally) -> None:
     catalog, longest = folder / "catalog", 0.0
     run(catalog, workflow(0))
-    with mock.patch.object(leasing, "WORTH_WAITING", 0.0), mock.patch.object(leasing, "LEAST", 1.0):
+    with mock.patch.object(executing, "WORTH_WAITING", 0.0), mock.patch.object(executing, "LEAST", 1.0):
         for key in tally.rounds(count):
             with hx.Helix(catalog, policy="always") as helix:
                 plan = helix.plan(workflow(key))

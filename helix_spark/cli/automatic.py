@@ -24,7 +24,7 @@ from helix_spark.cli.programs import (
     writable_catalog,
 )
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
-from helix_spark.program.program_text import needs_classic
+from helix_spark.program.program_text import needs_classic, recorded_need
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,7 +42,6 @@ def begin() -> None:
     if main is None or os.environ.get(OFF, "").lower() == "off":
         return
     from helix_spark.cli.progress import program_bar
-    from helix_spark.program.classic_need import recorded_need
     from helix_spark.program.questions_underway import QuestionsUnderway
 
     path = Path(main)

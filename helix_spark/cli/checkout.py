@@ -11,7 +11,7 @@ from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError
-from helix_spark.run.provenance import checkout_path
+from helix_spark.run.recording import checkout_path
 
 _ODD = re.compile(r"[^\w.-]+")
 _LONGEST_STEM = 100

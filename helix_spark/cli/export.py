@@ -43,7 +43,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     """
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import tables_of
-    from helix_spark.run.recorded import node_named, stored_result, value_on_record
+    from helix_spark.run.iteration import node_named, stored_result, value_on_record
 
     _check_free(path)
     catalog = records(**given)

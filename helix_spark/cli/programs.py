@@ -19,7 +19,7 @@ from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.main_module import silence
-from helix_spark.program.program_text import NeedsClassic, needs_classic
+from helix_spark.program.program_text import LastingActs, NeedsClassic, needs_classic, record_need, recorded_need
 
 if TYPE_CHECKING:
     from helix_spark.answers.answering import Mode
@@ -69,7 +69,6 @@ class ScriptFile:
             run_plainly()
         catalog = writable_catalog(place.catalog)
         from helix_spark.cli.progress import program_bar
-        from helix_spark.program.classic_need import recorded_need
         from helix_spark.program.questions_underway import QuestionsUnderway
 
         if (reason := recorded_need(catalog, self.path, self.arguments)) is not None:
@@ -154,7 +153,6 @@ class ScriptFile:
     def _check_reuses(self, catalog: str) -> None:
         """Raise ParameterError if there is no such file, or nothing of what it asks is ever reused."""
         from helix_spark.catalog.catalog import Catalog
-        from helix_spark.program.classic_need import recorded_need
 
         check_file(self.path)
         opened = Catalog.open(catalog, create=True)
@@ -223,15 +221,12 @@ def start_over_where_needed(program: PlainProgram, command: Sequence[str], outpu
         command: of Python, that runs it.
         output: where JSON of its run is to be printed; None if none is.
     """
-    from helix_spark.program.classic_need import LastingActs, lasting_act, record_need
-
     acts = LastingActs()
-    acts.watch()
 
     def start_over(need: NeedsClassic) -> None:
-        acts.stop()
-        record_need(need, program)
-        if (act := lasting_act(program, acts)) or "PYSPARK_GATEWAY_PORT" in os.environ:
+        act = acts.stop(() if program.answerer is None else tuple(program.answerer.asked))
+        record_need(need, program.catalog, program.path, program.arguments)
+        if act or "PYSPARK_GATEWAY_PORT" in os.environ:
             raise HelixError(
                 f"{need}, and Helix does not start it over: "
                 + (f"it {act} before" if act else "spark-submit has started its JVM"),
@@ -303,8 +298,6 @@ def end_program(
             tell(run_text(program, recorded))
         if recorded is not None and tracker is not None:
             tell_tracker(tracker, finished_on_record(program.catalog, recorded), tell)
-        for warning in program.record.warnings if program.record is not None else ():
-            tell(warning)
         return recorded
     except HelixError as own:
         tell(f"this run is not on record: {own}")

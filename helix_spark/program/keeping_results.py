@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -52,41 +52,34 @@ _WRITE = {**WRITE, "model": Throughput(0.07, 1 / 50e6)}
 _MODEL_BYTES = 50_000
 """A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
 
+MOST_FITS = 40
+"""Of a run, the last ones that it fitted. A card takes some ten questions to the server, of 5 ms each."""
 
-def keep_results(
-    rows: Sequence[QuestionRow], program: PlainProgram, retention: Callable[[], Retention]
-) -> dict[str, int]:
-    """Store what is worth keeping of a run, and evict what is not; return the bytes of what is stored, by name.
+
+def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int, *, has_ended: bool) -> None:
+    """Store what is worth keeping of a run, and evict what is not.
 
     Args:
         rows: the run's questions, inputs first.
-        retention: gives what the run keeps; the catalog is read for it.
+        number: of the iteration.
+        has_ended: True to evict also what is beyond the budget, once all is recorded.
     """
-    if not program.shares_catalog or not any(_may_be_kept(row.asked) for row in rows):
-        return {}
+    if not any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
+        return
     assert program.answerer is not None
+    served = program.answerer.served
+    records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
+    results = ServedResults(
+        program.name, number, records.view, program.catalog, Reports(program.tell), policy_named(program.policy),
+        program.budget, rows=rows, program=program, served=served, records=records,
+    )
     try:
-        kept = retention().keep()
-        program.answerer.served.forget_given_up()
-        return {**kept.stored}
+        if results.writable and program.shares_catalog:
+            results.keep()
+            served.forget_given_up()
     except ServerEndedError as error:
         program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
-        return {}
-
-
-def retention_of(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> Retention:
-    """Return what a run keeps.
-
-    Args:
-        rows: as for `keep_results`.
-        number: of the iteration.
-    """
-    assert program.answerer is not None
-    records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
-    return ServedResults(
-        program.name, number, records.view, program.catalog, Reports(program.tell), policy_named(program.policy),
-        program.budget, rows=rows, program=program, served=program.answerer.served, records=records,
-    )
+    results.acknowledge(results.tidy() if has_ended else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +90,6 @@ class Reports(Silent):
 
     def warning(self, text: str) -> None:
         self.tell(text)
-
-
-def _may_be_kept(asked: AnsweredQuestion) -> bool:
-    if not asked.fresh or asked.why:
-        return False
-    return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -119,11 +106,9 @@ class ServedResults(Retention):
     served: ServedSession
     records: RecordsRead
 
-    def problem(
-        self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
-    ) -> PlanningProblem:
+    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
         stored = {record.signature: record.bytes for record in live}
-        nodes = tuple(self._costs(row, stored, sizes.get(row.name)) for row in self.rows)
+        nodes = tuple(self._costs(row, stored) for row in self.rows)
         # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
         expected = foresee(nodes, (), self.records, line=call_of)
         needed = {name for node in nodes for name in node.inputs}
@@ -143,6 +128,10 @@ class ServedResults(Retention):
     @property
     def writable(self) -> frozenset[str]:
         return frozenset(row.name for row in self.rows if _may_be_kept(row.asked))
+
+    @property
+    def loaded(self) -> frozenset[str]:
+        return frozenset(row.asked.question.identity for row in self.rows if not row.asked.fresh)
 
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         """Models are stored side by side; tables one by one: while a table is written, the session has settings of
@@ -171,7 +160,7 @@ class ServedResults(Retention):
     def drop(self, signature: str) -> None:
         """No-op: nothing stays in memory between runs."""
 
-    def _costs(self, row: QuestionRow, stored: Mapping[str, int], size: int | None) -> NodeCosts:
+    def _costs(self, row: QuestionRow, stored: Mapping[str, int]) -> NodeCosts:
         asked, question, record = row.asked, row.asked.question, self.program.record
         assert record is not None
         seconds = asked.seconds if asked.fresh else record.seconds(question.identity)
@@ -182,13 +171,19 @@ class ServedResults(Retention):
         is_feature = kind == "table" or ".ml.feature." in fitted_class(question.what)
         # A table is expected to take as much as the files that it was read from; a model little.
         expected = sum(one.identity.bytes for one in question.reads) if kind == "table" else _MODEL_BYTES
-        size = stored.get(question.identity, size if size is not None else expected)
+        size = stored.get(question.identity, expected)
         return NodeCosts(
             row.name, "extractor" if is_feature else "learner", question.identity, row.inputs, seconds,
             _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=question.identity in stored,
             storable=question.identity in stored or not asked.why,  # what the program released stays where it is stored
             compute_needs_spark=True, load_needs_spark=True,
         )
+
+
+def _may_be_kept(asked: AnsweredQuestion) -> bool:
+    if not asked.fresh or asked.why:
+        return False
+    return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
 
 
 def _check_data(served: ServedSession, question: Question) -> None:
@@ -271,10 +266,6 @@ class ServedTable:
         return {pair.key: pair.value for pair in known.pairs}
 
 
-MOST_FITS = 40
-"""Of a run, the last ones that it fitted. A card takes some ten questions to the server, of 5 ms each."""
-
-
 def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
     """Store the cards of a run's fits, where a server has their models; return the records by which they are found.
 
@@ -316,7 +307,7 @@ class _ModelService:
 
     served: ServedSession
     _like: Any = None
-    _slots: dict[bytes, Mapping[str, tuple[str, ...]]] | None = None
+    _slots: dict[bytes, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def card(self, row: QuestionRow) -> FileRecord | None:
         """Return the card of a fit's model; None where the server has dropped it, or it is none of Spark's."""
@@ -334,7 +325,6 @@ class _ModelService:
         """Return the names of the slots of each vector in the table of a fit."""
         import pyspark.sql.connect.proto as pb
 
-        self._slots = {} if self._slots is None else self._slots
         key = dataset.SerializeToString(deterministic=True)
         if key not in self._slots:
             asking = ours(pb.AnalyzePlanRequest, self._like)

@@ -54,7 +54,6 @@ class PlainProgram:
         settings: Spark's, by the command that runs it.
         tell: is told what is worth a line.
         rerun_effects, mode: see `Answerer`.
-        name: of its workflow: that of its file, unless another is given.
         budget: bytes that the catalog may hold in all; None for no limit.
         policy: the name of what decides which results are stored.
         began: `time.perf_counter()` at the start.
@@ -72,7 +71,6 @@ class PlainProgram:
     tell: Callable[[str], None]
     rerun_effects: bool = False
     mode: Mode = "run"
-    name: str = ""
     budget: int | None = None
     policy: str = "joint"
     began: float = field(default_factory=time.perf_counter)
@@ -117,6 +115,11 @@ class PlainProgram:
         return self.server is None or not self.server.elsewhere or is_remote(self.catalog.root)
 
     @property
+    def name(self) -> str:
+        """The name of its workflow."""
+        return self.path.stem
+
+    @property
     def is_planned(self) -> bool:
         return self.mode == "plan"
 
@@ -155,12 +158,14 @@ class PlainProgram:
         if self.watched is None:
             is_here = not self.server.elsewhere and self._master.startswith("local")
             self.watched = WatchedFunctions(self.record.reads, is_here, str(self._data.folder) if is_here else "")
-        user = "" if address else _user()
+        users = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
+        user = "" if address else digest(str(os.getuid()), *users)  # in whose name a server of our own works
         signer = Signer(around_script(initial, given), SessionState(), self._data, self._functions, self.watched, user)
         asked = [] if self.answerer is None else self.answerer.asked
+        own = _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
         record = self.record if self.mode != "audit" else replace(self.record, is_unread=True)
         self.answerer = Answerer(
-            signer, record, self.server, _own_settings(options), self.tell, self.rerun_effects, self.mode,
+            signer, record, self.server, own, self.tell, self.rerun_effects, self.mode,
             asked, self.following,
         )
         self._data.settings = lambda: {**initial, **signer.state.now.settings}
@@ -176,7 +181,8 @@ class PlainProgram:
             self._launched_with = dict(given)
         if inherited_server() is not None and not address:
             signer.state.requests.append(forgetting_request(session))
-        if modules := _modules_given(initial):
+        modules = [one.removeprefix("file:") for one in initial.get("spark.submit.pyFiles", "").split(",") if one]
+        if modules:  # of `--py-files`, which other sessions than a classic one have to be told
             self.answerer.served.at_first = lambda: session.addArtifacts(*modules, pyfile=True)
         return session
 
@@ -223,9 +229,6 @@ class PlainProgram:
         if self.server is not None:
             self.server.stop()
 
-    def __post_init__(self) -> None:
-        self.name = self.name or self.path.stem
-
     def begin(self) -> None:
         """Take over the sessions that this process makes from now on."""
         inherited_server()  # before the program sees its environment
@@ -257,24 +260,8 @@ class PlainProgram:
                 await_threads(before)
 
 
-def _own_settings(options: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that a program gave its session, which it may ask for again."""
-    return _SHORT_ERRORS | {name: value for name, value in options.items() if name.startswith("spark.")}
-
-
 _SHORT_ERRORS = {
     "spark.sql.connect.serverStacktrace.enabled": "false",
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
 }
 """An error is told without the JVM's stack, as a classic session tells it."""
-
-
-def _user() -> str:
-    """Return the identity of the user in whose name a server of our own works."""
-    names = [os.environ.get(name, "") for name in ("SPARK_USER", "HADOOP_USER_NAME")]
-    return digest(str(os.getuid()), *names)
-
-
-def _modules_given(settings: Mapping[str, str]) -> list[str]:
-    """Return the files of `spark-submit --py-files`, which other sessions than a classic one have to be told."""
-    return [one.removeprefix("file:") for one in settings.get("spark.submit.pyFiles", "").split(",") if one]

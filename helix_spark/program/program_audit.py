@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,10 +66,13 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
         CatalogError: the catalog cannot be written.
     """
     questions = rows_of_program(program)
-    before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
     asked = {row.name: row.asked for row in questions}
+    before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
     rows = [
-        AuditRow(row.name, _record(row, program), row.inputs, hidden=before.get(row.name, "") is None)
+        AuditRow(row.name, ResultRecord(
+            row.asked.question.identity, row.asked.question.identity, program.name, row.name[:LONGEST_NAME],
+            kind_of(row.asked.question), 0,
+        ), row.inputs, hidden=before.get(row.name, "") is None)
         for row in questions
     ]
 
@@ -95,7 +98,8 @@ def _doubt(
     for name, why in reasons.items():
         question = asked[name].question
         tables = (one.identity for one in (asked[row].question for row in above[name]) if one.sort == "table")
-        doubts |= dict.fromkeys((question.identity, *_fits_of(question), *tables), why)
+        fits = (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
+        doubts |= dict.fromkeys((question.identity, *fits, *tables), why)
     program.catalog.answers.append([
         AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
     ])
@@ -105,20 +109,11 @@ def _doubt(
     ])
 
 
-def _record(row: QuestionRow, program: PlainProgram) -> ResultRecord:
-    identity, kind = row.asked.question.identity, kind_of(row.asked.question)
-    return ResultRecord(identity, identity, program.name, row.name[:LONGEST_NAME], kind, 0)
-
-
 def _answer_before(row: QuestionRow, record: RecordedAnswers | None) -> str | None:
     """Return the answer that was recorded to a question; None if the two cannot be compared."""
     if record is None or not row.asked.answer or row.asked.question.sort == "fit":
         return None
     return record.answer(row.asked.question.identity)
-
-
-def _fits_of(question: Question) -> Iterator[str]:
-    return (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
 
 
 def _how_they_differ(question: Question, before: str, after: str) -> str | None:
@@ -166,9 +161,10 @@ def difference(one: Sequence[str], other: Sequence[str], close: float) -> str | 
         return None
     if all(_is_close(*pair, close) for pair in zip(sorted(one), sorted(other), strict=True)):
         return "the same rows in another order"
-    return " and ".join(_short(text) for text in apart)
+    return " and ".join(cut(" ".join(text.split()), _LONGEST) for text in apart)
 
 
+_LONGEST = 101
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s|+-]+")
 
@@ -181,10 +177,3 @@ def _is_close(one: str, other: str, close: float) -> bool:
     return texts[0] == texts[1] and len(numbers[0]) == len(numbers[1]) and all(
         math.isclose(*pair, rel_tol=close, abs_tol=close**2) for pair in zip(*numbers, strict=True)
     )
-
-
-def _short(text: str) -> str:
-    return cut(" ".join(text.split()), _LONGEST)
-
-
-_LONGEST = 101

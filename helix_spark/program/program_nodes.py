@@ -1,4 +1,5 @@
-"""The questions of a program's run as the nodes of its graph: what each is called, and what it is made from."""
+"""The questions of a program's run as the nodes of its graph: what each is called, what it is made from, and why Spark
+was asked."""
 
 from __future__ import annotations
 
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables
+from helix_spark.answers.persisted_tables import PersistedTables
 from helix_spark.answers.questions import AnsweredQuestion, Question, handle_in, ml_command, stage_class
+from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines
+from helix_spark.identity.difference import Change, changes
+from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_words import lines_of
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 
@@ -30,14 +35,10 @@ def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[
     """Return the questions that count as nodes, once each, inputs first: those that run something, and persisted
     tables."""
     once: dict[str, AnsweredQuestion] = {}
-    for one in (*map(_question_of, _needed(tables)), *asked):
+    for one in (*_kept_tables(tables), *asked):
         if is_node(one.question, one.caller):
             once.setdefault(one.question.identity, one)
-    numbers = _numbers(once.values())
-    names = {
-        identity: named(one) if numbers[identity] == 1 else f"{named(one)} #{numbers[identity]}"
-        for identity, one in once.items()
-    }
+    names = _names(once.values())
     inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
     ordered = TopologicalSorter(inputs).static_order()
     return [QuestionRow(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
@@ -49,15 +50,14 @@ def rows_of_program(program: PlainProgram) -> list[QuestionRow]:
     return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
 
 
-def _needed(tables: PersistedTables) -> Iterator[PersistedTable]:
+def _kept_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
     """Yield persisted tables that were computed for a question, or read."""
-    return (table for table in tables if table.question is not None and (table.stored is not None or table.is_computed))
-
-
-def _question_of(table: PersistedTable) -> AnsweredQuestion:
-    assert table.question is not None
-    why = table.question.chance[0] if table.question.chance else "it is not kept any more" if table.forgotten else ""
-    return AnsweredQuestion(table.question, table.caller, table.seconds, table.started, table.stored is None, why=why)
+    for table in tables:
+        question = table.question
+        if question is not None and (table.stored is not None or table.is_computed):
+            why = question.chance[0] if question.chance else "it is not kept any more" if table.forgotten else ""
+            fresh = table.stored is None
+            yield AnsweredQuestion(question, table.caller, table.seconds, table.started, fresh, why=why)
 
 
 def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str, str]) -> list[str]:
@@ -77,25 +77,19 @@ def _inputs(asked: AnsweredQuestion, tables: PersistedTables, names: Mapping[str
     return [one for one in found if one in names and one != question.identity]
 
 
-def _numbers(asked: Iterable[AnsweredQuestion]) -> dict[str, int]:
-    """Number questions of one name, by identity: by line, then in an order that does not depend on timing."""
+def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
+    """Name questions, by identity. Of equal titles the later ones are numbered: by line, then in an order that does
+    not depend on timing."""
     groups: defaultdict[str, list[AnsweredQuestion]] = defaultdict(list)
     for one in asked:
-        groups[named(one)].append(one)
-    numbers: dict[str, int] = {}
-    for group in groups.values():
-        ordered = sorted(group, key=_order)
-        numbers |= {one.question.identity: at for at, one in enumerate(ordered, 1)}
-    return numbers
-
-
-def _order(asked: AnsweredQuestion) -> tuple[int, list[tuple[str, str]], str]:
-    return asked.caller.line, sorted(params_of(asked.question.what)), asked.question.identity
-
-
-def named(asked: AnsweredQuestion) -> str:
-    """Return what a question is called, without a number among those of its name."""
-    return title_of(asked.question, asked.caller)
+        groups[title_of(one.question, one.caller)].append(one)
+    names: dict[str, str] = {}
+    for title, group in groups.items():
+        ordered = sorted(group, key=lambda one: (
+            one.caller.line, sorted(params_of(one.question.what)), one.question.identity,
+        ))
+        names |= {one.question.identity: title if at == 1 else f"{title} #{at}" for at, one in enumerate(ordered, 1)}
+    return names
 
 
 def title_of(question: Question, who: Caller) -> str:
@@ -162,3 +156,73 @@ def kind_of(question: Question) -> str:
 def is_fit(what: Any) -> bool:
     command = ml_command(what)
     return command is not None and command.WhichOneof("command") == "fit"
+
+
+def place_of(asked: AnsweredQuestion) -> str:
+    """Return the author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
+    return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
+
+
+def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
+    """Return the parts of a question, to compare two runs by."""
+    question = row.asked.question
+    what = question.what
+    relations = [what] if sort_of(what) == "Relation" else \
+        [one for one in messages(what) if sort_of(one) == "Relation"][:1]  # the outermost
+    text = "\n".join(str(line) for one in relations for line in lines_of(one))
+    code, given = tuple(dict.fromkeys(one for one, _ in question.code)), sorted(params_of(what))
+    # Where others tell what is not in the words of the plan, these alone say whether it changed.
+    told_apart = bool(code or given or question.handles)
+    return (
+        Part(Group.PLAN, row.name, digest(text) if told_apart else question.own, text),
+        *([Part(Group.CODE, call_of(row.name), digest(*code), None)] if code else []),
+        *(Part(Group.INPUT, "model", handle, None) for handle in dict.fromkeys(question.handles)),
+        *(Part(Group.SOURCE, read.shown, read.identity.digest, read.identity.shown) for read in question.reads),
+        *(Part(Group.PARAMETER, name, digest(name, value), value) for name, value in given),
+    )
+
+
+def reasons_of(rows: Sequence[QuestionRow], before: Mapping[str, Sequence[Part]]) -> dict[str, str]:
+    """Return why each question was asked of Spark, or not, by name; edits are told of the line.
+
+    Args:
+        before: what the lines of the program's last iteration were made of, by name.
+    """
+    parts = {row.name: parts_of_row(row) for row in rows}
+    lines: defaultdict[tuple[str, str], list[QuestionRow]] = defaultdict(list)
+    for row in rows:
+        lines[line_name(row.name), place_of(row.asked)].append(row)
+    names = names_of_lines((*line, min(one.asked.started for one in of)) for line, of in lines.items())
+    found: dict[str, str] = {}
+    for line, of in lines.items():
+        # Tables are there only where they were computed, so they do not show what changed.
+        asked = [row for row in of if row.asked.question.sort != "table"] or of
+        old, every = before.get(names[line]), [parts[row.name] for row in asked]
+        new = every[0] if len(every) == 1 else merged_parts(every)
+        differing = None if old is None else changes(old, new)
+        found |= {row.name: _reason(row, differing, parts[row.name]) for row in of}
+    return found
+
+
+_LOST = {"table": "it is not stored"}
+_FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
+
+
+def _reason(row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
+    asked = row.asked
+    if not asked.fresh:
+        return _FOUND.get(asked.question.sort, "its answer is on record")
+    if asked.why:
+        return asked.why
+    if of_line is None:
+        return "it was not asked before"
+    own = {one.shown for one in parts if one.group is Group.PARAMETER}
+    found = [
+        one for one in of_line
+        if (one.group is not Group.PLAN or one.before != one.after)
+        and (not one.label.startswith("grid value") or one.after in own)
+    ]
+    told = [str(one) for one in found if one.group is not Group.INPUT]
+    if found and not told:
+        return "a model that it uses is another one"
+    return "; ".join(told) or _LOST.get(asked.question.sort, "its answer is not kept")

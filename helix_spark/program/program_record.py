@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
 from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
@@ -19,34 +17,34 @@ from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecor
 from helix_spark.errors import Location
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
-from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines, source_rows
+from helix_spark.history.source_rows import source_rows
 from helix_spark.history.value_text import titled
-from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
-from helix_spark.identity.parts import Group, Part, digest
+from helix_spark.identity.difference import parts_from_json, parts_to_json
+from helix_spark.identity.parts import Part
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_texts import answer_of_text
-from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.plan_words import lines_of
-from helix_spark.program.keeping_results import keep_cards, keep_results, retention_of
+from helix_spark.program.keeping_results import keep_cards, keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (
     QuestionRow,
     is_fit,
     is_metric,
     kind_of,
-    params_of,
+    parts_of_row,
+    place_of,
+    reasons_of,
     rows_of,
     rows_of_program,
 )
-from helix_spark.run.provenance import Provenance
 from helix_spark.run.recorded_answers import RecordedAnswers
-from helix_spark.run.recording import ending_of, record_end, with_ending
+from helix_spark.run.recording import Provenance, ending_of, record_end, with_ending
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 from helix_spark.visible_text import LONGEST_NAME
 
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Record a run that has ended, and return its iteration; None if it asked Spark nothing.
+    """Record a run that has ended, store what is worth keeping of it, and return its iteration; None if it asked Spark
+    nothing.
 
     Args:
         error: what ended it, if something did.
@@ -57,18 +55,20 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     answerer, record = program.answerer, program.record
     if answerer is None or record is None:
         return None
-    seconds = time.perf_counter() - program.began
-    catalog = program.catalog
+    if program.begun is not None and program.begun.status != "running":  # an interrupt came while results were stored
+        return program.begun
+    seconds, catalog = time.perf_counter() - program.began, program.catalog
     last = last_ended(catalog, program.name)
-    before = parts_before(program, last)
     begun = program.begun_iteration()
+    # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
+    to_keep = not isinstance(error, KeyboardInterrupt)
     try:
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
-        retention = cache(partial(retention_of, rows, program, begun.number))
         values = _evaluated(rows, record)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
-        status, text = ending_of(None if _is_exit(error) else error)
+        is_exit = isinstance(error, SystemExit) and error.code in (None, 0)
+        status, text = ending_of(None if is_exit else error)
         ended = provenance.stamped(replace(
             begun, seconds=seconds, status=status, error=text[:10_000],
             outputs=json.dumps({
@@ -77,25 +77,37 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             }),
             start_seconds=program.server.start_seconds or None if program.server is not None else None,
         ))
-        if ended.status == "interrupted":  # at once: whoever interrupted it may not wait for what follows
-            catalog.append_iteration(ended)
-        # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
-        to_keep = not isinstance(error, KeyboardInterrupt)
         answerer.served.is_over = True
-        kept = keep_results(rows, program, retention) if to_keep else {}
-        reasons = reasons_of(rows, before)
-        nodes = [_node(row, ended, program, reasons[row.name], kept.get(row.name)) for row in rows]
+        reasons = reasons_of(rows, parts_before(program, last))
+        nodes = [_node(row, ended, program, reasons[row.name]) for row in rows]
         edit = _edit(last, program, ended, nodes)
         ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
         cards = keep_cards(rows, program, ended.number) if to_keep else ()
         record_end(catalog, ended, nodes, cards, [provenance.file_record()])
-        if to_keep and any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
-            retention().tidy()
         catalog.sync()
+        program.begun = ended
+        if to_keep:
+            keep_results(rows, program, ended.number, has_ended=True)
     finally:
         catalog.forget_progress(begun.workflow, begun.number)
         catalog.leases.release(begun.run)
     return ended
+
+
+def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
+    """Record some answers of a program that goes on, and store the models that were fitted for them.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    if not any(one.fresh for one in asked):
+        return
+    assert program.answerer is not None
+    number = program.begun_iteration().number
+    rows = rows_of(asked, program.answerer.served.tables)
+    program.catalog.answers.append(_answers(asked, program, number))
+    program.catalog.append_results(keep_cards(rows, program, number))
+    keep_results(rows, program, number, has_ended=False)
 
 
 def _edit(
@@ -112,27 +124,6 @@ def _edit(
     return edit_message(last, old, mapping(ended.parameters), new, places)
 
 
-def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
-    """Record some answers of a program that goes on, and store the models that were fitted for them.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
-    if not any(one.fresh for one in asked):
-        return
-    assert program.answerer is not None
-    number = program.begun_iteration().number
-    rows = rows_of(asked, program.answerer.served.tables)
-    program.catalog.answers.append(_answers(asked, program, number))
-    keep_results(rows, program, partial(retention_of, rows, program, number))
-    program.catalog.append_results(keep_cards(rows, program, number))
-    program.catalog.sync()
-
-
-def _is_exit(error: BaseException | None) -> bool:
-    return isinstance(error, SystemExit) and error.code in (None, 0)
-
-
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
     """Return what is put on record: the answers, and what Python functions were seen to read for them."""
     now = time.time()
@@ -147,20 +138,16 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
     ]
 
 
-def _node(
-    row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str, stored: int | None,
-) -> NodeRecord:
+def _node(row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str) -> NodeRecord:
     asked, question = row.asked, row.asked.question
     assert program.record is not None
     return NodeRecord(
         run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
-        kind=kind_of(question),
-        inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
+        kind=kind_of(question), inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
         state="compute" if asked.fresh else "load", reason=reason, declared=question.identity,
         signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
         seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
-        bytes=stored, stored=not asked.fresh or stored is not None,
-        output=question.sort == "rows", started=max(0.0, asked.started - program.began),
+        stored=not asked.fresh, output=question.sort == "rows", started=max(0.0, asked.started - program.began),
     )
 
 
@@ -168,89 +155,6 @@ def parts_before(program: PlainProgram, last: IterationRecord | None) -> dict[st
     """Return what the lines of the program's last iteration were made of, by name."""
     nodes = () if last is None else program.catalog.nodes(last)
     return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
-
-
-def reasons_of(rows: Sequence[QuestionRow], before: Mapping[str, tuple[Part, ...]]) -> dict[str, str]:
-    """Return why each question was asked of Spark, or not, by name; edits are told of the line.
-
-    Args:
-        before: see `parts_before`.
-    """
-    parts = {row.name: parts_of_row(row) for row in rows}
-    lines: defaultdict[tuple[str, str], list[QuestionRow]] = defaultdict(list)
-    for row in rows:
-        lines[line_name(row.name), place_of(row.asked)].append(row)
-    names = names_of_lines((*line, min(one.asked.started for one in of)) for line, of in lines.items())
-    found: dict[str, str] = {}
-    for line, of in lines.items():
-        # Tables are there only where they were computed, so they do not show what changed.
-        asked = [row for row in of if row.asked.question.sort != "table"] or of
-        old, every = before.get(names[line]), [parts[row.name] for row in asked]
-        new = every[0] if len(every) == 1 else merged_parts(every)
-        differing = None if old is None else changes(old, new)
-        found |= {row.name: _reason(row, differing, parts[row.name]) for row in of}
-    return found
-
-
-def _reason(row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
-    asked = row.asked
-    if not asked.fresh:
-        return _FOUND.get(asked.question.sort, "its answer is on record")
-    if asked.why:
-        return asked.why
-    if of_line is None:
-        return "it was not asked before"
-    own = {one.shown for one in parts if one.group is Group.PARAMETER}
-    found = [
-        one for one in of_line
-        if (one.group is not Group.PLAN or one.before != one.after)
-        and (not one.label.startswith("grid value") or one.after in own)
-    ]
-    told = [one for one in found if one.group is not Group.INPUT]
-    if found and not told:
-        return "a model that it uses is another one"
-    if told:
-        return "; ".join(map(str, told))
-    return _LOST.get(asked.question.sort, "its answer is not kept")
-
-
-_LOST = {"table": "it is not stored"}
-_FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
-
-
-def place_of(asked: AnsweredQuestion) -> str:
-    """Return the author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
-    return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
-
-
-def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
-    """Return the parts of a question, to compare two runs by."""
-    return tuple(_parts(row))
-
-
-def _parts(row: QuestionRow) -> Iterator[Part]:
-    question = row.asked.question
-    said = [str(line) for one in _relations(question.what) for line in lines_of(one)]
-    code = tuple(dict.fromkeys(one for one, _ in question.code))
-    text, given = "\n".join(said), sorted(params_of(question.what))
-    # Where others tell what is not in the words of the plan, these alone say whether it changed.
-    told_apart = bool(code or given or question.handles)
-    yield Part(Group.PLAN, row.name, digest(text) if told_apart else question.own, text)
-    if code:
-        yield Part(Group.CODE, call_of(row.name), digest(*code), None)
-    for handle in dict.fromkeys(question.handles):
-        yield Part(Group.INPUT, "model", handle, None)
-    for read in question.reads:
-        yield Part(Group.SOURCE, read.shown, read.identity.digest, read.identity.shown)
-    for name, value in given:
-        yield Part(Group.PARAMETER, name, digest(name, value), value)
-
-
-def _relations(what: Any) -> list[Any]:
-    """Return the outermost relations in a message."""
-    if sort_of(what) == "Relation":
-        return [what]
-    return [one for one in messages(what) if sort_of(one) == "Relation"][:1]
 
 
 def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
@@ -280,24 +184,19 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
     asked = [] if program.answerer is None else program.answerer.asked
 
     def viewed(row: QuestionRow) -> AnswerView:
-        one = row.asked
+        one, again = row.asked, row.asked.why
+        if one.fresh and not (one.why or one.answer or one.left or one.question.sort == "table"):
+            again = "it is done each time"
         on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
             row.name, one.caller.call, place(one), one.question.identity, one.fresh, reasons[row.name],
-            one.seconds if one.fresh else on_record, _why_asked_again(one), row.inputs, parts_of_row(row),
+            one.seconds if one.fresh else on_record, again, row.inputs, parts_of_row(row),
         )
 
     return ProgramView(
         program.name, tuple(map(viewed, rows)), tuple(one.question.identity for one in asked),
         next((one.question.identity for one in asked if one.fresh), ""),
     )
-
-
-def _why_asked_again(asked: AnsweredQuestion) -> str:
-    """Return why another run asks Spark again; empty if it does not."""
-    if asked.why or not asked.fresh or asked.answer or asked.left or asked.question.sort == "table":
-        return asked.why
-    return "it is done each time"
 
 
 def run_text(program: PlainProgram, ended: IterationRecord) -> str:

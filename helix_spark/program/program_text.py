@@ -1,15 +1,28 @@
-"""What the text of a file says before it runs: whether it is a plain PySpark program, and what in it needs a classic
-session."""
+"""What in a program needs a classic session: told by its text before it runs, else found as it runs and recorded, so
+that its next run begins in one. And whether a file is a plain PySpark program at all."""
 
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from helix_spark.catalog.places.json_text import mapping
+from helix_spark.hermetic.asking import asker
+from helix_spark.identity.parts import digest
 from helix_spark.plans.classic_only import SessionContext
+from helix_spark.visible_text import visible
+
+if TYPE_CHECKING:
+    from helix_spark.answers.questions import AnsweredQuestion
+    from helix_spark.catalog.catalog import Catalog
 
 _OUTSIDE_CONNECT = frozenset({
     "rdd", "_jdf", "_jvm", "_jsc", "_jsparkSession", "_sc", "newSession", "readStream", "writeStream",
@@ -137,3 +150,90 @@ def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 for alias in names:
                     if alias.name.startswith(_OF_RDDS) or alias.name in _DELTA_TABLE:
                         yield node.lineno, alias.name
+
+
+_EVENTS = {
+    "open": "wrote {}", "os.remove": "removed {}", "os.rename": "renamed {}", "os.mkdir": "made the folder {}",
+    "os.rmdir": "removed the folder {}",
+    "shutil.rmtree": "removed the folder {}", "shutil.move": "moved {}", "socket.connect": "connected to a server",
+    "subprocess.Popen": "started {}", "os.system": "started a command", "sqlite3.connect": "opened the database {}",
+    "builtins.input": "asked for input",
+}
+"""Audit events of acts that last, and how they are told with their first argument."""
+
+
+class LastingActs:
+    """Acts of the author's code, and of libraries that it calls, that a second start would repeat. They are watched
+    until the process ends: an audit hook cannot be removed."""
+
+    def __init__(self) -> None:
+        self._running, self._first = True, ""
+        sys.addaudithook(self._hear)
+
+    def stop(self, asked: Sequence[AnsweredQuestion]) -> str:
+        """Watch no more, and return what was done that lasts, in words; empty if nothing was.
+
+        Args:
+            asked: what Spark was asked by then.
+        """
+        self._running = False
+        effect = next((one for one in asked if one.fresh and one.question.sort == "effect"), None)
+        if effect is None:
+            return self._first
+        return f"had Spark run {effect.caller.call or effect.caller.function} (line {effect.caller.line})"
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._running or self._first:
+            return
+        text = _EVENTS.get(event, "")
+        if not text or (event == "open" and not _writes(*arguments[1:])):
+            return
+        if (actor := asker(sys._getframe(1))) is not None and actor.place:
+            self._first = actor.at(text.format(arguments[0] if arguments else ""))
+
+
+def _writes(mode: object, flags: object) -> bool:
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+
+
+def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Sequence[str]) -> None:
+    """Record that later runs of the same text, with the same arguments, begin in a classic session.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    from helix_spark.catalog.records import AnswerRecord
+
+    catalog.make()
+    text = json.dumps({"file": need.file.name, "line": need.line, "what": need.what})
+    identity = _identity(path, arguments)
+    catalog.answers.append([AnswerRecord(identity, path.stem, 1, time.time(), needs_classic=text)])
+
+
+def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
+    """Return what an earlier run of the same text needed a classic session for; None if none did.
+
+    Raises:
+        CatalogError: the catalog cannot be read.
+    """
+    entry = catalog.answers.newest(_identity(path, arguments))
+    record = None if entry is None else catalog.answers.record(entry)
+    record = None if record is None else catalog.answers.sound(record)
+    if record is None:
+        return None
+    match mapping(record.needs_classic):
+        case {"file": str(file), "line": int(line), "what": str(what)}:
+            return NeedsClassic(Path(visible(file[:_LONGEST_FILE])), line, visible(what[:_LONGEST_NEED]))
+    return None  # a damaged record: the run finds out again
+
+
+_LONGEST_FILE, _LONGEST_NEED = 4_096, 200
+
+
+def _identity(path: Path, arguments: Sequence[str]) -> str:
+    from helix_spark.identity.environment import package_version
+
+    texts = [file.read_bytes() for file in sorted(files_of_program(path)) if file.is_file()]
+    return digest("needs a classic session", *map(digest, texts), *arguments, package_version("pyspark"))

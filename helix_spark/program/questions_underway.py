@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import RLock, Timer
@@ -23,6 +23,10 @@ from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import is_node, title_of
 
+_LONG = 0.5
+_LEFT = RunningNode("", "answer", (), "compute", "", 0.0, output=False)
+"""A question that is still to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -37,14 +41,18 @@ class Expected:
     kept: bool
 
     @property
-    def seconds(self) -> float:
-        """Seconds that Spark took for it when it was asked last."""
-        return (self.node.seconds if self.node.state == "compute" else self.node.predicted_seconds) or 0.0
-
-    @property
     def began(self) -> float:
         """Seconds after the start of its run."""
         return self.node.started or 0.0
+
+    def over(self, row: RunningNode) -> RunningNode:
+        """Return a question of this run as that before was called, with the seconds that Spark took for it last."""
+        node = self.node
+        seconds = node.seconds if node.state == "compute" else node.predicted_seconds
+        return replace(
+            row, name=node.name, kind=node.kind, inputs=node.inputs, output=node.output,
+            predicted_seconds=(seconds or 0.0) if row.state == "compute" else 0.0,
+        )
 
 
 def progress_of_program(
@@ -52,6 +60,9 @@ def progress_of_program(
     session_seconds: float, starting: bool,
 ) -> Progress:
     """Return how far a run is, as that of a workflow is told.
+
+    What was over last time before one began that has been met is not asked any more. Once Spark is asked something that
+    it was not asked before, what follows is taken to be made of that; else it is asked what is never kept.
 
     Args:
         number: of its iteration.
@@ -67,11 +78,16 @@ def progress_of_program(
     nodes: dict[str, RunningNode] = {}
     for identity, one in met.items():
         if one.state == "compute" or is_there:
-            row = _as_before(earlier[identity], one) if identity in earlier else one
+            row = earlier[identity].over(one) if identity in earlier else one
             name = f"{row.name} {identity[:8]}" if row.name in nodes else row.name
             nodes[name] = replace(row, name=name)
-    for left in _still_to_come(before, met, earlier):
-        nodes[left.node.name] = _as_before(left, RunningNode("", "answer", (), "compute", "", 0.0, output=False))
+    reached = max((one.began for one in earlier.values()), default=0.0)
+    same, taken = {one.node.signature for one in before}, {one.node.signature for one in earlier.values()}
+    differs = any(one.state == "compute" and identity not in same for identity, one in met.items())
+    for last in before:
+        ended = last.began + (last.node.seconds or 0.0)
+        if last.node.signature not in taken and ended > reached and (differs or not last.kept):
+            nodes[last.node.name] = last.over(_LEFT)
     rows = [replace(one, inputs=tuple(name for name in one.inputs if name in nodes)) for one in nodes.values()]
     return Progress(
         workflow, number, tuple(in_order(rows)), began=began, session_seconds=session_seconds, starting=starting
@@ -90,33 +106,6 @@ def _matched(before: Sequence[Expected], met: Mapping[str, RunningNode]) -> dict
         if identity not in found and of_title[row.name]:
             found[identity] = of_title[row.name].popleft()
     return found
-
-
-def _still_to_come(
-    before: Sequence[Expected], met: Mapping[str, RunningNode], earlier: Mapping[str, Expected]
-) -> Iterator[Expected]:
-    """Yield those that Spark is expected to be asked yet.
-
-    What was over last time before one began that has been met is not asked any more. Once Spark is asked something that
-    it was not asked before, what follows is taken to be made of that; else it is asked what is never kept.
-    """
-    reached = max((one.began for one in earlier.values()), default=0.0)
-    same, taken = {one.node.signature for one in before}, {one.node.signature for one in earlier.values()}
-    differs = any(one.state == "compute" and identity not in same for identity, one in met.items())
-    for one in before:
-        ended = one.began + (one.node.seconds or 0.0)
-        if one.node.signature not in taken and ended > reached and (differs or not one.kept):
-            yield one
-
-
-def _as_before(before: Expected, row: RunningNode) -> RunningNode:
-    node, seconds = before.node, before.seconds if row.state == "compute" else 0.0
-    return replace(
-        row, name=node.name, kind=node.kind, inputs=node.inputs, output=node.output, predicted_seconds=seconds
-    )
-
-
-_LONG = 0.5
 
 
 class QuestionsUnderway:
@@ -138,46 +127,30 @@ class QuestionsUnderway:
         self._timer: Timer | None = None
 
     def note(self, stage: Stage, question: Question, who: Caller) -> None:
-        """Note how far a question is; see `Following`."""
+        """Note how far a question is; see `Following`. What pyspark asks by itself is not shown."""
         with self._lock:
-            one = self._met.get(question.identity)
-            match stage:
-                case "recorded" if one is None:
-                    self._meet(question, who, "load")
-                case "waited for":
-                    self._begin_wait(question, who)
-                case "sent" if one is not None:
-                    self._met[question.identity] = replace(one, started=self._since())
-                case "answered":
-                    if one is not None:
-                        self._met[question.identity] = replace(one, started=one.started or 0.0, ended=self._since())
-                    self._end_wait()
-
-    def _meet(self, question: Question, who: Caller, state: str) -> None:
-        """Note a question, unless pyspark asks it by itself."""
-        if is_node(question, who):
-            ended = 0.0 if state == "load" else None
-            self._met[question.identity] = RunningNode(
-                title_of(question, who), "answer", (), state, "", 0.0, output=False, ended=ended
-            )
-
-    def _begin_wait(self, question: Question, who: Caller) -> None:
-        if not self._clock:
-            self._clock, self._began = time.perf_counter(), time.time()
-        self._meet(question, who, "compute")
-        self._waiting += 1
-        self._timer = self._timer or self._later()
-
-    def _end_wait(self) -> None:
-        self._waiting -= 1
-        if not self._waiting and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            if self._display is not None:
-                self._display.close()
-
-    def _since(self) -> float:
-        return round(time.perf_counter() - self._clock, 3)
+            identity, now = question.identity, round(time.perf_counter() - self._clock, 3)
+            one = self._met.get(identity)
+            if stage == "waited for" or (stage == "recorded" and one is None):
+                if is_node(question, who):
+                    state, ended = ("load", 0.0) if stage == "recorded" else ("compute", None)
+                    self._met[identity] = replace(_LEFT, name=title_of(question, who), state=state, ended=ended)
+            elif stage == "sent" and one is not None:
+                self._met[identity] = replace(one, started=now)
+            elif stage == "answered" and one is not None:
+                self._met[identity] = replace(one, started=one.started or 0.0, ended=now)
+            if stage == "waited for":
+                if not self._clock:
+                    self._clock, self._began = time.perf_counter(), time.time()
+                self._waiting += 1
+                self._timer = self._timer or self._later()
+            elif stage == "answered":
+                self._waiting -= 1
+                if not self._waiting and self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+                    if self._display is not None:
+                        self._display.close()
 
     def _show(self) -> None:
         """Show how far the run is, again and again as long as something is waited for."""

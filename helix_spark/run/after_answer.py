@@ -14,9 +14,9 @@ from helix_spark.history.edit_message import edit_message
 from helix_spark.history.table_preview import TablePreview
 from helix_spark.run import node_records, recording
 from helix_spark.run.measured_on import measured
-from helix_spark.run.recorded_outputs import tables_elsewhere
-from helix_spark.run.run import Run, RunStep, through
-from helix_spark.run.tracker import Finished, tell
+from helix_spark.run.run import Run
+from helix_spark.run.run_outputs import tables_elsewhere
+from helix_spark.run.tracker import finished_on_record, tell
 
 
 def forget_void(run: Run) -> Run:
@@ -30,8 +30,8 @@ def record(run: Run) -> Run:
     """Record the answer or the failure, and what it took to get there."""
     status, error = recording.ending_of(run.outcome.failure)
     tables = _tables(run) if status == "done" else {}
-    void, view = run.results.void, run.view
-    nodes = tuple(node_records.node_records(run, void))
+    void, view, catalog = run.results.void, run.view, run.tools.catalog
+    nodes = node_records.node_records(run, void)
     edit = edit_message(view.last, view.nodes, run.whole.parameters, nodes)
     ended = run.provenance.stamped(replace(
         run.record, status=status, seconds=run.seconds, outputs=recording.outputs_json(run.outputs),
@@ -40,72 +40,47 @@ def record(run: Run) -> Run:
         start_seconds=run.start_seconds or None,
     ))
     cards, influences = read_fits(run) if status != "interrupted" else ({}, {})
-    run.tools.catalog.answers.append(run.answered.records(run.record.number, void, node_records.uncertain(run)))
-    results = node_records.result_records(run, influences, cards)
-    learnt = [one for one in (*results, *node_records.found_by_plan(run)) if one.node not in void]
+    catalog.answers.append(run.answered.records(run.record.number, void, run.results.uncertain))
+    results = (*node_records.result_records(run, influences, cards), *node_records.found_by_plan(run))
     texts = (run.provenance.file_record(), *(one.record(name) for name, one in tables.items()), *cards.values())
-    recording.record_end(run.tools.catalog, ended, nodes, learnt, texts)
-    return replace(run, record=ended, node_records=nodes, tables=tables)
+    recording.record_end(catalog, ended, nodes, [one for one in results if one.node not in void], texts)
+    return replace(run, record=ended, tables=tables)
 
 
 def keep(run: Run) -> Run:
-    """Store and evict. After a failure store what was planned to be, and evict nothing for it."""
-    if _interrupted(run):
-        return run
-    if run.outcome.failure is not None:
-        planned = frozenset(node.signature for node in run.plan.nodes if node.keep)
-        return replace(run, kept=run.results.keep_planned(planned))
-    return replace(run, kept=run.results.keep())
+    """Store and evict, and record what that taught of results. Report what was stored once that survives a loss of
+    power: the records of the run are synced, whatever becomes of its results.
 
-
-def note_sizes(run: Run) -> Run:
-    """Record what storing taught of results."""
-    run.tools.catalog.append_results(node_records.size_records(run, run.kept.sizes))
-    return run
-
-
-def note_late(run: Run) -> Run:
-    """Record what code did in Spark's workers while results were stored."""
-    late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome)
-    told = late - run.results.void
-    if told:
-        run.tools.catalog.append_results(node_records.late_records(run, told))
-    return run
-
-
-def tidy(run: Run) -> Run:
-    """Tidy the catalog. Not after an interrupt: a person wants an end to it."""
-    return run if _interrupted(run) else replace(run, gone=frozenset(run.results.tidy()))
-
-
-def acknowledged(*steps: RunStep) -> RunStep:
-    """Return a step that goes through these and reports what was stored once that survives a loss of power.
-
-    The records of the run are synced, whatever becomes of its results.
+    After a failure what was planned to be stored is, and nothing is evicted for it. After an interrupt nothing is: a
+    person wants an end to it.
     """
-    def stored(run: Run) -> Run:
-        gone = frozenset[str]()
-        try:
-            run = through(steps, run)
-            gone = run.gone
-        finally:
-            run.results.acknowledge(gone)
-        return run
-
-    return stored
+    results, catalog, stored, gone = run.results, run.tools.catalog, dict[str, int](), set[str]()
+    try:
+        if run.outcome.failure is None:
+            stored = results.keep()
+        elif not run.is_interrupted:
+            stored = results.keep_planned([node.signature for node in run.plan.nodes if node.keep])
+        late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome) - results.void
+        catalog.append_results(node_records.records_of_storing(run, stored, late))
+        if not run.is_interrupted:
+            gone = results.tidy()
+    finally:
+        results.acknowledge(gone)
+    return replace(run, stored={
+        name: size for name, size in stored.items() if run.plan[name].signature not in gone
+    })
 
 
 def track(run: Run) -> Run:
     """Tell a tracker of the iteration, if it is recorded."""
-    if run.tools.tracker is None or not run.node_records:
-        return run
-    models = {
-        one.name: one.result.model for one in run.nodes
-        if one.node.kind == "learner" and isinstance(one.result, ModelResult)
-    }
-    live = frozenset(run.tools.catalog.live_among({node.signature for node in run.node_records}))
-    finished = Finished(run.record, run.node_records, run.numbered, models, run.stored, live, run.tables)
-    tell(run.tools.tracker, finished, run.tools.observer.warning)
+    if run.tools.tracker is not None and run.record.status != "running":
+        models = {
+            one.name: one.result.model for one in run.nodes
+            if one.node.kind == "learner" and isinstance(one.result, ModelResult)
+        }
+        finished = finished_on_record(run.tools.catalog, run.record)
+        finished = replace(finished, plan=run.numbered, models=models, stored=run.stored, tables=run.tables)
+        tell(run.tools.tracker, finished, run.tools.observer.warning)
     return run
 
 
@@ -140,7 +115,3 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
         if not (isinstance(error, (SetupError, *spark_errors())) or run.tools.sessions.ended):
             raise
         run.tools.observer.warning(f"{unknown}: {first_line(error)}")
-
-
-def _interrupted(run: Run) -> bool:
-    return isinstance(run.outcome.failure, KeyboardInterrupt)

@@ -17,9 +17,11 @@ from helix_spark.dag.slicing import ancestors_of, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
-from helix_spark.engine.results.node_results import ModelResult, TableResult
+from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import Never
+from helix_spark.planner.situation import KnownNode
+from helix_spark.run.cut_off import release_results
 from helix_spark.run.executing import registering
 from helix_spark.run.run import Run
 
@@ -176,10 +178,13 @@ def audit(
     if chosen:
         outcome = _from_scratch(run, chosen)
         try:
-            rows = _rows(run)
+            rows = [
+                AuditRow(one.name, _record(one, run), one.node.inputs, stored=one.signature in run.view.artifacts)
+                for one in run.situation.nodes
+            ]
             results = judge(rows, partial(_compare, run, outcome, chosen))
         finally:
-            _unpin(outcome)
+            release_results(outcome)
         for name, why in record_verdicts(results, rows, run.tools.catalog).items():
             signature = run.situation[name].signature
             run.tools.catalog.quarantine(signature, why, attempt=run.view.artifacts[signature].attempt)
@@ -223,30 +228,17 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     )
     situation = replace(asked, nodes=nodes, others=(), scenarios=(), budget=None)
     plan = make_plan(situation, Never())
-    outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, dag=dag)))
+    outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, situation=situation)))
     if outcome.failure is not None:
-        _unpin(outcome)
+        release_results(outcome)
         raise outcome.failure
     return outcome
 
 
-def _unpin(outcome: Outcome) -> None:
-    for name in outcome.pinned:
-        if isinstance(result := outcome.results.get(name), TableResult):
-            result.unpin()
-
-
-def _rows(run: Run) -> list[AuditRow]:
-    return [
-        AuditRow(
-            one.name,
-            ResultRecord(
-                one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration
-            ),
-            one.node.inputs, stored=one.signature in run.view.artifacts,
-        )
-        for one in map(run.situation.__getitem__, (node.name for node in run.dag.nodes))
-    ]
+def _record(one: KnownNode, run: Run) -> ResultRecord:
+    return ResultRecord(
+        one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration
+    )
 
 
 def _compare(

@@ -22,7 +22,8 @@ from shutil import rmtree
 from threading import Lock, Timer
 from typing import Any, Literal, get_args
 
-from helix_spark.planner.plan import Plan, PlannedNode
+from helix_spark.engine.spark.spark_errors import first_line
+from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.workflow import Workflow
 
@@ -84,11 +85,16 @@ class AuditProcess:
 
     def __init__(self, job: Job) -> None:
         self._folder = tempfile.mkdtemp(prefix="helix-audit-")  # a process that is killed leaves files behind
-        own = {"PYTHONHASHSEED": _hash_seed(), "TMPDIR": self._folder, "SPARK_LOCAL_DIRS": self._folder}
+        given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
+        path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        own = {
+            "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": self._folder,
+            "SPARK_LOCAL_DIRS": self._folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", PROGRAM],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, **own, "PYTHONPATH": _python_path()},
+            env={**os.environ, **own},
         )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: there is nothing to read then
@@ -144,9 +150,8 @@ class Auditor:
         """End what is under way at once. Return the turn that begins now, for `answered`."""
         with self._lock:
             self._turn += 1
-            timer, self._timer = self._timer, None
-            running, self._running = self._running, None
-            turn = self._turn
+            turn, timer, running = self._turn, self._timer, self._running
+            self._timer = self._running = None
         if timer is not None:
             timer.cancel()
         if running is not None:
@@ -159,7 +164,12 @@ class Auditor:
         What was verified before is looked at once more where this process reused it: an undeclared input of a result
         shows only after it has changed.
         """
-        self.audit_when_idle(turn, plan.workflow, [one.signature for one in plan.nodes if _is_worth_it(one)], begin)
+        wanted = [
+            one.signature for one in plan.nodes if not one.random and (
+                ((one.stored or one.keep) and one.proof == "unproven") or (one.state is State.LOAD and not one.held)
+            )
+        ]
+        self.audit_when_idle(turn, plan.workflow, wanted, begin)
 
     def audit_when_idle(self, turn: int, name: str, signatures: Collection[str], begin: Begin) -> None:
         """Audit those results that this process has not audited yet, unless another run begins before that.
@@ -179,7 +189,8 @@ class Auditor:
         try:
             running = begin(wanted, self._seconds)
         except Exception as error:  # noqa: BLE001 - the author's objects may raise anything when they are to be sent
-            self._warn_once(f"results of {name!r} cannot be audited by themselves: {_first_line(error)}")
+            why = f"{type(error).__name__}: {first_line(error)}"
+            self._warn_once(f"results of {name!r} cannot be audited by themselves: {why}")
             return
         with self._lock:
             mine = turn == self._turn
@@ -219,30 +230,8 @@ def _different_text(node: str, why: str, heirs: Collection[str]) -> str:
     return f"an audit computed `{node}` again and it came out different ({why}): {what} reused any more"
 
 
-def _is_worth_it(node: PlannedNode) -> bool:
-    if node.random:
-        return False
-    kept = node.stored or node.keep
-    return (kept and node.proof == "unproven") or (node.state is State.LOAD and not node.held)
-
-
 def _start_timer(seconds: float, act: Callable[[], None]) -> Timer:
     timer = Timer(seconds, act)
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _hash_seed() -> str:
-    """Return another hash seed, unless one was given."""
-    given = os.environ.get("PYTHONHASHSEED", "random")
-    return "0" if given == "random" else given
-
-
-def _python_path() -> str:
-    own = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(dict.fromkeys([own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))

@@ -27,33 +27,42 @@ def worth_comparing(run: Run) -> frozenset[str] | None:
     if run.tools.cut_off == math.inf:
         return None
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
+    contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
+    comparable = {node.name for past in run.view.past for node in past.nodes if node.signature in contents}
     least = run.planning_seconds if run.tools.cut_off is None else run.tools.cut_off
     return frozenset(
         node.name for node in run.dag.nodes
-        if node.name in run.comparable and plan[node.name].state is State.COMPUTE
+        if node.name in comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
         and below[node.name] > least
     )
 
 
-def cut_off(run: Run) -> Run:
-    """Plan the rest again where a result turned out to be an earlier one, and drop what is not needed any more."""
-    outcome = run.outcome
-    if not outcome.equal or outcome.failure is not None:
-        return run
+def cut_off(run: Run) -> tuple[Run, bool]:
+    """Plan the rest again where a result turned out to be an earlier one, and drop what is not needed any more. Return
+    also whether further results can be compared."""
+    outcome, before = run.outcome, run.plan
     equal, outcome.equal = outcome.equal, {}
-    ran = _ran(run)
-    stands = {run.plan[name].declared: signature for name, signature in equal.items()}
-    had = frozenset(name for name in ran if _is_held(name, outcome))
-    found = plan_again(replace(run, equal={**run.equal, **stands}, had=had))
+    done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_held(name, outcome)}
+    ran = run.dag.upstream_within(done, outcome.results.keys()) | done
+    stands = {before[name].declared: signature for name, signature in equal.items()}
+    found = plan_again(replace(run, equal={**run.equal, **stands}), [name for name in ran if _is_held(name, outcome)])
     if _shape(found.dag) != _shape(run.dag):  # it has features, or merges nodes, that what is under way does not
-        found = replace(run, comparable=frozenset())
-    else:
-        earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
-        found = replace(found, plan=_carry_on(run.plan, found.plan, ran, earlier))
-        _let_go(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
-    run.tools.observer.planned(found.numbered)
-    return replace(found, goes_on_from=outcome, unfinished=True)
+        return run, False
+    earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
+    found = replace(found, plan=_carry_on(before, found.plan, ran, earlier))
+    release_results(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
+    return found, True
+
+
+def release_results(outcome: Outcome, needed: Collection[str] = ()) -> None:
+    """Drop the results that the rest of a run does not need."""
+    for name in outcome.results.keys() - needed:
+        result = outcome.results.pop(name)
+        if name in outcome.pinned and isinstance(result, TableResult):
+            result.unpin()
+    outcome.pinned &= outcome.results.keys()
+    outcome.filled &= outcome.results.keys()
 
 
 def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
@@ -65,13 +74,6 @@ def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
             (one.predicted_seconds + below[one.name] for one in readers if one.state is State.COMPUTE), default=0.0
         )
     return below
-
-
-def _ran(run: Run) -> frozenset[str]:
-    """Return the nodes that were computed or loaded for good, and those they were made through."""
-    plan, outcome = run.plan, run.outcome
-    done = {name for name in outcome.results if plan[name].state is State.COMPUTE and _is_held(name, outcome)}
-    return run.dag.upstream_within(done, outcome.results.keys()) | done
 
 
 def _is_held(name: str, outcome: Outcome) -> bool:
@@ -107,7 +109,6 @@ def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[st
 
 def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
     """Say what a result is equal to, and what below it is not computed for that reason."""
-    text = equal[node.name]
     below, names = {node.name}, list[str]()
     for reader in before.nodes:
         if below.isdisjoint(reader.inputs):
@@ -115,9 +116,8 @@ def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[s
         below.add(reader.name)
         if reader.state is State.COMPUTE and after[reader.name].state is not State.COMPUTE:
             names.append(f"`{reader.name}`")
-    if not names:
-        return text
-    return f"{text}: {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}"
+    stands = f": {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}" if names else ""
+    return equal[node.name] + stands
 
 
 def _describe_earlier(run: Run, signature: str) -> str:
@@ -127,13 +127,3 @@ def _describe_earlier(run: Run, signature: str) -> str:
          if any(node.signature == signature for node in past.nodes)), None,
     )
     return "equal to an earlier result" if number is None else f"equal to iteration {number}'s result"
-
-
-def _let_go(outcome: Outcome, needed: Collection[str]) -> None:
-    """Drop results that the rest of the run does not need."""
-    for name in outcome.results.keys() - needed:
-        result = outcome.results.pop(name)
-        if name in outcome.pinned and isinstance(result, TableResult):
-            result.unpin()
-    outcome.pinned &= outcome.results.keys()
-    outcome.filled &= outcome.results.keys()

@@ -14,8 +14,11 @@ from helix_spark.costs.model import fresh_process
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, Version, scenarios
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, scenarios
 from helix_spark.run.known_nodes import RecordsRead
+
+_RECORDED_KINDS = ("answer", "write")
+"""Of questions of programs whose answers are recorded, which takes no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def foresee(
     """
     past = [iteration for iteration in records.view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
-    kinds = {node.name: node.kind for node in nodes}
+    kinds, today = {node.name: node.kind for node in nodes}, {node.name: node for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
     previous, best = earlier[-1] if earlier else None, _best(earlier)
     lines = defaultdict[str, set[str]](set)
@@ -63,7 +66,13 @@ def foresee(
             previous=previous.record.number if previous else None,
         )
     )
-    again = {one.record.number: _version(one, nodes, records) for one in (previous, best) if one is not None}
+    again = {
+        one.record.number: (
+            tuple(_past_costs(node, today, records) for node in one.nodes),
+            frozenset(node.name for node in one.nodes if node.output),
+        )
+        for one in (previous, best) if one is not None
+    }
     had = [one.record for one in records.view.past]
     return Foresight(
         scenarios(found, again), horizon(len(had) + 1),
@@ -76,25 +85,23 @@ def may_come_back(view: CatalogView) -> set[str]:
     """Return signatures that a plan may expect to come back: of the last iteration, the last that differs, and the
     best."""
     past = [iteration for iteration in view.past if iteration.nodes]
-    differs = [one for one in past if _all_signatures(one) != _all_signatures(past[-1])]
+    signatures = [frozenset(node.signature for node in one.nodes) for one in past]
+    differs = [one for one, own in zip(past, signatures, strict=True) if own != signatures[-1]]
     found = [*differs[-1:], *(best for best in (_best(past), _best(differs)) if best is not None)]
-    return {node.signature for node in view.nodes}.union(*map(_all_signatures, found))
+    return {node.signature for node in view.nodes} | {node.signature for one in found for node in one.nodes}
 
 
 def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
     """Return what the results of this version and of recorded iterations are made of, where their costs are known."""
-    found = lineage_of(nodes)
-    today = {node.name: node for node in nodes}
+    found, today = lineage_of(nodes), {node.name: node for node in nodes}
     for iteration in reversed(records.view.past):
         signatures = {node.name: node.signature for node in iteration.nodes}
         for node in iteration.nodes:
-            if node.signature in found or (
-                node.name not in today and records.compute_seconds(node.signature) is None
-            ):
-                continue
-            costs = _past_costs(node, today, records)
-            inputs = tuple(signatures[name] for name in costs.inputs)
-            found[node.signature] = ResultCosts(inputs, costs.compute_seconds, costs.load_seconds)
+            is_costed = node.name in today or records.compute_seconds(node.signature) is not None
+            if node.signature not in found and is_costed:
+                costs = _past_costs(node, today, records)
+                inputs = tuple(signatures[name] for name in costs.inputs)
+                found[node.signature] = ResultCosts(inputs, costs.compute_seconds, costs.load_seconds)
     return found
 
 
@@ -136,10 +143,6 @@ def others_among(
     )
 
 
-def _all_signatures(iteration: PastIteration) -> frozenset[str]:
-    return frozenset(node.signature for node in iteration.nodes)
-
-
 def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
     return {node.name: (node.signature, node.inputs) for node in nodes if node.name not in random}
 
@@ -155,30 +158,16 @@ def _best(past: Sequence[PastIteration]) -> PastIteration | None:
     return past[max(ranked)[1]] if ranked else None
 
 
-def _version(iteration: PastIteration, nodes: Sequence[NodeCosts], records: RecordsRead) -> Version:
-    """Return an earlier iteration's nodes, with recorded costs, else those of today's node of the name."""
-    today = {node.name: node for node in nodes}
-    costs = tuple(_past_costs(node, today, records) for node in iteration.nodes)
-    return costs, frozenset(node.name for node in iteration.nodes if node.output)
-
-
 def _past_costs(node: PastNode, today: Mapping[str, NodeCosts], records: RecordsRead) -> NodeCosts:
+    """Return an earlier node's costs as recorded, else those of today's node of its name."""
     artifact, seconds = records.view.artifacts.get(node.signature), records.compute_seconds(node.signature)
-    known = today.get(node.name) or _as_absent(node)
+    known = today.get(node.name) or NodeCosts(
+        node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
+    )
     return replace(
         known, signature=node.signature, inputs=tuple(dict.fromkeys(node.inputs)), held=False,
         compute_seconds=known.compute_seconds if seconds is None else seconds,
         stored=artifact is not None or node.kind in _RECORDED_KINDS,
         load_seconds=known.load_seconds if artifact is None else records.load_seconds(artifact),
         bytes=known.bytes if artifact is None else artifact.bytes,
-    )
-
-
-_RECORDED_KINDS = ("answer", "write")
-"""Of questions of programs whose answers are recorded, which takes no room."""
-
-
-def _as_absent(node: PastNode) -> NodeCosts:
-    return NodeCosts(
-        node.name, node.kind, node.signature, node.inputs, 0.0, 0.0, 0.0, 0, compute_needs_spark=node.kind != "reducer"
     )

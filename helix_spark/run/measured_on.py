@@ -8,7 +8,7 @@ from typing import Any
 from helix_spark.catalog.view import PastNode
 from helix_spark.dag.compilation import examples_of
 from helix_spark.dag.leakage import doubts_of, predictions_below
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.history.metrics import Metrics, leaves, metrics_of, output_of
 from helix_spark.identity.node_description import Description
@@ -43,7 +43,7 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
         scored = predictions_below(dag, name)
         if not scored:
             continue
-        examples = [_examples(dag, one) for one in scored]
+        examples = [_examples(dag[one]) for one in scored]
         below = {*examples}.union(*map(dag.ancestors, examples))
         data = [version.digest for one in sorted(below) if (version := described[one].version) is not None]
         divides = [
@@ -56,7 +56,12 @@ def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, 
 
 def measured(run: Run) -> dict[str, Any]:
     """Return what the numbers among a run's outputs were measured by and on, as it is recorded."""
-    tested = with_rows(describe_tests(run.whole, run.described), run)
+    tested = describe_tests(run.whole, run.described)
+    for name, own in tested.items():  # how many rows were scored, where this run knows it
+        counts = [_rows(run.plan[one].name, run) for one in predictions_below(run.whole, name)]
+        known = [count for count in counts if count is not None]
+        if len(known) == len(counts):
+            own["rows"] = sum(known)
     return {"measured_by": measured_by(run), "tested": tested, "doubts": dict(doubts(run))}
 
 
@@ -81,16 +86,6 @@ def _columns(name: str, run: Run) -> frozenset[str] | None:
     return None
 
 
-def with_rows(tested: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, dict[str, Any]]:
-    """Return the same with how many rows were scored, where this run knows it."""
-    found = {}
-    for name, own in tested.items():
-        counts = [_rows(run.plan[one].name, run) for one in predictions_below(run.whole, name)]
-        known = [count for count in counts if count is not None]
-        found[name] = {**own, "rows": sum(known)} if len(known) == len(counts) else {**own}
-    return found
-
-
 def _rows(name: str, run: Run) -> int | None:
     result = run.outcome.results.get(name)
     if isinstance(result, TableResult) and result.collected:
@@ -99,8 +94,7 @@ def _rows(name: str, run: Run) -> int | None:
     return run.outcome.rows.get(name, artifact.rows if artifact is not None else None)
 
 
-def _examples(dag: Dag, predictions: str) -> str:
-    node = dag[predictions]
+def _examples(node: Node) -> str:
     assert isinstance(node.operator, Predict)
     return examples_of(node.operator, node.inputs)
 

@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import class_names, slot_names
 from helix_spark.dag.influence import Absent, Influence, by_feature, to_json
 from helix_spark.dag.leaving_out import features_of, target
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.examples import sizes_of
 from helix_spark.engine.results.agreement import content_here
@@ -26,10 +26,6 @@ from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.workflow.operators import Assemble, FitStage, Function, Kind
-
-if TYPE_CHECKING:
-    from helix_spark.run.run import Run
-
 
 _SHOWN_CODE = 20_000
 """Characters of a function's text that a record holds; for people, who stop reading long before."""
@@ -65,7 +61,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         cards: see `fitted_cards`.
     """
     records, outcome = list[ResultRecord](), run.outcome
-    random, doubted = {**run.chance.drawn, **run.chance.found}, uncertain(run)
+    random, doubted = {**run.chance.drawn, **run.chance.found}, run.results.uncertain
     for one in run.nodes:
         own, known = one.planned, one.known
         if one.result is None or (known.signed.random and one.name not in known.signed.random):
@@ -79,14 +75,20 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         doubt = bool(why) or one.name in doubted
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
+        read_seconds = None
+        if isinstance(one.result, TableResult | ModelResult) and not own.held:
+            read_seconds = one.result.read_seconds
+        content = None  # of a result that may be reused, as it was compared, else taken now
+        if one.computed and not doubt and outcome.contents is not None:
+            content = outcome.contents.get(one.name) or content_here(one.result)
         record = replace(
             _learnt(run, one.name), signature=signature,
             compute_seconds=one.time.warm_seconds if one.computed else None,
             load_seconds=one.time.load_seconds if not own.held else None,
-            read_seconds=_read_seconds(one.result) if not own.held else None,
+            read_seconds=read_seconds,
             rows=outcome.rows.get(one.name), random=why,
             influence=influences.get(one.name, ""), trained=cards[one.name].digest if one.name in cards else "",
-            content=_content(one.name, outcome) if one.computed and not doubt else None,
+            content=content,
             observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
@@ -95,12 +97,6 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         stands_for = () if doubt else (_by_plan(run, one), _fit_of(run, one))
         records += (replace(_learnt(run, one.name), declared=declared) for declared in stands_for if declared)
     return records
-
-
-def uncertain(run: Run) -> frozenset[str]:
-    """Return the nodes that this run found nondeterministic, and their descendants."""
-    random = {**run.chance.drawn, **run.chance.found}
-    return run.dag.descendants(random).union(random)
 
 
 def found_by_plan(run: Run) -> list[ResultRecord]:
@@ -124,13 +120,6 @@ def _fit_of(run: Run, one: NodeRun) -> str:
     return run.answered.fit_of(one.name) if one.computed and isinstance(one.result, ModelResult) else ""
 
 
-def _content(name: str, outcome: Outcome) -> str | None:
-    """Return the digest of a result that may be reused, as it was compared, else taken now."""
-    if outcome.contents is None:
-        return None
-    return outcome.contents.get(name) or content_here(outcome.results[name])
-
-
 def _tells(record: ResultRecord) -> bool:
     """Return whether a record has a figure. One without would be read by each plan from then on, for nothing."""
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
@@ -152,24 +141,22 @@ def _parts(one: NodeRun, outcome: Outcome) -> tuple[Part, ...]:
     return (*own.parts, *parts_read(seen[one.name]))
 
 
-def _read_seconds(result: NodeResult | None) -> float | None:
-    return result.read_seconds if isinstance(result, TableResult | ModelResult) else None
+def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str]) -> list[ResultRecord]:
+    """Return what storing results taught of them: bytes, and what code that ran once more was seen to do.
 
-
-def size_records(run: Run, sizes: Mapping[str, int]) -> list[ResultRecord]:
-    """Return what storing results taught of them: bytes by node name."""
-    return [_learnt(run, node.name, bytes=sizes[node.name]) for node in run.dag.nodes if node.name in sizes]
-
-
-def late_records(run: Run, names: Collection[str]) -> list[ResultRecord]:
-    """Return what nodes' code was seen to do behind the answer: storing may run more of it."""
-    return [
-        _learnt(
-            run, name, observed=_observed(run.dag[name], run.outcome),
-            random=f"`{name}` {why}" if (why := run.outcome.seen_to_differ(run.dag[name])) else "",
-        )
-        for name in sorted(names)
-    ]
+    Args:
+        stored: bytes by node name.
+        late: names of the nodes whose code was seen to do more.
+    """
+    records = list[ResultRecord]()
+    for node in run.dag.nodes:
+        if node.name in stored:
+            records.append(_learnt(run, node.name, bytes=stored[node.name]))
+        if node.name in late:
+            why = run.outcome.seen_to_differ(node)
+            random = f"`{node.name}` {why}" if why else ""
+            records.append(_learnt(run, node.name, observed=_observed(node, run.outcome), random=random))
+    return records
 
 
 def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
@@ -272,12 +259,9 @@ def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | str:
         return "they are not finite, or not as many as `features` has slots"
     return Influence(
         dag.workflow, node.name, run.record.number, target(examples, examples.operator, declared), features,
-        _left_out(dag, node.name, examples.name),
+        tuple(
+            Absent(one.feature, one.declared, iteration, one.nodes) for one in dag.left_out
+            if one.synthesizer == examples.name for name, iteration in one.found if name == node.name
+        ),
     )
 
-
-def _left_out(dag: Dag, learner: str, examples: str) -> tuple[Absent, ...]:
-    return tuple(
-        Absent(one.feature, one.declared, iteration, one.nodes) for one in dag.left_out
-        if one.synthesizer == examples for name, iteration in one.found if name == learner
-    )

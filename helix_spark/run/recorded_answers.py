@@ -35,7 +35,6 @@ class RecordedAnswers:
     Attributes:
         workflow: the program's name in the catalog.
         elsewhere: the other machine that Spark runs on, which cannot read what is stored here; empty for this one.
-        warnings: what was found damaged, in words.
         tell: prints a line for people.
         is_unread: True if nothing at all is reused.
     """
@@ -43,7 +42,6 @@ class RecordedAnswers:
     catalog: Catalog
     workflow: str
     elsewhere: str = ""
-    warnings: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = lambda _: None
     is_unread: bool = False
     _read: AnswersRead | None = None
@@ -57,9 +55,7 @@ class RecordedAnswers:
         if self.is_unread or identity in self._refused:
             return None
         found = self._read_record(identity)
-        if found is not None and found.doubt:
-            return None
-        return None if found is None else found.answer or None
+        return None if found is None or found.doubt else found.answer or None
 
     def refuse(self, identity: str, why: str) -> None:
         self._refused.add(identity)
@@ -105,7 +101,7 @@ class RecordedAnswers:
         try:
             folder: Place = checked(record, path) or path
         except CatalogError as error:
-            self.warnings.append(f"{error.what}; it is fitted again")
+            self.tell(f"{error.what}; it is fitted again")
             return None
         return _class_of(folder), folder.spark_uri
 
@@ -120,7 +116,7 @@ class RecordedAnswers:
             table = StoredTable(tuple(file.spark_uri for file in found.files), found.schema, READ_FILES)
             return table if table.partitions else None
         except (CatalogError, DamagedArtifactError, ValueError) as error:
-            self.warnings.append(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
+            self.tell(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None
 
     def _stored(self, identity: str) -> ArtifactRecord | None:
@@ -138,8 +134,7 @@ class RecordedAnswers:
 
     @property
     def _answers(self) -> AnswersRead:
-        if self._read is None:
-            self._read = self.catalog.answers.read(self.workflow, READ_AHEAD)
+        self._read = self._read or self.catalog.answers.read(self.workflow, READ_AHEAD)
         return self._read
 
     def _read_record(self, identity: str) -> AnswerRecord | None:

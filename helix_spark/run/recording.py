@@ -1,9 +1,20 @@
-"""The record of an iteration, whichever front runs it: that it runs, what its plan expected, how it ended."""
+"""The record of an iteration, whichever front runs it: that it runs, what its plan expected, which file and which git
+commit it comes from, how it ended.
+
+Nothing here slows an answer: the file is read at once, for it may be edited while the run goes on; git is asked at once
+too, but in a process of its own, and its answer is read behind the run's. No git and no repository are fine.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -18,10 +29,116 @@ from helix_spark.catalog.records import (
     ResultRecord,
     Status,
 )
-from helix_spark.errors import OvertakenError, told_of
+from helix_spark.errors import Location, OvertakenError, told_of
 from helix_spark.history.table_preview import TablePreview
+from helix_spark.identity.environment import package_version
 from helix_spark.planner.plan import Plan
-from helix_spark.run.provenance import versions_json
+
+LONGEST_FILE = 512 * 1024
+"""Bytes of a file whose text is recorded; hand-written files are far below that."""
+
+GIT_SECONDS = 10.0
+"""How long git may take to look at a repository; an answer that comes later is done without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a workflow or a script comes from, as of the start of a run.
+
+    Attributes:
+        path: of its file; None if there is none.
+        text: of the file; None if it cannot be recorded.
+        digest: SHA-256 of its bytes, hex; empty without a file.
+    """
+
+    path: Path | None
+    text: str | None
+    digest: str
+    _git: subprocess.Popen[str] | None
+
+    @classmethod
+    def read(cls, where: Location | None) -> Provenance:
+        """Read the file at a location, and query git about it without waiting for its answer."""
+        path = Path(where.file).absolute() if where is not None else None
+        if path is None or not path.is_file():
+            return cls(None, None, "", None)
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return cls(path, None, "", None)
+        try:
+            text = raw.decode() if len(raw) <= LONGEST_FILE else None
+        except UnicodeDecodeError:
+            text = None
+        return cls(path, text, sha256(raw).hexdigest(), _ask_git(path))
+
+    def file_record(self) -> FileRecord | None:
+        """Return the file's text for the catalog; None if there is none."""
+        if self.path is None or self.text is None:
+            return None
+        return FileRecord(self.digest, self.path.name, self.text)
+
+    def stamped(self, record: IterationRecord) -> IterationRecord:
+        """Return a record with the file and the commit."""
+        if self.path is None:
+            return record
+        commit, dirty = self._commit(self.path)
+        return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
+
+    def _commit(self, path: Path) -> tuple[str, bool | None]:
+        if self._git is None:
+            return "", None
+        try:
+            said, _ = self._git.communicate(timeout=GIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._git.kill()
+            self._git.communicate()
+            return "", None
+        lines = said.splitlines()
+        commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
+        if self._git.returncode != 0 or commit in ("", "(initial)"):
+            return "", None
+        try:
+            return commit, any(not line.startswith("#") for line in lines) or not _is_tracked(path)
+        except subprocess.TimeoutExpired:
+            return commit, None
+
+
+def checkout_path(path: Path, number: int) -> Path:
+    """Return the path to which `helix checkout` writes a file as an iteration had it.
+
+    >>> checkout_path(Path("jobs/census.py"), 2)
+    PosixPath('jobs/census.iteration-2.py')
+    """
+    return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")
+
+
+def _ask_git(path: Path) -> subprocess.Popen[str] | None:
+    """Start git, if the file may be in a repository. Untracked files, such as a catalog, are not looked for."""
+    if not any((folder / ".git").exists() for folder in path.parents):
+        return None
+    try:
+        return subprocess.Popen(
+            ["git", "-C", str(path.parent), "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environ(),
+        )
+    except OSError:
+        return None
+
+
+def _is_tracked(path: Path) -> bool:
+    done = subprocess.run(
+        ["git", "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environ(), check=False,
+        timeout=GIT_SECONDS,
+    )
+    return done.returncode == 0
+
+
+def _environ() -> dict[str, str]:
+    """Return an environment in which git takes no lock, and looks at the file's own repository also within a hook."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return inherited | {"GIT_OPTIONAL_LOCKS": "0"}
 
 
 def start_iteration(
@@ -38,9 +155,13 @@ def start_iteration(
     Raises:
         CatalogError: the catalog cannot be written.
     """
+    versions = {
+        "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
+        "pyspark": package_version("pyspark"), "delta": package_version("delta-spark"),
+    }
     return catalog.start_iteration(IterationRecord(
         run=run, workflow=workflow, number=number, status="running", started=started, message=message,
-        parameters=json.dumps(dict(parameters)), plan=json.dumps(dict(plan)), versions=versions_json(),
+        parameters=json.dumps(dict(parameters)), plan=json.dumps(dict(plan)), versions=json.dumps(versions),
         writer=writer(),
     ))
 

@@ -24,45 +24,9 @@ from helix_spark.workflow.declaration import Wishes
 OVERFLOW_ROUNDS = 6
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
 
-OVERFLOWED = "records of the run took the room that the budget had left for it"
-TOO_LARGE = "it turned out larger than what the budget had left"
-
-DECISIONS = 3
-"""How often it is decided what to keep while results turn out to be too large. What is known of sizes by then is
-measured, mostly after one more."""
+OVERFLOWED = "what is stored and recorded took more room than the budget has"
 
 _NO_WISHES = Wishes()
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenResults:
-    """Physical bytes by node, of what a run wrote.
-
-    Attributes:
-        stored: of what is there.
-        gone: of what is not: it turned out to be larger than the room that was left, or made room for something else.
-    """
-
-    stored: Mapping[str, int] = field(default_factory=dict)
-    gone: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Bytes of all that was written."""
-        return {**self.gone, **self.stored}
-
-    def then(self, more: WrittenResults, evicted: Collection[str]) -> WrittenResults:
-        """Return the sum of this and a later round.
-
-        Args:
-            evicted: names of what was stored and is not any more.
-
-        >>> WrittenResults({"a": 1, "b": 2}).then(WrittenResults({"c": 3}, {"d": 4}), ["b"])
-        WrittenResults(stored={'a': 1, 'c': 3}, gone={'b': 2, 'd': 4})
-        """
-        stays = {name: size for name, size in self.stored.items() if name not in evicted}
-        gone = {name: size for name, size in self.sizes.items() if name not in stays}
-        return WrittenResults({**stays, **more.stored}, {**gone, **more.gone})
 
 
 @dataclass(eq=False)
@@ -92,15 +56,12 @@ class Retention(ABC):
         return (record.workflow, record.iteration) == (self.workflow, self.number)
 
     @abstractmethod
-    def problem(
-        self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
-    ) -> PlanningProblem:
+    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
         """Return the run as a planning problem, of which only storage is left to decide.
 
         Args:
             live: all that is stored by now.
             overhead: bytes of the budget that are taken beside it.
-            sizes: bytes by name of what this run has stored already, or could not.
             to_write: whether what is not stored may still be; else it is decided what stays of what is.
         """
 
@@ -109,9 +70,10 @@ class Retention(ABC):
     def writable(self) -> Collection[str]:
         """Names of the nodes whose results were not stored before the run, and can be."""
 
-    def read_by_writes(self, names: Collection[str]) -> frozenset[str]:
-        """Signatures of the stored tables that these nodes' results are made from once more while they are written."""
-        return frozenset()
+    @property
+    @abstractmethod
+    def loaded(self) -> Collection[str]:
+        """Signatures of the stored results that the run loaded: what is written may be made from them once more."""
 
     @abstractmethod
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
@@ -121,25 +83,24 @@ class Retention(ABC):
     def drop(self, signature: str) -> None:
         """Forget a fixed result in memory: another driver stored another draw of it first."""
 
-    def keep(self) -> WrittenResults:
-        """Decide what to keep by what is known now, evict and store; again if something turned out too large."""
-        kept, late = WrittenResults(), frozenset[str]()
-        for _ in range(DECISIONS):
-            problem = self._problem_now(kept.sizes)
-            decision = self.policy.decide(problem)
-            more, late = self._store(problem, decision.keep, decision.evictions)
-            kept = kept.then(more, {node.name for node in problem.nodes if node.signature in decision.evict})
-            if not more.gone:
-                break
-        self._evict({signature: why for signature, why in decision.evictions.items() if signature in late})
+    def keep(self) -> dict[str, int]:
+        """Decide what to keep by what is known now, evict and store; return the bytes of what is stored, by name.
+
+        What turns out larger than it was expected to be goes in the end, see `evict_overflow`.
+        """
+        problem = self._problem_now()
+        decision, loaded = self.policy.decide(problem), frozenset(self.loaded)
+        self._evict({signature: why for signature, why in decision.evictions.items() if signature not in loaded})
+        stored = self._store(problem, decision.keep)
+        self._evict({signature: why for signature, why in decision.evictions.items() if signature in loaded})
         proof = decision.certificate
         if proof.status == "fallback" or proof.gap > LARGE_GAP:
             self.observer.warning(f"what to keep, by what the run has measured: {proof.notice}")
-        return kept
+        return stored
 
-    def keep_planned(self, keep: Collection[str]) -> WrittenResults:
+    def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
         """Store results that a plan keeps, by signature, after a failure. Nothing is evicted for them."""
-        return self._store(self._problem_now({}), keep, {})[0]
+        return self._store(self._problem_now(), keep)
 
     def tidy(self) -> set[str]:
         """Maintain the records, delete leftovers, and evict what is beyond the budget; return evicted signatures."""
@@ -159,7 +120,7 @@ class Retention(ABC):
             seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
             if self.budget is None or self.catalog.bytes_used() <= self.budget:
                 break
-            evictions = policy.decide(self._problem_now({}, to_write=False)).evictions
+            evictions = policy.decide(self._problem_now(to_write=False)).evictions
             gone |= self._evict(dict.fromkeys(evictions, OVERFLOWED), seen)
         return gone
 
@@ -176,44 +137,33 @@ class Retention(ABC):
             if record.signature not in gone:
                 self.observer.stored(record.node, record.bytes)
 
-    def _problem_now(self, sizes: Mapping[str, int], *, to_write: bool = True) -> PlanningProblem:
+    def _problem_now(self, *, to_write: bool = True) -> PlanningProblem:
         """Return the problem by what is known now, with the room that records and other drivers have taken since."""
         live, overhead = self._live(), 0
         if self.budget is not None:
             overhead = self.catalog.bytes_used() - sum(record.bytes for record in live)
-        return self.problem(live, overhead, sizes, to_write=to_write)
+        return self.problem(live, overhead, to_write=to_write)
 
-    def _store(
-        self, problem: PlanningProblem, keep: Collection[str], evict: Mapping[str, str]
-    ) -> tuple[WrittenResults, frozenset[str]]:
-        """Evict and store, by signature. Return what was stored, and the evictions that have to wait for the writes."""
-        catalog = self.catalog
+    def _store(self, problem: PlanningProblem, keep: Collection[str]) -> dict[str, int]:
+        """Store results, by signature; return the bytes of those that are there, by name."""
         wanted = [node for node in problem.nodes if node.signature in keep and node.name in self.writable]
-        late = self.read_by_writes([node.name for node in wanted])
-        self._evict({signature: why for signature, why in evict.items() if signature not in late})
-        owed = sum(one.bytes for one in catalog.live_among(late & evict.keys()).values())
         # A run that planned while an earlier one was still storing, here or in another process, wants the same again.
-        there = catalog.live_among([node.signature for node in wanted])
-        self._note_wishes({**self.view.artifacts, **there})
-        stored = {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
-        gone: dict[str, int] = {}
-        met: dict[str, ArtifactRecord] = {}
+        there = dict(self.catalog.live_among([node.signature for node in wanted]))
         to_write = [node for node in wanted if node.signature not in there]
         for node, record in zip(to_write, self.write(self._origins(to_write, problem)), strict=True):
             if record is not None:
-                fits = self._fits(record, owed)
-                (stored if fits else gone)[node.name] = record.bytes
-                met[node.signature] = record
-                if fits:
-                    self._written.append(record)
-        self._yield_to_others({**there, **met})
-        self._note_wishes(met)  # of several drivers' records the first counts, which says what its own wishes are
-        return WrittenResults(stored, gone), late
+                there[node.signature] = record
+                self._written.append(record)
+        for signature, record in there.items():
+            if self._wishes(signature).fixed and not self.is_own(record):  # another driver stored another draw first
+                self.drop(signature)
+        self._note_wishes({**self.view.artifacts, **there})
+        return {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
 
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
         above = ancestors_of(problem.nodes)
         seconds = {node.name: node.compute_seconds for node in problem.nodes}
-        wishes = [self.wishes.get(node.signature, _NO_WISHES) for node in nodes]
+        wishes = [self._wishes(node.signature) for node in nodes]
         return [
             Origin(
                 node.signature, self.workflow, node.name, self.number,
@@ -222,17 +172,19 @@ class Retention(ABC):
             for node, own in zip(nodes, wishes, strict=True)
         ]
 
-    def _yield_to_others(self, found: Mapping[str, ArtifactRecord]) -> None:
-        """Drop fixed results of which another driver stored another draw first."""
-        for signature, record in found.items():
-            if self.wishes.get(signature, _NO_WISHES).fixed and not self.is_own(record):
-                self.drop(signature)
+    def _wishes(self, signature: str) -> Wishes:
+        return self.wishes.get(signature, _NO_WISHES)
+
+    def _as_wished(self, record: ArtifactRecord) -> ArtifactRecord:
+        """Return the record of a stored result with the wishes of this version as of today."""
+        return wished(record, self.workflow, self._wishes(record.signature))
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
-        """Record wishes that differ from those recorded with a result: evictions go by records."""
+        """Record wishes that differ from those recorded with a result: evictions go by records. Of several drivers'
+        records the first counts, which says what its own wishes are."""
         news = {
             signature: wishes for signature, wishes in self.wishes.items()
-            if (record := stored.get(signature)) is not None and wished(record, self.workflow, wishes) != record
+            if signature in stored and self._as_wished(stored[signature]) != stored[signature]
         }
         if news:
             with self._warned():
@@ -244,26 +196,13 @@ class Retention(ABC):
         self._attempts = {record.signature: record.attempt for record in live}
         return live
 
-    def _fits(self, record: ArtifactRecord, owed: int) -> bool:
-        """Return whether a result that was just stored has room; evict it otherwise.
-
-        One without bytes always fits: evicting it frees nothing. Another driver's record is not this run's to evict.
-
-        Args:
-            owed: bytes of what is to go once all is written.
-        """
-        budget, catalog = self.budget, self.catalog
-        if budget is not None and record.bytes and self.is_own(record) and catalog.bytes_used() - owed > budget:
-            with self._warned():
-                catalog.evict(record.signature, TOO_LARGE, attempt=record.attempt)
-            return False
-        return True
-
     def _evict(self, why: Mapping[str, str], seen: int | None = None) -> set[str]:
         """Evict by signature, for these reasons; return the signatures of what went.
 
         What was stored since it was decided stays; with `seen` all does, if anything was stored or ended since then.
         """
+        if not why:
+            return set()
         attempts = {self._attempts[signature] for signature in why if signature in self._attempts}
         with self._warned():
             return {one.signature for one in self.catalog.evict_all(why, attempts=attempts, seen=seen)}

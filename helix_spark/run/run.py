@@ -18,13 +18,12 @@ from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import Policy
-from helix_spark.run.retention import WrittenResults
 from helix_spark.run.tracker import Tracker
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
     from helix_spark.catalog.leases.leases import RunLeases
-    from helix_spark.catalog.records import IterationRecord, NodeRecord
+    from helix_spark.catalog.records import IterationRecord
     from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag, Node
     from helix_spark.engine.execution.outcome import Chance, Outcome
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from helix_spark.identity.node_description import Description
     from helix_spark.run.function_answers import FunctionAnswers
     from helix_spark.run.known_nodes import RecordsRead
-    from helix_spark.run.provenance import Provenance
+    from helix_spark.run.recording import Provenance
     from helix_spark.run.workflow_results import WorkflowResults
 
 
@@ -84,11 +83,6 @@ class Tools:
     cut_off: float | None
     check_open: Callable[[], None]
 
-    @property
-    def held(self) -> frozenset[str]:
-        """Signatures of the results in memory."""
-        return frozenset(self.memory.held)
-
     def find_result(self, signature: str) -> NodeResult | None:
         """Return a result from memory or the catalog; None where neither has it."""
         held = self.memory.get(signature)
@@ -138,35 +132,26 @@ class NodeRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a workflow.
+    """One run of a workflow. Each group of attributes is made by a step: declare, look up, decide, execute, measure,
+    record and keep.
 
     Attributes:
-        begun: `time.perf_counter()` at its start.
-        waited: seconds that its answer had been waited for by then.
-
+        begun: `time.perf_counter()` at its start; its answer had been waited for `waited` seconds by then.
         whole: the graph as it is declared; `described` its nodes, by name.
         answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
-        had: names of the nodes whose results this run had when it was last planned again.
-
-        dag: the graph to run: merged, without dropped features.
-        comparable: names of the nodes of which the content of an earlier version's result is recorded.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
-
         record: of the iteration, from its begin.
-        outcome: what was done by the plan; `goes_on_from` is that of an earlier plan, where this one goes on from it.
-        unfinished: True if the plan that was executed last is not the last one.
-        set_aside: attempts of stored results that turned out to be damaged.
-        seconds: to the answer, since it is waited for.
-        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
+        outcome: what was done by the plan.
         nodes: one row a node: what was known of it, planned, and became of it.
         chance: which results may differ each time, and why.
+        seconds: to the answer, since it is waited for.
+        start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         results: what can be stored, and is kept.
         outputs: as they are recorded, by the author's names; none after a failure.
         tables: previews of output tables, by the author's names.
         behind: gives physical bytes by node once all is stored.
-        node_records: of each node, once the iteration is recorded.
-        kept: what was written; `gone` are signatures of what had to go at the end.
+        stored: these bytes.
     """
 
     workflow: Workflow
@@ -181,32 +166,27 @@ class Run:
     whole: Dag = NOT_YET
     described: Mapping[str, Description] = NOT_YET
     answered: FunctionAnswers = NOT_YET
-    equal: Mapping[str, str] = field(default_factory=dict)
-    had: frozenset[str] = frozenset()
 
+    equal: Mapping[str, str] = field(default_factory=dict)
     records: RecordsRead = NOT_YET
-    dag: Dag = NOT_YET
     situation: Situation = NOT_YET
-    comparable: frozenset[str] = frozenset()
+
     plan: Plan = NOT_YET
     planning_seconds: float = 0.0
 
     record: IterationRecord = NOT_YET
-    goes_on_from: Outcome | None = None
     outcome: Outcome = NOT_YET
-    unfinished: bool = False
-    set_aside: frozenset[str] = frozenset()
-    seconds: float = 0.0
-    start_seconds: float = 0.0
+
     nodes: tuple[NodeRun, ...] = ()
     chance: Chance = NOT_YET
+    seconds: float = 0.0
+    start_seconds: float = 0.0
     results: WorkflowResults = NOT_YET
     outputs: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, TablePreview] = field(default_factory=dict)
+
     behind: Future[Mapping[str, int]] = NOT_YET
-    node_records: tuple[NodeRecord, ...] = ()
-    kept: WrittenResults = field(default_factory=WrittenResults)
-    gone: frozenset[str] = frozenset()
+    stored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def view(self) -> CatalogView:
@@ -214,14 +194,18 @@ class Run:
         return self.records.view
 
     @property
+    def dag(self) -> Dag:
+        """The graph to run: merged, without dropped features."""
+        return self.situation.dag
+
+    @property
     def numbered(self) -> Plan:
         """The plan, with the number that the iteration has on record."""
         return replace(self.plan, iteration=self.record.number)
 
     @property
-    def stored(self) -> dict[str, int]:
-        """Physical bytes by node of what was stored and is still there."""
-        return {name: size for name, size in self.kept.stored.items() if self.plan[name].signature not in self.gone}
+    def is_interrupted(self) -> bool:
+        return isinstance(self.outcome.failure, KeyboardInterrupt)
 
 
 RunStep = Callable[[Run], Run]
@@ -232,14 +216,3 @@ def through(steps: Iterable[RunStep], run: Run) -> Run:
     for step in steps:
         run = step(run)
     return run
-
-
-def repeated(*steps: RunStep) -> RunStep:
-    """A step that goes through these until the run is finished."""
-    def again(run: Run) -> Run:
-        run = through(steps, run)
-        while run.unfinished:
-            run = through(steps, run)
-        return run
-
-    return again

@@ -11,18 +11,7 @@ from functools import partial
 
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.errors import HelixError
-from helix_spark.run.after_answer import (
-    acknowledged,
-    forget_void,
-    keep,
-    note_late,
-    note_sizes,
-    record,
-    tidy,
-    track,
-)
-from helix_spark.run.answer_steps import announce, hold_results, look_at_tables, measure
-from helix_spark.run.cut_off import cut_off
+from helix_spark.run.after_answer import forget_void, keep, record, track
 from helix_spark.run.executing import (
     begin,
     check_what_computes,
@@ -30,11 +19,11 @@ from helix_spark.run.executing import (
     execute,
     make_catalog,
     note_provenance,
-    set_damage_aside,
+    wait_for_others,
 )
-from helix_spark.run.leasing import wait_for_others
 from helix_spark.run.preparation import decide, declare, look_up
-from helix_spark.run.run import Run, RunStep, repeated, through
+from helix_spark.run.run import Run, RunStep, through
+from helix_spark.run.run_outputs import announce, hold_results, look_at_tables, measure
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
 """What is declared, and what is on record of it. No Spark, nothing is written."""
@@ -54,11 +43,7 @@ ANSWERING: tuple[RunStep, ...] = (
     wait_for_others,  # * where another process computes the same
     begin,
     end_missing,  # of what the plan for this turn of the catalog says is gone
-    repeated(
-        execute,
-        cut_off,  # * where a result turned out to be an earlier one
-        set_damage_aside,  # * where a stored result turned out to be damaged
-    ),
+    execute,  # * where a result turned out to be an earlier one, or a stored one to be damaged
     measure,
     hold_results,
     announce,
@@ -69,7 +54,7 @@ ANSWERING: tuple[RunStep, ...] = (
 RECORDING: tuple[RunStep, ...] = (forget_void, record)
 """The answer is on record. The next plan waits for these."""
 
-KEEPING: tuple[RunStep, ...] = (acknowledged(keep, note_sizes, note_late, tidy), track)
+KEEPING: tuple[RunStep, ...] = (keep, track)
 """What is to be stored is, within the budget. Nobody waits for these."""
 
 

@@ -1,27 +1,34 @@
 """The results of a workflow's run, as keeping them needs it: what they cost by what the run measured, which can be
-stored, and how they are."""
+stored, and how they are.
+
+What a run reads, sources and files of `depends_on`, must have held the data that was signed from when that was signed
+until the last reader was done: of what changed meanwhile nobody knows what was made of it, whatever it holds now.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import Costs, EstimateSource
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
-from helix_spark.errors import CatalogError
+from helix_spark.errors import CatalogError, SourceError
+from helix_spark.identity.data_version import Identified, Readable, identify
 from helix_spark.planner.planning import planning_problem
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.storage import PlanningProblem
-from helix_spark.run.data_read import DataRead
 from helix_spark.run.foresight import others_among
 from helix_spark.run.retention import Retention, states_done
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Read
+from helix_spark.workflow.sources import DeltaSource, FileSource
 
 
 class WorkflowResults(Retention):
@@ -43,9 +50,7 @@ class WorkflowResults(Retention):
         self.run = run
         self.changes = dict[str, str]()
 
-    def problem(
-        self, live: Collection[ArtifactRecord], overhead: int, sizes: Mapping[str, int], *, to_write: bool
-    ) -> PlanningProblem:
+    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
         run, plan, situation = self.run, self.run.plan, self.run.situation
         seconds = {one.name: one.time.warm_seconds for one in run.nodes if one.time.warm_seconds is not None}
         again = seconds_to_have_again(run.dag, seconds, self._at_hand)
@@ -53,7 +58,7 @@ class WorkflowResults(Retention):
         nodes = tuple(
             replace(one, held=one.signature in held, artifact=stored.get(one.signature), costs=_measured(
                 one.costs, seconds.get(one.name) if plan[one.name].state is State.COMPUTE else None,
-                again.get(one.name, 0.0), sizes.get(one.name),
+                again.get(one.name, 0.0),
             ))
             for one in situation.nodes
         )
@@ -65,13 +70,13 @@ class WorkflowResults(Retention):
             )
             for node in plan.nodes if to_write and node.state is not State.PRUNE
         })
-        return planning_problem(replace(situation, nodes=nodes, overhead=overhead, others=others, starts=starts), done)
+        return planning_problem(replace(
+            situation, nodes=nodes, budget=self.budget, overhead=overhead, others=others, starts=starts,
+        ), done)
 
-    def read_by_writes(self, names: Collection[str]) -> frozenset[str]:
-        elsewhere = self.run.outcome.results.keys() - self._at_hand
-        read = self.run.dag.upstream_within([name for name in names if name in elsewhere], elsewhere)
-        planned = (self.run.plan[name] for name in read)
-        return frozenset(node.signature for node in planned if node.state is State.LOAD)
+    @property
+    def loaded(self) -> frozenset[str]:
+        return frozenset(node.signature for node in self.run.plan.nodes if node.state is State.LOAD)
 
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         return map(self._write, origins)
@@ -106,6 +111,12 @@ class WorkflowResults(Retention):
         return frozenset(self.run.chance.found) | self.run.dag.descendants(self.run.chance.found)
 
     @cached_property
+    def uncertain(self) -> frozenset[str]:
+        """The same, with fixed draws and what is made of them."""
+        random = self.run.chance.found.keys() | self.run.chance.drawn.keys()
+        return self.run.dag.descendants(random).union(random)
+
+    @cached_property
     def drawn_once(self) -> frozenset[str]:
         """Fixed tables whose rows Spark has not kept: writing or reading them would draw again."""
         drawn = {
@@ -134,16 +145,13 @@ class WorkflowResults(Retention):
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
                 self._warn(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
-        return self._data.void | self._under_other_settings()
-
-    def _under_other_settings(self) -> frozenset[str]:
-        """Return what may have been computed under other settings than it is signed for: all of the run."""
-        left = self.run.outcome.left
+        left = self.run.outcome.left  # all that it computed may rest on other settings than it is signed for
         for name, what in left.items():
             remedy = "set it back before it returns, or have the session start with it"
             kept = f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})"
             self._warn(f"settings of {name}", kept)
-        return frozenset(node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
+        under_others = (node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
+        return self._data.void.union(under_others)
 
     def _warn(self, key: str, sentence: str) -> None:
         """Warn of a change, once."""
@@ -158,15 +166,14 @@ class WorkflowResults(Retention):
     @property
     def writable(self) -> frozenset[str]:
         """Names of the results that can be stored; after a failure only those in memory."""
+        failed = self.run.outcome.failure is not None
         had = {
             name for name, result in lasting(self.run.outcome).items()
-            if not (isinstance(result, TableResult) and result.only_in_its_files)
-        } - self.spoiled - self.drawn_once - self.void - {node.name for node in self.run.plan.nodes if node.stored}
-        return frozenset(had if self.run.outcome.failure is None else filter(self._is_in_memory, had))
-
-    def _is_in_memory(self, name: str) -> bool:
-        result = self.run.outcome.results[name]
-        return not isinstance(result, TableResult) or result.in_memory
+            if not isinstance(result, TableResult)
+            or not (result.only_in_its_files or (failed and not result.in_memory))
+        }
+        there = {node.name for node in self.run.plan.nodes if node.stored}
+        return frozenset(had - self.spoiled - self.drawn_once - self.void - there)
 
     def _check_unmoved(self, name: str) -> None:
         """Raise CatalogError if files have changed from which a table was read again while it was written."""
@@ -205,8 +212,92 @@ def names_at_hand(outcome: Outcome) -> frozenset[str]:
     )
 
 
-def _measured(costs: Costs, seconds: float | None, again: float, size: int | None) -> Costs:
+def _measured(costs: Costs, seconds: float | None, again: float) -> Costs:
     measured = replace(costs, write_seconds=costs.write_seconds + again)
-    if seconds is not None:
-        measured = replace(measured, compute_seconds=seconds, origin=EstimateSource.MEASURED)
-    return measured if size is None else replace(measured, bytes=size, bytes_known=True)
+    if seconds is None:
+        return measured
+    return replace(measured, compute_seconds=seconds, origin=EstimateSource.MEASURED)
+
+
+class DataRead:
+    """The data that one run read itself: results from the catalog or from memory were made of the signed data.
+
+    Of a table that memory holds as collected rows alone, Spark computes the DataFrame again for its readers.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._dag, self._plan, self._described, self._outcome = run.dag, run.plan, run.described, run.outcome
+        self._changes: dict[str, str] = {}
+        self._looked_into: set[Readable] = set()
+        anew = [node.name for node in self._dag.nodes if self._is_computed_anew(node)]
+        self._again = frozenset(anew).union(*map(self._dag.ancestors, anew))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Nodes that read something whose data may change under them."""
+        return tuple(node.name for node in self._dag.nodes if self._reads(node.name))
+
+    def below(self, name: str) -> Iterator[str]:
+        """Yield those that are read once more where a table is computed again, as when it is written, or may be."""
+        above = self._dag.ancestors(name) | {name}
+        return (one for one in self.names if one in above)
+
+    def change(self, name: str, *, contents: bool) -> str | None:
+        """Say what was done to the data that a node reads since it was signed; None if nothing was.
+
+        A change stays one, also where all is put back.
+
+        Args:
+            contents: True to read files, once each: a disk on the network may keep no time of change.
+        """
+        if name not in self._changes:
+            found = (self._change(name, one, contents=contents) for one in self._reads(name))
+            if (how := next((how for how in found if how is not None), None)) is not None:
+                self._changes[name] = how
+        return self._changes.get(name)
+
+    @property
+    def void(self) -> frozenset[str]:
+        """Nodes that read changed data, as far as that is known, and nodes whose results are made of it."""
+        found: set[str] = set()
+        for node in self._dag.nodes:
+            made_here = self._plan[node.name].state is State.COMPUTE or node.name in self._again
+            if node.name in self._changes or (made_here and not found.isdisjoint(node.inputs)):
+                found.add(node.name)
+        return frozenset(found)
+
+    def _change(self, name: str, one: Identified, *, contents: bool) -> str | None:
+        contents = contents and one.what not in self._looked_into
+        try:
+            now = identify(one.what, contents=contents)
+        except (SourceError, OSError):
+            return "it is not there any more, or cannot be read"
+        if contents:
+            self._looked_into.add(one.what)
+        opened = self._outcome.opened.get(name) if not isinstance(one.what, Path) else None
+        return (one.signed.change(opened) if opened is not None else None) or one.signed.change(now)
+
+    def _reads(self, name: str) -> tuple[Identified, ...]:
+        """Return what a node read in this run that may change under it."""
+        computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
+        if not computed and name not in self._again:
+            return ()
+        return tuple(one for one in self._described[name].reads if _may_change(one.what))
+
+    def _is_computed_anew(self, node: Node) -> bool:
+        """Return whether memory holds a table's rows, and Spark computes them again for a reader of this run."""
+        result = self._outcome.results.get(node.name)
+        if self._plan[node.name].state is not State.LOAD or not isinstance(result, TableResult):
+            return False
+        return result.collected and result.through_frame and not result.in_memory and any(
+            self._plan[name].state is State.COMPUTE and not collects(self._dag[name], node.name)
+            for name in self._dag.readers(node.name)
+        )
+
+
+def _may_change(what: Readable) -> bool:
+    """Return whether data may change: not copied tables in memory, nor what the author names the version of."""
+    match what:
+        case Path() | FileSource(version=None) | DeltaSource():
+            return True
+    return False

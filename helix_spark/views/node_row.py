@@ -135,10 +135,10 @@ def recorded_rows(
         NodeRow(
             node.name, titled(node.name, node.code), node.kind, node.inputs, node.output, shown[node.name],
             node.reason, node.seconds, None if node.state == State.PRUNE else node.predicted_seconds, node.rows,
-            node.bytes, stored_mark(artifacts.get(node.signature)), artifacts.get(node.signature),
+            stored.bytes if node.bytes is None and stored is not None else node.bytes, stored_mark(stored), stored,
             proofs.get(node.name, "unproven"), started=node.started,
         )
-        for node in nodes
+        for node in nodes for stored in (artifacts.get(node.signature),)
     )
 
 

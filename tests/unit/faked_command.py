@@ -70,11 +70,10 @@ class KeptServer:
         Path("stopped").touch()
 
 
-def keep_slowly(*_: Any) -> dict[str, Any]:
+def keep_slowly(*_: Any, **__: Any) -> None:
     """Store nothing, in a minute."""
     Path("keeping").touch()
     time.sleep(60)
-    return {}
 
 
 def run_command(path: Path, arguments: Sequence[str], place: Any) -> list[str]:

@@ -24,8 +24,8 @@ from helix_spark.identity.file_states import FileState, states_of
 from helix_spark.identity.node_description import describe
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
-from helix_spark.run import data_read
-from helix_spark.run.data_read import DataRead
+from helix_spark.run import workflow_results
+from helix_spark.run.workflow_results import DataRead
 
 
 class Run:
@@ -99,7 +99,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             made.hashed.append(what)
         return identify(what, **options)
 
-    monkeypatch.setattr(data_read, "identify", noted)
+    monkeypatch.setattr(workflow_results, "identify", noted)
     return made
 
 

@@ -23,7 +23,7 @@ from helix_spark.cli import options
 from helix_spark.cli.interrupts import TERMINATED, Terminated
 from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.run import leasing
+from helix_spark.run import executing
 
 
 def interrupted(*given: Any) -> Any:
@@ -42,7 +42,7 @@ def while_leases_are_taken(monkeypatch: pytest.MonkeyPatch, observer: Silent) ->
 
 
 def while_the_catalog_is_asked(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
-    monkeypatch.setattr(leasing, "_stored_meanwhile", interrupted)
+    monkeypatch.setattr(Catalog, "live_among", interrupted)
 
 
 def before_anything_runs(monkeypatch: pytest.MonkeyPatch, observer: Silent) -> None:
@@ -59,7 +59,7 @@ def while_the_answer_is_told(monkeypatch: pytest.MonkeyPatch, observer: Silent) 
 def test_all_leases_are_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[pytest.MonkeyPatch, Silent], None]
 ) -> None:
-    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
+    monkeypatch.setattr(executing, "WORTH_WAITING", 0.0)
     observer = Silent()
     with hx.Helix(tmp_path, policy="always", observer=observer) as helix:
         place(monkeypatch, observer)

@@ -38,15 +38,14 @@ def table(*, fresh: bool, why: str = "") -> QuestionRow:
 def test_a_stored_table_that_the_program_released_stays_stored(fresh: bool, stored: bool, storable: bool) -> None:
     live = [ArtifactRecord("a" * 64, "b" * 32, "table", "published", "train", "rows", 1, 0.0, bytes=100)] * stored
     results = results_of(table(fresh=fresh, why=RELEASED))
-    (node,) = results.problem(live, 0, {}, to_write=True).nodes
+    (node,) = results.problem(live, 0, to_write=True).nodes
     assert (node.storable, node.stored, node.compute_seconds) == (storable, stored, 2.0 if fresh else 7.0)
     assert results.writable == set()
 
 
-def test_what_was_too_large_is_planned_by_its_measured_size() -> None:
+def test_what_was_computed_can_be_written() -> None:
     results = results_of(table(fresh=True))
-    problem = results.problem([], 0, {"rows": 5_000}, to_write=True)
-    assert [node.bytes for node in problem.nodes] == [5_000]
+    problem = results.problem([], 0, to_write=True)
     assert problem.done is not None
     assert problem.done.state("rows") is State.COMPUTE
-    assert results.writable == {"rows"}
+    assert (results.writable, results.loaded) == ({"rows"}, set())

@@ -21,8 +21,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.run import leasing
-from helix_spark.run.leasing import WORTH_WAITING, expensive
+from helix_spark.run import executing
+from helix_spark.run.executing import WORTH_WAITING, expensive
 
 HOLDS = """
 import sys
@@ -88,7 +88,7 @@ def holding(catalog: Path, *given: str) -> Iterator[int]:
 def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
+    monkeypatch.setattr(executing, "WORTH_WAITING", 0.0)
     told = Told()
     with hx.Helix(tmp_path / "catalog", policy="always", observer=told) as helix:
         signature = helix.plan(workflow())["total"].signature
@@ -121,8 +121,8 @@ def test_a_run_waits_for_who_computes_it_and_loads_what_was_stored(
 def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leasing, "WORTH_WAITING", 0.0)
-    monkeypatch.setattr(leasing, "LEAST", 0.4)
+    monkeypatch.setattr(executing, "WORTH_WAITING", 0.0)
+    monkeypatch.setattr(executing, "LEAST", 0.4)
     told = Told()
     with hx.Helix(tmp_path / "catalog", policy="always", observer=told) as helix:
         signature = helix.plan(workflow())["total"].signature
@@ -136,7 +136,7 @@ def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
             assert found is not None
             assert found.holder is not None
             assert found.holder.pid == other
-    assert took >= leasing.FACTOR * 0.2
+    assert took >= executing.FACTOR * 0.2
     assert [name for name, _ in told.waited] == ["total"]
     assert iteration.plan["total"].state is State.COMPUTE
     assert dict(iteration.outputs) == {"total": 12}

@@ -311,7 +311,7 @@ def test_a_catalog_is_there_before_anything_is_leased_in_it(tmp_path: Path, monk
         return take(self, name, expected)
 
     monkeypatch.setattr(Leases, "take", noted)
-    monkeypatch.setattr("helix_spark.run.leasing.WORTH_WAITING", 0.0)
+    monkeypatch.setattr("helix_spark.run.executing.WORTH_WAITING", 0.0)
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         helix.run(workflow())
     assert seen

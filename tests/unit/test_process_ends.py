@@ -91,7 +91,7 @@ def test_a_run_that_is_interrupted_says_so_and_is_recorded(
 
 
 @pytest.mark.long
-def test_an_interrupt_while_results_are_stored_has_the_run_recorded_without_them(tmp_path: Path) -> None:
+def test_a_run_whose_results_are_being_stored_is_on_record_when_it_is_interrupted(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
     process = start(tmp_path, "run", "waits.py", behaviour="keeping")
     wait_until(tmp_path / "keeping", process)
@@ -99,7 +99,7 @@ def test_an_interrupt_while_results_are_stored_has_the_run_recorded_without_them
     printed, _ = process.communicate(timeout=30)
     assert process.returncode == 143, printed
     assert "Traceback" not in printed
-    assert statuses(tmp_path) == [("interrupted", "by SIGTERM")]
+    assert statuses(tmp_path) == [("done", "")]
 
 
 @pytest.mark.long

@@ -17,8 +17,8 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.records import FileRecord, IterationRecord
 from helix_spark.cli.main import helix
 from helix_spark.errors import Location
-from helix_spark.run import provenance
-from helix_spark.run.provenance import Provenance
+from helix_spark.run import recording
+from helix_spark.run.recording import Provenance
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 JOB = """import helix_spark as hx
@@ -96,8 +96,8 @@ def test_no_repository_and_no_git_are_fine_and_said_nowhere(
 def test_a_git_that_takes_long_is_done_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (job.parent / ".git").mkdir()
     slow = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE, text=True)
-    monkeypatch.setattr(provenance, "_ask", lambda path: slow)
-    monkeypatch.setattr(provenance, "GIT_SECONDS", 0.1)
+    monkeypatch.setattr(recording, "_ask_git", lambda path: slow)
+    monkeypatch.setattr(recording, "GIT_SECONDS", 0.1)
     assert stamp(job).commit == ""
     assert slow.poll() is not None
 
@@ -109,7 +109,7 @@ def test_a_notebook_has_no_file() -> None:
 
 
 def test_a_long_file_is_known_by_its_digest_alone(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "LONGEST_FILE", 10)
+    monkeypatch.setattr(recording, "LONGEST_FILE", 10)
     found = Provenance.read(Location(str(job), 1))
     assert found.file_record() is None
     assert len(found.digest) == 64

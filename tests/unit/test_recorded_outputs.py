@@ -16,7 +16,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.identity.node_description import describe
 from helix_spark.identity.signing import Signed, resolve
-from helix_spark.run.recorded_outputs import recorded_outputs
+from helix_spark.run.run_outputs import recorded_outputs
 
 
 def declared(**wishes: Any) -> tuple[Dag, dict[str, Signed]]:

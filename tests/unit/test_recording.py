@@ -16,8 +16,8 @@ from helix_spark.engine.execution.outcome import Chance, Outcome
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.planner.problem import State
-from helix_spark.run.answer_steps import collect_node_runs
 from helix_spark.run.node_records import result_records
+from helix_spark.run.run_outputs import collect_node_runs
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
 """`rows` has no step of its own."""
@@ -47,6 +47,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
     run: Any = SimpleNamespace(
         dag=now.dag, described={one.name: one.described for one in now.nodes}, situation=now, equal={}, plan=made,
         outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7),
+        results=SimpleNamespace(uncertain=frozenset()),
     )
     run.nodes = collect_node_runs(run)
     found = result_records(run, {}, {})

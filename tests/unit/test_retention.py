@@ -34,7 +34,7 @@ from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
 from helix_spark.run import workflow_results
 from helix_spark.run.known_nodes import RecordsRead
-from helix_spark.run.retention import OVERFLOWED, Retention, WrittenResults
+from helix_spark.run.retention import OVERFLOWED, Retention
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.run.workflow_results import WorkflowResults
 
@@ -208,7 +208,7 @@ class Answered:
         )
         return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
-            described={one.name: one.described for one in now.nodes}, dag=now.dag,
+            described={one.name: one.described for one in now.nodes},
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=replace(now, budget=plan.budget), plan=plan,
             outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
@@ -268,18 +268,10 @@ def swap() -> Told:
 def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catalog: Catalog, writes: Writes) -> None:
     kept = (keeps := Answered(catalog, swap()).retention(over=-300_000)).keep()
     assert writes.live == [{"rows"}], "it could be read"
-    assert kept.stored == {"wide": 500_000}, "though for a while there was more than the budget has"
+    assert kept == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
     assert keeps.budget is not None
     assert physical_bytes(catalog.root) <= keeps.budget
-
-
-def test_what_no_write_reads_goes_first(catalog: Catalog, writes: Writes) -> None:
-    in_memory = TableResult(lambda: Frame(), lambda: None)  # type: ignore[arg-type, return-value]  # stand for tables
-    in_memory._arrow = object()
-    Answered(catalog, swap(), rows=in_memory).retention().keep()
-    assert writes.live == [set()]
-    assert {record.node for record in catalog.live()} == {"wide"}
 
 
 def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_takes(
@@ -482,13 +474,15 @@ def test_of_too_much_what_another_workflow_insists_on_goes_after_what_its_newest
     for number, one, size in ((1, past, 700_000), (2, now, 600_000)):
         ran(catalog, "theirs", number, one)
         published(catalog, one, "rows", size, number, "theirs", insisted=True)
-    assert Answered(catalog, Told(), budget=10**9).retention(over=500_000).evict_overflow() == {past}
+    keeps = Answered(catalog, policy_named("never"), budget=10**9).retention(over=500_000)
+    assert keeps.evict_overflow() == {past}
 
 
 def test_of_too_much_a_draw_of_the_past_goes_after_what_could_be_had_again(catalog: Catalog) -> None:
     published(catalog, "a" * 64, "drawn", 600_000, insisted=True, fixed=True)
     published(catalog, "b" * 64, "other", 700_000)
-    assert Answered(catalog, Told(), budget=10**9).retention(over=500_000).evict_overflow() == {"b" * 64}
+    keeps = Answered(catalog, policy_named("never"), budget=10**9).retention(over=500_000)
+    assert keeps.evict_overflow() == {"b" * 64}
 
 
 # Where there is no room
@@ -503,15 +497,17 @@ def without_room(keeps: Retention) -> Retention:
 def test_what_takes_no_bytes_is_stored_all_the_same(catalog: Catalog, writes: Writes) -> None:
     writes.size = 0
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "size")))
-    assert without_room(run.retention()).keep() == WrittenResults({"size": 0})
+    assert without_room(run.retention()).keep() == {"size": 0}
     assert len(writes.makers) == 1, "it is decided once"
     assert {record.node for record in catalog.live()} == {"rows", "size"}
 
 
-def test_what_turns_out_to_be_too_large_goes_and_is_named(catalog: Catalog, writes: Writes) -> None:
-    run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep() == WrittenResults({}, {"wide": 500_000})
-    assert {record.node for record in catalog.live()} == {"rows"}
+def test_what_turns_out_to_be_too_large_goes_in_the_end(catalog: Catalog, writes: Writes) -> None:
+    keeps = Answered(catalog, policy_named("always")).retention(over=-200_000)
+    assert keeps.keep() == {"size": 500_000}, "it was expected to be small"
+    assert keeps.evict_overflow()
+    assert keeps.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.budget
 
 
 def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
@@ -522,7 +518,7 @@ def test_what_another_driver_stored_first_is_not_this_ones_to_evict(
 
     monkeypatch.setattr(workflow_results, "store", came_second)
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide")))
-    assert without_room(run.retention()).keep() == WrittenResults({"wide": 500_000})
+    assert without_room(run.retention()).keep() == {"wide": 500_000}
     assert {record.node for record in catalog.live()} == {"rows", "wide"}
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from doubled import workflow
 
-from helix_spark.run.run import Run, RunStep, repeated, through
+from helix_spark.run.run import Run, RunStep, through
 from helix_spark.run.steps import ANSWERING, LOOKING, PLANNING, SHOWING
 
 
@@ -28,18 +27,3 @@ def test_whoever_goes_further_goes_through_all_that_looks_and_plans(further: tup
 def test_a_step_out_of_its_turn_says_so() -> None:
     with pytest.raises(AttributeError, match="no step of this run has made what 'failure' is asked of"):
         through(ANSWERING[-1:], started())
-
-
-def test_steps_are_repeated_until_the_run_is_finished() -> None:
-    went = list[str]()
-
-    def first(run: Run) -> Run:
-        went.append("first")
-        return run
-
-    def second(run: Run) -> Run:
-        went.append("second")
-        return replace(run, unfinished=len(went) < 4)
-
-    repeated(first, second)(started())
-    assert went == ["first", "second", "first", "second"]

@@ -1,8 +1,9 @@
-"""Outputs that an iteration has on record as they are now: they can be told without Spark, and computed when somebody
-asks for their rows. And the first rows of the tables among a run's outputs, for its record."""
+"""The outputs of a run: told from the record where an iteration has them as they are now, else from what was executed;
+and the first rows of the tables among them. What later runs may find in memory is put there by the way."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,17 @@ from helix_spark.catalog.tables.vector_slots import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration
 from helix_spark.dag.node import Dag
 from helix_spark.dag.slicing import ancestors_of
-from helix_spark.engine.results.node_results import TableResult, collect
-from helix_spark.errors import CatalogError
+from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
+from helix_spark.engine.execution.timing import NodeTime
+from helix_spark.engine.results.node_results import ColumnResult, ModelResult, TableResult, ValueResult, collect
+from helix_spark.errors import CatalogError, nearest
+from helix_spark.history.metrics import Metrics
 from helix_spark.history.model_card import card_of
 from helix_spark.history.table_preview import COLUMNS, ROWS, TablePreview, previewed, tables_of
 from helix_spark.identity.signing import Signed
 from helix_spark.planner.problem import State
 from helix_spark.run.run import NodeRun, Run
+from helix_spark.run.workflow_results import WorkflowResults
 from helix_spark.workflow.operators import Kind
 
 if TYPE_CHECKING:
@@ -32,7 +37,8 @@ QUICK = 2.0
 def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
 ) -> dict[str, int]:
-    """Return, by node, the number of the newest iteration that has the same output recorded.
+    """Return, by node, the number of the newest iteration that has the same output recorded. Such outputs can be told
+    without Spark, and computed when somebody asks for their rows.
 
     Args:
         outputs: the author's names, as before equal nodes were merged.
@@ -69,13 +75,6 @@ def _is_cut(value: Any) -> bool:
     )
 
 
-def outputs_on_record(run: Run) -> Iterator[tuple[str, Any]]:
-    """Yield the outputs that a run took from the record, by the author's names."""
-    for name in run.whole.outputs:
-        if (record := _recorded_by(run, name)) is not None:
-            yield name, mapping(record.outputs)[name]
-
-
 def _recorded_by(run: Run, name: str) -> IterationRecord | None:
     """Return the iteration whose record stands for an output of this run; None if the run had the output itself."""
     planned = run.plan[name]
@@ -83,14 +82,92 @@ def _recorded_by(run: Run, name: str) -> IterationRecord | None:
     return next((past.record for past in run.view.past if past.record.number == number), None)
 
 
-def tables_here(run: Run) -> dict[str, TablePreview]:
+def measure(run: Run) -> Run:
+    """Note what the run took, what nondeterminism it found, and what it answers."""
+    outcome = run.outcome
+    run = replace(
+        run, seconds=time.perf_counter() - run.begun + run.waited,
+        start_seconds=run.tools.sessions.start_seconds_since(run.begun), nodes=collect_node_runs(run),
+        chance=found_random(run.dag, run.plan, outcome, run.described),
+    )
+    run = replace(run, results=WorkflowResults(run))
+    return run if outcome.failure is not None else replace(run, outputs=dict(_described_outputs(run)))
+
+
+def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
+    """Return a row for each node, inputs first, once all is executed."""
+    times = times_by_node(run.dag, run.plan, run.outcome)
+    return tuple(
+        NodeRun(one, run.plan[one.name], run.outcome.results.get(one.name), times.get(one.name, NodeTime()))
+        for one in run.situation.nodes
+    )
+
+
+def hold_results(run: Run) -> Run:
+    """Put into memory what later runs may find there."""
+    hold_in_memory(run, run.results.not_to_be_held)
+    return run
+
+
+def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
+    """Put the results of a run into the memory tier; nondeterministic ones are kept apart."""
+    plan, outcome, memory = run.plan, run.outcome, run.tools.memory
+    for name, result in lasting(outcome).items():
+        if not plan[name].random and name not in spoiled:
+            memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
+        elif name in outcome.pinned and isinstance(result, TableResult):
+            memory.keep_apart(result)
+
+
+def announce(run: Run) -> Run:
+    """Tell people that the answer is there, and of declared metrics that it does not have."""
+    if run.outcome.failure is not None:
+        return run
+    run.tools.observer.answered(run.seconds)
+    found = Metrics(run.outputs).values
+    for node in run.whole.nodes:
+        names = [name for name in found if name == node.name or name.startswith(f"{node.name}.")]
+        for one in node.wishes.metrics:
+            if node.name in run.outputs and one.name not in found:
+                exists = nearest(one.name, names) if names else "it has no numbers"
+                run.tools.observer.warning(
+                    f"`{node.name}` returned no number `{one.name}`, of which metrics= says something: {exists}"
+                )
+    return run
+
+
+def _described_outputs(run: Run) -> Iterator[tuple[str, Any]]:
+    """Yield outputs by the author's names: values as they are, tables and models as a short description."""
+    for name in run.whole.outputs:
+        canonical = run.plan[name].name
+        if (record := _recorded_by(run, name)) is not None:
+            yield name, mapping(record.outputs)[name]
+            continue
+        match run.outcome.results.get(canonical):
+            case ValueResult() as value:
+                yield name, value.copy()
+            case TableResult() as table:
+                rows = len(table.arrow()) if table.collected else run.outcome.rows.get(canonical)
+                yield name, {"table": name, "rows": rows}
+            case ModelResult(model=model):
+                yield name, {"model": type(model).__name__}
+            case ColumnResult():
+                yield name, None
+
+
+def look_at_tables(run: Run) -> Run:
     """Preview, by the author's names, the output tables whose rows are in this process or recorded."""
-    records = ((name, _recorded_by(run, name)) for name in run.whole.outputs)
-    recorded = {name: tables_of(record, run.tools.catalog) for name, record in records if record is not None}
-    return {name: tables[name] for name, tables in recorded.items() if name in tables} | {
+    if run.outcome.failure is not None:
+        return run
+    found = dict[str, TablePreview]()
+    for name in run.whole.outputs:
+        if (record := _recorded_by(run, name)) is not None:
+            found |= {one: table for one, table in tables_of(record, run.tools.catalog).items() if one == name}
+    found |= {
         name: _previewed(rows, len(rows), one, run) for name, one, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
+    return replace(run, tables=found)
 
 
 def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:

@@ -24,7 +24,7 @@ from helix_spark.workflow.declaration import Wishes
 OVERFLOW_ROUNDS = 6
 """An eviction is recorded as well, in some kilobytes, and may so ask for another one; so may what others store."""
 
-OVERFLOWED = "what is stored and recorded took more room than the budget has"
+OVERFLOWED = "results or records of the run took more room than the budget has"
 
 _NO_WISHES = Wishes()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -169,9 +168,13 @@ def launch(settings: Mapping[str, str], start: JvmStart) -> Any:
             file.flush()
             _, others = parse_submit_arguments(os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
             outputs = {"stdout": printed.writable, "stderr": said.writable}
-            with environment(PYSPARK_SUBMIT_ARGS=shlex.join(("--properties-file", file.name, *others))):
-                java_gateway.Popen = start.popen  # type: ignore[assignment, attr-defined]  # a name of its module
-                made = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
+
+            def popen(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+                # Not by the variable that holds pyspark's words: other threads read the author's settings there.
+                return start.popen((command[0], "--properties-file", file.name, *others), **options)
+
+            java_gateway.Popen = popen  # type: ignore[assignment, attr-defined]  # a name of its module
+            made = java_gateway.launch_gateway(None, outputs)  # type: ignore[no-untyped-call]
             keep_from_children()
             return made
     except BaseException as error:

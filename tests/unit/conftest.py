@@ -10,6 +10,21 @@ import pytest
 from project import Project
 
 from helix_spark.plans import program_client
+from helix_spark.plans.recorded_call import own_session, own_session_is
+
+
+@pytest.fixture(autouse=True)
+def of_no_session() -> Iterator[None]:
+    """These tests are of processes without a session of Helix's own; a test with Spark may have left one in this."""
+    left, clients = own_session(), sys.modules.get("pyspark.sql.connect.session")
+    by_default = None if clients is None else clients.SparkSession._default_session
+    own_session_is(None)
+    if clients is not None:
+        clients.SparkSession._default_session = None
+    yield
+    own_session_is(left)
+    if clients is not None:
+        clients.SparkSession._default_session = by_default
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS, TRIES = 5, 10, 60, 4
 """Seconds until a store is reached, without a byte from it, and of a request altogether: a store that does not answer
 is an error within a minute, not after the quarter of an hour that the libraries would try."""
 
+SCHEMES = ("s3a", "s3")
+"""Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
+
 _YES = frozenset({"1", "true", "yes", "on"})
 
 

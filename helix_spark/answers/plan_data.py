@@ -156,10 +156,8 @@ class DataVersions:
 
 
 def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:
-    if isinstance(source, ObjectSource):
-        return False
-    paths = source.paths if isinstance(source, FileSource) else (source.path,)
-    return not any(set("*?[{") & set(path) or Path(path).exists() for path in paths)
+    paths = (source.path,) if isinstance(source, DeltaSource) else source.paths
+    return not any(is_in_store(path) or set("*?[{") & set(path) or Path(path).exists() for path in paths)
 
 
 def _shown(source: FileSource | DeltaSource | ObjectSource | Path) -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.errors import HelixError, Location, SourceError, install
-from helix_spark.s3_access import S3Access, access_from, answering
+from helix_spark.s3_access import SCHEMES, S3Access, access_from, answering
 
-_SCHEMES = ("s3a://", "s3://")
 _WILD = re.compile(r"[*?\[{]")
 
 
@@ -43,7 +42,8 @@ def is_in_store(path: str) -> bool:
     >>> is_in_store("s3a://bucket/people.csv"), is_in_store("/data/people.csv")
     (True, False)
     """
-    return path.startswith(_SCHEMES)
+    scheme, found, _ = path.partition("://")
+    return bool(found) and scheme in SCHEMES
 
 
 def is_reached_alike(path: str, settings: Mapping[str, str], access: S3Access | None = None) -> bool:

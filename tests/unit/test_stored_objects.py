@@ -45,6 +45,17 @@ def test_nothing_at_a_path_and_no_such_bucket_are_said(bucket: str, put: Put) ->
         identify(ObjectSource(("s3a://bucket-that-is-not/people",)))
 
 
+def test_of_a_delta_table_that_nobody_can_read_the_version_is_unknown_and_the_table_not_missing(
+    bucket: str, object_store: str
+) -> None:
+    import pyspark.sql.connect.proto as pb
+
+    source = pb.Read.DataSource(format="delta", paths=[f"s3a://{bucket}/table"])
+    with pytest.raises(UnknownDataError) as raised:
+        DataVersions(settings=lambda: {"spark.hadoop.fs.s3a.endpoint": object_store}).of_source(source)
+    assert raised.type is UnknownDataError
+
+
 def read(path: str, settings: dict[str, str], **options: str) -> str:
     import pyspark.sql.connect.proto as pb
 

@@ -7,10 +7,7 @@ import re
 
 from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.errors import CatalogError, install
-from helix_spark.s3_access import access_from
-
-_SCHEMES = ("s3a", "s3")
-"""Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
+from helix_spark.s3_access import SCHEMES, access_from
 
 
 def object_path(root: str) -> ObjectPath:
@@ -22,7 +19,7 @@ def object_path(root: str) -> ObjectPath:
     """
     scheme, _, rest = root.partition("://")
     path = re.sub("/+", "/", rest).strip("/")
-    if scheme not in _SCHEMES or not path or ".." in path.split("/"):
+    if scheme not in SCHEMES or not path or ".." in path.split("/"):
         raise CatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
                            remedy="give a folder's path, or s3a://BUCKET/PATH")
     if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):

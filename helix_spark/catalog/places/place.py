@@ -117,7 +117,7 @@ class Place(Protocol):
         files that vanish meanwhile count as nothing."""
 
     def last_modified(self) -> float | None:
-        """When anything under the place was last written, in seconds since 1970; None if nothing is there."""
+        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
 
     def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
         """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
@@ -125,8 +125,8 @@ class Place(Protocol):
     def looked_for(
         self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """Those (folder in this one, folder in it) that are not there, whatever an older listing said; and, as they are
-        asked for together, what `second_names` gives."""
+        """Return those (folder in this one, folder in it) that are not there, whatever an older listing said; and, as
+        they are asked for together, what `second_names` gives."""
 
     def files(self) -> Iterator[Self]:
         """All files under a folder. Raises OSError for one that may not be listed, and
@@ -139,7 +139,7 @@ class Place(Protocol):
         """
 
     def leads_out_of(self, root: Self, /) -> str:
-        """Where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
+        """Return where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
 
     def is_own_folder(self) -> bool:
         """Whether a folder is there, itself and not where a link leads; nor is the one above a link."""

@@ -57,7 +57,7 @@ class SingleObject:
     path: str
 
     def status(self) -> ObjectStatus:
-        """Its status, with its tag."""
+        """Return its status, with its tag."""
         import obstore
 
         with self._asking():
@@ -65,7 +65,7 @@ class SingleObject:
         return ObjectStatus(found["size"], found["last_modified"].timestamp(), found["e_tag"] or "")
 
     def read(self, most: int) -> tuple[bytes, str]:
-        """What it holds, and its tag. Raises OddFileError for more than `most` bytes."""
+        """Return what it holds, and its tag. Raises OddFileError for more than `most` bytes."""
         import obstore
 
         with self._asking():

@@ -274,6 +274,16 @@ def first_work_seconds(starts: Sequence[float]) -> float:
     return min(_FIRST_WORK * start_seconds(starts), _FIRST_WORK_AT_MOST)
 
 
+def session_seconds(starts: Sequence[float], *, runs: bool, worked: bool) -> float:
+    """Return seconds that this iteration takes longer if it needs Spark. Argument as for `start_seconds`.
+
+    Args:
+        runs: True if Spark is started.
+        worked: True if its session has run something.
+    """
+    return (0.0 if runs else start_seconds(starts)) + (0.0 if worked else first_work_seconds(starts))
+
+
 def start_price(starts: Sequence[float]) -> float:
     """Return seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.costs.model import start_price
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
-from helix_spark.dag.node import Dag, Node, computes_with_spark
-from helix_spark.identity.signing import Signed
+from helix_spark.dag.node import Dag
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planned_features import planned_influences
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.situation import KnownNode, Situation, kept_for
+from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
-from helix_spark.workflow.operators import Function, Read, Result
-from helix_spark.workflow.sources import DeltaSource, MemorySource
+from helix_spark.workflow.operators import Function
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -25,7 +22,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     Raises:
         PlanError: if an output cannot be had.
     """
-    problem = planning_problem(situation)
+    problem = situation.problem
     decision = policy.decide(problem)
     if (recorded := _states_from_record(situation, problem, decision.solution)) is not None:
         decision = policy.decide(replace(problem, done=recorded))
@@ -35,8 +32,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         workflow=dag.workflow, iteration=situation.iteration,
         nodes=tuple(_planned(one, dag, decision, why[one.name]) for one in situation.nodes),
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
-        budget=situation.budget,
-        used=situation.used, evict=decision.evictions,
+        budget=problem.budget,
+        used=_used(problem), evict=decision.evictions,
         run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
@@ -55,15 +52,10 @@ def _states_from_record(situation: Situation, problem: PlanningProblem, solution
     return None if _needs_spark(problem, found) else found
 
 
-def planning_problem(situation: Situation, done: Solution | None = None) -> PlanningProblem:
-    """Return the numbers that a policy decides on."""
-    return PlanningProblem(
-        nodes=tuple(_costs(one, situation.dag) for one in situation.nodes),
-        outputs=frozenset(situation.dag.outputs), budget=situation.budget, overhead=situation.overhead,
-        others=situation.others, scenarios=situation.scenarios, horizon=situation.horizon,
-        session_seconds=situation.session_seconds, start_price=start_price(situation.starts), done=done,
-        fresh_process=situation.fresh_process, young=not situation.session_worked,
-    )
+def _used(problem: PlanningProblem) -> int:
+    """Return the bytes that are stored."""
+    own = {node.signature: node.bytes for node in problem.nodes if node.stored}
+    return problem.overhead + sum(own.values()) + sum(other.bytes for other in problem.others)
 
 
 def _seconds_of_all(problem: PlanningProblem) -> float:
@@ -84,36 +76,6 @@ def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
         return node.compute_needs_spark and solution.state(node.name) is State.COMPUTE
 
     return any(map(needs, problem.nodes))
-
-
-def _costs(one: KnownNode, dag: Dag) -> NodeCosts:
-    node, own, costs, artifact = one.node, one.signed, one.costs, one.artifact
-    asked = node.wishes.insisted
-    theirs = "" if asked or artifact is None else kept_for(artifact, dag.workflow)
-    return NodeCosts(
-        name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
-        compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
-        bytes=artifact.bytes if artifact is not None else costs.bytes, stored=artifact is not None,
-        storable=_is_storable(node, own), held=one.held,
-        keep="always" if asked or theirs else node.wishes.keep,
-        # Another draw under the signature of the one that stands would be mixed up with what is made of that.
-        recompute=node.wishes.recompute and not node.wishes.fixed,
-        compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,
-        fixed=node.wishes.fixed, kept_for=theirs, differs=bool(own.random),
-    )
-
-
-def _is_storable(node: Node, own: Signed) -> bool:
-    """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
-    if node.result is Result.COLUMN or own.random:
-        return False
-    return not (isinstance(node.operator, Read) and _is_stored_already(node.operator))
-
-
-def _is_stored_already(read: Read) -> bool:
-    source = read.source
-    columnar = getattr(source, "format", "") == "parquet" and getattr(source, "version", None) is None
-    return columnar or isinstance(source, DeltaSource | MemorySource)
 
 
 def _planned(one: KnownNode, dag: Dag, decision: Decision, reason: str) -> PlannedNode:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from helix_spark.costs.model import Costs, first_work_seconds, start_seconds
+from helix_spark.costs.model import Costs
 from helix_spark.dag.influence import Influence
-from helix_spark.dag.node import Dag, LeftOut, Node
+from helix_spark.dag.node import Dag, LeftOut, Node, computes_with_spark
 from helix_spark.identity.node_description import Description
 from helix_spark.identity.parts import Part
 from helix_spark.identity.signing import Signed
-from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import OtherArtifact, Scenario
+from helix_spark.planner.storage import NodeCosts, PlanningProblem
+from helix_spark.workflow.declaration import Wishes
+from helix_spark.workflow.operators import Read, Result
+from helix_spark.workflow.sources import DeltaSource, MemorySource
 
 
 class Stored(Protocol):
@@ -85,35 +87,21 @@ class Situation:
     Attributes:
         dag: the current version; `nodes` what is known of its nodes, in the same order.
         iteration: its number.
-        budget: bytes, or None; `overhead` of it is taken by records and leftovers.
-        others: stored results that no node of the current version has.
-        scenarios: what may come next.
-        horizon: how many further iterations to plan for.
-        session_runs: whether Spark is started; `session_worked` whether the session has run something yet.
-        starts: seconds that starts of Spark took, oldest first.
-        fresh_process: probability that the next iteration runs in a process of its own.
+        ahead: the planning problem but for nodes and outputs: room, other results, what may come, a session's costs.
+        session_runs: whether Spark is started.
         left_out: features that synthesizers go without.
         notices: in words, what was asked for and is not done.
         recorded: by name, the numbers of iterations that have outputs on record as they are now.
-        lineage: what the results on record are made from, where it matters what stored ones cost to have again.
     """
 
     dag: Dag
     nodes: tuple[KnownNode, ...]
     iteration: int
-    budget: int | None = None
-    overhead: int = 0
-    others: tuple[OtherArtifact, ...] = ()
-    scenarios: tuple[Scenario, ...] = ()
-    horizon: float = 2.0
+    ahead: PlanningProblem
     session_runs: bool = True
-    session_worked: bool = True
-    starts: tuple[float, ...] = ()
-    fresh_process: float = 0.0
     left_out: tuple[LeftOut, ...] = ()
     notices: tuple[str, ...] = ()
     recorded: Mapping[str, int] = field(default_factory=dict)
-    lineage: Lineage = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> KnownNode:
         return self._by_name[self.dag[name].name]
@@ -122,18 +110,52 @@ class Situation:
     def _by_name(self) -> Mapping[str, KnownNode]:
         return {one.name: one for one in self.nodes}
 
-    @property
-    def used(self) -> int:
-        """Bytes that are stored."""
-        own = {one.signature: one.artifact.bytes for one in self.nodes if one.artifact is not None}
-        return self.overhead + sum(own.values()) + sum(other.bytes for other in self.others)
-
-    @property
-    def session_seconds(self) -> float:
-        """Seconds that this iteration is expected to take longer if it needs Spark."""
-        start = 0.0 if self.session_runs else start_seconds(self.starts)
-        return start + (0.0 if self.session_worked else first_work_seconds(self.starts))
+    @cached_property
+    def problem(self) -> PlanningProblem:
+        """The numbers that a policy decides on."""
+        nodes = tuple(_node_costs(one, self.dag) for one in self.nodes)
+        return replace(self.ahead, nodes=nodes, outputs=frozenset(self.dag.outputs))
 
     def on(self, dag: Dag) -> Situation:
         """Return the same for another graph of these nodes."""
         return replace(self, dag=dag, nodes=tuple(replace(self[node.name], node=node) for node in dag.nodes))
+
+    def alone(self, dag: Dag) -> Situation:
+        """Return the same for a part of the graph that is computed by itself, whatever else is stored or follows."""
+        found = self.on(dag)
+        return replace(found, recorded={}, ahead=replace(found.ahead, others=(), scenarios=(), budget=None))
+
+
+def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
+    node, own, costs = one.node, one.signed, one.costs
+    return as_stored(NodeCosts(
+        name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
+        compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
+        bytes=costs.bytes, storable=_is_storable(node, own), held=one.held,
+        # Another draw under the signature of the one that stands would be mixed up with what is made of that.
+        recompute=node.wishes.recompute and not node.wishes.fixed,
+        compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,
+        fixed=node.wishes.fixed, differs=bool(own.random),
+    ), one.artifact, node.wishes, dag.workflow)
+
+
+def as_stored(costs: NodeCosts, artifact: Stored | None, wishes: Wishes, workflow: str) -> NodeCosts:
+    """Return the costs of a node whose stored result is this one, None if it is not stored."""
+    theirs = "" if wishes.insisted or artifact is None else kept_for(artifact, workflow)
+    return replace(
+        costs, stored=artifact is not None, bytes=costs.bytes if artifact is None else artifact.bytes,
+        keep="always" if wishes.insisted or theirs else wishes.keep, kept_for=theirs,
+    )
+
+
+def _is_storable(node: Node, own: Signed) -> bool:
+    """Columns live in their table; a result that differs each time is of use to no one; some sources are stored."""
+    if node.result is Result.COLUMN or own.random:
+        return False
+    return not (isinstance(node.operator, Read) and _is_stored_already(node.operator))
+
+
+def _is_stored_already(read: Read) -> bool:
+    source = read.source
+    columnar = getattr(source, "format", "") == "parquet" and getattr(source, "version", None) is None
+    return columnar or isinstance(source, DeltaSource | MemorySource)

@@ -3,11 +3,11 @@ planner, and cards of its fits, which people look at without Spark. Runs behind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTable
@@ -34,15 +34,15 @@ from helix_spark.engine.spark.settings import WHILE_WE_WRITE
 from helix_spark.errors import CatalogError, HelixError, ServerEndedError
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.joint import policy_named
-from helix_spark.planner.problem import Derivation, State
+from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.plans.answer_texts import of_session
 from helix_spark.plans.program_client import beside, schema_told
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
-from helix_spark.run.foresight import foresee, others_among, past_lineage
+from helix_spark.run.foresight import foresee
 from helix_spark.run.known_nodes import RecordsRead
-from helix_spark.run.retention import Retention, states_done
+from helix_spark.run.retention import Retention
 from helix_spark.visible_text import LONGEST_NAME
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
@@ -70,8 +70,8 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
     served = program.answerer.served
     records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
     results = ServedResults(
-        program.name, number, records.view, program.catalog, Reports(program.tell), policy_named(program.policy),
-        program.budget, rows=rows, program=program, served=served, records=records,
+        number, records, program.catalog, Reports(program.tell), policy_named(program.policy),
+        rows=rows, program=program, served=served,
     )
     try:
         if results.writable and program.shares_catalog:
@@ -104,26 +104,28 @@ class ServedResults(Retention):
     rows: Sequence[QuestionRow]
     program: PlainProgram
     served: ServedSession
-    records: RecordsRead
 
-    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
-        stored = {record.signature: record.bytes for record in live}
-        nodes = tuple(self._costs(row, stored) for row in self.rows)
-        # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
-        expected = foresee(nodes, (), self.records, line=call_of)
+    @cached_property
+    def base(self) -> PlanningProblem:
+        stored = self.records.view.artifacts
+        nodes = tuple(self._costs(row, stored.get(row.asked.question.identity)) for row in self.rows)
         needed = {name for node in nodes for name in node.inputs}
-        states = {row.name: State.COMPUTE if row.asked.fresh else State.LOAD for row in self.rows}
-        current = {node.signature for node in nodes}
-        return PlanningProblem(
-            nodes=nodes, outputs=frozenset(node.name for node in nodes if node.name not in needed),
-            budget=self.budget, overhead=overhead,
-            others=others_among(live, current, past_lineage(nodes, self.records), self.records),
-            scenarios=expected.scenarios, horizon=expected.horizon,
-            done=states_done({
-                node.name: Derivation(node.name, states[node.name], node.inputs, node.compute_seconds)
-                for node in nodes if to_write
-            }),
-        )
+        outputs = frozenset(node.name for node in nodes if node.name not in needed)
+        # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
+        found = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
+        # Whatever is kept, Spark is needed: to compute it and to load it.
+        return replace(found, start_price=0.0, fresh_process=0.0)
+
+    @property
+    def states(self) -> dict[str, State]:
+        return {row.name: State.COMPUTE if row.asked.fresh else State.LOAD for row in self.rows}
+
+    def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
+        return self._costs(self._by_name[node.name], record)
+
+    @cached_property
+    def _by_name(self) -> dict[str, QuestionRow]:
+        return {row.name: row for row in self.rows}
 
     @property
     def writable(self) -> frozenset[str]:
@@ -160,7 +162,7 @@ class ServedResults(Retention):
     def drop(self, signature: str) -> None:
         """No-op: nothing stays in memory between runs."""
 
-    def _costs(self, row: QuestionRow, stored: Mapping[str, int]) -> NodeCosts:
+    def _costs(self, row: QuestionRow, stored: ArtifactRecord | None) -> NodeCosts:
         asked, question, record = row.asked, row.asked.question, self.program.record
         assert record is not None
         seconds = asked.seconds if asked.fresh else record.seconds(question.identity)
@@ -171,11 +173,11 @@ class ServedResults(Retention):
         is_feature = kind == "table" or ".ml.feature." in fitted_class(question.what)
         # A table is expected to take as much as the files that it was read from; a model little.
         expected = sum(one.identity.bytes for one in question.reads) if kind == "table" else _MODEL_BYTES
-        size = stored.get(question.identity, expected)
+        size = expected if stored is None else stored.bytes
         return NodeCosts(
             row.name, "extractor" if is_feature else "learner", question.identity, row.inputs, seconds,
-            _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=question.identity in stored,
-            storable=question.identity in stored or not asked.why,  # what the program released stays where it is stored
+            _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
+            storable=stored is not None or not asked.why,  # what the program released stays where it is stored
             compute_needs_spark=True, load_needs_spark=True,
         )
 

@@ -222,11 +222,10 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     dag = slice_to_outputs(replace(run.dag, outputs=tuple(chosen)))
     fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
-    asked = run.situation.on(dag)
-    nodes = tuple(
+    asked = run.situation.alone(dag)
+    situation = replace(asked, nodes=tuple(
         replace(one, artifact=drawn.get(one.signature), held=False, influence=None) for one in asked.nodes
-    )
-    situation = replace(asked, nodes=nodes, others=(), scenarios=(), budget=None)
+    ))
     plan = make_plan(situation, Never())
     outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, situation=situation)))
     if outcome.failure is not None:

@@ -203,7 +203,7 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
         )
     run.tools.observer.warning(f"`{name}` was not kept: it is computed now, as its result is asked for")
     dag = slice_to_outputs(replace(run.dag, outputs=(node.name,)))
-    situation = replace(run.situation.on(dag), recorded={}, others=(), scenarios=(), budget=None)
+    situation = run.situation.alone(dag)
     run = replace(run, situation=situation, plan=make_plan(situation, Never()))
     outcome = run.tools.executor.execute(
         dag, run.plan, run.view.artifacts, run.id, registering(run), begin_call=run.answered.begin

@@ -5,44 +5,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.model import fresh_process
+from helix_spark.costs.model import fresh_process, start_price
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, Scenario, scenarios
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, scenarios
 from helix_spark.run.known_nodes import RecordsRead
 
 _RECORDED_KINDS = ("answer", "write")
 """Of questions of programs whose answers are recorded, which takes no room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Foresight:
-    """What a plan expects of the iterations to come.
-
-    Attributes:
-        scenarios: possible next iterations.
-        horizon: how many iterations to plan for.
-        fresh_process: probability that the next iteration has to start a session of its own.
-        starts: seconds that the starts on record took, oldest first.
-    """
-
-    scenarios: tuple[Scenario, ...]
-    horizon: float
-    fresh_process: float
-    starts: tuple[float, ...]
-
-
 def foresee(
-    nodes: Sequence[NodeCosts], random: Collection[str], records: RecordsRead, *, writer: str = "",
+    problem: PlanningProblem, random: Collection[str], records: RecordsRead, *, writer: str = "",
     one_run: bool | None = None, line: Callable[[str], str] = str,
-) -> Foresight:
-    """Return what is expected of the iterations to come, from the current version and the past.
+) -> PlanningProblem:
+    """Return a problem with what else is stored, and with what is expected of the iterations to come, from its version
+    and the past.
 
     Args:
         random: names of nodes whose signature is new in each run, edited or not.
@@ -50,7 +34,7 @@ def foresee(
         one_run: True if it is for one run alone; None if that is unknown.
         line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
-    past = [iteration for iteration in records.view.past if iteration.nodes]
+    nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
     versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
     kinds, today = {node.name: node.kind for node in nodes}, {node.name: node for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
@@ -74,11 +58,17 @@ def foresee(
         for one in (previous, best) if one is not None
     }
     had = [one.record for one in records.view.past]
-    return Foresight(
-        scenarios(found, again), horizon(len(had) + 1),
-        fresh_process([*(record.writer for record in had), writer], one_run),
-        tuple(record.start_seconds for record in had if record.start_seconds),
+    return replace(
+        problem, scenarios=scenarios(found, again), horizon=horizon(len(had) + 1),
+        others=others_among(records.view.artifacts.values(), problem, records),
+        start_price=start_price(starts_of(records.view)),
+        fresh_process=fresh_process([*(record.writer for record in had), writer], one_run),
     )
+
+
+def starts_of(view: CatalogView) -> tuple[float, ...]:
+    """Return the seconds that the starts of Spark on record took, oldest first."""
+    return tuple(one.record.start_seconds for one in view.past if one.record.start_seconds)
 
 
 def may_come_back(view: CatalogView) -> set[str]:
@@ -106,7 +96,7 @@ def past_lineage(nodes: Sequence[NodeCosts], records: RecordsRead) -> Lineage:
 
 
 def others_among(
-    live: Collection[ArtifactRecord], current: Collection[str], lineage: Lineage, records: RecordsRead
+    live: Collection[ArtifactRecord], problem: PlanningProblem, records: RecordsRead
 ) -> tuple[OtherArtifact, ...]:
     """Return the stored results that no node of the current version has.
 
@@ -115,11 +105,10 @@ def others_among(
 
     Args:
         live: everything that is stored, with its authors' wishes as recorded.
-        current: signatures of the current version.
-        lineage: see `past_lineage`.
         records: as the plan saw them.
     """
-    view = records.view
+    view, current = records.view, {node.signature for node in problem.nodes}
+    lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)
     stored = {record.signature for record in live}
     had = {node.signature: past.record.number for past in view.past for node in past.nodes}
     newest: dict[tuple[str, str], int] = {}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
 from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.view import CatalogView
+from helix_spark.costs.model import session_seconds
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
@@ -17,9 +18,10 @@ from helix_spark.history.metrics import metrics_of
 from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.node_description import describe
 from helix_spark.planner.planned_features import planned_left_out
-from helix_spark.planner.planning import make_plan, planning_problem
+from helix_spark.planner.planning import make_plan
 from helix_spark.planner.situation import Situation
-from helix_spark.run.foresight import foresee, may_come_back, others_among, past_lineage
+from helix_spark.planner.storage import PlanningProblem
+from helix_spark.run.foresight import foresee, may_come_back, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.known_nodes import Lookup, RecordsRead, calibrated_loads, known_nodes, newest_fits, sampled
 from helix_spark.run.measured_on import changed_tests, describe_tests
@@ -68,16 +70,22 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
     read = RecordsRead(view, lookup.measured, calibrated_loads(sample, lookup.measured))
     held = in_memory.union(signed[name].signature for name in had)
+    starts, session = starts_of(view), tools.sessions
     situation = Situation(
         dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, fits, catalog),
-        view.next_iteration, budget=tools.budget,
-        overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
-        session_runs=tools.sessions.started, session_worked=tools.sessions.worked,
+        view.next_iteration, PlanningProblem(
+            (), frozenset(), tools.budget,
+            overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
+            session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
+            young=not session.worked,
+        ), session.started,
         notices=(*leaving.notices, *_notices(run, view)),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
         left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
-    return replace(run, records=read, situation=_with_future(situation, read, tools.one_run))
+    random = {one.name for one in situation.nodes if one.signed.random}
+    ahead = foresee(situation.problem, random, read, writer=writer(), one_run=tools.one_run)
+    return replace(run, records=read, situation=replace(situation, ahead=ahead))
 
 
 def decide(run: Run) -> Run:
@@ -102,17 +110,3 @@ def _notices(run: Run, view: CatalogView) -> Iterator[str]:
     past = next((one.record for one in reversed(view.past) if one.record.status == "done"), None)
     if past is not None:
         yield from changed_tests(describe_tests(run.whole, run.described), metrics_of(past), past.number)
-
-
-def _with_future(situation: Situation, records: RecordsRead, one_run: bool | None) -> Situation:
-    """Add what else is stored, where there is a budget what that costs to have again, and what may come next."""
-    nodes = planning_problem(situation).nodes
-    lineage = past_lineage(nodes, records) if situation.budget is not None else {}
-    live, current = records.view.artifacts.values(), {one.signature for one in situation.nodes}
-    random = {one.name for one in situation.nodes if one.signed.random}
-    expected = foresee(nodes, random, records, writer=writer(), one_run=one_run)
-    return replace(
-        situation, lineage=lineage, others=others_among(live, current, lineage, records),
-        scenarios=expected.scenarios, horizon=expected.horizon,
-        starts=expected.starts, fresh_process=expected.fresh_process,
-    )

@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.view import CatalogView, wished
+from helix_spark.catalog.view import wished
 from helix_spark.dag.slicing import ancestors_of
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import CatalogError
 from helix_spark.planner.joint import LARGE_GAP, Joint
-from helix_spark.planner.problem import Certificate, Derivation, Solution
+from helix_spark.planner.problem import Derivation, Solution, State
+from helix_spark.planner.situation import as_stored
 from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
+from helix_spark.run.foresight import others_among
+from helix_spark.run.known_nodes import RecordsRead
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6
@@ -34,28 +37,34 @@ class Retention(ABC):
     """What a run that has its answers keeps in the catalog. Its front has the results.
 
     Attributes:
-        workflow, number: of its iteration.
-        view: the catalog as the run was planned.
-        budget: bytes that may be stored in all; None for no limit.
+        number: of its iteration.
+        records: of the catalog, as the run was planned.
         wishes: what the author wishes today of each result, by signature; of others nothing.
     """
 
-    workflow: str
     number: int
-    view: CatalogView
+    records: RecordsRead
     catalog: Catalog
     observer: Observer
     policy: Policy
-    budget: int | None
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
     _written: list[ArtifactRecord] = field(init=False, default_factory=list)
     _attempts: dict[str, str] = field(init=False, default_factory=dict)
 
     def is_own(self, record: ArtifactRecord) -> bool:
         """Return whether a stored result is of this run, and not another driver's that came first."""
-        return (record.workflow, record.iteration) == (self.workflow, self.number)
+        return (record.workflow, record.iteration) == (self.records.view.workflow, self.number)
 
+    @property
     @abstractmethod
+    def base(self) -> PlanningProblem:
+        """The run as a planning problem, with what it measured; of what is stored as when it was planned."""
+
+    @property
+    @abstractmethod
+    def states(self) -> Mapping[str, State]:
+        """How the run had each of its nodes, by name."""
+
     def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
         """Return the run as a planning problem, of which only storage is left to decide.
 
@@ -64,6 +73,22 @@ class Retention(ABC):
             overhead: bytes of the budget that are taken beside it.
             to_write: whether what is not stored may still be; else it is decided what stays of what is.
         """
+        stored = {record.signature: record for record in live}
+        nodes = tuple(self.as_stored(node, stored.get(node.signature)) for node in self.base.nodes)
+        problem = replace(self.base, nodes=nodes, overhead=overhead)
+        done = Solution.optimal(dict(self._had(nodes)) if to_write else {}, "none needed")
+        return replace(problem, others=others_among(live, problem, self.records), done=done)
+
+    def _had(self, nodes: Iterable[NodeCosts]) -> Iterator[tuple[str, Derivation]]:
+        for node in nodes:
+            if (state := self.states[node.name]) is State.COMPUTE:
+                yield node.name, Derivation(node.name, state, node.inputs, node.compute_seconds)
+            elif state is State.LOAD:
+                yield node.name, Derivation(node.name, state, (), node.load_seconds)
+
+    def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
+        """Return a node whose stored result is this one, None if it is not stored."""
+        return as_stored(node, record, self._wishes(node.signature), self.records.view.workflow)
 
     @property
     @abstractmethod
@@ -118,7 +143,7 @@ class Retention(ABC):
         # Another policy may leave too much, which is weighed then.
         for policy in (self.policy, *[Joint()] * OVERFLOW_ROUNDS):
             seen = self.catalog.stored_version()  # what others store or evict from now on has it decided anew
-            if self.budget is None or self.catalog.bytes_used() <= self.budget:
+            if self.base.budget is None or self.catalog.bytes_used() <= self.base.budget:
                 break
             evictions = policy.decide(self._problem_now(to_write=False)).evictions
             gone |= self._evict(dict.fromkeys(evictions, OVERFLOWED), seen)
@@ -140,7 +165,7 @@ class Retention(ABC):
     def _problem_now(self, *, to_write: bool = True) -> PlanningProblem:
         """Return the problem by what is known now, with the room that records and other drivers have taken since."""
         live, overhead = self._live(), 0
-        if self.budget is not None:
+        if self.base.budget is not None:
             overhead = self.catalog.bytes_used() - sum(record.bytes for record in live)
         return self.problem(live, overhead, to_write=to_write)
 
@@ -157,7 +182,7 @@ class Retention(ABC):
         for signature, record in there.items():
             if self._wishes(signature).fixed and not self.is_own(record):  # another driver stored another draw first
                 self.drop(signature)
-        self._note_wishes({**self.view.artifacts, **there})
+        self._note_wishes({**self.records.view.artifacts, **there})
         return {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
 
     def _origins(self, nodes: Collection[NodeCosts], problem: PlanningProblem) -> list[Origin]:
@@ -166,7 +191,7 @@ class Retention(ABC):
         wishes = [self._wishes(node.signature) for node in nodes]
         return [
             Origin(
-                node.signature, self.workflow, node.name, self.number,
+                node.signature, self.records.view.workflow, node.name, self.number,
                 sum(seconds[name] for name in {node.name} | above[node.name]), insisted=own.insisted, fixed=own.fixed,
             )
             for node, own in zip(nodes, wishes, strict=True)
@@ -177,7 +202,7 @@ class Retention(ABC):
 
     def _as_wished(self, record: ArtifactRecord) -> ArtifactRecord:
         """Return the record of a stored result with the wishes of this version as of today."""
-        return wished(record, self.workflow, self._wishes(record.signature))
+        return wished(record, self.records.view.workflow, self._wishes(record.signature))
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
         """Record wishes that differ from those recorded with a result: evictions go by records. Of several drivers'
@@ -188,11 +213,11 @@ class Retention(ABC):
         }
         if news:
             with self._warned():
-                self.catalog.note_wishes(self.workflow, news)
+                self.catalog.note_wishes(self.records.view.workflow, news)
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
         """Return all that is stored by now, with what other workflows wish of it today."""
-        live = tuple(map(self.view.as_wished, self.catalog.live()))
+        live = tuple(map(self.records.view.as_wished, self.catalog.live()))
         self._attempts = {record.signature: record.attempt for record in live}
         return live
 
@@ -216,8 +241,3 @@ class Retention(ABC):
         except CatalogError as error:
             self.observer.warning(error.what)
 
-
-def states_done(derivations: Mapping[str, Derivation]) -> Solution:
-    """Return the states of a finished run as a solution of which nothing is left to decide."""
-    spent = sum(one.seconds for one in derivations.values())
-    return Solution(derivations, Certificate("optimal", spent, spent, 0.0, "none needed", 0.0))

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.costs.model import Costs, EstimateSource
+from helix_spark.costs.model import start_price
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import Outcome, lasting
 from helix_spark.engine.execution.units import collects
@@ -21,11 +21,10 @@ from helix_spark.engine.results.node_results import ModelResult, TableResult, Va
 from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.identity.data_version import Identified, Readable, identify
-from helix_spark.planner.planning import planning_problem
-from helix_spark.planner.problem import Derivation, State
-from helix_spark.planner.storage import PlanningProblem
-from helix_spark.run.foresight import others_among
-from helix_spark.run.retention import Retention, states_done
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import NodeCosts, PlanningProblem
+from helix_spark.run.foresight import starts_of
+from helix_spark.run.retention import Retention
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import DeltaSource, FileSource
@@ -44,35 +43,34 @@ class WorkflowResults(Retention):
     def __init__(self, run: Run) -> None:
         tools = run.tools
         super().__init__(
-            run.plan.workflow, run.record.number, run.view, tools.catalog, tools.observer, tools.policy,
-            run.plan.budget, {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
+            run.record.number, run.records, tools.catalog, tools.observer, tools.policy,
+            {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
         )
         self.run = run
         self.changes = dict[str, str]()
 
-    def problem(self, live: Collection[ArtifactRecord], overhead: int, *, to_write: bool) -> PlanningProblem:
-        run, plan, situation = self.run, self.run.plan, self.run.situation
+    @cached_property
+    def base(self) -> PlanningProblem:
+        run, problem = self.run, self.run.situation.problem
         seconds = {one.name: one.time.warm_seconds for one in run.nodes if one.time.warm_seconds is not None}
         again = seconds_to_have_again(run.dag, seconds, self._at_hand)
-        held, stored = run.tools.memory.held, {record.signature: record for record in live}
+        computed = {one.name: seconds[one.name] for one in run.nodes if one.computed and one.name in seconds}
         nodes = tuple(
-            replace(one, held=one.signature in held, artifact=stored.get(one.signature), costs=_measured(
-                one.costs, seconds.get(one.name) if plan[one.name].state is State.COMPUTE else None,
-                again.get(one.name, 0.0),
-            ))
-            for one in situation.nodes
-        )
-        starts = (*situation.starts, run.start_seconds) if run.start_seconds else situation.starts
-        others = others_among(live, {one.signature for one in nodes}, situation.lineage, run.records)
-        done = states_done({
-            node.name: Derivation(
-                node.name, node.state, node.inputs if node.state is State.COMPUTE else (), seconds.get(node.name, 0.0)
+            replace(
+                node, compute_seconds=computed.get(node.name, node.compute_seconds),
+                write_seconds=node.write_seconds + again.get(node.name, 0.0),
             )
-            for node in plan.nodes if to_write and node.state is not State.PRUNE
-        })
-        return planning_problem(replace(
-            situation, nodes=nodes, budget=self.budget, overhead=overhead, others=others, starts=starts,
-        ), done)
+            for node in problem.nodes
+        )
+        starts = (*starts_of(run.view), *filter(None, [run.start_seconds]))
+        return replace(problem, nodes=nodes, budget=run.plan.budget, start_price=start_price(starts))
+
+    @property
+    def states(self) -> dict[str, State]:
+        return {node.name: node.state for node in self.run.plan.nodes}
+
+    def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
+        return replace(super().as_stored(node, record), held=node.signature in self.run.tools.memory.held)
 
     @property
     def loaded(self) -> frozenset[str]:
@@ -210,13 +208,6 @@ def names_at_hand(outcome: Outcome) -> frozenset[str]:
         if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)
         or (isinstance(result, TableResult) and result.at_hand)
     )
-
-
-def _measured(costs: Costs, seconds: float | None, again: float) -> Costs:
-    measured = replace(costs, write_seconds=costs.write_seconds + again)
-    if seconds is None:
-        return measured
-    return replace(measured, compute_seconds=seconds, origin=EstimateSource.MEASURED)
 
 
 class DataRead:

@@ -77,7 +77,7 @@ def storable(dag: Dag, results: dict[str, NodeResult], pinned: Collection[str] =
     run: Any = SimpleNamespace(
         dag=dag, described={one.name: one.described for one in now.nodes}, plan=plan, outcome=outcome,
         chance=Chance({}, {}), tools=SimpleNamespace(observer=hx.Silent(), catalog=None, policy=None),
-        record=SimpleNamespace(number=1), view=None, situation=now,
+        record=SimpleNamespace(number=1), records=None, situation=now,
     )
     return WorkflowResults(run)
 

@@ -12,20 +12,20 @@ import pytest
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
-from helix_spark.costs.model import LOAD, start_price
+from helix_spark.costs.model import LOAD
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, RoomPriority
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
 from helix_spark.run import foresight
-from helix_spark.run.foresight import Foresight, may_come_back
+from helix_spark.run.foresight import may_come_back
 from helix_spark.run.known_nodes import RecordsRead
 
 
 def foresee(
     nodes: Sequence[NodeCosts], random: Collection[str], view: CatalogView, measured: Mapping[str, ResultRecord],
     **more: Any,
-) -> Foresight:
-    return foresight.foresee(nodes, random, RecordsRead(view, measured), **more)
+) -> PlanningProblem:
+    return foresight.foresee(PlanningProblem(tuple(nodes), frozenset()), random, RecordsRead(view, measured), **more)
 
 
 def past_lineage(
@@ -182,7 +182,7 @@ def test_the_latest_starts_of_spark_tell_what_the_next_one_costs() -> None:
         return replace(past(number), record=replace(past(number).record, start_seconds=seconds))
 
     def price(*iterations: PastIteration) -> float:
-        return start_price(foresee(current(), (), view(*iterations), {}).starts)
+        return foresee(current(), (), view(*iterations), {}).start_price
 
     slow = [started(number, 60.0) for number in range(1, 4)]
     quick = [started(number, 1.0) for number in range(4, 9)]
@@ -211,10 +211,11 @@ def stored(signature: str, node: str, iteration: int, workflow: str = "w", secon
 
 
 def others(
-    live: list[ArtifactRecord], seen: CatalogView, *, lineage: Lineage | None = None,
+    live: list[ArtifactRecord], seen: CatalogView, measured: Mapping[str, ResultRecord] = MappingProxyType({})
 ) -> dict[str, OtherArtifact]:
     """What is stored beside the results of the chain as it is without an edit."""
-    found = foresight.others_among(live, set(signatures().values()), lineage or {}, RecordsRead(seen, {}))
+    problem = PlanningProblem(current(), frozenset(), budget=10**9)
+    found = foresight.others_among(live, problem, RecordsRead(seen, measured))
     return {one.signature: one for one in found}
 
 
@@ -256,13 +257,11 @@ def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are(
 
 def test_what_is_made_from_a_stored_result_costs_no_more_to_have_again_than_from_there() -> None:
     seen = view(past(1, model="x"), past(2, rows="y"), stored=("rows",))
-    lineage = past_lineage(current(), seen, {
-        "modelx": ResultRecord("modelx", "modelx", "w", "model", "learner", 1, compute_seconds=42.0)
-    })
+    measured = {"modelx": ResultRecord("modelx", "modelx", "w", "model", "learner", 1, compute_seconds=42.0)}
     live = [stored("rows", "rows", 1), stored("modelx", "model", 1), stored("aucy", "auc", 2)]
-    found = others(live, seen, lineage=lineage)
+    found = others(live, seen, measured)
     load = LOAD["table"].seconds(7)
-    assert lineage["rows"].load_seconds == 1.0, "the current version's figures count first"
+    assert past_lineage(current(), seen, measured)["rows"].load_seconds == 1.0, "today's figures count first"
     assert found["modelx"].seconds_again == pytest.approx(42.0 + 1.0)
     assert found["modelx"].compute_seconds == 50.0
     assert found["aucy"].seconds_again == pytest.approx(15.0), "not on record: as today's namesakes"
@@ -271,8 +270,7 @@ def test_what_is_made_from_a_stored_result_costs_no_more_to_have_again_than_from
 
 def test_what_nobody_knows_the_making_of_costs_what_its_record_says() -> None:
     foreign = stored("theirs", "rows", 3, "theirs")
-    lineage = past_lineage(current(), view(past(1)), {})
-    assert others([foreign], view(past(1)), lineage=lineage)["theirs"].seconds_again == 50.0
+    assert others([foreign], view(past(1)))["theirs"].seconds_again == 50.0
     gone = PastIteration(past(1).record, (PastNode("old", "scanner", (), "old", True),))
     assert "old" not in past_lineage(current(), view(gone), {})
 

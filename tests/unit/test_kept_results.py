@@ -20,12 +20,11 @@ RELEASED = "it is not kept any more"
 
 
 def results_of(*rows: QuestionRow) -> ServedResults:
-    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0))
+    program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
     nothing: Any = None
     view = CatalogView("train", {}, (), None, (), (), 1, 0)
     return ServedResults(
-        "train", 1, view, nothing, nothing, nothing, None, rows=rows, program=program, served=nothing,
-        records=RecordsRead(view, {}),
+        1, RecordsRead(view, {}), nothing, nothing, nothing, rows=rows, program=program, served=nothing,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
-from helix_spark.costs.model import estimate
+from helix_spark.costs.model import estimate, session_seconds, start_price
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
@@ -26,6 +27,7 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode, Situation
+from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.recording import plan_summary
 from helix_spark.views.node_row import planned_row
 from helix_spark.views.notebook_views import plan_html
@@ -63,7 +65,10 @@ def build(factor: int = 1, digits: int = 2, **wishes: Any) -> hx.Workflow:
     return wf
 
 
-def situation(wf: hx.Workflow, **more: Any) -> Situation:
+def situation(
+    wf: hx.Workflow, *, budget: int | None = None, session_runs: bool = True, session_worked: bool = True,
+    recorded: Mapping[str, int] = MappingProxyType({}),
+) -> Situation:
     dag = compile_workflow(wf)
     described = describe(dag, {})
     signed = resolve(dag, described, run="run", equivalent={}, known_random={})
@@ -73,7 +78,11 @@ def situation(wf: hx.Workflow, **more: Any) -> Situation:
     nodes = tuple(
         KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
     )
-    return Situation(merged, nodes, iteration=4, **more)
+    ahead = PlanningProblem(
+        (), frozenset(), budget, horizon=2.0, start_price=start_price(()), young=not session_worked,
+        session_seconds=session_seconds((), runs=session_runs, worked=session_worked),
+    )
+    return Situation(merged, nodes, 4, ahead, session_runs, recorded=recorded)
 
 
 def with_nodes(now: Situation, *names: str, **known: Any) -> Situation:

@@ -32,7 +32,7 @@ from helix_spark.planner.lineage import ResultCosts
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
-from helix_spark.run import workflow_results
+from helix_spark.run import foresight, workflow_results
 from helix_spark.run.known_nodes import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention
 from helix_spark.run.run import NodeRun, Run
@@ -186,7 +186,6 @@ class Answered:
     policy: Any
     rows: NodeResult = field(default_factory=lazy)
     budget: int | None = None
-    lineage: dict[str, ResultCosts] = field(default_factory=dict)
     heard: Warned = field(default_factory=Warned)
 
     def retention(self, over: int | None = None) -> Retention:
@@ -195,9 +194,9 @@ class Answered:
         Args:
             over: bytes that the catalog has more than the plan's budget; None: as the plan has it.
         """
-        now = situation(build())
+        now = situation(build(), budget=self.budget)
         record = published(self.catalog, now["rows"].signature, "rows", 400_000)
-        now = replace(with_nodes(now, "rows", artifact=record), budget=self.budget, lineage=self.lineage)
+        now = with_nodes(now, "rows", artifact=record)
         plan = make_plan(now, policy_named("always"))
         assert (plan["rows"].state, plan["wide"].state) == (State.LOAD, State.COMPUTE)
         outcome = Outcome(results={"rows": self.rows, "wide": lazy(), "size": ValueResult(1)})
@@ -209,7 +208,7 @@ class Answered:
         return retention_of(Run(
             hx.Workflow("w"), tools, "run", 0.0, RunLeases(self.catalog.leases),
             described={one.name: one.described for one in now.nodes},
-            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=replace(now, budget=plan.budget), plan=plan,
+            records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan,
             outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
             nodes=tuple(
@@ -270,8 +269,8 @@ def test_what_a_write_reads_goes_when_it_is_written_and_leaves_it_its_room(catal
     assert writes.live == [{"rows"}], "it could be read"
     assert kept == {"wide": 500_000}, "though for a while there was more than the budget has"
     assert {record.node for record in catalog.live()} == {"wide"}
-    assert keeps.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.budget
+    assert keeps.base.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.base.budget
 
 
 def test_what_was_written_without_being_in_memory_does_not_tell_what_writing_takes(
@@ -340,10 +339,13 @@ def test_what_is_too_much_in_the_end_is_decided_on_by_the_policy_among_what_is_s
     assert last.why == OVERFLOWED
 
 
-def test_what_the_policy_leaves_too_much_goes_by_what_it_takes_to_have_it_again(catalog: Catalog) -> None:
+def test_what_the_policy_leaves_too_much_goes_by_what_it_takes_to_have_it_again(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parse, sums = "a" * 64, "b" * 64
     lineage = {parse: ResultCosts((), 600.0, 1.0), sums: ResultCosts((parse,), 1.0, 0.1)}
-    run = Answered(catalog, Told(), budget=10**9, lineage=lineage)
+    monkeypatch.setattr(foresight, "past_lineage", lambda *_: lineage)
+    run = Answered(catalog, Told(), budget=10**9)
     # Their records say that either takes 99 seconds from nothing, by which the smaller one would go.
     published(catalog, parse, "parse", 600_000)
     published(catalog, sums, "sums", 700_000)
@@ -506,8 +508,8 @@ def test_what_turns_out_to_be_too_large_goes_in_the_end(catalog: Catalog, writes
     keeps = Answered(catalog, policy_named("always")).retention(over=-200_000)
     assert keeps.keep() == {"size": 500_000}, "it was expected to be small"
     assert keeps.evict_overflow()
-    assert keeps.budget is not None
-    assert physical_bytes(catalog.root) <= keeps.budget
+    assert keeps.base.budget is not None
+    assert physical_bytes(catalog.root) <= keeps.base.budget
 
 
 def test_what_another_driver_stored_first_is_not_this_ones_to_evict(

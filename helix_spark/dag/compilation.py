@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import networkx as nx
 
-from helix_spark.dag.node import Dag, Node
-from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import CycleError, MissingOutputError, OperatorError, UnknownNodeError, nearest
-from helix_spark.workflow.declaration import Declaration
 from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -51,7 +49,7 @@ def compile_workflow(workflow: Workflow) -> Dag:
     return slice_to_outputs(Dag(workflow.name, ordered, outputs, parameters=dict(workflow.parameters)))
 
 
-def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node:
+def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
     kept = [name for name in declaration.inputs if name in declared or name not in declaration.optional]
     for name in kept:
         if name not in declared:
@@ -66,13 +64,10 @@ def _node(declaration: Declaration, declared: Mapping[str, Declaration]) -> Node
         operator = replace(
             operator, arguments=tuple(argument for argument, _ in there), forms=tuple(form for _, form in there)
         )
-    return Node(
-        declaration.name, declaration.kind, operator, tuple(kept), declaration.result, declaration.where,
-        declaration.base, declaration.wishes,
-    )
+    return replace(declaration, operator=operator, inputs=tuple(kept), optional=frozenset())
 
 
-def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Declaration]) -> Operator:
+def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Node]) -> Operator:
     """Return an operator with the split, or the side of it, that its author leaves to the table that it reads: here,
     where every name is known, however the examples were named and whenever they were declared.
 

@@ -11,8 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.dag.influence import Influence
-from helix_spark.dag.node import Dag, LeftOut, Node
-from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.dag.node import Dag, LeftOut, Node, slice_to_outputs
 from helix_spark.visible_text import named
 from helix_spark.workflow.operators import Assemble, FitStage, Input, Kept, Kind, Predict
 

@@ -1,40 +1,19 @@
-"""Nodes and the frozen graph they form."""
+"""The frozen graph that nodes form, and the parts of it that its outputs need."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import networkx as nx
 
-from helix_spark.errors import Location, UnknownNodeError, nearest
-from helix_spark.workflow.declaration import Wishes
-from helix_spark.workflow.operators import Form, Function, Kind, Operator, Read, Result
+from helix_spark.errors import UnknownNodeError, nearest
+from helix_spark.workflow.declaration import Node as Node
+from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import MemorySource
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One operator and the nodes it reads.
-
-    Attributes:
-        inputs: names, in the operator's order.
-        base: for a column, the table it extends; else None.
-        aliases: names of equal nodes that were merged into this one.
-    """
-
-    name: str
-    kind: Kind
-    operator: Operator
-    inputs: tuple[str, ...]
-    result: Result
-    where: Location | None = None
-    base: str | None = None
-    wishes: Wishes = field(default_factory=Wishes)
-    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +122,37 @@ def computes_with_spark(node: Node, dag: Dag) -> bool:
         for form, name in zip(operator.forms, node.inputs, strict=True)
     )
     return not (reads_values and operator.returns in plain)
+
+
+class ReadsNodes(Protocol):
+    """A node of any graph, by whatever front."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+
+
+def ancestors_of(nodes: Iterable[ReadsNodes]) -> dict[str, frozenset[str]]:
+    """Return the names of all that each node is made of, by its name.
+
+    Args:
+        nodes: inputs first.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for node in nodes:
+        found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))
+    return found
+
+
+def slice_to_outputs(dag: Dag) -> Dag:
+    """Return the same graph without the nodes that no output needs; their names are in `dropped`."""
+    needed = set(dag.outputs)
+    for node in reversed(dag.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return replace(
+        dag,
+        nodes=tuple(node for node in dag.nodes if node.name in needed),
+        dropped=dag.dropped + tuple(node.name for node in dag.nodes if node.name not in needed),
+    )

@@ -17,7 +17,7 @@ from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
 from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
-from helix_spark.dag.slicing import ancestors_of
+from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.plans.answer_texts import answer_of_text

@@ -13,7 +13,7 @@ from typing import Literal
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.slicing import ancestors_of, slice_to_outputs
+from helix_spark.dag.node import ancestors_of, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load

@@ -15,7 +15,7 @@ from dataclasses import replace
 from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.leases.leases import Lease
 from helix_spark.catalog.view import WHY_MISSING
-from helix_spark.dag.slicing import slice_to_outputs
+from helix_spark.dag.node import slice_to_outputs
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
 from helix_spark.engine.results.node_results import NodeResult

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import wished
-from helix_spark.dag.slicing import ancestors_of
+from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.spark_errors import first_line

@@ -12,8 +12,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.vector_slots import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration
-from helix_spark.dag.node import Dag
-from helix_spark.dag.slicing import ancestors_of
+from helix_spark.dag.node import Dag, ancestors_of
 from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
 from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, TableResult, ValueResult, collect

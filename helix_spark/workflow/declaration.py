@@ -1,18 +1,17 @@
-"""One node as declared, and what its author wants of it beyond what it computes. Frozen data."""
+"""One node as declared, what its author wants of it beyond what it computes, and how other declarations refer to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from helix_spark.errors import Location, OperatorError, nearest
+from helix_spark.errors import Location, OperatorError, SignatureError, nearest
 from helix_spark.workflow.declared_metrics import Metric
-from helix_spark.workflow.list_options import several
-from helix_spark.workflow.operators import Kind, Operator, Result
+from helix_spark.workflow.operators import Kind, Operator, Result, several
 
 if TYPE_CHECKING:
-    from helix_spark.workflow.refs import NodeRef
+    from helix_spark.workflow.workflow import Workflow
 
 Keep = Literal["auto", "always", "never"]
 
@@ -83,12 +82,14 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
-    """One node as declared; names in `inputs` are looked up when the workflow is compiled.
+class Node:
+    """One operator and the nodes that it reads.
 
     Attributes:
+        inputs: names, in the operator's order; they are looked up when the workflow is compiled.
+        base: for a column, the table that it extends.
+        aliases: names of equal nodes that were merged into this one.
         optional: inputs that are parameters with a default: they are read only if such a node exists.
-        base: for a column, the table it extends.
     """
 
     name: str
@@ -96,10 +97,11 @@ class Declaration:
     operator: Operator
     inputs: tuple[str, ...]
     result: Result
-    where: Location | None
-    optional: frozenset[str] = frozenset()
+    where: Location | None = None
     base: str | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    aliases: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
 
 
 def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
@@ -132,3 +134,45 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
         depends_on=several("depends_on", options.get("depends_on", ()), where),
         exclude=several("exclude", options.get("exclude", ()), where, ordered=False),
     )
+
+
+class NodeRef:
+    """A node of a workflow, to be given to other declarations. Calling it calls the function it was made from."""
+
+    __slots__ = ("__wrapped__", "name", "workflow")
+
+    def __init__(self, workflow: Workflow, name: str, function: Callable[..., Any] | None = None) -> None:
+        self.workflow, self.name = workflow, name
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__wrapped__ is None:
+            raise OperatorError(f"node {self.name!r} was not made from a function, so it cannot be called")
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<node {self.name} of workflow {self.workflow.name}>"
+
+    def __helix_signature__(self) -> object:
+        raise SignatureError(
+            f"a function uses the node {self.name!r} from outside",
+            remedy=f"give the function a parameter named {self.name!r} to read the node's result, or point one of "
+            'another name at it with reads={"parameter": node}',
+        )
+
+
+def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
+    """Return the name of a node that a declaration is given.
+
+    Raises:
+        OperatorError: it is no node, or one of another workflow.
+    """
+    if isinstance(ref, str):
+        return ref
+    if not isinstance(ref, NodeRef):
+        raise OperatorError(f"expected a node, got {ref!r}", where=where, remedy="give what a declaration returned")
+    if ref.workflow is not workflow:
+        raise OperatorError(
+            f"{ref!r} belongs to another workflow", where=where, remedy="declare the node in this workflow too"
+        )
+    return ref.name

@@ -12,7 +12,7 @@ from helix_spark.workflow.declared_at import caller
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from helix_spark.workflow.refs import NodeRef
+    from helix_spark.workflow.declaration import NodeRef
 
     Column: TypeAlias = str | NodeRef
 

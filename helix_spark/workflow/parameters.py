@@ -11,9 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from helix_spark.errors import Location, OperatorError, nearest
-from helix_spark.workflow.declaration import WISHES
+from helix_spark.workflow.declaration import WISHES, NodeRef
 from helix_spark.workflow.operators import Kind, Stage
-from helix_spark.workflow.refs import NodeRef
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.errors import Location, OperatorError
-from helix_spark.workflow.declaration import Declaration, Wishes
-from helix_spark.workflow.list_options import several
+from helix_spark.workflow.declaration import Node, NodeRef, Wishes
 from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -33,9 +32,9 @@ from helix_spark.workflow.operators import (
     Split,
     Stage,
     TimeSplit,
+    several,
 )
 from helix_spark.workflow.parameters import check_stage
-from helix_spark.workflow.refs import NodeRef
 
 Naming = Callable[[NodeRef | str], str]
 """The name of a node of the workflow at hand; refuses others."""
@@ -44,7 +43,7 @@ Naming = Callable[[NodeRef | str], str]
 def extractor(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], split: Split | None, wishes: Wishes,
     naming: Naming, where: Location,
-) -> tuple[Declaration, ...]:
+) -> tuple[Node, ...]:
     """Return a ready-made extractor of the table `base`: its fit, where it has one, and its column.
 
     Args:
@@ -75,7 +74,7 @@ def extractor(
 
 def _extractor(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
-) -> tuple[Declaration, ...]:
+) -> tuple[Node, ...]:
     if isinstance(what, Fields | OneHot | Bucketizer | Interaction):
         if parameters:
             raise OperatorError(
@@ -96,7 +95,7 @@ def _extractor(
 
 def _built_in(
     name: str, what: Fields | OneHot | Bucketizer | Interaction, base: str, naming: Naming, where: Location
-) -> tuple[Declaration, ...]:
+) -> tuple[Node, ...]:
     if isinstance(what, Fields):
         return (_column(name, Select(what.columns), (base,), where),)
     if isinstance(what, Interaction):
@@ -114,8 +113,8 @@ def _built_in(
 
 def _fitted(
     name: str, fit: Operator, apply: Operator, inputs: tuple[str, ...], result: Result, where: Location
-) -> tuple[Declaration, ...]:
-    learned = Declaration(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where)
+) -> tuple[Node, ...]:
+    learned = Node(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where)
     return learned, _column(name, apply, (*inputs, learned.name), where)
 
 
@@ -125,8 +124,8 @@ def _of_training(fit: Operator, split: Split | None) -> Operator:
     return replace(fit, split=split)
 
 
-def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Declaration:
-    return Declaration(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=inputs[0])
+def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Node:
+    return Node(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=inputs[0])
 
 
 def _inputs(
@@ -148,7 +147,7 @@ def _inputs(
 def examples(
     name: str, base: str, features: Sequence[NodeRef], label: str | NodeRef | None, split: Split | None,
     keep: Sequence[str | NodeRef], wishes: Wishes, naming: Naming, where: Location,
-) -> Declaration:
+) -> Node:
     """Examples that are assembled from extractors of the table `base`.
 
     Raises:
@@ -164,7 +163,7 @@ def examples(
     places = dict(zip((column.name for column in kept), positions[len(positions) - len(kept) :], strict=True))
     named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
     operator = Assemble(positions[: len(features)], target, split, named)
-    return Declaration(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
+    return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 
 def _check_examples(

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, get_args, overload
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
 from helix_spark.visible_text import is_name
 from helix_spark.workflow import ready_made
-from helix_spark.workflow.declaration import Declaration, FunctionOptions, Keep, NodeOptions, wishes_from
+from helix_spark.workflow.declaration import (
+    FunctionOptions,
+    Keep,
+    Node,
+    NodeOptions,
+    NodeRef,
+    name_in,
+    wishes_from,
+)
 from helix_spark.workflow.declared_at import builder, caller, is_cell
 from helix_spark.workflow.declared_metrics import metrics_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
-from helix_spark.workflow.list_options import several
 from helix_spark.workflow.named_extractors import Fields
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
@@ -29,9 +36,9 @@ from helix_spark.workflow.operators import (
     Select,
     Split,
     Stage,
+    several,
 )
 from helix_spark.workflow.parameters import check_stage, separated
-from helix_spark.workflow.refs import NodeRef, name_in
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ class Workflow:
         if not is_name(name):
             raise OperatorError(f"a workflow's name is a line of text, not {name!r}")
         self.name = name
-        self.declarations: list[Declaration] = []
+        self.declarations: list[Node] = []
         self.outputs: list[str] = []
         self.parameters, self.where = builder(sys._getframe(1))
 
@@ -93,7 +100,7 @@ class Workflow:
             )
         wishes = wishes_from({"keep": keep}, where)
         return self._declare(
-            Declaration(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=wishes), output
+            Node(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=wishes), output
         )
 
     @overload
@@ -204,7 +211,7 @@ class Workflow:
         inputs = (name_in(self, model, where), name_in(self, examples, where))
         wishes = wishes_from({"keep": keep}, where)
         return self._declare(
-            Declaration(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output
+            Node(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output
         )
 
     @overload
@@ -241,7 +248,7 @@ class Workflow:
 
     # -- how each family's declarations come about
 
-    def _declare(self, declaration: Declaration, output: bool) -> NodeRef:
+    def _declare(self, declaration: Node, output: bool) -> NodeRef:
         name = declaration.name
         if not is_name(name):
             raise OperatorError(f"a node's name is a line of text, not {name!r}", where=declaration.where)
@@ -258,7 +265,7 @@ class Workflow:
         function = declaration.operator.call if isinstance(declaration.operator, Function) else None
         return NodeRef(self, name, function)
 
-    def _check_primary(self, declaration: Declaration) -> None:
+    def _check_primary(self, declaration: Node) -> None:
         """Iterations are compared by one metric."""
         named = [one.name for other in (*self.declarations, declaration) for one in other.wishes.metrics if one.primary]
         if len(named) > 1:
@@ -291,7 +298,7 @@ class Workflow:
         metrics = tuple(one.within(name) for one in metrics_from(options.pop("metrics", ()), where))
         may_lack = {parameter for parameter, (_, default) in parameters.items() if default and parameter not in pointed}
         return self._declare(
-            Declaration(
+            Node(
                 name, kind, operator, inputs, result_of(returns), where,
                 optional=frozenset(may_lack.difference(pointed.values())),
                 base=next(iter(inputs), None) if returns is Form.COLUMN else None,
@@ -310,7 +317,7 @@ class Workflow:
                 remedy=_how_declared(Kind.SCANNER),
             )
         return self._declare(
-            Declaration(
+            Node(
                 name, Kind.SCANNER, Select(fields.columns), (name_in(self, on, where),), Result.TABLE, where,
                 wishes=wishes_from(options, where),
             ),
@@ -356,7 +363,7 @@ class Workflow:
         check_stage(Kind.LEARNER, name, what, parameters, where)
         operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
         return self._declare(
-            Declaration(
+            Node(
                 name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
                 wishes=replace(wishes_from({"keep": keep, **wishes}, where), prune_features=bool(prune_features)),
             ),
@@ -433,7 +440,7 @@ def _kept_columns(columns: Sequence[str], where: Location) -> tuple[str, ...]:
     return tuple(column for column in LEFT_BY_PREDICT if column in asked)
 
 
-def _of_one_name(first: Declaration, second: Declaration) -> str:
+def _of_one_name(first: Node, second: Node) -> str:
     """Return what to do about two nodes of one name. A cell of a notebook that is run again declares its nodes
     again."""
     functions = [getattr(one.operator, "call", None) for one in (first, second)]

@@ -19,7 +19,7 @@ from helix_spark.identity.signing import Signed, resolve
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.workflow.declaration import WISHES, Declaration, FunctionOptions, NodeOptions
+from helix_spark.workflow.declaration import WISHES, FunctionOptions, Node, NodeOptions
 from helix_spark.workflow.operators import Form, Function
 
 TABLE = pd.DataFrame({"a": [1.0, 2.0]})
@@ -31,7 +31,7 @@ def start() -> hx.Workflow:
     return wf
 
 
-def declared(wf: hx.Workflow, name: str) -> Declaration:
+def declared(wf: hx.Workflow, name: str) -> Node:
     return next(declaration for declaration in wf.declarations if declaration.name == name)
 
 

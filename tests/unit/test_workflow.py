@@ -20,7 +20,7 @@ import helix_spark as hx
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
-from helix_spark.workflow.declaration import Declaration
+from helix_spark.workflow.declaration import Node
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -45,7 +45,7 @@ OPTIONAL: Any = Optional
 """As older code writes it."""
 
 
-def declared(wf: hx.Workflow, name: str) -> Declaration:
+def declared(wf: hx.Workflow, name: str) -> Node:
     return next(declaration for declaration in wf.declarations if declaration.name == name)
 
 

@@ -4,8 +4,14 @@ client notes of what an author's code builds, and how Python functions are writt
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import logging
+import os
+import pickle
+import shutil
 import sys
+import tempfile
 from dis import opmap
 from functools import cache
 from pathlib import Path
@@ -233,7 +239,47 @@ def pickled(value: Any) -> bytes:
     if broadcasts is not None and len(list(broadcasts)) > 0:
         broadcasts.clear()
         raise NeedsClassicError("a broadcast variable")
-    return written
+    return _by_file(written) if len(written) > _LARGE and purpose().home else written
+
+
+_LARGE = 64 << 10
+"""Bytes of a pickle that goes by a file. With a function of 3 MB in its plan a table has 3 MB in each task that reads
+its rows, even from memory: a step of a fit took 57 ms instead of 47."""
+
+
+class _Filed:
+    """A pickle in a file, as it is pickled itself: by what Spark's workers know as a broadcast variable, which is how a
+    classic session sends large functions."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from pyspark.core.broadcast import Broadcast
+
+        return Broadcast, (None, None, None, self._path)
+
+
+def _by_file(written: bytes) -> bytes:
+    """Return what stands for a pickle that workers on this machine read from a file, until this process ends."""
+    path = _folder_of_pickles() / hashlib.sha256(written).hexdigest()
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            pickle.dump(written, file)
+        Path(file.name).rename(path)
+    return pickle.dumps(_Filed(str(path)))
+
+
+@cache
+def _folder_of_pickles() -> Path:
+    folder, here = Path(tempfile.mkdtemp(prefix="helix-functions-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == here:  # not in a child that was forked
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def _pickle_at_first_call() -> None:

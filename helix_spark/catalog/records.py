@@ -60,8 +60,8 @@ Summary = Annotated[
     }, 64 << 20)
 ]
 Influence = Annotated[str, Json({
-    "workflow": str, "learner": str, "iteration": int, "target": str, "features": [(str, str, float, bool)],
-    "left_out": [(str, str, int, [str])],
+    "workflow": str, "learner": str, "iteration": int, "target?": str, "features": [(str, str, float, bool)],
+    "left_out?": [(str, str, int, [str])],
 }, 16 << 20, needed=False)]
 Observed = Annotated[str, Json({
     "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},

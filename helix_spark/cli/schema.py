@@ -65,7 +65,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             ) | {"seconds": None, "influence": influence_json(plan, node.name)}
             for node in plan.nodes
         ],
-        "dropped": list(plan.dropped), "left_out": [one.to_json() for one in plan.left_out], "plan": plan.figures,
+        "dropped": list(plan.dropped), "plan": plan.figures,
         "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
         "warnings": list(plan.warnings),
     }
@@ -75,10 +75,10 @@ def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
     """Return the influence of a learner's features, or of an extractor as a feature."""
     return [
         {
-            "learner": one.learner, "feature": feature.name, "iteration": one.iteration, "share": feature.share,
+            "learner": one.learner, "feature": feature.feature, "iteration": one.iteration, "share": feature.share,
             "without_influence": feature.weightless, "seconds": feature.seconds,
         }
-        for one in plan.influences for feature in one.features if name in (one.learner, feature.name)
+        for one in plan.influences for feature in one.features if name in (one.learner, feature.feature)
     ]
 
 
@@ -109,7 +109,7 @@ def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: in
         "schema": SCHEMA_VERSION, **_picked(ended, "workflow seconds message"), "iteration": ended.number,
         "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
         "nodes": [node_json(node, live, proofs[node.name]) | {"code": node.code} for node in nodes],
-        "dropped": [], "left_out": [], "plan": {},
+        "dropped": [], "plan": {},
         "storage": {"bytes": catalog.bytes_used(), "budget": budget, "evicted": None}, "warnings": [],
     }
 

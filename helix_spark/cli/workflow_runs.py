@@ -129,14 +129,11 @@ class WorkflowFile:
         """Say everything that a plan knows of one node."""
         from helix_spark.cli.schema import plan_json, to_text
         from helix_spark.cli.tables import print_lines
-        from helix_spark.views.plan_view import left_out_text, planned_node_lines
+        from helix_spark.views.plan_view import planned_node_lines
 
         with open_helix(place, quiet=True) as engine:
             made = engine.plan(self.load(engine))
-        left_out = next((one for one in made.left_out if name in one.nodes), None)
-        if left_out is not None:
-            say(to_text(left_out.to_json()) if as_json else f"{name}\n  {left_out_text(left_out)}")
-        elif as_json:
+        if as_json:
             planned = made[name].name
             say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned)))
         else:

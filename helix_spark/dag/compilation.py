@@ -186,11 +186,6 @@ def _check_inputs(node: Node, by_name: Mapping[str, Node]) -> None:
             )
     if isinstance(operator, Function):
         _check_annotations(node, operator, by_name)
-    if node.wishes.prune_features and not isinstance(by_name[node.inputs[0]].operator, Assemble):
-        raise OperatorError(
-            f"learner {node.name!r} is to prune features, but {node.inputs[0]!r} is not made of extractors",
-            where=node.where, remedy="make its examples with wf.synthesizer(name, table, features=[...])",
-        )
 
 
 def _roles(operator: Operator) -> Iterator[tuple[str, int, Result]]:

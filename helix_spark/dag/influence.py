@@ -14,38 +14,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from helix_spark.dag.node import Dag, Node
+from helix_spark.workflow.operators import Assemble
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureWeight:
     """What a fit gave one feature.
 
     Attributes:
-        feature: its name then.
-        declared: its declared signature then.
+        feature: its name.
+        declared: its declared signature when it was fitted on.
         share: of the sum of all absolute weights, 0 to 1.
         weightless: whether all its weights are zero.
+        seconds: in a plan, what computing it and what only it needs is expected to take.
     """
 
     feature: str
     declared: str
     share: float
     weightless: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A feature that a fit's examples went without already.
-
-    Attributes:
-        feature, declared: its name and declared signature then.
-        iteration: of the fit that gave it no weight.
-        nodes: names of what the graph went without for that reason.
-    """
-
-    feature: str
-    declared: str
-    iteration: int
-    nodes: tuple[str, ...]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +43,21 @@ class Influence:
 
     Attributes:
         workflow, learner, iteration: which fit.
-        target: identifies what it learned to predict (see `leaving_out.target`).
         features: what it gave to each feature that it was fitted on, in order.
-        left_out: the features that its examples went without already.
     """
 
     workflow: str
     learner: str
     iteration: int
-    target: str
     features: tuple[FeatureWeight, ...]
-    left_out: tuple[Absent, ...] = ()
 
-    def weightless(self) -> dict[str, int]:
-        """Declared signature -> iteration of the fit that says so, of all features without influence.
+    def weightless(self) -> frozenset[str]:
+        """Return the declared signatures of all features without influence.
 
         Of features with one signature none is, unless all are. A model without any weight tells nothing.
         """
         weighted = {one.declared for one in self.features if not one.weightless}
-        found = {one.declared: self.iteration for one in self.features if one.declared not in weighted}
-        before = {one.declared: one.iteration for one in self.left_out}
-        return before | found if weighted else before
+        return frozenset(one.declared for one in self.features if weighted) - weighted
 
 
 def by_feature(
@@ -110,13 +93,30 @@ def by_feature(
     )
 
 
+def features_of(node: Node, operator: Assemble) -> tuple[str, ...]:
+    """Return names of the features of examples, in order."""
+    return tuple(node.inputs[feature.index] for feature in operator.features)
+
+
+def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
+    """Return what the graph would do without if these examples did without a feature; names, inputs first."""
+    gone: dict[str, None] = {}
+    waiting = [feature]
+    while waiting:
+        name = waiting.pop()
+        # A node is looked at again with each reader that goes, so it is gone when its last one is.
+        readers = (reader for reader in dag.graph.successors(name) if (name, reader) != (feature, examples))
+        if name not in gone and name not in dag.outputs and all(reader in gone for reader in readers):
+            gone[name] = None
+            waiting.extend(dag[name].inputs)
+    return tuple(reversed(gone))
+
+
 def to_json(influence: Influence) -> str:
     """JSON text, for a record."""
     return json.dumps({
         "workflow": influence.workflow, "learner": influence.learner, "iteration": influence.iteration,
-        "target": influence.target,
         "features": [[one.feature, one.declared, one.share, one.weightless] for one in influence.features],
-        "left_out": [[one.feature, one.declared, one.iteration, one.nodes] for one in influence.left_out],
     })
 
 
@@ -126,7 +126,4 @@ def from_json(text: str) -> Influence | None:
         return None
     read = json.loads(text)
     features = tuple(FeatureWeight(*one) for one in read["features"])
-    absent = tuple(
-        Absent(feature, declared, iteration, tuple(nodes)) for feature, declared, iteration, nodes in read["left_out"]
-    )
-    return Influence(read["workflow"], read["learner"], read["iteration"], read["target"], features, absent)
+    return Influence(read["workflow"], read["learner"], read["iteration"], features)

@@ -16,34 +16,6 @@ from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import MemorySource
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A feature that a synthesizer goes without, because fits gave it no weight.
-
-    Attributes:
-        feature, synthesizer: names.
-        declared: the feature's signature when it was found to be without influence, and still.
-        found: (learner, iteration) of each fit that gave it no weight.
-        nodes: names of what the graph does without: the feature, if nothing else reads it, and what only it needs.
-        seconds: that computing these took when it was last measured.
-    """
-
-    feature: str
-    synthesizer: str
-    declared: str
-    found: tuple[tuple[str, int], ...]
-    nodes: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON's types, for records and for `--json`."""
-        return {
-            "feature": self.feature, "synthesizer": self.synthesizer, "nodes": list(self.nodes),
-            "seconds": self.seconds,
-            "found": [{"learner": learner, "iteration": iteration} for learner, iteration in self.found],
-        }
-
-
 @dataclass(frozen=True)
 class Dag:
     """A frozen acyclic graph of nodes in topological order.
@@ -54,7 +26,6 @@ class Dag:
         outputs: names of the nodes that are asked for.
         dropped: names of declared nodes that no output needs.
         parameters: of the workflow, for people.
-        left_out: features that were taken out of their synthesizers, and what went with them.
     """
 
     workflow: str
@@ -62,7 +33,6 @@ class Dag:
     outputs: tuple[str, ...]
     dropped: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    left_out: tuple[LeftOut, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:

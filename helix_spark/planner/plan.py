@@ -12,7 +12,7 @@ from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
 
 if TYPE_CHECKING:
-    from helix_spark.dag.node import LeftOut
+    from helix_spark.dag.influence import Influence
 
 Proof = Literal["unproven", "verified", "chance"]
 
@@ -68,41 +68,6 @@ class PlannedNode:
     by_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFeature:
-    """What a fit gave one feature.
-
-    Attributes:
-        name: of the extractor, today.
-        share: of the sum of all absolute weights, 0 to 1.
-        weightless: whether all its weights are zero.
-        seconds: what computing it and what only it needs is expected to take.
-    """
-
-    name: str
-    share: float
-    weightless: bool
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedInfluence:
-    """What the fit on record of a learner, of this version or else of an earlier one, gave its features.
-
-    Attributes:
-        learner: its name.
-        workflow, iteration: where it was fitted.
-        prunes: whether the author asked for features without influence to be left out.
-        features: those that are unchanged since, in order.
-    """
-
-    learner: str
-    workflow: str
-    iteration: int
-    prunes: bool
-    features: tuple[PlannedFeature, ...]
-
-
 @dataclass(frozen=True)
 class Plan(Displayed):
     """What is to happen in one iteration.
@@ -120,8 +85,8 @@ class Plan(Displayed):
             measured against it.
         warnings: in words.
         parameters: of the workflow.
-        left_out: features that synthesizers go without; no node of `nodes` is theirs.
-        influences: what is known of the learners' features.
+        influences: what fits on record of the learners, of this version or else of an earlier one, gave to the features
+            that are unchanged since.
         session_seconds: what the chosen states are expected to take beside their own seconds because they need Spark:
             its start, and what the first work of a session takes longer.
         session_runs: whether Spark is started, so that it is the first work alone.
@@ -140,8 +105,7 @@ class Plan(Displayed):
     run_all_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    left_out: tuple[LeftOut, ...] = ()
-    influences: tuple[PlannedInfluence, ...] = ()
+    influences: tuple[Influence, ...] = ()
     session_seconds: float = 0.0
     session_runs: bool = True
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from helix_spark.costs.model import Costs
 from helix_spark.dag.influence import Influence
-from helix_spark.dag.node import Dag, LeftOut, Node, computes_with_spark
+from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.identity.node_description import Description
 from helix_spark.identity.parts import Part
 from helix_spark.identity.signing import Signed
@@ -89,7 +89,6 @@ class Situation:
         iteration: its number.
         ahead: the planning problem but for nodes and outputs: room, other results, what may come, a session's costs.
         session_runs: whether Spark is started.
-        left_out: features that synthesizers go without.
         notices: in words, what was asked for and is not done.
         recorded: by name, the numbers of iterations that have outputs on record as they are now.
     """
@@ -99,7 +98,6 @@ class Situation:
     iteration: int
     ahead: PlanningProblem
     session_runs: bool = True
-    left_out: tuple[LeftOut, ...] = ()
     notices: tuple[str, ...] = ()
     recorded: Mapping[str, int] = field(default_factory=dict)
 

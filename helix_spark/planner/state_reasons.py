@@ -8,7 +8,6 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import changes
 from helix_spark.identity.parts import Group
-from helix_spark.planner.planned_features import feature_reasons
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.visible_text import named
@@ -20,10 +19,7 @@ _DREW = "; Helix gives the seed of what it draws"
 
 def reasons(situation: Situation, solution: Solution) -> dict[str, str]:
     """One sentence a node, by name."""
-    found = {one.name: _reason(one, situation, solution) for one in situation.nodes}
-    return found | {
-        name: text for name, text in feature_reasons(situation).items() if solution.state(name) is State.COMPUTE
-    }
+    return {one.name: _reason(one, situation, solution) for one in situation.nodes}
 
 
 def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:

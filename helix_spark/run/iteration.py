@@ -194,12 +194,6 @@ class Iteration(NamedResults):
         """The workflow's parameters in this run, by name."""
         return dict(self.plan.parameters)
 
-    @property
-    def left_out(self) -> Mapping[str, tuple[str, ...]]:
-        """By synthesizer, the features that it went without because a fit gave them no weight; see `plan.left_out`."""
-        names = dict.fromkeys(one.synthesizer for one in self.plan.left_out)
-        return {name: tuple(one.feature for one in self.plan.left_out if one.synthesizer == name) for name in names}
-
     def wait(self) -> Mapping[str, int]:
         """Wait until everything that was to be stored is; return physical bytes by node.
 

@@ -24,8 +24,7 @@ from helix_spark.costs.model import (
     estimate,
     loads_from_reads,
 )
-from helix_spark.dag.influence import Influence, from_json
-from helix_spark.dag.leaving_out import asking
+from helix_spark.dag.influence import from_json
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.identity.difference import parts_from_json
@@ -197,7 +196,7 @@ def calibrated_loads(
 
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
-    known_random: Mapping[str, str], held: frozenset[str], fits: Mapping[str, Influence], catalog: CatalogReader,
+    known_random: Mapping[str, str], held: frozenset[str], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
     """Return the rows, in the order of the graph.
 
@@ -205,7 +204,6 @@ def known_nodes(
         described, signed: by node name.
         known_random: see `Lookup`.
         held: signatures of results in memory.
-        fits: influences by learner, see `newest_fits`.
     """
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
@@ -223,9 +221,9 @@ def known_nodes(
         if (why := known_random.get(own.declared)) and not description.random:
             description = replace(description, random=(why,))
         influence = None
-        if node.kind is Kind.LEARNER:  # of its version, else of the previous one, else the newest
+        if node.kind is Kind.LEARNER:  # of its version, else of the previous one
             fitted = next((one for one in (record, previous.get(name)) if one is not None and one.influence), None)
-            influence = fits.get(name) if fitted is None else from_json(fitted.influence)
+            influence = None if fitted is None else from_json(fitted.influence)
         return KnownNode(
             node, description, own, costs[name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
@@ -234,14 +232,6 @@ def known_nodes(
         )
 
     return tuple(known(node.name) for node in dag.nodes)
-
-
-def newest_fits(dag: Dag, catalog: CatalogReader) -> dict[str, Influence]:
-    """Return the newest influence of each learner that asks to prune features."""
-    learners = asking(dag)
-    records = catalog.measured(dag.workflow, learners) if learners else {}
-    told = {name: from_json(record.influence) for name, record in records.items()}
-    return {name: influence for name, influence in told.items() if influence is not None}
 
 
 def _estimates(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import class_names, slot_names
-from helix_spark.dag.influence import Absent, Influence, by_feature, to_json
-from helix_spark.dag.leaving_out import features_of, target
+from helix_spark.dag.influence import Influence, by_feature, features_of, to_json
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.examples import sizes_of
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.functions.source import text_of
@@ -182,16 +182,10 @@ def fitted_influences(run: Run) -> dict[str, str]:
         node, fitted = one.node, one.result
         if node.kind is not Kind.LEARNER or not one.computed or fitted is None:
             continue
-        try:
+        with suppress(*spark_errors()):
             influence = _influence(node, fitted, run)
-        except spark_errors() as error:
-            influence = first_line(error)
-        if isinstance(influence, Influence):
-            found[node.name] = to_json(influence)
-        elif node.wishes.prune_features:
-            run.tools.observer.warning(
-                f"`{node.name}` is to prune features, but their weights are unknown: {influence}"
-            )
+            if influence is not None:
+                found[node.name] = to_json(influence)
     return found
 
 
@@ -237,31 +231,20 @@ def absolute_weights(model: Any) -> list[float] | None:
     return None
 
 
-def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | str:
-    """Return what a fit gave its features, or why that is unknown."""
+def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | None:
+    """Return what a fit gave its features; None where that is unknown."""
     dag, results = run.dag, run.outcome.results
     examples = dag[node.inputs[0]] if isinstance(node.operator, FitStage) else None
     table = results.get(examples.name) if examples is not None else None
     if examples is None or not isinstance(examples.operator, Assemble) or not isinstance(table, TableResult):
-        return "it is not fitted on examples made of extractors"
+        return None
     assert isinstance(fitted, ModelResult)
     weights = absolute_weights(fitted.model)
-    if weights is None:
-        return f"a {type(fitted.model).__name__} has none"
-    if fitted.model.getOrDefault("featuresCol") != "features":
-        return "it reads another column than `features`"
+    if weights is None or fitted.model.getOrDefault("featuresCol") != "features":
+        return None
     sizes = sizes_of(table.frame(), "features")
     if sizes is None:
-        return f"the sizes of the vectors that `{examples.name}` is made of are not known"
+        return None
     declared = {one.name: one.signed.declared for one in run.situation.nodes}
     features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
-    if features is None:
-        return "they are not finite, or not as many as `features` has slots"
-    return Influence(
-        dag.workflow, node.name, run.record.number, target(examples, examples.operator, declared), features,
-        tuple(
-            Absent(one.feature, one.declared, iteration, one.nodes) for one in dag.left_out
-            if one.synthesizer == examples.name for name, iteration in one.found if name == node.name
-        ),
-    )
-
+    return None if features is None else Influence(dag.workflow, node.name, run.record.number, features)

@@ -11,19 +11,17 @@ from helix_spark.catalog.leases.holders import writer
 from helix_spark.catalog.view import CatalogView
 from helix_spark.costs.model import session_seconds
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.leaving_out import leave_out
 from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.history.metrics import metrics_of
 from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.node_description import describe
-from helix_spark.planner.planned_features import planned_left_out
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.foresight import foresee, may_come_back, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
-from helix_spark.run.known_nodes import Lookup, RecordsRead, calibrated_loads, known_nodes, newest_fits, sampled
+from helix_spark.run.known_nodes import Lookup, RecordsRead, calibrated_loads, known_nodes, sampled
 from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.run.run import Run
 from helix_spark.run.run_outputs import recorded_outputs
@@ -59,29 +57,21 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
     lookup = Lookup(catalog, view, run.described, run.id, also, in_memory, run.equal, run.answered)
-    signed = of_whole = lookup.sign(whole)
-    fits = newest_fits(whole, catalog)
-    leaving = leave_out(
-        whole, fits, {name: own.declared for name, own in signed.items()},
-        {name for name, own in signed.items() if own.random},
-    )
-    if leaving.dag is not whole:
-        signed = lookup.sign(leaving.dag)
-    dag = merge_equal(leaving.dag, {name: own.signature for name, own in signed.items()})
+    signed = lookup.sign(whole)
+    dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
     read = RecordsRead(view, lookup.measured, calibrated_loads(sample, lookup.measured))
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
-        dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, fits, catalog),
+        dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, catalog),
         view.next_iteration, PlanningProblem(
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
             session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
             young=not session.worked,
         ), session.started,
-        notices=(*leaving.notices, *_notices(run, view)),
+        notices=tuple(_notices(run, view)),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
-        left_out=planned_left_out(leaving.dag, lambda name: read.compute_seconds(of_whole[name].signature) or 0.0),
     )
     random = {one.name for one in situation.nodes if one.signed.random}
     ahead = foresee(situation.problem, random, read, writer=writer(), one_run=tools.one_run)

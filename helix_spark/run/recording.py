@@ -197,7 +197,7 @@ def record_end(
 def plan_summary(plan: Plan) -> dict[str, Any]:
     """Return figures of a plan, what it expected, and under which name an equal node is recorded."""
     return {
-        **plan.figures, "budget": plan.budget, "used": plan.used, "left_out": [one.to_json() for one in plan.left_out],
+        **plan.figures, "budget": plan.budget, "used": plan.used,
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
     }
 

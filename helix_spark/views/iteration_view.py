@@ -19,7 +19,6 @@ from helix_spark.history.value_text import short, whole_text
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds, format_size, seconds_text
 from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
-from helix_spark.views.plan_view import left_out_text
 
 _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""
@@ -60,7 +59,6 @@ class IterationView:
         outputs: the one by which iterations are compared first.
         rows: inputs first.
         dropped: nodes that no output needs.
-        left_out: what features were left out and why, a sentence each.
         plan: how good the plan was known to be, fact by fact.
     """
 
@@ -79,7 +77,6 @@ class IterationView:
     tables: Mapping[str, TablePreview]
     rows: tuple[NodeRow, ...]
     dropped: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     plan: tuple[tuple[str, str], ...] = ()
 
@@ -94,10 +91,10 @@ class IterationView:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """What had no part in it, and what was left out, a sentence each."""
+        """What had no part in it, a sentence each."""
         unneeded = names_text("not needed", [row.name for row in self.rows if not row.is_needed])
         dropped = names_text("not used by any output", self.dropped)
-        return tuple(filter(None, (unneeded, dropped, *self.left_out)))
+        return tuple(filter(None, (unneeded, dropped)))
 
     @property
     def loaded(self) -> str:
@@ -152,7 +149,7 @@ def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) ->
         took=_took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds, ran.waited),
         parameters=tuple((name, short(value)) for name, value in plan.parameters.items()),
         outputs=output_lines(ran.metrics, before), tables=ran.tables, rows=rows, dropped=plan.dropped,
-        left_out=tuple(map(left_out_text, plan.left_out)), warnings=plan.warnings,
+        warnings=plan.warnings,
     )
 
 
@@ -169,13 +166,12 @@ def view_of_record(
     """
     rows, plan = recorded_rows(record, nodes, artifacts, proofs, states), mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
-    left_out = (f"left out of `{one['synthesizer']}`: `{one['feature']}`" for one in plan.get("left_out", ()))
     return IterationView(
         record.workflow, record.number, record.status, time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)),
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
         tuple((name, short(value)) for name, value in mapping(record.parameters).items()),
         f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None), tables,
-        rows, left_out=tuple(left_out), plan=tuple(plan_facts(plan).items()),
+        rows, plan=tuple(plan_facts(plan).items()),
     )
 
 

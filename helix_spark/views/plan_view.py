@@ -7,17 +7,14 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from helix_spark.dag.influence import FeatureWeight, Influence
 from helix_spark.drawing import DrawnGraph
 from helix_spark.drawing.style import PROOFS
-from helix_spark.planner.plan import Plan, PlannedFeature, PlannedInfluence
+from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
 from helix_spark.views.node_row import NodeRow, graph_of, names_text, planned_row
-
-if TYPE_CHECKING:
-    from helix_spark.dag.node import LeftOut
 
 _WIDTH, _WIDEST_NAME = 80, 24
 
@@ -52,7 +49,7 @@ class PlanView:
         """What is told below the rows, a sentence each."""
         dropped = names_text("not used by any output", self.plan.dropped)
         warned = (f"warning: {one}" for one in self.plan.warnings)
-        return tuple(filter(None, (dropped, *map(left_out_text, self.plan.left_out), *warned)))
+        return tuple(filter(None, (dropped, *warned)))
 
     @property
     def totals(self) -> tuple[str, ...]:
@@ -125,40 +122,27 @@ def _stored(plan: Plan) -> str:
 # Features without influence
 
 
-def left_out_text(one: LeftOut) -> str:
-    """Return a line about a feature that is left out.
-
-    >>> from helix_spark.dag.node import LeftOut
-    >>> print(left_out_text(LeftOut("race_is", "income", "", (("model", 3),), ("race_is.fit", "race_is"), 0.4)))
-    left out of `income`: `race_is`: `model` gave it no weight in iteration 3; saves 0.40 s
-    """
-    said = " and ".join(f"`{learner}` gave it no weight in iteration {iteration}" for learner, iteration in one.found)
-    saves = f"; saves {format_seconds(one.seconds)} s" if one.nodes else "; others need it still"
-    return f"left out of `{one.synthesizer}`: `{one.feature}`: {said}{saves}"
-
-
 def influence_lines(plan: Plan, name: str) -> list[str]:
     """Return what is known of the features of a learner, or of an extractor as a feature; set in."""
-    lines = [f"  {left_out_text(one)}" for one in plan.left_out if name in _concerned(one)]
+    lines: list[str] = []
     for one in plan.influences:
         if name == one.learner:
             lines += _learner_lines(one, _when(one, plan))
-        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.name]
+        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.feature]
     return lines
 
 
-def _learner_lines(one: PlannedInfluence, when: str) -> list[str]:
+def _learner_lines(one: Influence, when: str) -> list[str]:
     ranked = sorted(one.features, key=lambda feature: -feature.share)
-    carrying = ", ".join(f"{f.name} {f.share:.1%}" for f in ranked if not f.weightless)
-    none = [f"{feature.name} ({format_seconds(feature.seconds)} s)" for feature in one.features if feature.weightless]
+    carrying = ", ".join(f"{f.feature} {f.share:.1%}" for f in ranked if not f.weightless)
+    none = [f"{f.feature} ({format_seconds(f.seconds)} s)" for f in one.features if f.weightless]
     lines = [f"  weight by feature in {when}: {carrying}"] if carrying else []
     if none:
-        remedy = "" if one.prunes else "; prune_features=True leaves them out"
-        lines.append(f"  without influence in {when}: {', '.join(none)}{remedy}")
+        lines.append(f"  without influence in {when}: {', '.join(none)}")
     return lines
 
 
-def _feature_text(one: PlannedInfluence, feature: PlannedFeature, when: str) -> str:
+def _feature_text(one: Influence, feature: FeatureWeight, when: str) -> str:
     if not feature.weightless:
         return f"`{one.learner}` gave it {feature.share:.1%} of the weight in {when}"
     return (
@@ -167,9 +151,5 @@ def _feature_text(one: PlannedInfluence, feature: PlannedFeature, when: str) -> 
     )
 
 
-def _when(one: PlannedInfluence, plan: Plan) -> str:
+def _when(one: Influence, plan: Plan) -> str:
     return f"iteration {one.iteration}" + (f" of `{one.workflow}`" if one.workflow != plan.workflow else "")
-
-
-def _concerned(one: LeftOut) -> list[str]:
-    return [one.synthesizer, one.feature, *(learner for learner, _ in one.found)]

@@ -62,7 +62,6 @@ class Wishes:
         depends_on: further objects (functions, values, files) that its signature must cover. With any, they are taken
             for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
         exclude: parameters that do not count for its signature.
-        prune_features: of a learner: features to which its newest fit gave no weight are left out of its examples.
         metrics: what is said of numbers in its result, by their whole names.
     """
 
@@ -72,7 +71,6 @@ class Wishes:
     fresh: bool = False
     depends_on: tuple[Any, ...] = ()
     exclude: tuple[str, ...] = ()
-    prune_features: bool = False
     metrics: tuple[Metric, ...] = ()
 
     @property

@@ -174,7 +174,7 @@ class Workflow:
     @overload
     def learner(
         self, name: str, what: Any, /, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
-        keep: Keep = "auto", prune_features: bool = False, **options: Any,
+        keep: Keep = "auto", **options: Any,
     ) -> NodeRef: ...
     @overload
     def learner(self, /, **options: Unpack[FunctionOptions]) -> Callable[[Callable[..., Any]], NodeRef]: ...
@@ -185,9 +185,6 @@ class Workflow:
         path, a function that returns one, or one; fitted on the training rows where the examples are split. Or a
         function of tables that returns a fitted Spark ML model, or a plain value. One that is built already takes a
         running session, so that even a plan has to start Spark: a class with its parameters does not.
-
-        With ``prune_features=True``, features to which the newest fit of such an estimator gave no weight are left out
-        of its examples, until they are edited; the plan says which.
 
         The options of any node may be given beside the parameters: ``keep=``, ``recompute=``, ``fixed=``,
         ``depends_on=``, ``exclude=``; but for ``keep=`` a parameter of the class that has the name goes before.
@@ -356,7 +353,7 @@ class Workflow:
 
     def _learn(
         self, name: str, what: Any, /, *, on: NodeRef | str, rows: Rows | None = None, output: bool = False,
-        keep: Keep = "auto", prune_features: bool = False, **options: Any,
+        keep: Keep = "auto", **options: Any,
     ) -> NodeRef:
         where = caller()
         wishes, parameters = separated(what, options)
@@ -365,7 +362,7 @@ class Workflow:
         return self._declare(
             Node(
                 name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
-                wishes=replace(wishes_from({"keep": keep, **wishes}, where), prune_features=bool(prune_features)),
+                wishes=wishes_from({"keep": keep, **wishes}, where),
             ),
             output,
         )

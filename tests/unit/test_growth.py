@@ -14,10 +14,10 @@ from test_planning import situation
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.leaving_out import only_for
+from helix_spark.dag.influence import only_for
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.timing import Step, exclusive_seconds
-from helix_spark.planner.planned_features import planned_influences
+from helix_spark.planner.planning import planned_influences
 
 
 @contextmanager

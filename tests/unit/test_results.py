@@ -72,7 +72,7 @@ SECONDS = st.none() | st.floats(0, 100)
 COUNTS = st.none() | st.integers(0, 9)
 TEXTS = st.sampled_from(["", "", "one", "other"])
 INFLUENCES = st.sampled_from(["", "", *(
-    to_json(Influence("w", "model", number, "label", ())) for number in (1, 2)
+    to_json(Influence("w", "model", number, ())) for number in (1, 2)
 )])
 RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),

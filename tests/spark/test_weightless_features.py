@@ -1,4 +1,4 @@
-"""Fits of Spark ML tell which features had no influence; with the option the next run goes without them."""
+"""Fits of Spark ML tell which features had no influence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from workflows import PEOPLE, Heard, computed, loading
 import helix_spark as hx
 from helix_spark.cli.schema import influence_json
 from helix_spark.run.iteration import Iteration
-from helix_spark.views.plan_view import left_out_text
 
 pytestmark = pytest.mark.spark
 
@@ -31,7 +30,6 @@ class Learning:
     learner: Any = LogisticRegression
     parameters: dict[str, Any] = field(default_factory=lambda: dict(L1))
     label: str = "age < 40"
-    prune: bool = True
     offset: float = 0.0
 
     def workflow(self) -> hx.Workflow:
@@ -53,7 +51,7 @@ class Learning:
         examples = wf.synthesizer(
             "examples", rows, features=[sex, same, age, work], label=self.label, split=hx.HashSplit(test=0.3)
         )
-        model = wf.learner("model", self.learner, on=examples, prune_features=self.prune, **self.parameters)
+        model = wf.learner("model", self.learner, on=examples, **self.parameters)
         wf.predict("predictions", model, examples)
 
         @wf.reducer(output=True)
@@ -92,72 +90,38 @@ def run(tmp_path: Path, spark: SparkSession) -> Runs:
 
 
 @pytest.mark.long
-def test_a_feature_without_influence_is_left_out_until_it_is_edited(run: Runs) -> None:
-    first = run()
-    assert first.left_out == {}
-
-    second = run()
-    assert "same" in second.left_out["examples"]
-    assert "same" not in computed(second)
-    assert second["predicted"] == first["predicted"]
-    text = " ".join(map(left_out_text, second.plan.left_out))
-    assert "left out of `examples`: `same`: `model` gave it no weight in iteration 1; saves" in " ".join(text.split())
-    assert second.plan["examples"].reason.endswith("left out, for want of influence")
-    with run.helix() as helix:
-        assert '"feature": "same"' in helix.catalog.iterations("learning")[0].plan
-
-    third = run()
-    assert computed(third) == set()
-    assert third.left_out == second.left_out
-
-    other = run(parameters={**L1, "regParam": 0.03})
-    assert "same" in other.left_out["examples"]
-    assert "model" in computed(other)
-
-    edited = run(offset=1.0)
-    assert "same" not in edited.left_out.get("examples", ())
-    assert "same" in computed(edited)
-    assert edited.plan["same"].reason == "left out until now"
-
-
-@pytest.mark.long
-def test_without_the_option_nothing_changes_but_it_is_told(run: Runs) -> None:
-    run(prune=False)
-    again = run(prune=False)
-    assert again.left_out == {}
+def test_a_feature_without_weight_is_told(run: Runs) -> None:
+    run()
+    again = run()
     assert computed(again) == set()
-    assert run.told(prune=False)["same"]
+    assert run.told()["same"]
 
     # The examples are loaded now: which slots are whose was stored with them.
-    tried = run(prune=False, parameters={**L1, "regParam": 0.1})
+    tried = run(parameters={**L1, "regParam": 0.1})
     assert computed(tried) == {"model", "predictions", "predicted"}
-    told = run.told(prune=False, parameters={**L1, "regParam": 0.1})
+    told = run.told(parameters={**L1, "regParam": 0.1})
     assert set(told) == {"sex_is", "same", "age", "work_is"}
     assert told["same"]
 
 
 @pytest.mark.long
-def test_a_tree_goes_without_what_it_does_not_split_by(run: Runs) -> None:
+def test_a_tree_tells_what_it_does_not_split_by(run: Runs) -> None:
     tree = {"learner": DecisionTreeClassifier, "parameters": {"maxDepth": 3, "seed": 1}}
-    first = run(**tree)
-    second = run(**tree)
-    assert set(second.left_out["examples"]) == {"sex_is", "same", "work_is"}
-    assert second["predicted"] == first["predicted"]
-    assert not {"sex_is.fit", "work_is.fit"} & computed(second)
+    run(**tree)
+    assert {name for name, is_weightless in run.told(**tree).items() if is_weightless} == {"sex_is", "same", "work_is"}
 
 
 @pytest.mark.long
 def test_weights_of_several_classes(run: Runs) -> None:
     classes = {"label": "int(age / 20)"}
-    run("never", prune=False, **classes)
-    told = run.told(prune=False, **classes)
+    run("never", **classes)
+    told = run.told(**classes)
     assert told["same"]
     assert not told["age"]
 
 
 @pytest.mark.long
-def test_a_model_without_weights_says_so_to_those_who_ask(run: Runs) -> None:
+def test_a_model_without_weights_tells_nothing(run: Runs) -> None:
     clusters = {"learner": KMeans, "parameters": {"k": 2, "seed": 1}}
     run(**clusters)
-    assert run.heard.warnings == ["`model` is to prune features, but their weights are unknown: a KMeansModel has none"]
-    assert run(**clusters).left_out == {}
+    assert run.told(**clusters) == {}

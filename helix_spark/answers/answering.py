@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.plan_data import WrittenPlace, written_place
-from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of
+from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
+from helix_spark.answers.plan_data import WrittenPlace, on_this_machine, written_place
+from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of, ml_command
 from helix_spark.answers.sent_requests import as_new
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
@@ -230,7 +231,9 @@ class Answerer:
                 return self._answered("fit", request)
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
                 # Asked of no model: it deletes what lies where a model is about to be written.
-                return [_room_made()] if self.mode == "audit" else self._each_time(request, "it makes room for a model")
+                if self.mode == "audit" or gather(request):
+                    return [_room_made()]
+                return self._each_time(request, _MAKES_ROOM)
             case "fetch" | "evaluate":
                 return self._answered("rows", request)
             case "write":
@@ -271,20 +274,55 @@ class Answerer:
 
     def _effect(self, request: Any) -> list[Any]:
         """A write. It is left out where the same was written there before, and lies there still."""
+        if gather(request):
+            return []
         place = written_place(asked_of(request), self.signer.data.folder)
         if place is None:
             return self._unfollowed("a write to a table", request)
         started, question = time.perf_counter(), self.signer.question("effect", asked_of(request))
         if self.mode == "audit":
             return []
-        before = self.record.left(question.identity)
-        is_same = place.may_be_skipped and not question.chance and not self.rerun_effects
-        if is_same and before and place.identity() == before:
+        if place.may_be_skipped and self._lies_there(question, place):
             self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             return []
+        self._make_what_reads(place)
+        return self._asked_live(question, request, left=place)
+
+    def _lies_there(self, question: Question, place: WrittenPlace) -> bool:
+        """Whether the same was written to a place before, and nobody has touched it since."""
+        before = self.record.left(question.identity)
+        return bool(before) and not question.chance and not self.rerun_effects and place.identity() == before
+
+    def _make_what_reads(self, place: WrittenPlace) -> None:
+        """Have models made that were read from a place, before something else lies there."""
         if self.mode == "run":
             self.served.models.make_before(lambda one: any(read.overlaps(place.path) for read in one.reads))
-        return self._asked_live(question, request, left=place)
+
+    def save(self, path: str, write: Callable[[], None]) -> None:
+        """Save a model in the place of what lies there, as one write, of however many parts.
+
+        Args:
+            write: by which pyspark sends all its parts.
+        """
+        folder = on_this_machine(path, self.signer.data.folder)
+        if self.mode == "audit" or folder is None or is_gathering():
+            write()
+            return
+        with parts_gathered() as parts:
+            write()
+        started, place = time.perf_counter(), WrittenPlace(folder, may_be_skipped=True)
+        questions = save_questions(parts, self.signer)
+        if self._lies_there(questions[-1], place):
+            seconds = (time.perf_counter() - started) / len(questions)
+            for one in questions:
+                self._note(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
+            return
+        self._make_what_reads(place)
+        for one, request in zip(questions[:-1], parts[:-1], strict=True):
+            part = None if ml_command(one.what) and one.what.ml_command.HasField("fetch") else \
+                written_place(one.what, self.signer.data.folder)
+            self._asked_live(one, request, "" if part else _MAKES_ROOM, left=part)
+        self._asked_live(questions[-1], parts[-1], left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
 
@@ -404,6 +442,7 @@ class Answerer:
             self.asked.append(one)
 
 
+_MAKES_ROOM = "it makes room for a model"
 _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.answers.answering import Answerer, Following, Mode
+from helix_spark.answers.model_saves import save_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
 from helix_spark.answers.session_state import SessionState
@@ -144,6 +145,13 @@ class PlainProgram:
         small = sum(one.identity.bytes for one in question.reads) <= MOST_BYTES
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
+    def save(self, path: str, write: Callable[[], None]) -> None:
+        """Save a model in the place of what lies there. See `Answerer.save`."""
+        if self.answerer is None:
+            write()
+        else:
+            self.answerer.save(path, write)
+
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._settings_and_address(options)
         if self.server is None:
@@ -236,6 +244,7 @@ class PlainProgram:
         take_over(self)
         control_draws()
         spread_searches(self.fits_at_a_time)
+        save_as_one(self.save)
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
         """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised.

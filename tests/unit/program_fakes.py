@@ -16,6 +16,7 @@ from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 
 from helix_spark.answers.answering import Answerer, Mode
+from helix_spark.answers.model_saves import save_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import HELPER, Question, Signer, code_of
 from helix_spark.answers.session_state import SessionState
@@ -266,6 +267,7 @@ class Runs:
                 """Nothing: pyspark refuses it."""
 
         take_over(Taken())
+        save_as_one(answerer.save)
         try:
             self.returned = program(session)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -433,17 +434,66 @@ def test_what_is_persisted_of_data_that_changed_is_not_put_on_record(runs: Runs)
     assert runs.run(lambda spark: rows(spark).cache().count()).started
 
 
-def test_a_place_for_a_model_is_made_each_time(runs: Runs) -> None:
-    def program(spark: Any) -> Any:
+class Writing(FakeServer):
+    """Writes a file in the place of each part of a model, and deletes what is in the way."""
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        command = request.plan.command
+        if command.ml_command.HasField("fetch"):
+            shutil.rmtree(command.ml_command.fetch.methods[-1].args[0].param.string, ignore_errors=True)
+        elif path := command.write_operation.path or command.ml_command.write.path:
+            Path(path).mkdir(parents=True)
+            Path(path, "part-0").write_bytes(command.SerializeToString())
+        return super().ExecutePlan(request, metadata)
+
+
+    @property
+    def commands(self) -> int:
+        return sum(type(one).__name__ == "Command" for one in self.asked)
+
+
+def _saved(folder: Path, threshold: float = 0.0) -> Program:
+    def program(spark: Any) -> None:
         from pyspark.ml import Pipeline
         from pyspark.ml.feature import Binarizer
 
-        Pipeline(stages=[Binarizer(inputCol="a", outputCol="c")]).write().overwrite().save(str(runs.folder / "model"))
+        stage, pipeline = Binarizer(threshold=threshold, inputCol="a", outputCol="c"), Pipeline()
+        stage._resetUid("Binarizer_1")
+        pipeline._resetUid("Pipeline_1")
+        pipeline.setStages([stage]).write().overwrite().save(str(folder / "model"))
+    return program
 
-    def made(server: FakeServer) -> int:
-        return sum("handleOverwrite" in str(one) for one in server.asked)
 
-    assert made(runs.run(program)) == made(runs.run(program)) == 1
+def test_a_model_of_several_parts_is_saved_once(runs: Runs) -> None:
+    def commands(threshold: float = 0.0) -> int:
+        server = Writing()
+        runs.run(_saved(runs.folder, threshold), server=server)
+        return server.commands
+
+    assert commands() == 3  # room is made, then there are metadata and a stage
+    assert not runs.run(_saved(runs.folder), server=Writing()).started
+    assert commands(threshold=1.0) == 3
+    assert commands() == 3  # another one lay there
+
+
+def test_a_saved_model_whose_files_were_changed_is_saved_again(runs: Runs) -> None:
+    runs.run(_saved(runs.folder), server=Writing())
+    (runs.folder / "model" / "more").write_text("of somebody else's")
+    server = Writing()
+    runs.run(_saved(runs.folder), server=server)
+    assert server.commands == 3
+    assert not (runs.folder / "model" / "more").exists()
+
+
+def test_a_model_that_is_not_to_replace_one_is_written_each_time(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        from pyspark.ml import Pipeline
+
+        Pipeline(stages=[]).save(str(runs.folder / "model"))
+
+    runs.run(program, server=Writing())
+    with pytest.raises(FileExistsError):
+        runs.run(program, server=Writing())
 
 
 @pytest.mark.parametrize("asks", [

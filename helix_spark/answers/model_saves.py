@@ -1,0 +1,106 @@
+"""A model of several parts that is saved in the place of an earlier one: its parts are written all, or, where the same
+lie there still, none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+from helix_spark.answers.questions import Question, Signer, asked_of
+from helix_spark.identity.parts import digest
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.recorded_call import replaces, script
+
+_PARTS: ContextVar[list[Any] | None] = ContextVar("parts", default=None)
+
+
+@contextmanager
+def parts_gathered() -> Iterator[list[Any]]:
+    """Give the requests by which pyspark saves a model meanwhile, in this thread: they are sent afterwards, if at
+    all."""
+    gathered: list[Any] = []
+    token = _PARTS.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _PARTS.reset(token)
+
+
+def is_gathering() -> bool:
+    """Return whether this thread is about to save a model."""
+    return _PARTS.get() is not None
+
+
+def gather(request: Any) -> bool:
+    """Take a request for a part of the model that is about to be saved; return False if none is."""
+    gathered = _PARTS.get()
+    if gathered is not None:
+        gathered.append(request)
+    return gathered is not None
+
+
+def save_questions(parts: Sequence[Any], signer: Signer) -> list[Question]:
+    """Return the parts of a save as questions. The last one stands for all: what lies there when it is answered is the
+    whole model."""
+    questions = [signer.question("effect", _without_time(asked_of(one))) for one in parts]
+    whole = replace(
+        questions[-1], identity=digest("save", *(one.identity for one in questions)),
+        chance=tuple(why for one in questions for why in one.chance),
+    )
+    return [*questions[:-1], whole]
+
+
+def _without_time(command: Any) -> Any:
+    """A write of the metadata by which pyspark saves a stage of Python's, as if it were written at no time; others as
+    they are."""
+    if command.WhichOneof("command_type") != "write_operation" or command.write_operation.source != "text":
+        return command
+    import pyarrow as pa
+
+    copy = type(command)()
+    copy.CopyFrom(command)
+    for one in messages(copy):
+        local: Any = one
+        if sort_of(one) != "LocalRelation":
+            continue
+        try:
+            (row,) = pa.ipc.open_stream(local.data).read_all().to_pylist()
+            said = json.loads(row["value"])
+            del said["timestamp"]
+        except (pa.ArrowException, ValueError, KeyError, TypeError):  # something else is written
+            return command
+        local.data = json.dumps(said).encode()
+    return copy
+
+
+_SAVED_BY: list[Callable[[str, Callable[[], None]], None]] = []
+
+
+def save_as_one(save: Callable[[str, Callable[[], None]], None]) -> None:
+    """Have a script save models over what lies there by a function, from now on.
+
+    Args:
+        save: is given the path, and what sends the parts of the model.
+    """
+    _SAVED_BY[:] = [save]
+    _replace_save()
+
+
+@cache
+def _replace_save() -> None:
+    from pyspark.ml.connect.readwrite import RemoteMLWriter
+
+    @replaces(RemoteMLWriter, "saveInstance")
+    def save_instance(
+        write: Callable[..., None], instance: Any, path: str, session: Any, over: bool = False, *options: Any
+    ) -> None:
+        send = partial(write, instance, path, session, over, *options)
+        if over and script() is not None:
+            _SAVED_BY[0](path, send)
+        else:
+            send()

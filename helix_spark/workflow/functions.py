@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, NoneType, UnionType
 from typing import Any, ForwardRef, Union, get_args, get_origin
 
@@ -81,19 +81,33 @@ def never_a_table(function: Callable[..., Any], parameter: str) -> str | None:
     """Return a parameter's annotation, as text, if what it names is certainly no table; None where it may be one, or
     where nobody can tell (`Any`, a name that only the type checker knows)."""
     annotation = inspect.signature(function).parameters[parameter].annotation
-    members = _members(annotation, function) or (annotation,)
-    if not all(_is_no_table(member, function) for member in members):
+    if not all(map(_is_no_table, _members(annotation, function))):
         return None
     return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | None = None) -> Form | None:
-    """Return the form an annotation asks for; None where it says nothing."""
+    """Return the form an annotation asks for; None where it says nothing.
+
+    Of a union that a parameter has it is that of its table: Spark's, if it names several and that is one of them.
+    Another union is a value.
+    """
     if annotation is inspect.Parameter.empty:
         return None
-    if returned_by is None and (members := _members(annotation, function)):
-        return _table_among(members, function) or Form.VALUE
-    package, name = _named(annotation, function)
+    forms = {_form_of(member, returned_by) for member in _members(annotation, function)}
+    if len(forms) > 1 and returned_by is None:
+        forms = forms & {Form.SPARK} or forms & TABLE_FORMS
+    return forms.pop() if len(forms) == 1 else Form.VALUE
+
+
+def _form_of(member: Any, returned_by: Kind | None) -> Form:
+    if isinstance(member, str):
+        head, _, name = member.rpartition(".")
+        root = head.split(".")[0]
+        package = _MODULE_NAMES.get(root, root)
+    else:
+        package = (getattr(member, "__module__", "") or "").split(".")[0]
+        name = getattr(member, "__name__", str(member))
     if name in ("DataFrame", "Table") and package in _FRAME_FORMS:
         return _FRAME_FORMS[package]
     if package == "pyspark" and name == "Column":
@@ -103,80 +117,49 @@ def _form(annotation: Any, function: Callable[..., Any], returned_by: Kind | Non
     return Form.VALUE
 
 
-def _table_among(members: tuple[Any, ...], function: Callable[..., Any]) -> Form | None:
-    """Return the form of the table that a union names: an optional input is a table like any other. Spark's, if it
-    names several and that is one of them; None if it names none."""
-    tables = {form for member in members if (form := _form(member, function)) in TABLE_FORMS}
-    if Form.SPARK in tables:
-        return Form.SPARK
-    return tables.pop() if len(tables) == 1 else None
-
-
 def _members(annotation: Any, function: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return what a union is of, `None` left out; nothing if the annotation is no union."""
+    """Return what an annotation names, each part of a union: objects, or text of what only the type checker knows."""
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    parts: Iterable[Any] = ()
     if isinstance(annotation, str):
-        resolved = _resolve(annotation, inspect.unwrap(function))
-        if resolved is None:
-            return _members_of_text(annotation)
-        annotation = resolved
-    if not isinstance(annotation, UnionType) and get_origin(annotation) is not Union:
-        return ()
-    members = (one.__forward_arg__ if isinstance(one, ForwardRef) else one for one in get_args(annotation))
-    return tuple(one for one in members if one is not NoneType)
+        text = annotation.strip("'\"")  # quoted by hand besides
+        parts = _union_in_text(text)
+        found = None if parts else _resolve(text.partition("[")[0], inspect.unwrap(function))
+        annotation = NoneType if text == "None" else text if found is None else found
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:  # by an alias, too
+        parts = get_args(annotation)
+    return tuple(one for part in parts for one in _members(part, function)) or (annotation,)
 
 
-def _members_of_text(text: str) -> tuple[str, ...]:
-    """Return the members of a union that is written as text.
+def _union_in_text(text: str) -> list[str]:
+    """Return the members of a union that is written as text; none of other text.
 
-    >>> _members_of_text("pd.DataFrame | None"), _members_of_text("Optional['pd.DataFrame']")
-    (('pd.DataFrame',), ('pd.DataFrame',))
-    >>> _members_of_text("list[int]")
-    ()
+    >>> _union_in_text("pd.DataFrame | None"), _union_in_text("Optional['pd.DataFrame']"), _union_in_text("list[int]")
+    (['pd.DataFrame', 'None'], ["'pd.DataFrame'", 'None'], [])
     """
     try:
         written = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
-        return ()
+        return []
     parts: list[ast.expr] = []
     match written:
-        case ast.Constant(value=str(quoted)):
-            return _members_of_text(quoted)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             parts = [left, right]
         case ast.Subscript(value=name, slice=inside) if ast.unparse(name).rpartition(".")[2] in ("Optional", "Union"):
-            parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
-    texts = [
-        part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ast.unparse(part)
-        for part in parts
-    ]
-    return tuple(member for one in texts if one != "None" for member in _members_of_text(one) or (one,))
+            parts = [*(inside.elts if isinstance(inside, ast.Tuple) else [inside]), ast.Constant(None)]
+    return list(map(ast.unparse, parts))
 
 
-def _is_no_table(annotation: Any, function: Callable[..., Any]) -> bool:
+def _is_no_table(annotation: Any) -> bool:
     """Return whether an annotation is a class that is neither Spark's DataFrame nor one that anything may belong to."""
     if isinstance(annotation, str):
-        name = annotation.strip("'\"").partition("[")[0]
-        found = _resolve(name, inspect.unwrap(function))
-        annotation = getattr(builtins, name, None) if found is None else found
+        annotation = getattr(builtins, annotation.partition("[")[0], None)
     kind = get_origin(annotation) or annotation
     if not inspect.isclass(kind) or kind is object or kind.__module__ == "typing":
         return False
     is_spark = any(base.__name__ == "DataFrame" and base.__module__.startswith("pyspark.") for base in kind.__mro__)
     return not is_spark and not getattr(kind, "_is_protocol", False)
-
-
-def _named(annotation: Any, function: Callable[..., Any]) -> tuple[str, str]:
-    """Top package and name of an annotation, which may be text (``from __future__ import annotations``)."""
-    if isinstance(annotation, str):
-        annotation = annotation.strip("'\"")  # quoted by hand besides
-        resolved = _resolve(annotation, inspect.unwrap(function))
-        if resolved is None:
-            head, _, name = annotation.rpartition(".")
-            root = head.split(".")[0]
-            return _MODULE_NAMES.get(root, root), name
-        annotation = resolved
-    module = getattr(annotation, "__module__", "") or ""
-    return module.split(".")[0], getattr(annotation, "__name__", str(annotation))
 
 
 def _resolve(text: str, function: Callable[..., Any]) -> Any:

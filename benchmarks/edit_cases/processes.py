@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import HelixError
-from helix_spark.planner.policies import Always
+from helix_spark.planner.policies import ALWAYS
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem
 
@@ -69,7 +69,7 @@ class ReuseAll:
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        return Always().decide(replace(problem, nodes=tuple(map(_cheap_to_load, problem.nodes))))
+        return ALWAYS.decide(replace(problem, nodes=tuple(map(_cheap_to_load, problem.nodes))))
 
 
 def _cheap_to_load(node: NodeCosts) -> NodeCosts:

@@ -20,7 +20,7 @@ from benchmarks.simulation.oracle import Foresight, foresee
 from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.policies import Never
+from helix_spark.planner.policies import NEVER
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 
 
@@ -100,7 +100,7 @@ class _Asked:
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
         self.problem = problem
-        return Never().decide(problem)
+        return NEVER.decide(problem)
 
 
 def _planned(name: str, version: Version, folder: Path, records: Path) -> PlannedVersion:

@@ -14,7 +14,7 @@ from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
 from benchmarks.simulation.work import Work, draw
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import Always, Never, OnlineRule
+from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
 from helix_spark.planner.storage import Policy
 
 BUDGETS: tuple[float | None, ...] = (0.1, 0.3, 1.0, None)
@@ -35,10 +35,10 @@ ENTRANTS: dict[str, Entrant] = {
     "joint_learned": Entrant(Joint(), forecasters.learned),
     "joint_uniform": Entrant(Joint(), forecasters.even),
     "joint_wrong": Entrant(Joint(), forecasters.even, wrong),
-    "rule": Entrant(OnlineRule()),
-    "rule_purge": Entrant(OnlineRule(purge=True)),
-    "always": Entrant(Always()),
-    "never": Entrant(Never()),
+    "rule": Entrant(RULE),
+    "rule_purge": Entrant(RULE_PURGE),
+    "always": Entrant(ALWAYS),
+    "never": Entrant(NEVER),
     "recreation": Entrant(Recreation()),
 }
 """By name. `joint` knows the true edit frequencies, `joint_wrong` takes costs for up to 3x more or less."""

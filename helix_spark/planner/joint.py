@@ -12,7 +12,7 @@ from helix_spark.planner.demands import Outlook, Recall, outlook, recalls
 from helix_spark.planner.execution import STATE_TIE, without_choice
 from helix_spark.planner.frontiers import Frontiers, frontiers
 from helix_spark.planner.joint_program import JointProgram, build
-from helix_spark.planner.policies import Always, Never, OnlineRule
+from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
 from helix_spark.planner.problem import Certificate, Solution, State, total_seconds
 from helix_spark.planner.solver import Answer, solve
 from helix_spark.planner.storage import (
@@ -254,7 +254,7 @@ def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
     """Decide by the rule."""
-    decision = OnlineRule().decide(problem)
+    decision = RULE.decide(problem)
     notice = f"{why}; what to keep was decided by Helix's rule instead"
     cost = total_seconds(decision.solution.chosen.values())
     certificate = Certificate(
@@ -264,9 +264,7 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
     return replace(decision, certificate=certificate)
 
 
-POLICIES: dict[str, Policy] = {
-    policy.name: policy for policy in (Never(), Always(), OnlineRule(), OnlineRule(purge=True), Joint())
-}
+POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, RULE, RULE_PURGE, Joint())}
 """By the names that they have on the command line."""
 
 

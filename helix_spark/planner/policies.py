@@ -24,48 +24,47 @@ Wanted = Callable[[NodeCosts, float], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
-    """Stores nothing that the author does not insist on, and evicts nothing that is there."""
-
-    name: str = "never"
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`."""
-        return _first_come(problem, lambda node, spent: None)
-
-
-@dataclass(frozen=True, slots=True)
-class Always:
-    """Stores every computed result that fits into the budget, in the order in which results come about."""
-
-    name: str = "always"
-
-    def decide(self, problem: PlanningProblem) -> Decision:
-        """See `Policy.decide`."""
-        return _first_come(problem, lambda node, spent: "the policy stores everything")
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineRule:
-    """Helix's online rule: store n when C(n) > 2 l(n), first come, never evict (PVLDB 12(4), algorithm 2).
+class FirstCome:
+    """Keeps what is stored, and adds what it wants of the computed results, inputs first, while the budget lasts.
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
             insists on, nor draws (see `RoomPriority`), which the paper knows nothing of.
     """
 
+    name: str
+    wanted: Wanted
     purge: bool = False
-
-    @property
-    def name(self) -> str:
-        """rule, or rule_purge."""
-        return "rule_purge" if self.purge else "rule"
 
     def decide(self, problem: PlanningProblem) -> Decision:
         """See `Policy.decide`."""
-        gone = (other.signature for other in problem.others if other.priority is RoomPriority.WEIGHED)
-        purged = frozenset(gone) if self.purge else frozenset[str]()
-        return _first_come(problem, _worth_two_loads, purged)
+        start = time.perf_counter()
+        solution = problem.done or plan_execution(execution_problem(problem))
+        others = [one for one in problem.others if not self.purge or one.priority is not RoomPriority.WEIGHED]
+        purged = {one.signature for one in problem.others}.difference(one.signature for one in others)
+        reasons = dict.fromkeys(sorted(purged), "the current version no longer has it")
+        crowded = dict.fromkeys(_crowded_out(problem, others), "evicted: the budget is used up")
+        reasons, evict = {**reasons, **crowded}, {*purged, *crowded}
+        used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
+        keep: set[str] = set()
+        spent = cumulative_seconds(problem, solution)
+        for node in sorted(problem.nodes, key=lambda node: (not node.stored, node.stored and node.keep != "always")):
+            why = _verdict(node, solution, spent.get(node.name, 0.0), self.wanted)
+            if node.stored and node.keep == "never":
+                evict.add(node.signature)
+                reasons[node.signature] = "evicted: you asked not to keep it"
+            if node.signature in keep or why is None:
+                continue
+            if problem.budget is not None and used + node.bytes > problem.budget:
+                reasons[node.signature] = f"{'evicted' if node.stored else 'not kept'}: the budget is used up"
+                if node.stored:
+                    evict.add(node.signature)
+                continue
+            keep.add(node.signature)
+            used += node.bytes
+            reasons[node.signature] = f"kept: {why}"
+        certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
+        return Decision(solution, frozenset(keep), frozenset(evict), certificate, reasons)
 
 
 def _worth_two_loads(node: NodeCosts, spent: float) -> str | None:
@@ -74,34 +73,15 @@ def _worth_two_loads(node: NodeCosts, spent: float) -> str | None:
     return f"{seconds_text(spent)} to recompute is more than twice {seconds_text(node.load_seconds)} to load"
 
 
-def _first_come(problem: PlanningProblem, wanted: Wanted, purged: frozenset[str] = frozenset()) -> Decision:
-    """Keep what is stored, and add what is wanted in topological order while the budget lasts."""
-    start = time.perf_counter()
-    solution = problem.done or plan_execution(execution_problem(problem))
-    reasons = dict.fromkeys(purged, "the current version no longer has it")
-    others = [other for other in problem.others if other.signature not in purged]
-    crowded = dict.fromkeys(_crowded_out(problem, others), "evicted: the budget is used up")
-    reasons, evict = {**reasons, **crowded}, {*purged, *crowded}
-    used = problem.overhead + sum(other.bytes for other in others if other.signature not in evict)
-    keep: set[str] = set()
-    spent = cumulative_seconds(problem, solution)
-    for node in sorted(problem.nodes, key=lambda node: (not node.stored, node.stored and node.keep != "always")):
-        why = _verdict(node, solution, spent.get(node.name, 0.0), wanted)
-        if node.stored and node.keep == "never":
-            evict.add(node.signature)
-            reasons[node.signature] = "evicted: you asked not to keep it"
-        if node.signature in keep or why is None:
-            continue
-        if problem.budget is not None and used + node.bytes > problem.budget:
-            reasons[node.signature] = f"{'evicted' if node.stored else 'not kept'}: the budget is used up"
-            if node.stored:
-                evict.add(node.signature)
-            continue
-        keep.add(node.signature)
-        used += node.bytes
-        reasons[node.signature] = f"kept: {why}"
-    certificate = replace(solution.certificate, solver_seconds=time.perf_counter() - start)
-    return Decision(solution, frozenset(keep), frozenset(evict), certificate, reasons)
+NEVER = FirstCome("never", lambda node, spent: None)
+"""Stores nothing that the author does not insist on, and evicts nothing that is there."""
+
+ALWAYS = FirstCome("always", lambda node, spent: "the policy stores everything")
+
+RULE = FirstCome("rule", _worth_two_loads)
+"""Helix's online rule: store n when C(n) > 2 l(n), first come, never evict (PVLDB 12(4), algorithm 2)."""
+
+RULE_PURGE = FirstCome("rule_purge", _worth_two_loads, purge=True)
 
 
 def _crowded_out(problem: PlanningProblem, others: Iterable[OtherArtifact]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.planner.planning import make_plan
-from helix_spark.planner.policies import Never
+from helix_spark.planner.policies import NEVER
 from helix_spark.planner.situation import KnownNode
 from helix_spark.run.cut_off import release_results
 from helix_spark.run.executing import registering
@@ -226,7 +226,7 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     situation = replace(asked, nodes=tuple(
         replace(one, artifact=drawn.get(one.signature), held=False, influence=None) for one in asked.nodes
     ))
-    plan = make_plan(situation, Never())
+    plan = make_plan(situation, NEVER)
     outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, situation=situation)))
     if outcome.failure is not None:
         release_results(outcome)

@@ -22,7 +22,7 @@ from helix_spark.engine.results.node_results import NodeResult
 from helix_spark.errors import CatalogError, NotStoredError
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan
-from helix_spark.planner.policies import Never
+from helix_spark.planner.policies import NEVER
 from helix_spark.planner.problem import State
 from helix_spark.run.cut_off import cut_off, release_results, worth_comparing
 from helix_spark.run.preparation import plan_again
@@ -204,7 +204,7 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     run.tools.observer.warning(f"`{name}` was not kept: it is computed now, as its result is asked for")
     dag = slice_to_outputs(replace(run.dag, outputs=(node.name,)))
     situation = run.situation.alone(dag)
-    run = replace(run, situation=situation, plan=make_plan(situation, Never()))
+    run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
     outcome = run.tools.executor.execute(
         dag, run.plan, run.view.artifacts, run.id, registering(run), begin_call=run.answered.begin
     )

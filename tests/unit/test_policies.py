@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import Always, Never, OnlineRule
+from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
@@ -17,30 +17,30 @@ COUNTS = NodeCosts("counts", "extractor", "s-counts", ("rows",), 1.0, 30.0, 3.0,
 MODEL = NodeCosts("model", "learner", "s-model", ("rows", "counts"), 10.0, 0.1, 0.2, 10)
 PROBLEM = PlanningProblem((ROWS, COUNTS, MODEL), frozenset({"model"}))
 PAST = OtherArtifact("s-past", "w", "rows", 100, 1.0, 0.5, 3)
-POLICIES: tuple[Policy, ...] = (Joint(), Never(), Always(), OnlineRule(), OnlineRule(purge=True))
+POLICIES: tuple[Policy, ...] = (Joint(), NEVER, ALWAYS, RULE, RULE_PURGE)
 
 
 def test_never_stores_nothing_and_evicts_nothing() -> None:
-    decision = Never().decide(replace(PROBLEM, others=(PAST,)))
+    decision = NEVER.decide(replace(PROBLEM, others=(PAST,)))
     assert (decision.keep, decision.evict) == (set(), set())
 
 
 def test_always_stores_in_the_order_of_the_graph_while_the_budget_lasts() -> None:
-    assert Always().decide(replace(PROBLEM, budget=120)).keep == {"s-rows", "s-model"}
+    assert ALWAYS.decide(replace(PROBLEM, budget=120)).keep == {"s-rows", "s-model"}
 
 
 def test_the_rule_stores_what_costs_more_than_two_loads() -> None:
-    assert OnlineRule().decide(PROBLEM).keep == {"s-rows", "s-model"}
+    assert RULE.decide(PROBLEM).keep == {"s-rows", "s-model"}
 
 
 def test_the_simple_policies_say_seconds_as_all_else_does() -> None:
     slow = replace(PROBLEM, nodes=(replace(ROWS, compute_seconds=400.0), COUNTS, MODEL))
-    assert OnlineRule().decide(slow).reasons["s-rows"] == "kept: 6.7 min to recompute is more than twice 2.0 s to load"
+    assert RULE.decide(slow).reasons["s-rows"] == "kept: 6.7 min to recompute is more than twice 2.0 s to load"
 
 
 @pytest.mark.parametrize(("purge", "evicted"), [(False, set()), (True, {"s-past"})])
 def test_only_the_purging_rule_evicts_what_the_version_no_longer_has(purge: bool, evicted: set[str]) -> None:
-    decision = OnlineRule(purge).decide(replace(PROBLEM, others=(PAST,)))
+    decision = (RULE_PURGE if purge else RULE).decide(replace(PROBLEM, others=(PAST,)))
     assert decision.evict == evicted
 
 

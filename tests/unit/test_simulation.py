@@ -14,14 +14,14 @@ from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import replay
 from benchmarks.simulation.work import draw
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import Always, Never, OnlineRule
+from helix_spark.planner.policies import ALWAYS, NEVER, RULE_PURGE
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 @pytest.mark.parametrize("share", [0.3, None])
-@pytest.mark.parametrize("policy", [Joint(), Always(), Never(), OnlineRule(purge=True)], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", [Joint(), ALWAYS, NEVER, RULE_PURGE], ids=lambda policy: policy.name)
 def test_no_policy_is_below_the_limit(seed: int, share: float | None, policy: Policy) -> None:
     work = draw(seed)
     budget = None if share is None else int(share * work.version_bytes)
@@ -40,7 +40,7 @@ def test_choices_are_charged_what_they_take_in_the_mean() -> None:
     taken, charged = [], []
     for seed in range(4000, 4100):
         work = draw(seed)
-        course = replay(work, None, Always(), forecasters.none)
+        course = replay(work, None, ALWAYS, forecasters.none)
         scale = sum(node.compute_seconds for node in work.nodes)
         taken.append(course.seconds / scale)
         charged.append(expected_seconds(work, course.kept) / scale)

@@ -61,35 +61,38 @@ class Influence:
 
 
 def by_feature(
-    weights: Sequence[float], sizes: Sequence[int], features: Sequence[str], declared: Mapping[str, str]
+    weights: Sequence[float], slots: Sequence[str], columns: Mapping[str, str], declared: Mapping[str, str]
 ) -> tuple[FeatureWeight, ...] | None:
     """Return absolute weights of a vector's slots as shares of the features that they belong to.
 
     Args:
         weights: absolute, one a slot.
-        sizes: slots of each feature, in order.
-        features: names, in order; one that is there twice has the slots of both places.
+        slots: names, in order: the column of a feature, and behind it which of its slots it is.
+        columns: of the features, by name, in order.
         declared: signatures by name.
 
     Returns None where they do not fit together, or a weight is not finite: then nothing is known.
 
-    >>> education, race = by_feature([3.0, 1.0, 0.0], [2, 1], ["education", "race"], {"education": "e", "race": "r"})
-    >>> education.share, race.weightless
-    (1.0, True)
+    >>> slots = ["school_Masters", "school_Bachelors", "race"]
+    >>> found = by_feature([3.0, 1.0, 0.0], slots, {"school": "school", "race": "race"}, {"school": "e", "race": "r"})
+    >>> [(one.share, one.weightless) for one in found]
+    [(1.0, False), (0.0, True)]
     """
-    if sum(sizes) != len(weights) or len(sizes) != len(features) or not all(map(math.isfinite, weights)):
+    if len(slots) != len(weights) or len(set(slots)) < len(slots) or not all(map(math.isfinite, weights)):
         return None
-    sums = dict.fromkeys(features, 0.0)
-    start = 0
-    for feature, size in zip(features, sizes, strict=True):
-        sums[feature] += math.fsum(weights[start:start + size])
-        start += size
+    features, sums = {column: name for name, column in columns.items()}, dict[str, float]()
+    for slot, weight in zip(slots, weights, strict=True):
+        column = slot
+        while column and column not in features:
+            column = column.rpartition("_")[0]
+        if not column:
+            return None
+        sums[features[column]] = sums.get(features[column], 0.0) + weight
     total = math.fsum(sums.values())
-    if not math.isfinite(total):
+    if sums.keys() != columns.keys() or not math.isfinite(total):
         return None
     return tuple(
-        FeatureWeight(feature, declared[feature], weight / total if total else 0.0, weight == 0.0)
-        for feature, weight in sums.items()
+        FeatureWeight(one, declared[one], sums[one] / total if total else 0.0, sums[one] == 0.0) for one in columns
     )
 
 

@@ -14,7 +14,7 @@ from helix_spark.catalog.tables.vector_slots import class_names, slot_names
 from helix_spark.dag.influence import Influence, by_feature, features_of, to_json
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.examples import sizes_of
+from helix_spark.engine.lowering.columns import column_name
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
@@ -242,9 +242,8 @@ def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | None:
     weights = absolute_weights(fitted.model)
     if weights is None or fitted.model.getOrDefault("featuresCol") != "features":
         return None
-    sizes = sizes_of(table.frame(), "features")
-    if sizes is None:
-        return None
+    slots = slot_names(table.frame().schema["features"].metadata)
+    columns = {name: column_name(name).removeprefix("helix_") for name in features_of(examples, examples.operator)}
     declared = {one.name: one.signed.declared for one in run.situation.nodes}
-    features = by_feature(weights, sizes, features_of(examples, examples.operator), declared)
+    features = by_feature(weights, slots, columns, declared)
     return None if features is None else Influence(dag.workflow, node.name, run.record.number, features)

@@ -22,7 +22,6 @@ from helix_spark.cli import main, workflow_runs
 from helix_spark.cli.schema import influence_json
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import FeatureWeight, Influence, by_feature, from_json, only_for, to_json
-from helix_spark.engine.lowering.examples import SIZES, sizes_of
 from helix_spark.identity.parts import digest
 from helix_spark.run.node_records import absolute_weights
 from helix_spark.views.plan_view import influence_lines
@@ -57,29 +56,32 @@ def fit(*weightless: str) -> Influence:
 # -- from weights to features
 
 
+def named(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
 def test_weights_fall_to_the_features_whose_slots_they_are() -> None:
-    found = by_feature([1.0, 0.0, 2.0, 0.0, 0.0, 1.0], [1, 2, 2, 1], ["a", "b", "c", "d"], dict.fromkeys("abcd", "s"))
+    slots = ["age", "age_bucket_0", "age_bucket_1", "sex_is_F", "sex_is_M", "rich"]
+    columns = named("age", "age_bucket", "sex_is", "rich")
+    found = by_feature([1.0, 0.0, 2.0, 0.0, 0.0, 1.0], slots, columns, named(*columns))
     assert found is not None
     assert [(one.feature, one.share, one.weightless) for one in found] == [
-        ("a", 0.25, False), ("b", 0.5, False), ("c", 0.0, True), ("d", 0.25, False),
+        ("age", 0.25, False), ("age_bucket", 0.5, False), ("sex_is", 0.0, True), ("rich", 0.25, False),
     ]
 
 
 def test_a_small_weight_counts_for_its_feature_may_be_large() -> None:
-    found = by_feature([1.0, 1e-15], [1, 1], ["flag", "bytes"], {"flag": "f", "bytes": "b"})
+    found = by_feature([1.0, 1e-15], ["flag", "bytes"], named("flag", "bytes"), named("flag", "bytes"))
     assert found is not None
     assert [one.weightless for one in found] == [False, False]
 
 
-def test_a_feature_that_is_there_twice_has_the_slots_of_both_places() -> None:
-    found = by_feature([0.0, 1.0, 3.0], [1, 1, 1], ["a", "b", "a"], {"a": "s", "b": "t"})
-    assert found is not None
-    assert [(one.feature, one.weightless) for one in found] == [("a", False), ("b", False)]
-
-
-@pytest.mark.parametrize(("weights", "sizes"), [([1.0, 2.0], [1]), ([1.0], [1, 1]), ([math.nan, 1.0], [1, 1])])
-def test_what_does_not_fit_or_is_no_number_tells_nothing(weights: list[float], sizes: list[int]) -> None:
-    assert by_feature(weights, sizes, ["a", "b"][: len(sizes)], {"a": "s", "b": "t"}) is None
+@pytest.mark.parametrize(("weights", "slots"), [
+    ([1.0, 2.0], ["a"]), ([1.0], ["a", "b"]), ([math.nan, 1.0], ["a", "b"]), ([1.0, 1.0], ["a", "c"]),
+    ([1.0, 1.0], ["a_0", "a_1"]), ([1.0, 1.0, 1.0], ["a_1", "b", "a_1"]), ([], []),
+])
+def test_what_does_not_fit_or_is_no_number_tells_nothing(weights: list[float], slots: list[str]) -> None:
+    assert by_feature(weights, slots, named("a", "b"), named("a", "b")) is None
 
 
 def test_a_model_without_any_weight_tells_nothing_new() -> None:
@@ -122,17 +124,6 @@ def test_weights_are_read_of_all_classes_and_of_trees() -> None:
 def test_a_model_without_weights_or_not_of_spark_ml_tells_nothing() -> None:
     assert absolute_weights(model_class()()) is None
     assert absolute_weights(type("Own", (), {"coefficients": Vector([0.0])})()) is None
-
-
-def test_sizes_stay_with_the_vector() -> None:
-    from pyspark.ml.linalg import VectorUDT
-    from pyspark.sql.types import StructField, StructType
-
-    def frame(metadata: dict[str, Any]) -> Any:
-        return type("Frame", (), {"schema": StructType([StructField("features", VectorUDT(), metadata=metadata)])})()
-
-    assert sizes_of(frame({SIZES: [1, 2]}), "features") == (1, 2)
-    assert sizes_of(frame({}), "features") is None
 
 
 def test_an_older_record_reads_as_one_that_tells_nothing(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from helix_spark.catalog.cells import parsed_schema
 
 _MOST = 100_000
-_OURS = re.compile("^helix_")
+_OURS = "helix_"
 """What extractors' columns begin with while a vector is assembled of them."""
 
 
@@ -30,7 +29,7 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     for slots in groups.values():
         for slot in slots if isinstance(slots, list) else ():
             if isinstance(slot, Mapping) and isinstance(slot.get("idx"), int) and isinstance(slot.get("name"), str):
-                found[slot["idx"]] = _OURS.sub("", slot["name"])
+                found[slot["idx"]] = slot["name"].removeprefix(_OURS)
     if len(found) > _MOST or sorted(found) != list(range(len(found))):
         return ()
     return tuple(found[place] for place in range(len(found)))

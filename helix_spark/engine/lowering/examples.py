@@ -1,14 +1,12 @@
 """Examples: features assembled into a vector, with the label as a number and the side of the split; and which rows of
 a table are of which side.
 
-Which slots of the vector belong to which feature is known when it is assembled, from the features' ML attributes. That
-stays with the vector, in its column's metadata, so that a fit on examples that were loaded knows it too. No Spark job
-is run for it.
+The assembler names the slots of the vector by its features' columns, in the metadata of its column, so that a fit on
+examples that were loaded knows which slots are whose.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +45,6 @@ if TYPE_CHECKING:
 _MOST = 100
 """Classes of a label that is text; one with more is rather a key."""
 
-SIZES = "helix_sizes"
-"""Key in the metadata of examples' `features`: how many slots each feature has, in the order of the features."""
-
-
 def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watcher: Watcher) -> DataFrame:
     """Return the examples. Raises OperatorError where the label or the split does not fit."""
     from pyspark.sql import functions as F
@@ -76,7 +70,10 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
     frame = with_new(frame, {f"helix_new_{name}": made for name, made in extra.items()})
     names = [feature.column for feature in features]
     assembled = assembler(names, "helix_new_features").transform(frame)
-    metadata = {"features": _with_sizes(assembled, "helix_new_features", names, _slot_words(features))}
+    metadata: dict[str, Any] = {}
+    if words := _slot_words(features):
+        described = assembled.schema["helix_new_features"].metadata
+        metadata["features"] = {**described, "ml_attr": _named_slots(described.get("ml_attr", {}), words)}
     if classes:  # what the numbers of a label stand for, for Spark ML and the record of a model
         metadata["label"] = {"ml_attr": {"type": "nominal", "name": "label", "vals": list(classes)}}
     chosen = [
@@ -126,21 +123,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _with_sizes(
-    frame: DataFrame, vector: str, columns: Sequence[str], words: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """Return the metadata of a vector that was assembled of these columns, with their sizes where they are known.
-
-    Args:
-        words: by column, what its slots stand for, such as the words of a vocabulary.
-    """
-    metadata = dict(frame.schema[vector].metadata)
-    sizes = _sizes(frame, metadata, columns)
-    if words:
-        metadata["ml_attr"] = _named_slots(metadata.get("ml_attr", {}), words)
-    return metadata if sizes is None else {**metadata, SIZES: sizes}
-
-
 def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
     """Return what the slots of columns stand for, by column, as far as the stages that make them tell."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
@@ -166,36 +148,6 @@ def _named_slots(described: Mapping[str, Any], words: Mapping[str, Sequence[str]
         return {**slot, "name": f"{column}_{known[int(index)]}"}
 
     return {**described, "attrs": {sort: list(map(named, slots)) for sort, slots in described.get("attrs", {}).items()}}
-
-
-def sizes_of(frame: DataFrame, vector: str) -> tuple[int, ...] | None:
-    """Return the sizes of what a vector was assembled of; None where they are not known."""
-    sizes = frame.schema[vector].metadata.get(SIZES)
-    return None if sizes is None else tuple(int(size) for size in sizes)
-
-
-def _sizes(frame: DataFrame, metadata: Mapping[str, Any], columns: Sequence[str]) -> list[int] | None:
-    """Return how many slots each column has in a vector, as the ML attributes of both tell. For vectors without
-    attributes the assembler has looked at a row, and named their slots COLUMN_INDEX."""
-    from pyspark.ml.linalg import VectorUDT
-
-    groups = metadata.get("ml_attr", {}).get("attrs", {})
-    names = (str(slot.get("name", "")).rpartition("_") for slots in groups.values() for slot in slots)
-    counted = Counter(column for column, _, index in names if index.isdecimal())
-    schema = frame.schema
-    fields = [schema[column] for column in columns]
-    known = [_attributes(one.metadata) if isinstance(one.dataType, VectorUDT) else 1 for one in fields]
-    sizes = [counted[column] if size is None else size for column, size in zip(columns, known, strict=True)]
-    # Names may mislead (`a` with ten slots beside `a_1`); then they do not add up.
-    return sizes if sum(sizes) == _attributes(metadata) else None
-
-
-def _attributes(metadata: Mapping[str, Any]) -> int | None:
-    """Return how many slots a vector's ML attributes describe."""
-    described = metadata.get("ml_attr", {})
-    groups = described.get("attrs")
-    count = described.get("num_attrs", sum(map(len, groups.values())) if groups else None)
-    return None if count is None else int(count)
 
 
 _STEPS = 1_000_000

@@ -122,8 +122,8 @@ class ServedModels:
         if command is None or not command.HasField("fit"):
             return False
         fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
-        has = {param.name: value for param, value in model._paramMap.items()}
-        return has == {name: value for name, value in fitted.items() if model.hasParam(name)}
+        has, known = {param.name: value for param, value in model._paramMap.items()}, {one.name for one in model.params}
+        return has == {name: value for name, value in fitted.items() if name in known}
 
     def end(self, like: Any) -> None:
         """Delete the objects that this session made from the server.

@@ -195,7 +195,11 @@ def _copied(model: Any) -> Any:
         return model.copy() if hasattr(model, "copy") else model
 
     def copied(one: Any) -> Any:
-        return Params.copy(one) if not vars(one).keys().isdisjoint(PARTS) else one.copy()
+        if vars(one).keys().isdisjoint(PARTS):
+            return one.copy()
+        made = Params.copy(one)
+        vars(made).update({name: list(value) for name, value in vars(made).items() if isinstance(value, list)})
+        return made
 
     return moved_stage(model, copied)
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.identity.functions.chance_in_code import random_sql, statements_in
+from helix_spark.identity.functions.chance_in_code import random_sql
 from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
 from helix_spark.identity.objects.attributes import (
-    attributes,
     declares_itself,
     held_values,
     is_class,
     wrapped_functions,
 )
 from helix_spark.identity.objects.classes import describe_class, describe_module
-from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
+from helix_spark.identity.objects.encoder import Encoder, is_identifiable, shown
 from helix_spark.identity.objects.origin import Package, module_of, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     DESCRIPTORS,
@@ -32,10 +30,6 @@ from helix_spark.identity.objects.references import (
     udf_of,
 )
 from helix_spark.identity.parts import Group, encode
-
-_LEVELS, _SHORT, _LONG_TEXT = 3, 1000, 10_000
-"""How deep in lists, dicts and objects texts are looked for, and in how long ones; a text of more characters is no
-query."""
 
 
 def describe(reference: Reference, home: str) -> Described:
@@ -146,7 +140,6 @@ def _describe_composed(reference: Reference, inner: list[tuple[str, object]]) ->
 def _describe_value(reference: Reference) -> Described:
     edges: list[Edge] = []
     slots: dict[int, int] = {}
-    stages: dict[str, int] = {}
 
     def refer(value: object, path: str) -> bytes | None:
         if not is_code(value):
@@ -159,32 +152,13 @@ def _describe_value(reference: Reference) -> Described:
             ))
         return encode("slot", str(slots[id(value)]))
 
-    form = canonical(reference.value, refer, stages)
-    statements = statements_in(reference.value)
-    random = [f"{reference.place()} {use}" for text in statements if (use := random_sql(text))]
-    texts = tuple(texts_in(reference.value))
+    encoder = Encoder(refer)
+    form = encoder.whole(reference.value)
+    random = [f"{reference.place()} {use}" for text in encoder.statements if (use := random_sql(text))]
+    texts = tuple(encoder.texts)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
         random=tuple(random), texts=texts,
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
-        calls=functions_called((*texts, *statements)), stages=tuple(stages),
+        calls=functions_called(texts), stages=tuple(encoder.stages),
     )
-
-
-def texts_in(value: object, levels: int = _LEVELS) -> Iterator[str]:
-    """Yield the texts in a value, in short lists and dicts of them, and in objects of the project's own classes.
-
-    >>> sorted(texts_in({"young": ["age < 3"], "limit": 3}))
-    ['age < 3', 'limit', 'young']
-    """
-    inside: Iterable[object] = ()
-    match value:
-        case str():
-            yield from (value,) if len(value) < _LONG_TEXT else ()
-        case list() | tuple() | set() | frozenset() | dict() if len(value) < _SHORT:
-            inside = (*value, *value.values()) if isinstance(value, dict) else value
-        case _ if package_of_module(type(value).__module__) is None:
-            inside = [attribute for _, attribute in attributes(value)]
-    if levels:
-        for one in inside:
-            yield from texts_in(one, levels - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helix_spark.identity.functions.chance_in_code import stages_in
+from helix_spark.engine.lowering.stages import stages_in
 
 
 def test_a_list_that_is_in_itself_has_an_end() -> None:

@@ -4,7 +4,7 @@ runs: a stage is built only when all that it reads has been computed."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +13,7 @@ from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.identity.functions.chance_in_code import stages_in
+from helix_spark.identity.objects.library_values import spark_classes
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
 from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
@@ -100,6 +100,31 @@ def build_stage(node: Node, stage: Stage) -> Any:
 def is_sparks_own(stage: Any) -> bool:
     """Return whether no code of the author's is in a stage."""
     return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
+
+
+_LONG = 10_000
+
+
+def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
+    """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
+    what its grid tries in its place. Not in long lists, which hold data.
+
+    Args:
+        met: identities of what the value is in, for it may be in itself.
+    """
+    inside: Iterable[Any] = ()
+    if id(value) in met or (isinstance(value, list | tuple | dict) and len(value) > _LONG):
+        return
+    if isinstance(value, list | tuple):
+        inside = value
+    elif isinstance(value, dict):
+        inside = value.values()
+    elif "Params" in spark_classes(value):
+        yield value
+        inside = value._paramMap.values()
+    around = met | {id(value)}
+    for one in inside:
+        yield from stages_in(one, around)
 
 
 def in_this_session(value: Any) -> Any:

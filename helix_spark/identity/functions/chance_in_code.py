@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from helix_spark.identity.functions.code_form import CodeForm, Use
-from helix_spark.identity.objects.library_values import spark_classes
 from helix_spark.identity.objects.references import Edge, Reference, dotted_name
 from helix_spark.plans.plan_chance import CHANCE, chance_in_text
 
@@ -49,7 +47,6 @@ _PLACE = re.compile(
 """Spark's hidden column, but for its fields that are the same wherever a file lies."""
 
 _OF_FILES = f"reads paths or times of files ({_METADATA})"
-_LONG = 10_000
 
 
 def random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
@@ -132,28 +129,6 @@ def hash_seed() -> str:
     return "" if given == "random" else given
 
 
-def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
-    """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
-    what its grid tries in its place. Not in long lists, which hold data.
-
-    Args:
-        met: identities of what the value is in, for it may be in itself.
-    """
-    inside: Iterable[Any] = ()
-    if id(value) in met or (isinstance(value, list | tuple | dict) and len(value) > _LONG):
-        return
-    if isinstance(value, list | tuple):
-        inside = value
-    elif isinstance(value, dict):
-        inside = value.values()
-    elif "Params" in spark_classes(value):
-        yield value
-        inside = value._paramMap.values()
-    around = met | {id(value)}
-    for one in inside:
-        yield from stages_in(one, around)
-
-
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
 
@@ -163,10 +138,3 @@ def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
     """
     names = filter(None, map(dotted_name, edges))
     return tuple(f"{place} is or holds {name}" for name in names if random_name(name))
-
-
-def statements_in(value: object) -> tuple[str, ...]:
-    """Return the SQL of the transformers in a value."""
-    stages = [stage for stage in stages_in(value) if "SQLTransformer" in spark_classes(stage)]
-    settings = [(param.name, setting) for stage in stages for param, setting in stage._paramMap.items()]
-    return tuple(setting for name, setting in settings if name == "statement" and isinstance(setting, str))

@@ -43,13 +43,16 @@ Refer = Callable[[object, str], bytes | None]
 """Given a value and the path to it (``['a'].scale``): what stands for it if it is code, None if it is data."""
 
 
-def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] | None = None) -> bytes:
+_LONG_TEXT, _LONG = 10_000, 1000
+"""Characters of a text, and items of a container, that hold data: no query, and no name of anything."""
+
+
+def canonical(value: object, refer: Refer | None = None) -> bytes:
     """Return the canonical bytes of a value.
 
     Args:
         value: plain data, a dataclass or other object made of such, numpy, pandas, pyarrow or Spark type objects.
         refer: what to do with functions, classes and other code in it.
-        stages: takes up which stages of Spark ML it holds or names: numbers in order of appearance, by identifier.
 
     Raises:
         UnidentifiedError: holds something whose state cannot be seen.
@@ -59,10 +62,7 @@ def canonical(value: object, refer: Refer | None = None, stages: dict[str, int] 
     >>> canonical({2, 1}) == canonical({1, 2})
     True
     """
-    try:
-        return Encoder(refer or _refuse, stages)(value)
-    except RecursionError:
-        raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
+    return Encoder(refer or _refuse).whole(value)
 
 
 def is_identifiable(value: object, refer: Refer | None = None) -> bool:
@@ -81,20 +81,37 @@ def _refuse(value: object, path: str) -> bytes | None:
 
 
 class Encoder:
-    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers what it saw."""
+    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers what it saw.
 
-    def __init__(self, refer: Refer, stages: dict[str, int] | None = None) -> None:
+    Attributes:
+        stages: numbers of the stages of Spark ML that it holds or names, in order of appearance, by identifier.
+        texts: what it says, which may be queries or names.
+        statements: the SQL of transformers in it.
+    """
+
+    def __init__(self, refer: Refer) -> None:
         self.refer = refer
-        self._stages: dict[str, int] = {} if stages is None else stages
+        self.stages: dict[str, int] = {}
+        self.texts: dict[str, None] = {}
+        self.statements: list[str] = []
         self._open: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
         self._outermost = 0
         self._path: list[str] = []
 
+    def whole(self, value: object) -> bytes:
+        """Return the bytes of the outermost value. Raises UnidentifiedError."""
+        try:
+            return self(value)
+        except RecursionError:
+            raise UnidentifiedError("it is nested too deeply to be read", "pass it in a flatter form") from None
+
     def __call__(self, value: object, step: str = "") -> bytes:
         """Return the bytes of a value found at `step` (``[3]``, ``.scale``) of the one around it."""
         leaf = LEAVES.get(type(value))
         if leaf is not None:
+            if isinstance(value, str) and len(value) < _LONG_TEXT:
+                self.texts[value] = None
             return leaf(value)
         key, depth = id(value), len(self._open)
         if key in self._open:  # it holds itself: say how far up
@@ -121,7 +138,7 @@ class Encoder:
     def stage(self, identifier: str) -> str:
         """Return what stands for the identifier of a stage of Spark ML, which ends in random letters: the stage's
         number."""
-        return str(self._stages.setdefault(identifier, len(self._stages)))
+        return str(self.stages.setdefault(identifier, len(self.stages)))
 
     def reduced(self, value: Any) -> Iterable[bytes | str]:
         """Return the fields of an object of Python's or a library's: what it says, where it is pickled, that it is made
@@ -208,22 +225,25 @@ def is_immutable(value: object) -> bool:
 
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
+    is_long = len(value) >= _LONG
     for position, item in enumerate(value):
-        leaf = LEAVES.get(type(item))
+        leaf = LEAVES.get(type(item)) if is_long else None
         yield leaf(item) if leaf is not None else encoder(item, f"[{position}]")
 
 
 def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
+    is_long = len(value) >= _LONG
     for key, item in value.items():  # in order of insertion, which a program can see
-        yield encoder(key, f" key {shown(key, 30)}")
-        yield encoder(item, f"[{shown(key, 30)}]")
+        for one, step in ((key, f" key {shown(key, 30)}"), (item, f"[{shown(key, 30)}]")):
+            leaf = LEAVES.get(type(one)) if is_long else None
+            yield leaf(one) if leaf is not None else encoder(one, step)
 
 
 def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
     if all(type(item) in LEAVES for item in value):
-        yield from sorted(encoder(item) for item in value)
+        yield from sorted(LEAVES[type(item)](item) if len(value) >= _LONG else encoder(item) for item in value)
         return
     keyed = sorted(((Encoder(_name_of_code)(item), item) for item in value), key=itemgetter(0))
     if len({key for key, _ in keyed}) < len(keyed):

@@ -201,6 +201,8 @@ def _stage(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
     for name, setting in sorted(settings.items()):
         result += [name, encoder(setting, f".{name}")]
+    if "SQLTransformer" in spark_classes(value) and isinstance(statement := settings.get("statement"), str):
+        encoder.statements.append(statement)
     if not type(value).__module__.startswith("pyspark."):
         # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
         defaults = {param.name: default for param, default in value._defaultParamMap.items()}

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, PlanRead, UnknownDataError
+from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, UnknownDataError, is_listed_at_once
 from helix_spark.answers.questions import (
     PROGRAM_FORMAT,
     AnsweredQuestion,
@@ -25,6 +25,7 @@ from helix_spark.answers.questions import (
 )
 from helix_spark.answers.sent_requests import rpc_error
 from helix_spark.answers.session_state import Binding
+from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import AnswerForm
@@ -211,7 +212,7 @@ class Analyses:
         """Return what names mean now, with the versions of the files that a step reads; the versions of all that it
         reads; and why one is unknown."""
         binding, chance = self.signer.state.now, list[str]()
-        data: dict[bytes, tuple[PlanRead, ...]] = {}
+        data: dict[bytes, tuple[SignedData, ...]] = {}
         versions: list[str] = []
         for one in parts:
             try:
@@ -223,7 +224,7 @@ class Analyses:
                 chance.append(str(error))
                 continue
             versions += (read.identity.digest for read in reads)
-            if reads and all(read.is_listed_at_once for read in reads):
+            if reads and all(map(is_listed_at_once, reads)):
                 data[read_key(one)] = reads
         return (replace(binding, data=data, step=number) if data else binding), versions, chance
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
-from helix_spark.answers.plan_data import WrittenPlace, on_this_machine, written_place
+from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
 from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of, ml_command
 from helix_spark.answers.sent_requests import as_new
 from helix_spark.answers.served_models import Record
@@ -296,7 +296,7 @@ class Answerer:
     def _make_what_reads(self, place: WrittenPlace) -> None:
         """Have models made that were read from a place, before something else lies there."""
         if self.mode == "run":
-            self.served.models.make_before(lambda one: any(read.overlaps(place.path) for read in one.reads))
+            self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
 
     def save(self, path: str, write: Callable[[], None]) -> None:
         """Save a model in the place of what lies there, as one write, of however many parts.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.errors import CatalogError, HelixError
-from helix_spark.identity.data_version import DataIdentity, identify
+from helix_spark.identity.data_version import SignedData, identify, place_of
 from helix_spark.identity.stored_objects import ObjectSource, is_in_store, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
@@ -32,46 +32,6 @@ class MissingDataError(UnknownDataError):
     """There is nothing at any of the paths that are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRead:
-    """Data that a plan reads, and how it was when the plan was signed."""
-
-    source: FileSource | DeltaSource | ObjectSource | Path
-    identity: DataIdentity
-
-    @property
-    def shown(self) -> str:
-        """Where it is."""
-        return _shown(self.source)
-
-    @property
-    def is_listed_at_once(self) -> bool:
-        """True if a table reads the files that there are when it is built; one of Delta's reads its newest version."""
-        return isinstance(self.source, FileSource | ObjectSource)
-
-    def overlaps(self, place: Path) -> bool:
-        """Return whether a write to a place may change it."""
-        match self.source:
-            case FileSource(paths=paths):
-                at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
-            case DeltaSource(path=path):
-                at = [Path(path)]
-            case ObjectSource():  # a write to a store is not followed at all
-                return False
-            case _:
-                at = [self.source]
-        return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
-
-    def changed(self) -> str | None:
-        """Return what was done to it since, in words."""
-        # Of a Delta table the version is what is known, and that is in its log alone.
-        contents = isinstance(self.source, DeltaSource)
-        try:
-            return self.identity.change(identify(self.source, contents=contents))
-        except (HelixError, OSError) as error:
-            return f"it cannot be read any more ({error})"
-
-
 @dataclass(slots=True)
 class DataVersions:
     """The versions of data, each looked at once unless it changes.
@@ -85,25 +45,25 @@ class DataVersions:
     folder: Path = field(default_factory=Path.cwd)
     elsewhere: str = ""
     settings: Callable[[], Mapping[str, str]] = dict
-    _known: dict[FileSource | DeltaSource | ObjectSource | Path, PlanRead] = field(default_factory=dict)
+    _known: dict[FileSource | DeltaSource | ObjectSource | Path, SignedData] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_source(self, source: Any) -> PlanRead:
+    def of_source(self, source: Any) -> SignedData:
         """Return the version of a `Read.DataSource`. Raises UnknownDataError."""
         return self._read_version(self._source(source.format or "parquet", source.paths, dict(source.options)))
 
-    def of_table(self, name: str) -> PlanRead:
+    def of_table(self, name: str) -> SignedData:
         """Return the version of a table named by its path, ``delta.`/data/table` ``. Raises UnknownDataError."""
         found = _PATH_IN_SQL.fullmatch(name)
         if found is None:
             raise UnknownDataError(f"reads the table {name}, whose version nobody tells")
         return self._read_version(self._source(found["format"], [found["path"]], {}))
 
-    def of_folder(self, path: str) -> PlanRead:
+    def of_folder(self, path: str) -> SignedData:
         """Return the version of all files at a path. Raises UnknownDataError."""
         place = self._placed(path)
         try:
-            return PlanRead(place, identify(place))
+            return SignedData(place, identify(place))
         except (HelixError, OSError) as error:
             raise UnknownDataError(f"reads {path}, which cannot be read ({error})") from error
 
@@ -141,32 +101,43 @@ class DataVersions:
                 return FileSource("text", placed, options=tuple(sorted(kept.items())))
         raise UnknownDataError(f"reads by {format}, and nobody tells the version of that")
 
-    def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> PlanRead:
+    def _read_version(self, source: FileSource | DeltaSource | ObjectSource) -> SignedData:
         with self._lock:
             before = self._known.get(source)
             try:
-                if before is not None and before.is_listed_at_once and before.changed() is None:
+                if before is not None and is_listed_at_once(before) and before.changed() is None:
                     return before
-                found = PlanRead(source, identify(source))
+                found = SignedData(source, identify(source))
             except (HelixError, OSError) as error:
                 kind = MissingDataError if _is_missing(source) else UnknownDataError
-                raise kind(f"reads {_shown(source)}, which cannot be read ({error})") from error
+                raise kind(f"reads {place_of(source)}, which cannot be read ({error})") from error
             self._known[source] = found
             return found
+
+
+def is_listed_at_once(read: SignedData) -> bool:
+    """Return whether a table reads the files that there are when it is built; one of Delta's reads its newest version.
+    """
+    return isinstance(read.source, FileSource | ObjectSource)
+
+
+def may_overlap(read: SignedData, place: Path) -> bool:
+    """Return whether a write to a place may change what is read."""
+    match read.source:
+        case FileSource(paths=paths):
+            at = [Path(re.split(r"[*?[{]", one)[0]) for one in paths]
+        case DeltaSource(path=path):
+            at = [Path(path)]
+        case Path() as path:
+            at = [path]
+        case _:  # a write to a store is not followed at all
+            return False
+    return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
 
 
 def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:
     paths = (source.path,) if isinstance(source, DeltaSource) else source.paths
     return not any(is_in_store(path) or set("*?[{") & set(path) or Path(path).exists() for path in paths)
-
-
-def _shown(source: FileSource | DeltaSource | ObjectSource | Path) -> str:
-    match source:
-        case FileSource(paths=paths) | ObjectSource(paths=paths):
-            return ", ".join(paths)
-        case DeltaSource(path=path):
-            return path
-    return str(source)
 
 
 def on_this_machine(path: str, folder: Path) -> Path | None:

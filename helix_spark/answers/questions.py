@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, PlanRead, UnknownDataError, on_this_machine
+from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, UnknownDataError, on_this_machine
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.errors import SignatureError
 from helix_spark.identity.code import trace
+from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.classic_only import need_classic
@@ -54,9 +55,9 @@ class Question:
     what: Any
     chance: tuple[str, ...] = ()
     handles: tuple[str, ...] = ()
-    reads: tuple[PlanRead, ...] = ()
+    reads: tuple[SignedData, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
-    relisted: tuple[tuple[int, PlanRead], ...] = ()
+    relisted: tuple[tuple[int, SignedData], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,7 @@ class Signer:
         if source.format == "csv" and source.options.get("header", "").lower() == "false":
             del source.options["header"]
 
-    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[PlanRead]:
+    def _reads(self, one: Any, binding: Binding, found: _Found) -> Iterator[SignedData]:
         listed = binding.data.get(read_key(one), ()) if binding.data and sort_of(one) in _READS else ()
         if not (changed := [read for read in listed if read.changed() is not None]) and listed:
             yield from listed
@@ -250,7 +251,7 @@ class Signer:
             found.relisted.append((binding.step, read))
         yield from self.data_of(one, binding, lambda name: self._view(name, binding, found))
 
-    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[PlanRead]:
+    def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
         """The data that a message reads, as it is now.
 
         Args:
@@ -308,10 +309,10 @@ class _Found:
     code: dict[bytes, str] = field(default_factory=dict)
     chance: list[str] = field(default_factory=list)
     handles: list[str] = field(default_factory=list)
-    reads: list[PlanRead] = field(default_factory=list)
+    reads: list[SignedData] = field(default_factory=list)
     means: list[tuple[str, str]] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
-    relisted: list[tuple[int, PlanRead]] = field(default_factory=list)
+    relisted: list[tuple[int, SignedData]] = field(default_factory=list)
 
     def meanings(self) -> Iterator[str]:
         """Return what names mean; each once, unless one means several things in several places."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
-from helix_spark.answers.plan_data import PlanRead
 from helix_spark.answers.questions import Question, Signer, asked_of, handle_of
 from helix_spark.answers.sent_requests import (
     as_new,
@@ -26,6 +25,7 @@ from helix_spark.answers.sent_requests import (
 from helix_spark.answers.served_models import Record, ServedModels
 from helix_spark.answers.stored_tables import with_stand_ins
 from helix_spark.errors import CatalogError, ServerEndedError
+from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.plan_messages import messages, sort_of
 
 
@@ -70,7 +70,7 @@ class ServedSession:
     _resolved: set[int] = field(default_factory=set)
     _listed: set[int] = field(default_factory=set)
     analysed: dict[int, Any] = field(default_factory=dict)
-    _held: list[PlanRead] = field(default_factory=list)
+    _held: list[SignedData] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
     is_informed: bool = False

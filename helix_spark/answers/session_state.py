@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from helix_spark.answers.plan_data import PlanRead
+from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 
 
@@ -43,7 +43,7 @@ class Binding:
     functions: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unknown: str = ""
-    data: Mapping[bytes, tuple[PlanRead, ...]] = field(default_factory=dict)
+    data: Mapping[bytes, tuple[SignedData, ...]] = field(default_factory=dict)
     step: int = -1
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.identity.data_version import DataIdentity, Identified, contents_below, identify
+from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.chance_in_code import held_uses
 from helix_spark.identity.functions.code_form import form_of
@@ -44,10 +44,13 @@ class CodeTrace(Findings):
     """What a value depends on, and what was noticed on the way.
 
     Attributes:
-        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first.
+        parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first,
+            declared files last.
+        reads: these files.
     """
 
     parts: tuple[Part, ...]
+    reads: tuple[SignedData, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -69,8 +72,7 @@ def trace(
         value: a function, class, partial, method, callable object, or plain data.
         node: the node it belongs to, for errors.
         where: where that node is declared, for errors.
-        depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder, as does one
-            that was `identified` already.
+        depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
         stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
             takes up those that are new.
 
@@ -85,8 +87,11 @@ def trace(
     False
     """
     label = _name(value) or node
-    more = [_declared(extra, node, where) for extra in identify_declared(depends_on, node=node, where=where)]
-    return _Walk(node, where, home_of(value), stages).reach([_root(value, label), *more])
+    more = [_declared(one, node, where) for one in depends_on if not isinstance(one, Path)]
+    reads = tuple(SignedData(one, _identity(one, node, where)) for one in depends_on if isinstance(one, Path))
+    found = _Walk(node, where, home_of(value), stages).reach([_root(value, label), *more])
+    files = (Part(Group.FILE, one.shown, one.identity.digest, one.identity.digest[:7]) for one in reads)
+    return replace(found, parts=(*found.parts, *files), reads=reads)
 
 
 def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
@@ -143,21 +148,7 @@ def _root(value: object, label: str) -> Edge:
     return edge_to(value, label, role="value")
 
 
-def identify_declared(depends_on: Sequence[object], *, node: str, where: Location | None = None) -> tuple[object, ...]:
-    """Return what `depends_on` names, with each file and folder as it is now.
-
-    Raises:
-        SignatureError: one is not there, or cannot be read.
-    """
-    return tuple(
-        Identified(one, _identity(one, node, where)) if isinstance(one, Path) else one for one in depends_on
-    )
-
-
 def _declared(value: object, node: str, where: Location | None) -> Edge:
-    if isinstance(value, Identified):
-        assert isinstance(value.what, Path)
-        return Reference(contents_below(value.what, value.signed), str(value.what), "file", value.what.name)
     if isinstance(value, str) and _is_file(value):
         raise SignatureError(
             f"node {node!r}: depends_on names the file {value!r} as text, which would count by its name alone",

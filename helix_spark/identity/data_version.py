@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.dag.node import Dag
-from helix_spark.errors import Location, SourceError
+from helix_spark.errors import HelixError, Location, SourceError
 from helix_spark.identity.file_states import (
     FileState,
-    Met,
     content_digest,
     difference,
     files_below,
@@ -86,11 +85,35 @@ class DataIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Identified:
-    """Something that a node reads, and which data it held when the node was signed."""
+class SignedData:
+    """Something that is read, and which data it held when what reads it was signed."""
 
-    what: Readable
-    signed: DataIdentity
+    source: Readable
+    identity: DataIdentity
+
+    @property
+    def shown(self) -> str:
+        """Where it is."""
+        return place_of(self.source)
+
+    def changed(self) -> str | None:
+        """Return what was done to it since, in words."""
+        # Of a Delta table the version is what is known, and that is in its log alone.
+        contents = isinstance(self.source, DeltaSource)
+        try:
+            return self.identity.change(identify(self.source, contents=contents))
+        except (HelixError, OSError) as error:
+            return f"it cannot be read any more ({error})"
+
+
+def place_of(source: Readable) -> str:
+    """Return where data is, for people."""
+    match source:
+        case FileSource(paths=paths) | ObjectSource(paths=paths):
+            return ", ".join(paths)
+        case DeltaSource(path=path):
+            return path
+    return str(source)
 
 
 def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
@@ -237,13 +260,6 @@ def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
     read = [replace(one, content=content_digest(file)) for file, one in zip(files, states, strict=False)]
     told = (field for (name, _), one in zip(named, read, strict=True) for field in (name, one.content))
     return DataIdentity(digest("below", *told), states=(*read, *states[len(read):]))
-
-
-def contents_below(path: Path, identity: DataIdentity) -> tuple[tuple[str, str], ...]:
-    """Return the relative names and SHA-256 of the files at a path, or below it."""
-    top = str(path.absolute())
-    files = [one for one in identity.states if one.met is Met.FILE]
-    return tuple((os.path.relpath(one.path, top) if one.path != top else "", one.content) for one in files)
 
 
 def _files_identity(source: FileSource, where: Location | None, *, contents: bool) -> DataIdentity:

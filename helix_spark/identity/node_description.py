@@ -10,8 +10,8 @@ from pathlib import Path
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
-from helix_spark.identity.code import CodeTrace, identify_declared, trace, trace_path, value_trace
-from helix_spark.identity.data_version import DataIdentity, Identified, identify
+from helix_spark.identity.code import CodeTrace, trace, trace_path, value_trace
+from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.chance_in_code import random_sql
 from helix_spark.identity.functions.function_part import functions_called
@@ -33,7 +33,7 @@ _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
 @dataclass(frozen=True)
-class Description(Findings):
+class Description(CodeTrace):
     """What one node is, apart from its inputs. It is `random` also where its signature alone does not tell its result.
 
     Attributes:
@@ -42,14 +42,12 @@ class Description(Findings):
         drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
     """
 
-    parts: tuple[Part, ...]
-    reads: tuple[Identified, ...] = ()
     drew: bool = False
 
     @property
     def version(self) -> DataIdentity | None:
         """Of a source's data."""
-        return next((one.signed for one in self.reads if not isinstance(one.what, Path)), None)
+        return next((one.identity for one in self.reads if not isinstance(one.source, Path)), None)
 
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
@@ -119,10 +117,10 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
             own = _describe_function(node, operator)
         case _:
             own = _describe_ready_made(node)
-    further = identify_declared(node.wishes.depends_on, node=node.name, where=node.where)
+    further = node.wishes.depends_on
     declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else CodeTrace(())
     kept = (part for part in (*own.parts, *declared.parts) if _counts(part, node.wishes.exclude))
-    reads = (one for one in further if isinstance(one, Identified) and str(one.what) not in node.wishes.exclude)
+    reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
     findings = merge_findings([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
     lost = [f"{one}: {_LOST} ({advice})" for one in findings.pop("unfollowed")]
@@ -169,7 +167,7 @@ def _describe_read(node: Node, source: Source) -> Description:
             parts += [_named(name, _parameter(node, name, value)[0]) for name, value in options]
         case ReaderSource(read=function):
             traced = trace(function, node=node.name, where=node.where)
-    return Description((*parts, *traced.parts), (Identified(source, version),), **merge_findings([traced]))
+    return Description((*parts, *traced.parts), (SignedData(source, version),), **merge_findings([traced]))
 
 
 def _describe_function(node: Node, operator: Function) -> Description:

@@ -20,7 +20,7 @@ from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError, SourceError
-from helix_spark.identity.data_version import Identified, Readable, identify
+from helix_spark.identity.data_version import Readable, SignedData, identify
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.run.foresight import starts_of
@@ -257,23 +257,23 @@ class DataRead:
                 found.add(node.name)
         return frozenset(found)
 
-    def _change(self, name: str, one: Identified, *, contents: bool) -> str | None:
-        contents = contents and one.what not in self._looked_into
+    def _change(self, name: str, one: SignedData, *, contents: bool) -> str | None:
+        contents = contents and one.source not in self._looked_into
         try:
-            now = identify(one.what, contents=contents)
+            now = identify(one.source, contents=contents)
         except (SourceError, OSError):
             return "it is not there any more, or cannot be read"
         if contents:
-            self._looked_into.add(one.what)
-        opened = self._outcome.opened.get(name) if not isinstance(one.what, Path) else None
-        return (one.signed.change(opened) if opened is not None else None) or one.signed.change(now)
+            self._looked_into.add(one.source)
+        opened = self._outcome.opened.get(name) if not isinstance(one.source, Path) else None
+        return (one.identity.change(opened) if opened is not None else None) or one.identity.change(now)
 
-    def _reads(self, name: str) -> tuple[Identified, ...]:
+    def _reads(self, name: str) -> tuple[SignedData, ...]:
         """Return what a node read in this run that may change under it."""
         computed = name in self._outcome.results and self._plan[name].state is State.COMPUTE
         if not computed and name not in self._again:
             return ()
-        return tuple(one for one in self._described[name].reads if _may_change(one.what))
+        return tuple(one for one in self._described[name].reads if _may_change(one.source))
 
     def _is_computed_anew(self, node: Node) -> bool:
         """Return whether memory holds a table's rows, and Spark computes them again for a reader of this run."""

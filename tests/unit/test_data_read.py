@@ -193,7 +193,7 @@ def test_a_file_that_came_into_a_folder_and_went_shows(run: Run) -> None:
 
 
 def test_a_list_of_files_that_was_another_when_spark_asked_for_it_shows(run: Run) -> None:
-    source = run.described["left"].reads[0].what
+    source = run.described["left"].reads[0].source
     other = run.left.with_name("left2.csv")
     other.write_text("3\n")
     found = identify(hx.csv([run.left, other], "n long"), contents=False)

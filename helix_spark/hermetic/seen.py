@@ -13,7 +13,7 @@ from typing import Any
 
 from helix_spark.hermetic.author_seeds import ABSENT, AUTHOR_SEEDS
 from helix_spark.hermetic.generators import SHARED
-from helix_spark.regular_files import OddFileError, is_file_name, open_regular, scan_folder
+from helix_spark.regular_files import OddFileError, content_fields, is_file_name, scan_folder
 from helix_spark.visible_text import visible
 
 NO_FILE = "no file"
@@ -21,11 +21,6 @@ NO_FILE = "no file"
 
 _MOST_NAMES = 1_000_000
 """Of a folder that has more, its names are not known."""
-
-_WHOLE = 64 << 20
-"""Bytes: a larger file is known by its size, the time of its last write, and blocks of it."""
-
-_BLOCKS, _BLOCK = 16, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +123,15 @@ def reads_unknown(path: str) -> str:
 
 
 def content_of(path: str) -> str:
-    """Return what identifies the content at a path: the SHA-256 of a file, or that of its size, time and blocks where
-    it is large. The path may come from a record: nothing but a regular file of a disk is opened.
+    """Return what identifies the content at a path: the SHA-256 of a file, or of what tells a large one from others.
+    The path may come from a record: nothing but a regular file of a disk is opened.
 
     >>> content_of("/no/such/file"), content_of("/dev/zero"), content_of("/proc/kmsg"), content_of("/dev")
     ('absent', 'no file', 'no file', 'folder')
     """
     try:
-        with open_regular(path) as stream:
-            status = os.fstat(stream.fileno())
-            if status.st_size <= _WHOLE:
-                return hashlib.sha256(stream.read(_WHOLE)).hexdigest()
-            told = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
-            for block in range(_BLOCKS):
-                stream.seek((status.st_size - _BLOCK) * block // (_BLOCKS - 1))
-                told.update(stream.read(_BLOCK))
-            return told.hexdigest()
+        fields = content_fields(path)
+        return str(fields[1]) if len(fields) == 2 else hashlib.sha256(repr(fields).encode()).hexdigest()
     except OddFileError as error:
         return "folder" if error.errno == errno.EISDIR else NO_FILE
     except OSError:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from helix_spark.dag.node import Dag
 from helix_spark.errors import HelixError, Location, SourceError
 from helix_spark.identity.file_states import (
     FileState,
-    content_digest,
     difference,
     files_below,
     seconds_to_settle,
@@ -25,7 +24,7 @@ from helix_spark.identity.file_states import (
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
 from helix_spark.identity.stored_objects import ObjectSource, objects_at
-from helix_spark.regular_files import open_regular
+from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, content_fields
 from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
@@ -34,10 +33,6 @@ from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-HASHED_BYTES = 64 * 2**20
-"""Files up to this size are known by content; larger ones by size, time of last change and samples of their content.
-Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
-
 WHOLE_BYTES = 8 * HASHED_BYTES
 """Where the files of one source that are no larger than that are more than this together, they are known as larger ones
 are. It is the most that a plan reads of a source to know it, and a run again behind its answer: half a second of
@@ -45,10 +40,9 @@ hashing, or a few seconds of a disk. What that may miss is a rewrite that leaves
 were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known otherwise from then on:
 their source is another one once."""
 
-SAMPLES, SAMPLED_BYTES, LEAST_SAMPLE, MOST_SAMPLES = 16, 2**22, 2**12, 1024
-"""Of each larger file so many blocks are hashed, the first and the last among them, fewer where there are many files:
-at a millisecond a block, as on a network disk, of so many people do not yet wait. Of all of a source together so many
-bytes, but no block is smaller than that. They tell most rewrites that leave size and time as they were (`cp -p`)."""
+LEAST_SAMPLE, MOST_SAMPLES = 2**12, 1024
+"""No block of a sampled file is smaller than that, and of all files of a source together no more are read: at a
+millisecond a block, as on a network disk, of so many people do not yet wait."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_REASON = 300
@@ -131,9 +125,10 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
     """
     match what:
         case Path():
-            return _path_identity(what, contents=contents)
+            folders, named = ([], [("", what)]) if what.is_file() else files_below(what)
+            return _files_identity("below", named, folders, contents=contents)
         case FileSource(version=None):
-            return _files_identity(what, where, contents=contents)
+            return _files_identity("files", files_of(what, where), contents=contents)
         case DeltaSource():
             return _delta_identity(what, where, contents=contents)
         case ObjectSource():
@@ -250,33 +245,31 @@ def _without_braces(pattern: str) -> list[str]:
     return list(dict.fromkeys(plain for one in fewer for plain in _without_braces(one)))
 
 
-def _path_identity(path: Path, *, contents: bool) -> DataIdentity:
-    """Identify a file, or a folder by all that is below it."""
-    folders, named = ([], [("", path)]) if path.is_file() else files_below(path)
-    files = [file for _, file in named]
+def _files_identity(
+    kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool
+) -> DataIdentity:
+    """Identify files by their names and what is in them, each in one way: no two ways give one identity.
+
+    Args:
+        folders: those that are read as such.
+    """
+    files = [path for _, path in named]
     if not contents:
         return DataIdentity("", states=states_of(files, folders))
     states = _settled(files, folders)
-    read = [replace(one, content=content_digest(file)) for file, one in zip(files, states, strict=False)]
-    told = (field for (name, _), one in zip(named, read, strict=True) for field in (name, one.content))
-    return DataIdentity(digest("below", *told), states=(*read, *states[len(read):]))
-
-
-def _files_identity(source: FileSource, where: Location | None, *, contents: bool) -> DataIdentity:
-    found = files_of(source, where)
-    if not contents:
-        return DataIdentity("", states=states_of(path for _, path in found))
-    states = _settled([path for _, path in found])
-    files = states[: len(found)]
-    size, sampling = sum(one.size for one in files), _sampling([one.size for one in files])
-    read = [replace(one, content=_identity(*named, one, sampling)) for named, one in zip(found, files, strict=True)]
-    identity = digest("files", *(one.content for one in read))
-    large = sum(one.size >= sampling[0] for one in files)
-    count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+    sizes = [one.size for one in states[: len(files)]]
+    sampling = _sampling(sizes)
+    read = [
+        replace(one, content=digest(name, *content_fields(path, *sampling)))
+        for (name, path), one in zip(named, states, strict=False)
+    ]
+    identity = digest(kind, *(one.content for one in read))
+    large = sum(size >= sampling[0] for size in sizes)
+    count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
     which = "" if large == len(files) else f"{large} of them "
     sampled = f", {which}by size, time of change and samples" if large else ""
-    shown = f"{count}, {format_size(size)}, {identity[:7]}{sampled}"
-    return DataIdentity(identity, shown, size, (*read, *states[len(read):]))
+    shown = f"{count}, {format_size(sum(sizes))}, {identity[:7]}{sampled}"
+    return DataIdentity(identity, shown, sum(sizes), (*read, *states[len(read):]))
 
 
 def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdentity:
@@ -288,7 +281,7 @@ def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdent
     return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
 
 
-def _settled(files: Sequence[Path], folders: Sequence[Path] = ()) -> tuple[FileState, ...]:
+def _settled(files: Sequence[Path], folders: Sequence[Path]) -> tuple[FileState, ...]:
     states = states_of(files, folders)
     if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
         time.sleep(seconds)
@@ -309,34 +302,6 @@ def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
     large = max(1, sum(size >= least for size in sizes))
     count = max(2, min(SAMPLES, MOST_SAMPLES // large))
     return least, count, max(LEAST_SAMPLE, SAMPLED_BYTES // count // large)
-
-
-def _identity(name: str, path: Path, state: FileState, sampling: tuple[int, int, int]) -> str:
-    """Return a file's identity. It names the way in which the file is known: no two ways give one identity."""
-    least, count, block = sampling
-    if state.size < least:
-        return digest(name, "content", content_digest(path))
-    told = str(state.size), str(state.modified)
-    return digest(name, "sampled", *told, *_samples(path, state.size, block, count))
-
-
-def _samples(path: Path, size: int, block: int, count: int) -> Iterator[bytes]:
-    with open_regular(path) as stream:
-        for place in sample_places(size, block, count):
-            stream.seek(place)
-            yield hashlib.sha256(stream.read(block)).digest()
-
-
-def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
-    """Return where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at
-    its end.
-
-    >>> places = sample_places(10_000, block=100)
-    >>> places[:3], places[-1], len(places) == SAMPLES
-    ([0, 660, 1320], 9900, True)
-    """
-    last = max(0, size - block)
-    return [last * number // (count - 1) for number in range(count)]
 
 
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:

@@ -1,5 +1,5 @@
-"""Files: what is below a folder, what is in one, and what a file system says of it, so that a later look tells whether
-it may have held anything else meanwhile.
+"""Files: what is below a folder, and what a file system says of each, so that a later look tells whether it may have
+held anything else meanwhile.
 
 Whatever is done to a file shows in its time of change, which no program can set: also where size and time of the last
 write are put back, and where the same bytes are written once more.
@@ -7,14 +7,12 @@ write are put back, and where the same bytes are written once more.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.regular_files import open_regular
 from helix_spark.since_python_311 import StrEnum
 
 TICK, COARSE_TICK = 20 * 10**6, 2 * 10**9
@@ -22,7 +20,6 @@ TICK, COARSE_TICK = 20 * 10**6, 2 * 10**9
 seconds alone (FAT, some disks on a network). Two changes within a tick have one time."""
 
 _SECOND = 10**9
-_BLOCK = 1 << 20
 
 
 class Met(StrEnum):
@@ -197,13 +194,3 @@ def files_below(
 
     into(folder, "", frozenset())
     return folders, files
-
-
-def content_digest(file: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex characters, without holding them all in memory. Raises OSError."""
-    with open_regular(file) as stream:
-        told = hashlib.sha256()
-        while block := stream.read(_BLOCK):
-            told.update(block)
-        return told.hexdigest()
-

@@ -31,19 +31,12 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
 from helix_spark.identity import data_version, node_description
-from helix_spark.identity.data_version import (
-    HASHED_BYTES,
-    SAMPLED_BYTES,
-    SAMPLES,
-    WHOLE_BYTES,
-    files_of,
-    identify,
-    sample_places,
-)
+from helix_spark.identity.data_version import WHOLE_BYTES, files_of, identify
 from helix_spark.identity.node_description import Description, describe
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import Signed, resolve
+from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, sample_places
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
 NOBODY = pd.DataFrame()

@@ -21,8 +21,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import FunctionType
 
-from helix_spark.identity.file_states import content_digest
 from helix_spark.identity.parts import FORMAT, digest
+from helix_spark.regular_files import content_fields
 
 MINOR_ONLY = frozenset({"pyspark", "delta-spark"})
 """Distributions whose patch releases do not change results on purpose; counting them would redo everything."""
@@ -86,13 +86,7 @@ def is_project_file(filename: str) -> bool:
     >>> is_project_file(json.__file__)
     False
     """
-    path = Path(filename)
-    return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
-
-
-@cache
-def _is_project_folder(name: str) -> bool:
-    return _is_project(Path(name).resolve() / "file")
+    return _is_project(Path(filename).resolve())
 
 
 def _is_project(path: Path) -> bool:
@@ -182,7 +176,9 @@ def _package_of_path(filename: str) -> Package | None:
     path = Path(filename).resolve()
     if _is_project(path):
         compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES)) and path.is_file()
-        return Package(path.name.partition(".")[0], content_digest(path)[:12], file=filename) if compiled else None
+        if not compiled:
+            return None
+        return Package(path.name.partition(".")[0], digest(*content_fields(path))[:12], file=filename)
     if path.is_relative_to(_HERE):
         return Package("helix_spark", str(FORMAT))
     site = _site_folder(path)

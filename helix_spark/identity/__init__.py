@@ -6,5 +6,5 @@ a value, walks from it to all that it refers to, and `description` makes a part 
 stands on has rooms of its own; the second imports the first:
 
 - `objects`: live objects as canonical bytes.
-- `functions`: what the code of one function says (`code_form`), names and draws.
+- `functions`: what the code of one function says (`function_part`).
 """

@@ -18,9 +18,8 @@ from types import FunctionType, MethodType, ModuleType
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
-from helix_spark.identity.functions.chance_in_code import held_uses
 from helix_spark.identity.functions.code_form import form_of
-from helix_spark.identity.functions.function_part import text_lookups
+from helix_spark.identity.functions.function_part import held_uses, text_lookups
 from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown

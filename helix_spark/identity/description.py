@@ -6,8 +6,7 @@ import sys
 import types
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.identity.functions.chance_in_code import random_sql
-from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
+from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called, random_sql
 from helix_spark.identity.objects.attributes import (
     declares_itself,
     held_values,

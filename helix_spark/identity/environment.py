@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
-from helix_spark.identity.functions.chance_in_code import hash_seed
+from helix_spark.identity.functions.function_part import hash_seed
 from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
 from helix_spark.identity.objects.origin import Package, as_first_read, installed_package, metadata_field
 from helix_spark.identity.parts import Group, Part, digest

@@ -13,8 +13,7 @@ from helix_spark.errors import SourceError
 from helix_spark.identity.code import CodeTrace, trace, trace_path, value_trace
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
-from helix_spark.identity.functions.chance_in_code import random_sql
-from helix_spark.identity.functions.function_part import functions_called
+from helix_spark.identity.functions.function_part import functions_called, random_sql
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of

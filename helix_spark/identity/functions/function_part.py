@@ -1,24 +1,27 @@
-"""The part of a function of the project: its form, what each slot of it stands for, and routes to code that are no
-syntax: ``import_module("helpers")``, ``globals()["clean"]``, ``eval``, frames; variables that texts name, as pandas
-looks them up for ``rows.query("x > @LIMIT")``.
+"""The part of a function of the project: its form, what each slot of it stands for, and what its names and texts say.
 
-A module that is imported by a constant name is followed like any other. What else is looked up at run time is not
-known, so such a function is never reused.
+- Routes to code that are no syntax: ``import_module("helpers")``, ``globals()["clean"]``, ``eval``, frames; variables
+  that texts name, as pandas looks them up for ``rows.query("x > @LIMIT")``. A module that is imported by a constant
+  name is followed like any other. What else is looked up at run time is not known: such a function is never reused.
+- What makes a result another one each time, and nobody sees as it runs: what Spark draws, and Python's own clocks, as
+  a module may have bound them before anybody could watch (``from time import time``). The plan of a Spark query says
+  more, once there is one. What libraries do is controlled or seen while they do it (see `hermetic`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
 
 from helix_spark.identity.bytecode import nested_code, parameter_names
-from helix_spark.identity.functions.chance_in_code import names_read, random_uses
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, form_of, words_of
+from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, Use, form_of, words_of
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.classes import hints_of
-from helix_spark.identity.objects.references import Described, Edge, Reference, edge_to
+from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
 from helix_spark.identity.parts import Group, encode
+from helix_spark.plans.plan_chance import CHANCE, chance_in_text
 from helix_spark.plans.sql_words import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 
@@ -60,6 +63,39 @@ _EVALUATE = _LOOK_UP | {"sql", "execute", "evaluate"}
 _TABLES = frozenset({"pandas", "pyarrow", "polars", "numpy"})
 """Libraries whose tables other libraries find by the names of variables."""
 
+_OF_SPARK = re.compile(r"pyspark\.sql\.(?:connect\.)?functions\.(?:builtin\.)?(\w+)$")
+_NOW_UNLESS_TOLD = "unix_timestamp"
+_PANDAS = r"pandas\.(\w+\.)*"
+_RANDOM = re.compile(
+    r"time\.((time|perf_counter|monotonic|process_time|thread_time)(_ns)?|clock_gettime(_ns)?)$"
+    rf"|datetime\.(datetime|date)\.(now|utcnow|today)$|{_PANDAS}(Timestamp|Period)\.(now|utcnow|today)$"
+    r"|uuid\.(uuid1|getnode)$|(os|posix)\.(getpid|getppid)$"
+)
+_BOUND = re.compile(r"time\.(strftime|asctime|localtime|gmtime|ctime)$")
+"""Further clocks, each of which is seen as it is asked unless a module has bound it (``from time import strftime``)."""
+
+_DATES = re.compile(
+    rf"{_PANDAS}(Timestamp|Period|to_datetime|DatetimeIndex|PeriodIndex|date_range|bdate_range|period_range)$"
+    r"|numpy\.datetime64$"
+)
+_NOW = frozenset({"now", "today"})
+"""Texts of which these make the clock's time."""
+
+_MACHINE = re.compile(
+    r"sys\.(argv|orig_argv|stdin|__stdin__)\b|platform\.(node|uname|platform)$|(os|posix)\.(getlogin|getuid|uname)$"
+)
+_PARSES_ARGUMENTS = frozenset({"parse_args", "parse_known_args"})
+"""Methods of argparse, which read the command line."""
+
+_SQL = frozenset({"expr", "selectExpr", "sql", "where", "filter", "SQLTransformer"})
+_METADATA = "_metadata"
+_PLACE = re.compile(
+    rf"\b{_METADATA}\b(?!`?\s*\.\s*`?(file_name|file_size|file_block_start|file_block_length|row_index)\b)"
+)
+"""Spark's hidden column, but for its fields that are the same wherever a file lies."""
+
+_OF_FILES = f"reads paths or times of files ({_METADATA})"
+
 
 def describe_function(reference: Reference, home: str) -> Described:
     """Describe a function of the project.
@@ -76,7 +112,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     modules, unfollowed = _dynamic_lookups(form, edges)
     by_name = [*map(names.resolve, modules)]
     # A class that gives its objects a hash orders sets by it, and no more.
-    chance = random_uses(form, edges) if function.__name__ != "__hash__" else ()
+    chance = _random_uses(form, edges) if function.__name__ != "__hash__" else ()
     unfollowed += [(_MADE_NAMES, function.__code__.co_firstlineno)] if _is_put_together(function, form) else []
     words = frozenset(text for text in form.texts if text.isidentifier())
     registers = words if form.mentioned & _REGISTERS else frozenset()
@@ -125,7 +161,7 @@ def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free],
     for use in form.uses:
         path = (*(form.free[use.slot].attributes if use.slot is not None else ()), *use.names)
         unfollowed += [(f"reads {name}", use.line) for name in path if name in UNFOLLOWED]
-    for name, use in names_read(form, edges):
+    for name, use in _names_read(form, edges):
         if name in _IMPORTS:
             if use.text and not use.text.startswith("."):
                 modules.append(Free(Imported(use.text)))
@@ -136,6 +172,46 @@ def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free],
         elif _UNSEEN.match(name) or (_EVALUATES_TEXT.match(name) and not use.text):
             unfollowed.append((f"calls {name.removeprefix('builtins.')}", use.line))
     return list(dict.fromkeys(modules)), list(dict.fromkeys(unfollowed))
+
+
+def _texts_held(edges: Iterable[Edge]) -> tuple[str, ...]:
+    return tuple(one.value for one in edges if isinstance(one, Reference) and type(one.value) is str)
+
+
+def _names_read(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, Use]]:
+    """Yield the full names outside the project that a function reads, each with where. What it may ask `getattr` for is
+    among them, as far as its texts say that."""
+    texts = (*form.texts, *_texts_held(edges))
+    asked = [text for text in texts if text.isidentifier()] if "getattr" in form.mentioned else []
+    for use in form.uses:
+        if use.slot is not None and (name := dotted_name(edges[use.slot])):
+            yield from ((one, use) for one in (name, *(f"{name}.{text}" for text in asked)))
+
+
+def _random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, int]]:
+    """Yield what is random in a function: phrases with the line each was seen at."""
+    first = min((use.line for use in form.uses), default=0)
+    texts = (*form.texts, *_texts_held(edges))
+    now = next((text for text in texts if text.strip().lower() in _NOW), None)
+    lines: dict[str, int] = {}
+    for name, one in _names_read(form, edges):
+        lines.setdefault(name, one.line)
+        if _BOUND.match(name) and one.slot is not None and not form.free[one.slot].attributes:
+            yield f"calls {name}", one.line
+        elif name.endswith(f".{_NOW_UNLESS_TOLD}") and _OF_SPARK.match(name) and one.text is None:
+            yield f"calls {name} without saying when", one.line
+    for method in sorted(form.mentioned & _PARSES_ARGUMENTS):
+        yield f"reads the command line (.{method}())", first
+    for name, line in lines.items():
+        if (phrase := random_name(name)) is not None:
+            yield phrase, line
+        elif now is not None and _DATES.match(name):
+            yield f"calls {name} with {now!r}", line
+    if not form.mentioned.isdisjoint(_SQL):
+        yield from ((use, first) for text in texts if (use := _random_piece(text)) is not None and use != _OF_FILES)
+    paths = [".".join(one.names) for one in form.uses if one.slot is None]
+    if any(_PLACE.search(text) is not None for text in (*texts, *paths)):
+        yield _OF_FILES, first
 
 
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
@@ -159,8 +235,7 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
     at: dict[str, None] = {}
     own: list[str] = []
     if form.mentioned.isdisjoint(_EVALUATE):
-        held = (one.value for one in described.edges if isinstance(one, Reference) and not one.text)
-        texts = (*form.texts, *(text for text in held if type(text) is str))
+        texts = (*form.texts, *_texts_held(described.edges))
     else:
         at = dict.fromkeys(word for text in texts for word in _AFTER_AT.findall(text))
         own = [name for one in (function.__code__, *nested_code(function.__code__)) for name in one.co_varnames]
@@ -185,3 +260,52 @@ def _is_put_together(function: FunctionType, form: CodeForm) -> bool:
 
 def _is_data(value: object) -> bool:
     return is_plain(value) or (type(value).__module__.partition(".")[0] in _TABLES and not callable(value))
+
+
+def random_name(name: str) -> str | None:
+    """Return what is random about a dotted name; None if nothing is.
+
+    >>> random_name("time.time"), random_name("math.pi")
+    ('calls time.time', None)
+    """
+    if _RANDOM.match(name):
+        return f"calls {name}"
+    if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[1])) is not None:
+        return f"calls {name}, which {why}"
+    if _MACHINE.match(name):
+        return f"reads the environment ({name})"
+    if name == "builtins.hash" and not hash_seed():
+        return "calls hash, which for text differs from process to process (set PYTHONHASHSEED)"
+    return None
+
+
+def random_sql(text: str) -> str | None:
+    """Return what is random in SQL text, as a phrase. A column may be called as what asks who runs it.
+
+    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = user")
+    ('uses current_date in SQL, which asks the clock', None)
+    """
+    return chance_in_text(text, user_known=True)
+
+
+def _random_piece(text: str) -> str | None:
+    """Return what is random in a piece of a text, which may begin in the midst of a string."""
+    opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
+    return next((use for one in opened if (use := random_sql(one)) is not None), None)
+
+
+def hash_seed() -> str:
+    """Return the seed by which this process orders sets of texts; empty where it was drawn."""
+    given = os.environ.get("PYTHONHASHSEED", "random")
+    return "" if given == "random" else given
+
+
+def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
+    """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
+
+    Args:
+        place: the thing, in words.
+        edges: to what it holds; not to what its code calls, which `random_uses` tells.
+    """
+    names = filter(None, map(dotted_name, edges))
+    return tuple(f"{place} is or holds {name}" for name in names if random_name(name))

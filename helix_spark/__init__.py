@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
-from helix_spark.hermetic.generators import seed_stages_by_name
+from helix_spark.hermetic.generators import AUTHOR_SEEDS, seed_stages_by_name
 from helix_spark.loaded_sources import note_loads
 from helix_spark.versions import check_pair, refused_python
 

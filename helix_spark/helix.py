@@ -21,7 +21,7 @@ from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, 
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
+from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.iteration_lookup import check_workflow, find_iteration
 from helix_spark.planner.joint import policy_named

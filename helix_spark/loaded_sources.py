@@ -1,16 +1,23 @@
-"""Sources as Python has loaded them: the code that it caches of them, whether they were edited since, and whether a
-command loads one just now."""
+"""Sources as Python has loaded them: their text now, the code that it caches of them, whether they were edited since,
+and whether a command loads one just now."""
 
 from __future__ import annotations
 
+import inspect
+import io
+import linecache
 import time
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
+
+from helix_spark.regular_files import read_regular
 
 _SECONDS = 2
 """Python knows a text by its size and the second in which it was saved. Two: a disk's clock may be a tick behind."""
@@ -49,6 +56,33 @@ def is_edited(file: str) -> bool:
         return True
     loaded = _loaded.get(file)
     return status.st_mtime > _BEGAN if loaded is None else loaded != (status.st_mtime, status.st_size)
+
+
+LONGEST_SOURCE = 64 << 20
+"""Bytes of a file of source code that are read."""
+
+
+def text_of(code: CodeType) -> str:
+    """Return the source of the function a code object belongs to, decorators included; empty if it is not to be had, as
+    where the file was edited since."""
+    if Path(code.co_filename).exists() and is_edited(code.co_filename):
+        return ""
+    return "".join(inspect.getblock(read_lines(code.co_filename)[code.co_firstlineno - 1 :]))
+
+
+def read_lines(filename: str) -> list[str]:
+    """Return a file's lines as they are now, or as a notebook or doctest keeps them; none if there are none. A record
+    may name any file."""
+    try:
+        raw = io.BytesIO(read_regular(filename, LONGEST_SOURCE))  # not through linecache, which goes by the clock
+        encoding, _ = tokenize.detect_encoding(raw.readline)
+        raw.seek(0)
+        return io.TextIOWrapper(raw, encoding, line_buffering=True).readlines()
+    except (SyntaxError, UnicodeDecodeError):  # not a text in the encoding it declares
+        return []
+    except OSError:
+        kept = filename in linecache.cache or (filename.startswith("<") and filename.endswith(">"))
+        return linecache.getlines(filename) if kept else []
 
 
 @cache

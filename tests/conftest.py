@@ -16,7 +16,7 @@ from hypothesis import settings
 from benchmarks.local_store import local_store
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.cli.workflow_runs import load_workflow
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
+from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 settings.register_profile("helix", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=500)

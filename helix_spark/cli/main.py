@@ -19,7 +19,7 @@ from helix_spark.cli.ui_command import ui
 from helix_spark.cli.upkeep_commands import upkeep_commands
 from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
 from helix_spark.errors import ParameterError
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
+from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.loaded_sources import is_loading
 from helix_spark.sizes import format_seconds
 

@@ -11,7 +11,7 @@ from helix_spark.cli.options import CommandSettings, report_errors, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
+from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 if TYPE_CHECKING:
     from helix_spark.engine.execution.observer import Observer

@@ -12,8 +12,7 @@ from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
 from helix_spark.hermetic.asking import CodeOwner, direct, is_for_spark, kind_of
-from helix_spark.hermetic.author_seeds import AUTHOR_SEEDS
-from helix_spark.hermetic.generators import Draws, Entropy, EntropyGiven
+from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
 

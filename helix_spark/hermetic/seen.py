@@ -1,4 +1,5 @@
-"""What was seen of the author's code while it ran."""
+"""What was seen of the author's code while it ran; and files that it names outright: a library in C may read them, and
+nobody tells of it."""
 
 from __future__ import annotations
 
@@ -6,13 +7,15 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
-from helix_spark.hermetic.author_seeds import ABSENT, AUTHOR_SEEDS
-from helix_spark.hermetic.generators import SHARED
+from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.generators import ABSENT, AUTHOR_SEEDS, SHARED
 from helix_spark.regular_files import OddFileError, content_fields, is_file_name, scan_folder
 from helix_spark.visible_text import visible
 
@@ -30,7 +33,7 @@ class Seen:
     Attributes:
         drew: whether it drew numbers.
         generators: by module, what stands for the state from which a shared generator was drawn that the author's code
-            has seeded (see `author_seeds`); ABSENT for one that Helix seeded.
+            has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
         files: by absolute path, the content of what it read: see `content_of`.
         listed: by absolute path, the names in folders that it looked through: see `names_in`.
         environment: by name, a digest of each variable that it asked for.
@@ -171,3 +174,52 @@ _LOOKS: Mapping[str, Callable[[str], str]] = {
 
 def _of_each_kind(make: Callable[[str], Mapping[str, str]]) -> dict[str, Any]:
     return {kind: make(kind) for kind in _LOOKS}
+
+
+_LONGEST = 1000
+"""Characters of a path."""
+
+
+def files_named(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield the absolute paths of the files that are there and that a function names, or one of the author's that it
+    calls by name: as texts or paths, written in it or held in variables that it refers to."""
+    waiting: list[object] = [getattr(function, "__wrapped__", function)]
+    met: set[int] = set()
+    found: dict[str, None] = {}
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, FunctionType):
+            if id(one) not in met and kind_of(one.__code__.co_filename) is CodeOwner.AUTHOR:
+                met.add(id(one))
+                waiting.extend(_held(one))
+        elif isinstance(one, str | os.PathLike) and (path := _file(os.fspath(one))) is not None:
+            found[path] = None
+    yield from found
+
+
+def _held(function: FunctionType) -> Iterator[object]:
+    """Yield the constants of a function, and what its names and its closure hold."""
+    codes: list[CodeType] = [function.__code__]
+    while codes:
+        code = codes.pop()
+        yield from (function.__globals__[name] for name in code.co_names if name in function.__globals__)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                codes.append(constant)
+            yield from constant if isinstance(constant, tuple) else (constant,)
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # it is empty as yet
+            continue
+    yield from (function.__defaults__ or ())
+
+
+def _file(text: str | bytes) -> str | None:
+    """Return the file that a text names; a name alone is one if it has an ending."""
+    if not isinstance(text, str) or not 2 < len(text) < _LONGEST or not ("/" in text or "." in text):
+        return None
+    if "\n" in text or "\0" in text:
+        return None
+    path = Path(text)
+    return str(path.absolute()) if path.is_file() else None

@@ -21,9 +21,9 @@ from helix_spark.engine.results.node_results import ModelResult, NodeResult, Tab
 from helix_spark.engine.spark.spark_errors import spark_errors
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
-from helix_spark.identity.functions.source import text_of
 from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
+from helix_spark.loaded_sources import text_of
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.workflow.operators import Assemble, FitStage, Function, Kind
 

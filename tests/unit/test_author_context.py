@@ -18,8 +18,8 @@ import pytest
 import sklearn
 
 import helix_spark as hx
-from helix_spark.hermetic.author_seeds import AuthorSeeds
 from helix_spark.hermetic.context import ThreadContext
+from helix_spark.hermetic.generators import AuthorSeeds
 from helix_spark.run.iteration import Iteration
 
 CHOSEN: ContextVar[int] = ContextVar("CHOSEN", default=0)

@@ -12,8 +12,8 @@ import pytest
 
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.hermetic.seen import Seen, content_of, names_in, seen_from_json, value_of
-from helix_spark.identity.functions.source import read_lines
 from helix_spark.identity.parts import digest
+from helix_spark.loaded_sources import read_lines
 from helix_spark.regular_files import OddFileError, open_regular, read_regular, scan_folder
 
 CODE = "c" * 64

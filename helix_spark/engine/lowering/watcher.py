@@ -19,8 +19,7 @@ from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.action import Action, in_action
-from helix_spark.hermetic.mentions import files_named
-from helix_spark.hermetic.seen import Seen
+from helix_spark.hermetic.seen import Seen, files_named
 from helix_spark.hermetic.task import Purpose, written_for
 from helix_spark.hermetic.watch import Watch, seen_in
 from helix_spark.hermetic.worker_reports import WorkerReports

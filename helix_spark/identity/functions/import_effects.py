@@ -25,10 +25,9 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from helix_spark.identity.functions.source import read_lines
 from helix_spark.identity.objects.origin import PYTHON, is_project_file, package_of_function, package_of_module
 from helix_spark.identity.objects.references import identity
-from helix_spark.loaded_sources import is_edited
+from helix_spark.loaded_sources import is_edited, read_lines
 
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""

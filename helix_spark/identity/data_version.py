@@ -256,7 +256,10 @@ def _files_identity(
     files = [path for _, path in named]
     if not contents:
         return DataIdentity("", states=states_of(files, folders))
-    states = _settled(files, folders)
+    states = states_of(files, folders)
+    if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
+        time.sleep(seconds)
+        states = states_of(files, folders)
     sizes = [one.size for one in states[: len(files)]]
     sampling = _sampling(sizes)
     read = [
@@ -281,14 +284,6 @@ def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdent
     return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
 
 
-def _settled(files: Sequence[Path], folders: Sequence[Path]) -> tuple[FileState, ...]:
-    states = states_of(files, folders)
-    if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
-        time.sleep(seconds)
-        states = states_of(files, folders)
-    return states
-
-
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
     """Return from which size on the files of a source are sampled, how many blocks of each, and the bytes of a block.
 
@@ -307,18 +302,16 @@ def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
 def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bool) -> DataIdentity:
     """Identify a table by its id, version and the commit of that version: two copies that went their own ways share the
     others. What is committed to it later changes nothing."""
-    states = () if "://" in source.path or source.version is None else _log_states(source)
+    states: tuple[FileState, ...] = ()
+    if "://" not in source.path and source.version is not None:
+        commit = Path(source.path, "_delta_log", _commit_name(source.version))
+        states = states_of([commit]) if commit.is_file() else ()
     if not contents:
         return DataIdentity("", states=states)
     table = _delta_table(source, where)
     version = table.version()
     identity = digest("delta", str(table.metadata().id), str(version), _commit(table, source, where))
     return DataIdentity(identity, f"version {version}", states=states)
-
-
-def _log_states(source: DeltaSource) -> tuple[FileState, ...]:
-    commit = Path(source.path, "_delta_log", _commit_name(source.version or 0))
-    return states_of([commit]) if commit.is_file() else ()
 
 
 def _commit_name(version: int) -> str:

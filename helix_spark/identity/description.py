@@ -6,7 +6,7 @@ import sys
 import types
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 
-from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called, random_sql
+from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
 from helix_spark.identity.objects.attributes import (
     declares_itself,
     held_values,
@@ -29,6 +29,7 @@ from helix_spark.identity.objects.references import (
     udf_of,
 )
 from helix_spark.identity.parts import Group, encode
+from helix_spark.plans.plan_chance import chance_in_text
 
 
 def describe(reference: Reference, home: str) -> Described:
@@ -153,11 +154,11 @@ def _describe_value(reference: Reference) -> Described:
 
     encoder = Encoder(refer)
     form = encoder.whole(reference.value)
-    random = [f"{reference.place()} {use}" for text in encoder.statements if (use := random_sql(text))]
+    chance = filter(None, (chance_in_text(text, user_known=True) for text in encoder.statements))
     texts = tuple(encoder.texts)
     return Described(
         Group.VALUE, reference.label, encode("value", form), tuple(edges), shown(reference.value),
-        random=tuple(random), texts=texts,
+        random=tuple(f"{reference.place()} {why}" for why in chance), texts=texts,
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
         calls=functions_called(texts), stages=tuple(encoder.stages),
     )

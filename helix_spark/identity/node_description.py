@@ -13,11 +13,12 @@ from helix_spark.errors import SourceError
 from helix_spark.identity.code import CodeTrace, trace, trace_path, value_trace
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
-from helix_spark.identity.functions.function_part import functions_called, random_sql
+from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction
+from helix_spark.plans.plan_chance import chance_in_text
 from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
 
@@ -217,7 +218,8 @@ def _describe_ready_made(node: Node) -> Description:
             traced.append(found)
             texts += [one] if name == "statement" else []  # of an SQLTransformer
     written = [text for text in texts if isinstance(text, str)]
-    random = tuple(f"`{node.name}` {use}" for text in written if (use := random_sql(text)))
+    chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
+    random = tuple(f"`{node.name}` {why}" for why in chance)
     own = Findings(random=random, calls=functions_called(written))
     return Description(tuple(parts), **merge_findings([*traced, own]))
 

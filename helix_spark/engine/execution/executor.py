@@ -26,8 +26,7 @@ from helix_spark.engine.spark.connect import is_end_of_server
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, OvertakenError, SetupError
-from helix_spark.hermetic.action import abandon, actions_to_come
-from helix_spark.hermetic.context import ThreadContext
+from helix_spark.hermetic.action import ThreadContext, abandon, actions_to_come
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State

@@ -279,19 +279,10 @@ def random_name(name: str) -> str | None:
     return None
 
 
-def random_sql(text: str) -> str | None:
-    """Return what is random in SQL text, as a phrase. A column may be called as what asks who runs it.
-
-    >>> random_sql("day < CURRENT_DATE"), random_sql("brand = user")
-    ('uses current_date in SQL, which asks the clock', None)
-    """
-    return chance_in_text(text, user_known=True)
-
-
 def _random_piece(text: str) -> str | None:
     """Return what is random in a piece of a text, which may begin in the midst of a string."""
     opened = [text, *(f"{quote}{text}" for quote in "'\"" if quote in text)]
-    return next((use for one in opened if (use := random_sql(one)) is not None), None)
+    return next((use for one in opened if (use := chance_in_text(one, user_known=True)) is not None), None)
 
 
 def hash_seed() -> str:

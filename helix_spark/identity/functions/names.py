@@ -102,7 +102,8 @@ class Names:
             name = f"{module.__name__}.{attribute}"
             if attribute in vars(module):
                 start = self._global(vars(module), attribute)
-            elif (submodule := _module(name) if _may_hold(module, name) else None) is not None:
+            # Where a module is no package, importing from it calls its `__getattr__`.
+            elif ("__path__" in vars(module) or name in sys.modules) and (submodule := _module(name)) is not None:
                 start = self._found(submodule, name, "module", name)
             else:
                 return self._missing(module, ".".join((attribute, *rest)))
@@ -145,12 +146,6 @@ class Names:
             return importlib.util.resolve_name("." * imported.level + imported.module, package)
         except ImportError:
             return None
-
-
-def _may_hold(module: ModuleType, name: str) -> bool:
-    """Return whether a module may hold another one: where it is no package, importing from it calls its
-    `__getattr__`."""
-    return "__path__" in vars(module) or name in sys.modules
 
 
 def _module(name: str) -> object | None:

@@ -246,7 +246,8 @@ def _distribution_names(site: Path, top: str) -> list[str]:
     # Most are called as what they provide. Asking who provides what reads all there is: 100 ms.
     provides = named is not None and top in (named.read_text("top_level.txt") or top).split()
     own = [metadata_field(named, "Name")] if named is not None and provides else []
-    if own and not _may_be_shared(site / top):
+    is_shared = (site / top).is_dir() and not (site / top / "__init__.py").exists()
+    if own and not is_shared:
         return own
     return sorted({name for name in (*own, *metadata.packages_distributions().get(top, ())) if name})
 
@@ -260,10 +261,6 @@ def metadata_field(found: metadata.Distribution, key: str) -> str:
     """
     line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
     return line[1] if line is not None else found.metadata[key]
-
-
-def _may_be_shared(folder: Path) -> bool:
-    return folder.is_dir() and not (folder / "__init__.py").exists()
 
 
 @dataclass(frozen=True, slots=True)

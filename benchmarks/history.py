@@ -14,9 +14,8 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecor
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.identity.difference import parts_to_json
-from helix_spark.identity.node_description import describe
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import resolve
+from helix_spark.identity.signing import describe, resolve
 from helix_spark.workflow.workflow import Workflow
 
 _MAINTAINED_EVERY = 20

@@ -1,22 +1,102 @@
-"""Signs a graph: each node gets the signature of its operator, everything the operator reaches, and its inputs.
+"""Signs a graph: each node gets the signature of its operator, all that the operator reaches, its data and its inputs.
 
-Two steps, for two costs: `node_description` looks at code, parameters and data once; `resolve` chains signatures
-through the graph, and is repeated when some are found to stand for earlier, equivalent ones.
+Two steps, for two costs: `describe` looks at code, parameters and data once; `resolve` chains signatures through the
+graph, and is repeated when some are found to stand for earlier, equivalent ones.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import itemgetter
+from pathlib import Path
 from types import MappingProxyType
 
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
+from helix_spark.errors import SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
-from helix_spark.identity.node_description import Description
+from helix_spark.identity.code import CodeTrace, trace, trace_path, value_trace
+from helix_spark.identity.data_version import DataIdentity, SignedData, identify
+from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
+from helix_spark.identity.functions.function_part import functions_called
+from helix_spark.identity.objects.origin import replaced_packages
+from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
+from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction
+from helix_spark.plans.plan_chance import chance_in_text
+from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
+from helix_spark.workflow.sources import FileSource, ReaderSource, Source
+
+_FORM_PACKAGES = {Form.PANDAS: ("pandas", "numpy", "pyarrow"), Form.ARROW: ("pyarrow",)}
+_LOST = "what it reaches cannot be followed"
+_SLOW = (
+    "`{name}` takes {seconds:.1f} s to be called, and each plan calls it: what it reads, fits or waits for by itself is"
+    " reused if it is a node of its own"
+)
 
 _SHOWN_DIGEST = 7
 """Characters of a digest that people are shown."""
+
+_PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
+
+
+@dataclass(frozen=True)
+class Description(CodeTrace):
+    """What one node is, apart from its inputs. It is `random` also where its signature alone does not tell its result.
+
+    Attributes:
+        parts: of its operator, code and environment, in canonical order.
+        reads: what it reads by itself: a source, files of `depends_on`.
+        drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
+    """
+
+    drew: bool = False
+
+    @property
+    def version(self) -> DataIdentity | None:
+        """Of a source's data."""
+        return next((one.identity for one in self.reads if not isinstance(one.source, Path)), None)
+
+
+def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
+    """Describe each node.
+
+    Args:
+        settings: Spark settings that change results.
+
+    Raises:
+        SignatureError: a node depends on something that cannot be identified.
+        SourceError: a source is missing, empty or of unknown version.
+    """
+    others, around = replaced_packages(), surroundings(settings)
+    found: dict[str, Description] = {}
+    for node in dag.nodes:
+        own = _with_replaced(_describe(node, around), others)
+        asked = (f"you asked for a new draw of `{node.name}` in each run (fresh=True)",) if node.wishes.fresh else ()
+        found[node.name] = replace(own, random=(*own.random, *asked))
+    return found
+
+
+def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
+    """Return the versions and settings around each node that sees Spark."""
+    return python_part(), package_part("pyspark"), *setting_parts(settings)
+
+
+def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
+    """Return the declared signature of a captured function, by what it builds; None where that may differ each time.
+
+    Args:
+        settings: Spark settings that change results.
+        inputs: signatures of the node's inputs, by name.
+
+    Raises:
+        SignatureError: its Python code depends on something that cannot be identified.
+    """
+    own = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
+    if own.random:
+        return None
+    return signature_of((*own.parts, *(Part(Group.INPUT, name, inputs[name]) for name in node.inputs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +166,148 @@ def parts_read(seen: Seen) -> tuple[Part, ...]:
     read += [(Group.VARIABLE, name, value) for name, value in seen.environment.items()]
     read += [(Group.SETTING, f"seed of {name}", state) for name, state in seen.seeded.items()]
     return tuple(Part(group, name, digest(name, content), content[:_SHOWN_DIGEST]) for group, name, content in read)
+
+
+def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
+    """Mark what a node uses that was replaced under this process. Its result belongs to neither version, so it is this
+    run's alone, and what is on record of it is said of no version that another process has."""
+    parts: list[Part] = []
+    reasons: dict[str, None] = {}
+    for part in own.parts:
+        now = others.get((part.label, part.shown or "")) if part.group is Group.PACKAGE else None
+        if now is not None:
+            why = f"{part.label} {part.shown} was replaced by {now} under this process"
+            reasons[f"{why}, which may run either of them (start it again)"] = None
+            part = replace(part, digest=digest(part.digest, now), shown=f"{part.shown}, then {now}")
+        parts.append(part)
+    return replace(own, parts=tuple(parts), random=(*reasons, *own.random))
+
+
+def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
+    operator = node.operator
+    kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
+    match operator:
+        case Read(source=source):
+            own = _describe_read(node, source)
+        case BuiltFunction(built=built):
+            own = _describe_built(node, built)
+        case Function():
+            own = _describe_function(node, operator)
+        case _:
+            own = _describe_ready_made(node)
+    further = node.wishes.depends_on
+    declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else CodeTrace(())
+    kept = (part for part in (*own.parts, *declared.parts) if _counts(part, node.wishes.exclude))
+    reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
+    findings = merge_findings([own, declared])
+    advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
+    lost = [f"{one}: {_LOST} ({advice})" for one in findings.pop("unfollowed")]
+    if not further:  # an author who declares what else counts is taken at their word
+        findings["random"] += tuple(lost)
+    parts = (kind, *_around(operator, surroundings), *kept)
+    return Description(parts, (*own.reads, *reads), own.drew, **findings)
+
+
+def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the environment of an operator: of a function without Spark that of Python alone; of Python code the place
+    where it runs, and the packages whose objects it is handed."""
+    match operator:
+        case BuiltFunction(built=built):
+            return (*surroundings, *place_parts()) if built.code else surroundings
+        case Function(forms=forms, returns=returns):
+            used = {*forms, returns}
+            packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
+            around = surroundings[:1] if used <= _PLAIN_FORMS else surroundings
+            return (*around, *place_parts(), *context_parts(), *map(package_part, packages))
+    return surroundings
+
+
+def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
+    """Return whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with
+    `CFG`."""
+    fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
+    return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
+
+
+def _describe_read(node: Node, source: Source) -> Description:
+    try:
+        version = identify(source, where=node.where)
+    except OSError as error:
+        raise SourceError(
+            f"source {node.name!r} cannot be read: {error.strerror}", where=node.where,
+            exists=f"it was looked for at {error.filename}" if error.filename else None, remedy="check the path, and "
+            "whether you may read it",
+        ) from error
+    parts, traced = [Part(Group.SOURCE, node.name, version.digest, version.shown)], CodeTrace(())
+    match source:
+        case FileSource(format=format, schema=schema, options=options):
+            parts += [_parameter(node, "format", format)[0], _parameter(node, "schema", schema)[0]]
+            parts += [_named(name, _parameter(node, name, value)[0]) for name, value in options]
+        case ReaderSource(read=function):
+            traced = trace(function, node=node.name, where=node.where)
+    return Description((*parts, *traced.parts), (SignedData(source, version),), **merge_findings([traced]))
+
+
+def _describe_function(node: Node, operator: Function) -> Description:
+    known = list(inspect.signature(operator.call).parameters)
+    # Which parameters its inputs go to: what has a default may be left out.
+    positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
+    forms = digest("forms", *operator.forms, operator.returns, *positions)
+    shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
+    traced = trace(operator.call, node=node.name, where=node.where)
+    return Description((shape, *traced.parts), **merge_findings([traced]))
+
+
+def _describe_built(node: Node, built: CapturedFunction) -> Description:
+    """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
+    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
+    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(built.lines))
+    own = Findings(
+        warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
+        random=tuple(f"`{node.name}` {why}" for why in built.chance),
+        registers=frozenset(built.functions), in_turns=built.call.registers,
+    )
+    code = (part for one in traced for part in one.parts)
+    return Description((*code, plan), drew=built.drew, **merge_findings([own, *traced]))
+
+
+def _describe_ready_made(node: Node) -> Description:
+    parts: list[Part] = []
+    traced: list[Findings] = []
+    texts: list[object] = [getattr(node.operator, "label", None)]  # which may be SQL
+    for entry in fields(node.operator):
+        value = getattr(node.operator, entry.name)
+        if not isinstance(value, Stage):
+            part, found = _parameter(node, entry.name, value)
+            parts.append(part)
+            traced.append(found)
+            continue
+        stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
+        is_path = isinstance(value.make, str)
+        made = (
+            trace_path(value.make, node=node.name, where=node.where) if is_path
+            else trace(value.make, node=node.name, where=node.where, stages=stages)
+        )
+        parts += made.parts
+        traced.append(made)
+        for name, one in sorted(value.parameters, key=itemgetter(0)):
+            part, found = _parameter(node, name, one, stages)
+            parts.append(_named(name, part))
+            traced.append(found)
+            texts += [one] if name == "statement" else []  # of an SQLTransformer
+    written = [text for text in texts if isinstance(text, str)]
+    chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
+    random = tuple(f"`{node.name}` {why}" for why in chance)
+    own = Findings(random=random, calls=functions_called(written))
+    return Description(tuple(parts), **merge_findings([*traced, own]))
+
+
+def _parameter(
+    node: Node, label: str, value: object, stages: dict[str, int] | None = None
+) -> tuple[Part, CodeTrace]:
+    return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
+
+
+def _named(name: str, part: Part) -> Part:
+    """Return a parameter by keyword: of two that are given the same value, the name says which one it is."""
+    return replace(part, digest=digest(name, part.digest))

@@ -17,8 +17,8 @@ from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
-from helix_spark.identity.node_description import declared_by_plan, surroundings
 from helix_spark.identity.parts import digest
+from helix_spark.identity.signing import declared_by_plan, surroundings
 from helix_spark.plans.answer_texts import with_identity
 from helix_spark.plans.captured_function import AskingFunction, BuiltFunction, CallInputs, CapturedFunction
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script

@@ -28,9 +28,8 @@ from helix_spark.dag.influence import from_json
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.identity.difference import parts_from_json
-from helix_spark.identity.node_description import Description
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import Signed, resolve
+from helix_spark.identity.signing import Description, Signed, resolve
 from helix_spark.planner.situation import KnownNode
 from helix_spark.plans.captured_function import AskingFunction
 from helix_spark.workflow.operators import Kind

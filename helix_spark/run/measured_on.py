@@ -11,8 +11,8 @@ from helix_spark.dag.leakage import doubts_of, predictions_below
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.history.metrics import Metrics, leaves, metrics_of, output_of
-from helix_spark.identity.node_description import Description
 from helix_spark.identity.parts import Group, Part, digest
+from helix_spark.identity.signing import Description
 from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Predict, Result
 

@@ -15,7 +15,7 @@ from helix_spark.dag.merging import merge_equal
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.history.metrics import metrics_of
 from helix_spark.identity.data_version import pin_versions
-from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import describe
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import PlanningProblem

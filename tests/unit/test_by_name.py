@@ -10,7 +10,7 @@ from project import Project
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import describe
 
 FOLLOWED = {
     "a constant name": "import importlib\ndef f(x): return importlib.import_module('helpers').g(x)",

@@ -21,7 +21,7 @@ from helix_spark.engine.results.node_results import NodeResult, TableResult
 from helix_spark.identity import data_version
 from helix_spark.identity.data_version import DataIdentity, Readable, identify
 from helix_spark.identity.file_states import FileState, states_of
-from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import describe
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import Certificate, State
 from helix_spark.run import workflow_results

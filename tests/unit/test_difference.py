@@ -8,9 +8,8 @@ from pyspark.ml.classification import LogisticRegression
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.identity.difference import changes, parts_from_json, parts_to_json
-from helix_spark.identity.node_description import describe
 from helix_spark.identity.parts import Group, Part, digest
-from helix_spark.identity.signing import resolve
+from helix_spark.identity.signing import describe, resolve
 
 
 def part(group: Group, label: str, value: str) -> Part:

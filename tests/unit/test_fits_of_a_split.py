@@ -24,8 +24,7 @@ from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError
 from helix_spark.history.metrics import Metrics
-from helix_spark.identity.node_description import describe
-from helix_spark.identity.signing import resolve
+from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.run.measured_on import changed_tests, describe_tests

@@ -20,8 +20,7 @@ from helix_spark.costs.model import estimate, session_seconds, start_price
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
-from helix_spark.identity.node_description import describe
-from helix_spark.identity.signing import resolve
+from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.planning import make_plan

@@ -14,8 +14,7 @@ import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.merging import merge_equal
 from helix_spark.errors import Location, OperatorError, UnknownNodeError
-from helix_spark.identity.node_description import describe
-from helix_spark.identity.signing import Signed, resolve
+from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State

@@ -14,8 +14,7 @@ from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.identity.node_description import describe
-from helix_spark.identity.signing import Signed, resolve
+from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.run.run_outputs import recorded_outputs
 
 

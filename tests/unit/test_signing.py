@@ -30,12 +30,11 @@ from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
-from helix_spark.identity import data_version, node_description
+from helix_spark.identity import data_version, signing
 from helix_spark.identity.data_version import WHOLE_BYTES, files_of, identify
-from helix_spark.identity.node_description import Description, describe
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import Signed, resolve
+from helix_spark.identity.signing import Description, Signed, describe, resolve
 from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, sample_places
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
@@ -495,7 +494,7 @@ def test_what_uses_a_package_that_was_replaced_under_the_process_is_this_runs_al
     wf = extracted(logged)
     before = sign(wf)
     others = {("numpy", np.__version__): "99.0", ("numpy", "0.1"): "98.0"}
-    monkeypatch.setattr(node_description, "replaced_packages", lambda: others)
+    monkeypatch.setattr(signing, "replaced_packages", lambda: others)
     (why,) = describe(compile_workflow(wf), SETTINGS)["column"].random
     assert why.startswith(f"numpy {np.__version__} was replaced by 99.0 under this process")
     after, again = sign(wf, run="1"), sign(wf, run="2")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from project import Project
 
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.identity.node_description import describe
-from helix_spark.identity.signing import resolve
+from helix_spark.identity.signing import describe, resolve
 
 GRID = """
     from pyspark.ml import Pipeline, Transformer

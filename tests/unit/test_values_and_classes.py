@@ -12,7 +12,7 @@ from project import Project
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.identity.node_description import describe
+from helix_spark.identity.signing import describe
 
 DIFFERENT = edits(
     r"""

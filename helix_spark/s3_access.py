@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -143,6 +144,52 @@ def access_from(environ: Mapping[str, str] = os.environ) -> S3Access:
         raise CatalogError(f"the endpoint {endpoint} of the object store is not encrypted",
                            remedy="use https://, or set AWS_ALLOW_HTTP=true if that is meant")
     return access
+
+
+def is_in_store(path: str) -> bool:
+    """Return whether a path of Spark's is in an S3 store.
+
+    >>> is_in_store("s3a://bucket/people.csv"), is_in_store("/data/people.csv")
+    (True, False)
+    """
+    scheme, found, _ = path.partition("://")
+    return bool(found) and scheme in SCHEMES
+
+
+def is_reached_alike(path: str, settings: Mapping[str, str], access: S3Access | None = None) -> bool:
+    """Return whether Spark, by its settings of S3A, looks for a path in the store that the AWS_ variables name.
+
+    Args:
+        settings: of Spark, by their whole names.
+
+    >>> here = S3Access("http://127.0.0.1:9000")
+    >>> is_reached_alike("s3a://b/x", {}, here)
+    False
+    >>> is_reached_alike("s3a://b/x", {"spark.hadoop.fs.s3a.endpoint": "http://127.0.0.1:9000/"}, here)
+    True
+    >>> is_reached_alike("s3a://b/x", {}, S3Access())
+    True
+    """
+    bucket, _ = bucket_and_key(path)
+    hadoop = {name.removeprefix("spark.hadoop."): value for name, value in settings.items()}
+    said = hadoop.get(f"fs.s3a.bucket.{bucket}.endpoint", hadoop.get("fs.s3a.endpoint", ""))
+    return _address(said) == _address((access or access_from()).endpoint)
+
+
+def _address(endpoint: str) -> str:
+    """Return an endpoint without its scheme; empty for AWS itself, which S3A also names by region."""
+    plain = endpoint.partition("://")[2] or endpoint
+    return "" if plain.rstrip("/").endswith("amazonaws.com") else plain.rstrip("/")
+
+
+def bucket_and_key(path: str) -> tuple[str, str]:
+    """Return the bucket and the key of a path.
+
+    >>> bucket_and_key("s3a://bucket/data//people.csv/")
+    ('bucket', 'data/people.csv')
+    """
+    bucket, _, key = path.partition("://")[2].partition("/")
+    return bucket, re.sub("/+", "/", key).strip("/")
 
 
 REST = 60.0

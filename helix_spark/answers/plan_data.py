@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.errors import CatalogError, HelixError
-from helix_spark.identity.data_version import SignedData, identify, place_of
-from helix_spark.identity.stored_objects import ObjectSource, is_in_store, is_reached_alike
+from helix_spark.identity.data_version import ObjectSource, SignedData, identify, place_of
+from helix_spark.s3_access import is_in_store, is_reached_alike
 from helix_spark.workflow.sources import DeltaSource, FileSource
 
 FILE_FORMATS = frozenset({

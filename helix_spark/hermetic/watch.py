@@ -139,7 +139,7 @@ class Watch:
         return ("written", path) in self._met
 
 
-def seen_in(events: Sequence[Event], *, drew: bool = False) -> Seen:
+def seen_in(events: Sequence[Event]) -> Seen:
     """Return what events say, with the present state of the files that they name."""
     files: dict[str, str] = {}
     changed: list[str] = []
@@ -154,7 +154,8 @@ def seen_in(events: Sequence[Event], *, drew: bool = False) -> Seen:
     told = {sort: tuple(name for one, name, _ in events if one == sort) for sort in ("chance", "outside", "listed")}
     asked = {name: more[0] for sort, name, more in events if sort == "asked"}
     listed = {folder: names_in(folder) for folder in told["listed"]}
-    return Seen(drew, files, listed, asked, (*told["chance"], *dict.fromkeys(changed)), told["outside"])
+    chance = (*told["chance"], *dict.fromkeys(changed))
+    return Seen(files=files, listed=listed, environment=asked, chance=chance, outside=told["outside"])
 
 
 def _state(path: str) -> State | None:

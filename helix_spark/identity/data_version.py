@@ -1,5 +1,5 @@
-"""Which data is read, told without Spark: files by what is in them and by what their file system says, Delta tables by
-version and commit, tables in memory by content."""
+"""Which data is read, told without Spark: files by what is in them and by what their file system says, objects of an S3
+store by what that says, Delta tables by version and commit, tables in memory by content."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Dag
-from helix_spark.errors import HelixError, Location, SourceError
+from helix_spark.errors import HelixError, Location, SourceError, install
 from helix_spark.identity.file_states import (
     FileState,
     difference,
@@ -23,8 +26,8 @@ from helix_spark.identity.file_states import (
 )
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest, encode
-from helix_spark.identity.stored_objects import ObjectSource, objects_at
 from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, content_fields
+from helix_spark.s3_access import S3Access, access_from, answering, bucket_and_key
 from helix_spark.since_python_311 import matches_of
 from helix_spark.sizes import format_size
 from helix_spark.workflow.operators import Read
@@ -47,8 +50,16 @@ millisecond a block, as on a network disk, of so many people do not yet wait."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_REASON = 300
 
+_WILD = re.compile(r"[*?[{]")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 """Alternatives in a pattern that have no others inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSource:
+    """Paths of Spark's in the S3 store that the AWS_ variables name."""
+
+    paths: tuple[str, ...]
 
 
 Readable = Source | ObjectSource | Path
@@ -277,11 +288,58 @@ def _files_identity(
 
 def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdentity:
     """Identify objects by what their store says of them: nothing is fetched."""
-    found = [one for path in source.paths for one in objects_at(path, _is_skipped, where)]
-    identity = digest("objects", *(text for one in found for text in (one.name, str(one.bytes), one.tag)))
-    size = sum(one.bytes for one in found)
+    found = [one for path in source.paths for one in _objects_at(path, where)]
+    identity = digest("objects", *(text for name, size, tag in found for text in (name, str(size), tag)))
+    size = sum(size for _, size, _ in found)
     count = f"{len(found)} object{'s' if len(found) > 1 else ''}"
     return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
+
+
+_Object = tuple[str, int, str]
+"""The name of an object below the path that was asked for, its bytes, and what differs with what it holds (an ETag, or
+the time of its last change where a store has none)."""
+
+
+def _objects_at(path: str, where: Location | None) -> list[_Object]:
+    """Return what Spark reads at a path, by name: an object, or all that are below it. Of a pattern these are all below
+    the folder of its first wildcard, so that none which it matches is missing.
+
+    Raises:
+        SourceError: nothing is there, or the store cannot be asked.
+    """
+    bucket, key = bucket_and_key(path)
+    if wild := _WILD.search(key):
+        key = key[: wild.start()].rpartition("/")[0]
+    try:
+        found = sorted(_listed(access_from(), bucket, key), key=itemgetter(0))
+    except HelixError:
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"{path!r} cannot be read: {str(error).strip().splitlines()[0][:200]}", where=where,
+            remedy="check the path, the AWS_ variables and the network",
+        ) from error
+    kept = [one for one in found if not any(_is_skipped(part) for part in one[0].split("/") if part)]
+    if not any(size for _, size, _ in kept):
+        raise SourceError(f"{path}: there is no data in it", where=where, remedy="check the path and the objects")
+    return kept
+
+
+def _listed(access: S3Access, bucket: str, key: str) -> Iterator[_Object]:
+    try:
+        import obstore
+        from obstore.store import S3Store
+    except ImportError as error:
+        raise SourceError("data in an S3 store needs the package obstore, which is not installed",
+                          remedy=install("s3")) from error
+    store = S3Store(bucket, **access.obstore())
+    with answering(access.where):
+        itself: list[Any] = []
+        with suppress(FileNotFoundError):
+            itself += [obstore.head(store, key)] if key else []
+        for one in chain(itself, *obstore.list(store, key or None)):
+            name = one["path"].removeprefix(key).lstrip("/")
+            yield name, one["size"], one["e_tag"] or one["last_modified"].isoformat()
 
 
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:

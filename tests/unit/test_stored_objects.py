@@ -8,8 +8,7 @@ import pytest
 
 from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.errors import SourceError
-from helix_spark.identity.data_version import identify
-from helix_spark.identity.stored_objects import ObjectSource
+from helix_spark.identity.data_version import ObjectSource, identify
 
 Put = Callable[[str, str], None]
 

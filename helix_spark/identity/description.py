@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import enum
+import inspect
+import re
 import sys
 import types
+from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
+from typing import Any
 
+from helix_spark.identity.bytecode import is_compiled_in
 from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
+from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
+    attributes,
+    beside_value,
     declares_itself,
     held_values,
+    hints_of,
     is_class,
     wrapped_functions,
 )
-from helix_spark.identity.objects.classes import describe_class, describe_module
 from helix_spark.identity.objects.encoder import Encoder, is_identifiable, shown
-from helix_spark.identity.objects.origin import Package, module_of, package_of_function, package_of_module
+from helix_spark.identity.objects.origin import PYTHON, Package, module_of, package_of_function, package_of_module
 from helix_spark.identity.objects.references import (
     DESCRIPTORS,
     Described,
@@ -30,6 +41,30 @@ from helix_spark.identity.objects.references import (
 )
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.plan_chance import chance_in_text
+from helix_spark.since_python_311 import is_of_dataclass
+
+_FIELD_TABLES = (
+    "__pydantic_fields__", "__private_attributes__", "__attrs_attrs__", "__attrs_props__", "__struct_fields__",
+    "__struct_defaults__",
+)
+"""Where pydantic, attrs and msgspec keep the fields of a class, and what it was told to make of them."""
+
+_PYDANTIC = re.compile(r"__pydantic_(?!config__)")
+"""Names that pydantic keeps in a class and no author writes."""
+
+_INTERNALS = frozenset({
+    "__module__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__",
+    "__qualname__", "__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl", "__slotnames__",
+    "__dataclass_fields__", "__dataclass_params__", "__attrs_attrs__", "__attrs_own_setattr__", "__attrs_props__",
+    "_is_protocol", "_is_runtime_protocol", "__class_vars__", "__private_attributes__", "_cached_sql_type",
+})
+"""What Python, dataclasses, attrs, pydantic, typing and Spark keep in a class, where its author wrote none of it."""
+
+_ENUM_INTERNALS = frozenset({
+    "_new_member_", "_use_args_", "_member_names_", "_member_map_", "_value2member_map_", "_unhashable_values_",
+    "_member_type_", "_value_repr_", "_flag_mask_", "_singles_mask_", "_all_bits_", "_inverted_",
+})
+"""What Python keeps in a class of an enum besides its members."""
 
 
 def describe(reference: Reference, home: str) -> Described:
@@ -49,11 +84,11 @@ def describe(reference: Reference, home: str) -> Described:
             return describe_function(reference, home)
         return _describe_library_function(reference, value, package)
     if is_class(value):
-        return describe_class(reference, home)
+        return _describe_class(reference, home)
     if isinstance(value, DESCRIPTORS):
         return Described(Group.CODE, reference.label, encode("descriptor", value.__qualname__))
     if isinstance(value, types.ModuleType):
-        return describe_module(reference)
+        return _describe_module(reference)
     inner = _inner(value) if not declares_itself(value) else None
     return _describe_value(reference) if inner is None else _describe_composed(reference, inner)
 
@@ -61,7 +96,7 @@ def describe(reference: Reference, home: str) -> Described:
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
     found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
-    edges = describe_module(Reference(found[0], package.name)).edges if found else ()
+    edges = _describe_module(Reference(found[0], package.name)).edges if found else ()
     return tuple(edge for edge in edges if isinstance(edge, str) or _is_visible(edge.value))
 
 
@@ -162,3 +197,150 @@ def _describe_value(reference: Reference) -> Described:
         unfollowed=tuple(f"{reference.place()} names {text}" for text in texts if text in UNFOLLOWED),
         calls=functions_called(texts), stages=tuple(encoder.stages),
     )
+
+
+def _describe_class(reference: Reference, home: str) -> Described:
+    """Describe a class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
+
+    Its docstring and module do not count, nor do the methods a decorator generated from its fields.
+    """
+    kind = reference.value
+    assert isinstance(kind, type)
+    label = kind.__qualname__.rpartition("<locals>.")[2]
+    label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
+    edges: list[Edge] = [edge_to(base, base.__qualname__, role="base", owner=label) for base in kind.__bases__]
+    if type(kind) is not type:
+        edges.append(edge_to(type(kind), type(kind).__qualname__, role="metaclass", owner=label))
+    if issubclass(kind, enum.Enum):
+        edges += _enum_members(kind, label)
+    edges += _fields(kind, label)
+    edges += _decorators(kind, label)
+    edges += _annotations(kind, label)
+    edges.append(f"called {kind.__name__}")
+    edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
+    own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
+    edges += _members(own, id(kind), "class attribute", label)
+    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
+
+
+def _unseen(kind: type, label: str) -> Iterator[str]:
+    """Yield a warning where a metaclass may keep the members that it takes out of sight."""
+    meta = type(kind)
+    if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
+        yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
+
+
+def _describe_module(reference: Reference) -> Described:
+    """Describe a module of the project used as a whole: every name in it."""
+    module = reference.value
+    assert isinstance(module, types.ModuleType)
+    label = module.__name__
+    own = ((name, member) for name, member in vars(module).items() if name not in MODULE_INTERNALS)
+    return Described(Group.CODE, label, encode("module"), tuple(_members(own, id(vars(module)), "global", label)))
+
+
+def _members(members: Iterable[tuple[str, object]], holder: int, role: str, label: str) -> Iterator[Edge]:
+    for name, member in members:
+        yield f"member {name}"
+        yield edge_to(member, f"{label}.{name}", role=role, owner=label, variable=(holder, name))
+
+
+def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
+    for name, member in kind.__members__.items():  # aliases included, in order of definition
+        yield f"enum member {name}"
+        yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
+        for attribute, value in beside_value(member):
+            variable = (id(member), attribute)
+            yield f"attribute {attribute}"
+            yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
+
+
+def _fields(kind: type, label: str) -> Iterator[Edge]:
+    if "__dataclass_fields__" in vars(kind):
+        order = list(vars(kind)["__dataclass_fields__"])  # pseudo-fields included: they are parameters as well
+        yield f"dataclass {vars(kind)['__dataclass_params__']!r} {order}"
+    for field in _dataclass_fields(kind):
+        options = (field.init, field.repr, field.hash, field.compare, field.kw_only)
+        yield f"field {field.name} {options}"
+        for value in (field.default, field.default_factory, field.metadata or dataclasses.MISSING):
+            if value is not dataclasses.MISSING:
+                # Of the default, that is, unless the class was given another value since.
+                variable = (id(kind), field.name) if vars(kind).get(field.name, value) is value else None
+                yield edge_to(value, f"{label}.{field.name}", role="field", owner=label, variable=variable)
+    for table in _FIELD_TABLES:
+        if (fields := getattr(kind, table, None)) is not None:
+            yield edge_to(fields, f"{label} fields", role="fields", owner=label)
+
+
+def _decorators(kind: type, label: str) -> Iterator[Edge]:
+    """Yield what pydantic's decorators were told: which fields, before or after what. What they decorate are
+    members."""
+    tables: Any = getattr(kind, "__pydantic_decorators__", None)
+    for table in dataclasses.fields(tables) if dataclasses.is_dataclass(tables) else ():
+        for name, decorator in getattr(tables, table.name).items():
+            yield f"{table.name} {name}"
+            told = {option: value for option, value in attributes(decorator.info) if option != "description"}
+            yield edge_to(told, f"{label}.{name}", role="decorator", owner=label)
+
+
+def _annotations(kind: type, label: str) -> Iterator[Edge]:
+    own = inspect.get_annotations(kind)
+    meant = hints_of(kind) if own else {}
+    for name, hint in own.items():
+        yield f"annotation {name}"
+        yield edge_to(hint, f"{label}.{name}", role="annotation", owner=label)
+        yield edge_to(meant.get(name), f"{label}.{name}", role="annotation", owner=label)
+
+
+def _is_generated(kind: type, name: str, member: object) -> bool:
+    """Return whether a member says nothing that the class's fields and bases do not say already."""
+    if name in _INTERNALS or (name == "__hash__" and member is None):
+        return True
+    if (isinstance(member, DESCRIPTORS) and member.__objclass__ is kind) or type(member).__name__ == "_tuplegetter":
+        return True  # of a slot, or a named tuple, whose fields are listed besides
+    if _PYDANTIC.match(name) or (name == "__signature__" and _library_of(type(member)) is not None):
+        return True  # the signature is pydantic's, which keeps what it was asked for
+    function = _function_of(member)
+    if function is not None:
+        return _is_made_from_fields(function)
+    if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
+        return True  # a field's default is a class attribute as well, unless somebody set another one
+    if issubclass(kind, enum.Enum):
+        return name in kind.__members__ or name in _ENUM_INTERNALS
+    # What a library's metaclass leaves behind: validators, serializers, caches. What an author writes there is plain.
+    is_library = name.startswith("__") and name.endswith("__") and _library_of(type(kind)) is not None
+    return is_library and not is_identifiable(member)
+
+
+def _is_made_from_fields(function: types.FunctionType) -> bool:
+    """Return whether dataclass, named tuple or attrs generated a method, by the traces that their generators leave."""
+    inner = function.__dict__.get("__wrapped__", function)
+    code = inner.__code__ if isinstance(inner, types.FunctionType) else function.__code__
+    return (
+        is_of_dataclass(code)
+        or code.co_filename.startswith("<attrs generated")
+        or str(function.__globals__.get("__name__")).startswith("namedtuple_")  # collections.namedtuple
+        or is_compiled_in(code, collections.namedtuple)
+    )
+
+
+def _dataclass_fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind) if "__dataclass_fields__" in vars(kind) else ()
+
+
+def _library_of(kind: type) -> Package | None:
+    """Return the library a class belongs to, the standard one aside; None for the project's."""
+    package = package_of_module(kind.__module__)
+    return package if package != PYTHON else None
+
+
+def _function_of(member: object) -> types.FunctionType | None:
+    """Return the function inside a member of a class; None for what is around none."""
+    match member:
+        case staticmethod() | classmethod():
+            member = member.__func__
+        case property():
+            member = member.fget
+        case cached_property():
+            member = member.func
+    return member if isinstance(member, types.FunctionType) else None

@@ -18,7 +18,7 @@ from types import FunctionType
 from helix_spark.identity.bytecode import nested_code, parameter_names
 from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, Use, form_of, words_of
 from helix_spark.identity.functions.names import Names, is_plain
-from helix_spark.identity.objects.classes import hints_of
+from helix_spark.identity.objects.attributes import hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.plan_chance import CHANCE, chance_in_text

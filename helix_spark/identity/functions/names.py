@@ -22,10 +22,15 @@ from types import FunctionType, ModuleType, SimpleNamespace
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.functions.code_form import Free, Imported, path_text
 from helix_spark.identity.objects.attributes import closure_of, defaults_of
-from helix_spark.identity.objects.classes import MODULE_INTERNALS
 from helix_spark.identity.objects.encoder import LEAVES
 from helix_spark.identity.objects.origin import package_of_module
 from helix_spark.identity.objects.references import Edge, Reference, edge_to, package_edge
+
+MODULE_INTERNALS = frozenset({
+    "__name__", "__file__", "__doc__", "__spec__", "__package__", "__loader__", "__cached__", "__path__",
+    "__builtins__", "__annotations__", "__warningregistry__",
+})
+"""Names that every module has, whose values depend on how the file was loaded rather than on what it says."""
 
 _NAMESPACES = (SimpleNamespace, argparse.Namespace)
 """Classes of Python's own whose objects hold what they were given, and no more."""

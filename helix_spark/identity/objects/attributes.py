@@ -8,6 +8,7 @@ import enum
 import inspect
 import struct
 import types
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property, singledispatch
@@ -205,3 +206,10 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
         yield f"dispatch type {kind.__qualname__}", kind
         yield f"dispatch {kind.__qualname__}", implementation
 
+
+def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:
+    """Return what annotations mean, for whoever makes a schema of them; as text where that names nothing yet."""
+    try:
+        return typing.get_type_hints(annotated, include_extras=True)
+    except Exception:  # noqa: BLE001 - evaluating what an author wrote may raise anything
+        return inspect.get_annotations(annotated)

@@ -12,7 +12,10 @@ from types import FrameType
 _HELIX = f"{Path(__file__).resolve().parents[1]}/"
 _PYTHON = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _SITES = ("/site-packages/", "/dist-packages/")
-_SPARK = ("/pyspark/", "/py4j/", "/pyspark.zip/", "-src.zip/py4j/")
+_SPARK = (
+    *(f"{site}{package}/" for site in _SITES for package in ("pyspark", "py4j")),
+    "/python/pyspark/", "/pyspark.zip/", "-src.zip/py4j/",  # of a distribution of Spark
+)
 _SILENT = ("linecache.py", "traceback.py", "warnings.py", "logging/__init__.py", "logging/handlers.py")
 """Of Python's library: what these read and ask is for people to see."""
 
@@ -60,6 +63,8 @@ def kind_of(file: str) -> CodeOwner:
     >>> import json
     >>> kind_of(json.__file__), kind_of("<frozen os>")
     (<CodeOwner.PYTHON: "Python's own">, <CodeOwner.PYTHON: "Python's own">)
+    >>> kind_of("/home/me/pyspark/train.py"), kind_of("/opt/spark/python/pyspark/sql/functions.py")
+    (<CodeOwner.AUTHOR: "the author's">, <CodeOwner.SPARK: "Spark's">)
     """
     if any(part in file for part in _SPARK):
         return CodeOwner.SPARK

@@ -86,7 +86,13 @@ def is_project_file(filename: str) -> bool:
     >>> is_project_file(json.__file__)
     False
     """
-    return _is_project(Path(filename).resolve())
+    path = Path(filename)
+    return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
+
+
+@cache
+def _is_project_folder(name: str) -> bool:
+    return _is_project(Path(name).resolve() / "file")
 
 
 def _is_project(path: Path) -> bool:

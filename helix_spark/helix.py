@@ -36,9 +36,8 @@ from helix_spark.run.iteration import (
     NamedResults,
     RecordedIteration,
     RecordedIterations,
-    iteration_of,
 )
-from helix_spark.run.run import Run, StandingWarnings, Tools, through
+from helix_spark.run.run import Run, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
 from helix_spark.run.tracker import Tracker
 from helix_spark.sizes import parse_size
@@ -112,7 +111,7 @@ class Helix:
         self._one_run, self._writable = one_run, False
         self.waiting_since: float | None = None
         self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
-        self._memory, self._standing = MemoryTier(), StandingWarnings()
+        self._memory = MemoryTier()
         self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
         take_on = self._admission.take_on
         self._executor = Executor(
@@ -158,9 +157,10 @@ class Helix:
                 self._writable = True
             try:
                 with AUTHOR_SEEDS.untouched():
-                    iteration = iteration_of(
-                        answered(self._run(workflow, message)), partial(self._compute_output, workflow)
-                    )
+                    run = answered(self._run(workflow, message))
+                if run.outcome.failure is not None:
+                    raise run.outcome.failure
+                iteration = Iteration(run, partial(self._compute_output, workflow))
             finally:
                 self.observer.close()
             if self._auditor.when == "idle":
@@ -291,7 +291,7 @@ class Helix:
             f"the Helix of {self.catalog.root} was closed while the run went on", remedy="make another one, and run it "
             "again: what was stored before is kept",
         ))
-        with self._admission.no_run():
+        with self._admission.running:
             self._recording.shutdown()
         self._behind.shutdown()
         self._followed.close()
@@ -367,7 +367,7 @@ class Helix:
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.budget, self._one_run, self.tracker, self._standing, self._cut_off,
+            self.policy, self.budget, self._one_run, self.tracker, self._cut_off,
             self._admission.check,
         )
 

@@ -11,7 +11,6 @@ from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import HelixError, ParameterError
-from helix_spark.run.recording import checkout_path
 
 _ODD = re.compile(r"[^\w.-]+")
 _LONGEST_STEM = 100
@@ -49,7 +48,7 @@ def write_file(record: IterationRecord, text: str | None, file: Path | None) -> 
     beside = file or where_it_was(record.file, Path.cwd())
     if not beside.parent.is_dir():
         raise ParameterError(f"there is no folder {beside.parent}", remedy="name a file in one that is there")
-    path = checkout_path(beside, record.number)
+    path = beside.with_name(f"{beside.stem}.iteration-{record.number}{beside.suffix}")
     if os.path.lexists(path):
         if _holds(path, text):
             return path, False

@@ -12,7 +12,6 @@ from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTable
 from helix_spark.answers.questions import (
-    AnsweredQuestion,
     Question,
     fitted_class,
     handle_of,
@@ -26,7 +25,6 @@ from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
 from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.costs.model import LOAD, WRITE, Throughput
-from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
@@ -40,10 +38,8 @@ from helix_spark.plans.answer_texts import of_session
 from helix_spark.plans.program_client import beside, schema_told
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit
-from helix_spark.run.foresight import foresee
-from helix_spark.run.known_nodes import RecordsRead
+from helix_spark.run.foresight import RecordsRead, foresee
 from helix_spark.run.retention import Retention
-from helix_spark.visible_text import LONGEST_NAME
 
 _LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
 _WRITE = {**WRITE, "model": Throughput(0.07, 1 / 50e6)}
@@ -60,8 +56,6 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
     """Store what is worth keeping of a run, and evict what is not.
 
     Args:
-        rows: the run's questions, inputs first.
-        number: of the iteration.
         has_ended: True to evict also what is beyond the budget, once all is recorded.
     """
     if not any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
@@ -70,7 +64,7 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
     served = program.answerer.served
     records = RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD)
     results = ServedResults(
-        number, records, program.catalog, Reports(program.tell), policy_named(program.policy),
+        number, records, program.catalog, program.tell, policy_named(program.policy),
         rows=rows, program=program, served=served,
     )
     try:
@@ -82,24 +76,9 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
     results.acknowledge(results.tidy() if has_ended else ())
 
 
-@dataclass(frozen=True, slots=True)
-class Reports(Silent):
-    """An observer that passes on warnings alone."""
-
-    tell: Callable[[str], None]
-
-    def warning(self, text: str) -> None:
-        self.tell(text)
-
-
 @dataclass(kw_only=True, eq=False)
 class ServedResults(Retention):
-    """The results of a program's run.
-
-    Attributes:
-        rows: inputs first.
-        served: the session whose server has them.
-    """
+    """The results of a program's run."""
 
     rows: Sequence[QuestionRow]
     program: PlainProgram
@@ -129,11 +108,10 @@ class ServedResults(Retention):
 
     @property
     def writable(self) -> frozenset[str]:
-        return frozenset(row.name for row in self.rows if _may_be_kept(row.asked))
-
-    @property
-    def loaded(self) -> frozenset[str]:
-        return frozenset(row.asked.question.identity for row in self.rows if not row.asked.fresh)
+        return frozenset(
+            row.name for row in self.rows if row.asked.fresh and not row.asked.why
+            and (row.asked.question.sort == "table" or (row.asked.answer and is_fit(row.asked.question.what)))
+        )
 
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         """Models are stored side by side; tables one by one: while a table is written, the session has settings of
@@ -148,7 +126,6 @@ class ServedResults(Retention):
                 else ServedTable(self.served, table)
             )
             try:
-                origin = replace(origin, node=origin.node[:LONGEST_NAME])
                 return store(made, origin, self.program.catalog, check=partial(_check_data, self.served, question))
             except (CatalogError, StoringError) as error:
                 self.program.tell(error.what)
@@ -180,12 +157,6 @@ class ServedResults(Retention):
             storable=stored is not None or not asked.why,  # what the program released stays where it is stored
             compute_needs_spark=True, load_needs_spark=True,
         )
-
-
-def _may_be_kept(asked: AnsweredQuestion) -> bool:
-    if not asked.fresh or asked.why:
-        return False
-    return asked.question.sort == "table" or (bool(asked.answer) and is_fit(asked.question.what))
 
 
 def _check_data(served: ServedSession, question: Question) -> None:
@@ -269,14 +240,7 @@ class ServedTable:
 
 
 def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
-    """Store the cards of a run's fits, where a server has their models; return the records by which they are found.
-
-    Args:
-        number: of the iteration.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
+    """Store the cards of a run's fits, where a server has their models; return the records by which they are found."""
     assert program.answerer is not None
     fits = [row for row in rows if row.asked.fresh and row.asked.answer and is_fit(row.asked.question.what)]
     known = program.catalog.results((), [row.asked.question.identity for row in fits]).measured if fits else {}
@@ -297,7 +261,7 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
             program.catalog.keep_file(card)
             identity = row.asked.question.identity
             found.append(ResultRecord(
-                identity, identity, program.name, row.name[:LONGEST_NAME], "learner", number,
+                identity, identity, program.name, row.name, "learner", number,
                 compute_seconds=row.asked.seconds, trained=card.digest,
             ))
     return found

@@ -1,5 +1,6 @@
 """One run of a plain PySpark program: its session is Helix's, its text is its author's, and what it asks is put on
-record behind its last answer."""
+record behind its last answer. Its server is started when a question has no recorded answer, or kept by the process that
+watches the program, or the one that the program itself names."""
 
 from __future__ import annotations
 
@@ -8,29 +9,34 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from helix_spark.answers.answering import Answerer, Following, Mode
 from helix_spark.answers.model_saves import save_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
+from helix_spark.answers.sent_requests import is_unreachable, rpc_error, server_ended
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC
-from helix_spark.engine.spark.connect_server import as_spark_has_it, inherited_server, planned_settings
+from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, is_this_machine, settings_of_server
+from helix_spark.engine.spark.connect_server import ConnectServer, as_spark_has_it, inherited_server, planned_settings
 from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.plans.program_client import (
+    address_of,
     caller,
+    connect,
     control_draws,
     end_listeners,
     forgetting_request,
@@ -39,10 +45,119 @@ from helix_spark.plans.program_client import (
 )
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.program.main_module import as_main, await_threads
-from helix_spark.program.program_server import ProgramServer
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
+
+
+@dataclass(slots=True)
+class ProgramServer:
+    """A server that starts on demand.
+
+    Attributes:
+        settings: Spark's, for one that is started.
+        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+    """
+
+    settings: Mapping[str, str]
+    address: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
+    _own: ConnectServer | None = None
+    _inherits: bool = True
+    _is_lost: bool = False
+    _stub: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def start_seconds(self) -> float:
+        """Seconds that its start took; 0.0 where there was none."""
+        return 0.0 if self._own is None else self._own.start_seconds
+
+    @property
+    def elsewhere(self) -> str:
+        """The host of a server on another machine, which has disks of its own; empty for others."""
+        host = urlsplit(self.address).hostname or ""
+        return "" if not host or is_this_machine(host) else host
+
+    def stub(self) -> Any:
+        """Return what sends it requests. Raises SetupError if it cannot be started."""
+        with self._lock:
+            if self._stub is None:
+                address = self.address
+                if address:
+                    self._stub = connect(address)
+                else:
+                    there = inherited_server() if self._inherits else None
+                    if there is None:
+                        self._own = ConnectServer(self.settings, self.store)
+                        there = self._own.service.port, self._own.service.token
+                    self._stub = _LocalService(connect(address_of(*there)), self.how_ended)
+            return self._stub
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
+
+        Args:
+            error: of a request, if one failed.
+        """
+        own, unreachable = self._own, error is not None and is_unreachable(error)
+        if own is not None:
+            return own.how_ended(ConnectionResetError() if unreachable else None)
+        inherited = self._stub is not None and not self.address
+        self._is_lost = self._is_lost or (inherited and unreachable)
+        return "does not answer any more" if self._is_lost else ""
+
+    def drop(self) -> None:
+        """Forget a server that has ended, so that another one is started where one is needed."""
+        with self._lock:
+            self.stop()
+            self._stub, self._inherits, self._is_lost = None, False, False
+
+    def settings_there(self) -> dict[str, str]:
+        """Return all settings of the server that the program names.
+
+        Raises:
+            SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+        """
+        return settings_of_server(self.address, self.stub())
+
+    def stop(self) -> None:
+        """Stop one that was started here."""
+        if self._own is not None:
+            self._own.stop()
+            self._own, self._stub = None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalService:
+    """A service whose requests fail with a ServerEndedError once `how_ended` says that its server has ended."""
+
+    stub: Any
+    how_ended: Callable[[BaseException], str]
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.stub, name)
+
+        def checked(request: Any, metadata: Any = None) -> Any:
+            with self._errors_checked():
+                answer = call(request)
+            return self._stream(answer) if hasattr(answer, "__next__") else answer
+
+        return checked
+
+    def _stream(self, answers: Iterator[Any]) -> Iterator[Any]:
+        with self._errors_checked():
+            yield from answers
+
+    @contextmanager
+    def _errors_checked(self) -> Iterator[None]:
+        try:
+            yield
+        except rpc_error() as error:
+            if how := self.how_ended(error):
+                raise server_ended(how) from error
+            raise
 
 
 @dataclass(slots=True)
@@ -50,17 +165,13 @@ class PlainProgram:
     """A program, from its start to its end. It is what pyspark asks for a session.
 
     Attributes:
-        path: of its file.
         arguments: its command line, without its name.
         settings: Spark's, by the command that runs it.
-        tell: is told what is worth a line.
         rerun_effects, mode: see `Answerer`.
         budget: bytes that the catalog may hold in all; None for no limit.
         policy: the name of what decides which results are stored.
         began: `time.perf_counter()` at the start.
-        following: is told how far it is.
         message: what its author says of the run.
-        begun: its iteration; see `begun_iteration`.
         on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
     """
@@ -211,9 +322,6 @@ class PlainProgram:
         """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end.
 
         Thread-safe.
-
-        Raises:
-            CatalogError: the catalog cannot be written.
         """
         from helix_spark.run.recording import start_iteration
 

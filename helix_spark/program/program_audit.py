@@ -23,10 +23,9 @@ from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.plans.answer_texts import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, kind_of, rows_of_program
+from helix_spark.program.program_nodes import kind_of, rows_of_program
 from helix_spark.run.audit import Audit, Audited, AuditRow, judge, record_verdicts
-from helix_spark.run.recorded_answers import RecordedAnswers
-from helix_spark.visible_text import LONGEST_NAME, cut
+from helix_spark.visible_text import cut
 
 CLOSE_OF_MODELS = 0.01
 """Relative difference of two numbers that are taken for one in answers that rest on a fitted model; `CLOSE` of others.
@@ -35,11 +34,7 @@ to fit of one logistic regression, a count by single rows."""
 
 
 def run_audited(program: PlainProgram) -> Audit:
-    """Run a program of mode ``audit`` from scratch; record what came out different. Spark writes nothing.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
+    """Run a program of mode ``audit`` from scratch; record what came out different. Spark writes nothing."""
     began, ended = time.monotonic(), ""
     try:
         try:
@@ -61,19 +56,17 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
     """Compare what Spark answered again with what was recorded by then, and record what came out.
 
     Fits and tables are judged by what was made from them.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
     """
     questions = rows_of_program(program)
     asked = {row.name: row.asked for row in questions}
-    before = {row.name: _answer_before(row, program.record) for row in questions if row.asked.fresh}
+    record = program.record
+    before = {} if record is None else {
+        row.name: record.answer(row.asked.question.identity) for row in questions
+        if row.asked.fresh and row.asked.question.sort != "fit"
+    }
     rows = [
-        AuditRow(row.name, ResultRecord(
-            row.asked.question.identity, row.asked.question.identity, program.name, row.name[:LONGEST_NAME],
-            kind_of(row.asked.question), 0,
-        ), row.inputs, hidden=before.get(row.name, "") is None)
-        for row in questions
+        AuditRow(ResultRecord(identity, identity, program.name, row.name, kind_of(row.asked.question), 0), row.inputs)
+        for row in questions for identity in (row.asked.question.identity,)
     ]
 
     def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
@@ -86,7 +79,8 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
         return Audited(name, one.question.identity, "verified" if how is None else "different", how or "")
 
     results = judge(rows, compare)
-    _doubt(record_verdicts(results, rows, program.catalog), rows, asked, program)
+    hidden = [name for name, one in asked.items() if one.question.sort in ("fit", "table")]
+    _doubt(record_verdicts(results, rows, program.catalog, hidden), rows, asked, program)
     return results
 
 
@@ -107,13 +101,6 @@ def _doubt(
         replace(row.record, random=doubts[row.record.signature])
         for row in rows if row.record.signature in doubts and row.name not in reasons
     ])
-
-
-def _answer_before(row: QuestionRow, record: RecordedAnswers | None) -> str | None:
-    """Return the answer that was recorded to a question; None if the two cannot be compared."""
-    if record is None or not row.asked.answer or row.asked.question.sort == "fit":
-        return None
-    return record.answer(row.asked.question.identity)
 
 
 def _how_they_differ(question: Question, before: str, after: str) -> str | None:

@@ -6,20 +6,23 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTables
 from helix_spark.answers.questions import AnsweredQuestion, Question, handle_in, ml_command, stage_class
-from helix_spark.history.source_rows import call_of, line_name, merged_parts, names_of_lines
-from helix_spark.identity.difference import Change, changes
+from helix_spark.catalog.records import NodeRecord
+from helix_spark.history.iteration_lookup import last_ended
+from helix_spark.history.source_rows import call_of, lines_of_source, source_rows
+from helix_spark.identity.difference import Change, changes, parts_from_json, parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.plan_messages import messages, parts_of, sort_of
 from helix_spark.plans.plan_words import lines_of
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.plain_program import PlainProgram
+from helix_spark.visible_text import LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,11 @@ def title_of(question: Question, who: Caller) -> str:
     if inside and is_metric(question, who):
         return inside
     call = who.target or who.call or who.function or "a question"
-    return call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}"
+    return (call if not inside or call.startswith(f"{inside}(") else f"{call}: {inside}")[:_LONGEST_TITLE]
+
+
+_LONGEST_TITLE = LONGEST_NAME - 20
+"""With a number it is a name."""
 
 
 def is_metric(question: Question, who: Caller) -> bool:
@@ -182,34 +189,41 @@ def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
     )
 
 
-def reasons_of(rows: Sequence[QuestionRow], before: Mapping[str, Sequence[Part]]) -> dict[str, str]:
-    """Return why each question was asked of Spark, or not, by name; edits are told of the line.
+def nodes_of(rows: Sequence[QuestionRow], program: PlainProgram) -> list[NodeRecord]:
+    """Return questions as they are recorded, of no iteration yet. Why each was asked of Spark, or not, is told by what
+    its line was made of in the last iteration."""
+    last = last_ended(program.catalog, program.name)
+    before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
+    nodes = [_node(row, program) for row in rows]
+    now, asked = _parts_of_lines(nodes), {row.name: row.asked for row in rows}
+    reasons: dict[str, str] = {}
+    for line, members in lines_of_source(nodes).items():
+        differing = changes(before[line], now[line]) if line in before else None
+        reasons |= {one.name: _reason(asked[one.name], differing, parts_from_json(one.parts)) for one in members}
+    return [replace(one, reason=reasons[one.name]) for one in nodes]
 
-    Args:
-        before: what the lines of the program's last iteration were made of, by name.
-    """
-    parts = {row.name: parts_of_row(row) for row in rows}
-    lines: defaultdict[tuple[str, str], list[QuestionRow]] = defaultdict(list)
-    for row in rows:
-        lines[line_name(row.name), place_of(row.asked)].append(row)
-    names = names_of_lines((*line, min(one.asked.started for one in of)) for line, of in lines.items())
-    found: dict[str, str] = {}
-    for line, of in lines.items():
-        # Tables are there only where they were computed, so they do not show what changed.
-        asked = [row for row in of if row.asked.question.sort != "table"] or of
-        old, every = before.get(names[line]), [parts[row.name] for row in asked]
-        new = every[0] if len(every) == 1 else merged_parts(every)
-        differing = None if old is None else changes(old, new)
-        found |= {row.name: _reason(row, differing, parts[row.name]) for row in of}
-    return found
+
+def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:
+    return {one.name: parts_from_json(one.parts) for one in source_rows(nodes)}
+
+
+def _node(row: QuestionRow, program: PlainProgram) -> NodeRecord:
+    asked, question = row.asked, row.asked.question
+    assert program.record is not None
+    return NodeRecord(
+        run="", workflow=program.name, iteration=0, name=row.name, kind=kind_of(question), inputs=row.inputs,
+        state="compute" if asked.fresh else "load", reason="", declared=question.identity,
+        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
+        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
+        stored=not asked.fresh, output=question.sort == "rows", started=max(0.0, asked.started - program.began),
+    )
 
 
 _LOST = {"table": "it is not stored"}
 _FOUND = {"effect": "the same was written there before, and lies there still", "table": "it is stored"}
 
 
-def _reason(row: QuestionRow, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
-    asked = row.asked
+def _reason(asked: AnsweredQuestion, of_line: Sequence[Change] | None, parts: Sequence[Part]) -> str:
     if not asked.fresh:
         return _FOUND.get(asked.question.sort, "its answer is on record")
     if asked.why:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,8 +18,6 @@ from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.value_text import titled
-from helix_spark.identity.difference import parts_from_json, parts_to_json
-from helix_spark.identity.parts import Part
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_texts import answer_of_text
 from helix_spark.program.keeping_results import keep_cards, keep_results
@@ -29,17 +26,15 @@ from helix_spark.program.program_nodes import (
     QuestionRow,
     is_fit,
     is_metric,
-    kind_of,
+    nodes_of,
     parts_of_row,
     place_of,
-    reasons_of,
     rows_of,
     rows_of_program,
 )
 from helix_spark.run.recorded_answers import RecordedAnswers
-from helix_spark.run.recording import Provenance, ending_of, record_end, with_ending
+from helix_spark.run.recording import Provenance, record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
-from helix_spark.visible_text import LONGEST_NAME
 
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
@@ -48,9 +43,6 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
 
     Args:
         error: what ended it, if something did.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
     """
     answerer, record = program.answerer, program.record
     if answerer is None or record is None:
@@ -67,23 +59,18 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         rows = rows_of_program(program)
         values = _evaluated(rows, record)
         catalog.answers.append(_answers(answerer.asked, program, begun.number))
-        is_exit = isinstance(error, SystemExit) and error.code in (None, 0)
-        status, text = ending_of(None if is_exit else error)
-        ended = provenance.stamped(replace(
-            begun, seconds=seconds, status=status, error=text[:10_000],
-            outputs=json.dumps({
+        answerer.served.is_over = True
+        nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
+        failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
+        ended = record_end(
+            catalog, begun, provenance, failure, nodes, keep_cards(rows, program, begun.number) if to_keep else (),
+            seconds=seconds, start_seconds=program.server.start_seconds if program.server is not None else 0.0,
+            outputs={
                 row.name: values[row.name] for row in rows
                 if row.name in values and is_metric(row.asked.question, row.asked.caller)
-            }),
-            start_seconds=program.server.start_seconds or None if program.server is not None else None,
-        ))
-        answerer.served.is_over = True
-        reasons = reasons_of(rows, parts_before(program, last))
-        nodes = [_node(row, ended, program, reasons[row.name]) for row in rows]
-        edit = _edit(last, program, ended, nodes)
-        ended = replace(ended, plan=with_ending(ended.plan, edit, {}, {"evaluated": values}))
-        cards = keep_cards(rows, program, ended.number) if to_keep else ()
-        record_end(catalog, ended, nodes, cards, [provenance.file_record()])
+            },
+            notes={"edit": _edit(last, program, begun, nodes) if failure is None else "", "evaluated": values},
+        )
         catalog.sync()
         program.begun = ended
         if to_keep:
@@ -95,11 +82,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
 
 
 def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> None:
-    """Record some answers of a program that goes on, and store the models that were fitted for them.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
+    """Record some answers of a program that goes on, and store the models that were fitted for them."""
     if not any(one.fresh for one in asked):
         return
     assert program.answerer is not None
@@ -111,17 +94,17 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
 
 
 def _edit(
-    last: IterationRecord | None, program: PlainProgram, ended: IterationRecord, nodes: Sequence[NodeRecord]
+    last: IterationRecord | None, program: PlainProgram, begun: IterationRecord, nodes: Sequence[NodeRecord]
 ) -> str:
     """Return what the edit before a run was: what differs in calls of the author's."""
-    if last is None or last.status != "done" or ended.status != "done":
+    if last is None or last.status != "done":
         return ""
     old, new = (
         [one for one in source_rows(all_of) if one.kind != "table"] for all_of in (program.catalog.nodes(last), nodes)
     )
     places = {one.name: titled("", one.code).strip() for one in (*old, *new)}
     old, new = ([replace(one, inputs=(), code="") for one in side] for side in (old, new))
-    return edit_message(last, old, mapping(ended.parameters), new, places)
+    return edit_message(last, old, mapping(begun.parameters), new, places)
 
 
 def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
@@ -136,25 +119,6 @@ def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: i
         ),
         *(AnswerRecord(reads_of(code), program.name, number, now, reads=text) for code, text in learned),
     ]
-
-
-def _node(row: QuestionRow, ended: IterationRecord, program: PlainProgram, reason: str) -> NodeRecord:
-    asked, question = row.asked, row.asked.question
-    assert program.record is not None
-    return NodeRecord(
-        run=ended.run, workflow=ended.workflow, iteration=ended.number, name=row.name[:LONGEST_NAME],
-        kind=kind_of(question), inputs=tuple(name[:LONGEST_NAME] for name in row.inputs),
-        state="compute" if asked.fresh else "load", reason=reason, declared=question.identity,
-        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
-        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
-        stored=not asked.fresh, output=question.sort == "rows", started=max(0.0, asked.started - program.began),
-    )
-
-
-def parts_before(program: PlainProgram, last: IterationRecord | None) -> dict[str, tuple[Part, ...]]:
-    """Return what the lines of the program's last iteration were made of, by name."""
-    nodes = () if last is None else program.catalog.nodes(last)
-    return {node.name: parts_from_json(node.parts) for node in source_rows(nodes)}
 
 
 def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
@@ -179,22 +143,19 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
     Args:
         place: names where a question was asked, for people.
     """
-    record, rows = program.record, rows_of_program(program)
-    reasons = reasons_of(rows, parts_before(program, last_ended(program.catalog, program.name)))
-    asked = [] if program.answerer is None else program.answerer.asked
+    rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.asked
 
-    def viewed(row: QuestionRow) -> AnswerView:
+    def viewed(row: QuestionRow, node: NodeRecord) -> AnswerView:
         one, again = row.asked, row.asked.why
         if one.fresh and not (one.why or one.answer or one.left or one.question.sort == "table"):
             again = "it is done each time"
-        on_record = 0.0 if record is None else record.seconds(one.question.identity)
         return AnswerView(
-            row.name, one.caller.call, place(one), one.question.identity, one.fresh, reasons[row.name],
-            one.seconds if one.fresh else on_record, again, row.inputs, parts_of_row(row),
+            row.name, one.caller.call, place(one), node.signature, one.fresh, node.reason,
+            one.seconds if one.fresh else node.predicted_seconds or 0.0, again, row.inputs, parts_of_row(row),
         )
 
     return ProgramView(
-        program.name, tuple(map(viewed, rows)), tuple(one.question.identity for one in asked),
+        program.name, tuple(map(viewed, rows, nodes_of(rows, program))), tuple(one.question.identity for one in asked),
         next((one.question.identity for one in asked if one.fresh), ""),
     )
 

@@ -40,12 +40,7 @@ _DELTA_TABLE = frozenset({"delta.DeltaTable", "delta.tables", "delta.tables.Delt
 
 @dataclass(frozen=True, slots=True)
 class NeedsClassic:
-    """What in a program needs the driver's JVM in the program's own hands.
-
-    Attributes:
-        file, line: where.
-        what: as it is written.
-    """
+    """What in a program needs the driver's JVM in the program's own hands."""
 
     file: Path
     line: int
@@ -171,11 +166,7 @@ class LastingActs:
         sys.addaudithook(self._hear)
 
     def stop(self, asked: Sequence[AnsweredQuestion]) -> str:
-        """Watch no more, and return what was done that lasts, in words; empty if nothing was.
-
-        Args:
-            asked: what Spark was asked by then.
-        """
+        """Watch no more, and return what was done that lasts, in words; empty if nothing was."""
         self._running = False
         effect = next((one for one in asked if one.fresh and one.question.sort == "effect"), None)
         if effect is None:
@@ -199,11 +190,7 @@ def _writes(mode: object, flags: object) -> bool:
 
 
 def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Sequence[str]) -> None:
-    """Record that later runs of the same text, with the same arguments, begin in a classic session.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
+    """Record that later runs of the same text, with the same arguments, begin in a classic session."""
     from helix_spark.catalog.records import AnswerRecord
 
     catalog.make()
@@ -213,11 +200,7 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
 
 
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
-    """Return what an earlier run of the same text needed a classic session for; None if none did.
-
-    Raises:
-        CatalogError: the catalog cannot be read.
-    """
+    """Return what an earlier run of the same text needed a classic session for; None if none did."""
     entry = catalog.answers.newest(_identity(path, arguments))
     record = None if entry is None else catalog.answers.record(entry)
     record = None if record is None else catalog.answers.sound(record)

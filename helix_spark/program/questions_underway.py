@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock, Timer
 
 from helix_spark.answers.answering import Stage
@@ -28,36 +27,9 @@ _LEFT = RunningNode("", "answer", (), "compute", "", 0.0, output=False)
 """A question that is still to come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A question of the run before.
-
-    Attributes:
-        node: as it is on record.
-        kept: whether it is answered from the record as long as it stays the same.
-    """
-
-    node: NodeRecord
-    kept: bool
-
-    @property
-    def began(self) -> float:
-        """Seconds after the start of its run."""
-        return self.node.started or 0.0
-
-    def over(self, row: RunningNode) -> RunningNode:
-        """Return a question of this run as that before was called, with the seconds that Spark took for it last."""
-        node = self.node
-        seconds = node.seconds if node.state == "compute" else node.predicted_seconds
-        return replace(
-            row, name=node.name, kind=node.kind, inputs=node.inputs, output=node.output,
-            predicted_seconds=(seconds or 0.0) if row.state == "compute" else 0.0,
-        )
-
-
 def progress_of_program(
-    workflow: str, number: int, before: Sequence[Expected], met: Mapping[str, RunningNode], *, began: float,
-    session_seconds: float, starting: bool,
+    workflow: str, number: int, before: Sequence[NodeRecord], kept: Collection[str], met: Mapping[str, RunningNode], *,
+    began: float, session_seconds: float, starting: bool,
 ) -> Progress:
     """Return how far a run is, as that of a workflow is told.
 
@@ -65,47 +37,44 @@ def progress_of_program(
     it was not asked before, what follows is taken to be made of that; else it is asked what is never kept.
 
     Args:
-        number: of its iteration.
+        before: the questions of the run before, in their order.
+        kept: identities of those that are answered from the record as long as they stay the same.
         met: the questions that this run has come to, by identity, under their titles; state ``load`` of those that
             Spark is not asked.
         began: Unix seconds when Spark was needed first.
         session_seconds: what its start is expected to take.
-        starting: True if it is being started, or was.
     """
-    earlier = _matched(before, met)
+    same = {one.signature: one for one in before}
+    left = [one for one in before if one.signature not in met]
     # Until Spark has answered once, what was answered without it says nothing of how far its start is.
     is_there = not session_seconds or any(one.state == "compute" and one.ended is not None for one in met.values())
-    nodes: dict[str, RunningNode] = {}
-    for identity, one in met.items():
-        if one.state == "compute" or is_there:
-            row = earlier[identity].over(one) if identity in earlier else one
+    reached, nodes = 0.0, dict[str, RunningNode]()
+    for identity, row in met.items():
+        earlier = same.get(identity) or next((one for one in left if call_of(one.name) == row.name), None)
+        if earlier is not None:
+            left = [one for one in left if one is not earlier]
+            reached, row = max(reached, earlier.started or 0.0), _as_before(row, earlier)
+        if row.state == "compute" or is_there:
             name = f"{row.name} {identity[:8]}" if row.name in nodes else row.name
             nodes[name] = replace(row, name=name)
-    reached = max((one.began for one in earlier.values()), default=0.0)
-    same, taken = {one.node.signature for one in before}, {one.node.signature for one in earlier.values()}
     differs = any(one.state == "compute" and identity not in same for identity, one in met.items())
-    for last in before:
-        ended = last.began + (last.node.seconds or 0.0)
-        if last.node.signature not in taken and ended > reached and (differs or not last.kept):
-            nodes[last.node.name] = last.over(_LEFT)
+    for last in left:
+        ended = (last.started or 0.0) + (last.seconds or 0.0)
+        if ended > reached and (differs or last.signature not in kept):
+            nodes[last.name] = _as_before(_LEFT, last)
     rows = [replace(one, inputs=tuple(name for name in one.inputs if name in nodes)) for one in nodes.values()]
     return Progress(
         workflow, number, tuple(in_order(rows)), began=began, session_seconds=session_seconds, starting=starting
     )
 
 
-def _matched(before: Sequence[Expected], met: Mapping[str, RunningNode]) -> dict[str, Expected]:
-    """Return the question of the run before that each is, by identity: the same, else the first left of its title."""
-    same = {one.node.signature: one for one in before}
-    found = {identity: same[identity] for identity in met if identity in same}
-    of_title: defaultdict[str, deque[Expected]] = defaultdict(deque)
-    for one in before:
-        if one.node.signature not in found:
-            of_title[call_of(one.node.name)].append(one)
-    for identity, row in met.items():
-        if identity not in found and of_title[row.name]:
-            found[identity] = of_title[row.name].popleft()
-    return found
+def _as_before(row: RunningNode, last: NodeRecord) -> RunningNode:
+    """Return a question called as that of the run before was, with the seconds that Spark took for it last."""
+    seconds = last.seconds if last.state == "compute" else last.predicted_seconds
+    return replace(
+        row, name=last.name, kind=last.kind, inputs=last.inputs, output=last.output,
+        predicted_seconds=(seconds or 0.0) if row.state == "compute" else 0.0,
+    )
 
 
 class QuestionsUnderway:
@@ -119,7 +88,7 @@ class QuestionsUnderway:
     def __init__(self, program: PlainProgram, display: Observer | None, long: float = _LONG) -> None:
         self._program, self._display, self._long = program, display, long
         self._noted: Progress | None = None
-        self._known: tuple[int, float, tuple[Expected, ...]] | None = None
+        self._known: tuple[int, float, list[NodeRecord], frozenset[str]] | None = None
         self._met: dict[str, RunningNode] = {}
         self._lock = RLock()
         self._began = self._clock = 0.0
@@ -155,12 +124,12 @@ class QuestionsUnderway:
     def _show(self) -> None:
         """Show how far the run is, again and again as long as something is waited for."""
         self._known = self._known or self._run_before()
-        number, session_seconds, before = self._known
+        number, session_seconds, before, kept = self._known
         with self._lock:
             if self._timer is None:
                 return
             progress = progress_of_program(
-                self._program.name, number, before, dict(self._met), began=self._began,
+                self._program.name, number, before, kept, dict(self._met), began=self._began,
                 session_seconds=session_seconds, starting=self._starts,
             )
             if self._display is not None and progress.nodes:
@@ -181,16 +150,17 @@ class QuestionsUnderway:
         server = self._program.server
         return server is not None and not server.address and inherited_server() is None
 
-    def _run_before(self) -> tuple[int, float, tuple[Expected, ...]]:
-        """Return the number of this run, which is recorded now (0 if that fails), and the start and questions of the
-        last one."""
+    def _run_before(self) -> tuple[int, float, list[NodeRecord], frozenset[str]]:
+        """Return the number of this run, which is recorded now (0 if that fails), and of the last one its start, its
+        questions, and those that are kept."""
         program, record, number = self._program, self._program.record, 0
         last = last_ended(program.catalog, program.name)
         with suppress(HelixError, OSError):
             number = program.begun_iteration().number
         if last is None or record is None:
-            return number, 0.0, ()
+            return number, 0.0, [], frozenset()
         # Tables are made within the questions that read them, and take no time of their own.
-        nodes = (one for one in program.catalog.nodes(last) if one.kind != "table")
-        before = sorted((Expected(one, record.is_kept(one.signature)) for one in nodes), key=lambda one: one.began)
-        return number, (last.start_seconds or 0.0) if self._starts else 0.0, tuple(before)
+        nodes = [one for one in program.catalog.nodes(last) if one.kind != "table"]
+        kept = frozenset(one.signature for one in nodes if record.is_kept(one.signature))
+        before = sorted(nodes, key=lambda one: one.started or 0.0)
+        return number, (last.start_seconds or 0.0) if self._starts else 0.0, before, kept

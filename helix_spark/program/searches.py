@@ -18,11 +18,7 @@ _PLAIN: dict[type, Any] = {}
 
 
 def spread_searches(fits_at_a_time: Callable[[Any], int]) -> None:
-    """Run the fits of pyspark's searches side by side from now on.
-
-    Args:
-        fits_at_a_time: returns how many fits on a table may run at a time.
-    """
+    """Run the fits of pyspark's searches side by side from now on."""
     from pyspark.ml.classification import OneVsRest
     from pyspark.ml.tuning import CrossValidator, TrainValidationSplit
 
@@ -64,9 +60,6 @@ def is_sparks(stage: Any) -> bool:
 
 def cores_of(master: str, machine: int) -> int:
     """Return how many fits may run at a time beside a master; 1 if it is not on this machine.
-
-    Args:
-        machine: how many cores that has.
 
     >>> [cores_of(one, 4) for one in ("local", "local[2]", "local[*]", "local[2, 3]", "spark://host:7077")]
     [1, 2, 4, 2, 1]

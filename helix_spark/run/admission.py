@@ -27,12 +27,15 @@ class Admission:
     Args:
         root: of its catalog, for people.
         session: gives the session that its threads work in, once there is one.
+
+    Attributes:
+        running: held by the run that goes on.
     """
 
     def __init__(self, root: str, session: Callable[[], Any] = lambda: None) -> None:
         self.home = Birthplace()
         self._name = f"the Helix of {root}"
-        self._running, self._ending = Lock(), Lock()
+        self.running, self._ending = Lock(), Lock()
         self._closing, self._closed = Event(), False
         self._thread, self._session = local(), session
 
@@ -62,7 +65,7 @@ class Admission:
         """Hold the one place for a run. Raises as `check_waits`."""
         self.check()
         self._check_outside(tuple(Task), "another run was begun")
-        with self._running, as_before():
+        with self.running, as_before():
             self.check()
             self.take_on(Task.RUN)
             try:
@@ -81,12 +84,6 @@ class Admission:
         with self._ending:
             yield not self._closed
             self._closed = True
-
-    @contextmanager
-    def no_run(self) -> Iterator[None]:
-        """Wait until the run that goes on has ended."""
-        with self._running:
-            yield
 
     def _check_outside(self, tasks: tuple[Task, ...], what: str) -> None:
         task = getattr(self._thread, "task", None)

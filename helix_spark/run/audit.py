@@ -5,7 +5,6 @@ what is made of it is reused again. Workflows and scripts differ in how results 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +19,7 @@ from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import NEVER
-from helix_spark.planner.situation import KnownNode
-from helix_spark.run.cut_off import release_results
-from helix_spark.run.executing import registering
+from helix_spark.run.executing import registering, release_results
 from helix_spark.run.run import Run
 
 Verdict = Literal["verified", "different", "not compared"]
@@ -80,15 +77,16 @@ class AuditRow:
     Attributes:
         record: of its result, without findings.
         inputs: names of the nodes that it reads.
-        hidden: True if its result is judged by what was made of it alone.
         stored: True if its result is stored, and may go with one that it is made of.
     """
 
-    name: str
     record: ResultRecord
     inputs: tuple[str, ...]
-    hidden: bool = False
     stored: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.record.node
 
 
 Compare = Callable[[str, Mapping[str, Audited]], Audited | None]
@@ -97,11 +95,7 @@ not computed again."""
 
 
 def judge(rows: Sequence[AuditRow], compare: Compare) -> tuple[Audited, ...]:
-    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ.
-
-    Args:
-        rows: the nodes, inputs first.
-    """
+    """Compare results with those that are recorded, and name those to blame: whose inputs do not differ."""
     above = ancestors_of(rows)
     compared: dict[str, Audited] = {}
     for row in rows:
@@ -116,38 +110,30 @@ def judge(rows: Sequence[AuditRow], compare: Compare) -> tuple[Audited, ...]:
     )
 
 
-def record_verdicts(results: Sequence[Audited], rows: Sequence[AuditRow], catalog: Catalog) -> dict[str, str]:
+def record_verdicts(
+    results: Sequence[Audited], rows: Sequence[AuditRow], catalog: Catalog, hidden: Collection[str] = ()
+) -> dict[str, str]:
     """Record what an audit found. Return why results are not to be reused any more, by name.
 
-    Raises:
-        CatalogError: the catalog cannot be written.
+    Args:
+        hidden: names of rows that cannot be compared: they are verified where what was made of them is.
     """
     why = {
         one.node: f"an audit computed `{one.node}` again and it came out different: {one.why}"[:_LONGEST]
         for one in results if one.to_blame
     }
-    verdicts = _with_hidden({one.node: one.verdict for one in results}, rows)
+    above, verified = ancestors_of(rows), {one.node for one in results if one.verdict == "verified"}
+    different = [above[one.node] for one in results if one.verdict == "different"]
+    verified |= frozenset().union(*(above[name] for name in verified)).intersection(hidden).difference(*different)
     catalog.append_results([
-        replace(row.record, random=why.get(row.name, ""), verified=True if verdicts[row.name] == "verified" else None)
-        for row in rows if row.name in why or verdicts.get(row.name) == "verified"
+        replace(row.record, random=why.get(row.name, ""), verified=True if row.name in verified else None)
+        for row in rows if row.name in why or row.name in verified
     ])
     of_heirs = {heir: f"it is made of `{one.node}`: {why[one.node]}" for one in results for heir in one.heirs}
     return of_heirs | why
 
 
 _LONGEST = 1_000
-
-
-def _with_hidden(verdicts: dict[str, Verdict], rows: Sequence[AuditRow]) -> dict[str, Verdict]:
-    """Return verdicts with those of hidden results, which are as what was made of them."""
-    below: defaultdict[str, set[Verdict]] = defaultdict(set)
-    for row in reversed(rows):
-        if row.hidden and below[row.name]:
-            verdicts[row.name] = "different" if "different" in below[row.name] else "verified"
-        if row.name in verdicts:
-            for name in row.inputs:
-                below[name].add(verdicts[row.name])
-    return verdicts
 
 
 def audit(
@@ -179,7 +165,10 @@ def audit(
         outcome = _from_scratch(run, chosen)
         try:
             rows = [
-                AuditRow(one.name, _record(one, run), one.node.inputs, stored=one.signature in run.view.artifacts)
+                AuditRow(ResultRecord(
+                    one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind,
+                    run.situation.iteration,
+                ), one.node.inputs, one.signature in run.view.artifacts)
                 for one in run.situation.nodes
             ]
             results = judge(rows, partial(_compare, run, outcome, chosen))
@@ -232,12 +221,6 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
         release_results(outcome)
         raise outcome.failure
     return outcome
-
-
-def _record(one: KnownNode, run: Run) -> ResultRecord:
-    return ResultRecord(
-        one.signed.declared, one.signature, run.dag.workflow, one.name, one.node.kind, run.situation.iteration
-    )
 
 
 def _compare(

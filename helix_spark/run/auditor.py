@@ -49,10 +49,6 @@ class Job:
         work: a workflow, pickled; or the file of a script and its arguments.
         path: where modules are found.
         cells: the text of what is in no file, as `linecache` has it.
-        catalog: its place.
-        settings: of Spark.
-        wanted: signatures of the results to look at.
-        seconds: that it is expected to take at most.
     """
 
     work: bytes | tuple[str, ...]
@@ -172,12 +168,7 @@ class Auditor:
         self.audit_when_idle(turn, plan.workflow, wanted, begin)
 
     def audit_when_idle(self, turn: int, name: str, signatures: Collection[str], begin: Begin) -> None:
-        """Audit those results that this process has not audited yet, unless another run begins before that.
-
-        Args:
-            turn: see `stop`.
-            name: of their workflow.
-        """
+        """Audit those results that this process has not audited yet, unless another run begins before that."""
         wanted = [one for one in signatures if one not in self._seen]
         if self.when != "idle" or not wanted:
             return

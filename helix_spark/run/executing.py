@@ -3,28 +3,31 @@ waited for, the record says that the iteration runs, and the plan is executed un
 
 Nobody holds one lease while waiting for another, so no two drivers wait for each other; and since the first record of a
 result wins, a lease that is lost costs time and nothing else.
+
+Early cut-off: what was computed anew and holds what an earlier result held is that earlier result. All that lies below
+it is then signed as before, found again, and the rest of the plan is made anew while the run goes on.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.answers.capture_nodes import check_columns_exist
 from helix_spark.catalog.leases.leases import Lease
 from helix_spark.catalog.view import WHY_MISSING
-from helix_spark.dag.node import slice_to_outputs
+from helix_spark.dag.node import Dag, slice_to_outputs
+from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.results.loading import DamagedResultError, looked_into
-from helix_spark.engine.results.node_results import NodeResult
+from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import CatalogError, NotStoredError
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import NEVER
 from helix_spark.planner.problem import State
-from helix_spark.run.cut_off import cut_off, release_results, worth_comparing
 from helix_spark.run.preparation import plan_again
 from helix_spark.run.recording import Provenance, plan_summary, start_iteration
 from helix_spark.run.run import Run
@@ -51,14 +54,10 @@ def check_what_computes(run: Run) -> Run:
     return replace(run, planning_seconds=planned)
 
 
-def make_catalog(run: Run) -> Run:
-    """Create the catalog, before anything is leased in it."""
+def prepare_catalog(run: Run) -> Run:
+    """Create the catalog, before anything is leased in it. Quarantine stored results that are gone or incomplete: a
+    live record would keep new data from being published."""
     run.tools.catalog.make()
-    return run
-
-
-def end_missing(run: Run) -> Run:
-    """Quarantine stored results that are gone or incomplete: a live record would keep new data from being published."""
     for record in run.tools.catalog.quarantine_missing(run.view.missing):
         run.tools.observer.warning(
             f"the stored result of {record.node!r} cannot be loaded: {WHY_MISSING}; it is computed again when needed"
@@ -79,7 +78,8 @@ def begin(run: Run) -> Run:
     )
     run = replace(run, record=record)
     tools.observer.planned(run.numbered)
-    tools.standing.tell(plan, tools.observer.warning)
+    for text in plan.warnings:
+        tools.observer.warning(text)
     return run
 
 
@@ -106,7 +106,8 @@ def wait_for_others(run: Run) -> Run:
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
         wanted = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
-        blocking = _take_all(wanted, run)
+        taken = (run.leased.take(signature, run.plan.predicted_seconds) for signature in sorted(wanted))
+        blocking = next((lease for lease in taken if lease is not None), None)  # the first that another process has
         if blocking is None and not run.tools.catalog.live_among(run.leased.names):
             return run
         run.leased.release_all()
@@ -132,13 +133,6 @@ def expensive(plan: Plan) -> dict[str, str]:
         plan[name].signature: name for name, took in seconds.items()
         if took >= WORTH_WAITING and plan[name].keep and not plan[name].stored and not plan[name].random
     }
-
-
-def _take_all(wanted: Iterable[str], run: Run) -> Lease | None:
-    """Take leases, up to the first one that another process has; return that one."""
-    expected = run.plan.predicted_seconds
-    found = (run.leased.take(signature, expected) for signature in sorted(wanted))
-    return next((lease for lease in found if lease is not None), None)
 
 
 def _waited(blocking: Lease, name: str, run: Run) -> bool:
@@ -167,16 +161,15 @@ def execute(run: Run) -> Run:
     """Execute the plan until all is there or something fails; another plan from where a result turns out to be an
     earlier one, or a stored one to be damaged."""
     set_aside: set[str] = set()
-    so_far, compares = None, True
+    so_far = None
     while True:
-        compared = worth_comparing(run) if compares or run.tools.cut_off == math.inf else frozenset[str]()
         outcome = run.tools.executor.execute(
-            run.dag, run.plan, run.view.artifacts, run.id, registering(run), compared, so_far, run.answered.begin,
+            run.dag, run.plan, run.view.artifacts, run.id, registering(run), worth_comparing(run), so_far,
+            run.answered.begin,
         )
         run, so_far = replace(run, outcome=outcome), None
         if outcome.equal and outcome.failure is None:
-            run, compares = cut_off(run)
-            so_far = outcome
+            run, so_far = cut_off(run), outcome
         elif (found := _without_damage(run, set_aside)) is not None:
             run = found
         else:
@@ -244,3 +237,114 @@ def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
     set_aside.add(damage.record.attempt)
     release_results(run.outcome)
     return plan_again(run)
+
+
+def worth_comparing(run: Run) -> frozenset[str] | None:
+    """Return the nodes to compare with earlier results as soon as they are computed; None if nothing is ever compared.
+
+    Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
+    those below which less work is expected than `--cut-off` says, or than planning took: a match costs planning once
+    more.
+    """
+    if run.tools.cut_off == math.inf:
+        return None
+    plan, below = run.plan, _seconds_below(run.dag, run.plan)
+    contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
+    comparable = {node.name for past in run.view.past for node in past.nodes if node.signature in contents}
+    least = run.planning_seconds if run.tools.cut_off is None else run.tools.cut_off
+    return frozenset(
+        node.name for node in run.dag.nodes
+        if node.name in comparable and plan[node.name].state is State.COMPUTE
+        and not plan[node.name].random and not node.wishes.fixed
+        and below[node.name] > least
+    )
+
+
+def cut_off(run: Run) -> Run:
+    """Plan the rest again where a result turned out to be an earlier one, and drop what is not needed any more."""
+    outcome, before = run.outcome, run.plan
+    equal, outcome.equal = outcome.equal, {}
+    done = {name for name in outcome.results if before[name].state is State.COMPUTE and _is_held(name, outcome)}
+    ran = run.dag.upstream_within(done, outcome.results.keys()) | done
+    stands = {before[name].declared: signature for name, signature in equal.items()}
+    found = plan_again(replace(run, equal={**run.equal, **stands}), [name for name in ran if _is_held(name, outcome)])
+    if _shape(found.dag) != _shape(run.dag):  # it merges nodes that what is under way does not
+        return run
+    earlier = {name: _describe_earlier(found, one) for name, one in equal.items()}
+    found = replace(found, plan=_carry_on(before, found.plan, ran, earlier))
+    release_results(outcome, {node.name for node in found.plan.nodes if node.state is State.COMPUTE} | ran)
+    return found
+
+
+def release_results(outcome: Outcome, needed: Collection[str] = ()) -> None:
+    """Drop the results that the rest of a run does not need."""
+    for name in outcome.results.keys() - needed:
+        result = outcome.results.pop(name)
+        if name in outcome.pinned and isinstance(result, TableResult):
+            result.unpin()
+    outcome.pinned &= outcome.results.keys()
+    outcome.filled &= outcome.results.keys()
+
+
+def _seconds_below(dag: Dag, plan: Plan) -> Mapping[str, float]:
+    """Return the expected seconds of the dearest chain of computations below each node."""
+    below: dict[str, float] = {}
+    for node in reversed(dag.nodes):
+        readers = [plan[name] for name in dag.readers(node.name)]
+        below[node.name] = max(
+            (one.predicted_seconds + below[one.name] for one in readers if one.state is State.COMPUTE), default=0.0
+        )
+    return below
+
+
+def _is_held(name: str, outcome: Outcome) -> bool:
+    """Return whether a result is in memory, so that reading it computes nothing."""
+    result = outcome.results[name]
+    if isinstance(result, TableResult):
+        return name in outcome.filled or result.collected
+    return isinstance(result, ModelResult | ValueResult)
+
+
+def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
+    return [(node.name, node.inputs) for node in dag.nodes]
+
+
+def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
+    """Return the later plan with what happened by the earlier one.
+
+    Args:
+        ran: nodes that were computed or loaded by then.
+        equal: those that turned out to be earlier results, with a sentence about that.
+    """
+    def with_history(node: PlannedNode) -> PlannedNode:
+        if node.name not in ran:
+            return node
+        had = before[node.name]
+        reason = f"{had.reason}; {_describe_cut(had, before, after, equal)}" if node.name in equal else had.reason
+        return replace(
+            node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held,
+        )
+
+    return replace(after, nodes=tuple(map(with_history, after.nodes)), run_all_seconds=before.run_all_seconds)
+
+
+def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
+    """Say what a result is equal to, and what below it is not computed for that reason."""
+    below, names = {node.name}, list[str]()
+    for reader in before.nodes:
+        if below.isdisjoint(reader.inputs):
+            continue
+        below.add(reader.name)
+        if reader.state is State.COMPUTE and after[reader.name].state is not State.COMPUTE:
+            names.append(f"`{reader.name}`")
+    stands = f": {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}" if names else ""
+    return equal[node.name] + stands
+
+
+def _describe_earlier(run: Run, signature: str) -> str:
+    """Name an earlier result by the newest remembered iteration that had it."""
+    number = next(
+        (past.record.number for past in reversed(run.view.past)
+         if any(node.signature == signature for node in past.nodes)), None,
+    )
+    return "equal to an earlier result" if number is None else f"equal to iteration {number}'s result"

@@ -5,20 +5,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.model import fresh_process, start_price
+from helix_spark.costs.model import LOAD, Throughput, fresh_process, start_price
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, scenarios
-from helix_spark.run.known_nodes import RecordsRead
 
 _RECORDED_KINDS = ("answer", "write")
 """Of questions of programs whose answers are recorded, which takes no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """Records of a catalog as they were read for one run.
+
+    Attributes:
+        view: the iterations of the workflow, and what is stored.
+        measured: records of results, by signature.
+        loads: load throughput by kind of artifact, calibrated to the catalog.
+    """
+
+    view: CatalogView
+    measured: Mapping[str, ResultRecord]
+    loads: Mapping[str, Throughput] = field(default_factory=lambda: LOAD)
+
+    def compute_seconds(self, signature: str) -> float | None:
+        """Return what computing a result took, if that is on record."""
+        record = self.measured.get(signature)
+        return None if record is None else record.compute_seconds
+
+    def load_seconds(self, artifact: ArtifactRecord) -> float:
+        """Return what loading a stored result is expected to take."""
+        return self.loads[artifact.kind].seconds(artifact.bytes)
 
 
 def foresee(
@@ -30,7 +53,6 @@ def foresee(
 
     Args:
         random: names of nodes whose signature is new in each run, edited or not.
-        writer: the process that asks.
         one_run: True if it is for one run alone; None if that is unknown.
         line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
@@ -105,7 +127,6 @@ def others_among(
 
     Args:
         live: everything that is stored, with its authors' wishes as recorded.
-        records: as the plan saw them.
     """
     view, current = records.view, {node.signature for node in problem.nodes}
     lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)

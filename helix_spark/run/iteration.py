@@ -26,7 +26,7 @@ from helix_spark.history.table_preview import tables_of
 from helix_spark.history.value_text import result_text
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.plots import Plot, is_plot
-from helix_spark.run.measured_on import measured
+from helix_spark.run.run_outputs import measured
 from helix_spark.sizes import seconds_text
 from helix_spark.waits import result_of
 from helix_spark.workflow.operators import Result
@@ -146,7 +146,6 @@ class Iteration(NamedResults):
 
     Args:
         run: that has come to its answer.
-        elsewhere: finds the result of a signature that the run did not need; None where there is none.
         compute: computes an output that the run told from the record alone, by its name and signature.
 
     Attributes:
@@ -163,15 +162,14 @@ class Iteration(NamedResults):
         before: the metrics of the iteration before, if that is on record as done.
     """
 
-    def __init__(
-        self, run: Run, elsewhere: Callable[[str], NodeResult | None], compute: Callable[[str, str], NodeResult]
-    ) -> None:
+    def __init__(self, run: Run, compute: Callable[[str, str], NodeResult]) -> None:
         super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
         self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
         took = {one.name: one.time.seconds for one in run.nodes if one.time.seconds is not None}
         self.node_seconds: Mapping[str, float] = took
         self.session_seconds, self.tables = run.start_seconds, run.tables
-        self._dag, self._behind, self._elsewhere, self._compute = run.dag, run.behind, elsewhere, compute
+        self._dag, self._behind, self._compute = run.dag, run.behind, compute
+        self._elsewhere = run.tools.find_result
         self.metrics = replace(metrics_of(run.record), outputs=run.outputs, **measured(run))
         last = run.view.last
         self.before = metrics_of(last) if last is not None and last.status == "done" else None
@@ -246,17 +244,6 @@ class Iteration(NamedResults):
                 )
             self._results[node.name] = found
         return self._results[node.name]
-
-
-def iteration_of(run: Run, compute: Callable[[str, str], NodeResult]) -> Iteration:
-    """Return the run as its author gets it back. Raises its failure.
-
-    Args:
-        compute: computes an output that was answered from the record, by name and signature.
-    """
-    if run.outcome.failure is not None:
-        raise run.outcome.failure
-    return Iteration(run, run.tools.find_result, compute)
 
 
 class RecordedIteration(NamedResults):

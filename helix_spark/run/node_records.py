@@ -55,12 +55,12 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
     """Return what this run learnt of results: warm seconds, sizes, content, nondeterminism.
 
     Loads are recorded only where they had steps of their own.
-
-    Args:
-        influences: JSON by learner, see `fitted_influences`.
-        cards: see `fitted_cards`.
     """
-    records, outcome = list[ResultRecord](), run.outcome
+    outcome = run.outcome
+    records = [  # of what was found by what functions build, so that the next plan finds it at once
+        _learnt(run, one.name) for one in run.nodes
+        if one.known.signed.by_plan and one.planned.declared != one.planned.signature and not one.computed
+    ]
     random, doubted = {**run.chance.drawn, **run.chance.found}, run.results.uncertain
     for one in run.nodes:
         own, known = one.planned, one.known
@@ -94,17 +94,10 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
         # Why a result varies is on record by the time that it is loaded or held.
         if (one.computed and why) or _tells(record):
             records.append(record)
-        stands_for = () if doubt else (_by_plan(run, one), _fit_of(run, one))
+        fit = run.answered.fit_of(one.name) if one.computed and isinstance(one.result, ModelResult) else ""
+        stands_for = () if doubt else (_by_plan(run, one), fit)
         records += (replace(_learnt(run, one.name), declared=declared) for declared in stands_for if declared)
     return records
-
-
-def found_by_plan(run: Run) -> list[ResultRecord]:
-    """Return records of results that were found by what functions build, so that the next plan finds them at once."""
-    return [
-        _learnt(run, one.name) for one in run.nodes
-        if one.known.signed.by_plan and one.planned.declared != one.planned.signature and not one.computed
-    ]
 
 
 def _by_plan(run: Run, one: NodeRun) -> str:
@@ -113,11 +106,6 @@ def _by_plan(run: Run, one: NodeRun) -> str:
     if made is None:
         return ""
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
-
-
-def _fit_of(run: Run, one: NodeRun) -> str:
-    """Return the identity of the fit of a script that a computed model is equal to; empty if there is none."""
-    return run.answered.fit_of(one.name) if one.computed and isinstance(one.result, ModelResult) else ""
 
 
 def _tells(record: ResultRecord) -> bool:

@@ -1,31 +1,55 @@
-"""From a workflow and a catalog to a plan. No Spark: a plan waits for nothing."""
+"""From a workflow and a catalog to a plan: nodes are signed and their records looked up; a row a node says what is
+known of it: what it costs, what is there of it, what it was before. No Spark: a plan waits for nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
 
 from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
+from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.holders import writer
-from helix_spark.catalog.view import CatalogView
-from helix_spark.costs.model import session_seconds
+from helix_spark.catalog.records import ArtifactRecord, ResultRecord
+from helix_spark.catalog.view import WHY_MISSING, CatalogView
+from helix_spark.costs.model import (
+    WRITE,
+    Costs,
+    Measurement,
+    Throughput,
+    calibrate,
+    estimate,
+    loads_from_reads,
+    session_seconds,
+)
 from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.influence import from_json
 from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.node import Dag
 from helix_spark.hermetic.action import actions_to_come
+from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.history.metrics import metrics_of
 from helix_spark.identity.data_version import pin_versions
-from helix_spark.identity.signing import describe
+from helix_spark.identity.difference import parts_from_json
+from helix_spark.identity.parts import digest
+from helix_spark.identity.signing import Description, Signed, describe, resolve
 from helix_spark.planner.planning import make_plan
-from helix_spark.planner.situation import Situation
+from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
-from helix_spark.run.foresight import foresee, may_come_back, starts_of
+from helix_spark.plans.captured_function import AskingFunction
+from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
-from helix_spark.run.known_nodes import Lookup, RecordsRead, calibrated_loads, known_nodes, sampled
-from helix_spark.run.measured_on import changed_tests, describe_tests
 from helix_spark.run.run import Run
-from helix_spark.run.run_outputs import recorded_outputs
+from helix_spark.run.run_outputs import changed_tests, describe_tests, recorded_outputs
+from helix_spark.workflow.operators import Kind
 
+if TYPE_CHECKING:
+    from helix_spark.run.function_answers import FunctionAnswers
 
 def declare(run: Run) -> Run:
     """Compile the graph as its author declares it, and describe its nodes.
@@ -46,20 +70,16 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
 
     Args:
         had: names of the nodes whose results this run has already.
-
-    Raises:
-        CatalogError: see there.
     """
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view, in_memory = catalog.snapshot(whole.workflow), frozenset(tools.memory.held)
-    sample = sampled(view.artifacts.values())
-    also = may_come_back(view) | sample.keys()
+    also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
-    lookup = Lookup(catalog, view, run.described, run.id, also, in_memory, run.equal, run.answered)
+    lookup = Lookup(run, also, view.artifacts.keys() | in_memory)
     signed = lookup.sign(whole)
     dag = merge_equal(whole, {name: own.signature for name, own in signed.items()})
-    read = RecordsRead(view, lookup.measured, calibrated_loads(sample, lookup.measured))
+    read = RecordsRead(view, lookup.measured, calibrated_loads(view.artifacts, lookup.measured))
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
@@ -100,3 +120,189 @@ def _notices(run: Run, view: CatalogView) -> Iterator[str]:
     past = next((one.record for one in reversed(view.past) if one.record.status == "done"), None)
     if past is not None:
         yield from changed_tests(describe_tests(run.whole, run.described), metrics_of(past), past.number)
+
+
+class Lookup:
+    """Signs graphs of a workflow's nodes and looks up their records; these take turns, as a record may change what
+    readers of its node are signed from.
+
+    Args:
+        also: signatures to look up besides the workflow's own.
+        had: signatures of results that are stored or in memory.
+
+    Attributes:
+        measured: records of results, by signature.
+        known_random: why a result is nondeterministic, as an earlier run found, by declared signature.
+    """
+
+    def __init__(self, run: Run, also: Collection[str], had: Collection[str]) -> None:
+        self.measured, self.known_random = dict[str, ResultRecord](), dict[str, str]()
+        self._stands, self._seen = dict(run.equal), dict[str, Seen]()
+        self._run, self._also, self._had, self._asked = run, set(also), had, set[str]()
+
+    def sign(self, dag: Dag) -> dict[str, Signed]:
+        """Sign; again when records say that a node stands for another one, which changes its readers."""
+        while True:
+            signed = resolve(
+                dag, self._run.described, run=self._run.id, equivalent=self._stands, known_random=self.known_random,
+                seen=self._seen, by_plan=self._run.answered.built,
+            )
+            fresh = {one for own in signed.values() for one in (own.declared, own.by_plan) if one} - self._asked
+            if fresh:
+                self._asked |= fresh
+                found = self._run.tools.catalog.results(fresh, {own.signature for own in signed.values()} | self._also)
+                self._also = set()
+                self.measured.update(found.measured)
+                self._learn(found)
+            elif not self._learn_by_plan(dag, signed):
+                return signed
+
+    def _learn_by_plan(self, dag: Dag, signed: Mapping[str, Signed]) -> bool:
+        """Find out what the first unrecorded function that asks Spark builds; return whether there was one."""
+        built = self._run.answered.built
+        for node in dag.nodes:
+            own = signed[node.name]
+            is_known = own.random or own.declared in self._stands or own.declared in built
+            if isinstance(node.operator, AskingFunction) and not is_known:
+                inputs = {name: signed[name].signature for name in node.inputs}
+                built[own.declared] = self._run.answered.by_plan(node, inputs) or ""
+                return True
+        return False
+
+    def _learn(self, found: KnownResults) -> None:
+        """Note what stands for what. Of a nondeterministic result the first draw stands that is stored or in memory."""
+        for declared, signature in found.standing.items():
+            observed = found.observed.get(declared, {})
+            why = self._why_random(signature) or _why_unknown(observed)
+            if why:
+                self.known_random[declared] = why
+                draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
+                stands = next(draws, None)
+            else:
+                stands = self._of_what_is_there(declared, observed) or signature
+            if stands is not None:
+                self._stands.setdefault(declared, stands)
+
+    def _of_what_is_there(self, declared: str, observed: Mapping[str, str]) -> str | None:
+        """Return the signature of what code makes of the files and variables that it reads, as they are now.
+
+        It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
+        nothing is known to be read.
+
+        Args:
+            observed: what it was seen to do, by what it then stood for.
+        """
+        seen = {signature: seen_from_json(text) for signature, text in observed.items()}
+        if any(one.drew for one in seen.values()):
+            self._seen[declared] = Seen(drew=True)
+        reading = {signature: one for signature, one in seen.items() if one.reads}
+        if not reading:
+            return None
+        now = reduce(or_, reading.values()).now()
+        for signature, one in reversed(reading.items()):
+            if now.agrees(one):
+                self._seen[declared] = replace(now.only(one), drew=one.drew)
+                return signature
+        self._seen[declared] = now
+        return digest(declared, replace(now, drew=False).to_json())
+
+    def _why_random(self, signature: str) -> str:
+        return self.measured[signature].random if signature in self.measured else ""
+
+
+def _why_unknown(observed: Mapping[str, str]) -> str:
+    """Return a phrase on why it is unknown whether code still reads the same; empty if that can be known."""
+    path = next((path for text in observed.values() if (path := seen_from_json(text).unknown)), "")
+    return reads_unknown(path) if path else ""
+
+
+def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
+    """Return write throughput by kind of artifact, from those of live artifacts that were nothing but writes."""
+    return {
+        kind: calibrate(((r.bytes, r.write_seconds) for r in artifacts if r.kind == kind and r.write_seconds), prior)
+        for kind, prior in WRITE.items()
+    }
+
+
+def calibrated_loads(
+    artifacts: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord]
+) -> dict[str, Throughput]:
+    """Return load throughput by kind of artifact, from those that were read by themselves."""
+    samples = defaultdict[str, list[tuple[int, float]]](list)
+    for signature, record in measured.items():
+        if signature in artifacts and record.read_seconds is not None:
+            samples[artifacts[signature].kind].append((artifacts[signature].bytes, record.read_seconds))
+    return loads_from_reads(samples)
+
+
+def known_nodes(
+    dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
+    known_random: Mapping[str, str], held: frozenset[str], catalog: CatalogReader,
+) -> tuple[KnownNode, ...]:
+    """Return the rows, in the order of the graph."""
+    view, measured = records.view, records.measured
+    signatures = {node.name: signed[node.name].signature for node in dag.nodes}
+    previous = _previous_versions(signatures, records, catalog)
+    sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
+    costs = _estimates(dag, signatures, sources, records, previous)
+    last = {node.name: node for node in view.nodes}
+    lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
+    ended = {signature: f"{end.event}: {end.why}" for signature, end in catalog.ends_among(lost).items()}
+    ended |= {record.signature: WHY_MISSING for record in view.missing}
+
+    def known(name: str) -> KnownNode:
+        own, node, description = signed[name], dag[name], described[name]
+        record, before = measured.get(own.signature), last.get(name)
+        if (why := known_random.get(own.declared)) and not description.random:
+            description = replace(description, random=(why,))
+        influence = None
+        if node.kind is Kind.LEARNER:  # of its version, else of the previous one
+            fitted = next((one for one in (record, previous.get(name)) if one is not None and one.influence), None)
+            influence = None if fitted is None else from_json(fitted.influence)
+        return KnownNode(
+            node, description, own, costs[name],
+            artifact=view.artifacts.get(own.signature), held=own.signature in held,
+            before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
+            influence=influence, verified=record is not None and bool(record.verified),
+        )
+
+    return tuple(known(node.name) for node in dag.nodes)
+
+
+def _estimates(
+    dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
+    previous: Mapping[str, ResultRecord],
+) -> dict[str, Costs]:
+    """Return estimates from what was measured of each result, else of the node's newest version."""
+    sizes: dict[str, int] = {}
+    for node in records.view.nodes:
+        record = records.measured.get(node.signature)
+        size = record.bytes if record is not None and record.bytes is not None else node.bytes
+        if size is not None:
+            sizes[node.name] = size
+    return estimate(
+        dag, signatures, {s: _measurement(record) for s, record in records.measured.items()},
+        {
+            name: replace(own := _measurement(previous.get(name)), bytes=sizes.get(name, own.bytes))
+            for name in previous.keys() | sizes.keys()
+        },
+        source_bytes, load=records.loads, write=calibrated_writes(records.view.artifacts.values()),
+    )
+
+
+def _previous_versions(
+    signatures: Mapping[str, str], records: RecordsRead, catalog: CatalogReader
+) -> dict[str, ResultRecord]:
+    """Return the newest measured earlier version of each node that was not measured itself."""
+    view = records.view
+    unmeasured = {name for name, signature in signatures.items() if records.compute_seconds(signature) is None}
+    last = {
+        node.name: records.measured[node.signature] for node in view.nodes
+        if node.name in unmeasured and records.compute_seconds(node.signature) is not None
+    }
+    left = sorted(unmeasured - last.keys())
+    return last | (catalog.measured(view.workflow, left) if left and view.last else {})
+
+
+def _measurement(record: ResultRecord | None) -> Measurement:
+    return Measurement() if record is None else Measurement(record.compute_seconds, record.load_seconds, record.bytes)

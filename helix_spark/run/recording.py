@@ -30,12 +30,13 @@ from helix_spark.catalog.records import (
     Status,
 )
 from helix_spark.errors import Location, OvertakenError, told_of
-from helix_spark.history.table_preview import TablePreview
 from helix_spark.identity.environment import package_version
 from helix_spark.planner.plan import Plan
 
 LONGEST_FILE = 512 * 1024
 """Bytes of a file whose text is recorded; hand-written files are far below that."""
+
+_LONGEST_ERROR = 100_000
 
 GIT_SECONDS = 10.0
 """How long git may take to look at a repository; an answer that comes later is done without."""
@@ -86,31 +87,16 @@ class Provenance:
         return replace(record, file=str(self.path), file_digest=self.digest, commit=commit, dirty=dirty)
 
     def _commit(self, path: Path) -> tuple[str, bool | None]:
-        if self._git is None:
-            return "", None
-        try:
-            said, _ = self._git.communicate(timeout=GIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._git.kill()
-            self._git.communicate()
+        if self._git is None or (said := _said(self._git)) is None or self._git.returncode != 0:
             return "", None
         lines = said.splitlines()
         commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), "")
-        if self._git.returncode != 0 or commit in ("", "(initial)"):
+        if commit in ("", "(initial)"):
             return "", None
-        try:
-            return commit, any(not line.startswith("#") for line in lines) or not _is_tracked(path)
-        except subprocess.TimeoutExpired:
-            return commit, None
-
-
-def checkout_path(path: Path, number: int) -> Path:
-    """Return the path to which `helix checkout` writes a file as an iteration had it.
-
-    >>> checkout_path(Path("jobs/census.py"), 2)
-    PosixPath('jobs/census.iteration-2.py')
-    """
-    return path.with_name(f"{path.stem}.iteration-{number}{path.suffix}")
+        if any(not line.startswith("#") for line in lines):
+            return commit, True
+        tracked = _git(path, "ls-files", "--error-unmatch", "--", path.name)
+        return commit, None if _said(tracked) is None else tracked.returncode != 0
 
 
 def _ask_git(path: Path) -> subprocess.Popen[str] | None:
@@ -118,27 +104,28 @@ def _ask_git(path: Path) -> subprocess.Popen[str] | None:
     if not any((folder / ".git").exists() for folder in path.parents):
         return None
     try:
-        return subprocess.Popen(
-            ["git", "-C", str(path.parent), "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environ(),
-        )
+        return _git(path, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     except OSError:
         return None
 
 
-def _is_tracked(path: Path) -> bool:
-    done = subprocess.run(
-        ["git", "-C", str(path.parent), "ls-files", "--error-unmatch", "--", path.name],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environ(), check=False,
-        timeout=GIT_SECONDS,
-    )
-    return done.returncode == 0
-
-
-def _environ() -> dict[str, str]:
-    """Return an environment in which git takes no lock, and looks at the file's own repository also within a hook."""
+def _git(path: Path, *command: str) -> subprocess.Popen[str]:
+    """Start git so that it takes no lock, and looks at the file's own repository also within a hook."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return inherited | {"GIT_OPTIONAL_LOCKS": "0"}
+    return subprocess.Popen(
+        ["git", "-C", str(path.parent), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, env=inherited | {"GIT_OPTIONAL_LOCKS": "0"},
+    )
+
+
+def _said(git: subprocess.Popen[str]) -> str | None:
+    """Return what git says; None if it takes too long."""
+    try:
+        return git.communicate(timeout=GIT_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        git.kill()
+        git.communicate()
+        return None
 
 
 def start_iteration(
@@ -151,9 +138,6 @@ def start_iteration(
         number: the expected one.
         started: Unix seconds.
         plan: what the plan expects, see `plan_summary`.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
     """
     versions = {
         "helix_spark": package_version("helix-spark"), "python": platform.python_version(),
@@ -180,18 +164,28 @@ def ending_of(error: BaseException | None) -> tuple[Status, str]:
 
 
 def record_end(
-    catalog: Catalog, ended: IterationRecord, nodes: Sequence[NodeRecord], results: Sequence[ResultRecord],
-    texts: Iterable[FileRecord | None],
-) -> None:
-    """Record the end of an iteration, with its nodes, what it taught of results, and the texts that these refer to.
+    catalog: Catalog, begun: IterationRecord, provenance: Provenance, failure: BaseException | None,
+    nodes: Sequence[NodeRecord], results: Sequence[ResultRecord], *, seconds: float, start_seconds: float,
+    outputs: Mapping[str, Any], notes: Mapping[str, Any], changes: Iterable[str] = (), texts: Iterable[FileRecord] = (),
+) -> IterationRecord:
+    """Record the end of an iteration, with its nodes and what it taught of results; return its record.
 
-    Raises:
-        CatalogError: the catalog cannot be written.
+    Args:
+        start_seconds: of Spark; 0.0 if it was not started.
+        outputs: values as they are; tables and models as a short description.
+        notes: what is recorded with its plan: the edit, how outputs were measured.
+        changes: what changed while it ran, in sentences.
     """
-    for text in texts:
-        if text is not None:
-            catalog.keep_file(text)
+    status, error = ending_of(failure)
+    plan = {**json.loads(begun.plan), **{name: note for name, note in notes.items() if note}}
+    ended = provenance.stamped(replace(
+        begun, status=status, error="\n".join(filter(None, (error, *changes)))[:_LONGEST_ERROR], seconds=seconds,
+        start_seconds=start_seconds or None, outputs=outputs_json(outputs), plan=json.dumps(plan),
+    ))
+    for text in filter(None, (provenance.file_record(), *texts)):
+        catalog.keep_file(text)
     catalog.append_iteration(ended, nodes, results)
+    return ended
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
@@ -200,15 +194,6 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         **plan.figures, "budget": plan.budget, "used": plan.used,
         "merged": {alias: node.name for node in plan.nodes for alias in node.aliases},
     }
-
-
-def with_ending(
-    summary: str, edit: str, tables: Mapping[str, TablePreview], measured: Mapping[str, Any] = MappingProxyType({})
-) -> str:
-    """Return what is recorded of a plan, with the edit, the digests of output tables, and how outputs were measured."""
-    digests = {name: table.record(name).digest for name, table in tables.items()}
-    more = {"edit": edit, "tables": digests, **measured}
-    return json.dumps({**json.loads(summary), **{name: value for name, value in more.items() if value}})
 
 
 def outputs_json(outputs: Mapping[str, Any]) -> str:

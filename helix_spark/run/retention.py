@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import wished
 from helix_spark.dag.node import ancestors_of
-from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.errors import CatalogError
@@ -20,8 +19,7 @@ from helix_spark.planner.joint import LARGE_GAP, Joint
 from helix_spark.planner.problem import Derivation, Solution, State
 from helix_spark.planner.situation import as_stored
 from helix_spark.planner.storage import NodeCosts, PlanningProblem, Policy
-from helix_spark.run.foresight import others_among
-from helix_spark.run.known_nodes import RecordsRead
+from helix_spark.run.foresight import RecordsRead, others_among
 from helix_spark.workflow.declaration import Wishes
 
 OVERFLOW_ROUNDS = 6
@@ -39,21 +37,18 @@ class Retention(ABC):
     Attributes:
         number: of its iteration.
         records: of the catalog, as the run was planned.
+        warning: is told what cannot be kept, or done as decided.
         wishes: what the author wishes today of each result, by signature; of others nothing.
     """
 
     number: int
     records: RecordsRead
     catalog: Catalog
-    observer: Observer
+    warning: Callable[[str], None]
     policy: Policy
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
     _written: list[ArtifactRecord] = field(init=False, default_factory=list)
     _attempts: dict[str, str] = field(init=False, default_factory=dict)
-
-    def is_own(self, record: ArtifactRecord) -> bool:
-        """Return whether a stored result is of this run, and not another driver's that came first."""
-        return (record.workflow, record.iteration) == (self.records.view.workflow, self.number)
 
     @property
     @abstractmethod
@@ -76,15 +71,14 @@ class Retention(ABC):
         stored = {record.signature: record for record in live}
         nodes = tuple(self.as_stored(node, stored.get(node.signature)) for node in self.base.nodes)
         problem = replace(self.base, nodes=nodes, overhead=overhead)
-        done = Solution.optimal(dict(self._had(nodes)) if to_write else {}, "none needed")
-        return replace(problem, others=others_among(live, problem, self.records), done=done)
-
-    def _had(self, nodes: Iterable[NodeCosts]) -> Iterator[tuple[str, Derivation]]:
-        for node in nodes:
-            if (state := self.states[node.name]) is State.COMPUTE:
-                yield node.name, Derivation(node.name, state, node.inputs, node.compute_seconds)
-            elif state is State.LOAD:
-                yield node.name, Derivation(node.name, state, (), node.load_seconds)
+        states = self.states if to_write else {}
+        done = {
+            node.name: Derivation(node.name, state, node.inputs, node.compute_seconds) if state is State.COMPUTE
+            else Derivation(node.name, state, (), node.load_seconds)
+            for node in nodes if (state := states.get(node.name, State.PRUNE)) is not State.PRUNE
+        }
+        solution = Solution.optimal(done, "none needed")
+        return replace(problem, others=others_among(live, problem, self.records), done=solution)
 
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
         """Return a node whose stored result is this one, None if it is not stored."""
@@ -94,11 +88,6 @@ class Retention(ABC):
     @abstractmethod
     def writable(self) -> Collection[str]:
         """Names of the nodes whose results were not stored before the run, and can be."""
-
-    @property
-    @abstractmethod
-    def loaded(self) -> Collection[str]:
-        """Signatures of the stored results that the run loaded: what is written may be made from them once more."""
 
     @abstractmethod
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
@@ -114,13 +103,15 @@ class Retention(ABC):
         What turns out larger than it was expected to be goes in the end, see `evict_overflow`.
         """
         problem = self._problem_now()
-        decision, loaded = self.policy.decide(problem), frozenset(self.loaded)
+        decision, states = self.policy.decide(problem), self.states
+        # What is written may be made once more from what the run loaded.
+        loaded = {node.signature for node in problem.nodes if states[node.name] is State.LOAD}
         self._evict({signature: why for signature, why in decision.evictions.items() if signature not in loaded})
         stored = self._store(problem, decision.keep)
         self._evict({signature: why for signature, why in decision.evictions.items() if signature in loaded})
         proof = decision.certificate
         if proof.status == "fallback" or proof.gap > LARGE_GAP:
-            self.observer.warning(f"what to keep, by what the run has measured: {proof.notice}")
+            self.warning(f"what to keep, by what the run has measured: {proof.notice}")
         return stored
 
     def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
@@ -134,7 +125,7 @@ class Retention(ABC):
             self.catalog.gc(dry_run=False)
             return self.evict_overflow()
         except (CatalogError, OSError) as error:
-            self.observer.warning(f"the catalog could not be tidied: {first_line(error)}")
+            self.warning(f"the catalog could not be tidied: {first_line(error)}")
             return set()
 
     def evict_overflow(self) -> set[str]:
@@ -149,8 +140,8 @@ class Retention(ABC):
             gone |= self._evict(dict.fromkeys(evictions, OVERFLOWED), seen)
         return gone
 
-    def acknowledge(self, gone: Collection[str]) -> None:
-        """Sync all records, so that they survive a loss of power, then report what was stored.
+    def acknowledge(self, gone: Collection[str]) -> list[ArtifactRecord]:
+        """Sync all records, so that they survive a loss of power; return those of what was stored.
 
         Args:
             gone: signatures of what is not stored any more.
@@ -158,9 +149,7 @@ class Retention(ABC):
         Raises CatalogError if the records cannot be synced.
         """
         self.catalog.sync()
-        for record in self._written:
-            if record.signature not in gone:
-                self.observer.stored(record.node, record.bytes)
+        return [record for record in self._written if record.signature not in gone]
 
     def _problem_now(self, *, to_write: bool = True) -> PlanningProblem:
         """Return the problem by what is known now, with the room that records and other drivers have taken since."""
@@ -180,7 +169,8 @@ class Retention(ABC):
                 there[node.signature] = record
                 self._written.append(record)
         for signature, record in there.items():
-            if self._wishes(signature).fixed and not self.is_own(record):  # another driver stored another draw first
+            is_own = (record.workflow, record.iteration) == (self.records.view.workflow, self.number)
+            if self._wishes(signature).fixed and not is_own:  # another driver stored another draw first
                 self.drop(signature)
         self._note_wishes({**self.records.view.artifacts, **there})
         return {node.name: there[node.signature].bytes for node in wanted if node.signature in there}
@@ -200,20 +190,17 @@ class Retention(ABC):
     def _wishes(self, signature: str) -> Wishes:
         return self.wishes.get(signature, _NO_WISHES)
 
-    def _as_wished(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Return the record of a stored result with the wishes of this version as of today."""
-        return wished(record, self.records.view.workflow, self._wishes(record.signature))
-
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
         """Record wishes that differ from those recorded with a result: evictions go by records. Of several drivers'
         records the first counts, which says what its own wishes are."""
+        workflow = self.records.view.workflow
         news = {
             signature: wishes for signature, wishes in self.wishes.items()
-            if signature in stored and self._as_wished(stored[signature]) != stored[signature]
+            if (record := stored.get(signature)) is not None and wished(record, workflow, wishes) != record
         }
         if news:
             with self._warned():
-                self.catalog.note_wishes(self.records.view.workflow, news)
+                self.catalog.note_wishes(workflow, news)
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
         """Return all that is stored by now, with what other workflows wish of it today."""
@@ -239,5 +226,5 @@ class Retention(ABC):
         try:
             yield
         except CatalogError as error:
-            self.observer.warning(error.what)
+            self.warning(error.what)
 

@@ -29,29 +29,10 @@ if TYPE_CHECKING:
     from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview
     from helix_spark.identity.signing import Description
+    from helix_spark.run.foresight import RecordsRead
     from helix_spark.run.function_answers import FunctionAnswers
-    from helix_spark.run.known_nodes import RecordsRead
     from helix_spark.run.recording import Provenance
     from helix_spark.run.workflow_results import WorkflowResults
-
-
-class StandingWarnings:
-    """Warnings of each workflow's latest plan, which the next runs of the session repeat in one line."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, frozenset[str]] = {}
-
-    def tell(self, plan: Plan, warning: Callable[[str], None]) -> None:
-        """Warn of what a plan that is about to run says."""
-        before = self._said.get(plan.workflow, frozenset())
-        self._said[plan.workflow] = frozenset(plan.warnings)
-        for text in plan.warnings:
-            if text not in before:
-                warning(text)
-        if still := sum(text in before for text in plan.warnings):
-            holds = "1 warning of the run before still holds" if still == 1 else \
-                f"{still} warnings of the run before still hold"
-            warning(f"{holds}; `plan` says what")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +60,6 @@ class Tools:
     budget: int | None
     one_run: bool | None
     tracker: Tracker | None
-    standing: StandingWarnings
     cut_off: float | None
     check_open: Callable[[], None]
 
@@ -92,14 +72,8 @@ class Tools:
         return None if record is None else load(record, self.catalog, self.sessions)
 
 
-class _NotYet:
-    """A placeholder for what a later step makes."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"no step of this run has made what {name!r} is asked of")
-
-
-NOT_YET: Any = _NotYet()
+NOT_YET: Any = None
+"""What a later step makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +115,6 @@ class Run:
         answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
-        record: of the iteration, from its begin.
-        outcome: what was done by the plan.
-        nodes: one row a node: what was known of it, planned, and became of it.
         chance: which results may differ each time, and why.
         seconds: to the answer, since it is waited for.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
@@ -151,7 +122,6 @@ class Run:
         outputs: as they are recorded, by the author's names; none after a failure.
         tables: previews of output tables, by the author's names.
         behind: gives physical bytes by node once all is stored.
-        stored: these bytes.
     """
 
     workflow: Workflow
@@ -195,7 +165,7 @@ class Run:
 
     @property
     def dag(self) -> Dag:
-        """The graph to run: merged, without dropped features."""
+        """The graph to run: equal nodes are merged."""
         return self.situation.dag
 
     @property

@@ -1,29 +1,131 @@
 """The way of a run from top to bottom: each step is a function that takes the run further. Plans, runs and audits go
-through the same lists, each as far as it goes."""
+through the same lists, each as far as it goes. Here are the steps that follow an answer, or a failure, too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
+from helix_spark.catalog.records import FileRecord
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.errors import HelixError
-from helix_spark.run.after_answer import forget_void, keep, record, track
+from helix_spark.engine.results.node_results import ModelResult
+from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.errors import HelixError, SetupError
+from helix_spark.history.edit_message import edit_message
+from helix_spark.history.table_preview import TablePreview
+from helix_spark.run import node_records, recording
 from helix_spark.run.executing import (
     begin,
     check_what_computes,
-    end_missing,
     execute,
-    make_catalog,
     note_provenance,
+    prepare_catalog,
     wait_for_others,
 )
 from helix_spark.run.preparation import decide, declare, look_up
 from helix_spark.run.run import Run, RunStep, through
-from helix_spark.run.run_outputs import announce, hold_results, look_at_tables, measure
+from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
+from helix_spark.run.tracker import finished_on_record, tell
+
+
+def record(run: Run) -> Run:
+    """Record the answer or the failure, and what it took to get there."""
+    failure, void, catalog = run.outcome.failure, run.results.void, run.tools.catalog
+    hold_in_memory(run, run.results.spoiled | run.results.drawn_once | void)
+    for name in void:  # it is made of data that changed meanwhile
+        run.tools.memory.drop(run.plan[name].signature)
+    tables = _tables(run) if failure is None else {}
+    nodes = node_records.node_records(run, void)
+    cards, influences = ({}, {}) if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
+    catalog.answers.append(run.answered.records(run.record.number, void, run.results.uncertain))
+    results = node_records.result_records(run, influences, cards)
+    previews = {name: one.record(name) for name, one in tables.items()}
+    ended = recording.record_end(
+        catalog, run.record, run.provenance, failure, nodes, [one for one in results if one.node not in void],
+        seconds=run.seconds, start_seconds=run.start_seconds, outputs=run.outputs,
+        notes={
+            "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
+            "tables": {name: one.digest for name, one in previews.items()}, **measured(run),
+        },
+        changes=run.results.changes.values(), texts=(*previews.values(), *cards.values()),
+    )
+    return replace(run, record=ended, tables=tables)
+
+
+def keep(run: Run) -> Run:
+    """Store and evict, and record what that taught of results. Report what was stored once that survives a loss of
+    power: the records of the run are synced, whatever becomes of its results.
+
+    After a failure what was planned to be stored is, and nothing is evicted for it. After an interrupt nothing is: a
+    person wants an end to it.
+    """
+    results, catalog, stored, gone = run.results, run.tools.catalog, dict[str, int](), set[str]()
+    try:
+        if run.outcome.failure is None:
+            stored = results.keep()
+        elif not run.is_interrupted:
+            stored = results.keep_planned([node.signature for node in run.plan.nodes if node.keep])
+        late = run.tools.executor.take_reports(run.dag, run.plan, run.outcome) - results.void
+        catalog.append_results(node_records.records_of_storing(run, stored, late))
+        if not run.is_interrupted:
+            gone = results.tidy()
+    finally:
+        for record in results.acknowledge(gone):
+            run.tools.observer.stored(record.node, record.bytes)
+    return replace(run, stored={
+        name: size for name, size in stored.items() if run.plan[name].signature not in gone
+    })
+
+
+def track(run: Run) -> Run:
+    """Tell a tracker of the iteration, if it is recorded."""
+    if run.tools.tracker is not None and run.record.status != "running":
+        models = {
+            one.name: one.result.model for one in run.nodes
+            if one.node.kind == "learner" and isinstance(one.result, ModelResult)
+        }
+        finished = finished_on_record(run.tools.catalog, run.record)
+        finished = replace(finished, plan=run.numbered, models=models, stored=run.stored, tables=run.tables)
+        tell(run.tools.tracker, finished, run.tools.observer.warning)
+    return run
+
+
+def read_fits(run: Run) -> tuple[dict[str, FileRecord], dict[str, str]]:
+    """Return what each fit of the run gave, by the learner's name: cards, and influence of features as JSON."""
+    with _spark_may_end(run, "what fits gave is not known"):
+        return node_records.fitted_cards(run), node_records.fitted_influences(run)
+    return {}, {}
+
+
+def _tables(run: Run) -> dict[str, TablePreview]:
+    """Return the output tables to record, without those that are void or may differ each time."""
+    found = dict(run.tables)
+    with _spark_may_end(run, "the first rows of some outputs are not known"):
+        for name, table in tables_elsewhere(run):
+            found[name] = table
+    spoiled = run.results.spoiled | run.results.void
+    return {
+        name: table for name, table in found.items() if name in run.tables or run.plan[name].name not in spoiled
+    }
+
+
+@contextmanager
+def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
+    """Warn of what stays unknown where Spark ends while it is asked behind an answer.
+
+    What pyspark raises of a session that was stopped meanwhile may be anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, (SetupError, *spark_errors())) or run.tools.sessions.ended):
+            raise
+        run.tools.observer.warning(f"{unknown}: {first_line(error)}")
+
 
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
 """What is declared, and what is on record of it. No Spark, nothing is written."""
@@ -38,21 +140,15 @@ ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
     *PLANNING,
     check_what_computes,
-    make_catalog,
-    end_missing,
+    prepare_catalog,
     wait_for_others,  # * where another process computes the same
     begin,
-    end_missing,  # of what the plan for this turn of the catalog says is gone
     execute,  # * where a result turned out to be an earlier one, or a stored one to be damaged
     measure,
-    hold_results,
     announce,
     look_at_tables,
 )
 """From a workflow to its answer, or its failure. Whoever asked waits for these."""
-
-RECORDING: tuple[RunStep, ...] = (forget_void, record)
-"""The answer is on record. The next plan waits for these."""
 
 KEEPING: tuple[RunStep, ...] = (keep, track)
 """What is to be stored is, within the budget. Nobody waits for these."""
@@ -72,9 +168,10 @@ def answered(run: Run) -> Run:
 
 
 def _recorded(run: Run) -> Run:
-    """Record the run; return it as it was if that fails. Never raises: the answer stands."""
+    """Record the run, which the next plan waits for; return it as it was if that fails. Never raises: the answer
+    stands."""
     try:
-        return through(RECORDING, run)
+        return record(run)
     except (HelixError, OSError) as error:
         run.tools.observer.warning(f"the iteration could not be recorded: {error}")
         return run

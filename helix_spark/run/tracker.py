@@ -17,8 +17,6 @@ class Finished:
     """An iteration that is over, well or not.
 
     Attributes:
-        record: as it is in the catalog.
-        nodes: what happened to each of its nodes, inputs first.
         plan: what was decided; None of a plain program, of which nothing is before it asks.
         models: the fitted Spark ML models of its learners, as far as this iteration had them.
         stored: physical bytes of what it stored, by node name.

@@ -15,7 +15,7 @@ from pathlib import Path
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.costs.model import start_price
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.execution.outcome import Outcome, lasting
+from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
@@ -43,7 +43,7 @@ class WorkflowResults(Retention):
     def __init__(self, run: Run) -> None:
         tools = run.tools
         super().__init__(
-            run.record.number, run.records, tools.catalog, tools.observer, tools.policy,
+            run.record.number, run.records, tools.catalog, tools.observer.warning, tools.policy,
             {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
         )
         self.run = run
@@ -72,10 +72,6 @@ class WorkflowResults(Retention):
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
         return replace(super().as_stored(node, record), held=node.signature in self.run.tools.memory.held)
 
-    @property
-    def loaded(self) -> frozenset[str]:
-        return frozenset(node.signature for node in self.run.plan.nodes if node.state is State.LOAD)
-
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         return map(self._write, origins)
 
@@ -99,7 +95,13 @@ class WorkflowResults(Retention):
 
     @cached_property
     def _at_hand(self) -> frozenset[str]:
-        return names_at_hand(self.run.outcome)
+        """Names of the results whose rows are in memory, so that writing them reads nothing."""
+        outcome = self.run.outcome
+        return frozenset(
+            name for name, result in outcome.results.items()
+            if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)
+            or (isinstance(result, TableResult) and result.at_hand)
+        )
 
     # What may be stored -----------------------------------------------------------------------------------------------
 
@@ -126,20 +128,12 @@ class WorkflowResults(Retention):
             if isinstance(result, TableResult) and result.through_frame and name not in self.run.outcome.pinned
         )
 
-    @property
-    def not_to_be_held(self) -> frozenset[str]:
-        """Results that no later run may find in memory, as far as can be told without reading files."""
-        return self.spoiled | self.drawn_once | self._void(contents=False)
-
     @cached_property
     def void(self) -> frozenset[str]:
         """Results made of data that changed while the iteration ran, or under other settings; they stand for no
         signature."""
-        return self._void(contents=True)
-
-    def _void(self, *, contents: bool) -> frozenset[str]:
         for name in self._data.names:
-            if (how := self._data.change(name, contents=contents)) is not None:
+            if (how := self._data.change(name)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
                 self._warn(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
@@ -179,7 +173,7 @@ class WorkflowResults(Retention):
         if not isinstance(result, TableResult) or result.at_hand:
             return
         for reader in self._data.below(name):
-            if (how := self._data.change(reader, contents=False)) is not None:
+            if (how := self._data.change(reader)) is not None:
                 raise CatalogError(f"what `{reader}` reads changed while it was written ({how})")
 
 
@@ -190,7 +184,6 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
     is made once for all of them: it counts with its other readers, not with each column.
 
     Args:
-        seconds: of each node that ran.
         at_hand: names of the results whose rows are in memory.
     """
     again: dict[str, float] = {}
@@ -199,15 +192,6 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
             inputs = (name for name in dict.fromkeys(node.inputs) if name != node.base)
             again[node.name] = seconds[node.name] + sum(again.get(name, 0.0) for name in inputs)
     return again
-
-
-def names_at_hand(outcome: Outcome) -> frozenset[str]:
-    """Return the names of the results whose rows are in memory, so that writing them reads nothing."""
-    return frozenset(
-        name for name, result in outcome.results.items()
-        if name in outcome.pinned or isinstance(result, ModelResult | ValueResult)
-        or (isinstance(result, TableResult) and result.at_hand)
-    )
 
 
 class DataRead:
@@ -233,16 +217,14 @@ class DataRead:
         above = self._dag.ancestors(name) | {name}
         return (one for one in self.names if one in above)
 
-    def change(self, name: str, *, contents: bool) -> str | None:
+    def change(self, name: str) -> str | None:
         """Say what was done to the data that a node reads since it was signed; None if nothing was.
 
-        A change stays one, also where all is put back.
-
-        Args:
-            contents: True to read files, once each: a disk on the network may keep no time of change.
+        A change stays one, also where all is put back. Files are read, once each: a disk on the network may keep no
+        time of change.
         """
         if name not in self._changes:
-            found = (self._change(name, one, contents=contents) for one in self._reads(name))
+            found = (self._change(name, one) for one in self._reads(name))
             if (how := next((how for how in found if how is not None), None)) is not None:
                 self._changes[name] = how
         return self._changes.get(name)
@@ -257,14 +239,12 @@ class DataRead:
                 found.add(node.name)
         return frozenset(found)
 
-    def _change(self, name: str, one: SignedData, *, contents: bool) -> str | None:
-        contents = contents and one.source not in self._looked_into
+    def _change(self, name: str, one: SignedData) -> str | None:
         try:
-            now = identify(one.source, contents=contents)
+            now = identify(one.source, contents=one.source not in self._looked_into)
         except (SourceError, OSError):
             return "it is not there any more, or cannot be read"
-        if contents:
-            self._looked_into.add(one.source)
+        self._looked_into.add(one.source)
         opened = self._outcome.opened.get(name) if not isinstance(one.source, Path) else None
         return (one.identity.change(opened) if opened is not None else None) or one.identity.change(now)
 

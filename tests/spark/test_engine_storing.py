@@ -30,7 +30,7 @@ from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem
 from helix_spark.run.iteration import Iteration
-from helix_spark.run.known_nodes import calibrated_loads, sampled
+from helix_spark.run.preparation import calibrated_loads
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 
@@ -593,7 +593,7 @@ def test_what_reading_by_itself_took_is_on_record_and_calibrates_loads(
     last = run(workflow(3))
     other = {artifact.kind: artifact for artifact in Catalog.open(catalog, create=False).live()}["table"]
     view = Catalog.open(catalog, create=False).snapshot("read")
-    found = sampled(view.artifacts.values())
-    known = Catalog.open(catalog, create=False).results(declared=(), signatures=found.keys())
-    assert calibrated_loads(found, known.measured)["table"].seconds(other.bytes) > LOAD["table"].seconds(other.bytes)
+    known = Catalog.open(catalog, create=False).results(declared=(), signatures=view.artifacts)
+    loads = calibrated_loads(view.artifacts, known.measured)
+    assert loads["table"].seconds(other.bytes) > LOAD["table"].seconds(other.bytes)
     assert last["age"] == pytest.approx(first["age"], abs=0.1)

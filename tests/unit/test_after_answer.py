@@ -15,7 +15,7 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark.engine.spark.gateway import AFTER_ITS_END
 from helix_spark.errors import CatalogError, NodeError, SetupError
-from helix_spark.run import after_answer, node_records
+from helix_spark.run import node_records, steps
 from helix_spark.run.run import Run
 
 STOPPED = AttributeError("'NoneType' object has no attribute 'sc'")
@@ -38,7 +38,7 @@ def answered(heard: Warned, ended: bool) -> Run:
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
-    "fitted_cards": (after_answer.read_fits, ({}, {}), "what fits gave is not known: "),
+    "fitted_cards": (steps.read_fits, ({}, {}), "what fits gave is not known: "),
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.costs.model import LOAD, READ, WRITE, loads_from_reads
-from helix_spark.run.known_nodes import SAMPLED, calibrated_loads, calibrated_writes, sampled
+from helix_spark.run.preparation import calibrated_loads, calibrated_writes
 
 LARGE = 200_000_000
 
@@ -21,19 +21,23 @@ def artifact(number: int, kind: str = "table") -> ArtifactRecord:
     )
 
 
+def by_signature(artifacts: list[ArtifactRecord]) -> dict[str, ArtifactRecord]:
+    return {one.signature: one for one in artifacts}
+
+
 def known(found: dict[str, ArtifactRecord], seconds: float | None) -> dict[str, ResultRecord]:
     record = ResultRecord("d", "s", "w", "rows", "scanner", 1, load_seconds=99.0, read_seconds=seconds)
     return {signature: replace(record, signature=signature) for signature in found}
 
 
 def test_what_was_never_read_by_itself_says_nothing() -> None:
-    found = sampled([artifact(number) for number in range(3)])
+    found = by_signature([artifact(number) for number in range(3)])
     assert calibrated_loads(found, known(found, None)) == calibrated_loads(found, {}) == LOAD
 
 
 @pytest.mark.parametrize("kind", ["table", "model"])
 def test_a_slow_disk_makes_loads_slow(kind: str) -> None:
-    found = sampled([artifact(number, kind) for number in range(10)])
+    found = by_signature([artifact(number, kind) for number in range(10)])
     slow = 10 * READ[kind].seconds(LARGE)
     loads = calibrated_loads(found, known(found, slow))
     assert loads[kind].seconds(LARGE) > 5 * LOAD[kind].seconds(LARGE)
@@ -44,22 +48,16 @@ def test_a_slow_disk_makes_loads_slow(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["table", "model"])
 def test_one_read_that_stalled_does_not_become_what_is_usual(kind: str) -> None:
-    found = sampled([artifact(0, kind)])
+    found = by_signature([artifact(0, kind)])
     once = calibrated_loads(found, known(found, 60.0))
     assert LOAD[kind].seconds(LARGE) < once[kind].seconds(LARGE) < 4 * LOAD[kind].seconds(LARGE)
 
 
 def test_a_fast_disk_makes_loads_fast_but_starts_no_spark_job_sooner() -> None:
-    found = sampled([artifact(number) for number in range(10)])
+    found = by_signature([artifact(number) for number in range(10)])
     loads = calibrated_loads(found, known(found, READ["table"].seconds(LARGE) / 4))
     assert loads["table"].seconds(LARGE) < 0.7 * LOAD["table"].seconds(LARGE)
     assert loads["table"].seconds(0) > 0.8 * LOAD["table"].fixed
-
-
-def test_the_latest_of_each_kind_are_looked_up() -> None:
-    found = sampled([artifact(number) for number in range(50)] + [artifact(99, "model"), artifact(98, "value")])
-    numbers = sorted(record.iteration for record in found.values())
-    assert numbers == [*range(50 - SAMPLED, 50), 99]
 
 
 def test_writes_that_computed_what_they_wrote_say_nothing_of_the_disk() -> None:

@@ -103,9 +103,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return made
 
 
-def changed(data: DataRead, *, contents: bool = False) -> dict[str, str | None]:
+def changed(data: DataRead) -> dict[str, str | None]:
     """What changed, by node."""
-    found = {name: data.change(name, contents=contents) for name in data.names}
+    found = {name: data.change(name) for name in data.names}
     return {name: how for name, how in found.items() if how is not None}
 
 
@@ -136,9 +136,7 @@ def test_a_table_of_which_memory_holds_collected_rows_is_read_anew_by_who_asks_f
 def test_contents_are_read_once(run: Run) -> None:
     data = run.data()
     assert not changed(data)
-    assert run.hashed == [], "nobody waits for that before an answer"
-    assert not changed(data, contents=True)
-    assert not changed(data, contents=True)
+    assert not changed(data)
     assert len(run.hashed) == 3
 
 
@@ -155,7 +153,7 @@ def test_a_rewrite_shows_though_size_and_time_are_put_back_and_is_not_forgotten(
 def test_a_rewrite_between_two_looks_shows_though_the_bytes_are_back(run: Run) -> None:
     run.left.write_text("5\n6\n")
     run.left.write_text("1\n2\n")
-    assert changed(run.data(), contents=True) == {"left": "left.csv was written to, or touched"}
+    assert changed(run.data()) == {"left": "left.csv was written to, or touched"}
 
 
 def test_all_that_is_made_of_it_is_void_and_what_was_there_before_is_not(run: Run) -> None:
@@ -212,5 +210,4 @@ def test_a_disk_that_keeps_no_time_of_change_is_told_by_contents(
     run = Run(tmp_path)
     data = run.data()
     run.left.write_text("5\n6\n")
-    assert not changed(data)
-    assert changed(data, contents=True) == {"left": "left.csv was written to, or touched"}
+    assert changed(data) == {"left": "left.csv was written to, or touched"}

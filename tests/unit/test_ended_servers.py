@@ -15,8 +15,8 @@ from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from test_server_objects import commands
 
 from helix_spark.errors import ServerEndedError
-from helix_spark.program import program_server
-from helix_spark.program.program_server import ProgramServer, server_ended
+from helix_spark.program import plain_program
+from helix_spark.program.plain_program import ProgramServer, server_ended
 
 KILLED = "was killed by signal 9"
 
@@ -145,7 +145,7 @@ def closed_port() -> int:
 
 def test_a_server_of_another_process_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
-    monkeypatch.setattr(program_server, "inherited_server", lambda: (port, "token"))
+    monkeypatch.setattr(plain_program, "inherited_server", lambda: (port, "token"))
     began = time.monotonic()
     for call, request in (("AnalyzePlan", pb.AnalyzePlanRequest()), ("ExecutePlan", pb.ExecutePlanRequest())):
         with pytest.raises(ServerEndedError, match="does not answer any more"):

@@ -27,7 +27,7 @@ from helix_spark.history.metrics import Metrics
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
-from helix_spark.run.measured_on import changed_tests, describe_tests
+from helix_spark.run.run_outputs import changed_tests, describe_tests
 from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,

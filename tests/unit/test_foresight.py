@@ -17,8 +17,7 @@ from helix_spark.history.source_rows import call_of
 from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
 from helix_spark.run import foresight
-from helix_spark.run.foresight import may_come_back
-from helix_spark.run.known_nodes import RecordsRead
+from helix_spark.run.foresight import RecordsRead, may_come_back
 
 
 def foresee(

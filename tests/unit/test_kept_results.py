@@ -14,7 +14,7 @@ from helix_spark.planner.problem import State
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.keeping_results import ServedResults
 from helix_spark.program.program_nodes import QuestionRow
-from helix_spark.run.known_nodes import RecordsRead
+from helix_spark.run.foresight import RecordsRead
 
 RELEASED = "it is not kept any more"
 
@@ -47,4 +47,4 @@ def test_what_was_computed_can_be_written() -> None:
     problem = results.problem([], 0, to_write=True)
     assert problem.done is not None
     assert problem.done.state("rows") is State.COMPUTE
-    assert (results.writable, results.loaded) == ({"rows"}, set())
+    assert results.writable == {"rows"}

@@ -28,7 +28,7 @@ from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
 from helix_spark.identity.parts import digest
-from helix_spark.run.executing import end_missing
+from helix_spark.run.executing import prepare_catalog
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_a_folder_that_is_back_by_now_is_not_put_aside(catalog: Catalog) -> None
     run: Any = SimpleNamespace(
         view=SimpleNamespace(missing=(record, gone)), tools=SimpleNamespace(catalog=catalog, observer=observer)
     )
-    end_missing(run)
+    prepare_catalog(run)
     assert catalog.live() == (record,)
     assert told == [
         "the stored result of 'model' cannot be loaded: its folder is gone; it is computed again when needed"

@@ -21,8 +21,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.errors import SetupError
 from helix_spark.plans import recorded_call
 from helix_spark.plans.program_client import open_session
-from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_server import ProgramServer
+from helix_spark.program.plain_program import PlainProgram, ProgramServer
 from helix_spark.run.recorded_answers import RecordedAnswers
 
 

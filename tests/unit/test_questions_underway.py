@@ -16,24 +16,24 @@ from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.programs import end_program
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions_underway import Expected, QuestionsUnderway, progress_of_program
+from helix_spark.program.questions_underway import QuestionsUnderway, progress_of_program
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
 
-def asked_before(name: str, began: float, seconds: float, *, kept: bool = True) -> Expected:
+def asked_before(name: str, began: float, seconds: float) -> NodeRecord:
     signature = name.encode().hex().ljust(64, "0")
-    node = NodeRecord(
+    return NodeRecord(
         "0" * 32, "train", 1, name, "answer", (), "compute", "", signature, signature, "[]", seconds=seconds,
         started=began,
     )
-    return Expected(node, kept)
 
 
 BEFORE = (
     asked_before("rows.count", 0, 2), asked_before("lr.fit: LR", 2, 10), asked_before("model.evaluate", 12, 4),
-    asked_before("rows.write", 16, 1, kept=False),
+    asked_before("rows.write", 16, 1),
 )
+KEPT = frozenset(one.signature for one in BEFORE[:-1])
 
 
 def question(
@@ -45,21 +45,21 @@ def question(
 
 def view_of(met: dict[str, RunningNode], now: float, starting: bool = False) -> ProgressView:
     progress = progress_of_program(
-        "train", 2, BEFORE, met, began=0.0, session_seconds=5.0 if starting else 0.0, starting=starting,
+        "train", 2, BEFORE, KEPT, met, began=0.0, session_seconds=5.0 if starting else 0.0, starting=starting,
     )
     return progress_view(progress, now)
 
 
 def test_what_follows_an_edited_question_is_expected_to_be_asked_again() -> None:
     view = view_of(
-        question(BEFORE[0].node.signature, "rows.count", fresh=False)
+        question(BEFORE[0].signature, "rows.count", fresh=False)
         | question("another", "lr.fit: LR", fresh=True, started=0.0), now=4.0,
     )
     assert (view.doing, view.left_text) == ("lr.fit: LR", "about 11.0 s left")
 
 
 def test_what_is_on_record_is_not_waited_for_where_the_same_is_asked_each_time() -> None:
-    each_time = question(BEFORE[1].node.signature, "lr.fit: LR", fresh=True, started=0.0)
+    each_time = question(BEFORE[1].signature, "lr.fit: LR", fresh=True, started=0.0)
     assert view_of(each_time, now=4.0).left_text == "about 7.0 s left"
 
 
@@ -78,12 +78,12 @@ def test_what_never_ran_is_not_said_to_be_ending() -> None:
     assert view.doing == "rows.show"
     assert view.known is False
     nothing = progress_of_program(
-        "train", 1, (), question("a", "b.count", fresh=True, started=0.0), began=0.0, session_seconds=0.0,
+        "train", 1, (), (), question("a", "b.count", fresh=True, started=0.0), began=0.0, session_seconds=0.0,
         starting=False,
     )
     assert progress_view(nothing, 9.0).left_text == "no time on record"
     first = progress_of_program(
-        "train", 1, (), question("a", "b.count", fresh=True), began=0.0, session_seconds=0.0, starting=True
+        "train", 1, (), (), question("a", "b.count", fresh=True), began=0.0, session_seconds=0.0, starting=True
     )
     assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
         "starting Spark", "no time on record",
@@ -91,8 +91,8 @@ def test_what_never_ran_is_not_said_to_be_ending() -> None:
 
 
 def test_what_was_answered_from_the_record_is_shown_as_loaded() -> None:
-    progress = progress_of_program("train", 2, BEFORE, {
-        **question(BEFORE[0].node.signature, "rows.count", fresh=False),
+    progress = progress_of_program("train", 2, BEFORE, KEPT, {
+        **question(BEFORE[0].signature, "rows.count", fresh=False),
         **question("another", "lr.fit: LR", fresh=True, started=0.0, ended=9.0),
         **question("one more", "model.evaluate", fresh=True, started=9.0),
     }, began=0.0, session_seconds=0.0, starting=False)

@@ -33,7 +33,7 @@ from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
 from helix_spark.run import foresight, workflow_results
-from helix_spark.run.known_nodes import RecordsRead
+from helix_spark.run.foresight import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.run.workflow_results import WorkflowResults

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from doubled import workflow
 
-from helix_spark.run.run import Run, RunStep, through
+from helix_spark.run.run import RunStep
 from helix_spark.run.steps import ANSWERING, LOOKING, PLANNING, SHOWING
-
-
-def started() -> Run:
-    nothing: Any = None
-    return Run(workflow(), nothing, "run", 0.0, nothing)
 
 
 @pytest.mark.parametrize("further", [PLANNING, SHOWING, ANSWERING])
@@ -22,8 +14,3 @@ def test_whoever_goes_further_goes_through_all_that_looks_and_plans(further: tup
     assert further[begins:begins + len(LOOKING)] == LOOKING
     if further is not PLANNING:
         assert further[begins:begins + len(PLANNING)] == PLANNING
-
-
-def test_a_step_out_of_its_turn_says_so() -> None:
-    with pytest.raises(AttributeError, match="no step of this run has made what 'failure' is asked of"):
-        through(ANSWERING[-1:], started())

@@ -78,7 +78,7 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
         metadata["label"] = {"ml_attr": {"type": "nominal", "name": "label", "vals": list(classes)}}
     chosen = [
         F.col(f"helix_new_{name}").alias(name, metadata=metadata[name]) if name in metadata
-        else F.col(f"helix_new_{name}").alias(name) if name in extra else F.col(quoted(name))
+        else F.col(f"helix_new_{name}").alias(name) if name in ("features", *extra) else F.col(quoted(name))
         for name in wanted
     ]
     examples: DataFrame = assembled.select(*chosen)

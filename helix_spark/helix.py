@@ -151,8 +151,7 @@ class Helix:
             turn = self._auditor.stop()
             _check_workflow(workflow, "run")
             if not self._writable:
-                for lack in self.catalog.check_writable():
-                    self.observer.warning(lack)
+                self.catalog.check_writable()
                 self.catalog.repair_by_itself(self.observer.warning)
                 self._writable = True
             try:

@@ -18,8 +18,8 @@ from benchmarks.interleavings.tables import in_place_of_deltalake
 from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.journal import journal, upkeep
+from helix_spark.catalog.journal.journal import PAUSES
 from helix_spark.catalog.leases import holders, leases
-from helix_spark.catalog.places.abilities import PAUSES
 from helix_spark.catalog.tables import attempts
 
 _FAULTS = (

@@ -73,10 +73,9 @@ class Catalog(CatalogReader):
         """Raises CatalogError if something else is in the catalog's place, or its name leads elsewhere."""
         self._place.check()
 
-    def check_writable(self) -> tuple[str, ...]:
-        """Raises CatalogError if it cannot be written, or be made; returns what the disk of one that is to be made can
-        not do, in words."""
-        return check_writable(self._layout)
+    def check_writable(self) -> None:
+        """Raises CatalogError if it cannot be written, or be made."""
+        check_writable(self._layout)
 
     def repair_by_itself(self, tell: Callable[[str], None]) -> None:
         """From now on, damage of the records that is met is repaired where nothing is lost that cannot be computed

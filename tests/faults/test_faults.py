@@ -19,7 +19,7 @@ QUICK = [each for each in FAULTS if each.short and not each.spark]
 
 SHOWN_BELOW = {
     "test_admission": ("a child process that uses its parent's Helix", "a run within a run"),
-    "test_abilities": ("a disk without hard links",),
+    "test_disks": ("a disk without hard links",),
     "test_catalog_records": (
         "a store's answer is lost after it wrote an object", "a driver is stopped for 4 days at each failpoint",
     ),

@@ -16,7 +16,6 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places import local_disk
-from helix_spark.catalog.places.abilities import TRIED
 from helix_spark.catalog.places.catalog_folder import MARKER
 from helix_spark.catalog.places.local_disk import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
@@ -85,7 +84,7 @@ class TestOpening:
         assert (tmp_path / MARKER).exists()
 
     def test_a_folder_whose_disk_another_process_tries_becomes_a_catalog(self, tmp_path: Path) -> None:
-        (tmp_path / f"{TRIED}abc").mkdir()
+        (tmp_path / ".helix-try-abc").touch()
         Catalog.open(tmp_path, create=True).append_iteration(iteration(1))
         assert (tmp_path / MARKER).exists()
 

@@ -11,6 +11,7 @@ many files than for one. The heads come last, when all that they name is safe: s
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -33,7 +34,6 @@ from helix_spark.catalog.journal.rows import (
     to_table,
 )
 from helix_spark.catalog.journal.table_settings import journal_settings, written_as
-from helix_spark.catalog.places.abilities import PAUSES
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -50,6 +50,9 @@ ATTEMPTS = 30
 
 LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
+
+PAUSES = random.Random()
+"""Draws how long a writer waits before it tries again. `random`'s own generator is the author's."""
 
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""

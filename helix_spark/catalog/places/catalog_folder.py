@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.abilities import TRIED, shortcomings
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath
@@ -30,6 +30,9 @@ from helix_spark.regular_files import OddFileError
 
 MARKER = "helix.json"
 GONE = "is gone"
+_TRIED = ".helix-try-"
+"""What the name of a file begins with by which a disk is tried."""
+
 _FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
 """What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
@@ -282,13 +285,13 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be trying the disk, or be half-way through writing the marker. Earlier versions, when
-        # killed, left leases alone; Spark, which makes what is above a folder that it writes to, may have done so
-        # where a catalog was moved away.
+        # Another process may be trying the disk, or be half-way through writing the marker; one that was killed may
+        # have left leases alone. Spark makes what is above a folder that it writes to, also where a catalog was moved
+        # away.
         bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
             p.name for p in layout.root.iterdir()
-            if not p.name.startswith((f".{MARKER}.", TRIED)) and p != layout.leases
+            if not p.name.startswith((f".{MARKER}.", _TRIED)) and p != layout.leases
             and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
         )
     except OSError as error:
@@ -307,34 +310,33 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 
-def check_writable(layout: Layout) -> tuple[str, ...]:
-    """Check that a catalog can be written, or be made. Returns what the disk of one that is to be made lacks and can be
-    done without, in words.
-
-    Raises:
-        CatalogError: it cannot.
-    """
+def check_writable(layout: Layout) -> None:
+    """Raise CatalogError if a catalog cannot be written, or cannot be made."""
     root = layout.root
     with explained(layout, "read"):
         if isinstance(root, Path):
             _check_folder_writable(layout, root)
-            return disk_told(root) if not layout.marker.exists() else ()
-        if isinstance(layout.marker, ObjectPath) and layout.marker.exists():
+            if not layout.marker.exists():
+                _check_links(root)
+        elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
             # A new one is checked when it is made, which is before anything runs.
             check_conditional(layout.marker, text_in(layout.marker))
-    return ()
 
 
-def disk_told(root: Path) -> tuple[str, ...]:
-    """What the disk of a catalog lacks and can be done without, in words.
-
-    Raises CatalogError for what cannot be done without, OSError where no file can be made.
-    """
-    found = shortcomings(what_is_there(root))
-    if refused := [one for one in found if one.refused]:
-        raise CatalogError(f"the disk of {root} cannot hold a catalog: {'; '.join(map(str, refused))}",
-                           remedy="name a folder on another disk, or a place in an object store")
-    return tuple(f"the disk of {root}: {one}" for one in found)
+def _check_links(root: Path) -> None:
+    """Check that the disk of a new catalog has hard links: by them a file is put where none must be, and deltalake
+    commits by them, too. USB sticks (exFAT, FAT) and some folders shared with a virtual machine have none."""
+    with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=_TRIED) as file:
+        other = Path(f"{file.name}.link")
+        try:
+            os.link(file.name, other)
+        except OSError as error:
+            raise CatalogError(
+                f"the disk of {root} cannot hold a catalog: it has no hard links ({error.strerror})",
+                exists="two runs at once could lose each other's records",
+                remedy="name a folder on another disk, or a place in an object store",
+            ) from error
+        other.unlink()
 
 
 def _folder_above(root: Path) -> Path:

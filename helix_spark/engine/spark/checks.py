@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.catalog.places.catalog_folder import disk_told
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
 from helix_spark.engine.spark.connect import named_server, settings_of_server, shown_address
@@ -154,8 +153,7 @@ def _catalog(where: Path | str) -> str:
     catalog.check_writable()
     if is_remote(where):
         return f"{catalog.root} at {access_from().where}"
-    folder = Path(where)
-    return "; ".join((_folder(folder, "give --catalog a folder you may write to"), *disk_told(folder)))
+    return _folder(Path(where), "give --catalog a folder you may write to")
 
 
 _VARIABLES = frozenset({

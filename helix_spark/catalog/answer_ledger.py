@@ -6,14 +6,13 @@ once, and asked again; the fresh answer then takes its place.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.queries import text_literal
-from helix_spark.catalog.journal.rows import SEQUENCE, Misfit, from_columns
+from helix_spark.catalog.journal.rows import SEQUENCE
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import AnswerRecord
 
@@ -22,6 +21,8 @@ COMMIT_BYTES = 8 << 20
 
 AHEAD_BYTES = 16 << 20
 """Bytes of texts that a run reads ahead, and that it keeps of those which it reads one by one."""
+
+_NEWEST_FIRST = f"{SEQUENCE} DESC, place DESC"
 
 
 class AnswerLedger:
@@ -44,14 +45,23 @@ class AnswerLedger:
         """
         return AnswersRead(self, workflow, ahead)
 
-    def newest_of(self, workflow: str, limit: int) -> dict[str, Entry]:
-        """The newest entries of a workflow, by question, without their texts."""
-        where = f"workflow = {text_literal(workflow)}"
-        return {one.record.question: one for one in reversed(self._entries(where, f" LIMIT {limit:d}"))}
+    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
+        """The newest records of a workflow, by question: as many as have `AHEAD_BYTES` of texts together."""
+        rows = self._journal.query(
+            f"""SELECT * FROM (
+                  SELECT *, sum(octet_length(answer)) OVER (ORDER BY {_NEWEST_FIRST}) AS letters FROM (
+                    SELECT * FROM journal WHERE workflow = {text_literal(workflow)}
+                    ORDER BY {_NEWEST_FIRST} LIMIT {limit:d}
+                  )
+                ) WHERE coalesce(letters, 0) <= {AHEAD_BYTES:d} ORDER BY {_NEWEST_FIRST}"""
+        )
+        return {row.question: row for row in reversed(rows)}
 
-    def newest(self, question: str) -> Entry | None:
-        """The newest entry of a question, whichever workflow asked it."""
-        return next(iter(self._entries(f"question = {text_literal(checked_signature(question))}", " LIMIT 1")), None)
+    def newest(self, question: str) -> AnswerRecord | None:
+        """The newest record of a question, whichever workflow asked it."""
+        where = f"question = {text_literal(checked_signature(question))}"
+        rows = self._journal.query(f"SELECT * FROM journal WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT 1")
+        return next(iter(rows), None)
 
     def questions(self, most: int) -> frozenset[str]:
         """The newest questions that have records, whichever workflow asked them."""
@@ -60,32 +70,14 @@ class AnswerLedger:
         )
         return frozenset(columns.get("question", ()))
 
-    def texts(self, workflow: str, since: int) -> dict[str, AnswerRecord]:
-        """The records of a workflow with their texts, by question.
-
-        Args:
-            since: the `SEQUENCE` of the oldest.
-        """
-        where = f"workflow = {text_literal(workflow)} AND {SEQUENCE} >= {since:d}"
-        return {row.question: row for row in self._rows(where)}
-
-    def record(self, entry: Entry) -> AnswerRecord | None:
-        """The record of an entry, with its text."""
-        where = f"question = {text_literal(entry.record.question)} AND {SEQUENCE} = {entry.sequence:d}"
-        return next(iter(self._rows(where, "DESC", " LIMIT 1")), None)
-
     def records(self) -> Iterator[AnswerRecord]:
-        """The newest record of each question, with their texts, a few at a time."""
-        entries = self._entries("true")
-        newest = {one.record.question: one.sequence for one in reversed(entries)}
-        letters = Counter[int]()
-        for one in entries:
-            letters[one.sequence] += one.letters
-        for sequence, size in letters.items():
-            rows: Iterable[AnswerRecord] = self._rows(f"{SEQUENCE} = {sequence:d}") if size <= AHEAD_BYTES else (
-                row for one in entries if one.sequence == sequence and (row := self.record(one)) is not None
-            )
-            yield from (row for row in rows if newest.get(row.question) == sequence)
+        """The newest record of each question, with their texts, a commit at a time."""
+        columns = self._journal.columns(f"SELECT question, max({SEQUENCE}) AS newest FROM journal GROUP BY question")
+        newest = dict(zip(columns.get("question", ()), columns.get("newest", ()), strict=True))
+        for sequence in sorted(set(newest.values())):
+            rows = self._journal.query(f"SELECT * FROM journal WHERE {SEQUENCE} = {sequence:d} ORDER BY place")
+            last = {row.question: row for row in rows}
+            yield from (row for question, row in last.items() if newest.get(question) == sequence)
 
     def sound(self, record: AnswerRecord) -> AnswerRecord | None:
         """A whole record, if it is as it was written; else None, and it is left out."""
@@ -103,23 +95,6 @@ class AnswerLedger:
         """Why answers were left out, in words."""
         return tuple(self._journal.rejections)
 
-    def _entries(self, where: str, limit: str = "") -> list[Entry]:
-        """Entries, the newest first."""
-        columns = self._journal.columns(
-            f'SELECT * EXCLUDE (answer), coalesce(octet_length(answer), 0) AS letters FROM journal '
-            f"WHERE {where} ORDER BY {SEQUENCE} DESC, place DESC{limit}"
-        )
-        rows = from_columns({**columns, "answer": [None] * len(columns.get(SEQUENCE, ()))}, AnswerRecord)
-        return [
-            Entry(row, sequence, letters)
-            for row, sequence, letters in zip(rows, columns[SEQUENCE], columns["letters"], strict=True)
-            if not isinstance(row, Misfit)
-        ] if rows else []
-
-    def _rows(self, where: str, order: str = "", limit: str = "") -> list[AnswerRecord]:
-        order = f"ORDER BY {SEQUENCE} {order}, place {order}"
-        return self._journal.query(f"SELECT * FROM journal WHERE {where} {order}{limit}")
-
 
 def _commits(records: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
     """Records in groups of bounded size."""
@@ -135,21 +110,6 @@ def _commits(records: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
         yield group
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A recorded answer without its text.
-
-    Attributes:
-        record: of which `answer` is empty.
-        sequence: see `SEQUENCE`.
-        letters: bytes of the text.
-    """
-
-    record: AnswerRecord
-    sequence: int
-    letters: int
-
-
 _MOST_KNOWN = 100_000
 """Questions on record of which a run knows that there are answers, the newest: to look one up takes 10 ms. Older ones
 of other workflows are asked again."""
@@ -157,8 +117,8 @@ of other workflows are asked again."""
 
 class AnswersRead:
     """Answers as one run reads them: the newest of its workflow at the first question, others one by one. A workflow
-    without any, such as a copy of a script, takes those of the workflow that asked one of its first questions. Of their
-    texts no more than `AHEAD_BYTES` are held.
+    without any, such as a copy of a script, takes those of the workflow that asked one of its first questions. Of the
+    texts of either no more than `AHEAD_BYTES` are held.
 
     Args:
         ahead: how many are looked up at first.
@@ -166,65 +126,40 @@ class AnswersRead:
 
     def __init__(self, ledger: AnswerLedger, workflow: str, ahead: int) -> None:
         self._ledger, self._workflow, self._ahead = ledger, workflow, ahead
-        self._others = dict[str, Entry | None]()
         self._kept = dict[str, AnswerRecord | None]()
+        self._seconds = dict[str, float]()
         self._bytes = 0
 
     @cached_property
-    def _newest(self) -> dict[str, Entry]:
+    def _newest(self) -> dict[str, AnswerRecord]:
         return self._ledger.newest_of(self._workflow, self._ahead)
 
     @cached_property
     def _known(self) -> frozenset[str]:
         return self._ledger.questions(_MOST_KNOWN)
 
-    @cached_property
-    def _texts(self) -> Mapping[str, AnswerRecord]:
-        """The records that are read ahead."""
-        letters = Counter[int]()
-        for one in self._newest.values():
-            letters[one.sequence] += one.letters
-        since, size = None, 0
-        for sequence in sorted(letters, reverse=True):
-            size += letters[sequence]
-            if size > AHEAD_BYTES:
-                break
-            since = sequence
-        return {} if since is None else self._ledger.texts(self._workflow, since)
-
     def of(self, question: str) -> AnswerRecord | None:
-        """The record of a question, whichever workflow asked it, with its text; None if there is none, or it does not
-        fit."""
+        """The record of a question, whichever workflow asked it; None if there is none, or it does not fit."""
         if question in self._kept:
             return self._kept[question]
-        entry = self._entry(question)
-        if entry is None:
-            return None
-        record = self._texts.get(question) or self._ledger.record(entry)
+        record = self._newest.get(question) or self._look_up(question)
         record = None if record is None else self._ledger.sound(record)
-        if record is None or self._bytes + len(record.answer) <= AHEAD_BYTES:
-            self._bytes += 0 if record is None else len(record.answer)
+        if record is not None:
+            self._seconds[question] = record.seconds
+        size = 0 if record is None or question in self._newest else len(record.answer)
+        if self._bytes + size <= AHEAD_BYTES:
+            self._bytes += size
             self._kept[question] = record
         return record
 
     def seconds(self, question: str) -> float:
         """The seconds that the answer took Spark; 0.0 if that is not known."""
-        entry = self._entry(question)
-        return 0.0 if entry is None else entry.record.seconds
+        if question not in self._seconds:
+            self.of(question)
+        return self._seconds.get(question, 0.0)
 
-    def refuse(self, question: str, why: str) -> None:
-        """Leave an answer out: its text does not fit."""
-        self._ledger.reject(question, why)
-        self._kept[question] = None
-
-    def _entry(self, question: str) -> Entry | None:
-        if question in self._newest:
-            return self._newest[question]
-        if question not in self._others:
-            found = self._ledger.newest(question) if question in self._known else None
-            if found is not None and not self._newest:
-                self._workflow = found.record.workflow
-                self._newest.update(self._ledger.newest_of(self._workflow, self._ahead))
-                self.__dict__.pop("_texts", None)
-            self._others[question] = found
-        return self._others[question]
+    def _look_up(self, question: str) -> AnswerRecord | None:
+        record = self._ledger.newest(question) if question in self._known else None
+        if record is not None and not self._newest:
+            self._newest.update(self._ledger.newest_of(record.workflow, self._ahead))
+        return record

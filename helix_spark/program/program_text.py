@@ -201,8 +201,7 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
 
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
     """Return what an earlier run of the same text needed a classic session for; None if none did."""
-    entry = catalog.answers.newest(_identity(path, arguments))
-    record = None if entry is None else catalog.answers.record(entry)
+    record = catalog.answers.newest(_identity(path, arguments))
     record = None if record is None else catalog.answers.sound(record)
     if record is None:
         return None

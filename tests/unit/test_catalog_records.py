@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from helix_spark.catalog import failpoints
-from helix_spark.catalog.answer_ledger import AnswersRead, Entry
+from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
 from helix_spark.catalog.journal import upkeep
@@ -491,24 +491,17 @@ class OneWorkflow:
     def __init__(self, rows: dict[str, AnswerRecord]) -> None:
         self.rows, self.queries = rows, 0
 
-    def _entry(self, row: AnswerRecord) -> Entry:
-        return Entry(replace(row, answer=""), 1, len(row.answer))
-
-    def newest_of(self, workflow: str, limit: int) -> dict[str, Entry]:
+    def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
         self.queries += 1
-        return {question: self._entry(row) for question, row in self.rows.items() if row.workflow == workflow}
+        return {question: row for question, row in self.rows.items() if row.workflow == workflow}
 
-    def newest(self, question: str) -> Entry | None:
+    def newest(self, question: str) -> AnswerRecord | None:
         self.queries += 1
-        return self._entry(self.rows[question]) if question in self.rows else None
+        return self.rows.get(question)
 
     def questions(self, most: int) -> frozenset[str]:
         self.queries += 1
         return frozenset(self.rows)
-
-    def texts(self, workflow: str, since: int) -> dict[str, AnswerRecord]:
-        self.queries += 1
-        return {question: row for question, row in self.rows.items() if row.workflow == workflow}
 
     def sound(self, record: AnswerRecord) -> AnswerRecord:
         return record
@@ -519,7 +512,7 @@ def test_a_copy_of_a_script_reads_the_answers_of_the_script_at_once() -> None:
     ledger: Any = OneWorkflow({one: AnswerRecord(one, "script", 1, 0.0, answer="a") for one in asked})
     copy = AnswersRead(ledger, "copy", 100)
     assert [copy.of(digest("new")), *map(copy.of, asked)] == [None, *ledger.rows.values()]
-    assert ledger.queries == 5
+    assert ledger.queries == 4
 
 
 def test_a_new_script_looks_few_questions_up() -> None:

@@ -7,7 +7,7 @@ step, before which a driver may be stopped; deleting a folder takes a step a fil
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
-from helix_spark.catalog.places.single_object import ObjectStatus
+from helix_spark.catalog.places.object_store import ObjectStatus
 
 
 @dataclass(slots=True)
@@ -29,7 +29,6 @@ class File:
     content: str
     size: int
     mtime: float
-    tag: int
     made: Any = None
 
 
@@ -38,11 +37,10 @@ class Disk:
     """Files by folder and name."""
 
     folders: dict[str, dict[str, File]] = field(default_factory=dict)
-    tags: int = 0
 
     def copy(self) -> Disk:
         """Files are replaced whole, so that copies may share them."""
-        return Disk({name: dict(inside) for name, inside in self.folders.items()}, self.tags)
+        return Disk({name: dict(inside) for name, inside in self.folders.items()})
 
     def find(self, path: str) -> File | None:
         folder, _, name = path.rpartition("/")
@@ -57,8 +55,7 @@ class Disk:
 
     def put(self, path: str, content: str, size: int | None = None, made: Any = None) -> File:
         folder, _, name = path.rpartition("/")
-        self.tags += 1
-        file = File(content, len(content) if size is None else size, world().now, self.tags, made)
+        file = File(content, len(content) if size is None else size, world().now, made)
         self.folders.setdefault(folder, {})[name] = file
         return file
 
@@ -184,25 +181,19 @@ class SimPath:
             return self.seen
         world().step("looks at", self.path)
         file = disk().get(self.path)
-        return ObjectStatus(file.size, file.mtime, str(file.tag))
+        return ObjectStatus(file.size, file.mtime)
 
     lstat = stat
 
     def read_at_most(self, most: int) -> bytes:
-        return self.read_stamped()[0].encode()
+        world().step("reads", self.path)
+        return disk().get(self.path).content.encode()
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok:
             self.stat()
         world().step("removes", self.path)
         disk().remove(self.path)
-
-    def iterdir(self) -> Iterator[SimPath]:
-        world().step("lists", self.path)
-        here = disk()
-        if not here.is_folder(self.path):
-            raise FileNotFoundError(errno.ENOENT, "there is no such folder", self.path)
-        yield from [self._listed(f"{self.path}/{name}") for name in here.children(self.path)]
 
     def glob(self, pattern: str, /) -> Iterator[SimPath]:
         world().step("lists", self.path)
@@ -217,32 +208,6 @@ class SimPath:
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
         written(self.path, lambda: disk().put_new(self.path, text))
-
-    def stamp(self) -> Hashable | None:
-        world().step("looks at", self.path)
-        file = disk().find(self.path)
-        return None if file is None else file.tag
-
-    def read_stamped(self) -> tuple[str, Hashable]:
-        world().step("reads", self.path)
-        file = disk().get(self.path)
-        return file.content, file.tag
-
-    def freshen(self, text: str, stamp: Hashable, /) -> None:
-        def write() -> File:
-            if disk().get(self.path).tag != stamp:
-                raise BlockingIOError(errno.EAGAIN, "somebody else wrote the object", self.path)
-            return disk().put(self.path, text)
-
-        written(self.path, write)
-
-    def unlink_as_seen(self, stamp: Hashable, /) -> None:
-        self.freshen("{}", stamp)
-        self.unlink(missing_ok=True)
-
-    @property
-    def needs_syncs(self) -> bool:
-        return True
 
     def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] = _NOTHING, /) -> None:
         """Each must be there; what is written is kept anyhow."""
@@ -267,21 +232,10 @@ class SimPath:
         world().step("looks at", self.path)
         return max((file.mtime for _, file in disk().below(self.path)), default=None)
 
-    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
         world().step("lists", self.path)
-        pairs: dict[tuple[str, str], None] = {}
-        beginning = len(self.path) + 1
-        for path, _ in disk().below(self.path):
-            names = path[beginning:].split("/")
-            if len(names) > 1 and wanted(names[0]):
-                pairs[names[0], names[1]] = None
-        yield from pairs
-
-    def looked_for(
-        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        there = dict.fromkeys(self.second_names(lambda name: True))
-        return [pair for pair in pairs if pair not in there], [pair for pair in there if wanted(pair[0])]
+        names = (path[len(self.path) + 1 :].split("/") for path, _ in disk().below(self.path))
+        yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 
     def files(self) -> Iterator[SimPath]:
         world().step("lists", self.path)
@@ -293,9 +247,6 @@ class SimPath:
         for path in sorted(path for path, _ in disk().below(self.path)):
             world().step("removes", path)
             disk().remove(path)
-
-    def leads_out_of(self, root: SimPath, /) -> str:
-        return ""
 
     @property
     def table_uri(self) -> str:
@@ -319,9 +270,6 @@ class SimPath:
     def writable(self) -> AbstractContextManager[Any]:
         raise NotImplementedError(_NOT_SIMULATED)
 
-    def keep_as(self, other: SimPath, /) -> None:
-        raise NotImplementedError(_NOT_SIMULATED)
-
     def move_to(self, other: SimPath, /) -> None:
         raise NotImplementedError(_NOT_SIMULATED)
 
@@ -331,4 +279,4 @@ class SimPath:
 
     def _listed(self, path: str) -> SimPath:
         file = disk().find(path)
-        return SimPath(path, None if file is None else ObjectStatus(file.size, file.mtime, str(file.tag)))
+        return SimPath(path, None if file is None else ObjectStatus(file.size, file.mtime))

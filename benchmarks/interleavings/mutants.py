@@ -17,6 +17,7 @@ from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.log_end import LogEnd
 from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt
@@ -53,11 +54,11 @@ def _old_view(stack: ExitStack) -> None:
     opened = upkeep._opened
     views: list[Any] = []
 
-    def opens(journal: Journal[Any], version: int | None = None) -> Any:
-        views.append(opened(journal, version))
+    def opens(journal: Journal[Any]) -> Any:
+        views.append(opened(journal))
         return views[-1]
 
-    def clears(journal: Journal[Any], lying: Any, *_: object) -> int:
+    def clears(journal: Journal[Any], lying: Any) -> int:
         live = {uri.rpartition("/")[2] for uri in views[-1].file_uris()}
         for path in list(SimPath(str(journal.folder)).glob("*.parquet")):
             if path.name not in live and world().now - path.stat().st_mtime > 600:
@@ -73,25 +74,29 @@ def _unknown_at_once(stack: ExitStack) -> None:
     _patch(stack, upkeep, "UNKNOWN_SECONDS", 600.0)
     clear = upkeep.clear
 
-    def clears(journal: Journal[Any], lying: Any, *given: Any) -> int:
-        return clear(journal, upkeep.files_lying(journal.folder), *given)
+    def clears(journal: Journal[Any], lying: Any) -> int:
+        return clear(journal, upkeep.files_lying(journal.folder))
 
     _patch(stack, upkeep, "clear", clears)
 
 
 @mutant("upkeep deletes log entries above the oldest checkpoint that it keeps")
 def _too_many_entries(stack: ExitStack) -> None:
-    drop = upkeep._Sweep.drop_below
-    _patch(stack, upkeep._Sweep, "drop_below", lambda self, version: drop(self, version + 2))
+    drop = upkeep._drop_below
+    _patch(stack, upkeep, "_drop_below", lambda folder, version, live: drop(folder, version + 2, live))
 
 
 @mutant("upkeep deletes the newest checkpoint, too")
 def _no_checkpoint(stack: ExitStack) -> None:
-    def thins(self: upkeep._Sweep) -> None:
-        for each in self.checkpoints.values():
-            self._drop(each)
+    clear = upkeep.clear
 
-    _patch(stack, upkeep._Sweep, "thin_checkpoints", thins)
+    def clears(journal: Journal[Any], lying: Any) -> int:
+        deleted = clear(journal, lying)
+        for checkpoint in DeltaLog(journal.folder).numbered()[1].values():
+            checkpoint.unlink(missing_ok=True)
+        return deleted
+
+    _patch(stack, upkeep, "clear", clears)
 
 
 @mutant("an append is not looked at again where the log around it was cleaned up")
@@ -152,7 +157,9 @@ def _published_after_its_end(stack: ExitStack) -> None:
 
 @mutant("gc takes every lease for dead")
 def _all_dead(stack: ExitStack) -> None:
-    _patch(stack, Leases, "dead", lambda self, untouched: dict.fromkeys(self.names()))
+    _patch(stack, Leases, "dead", lambda self, untouched: {
+        name: lease for name in self.names() if (lease := self.find(name)) is not None
+    })
     _patch(stack, ArtifactLedger, "end_unpublished", lambda self, why: frozenset(each.attempt for each in why))
 
 

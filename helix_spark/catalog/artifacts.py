@@ -40,26 +40,23 @@ class ArtifactLedger:
     def __init__(self, journal: Journal[ArtifactRecord]) -> None:
         self._journal = journal
 
-    def live(self) -> dict[str, ArtifactRecord]:
-        """All live artifacts by signature."""
-        return by_signature(self._journal.query(f"SELECT * FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
+    def live(self, schemas_of: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
+        """All live artifacts by signature.
 
-    def live_for_plan(self, near: Collection[str]) -> dict[str, ArtifactRecord]:
-        """The same as far as a plan looks at them: with the schemas of the signatures in `near` alone. Schemas are most
-        of all that is on record of artifacts, and a plan has to do with few of them."""
-        schema = f", CASE WHEN signature IN ({listed_signatures(near)}) THEN schema END AS schema" if near else ""
-        return by_signature(self._journal.query(
-            f"SELECT * EXCEPT (schema, why){schema} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"
-        ))
+        Args:
+            schemas_of: signatures of which alone schemas are told. Schemas are most of all that is on record of
+                artifacts, and a plan has to do with few of them.
+        """
+        columns = "*"
+        if schemas_of is not None:
+            listed = listed_signatures(schemas_of)
+            schema = f", CASE WHEN signature IN ({listed}) THEN schema END AS schema" if listed else ""
+            columns = f"* EXCEPT (schema, why){schema}"
+        return by_signature(self._journal.query(f"SELECT {columns} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
 
     def live_bytes(self) -> dict[str, int]:
         """Bytes of all live artifacts, by attempt."""
-        columns = self._journal.columns(
-            f"SELECT signature, attempt, bytes FROM journal WHERE NOT {_ENDED} ORDER BY attempt DESC"
-        )
-        # As in `by_signature`: of two live attempts of a signature the smaller id wins.
-        winners = {signature: (attempt, size) for signature, attempt, size in zip(*columns.values(), strict=True)}
-        return dict(winners.values())
+        return {record.attempt: record.bytes for record in self.live(()).values()}
 
     def live_of(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of one signature."""
@@ -74,16 +71,14 @@ class ArtifactLedger:
             + _OLDEST_FIRST
         ))
 
-    def last_of(self, signature: str) -> ArtifactRecord | None:
-        """The newest record of a signature, whatever its event: says why a result is no longer stored."""
-        sql = f"""SELECT * FROM journal WHERE signature = '{checked_signature(signature)}' AND {_STORED}
-                  ORDER BY sequence DESC, event = 'published', attempt LIMIT 1"""
-        return next(iter(self._journal.query(sql)), None)
-
-    def newest(self) -> dict[str, ArtifactRecord]:
-        """The newest record of every signature that was ever stored: the live one, or how the last one ended."""
+    def newest(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
+        """The newest record of each signature that was ever stored, of all or of some: the live one, or how the last
+        one ended."""
+        if signatures is not None and not signatures:
+            return {}
+        wanted = "" if signatures is None else f" AND signature IN ({listed_signatures(signatures)})"
         rows = self._journal.query(
-            f"SELECT * FROM journal WHERE {_STORED} ORDER BY sequence, event <> 'published'"
+            f"SELECT * FROM journal WHERE {_STORED}{wanted} ORDER BY sequence, event <> 'published'"
         )
         return {record.signature: record for record in rows} | by_signature(live_among_all(rows))
 
@@ -97,15 +92,6 @@ class ArtifactLedger:
             return {}
         return {record.attempt: record for record in self._journal.query(
             f"SELECT * FROM journal WHERE attempt IN ({_listed_ids(attempts)}) AND event <> 'published'"
-        )}
-
-    def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
-        """How the last attempts of some signatures ended, by signature; none of those that never did."""
-        if not signatures:
-            return {}
-        return {record.signature: record for record in self._journal.query(
-            f"SELECT * FROM journal WHERE signature IN ({listed_signatures(signatures)}) AND event <> 'published' "
-            f"AND {_STORED} ORDER BY sequence"
         )}
 
     def publish(self, record: ArtifactRecord) -> ArtifactRecord:

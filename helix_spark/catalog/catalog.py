@@ -238,7 +238,7 @@ class Catalog(CatalogReader):
         if not records:
             return ()
         with explained(self._layout, "read"):
-            gone, _ = folders.looked_for(self._layout, records, lambda signature: False)
+            gone = folders.missing_among(self._layout, records)
         why = {record.signature: WHY_MISSING for record in gone}
         return self._end_all(why, "quarantined", {record.attempt for record in gone})
 

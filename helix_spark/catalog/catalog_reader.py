@@ -6,23 +6,29 @@ Pages ask for still less: they have a Protocol of what they read.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import History
-from helix_spark.catalog.journal.journal import Mender, refuses
+from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.leftovers import bytes_of_results
-from helix_spark.catalog.places.catalog_folder import Layout, explained, locate
+from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, locate
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.same_place import SamePlace
-from helix_spark.catalog.record_journals import journals_in
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
+from helix_spark.catalog.records import (
+    AnswerRecord,
+    ArtifactRecord,
+    FileRecord,
+    IterationRecord,
+    NodeRecord,
+    ResultRecord,
+)
 from helix_spark.catalog.run_progress import Progress, read_progress
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest
@@ -39,6 +45,43 @@ REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Journals:
+    """One of each type of record; the folder of each is called as the field is.
+
+    That an iteration runs is on record before anything else of it: who reads one after the other reads iterations last.
+    """
+
+    files: Journal[FileRecord]
+    answers: Journal[AnswerRecord]
+    results: Journal[ResultRecord]
+    nodes: Journal[NodeRecord]
+    artifacts: Journal[ArtifactRecord]
+    iterations: Journal[IterationRecord]
+
+    def __iter__(self) -> Iterator[Journal[Any]]:
+        return (getattr(self, field.name) for field in fields(self))
+
+    @property
+    def ends_first(self) -> tuple[Journal[Any], ...]:
+        """In the order in which they are synced: when an iteration's end is, what was recorded before it is as well."""
+        return self.files, self.iterations, self.nodes, self.results, self.answers, self.artifacts
+
+
+def journals_in(records: Place, mender: Mender = refuses) -> Journals:
+    """The journals in the folder of all records; see `Journal` for the others."""
+    def journal(name: str, row_type: type[Row], *pruned_by: str) -> Journal[Row]:
+        return Journal(records / name, row_type, pruned_by=pruned_by, mender=mender)
+
+    return Journals(
+        journal("files", FileRecord, "digest"), journal("answers", AnswerRecord, "workflow", "iteration"),
+        journal("results", ResultRecord, "workflow", "iteration"),
+        journal("nodes", NodeRecord, "workflow", "iteration"),
+        journal("artifacts", ArtifactRecord, "workflow", "iteration"),
+        journal("iterations", IterationRecord, "workflow", "number"),
+    )
+
+
 class CatalogReader:
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
@@ -51,7 +94,7 @@ class CatalogReader:
         self._journals = journals_in(layout.records, self._mended)
         self.answers = AnswerLedger(self._journals.answers)
         self._artifacts = ArtifactLedger(self._journals.artifacts)
-        self._history = History(self._journals)
+        self._history = History(self._journals.iterations, self._journals.nodes, self._journals.files)
         self._results = ResultLedger(self._journals.results)
         self._leases = Leases(layout.leases)
 
@@ -83,22 +126,23 @@ class CatalogReader:
         """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.
 
         Of all that is stored it reads the records, without what is long in them. Whether it is there is seen only of
-        what the remembered iterations had; and folders in which something is live are not searched for leftovers.
+        what the remembered iterations had; and a disk's folders in which something is live are not searched.
         """
         past = self._history.recent(workflow, REMEMBERED)
         near = {node.signature for one in past for node in one.nodes}
-        live = self._artifacts.live_for_plan(near)
+        live = self._artifacts.live(near)
         if not past and not live:
             self._check_recorded()
         with explained(self._layout, "read"):
-            folders.check_folders(self._layout, {record.kind for record in live.values()})
-            missing, leftovers = folders.looked_for(
-                self._layout, [live[one] for one in sorted(near & live.keys())], lambda signature: signature not in live
+            stored = list(folders.stored_attempts(self._layout, live.keys()))
+            listed = {attempt.attempt for attempt in stored}
+            missing = folders.missing_among(
+                self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
             )
         lost = {record.signature for record in missing}
         past_wishes = self._past_wishes(live.values(), workflow)
         ended = [one.record for one in past if one.record.status != "running"]
-        last = ended[-1] if ended else self._history.last_ended(workflow) if past else None
+        last = ended[-1] if ended else None
         return CatalogView(
             workflow,
             MappingProxyType({
@@ -110,7 +154,7 @@ class CatalogReader:
             self._history.nodes_of(last) if last else (),
             past,
             past[-1].record.number + 1 if past else 1,
-            self._bytes_from_records({record.attempt: record.bytes for record in live.values()}, leftovers),
+            self._bytes_from_records({record.attempt: record.bytes for record in live.values()}, stored),
             past_wishes,
         )
 
@@ -141,17 +185,14 @@ class CatalogReader:
         """The live artifacts of some signatures, by signature, in one look."""
         return self._artifacts.live_among(signatures)
 
-    def ends_among(self, signatures: Collection[str]) -> dict[str, ArtifactRecord]:
-        """When and why results of some signatures ceased to be stored, by signature."""
-        return self._artifacts.ends_among(signatures)
-
-    def last_events(self) -> dict[str, ArtifactRecord]:
-        """The newest record of every signature that was ever stored: live if its event is `published`."""
-        return self._artifacts.newest()
+    def last_events(self, signatures: Collection[str] | None = None) -> dict[str, ArtifactRecord]:
+        """The newest record of each signature that was ever stored, of all or of some: live if its event is
+        `published`; else it tells when and why something is no longer stored."""
+        return self._artifacts.newest(signatures)
 
     def last_event(self, signature: str) -> ArtifactRecord | None:
-        """The newest record of a signature's artifacts: tells when and why something is no longer stored."""
-        return self._artifacts.last_of(signature)
+        """The same of one signature."""
+        return self.last_events([signature]).get(signature)
 
     def iterations(self, workflow: str | None = None, limit: int | None = None) -> tuple[IterationRecord, ...]:
         """Iterations of one workflow or of all, newest first. Running ones whose process is gone have died."""

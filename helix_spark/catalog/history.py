@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.failpoints import reach
+from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.queries import text_literal
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
-from helix_spark.catalog.record_journals import Journals
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
 
@@ -23,8 +23,10 @@ process concluded from its silence."""
 class History:
     """Iterations, their nodes, and the files that declared them."""
 
-    def __init__(self, journals: Journals) -> None:
-        self._iterations, self._nodes, self._files = journals.iterations, journals.nodes, journals.files
+    def __init__(
+        self, iterations: Journal[IterationRecord], nodes: Journal[NodeRecord], files: Journal[FileRecord]
+    ) -> None:
+        self._iterations, self._nodes, self._files = iterations, nodes, files
 
     def start(self, record: IterationRecord) -> IterationRecord:
         """Append the start of an iteration under the next free number of its workflow, and return it with that.
@@ -66,13 +68,6 @@ class History:
         if limit is not None and len(found) < limit and len(rows) >= 2 * limit:
             found = tuple(heaviest(self._iterations.query(sql)).values())
         return found[:limit]
-
-    def last_ended(self, workflow: str) -> IterationRecord | None:
-        """The ended iteration of the greatest number; of equal numbers, that of the smaller run id."""
-        sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(workflow)} AND status <> 'running'
-                  ORDER BY number DESC, run"""
-        found = heaviest(self._iterations.query(f"{sql} LIMIT 3")) or heaviest(self._iterations.query(sql))
-        return next(iter(found.values()), None)
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
         """The nodes of an iteration in the order they were appended, each once, and none that reads itself or a later

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, Word
+from helix_spark.catalog.cells import Flag, Json, Number, SchemaText, Text, Texts, one_of
 from helix_spark.identity.parts import Group
 from helix_spark.visible_text import LONGEST_NAME
 
@@ -21,8 +21,6 @@ Event = Literal["published", "evicted", "quarantined", "abandoned"]
 """Abandoned is what was never published, and never will be."""
 
 Status = Literal["running", "done", "failed", "interrupted", "died"]
-_RECORDED = ("running", "done", "failed", "interrupted")
-_PLANNED = ("load", "compute", "prune")
 
 LARGEST_VALUE = 4 << 20
 """Bytes of a value, as JSON, that are recorded at most. Values lie in the records themselves, which count against a
@@ -98,8 +96,8 @@ class ArtifactRecord:
 
     signature: Signature
     attempt: Id
-    kind: Annotated[ArtifactKind, Word(get_args(ArtifactKind))]
-    event: Annotated[Event, Word(get_args(Event))]
+    kind: Annotated[ArtifactKind, one_of(*get_args(ArtifactKind))]
+    event: Annotated[Event, one_of(*get_args(Event))]
     workflow: Name
     node: Name
     iteration: Iteration
@@ -199,7 +197,7 @@ class NodeRecord:
     name: Name
     kind: Kind
     inputs: Names
-    state: Annotated[str, Word(_PLANNED)]
+    state: Annotated[str, one_of("load", "compute", "prune")]
     reason: Prose
     declared: Signature
     signature: Signature
@@ -244,7 +242,7 @@ class IterationRecord:
     run: Id
     workflow: Name
     number: Annotated[int, Number(1, GREATEST_NUMBER)]
-    status: Annotated[Status, Word(_RECORDED)]
+    status: Annotated[Status, one_of("running", "done", "failed", "interrupted")]
     started: Moment
     seconds: Seconds | None = None
     message: Prose = ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helix_spark.catalog.artifacts import ArtifactLedger
+from helix_spark.catalog.catalog_reader import Journals, journals_in
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.journal import Journal, Mender, sync
 from helix_spark.catalog.journal.salvage import Remains, remains_of, salvage
@@ -20,7 +21,6 @@ from helix_spark.catalog.leases.holders import this_process
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.place import Place, is_out_of_reach
-from helix_spark.catalog.record_journals import Journals, journals_in
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import Attempt, read_manifest, stored_attempts
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
@@ -140,9 +140,6 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
         history = any(remains.lost for journal, remains in found if journal in (journals.iterations, journals.nodes))
         saved = list[str]()
         if aside is not None or not damage:  # else the damaged records cannot be compared with what is stored
-            if gone := _folders_gone(layout, journals, aside):
-                damage += gone
-                lost.append("what was stored there, which is computed again when needed")
             again, unsound = _results_again(layout, journals, leases, aside)
             if again and journals.iterations.is_gone():
                 damage.append("the records are gone")
@@ -159,19 +156,6 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
 
 def _remains(journal: Journal[Any], aside: Place | None) -> Remains:
     return remains_of(journal) if aside is None else salvage(journal, aside)
-
-
-def _folders_gone(layout: Layout, journals: Journals, aside: Place | None) -> list[str]:
-    """The folders of all results of a kind that are gone; they are made anew."""
-    found = []
-    kinds = {record.kind for record in ArtifactLedger(journals.artifacts).live().values()}
-    for kind in layout.kinds_with_folders:
-        folder = layout.attempts(kind)
-        if kind in kinds and not folder.is_dir():
-            found.append(f"the folder {folder.name} is gone")
-            if aside is not None:
-                folder.make_folder()
-    return found
 
 
 def _results_again(
@@ -220,7 +204,7 @@ def _numbers_again(journals: Journals, aside: Place | None) -> Iterator[str]:
             yield f"the number of iteration {number} of {workflow}"
             if aside is not None:
                 run = digest("lost iteration", workflow, str(number))[:32]
-                History(journals).append(IterationRecord(
+                History(journals.iterations, journals.nodes, journals.files).append(IterationRecord(
                     run, workflow, number, "failed", time.time(), error="its record was damaged, and is lost"
                 ), ())
 

@@ -48,12 +48,12 @@ class CatalogView:
             version of that workflow has it.
         missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
             folder is gone.
-        last: the newest iteration of the workflow that has ended, however it ended; None before the first.
+        last: the newest of these that has ended, however it ended; None where none has.
         nodes: its nodes.
         past: the newest iterations of the workflow, oldest first, however they ended.
         next_iteration: the number that a run would get now.
-        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that lie
-            beside a live artifact of the same signature.
+        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that a
+            disk has in one folder with a live artifact of the same signature.
         past_wishes: (workflow, attempt) of what other workflows insist on by its record, and no longer have.
     """
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from helix_spark.catalog.places.output_files import output_at
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.cli.output_files import output_at
 from helix_spark.errors import HelixError, ParameterError
 
 _ODD = re.compile(r"[^\w.-]+")

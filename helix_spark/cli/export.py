@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from helix_spark.catalog.places.output_files import already_there, output_at
 from helix_spark.cli import options
 from helix_spark.cli.options import records, reporting_errors
+from helix_spark.cli.output_files import already_there, output_at
 from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, NotStoredError, ParameterError
 

@@ -92,7 +92,7 @@ def _export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
         HelixError: the file cannot be written.
     """
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.catalog.places.output_files import output_at
+    from helix_spark.cli.output_files import output_at
 
     records = CatalogReader.open(catalog, create=False)
     try:

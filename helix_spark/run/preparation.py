@@ -247,7 +247,10 @@ def known_nodes(
     costs = _estimates(dag, signatures, sources, records, previous)
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
-    ended = {signature: f"{end.event}: {end.why}" for signature, end in catalog.ends_among(lost).items()}
+    ended = {
+        signature: f"{last.event}: {last.why}" for signature, last in catalog.last_events(lost).items()
+        if last.event != "published"
+    }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
 
     def known(name: str) -> KnownNode:

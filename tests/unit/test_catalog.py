@@ -361,15 +361,6 @@ class TestArtifacts:
         assert set(catalog.quarantine_missing(lost)) == set(lost)
         assert catalog._artifacts.version() == before + 1
 
-    def test_that_all_tables_are_gone_at_once_is_no_loss_of_each(self, catalog: Catalog) -> None:
-        kept = catalog.publish(record(catalog, A))
-        (catalog.root / "tables").rename(catalog.root / "not-mounted")
-        with pytest.raises(CatalogError, match="tables is gone, and with it every table") as caught:
-            catalog.snapshot("census")
-        assert "mount it" in str(caught.value)
-        (catalog.root / "not-mounted").rename(catalog.root / "tables")
-        assert dict(catalog.snapshot("census").artifacts) == {A: kept}
-
     def test_a_plan_looks_into_no_folder_of_what_is_stored(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -419,7 +410,7 @@ class TestEndingSeveral:
         assert catalog._artifacts.version() == before + 1
         assert catalog.live() == (second,)
         assert [folder_of(catalog, each).exists() for each in (first, second, third)] == [False, True, False]
-        ends = catalog.ends_among([A, C])
+        ends = catalog.last_events([A, C])
         assert {signature: end.why for signature, end in ends.items()} == {A: "no room", C: "no use"}
         assert catalog.evict_all({A: "again"}) == catalog.evict_all({}) == ()
         assert catalog._artifacts.version() == before + 1
@@ -610,7 +601,7 @@ class TestSpace:
         assert catalog.gc(dry_run=True)[0].why.startswith("abandoned: never published, untouched")
         # It was never stored, so nothing tells of it as if it had been.
         assert catalog.last_event(A) is None
-        assert catalog.ends_among([A]) == {}
+        assert catalog.last_events([A]) == {}
         again = catalog.publish(record(catalog, A))
         assert catalog.live() == (again,)
 

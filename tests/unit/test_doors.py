@@ -370,7 +370,7 @@ def test_no_text_of_a_record_harms_who_reads(tmp_path: Path, door: str) -> None:
 READING = frozenset({
     "FromString", "MergeFromString", "ParquetFile", "ParseFromString", "b64decode", "loads", "mapping", "open_binary",
     "open_regular", "open_stream", "parsed", "parsed_schema", "parts_from_json", "read_at_most", "read_message",
-    "read_regular", "read_schema", "read_stamped", "read_table", "readable", "scan_folder", "seen_from_json", "text_in",
+    "read_regular", "read_schema", "read_table", "readable", "scan_folder", "seen_from_json", "text_in",
 })
 """What a reader of a catalog calls: it takes bytes from a file, or makes values of bytes and texts."""
 
@@ -453,7 +453,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
         "catalog/journal/log_end.py version_of", "catalog/journal/salvage.py _checkpoint_actions",
-        "catalog/journal/salvage.py _read_rows", "catalog/places/object_store.py keep_as",
+        "catalog/journal/salvage.py _read_rows", "catalog/places/object_store.py move_to",
     ),
     "what this run made itself": (
         "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",

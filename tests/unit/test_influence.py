@@ -14,9 +14,9 @@ from pyspark.sql import Column, DataFrame
 from test_planning import plan, situation, with_nodes
 
 import helix_spark as hx
+from helix_spark.catalog.catalog_reader import journals_in
 from helix_spark.catalog.journal.rows import from_columns
 from helix_spark.catalog.known_results import ResultLedger
-from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import IterationRecord, NodeRecord, ResultRecord
 from helix_spark.cli import main, workflow_runs
 from helix_spark.cli.schema import influence_json

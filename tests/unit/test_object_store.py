@@ -25,9 +25,8 @@ from warned import Warned
 import helix_spark as hx
 from helix_spark import s3_access
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places import object_listing
-from helix_spark.catalog.places.object_store import ObjectPath
-from helix_spark.catalog.places.store_address import object_path
+from helix_spark.catalog.places import object_store
+from helix_spark.catalog.places.object_store import ObjectPath, object_path
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
@@ -87,7 +86,7 @@ def running(number: int) -> IterationRecord:
 
 def try_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a store that does not answer asked once; how long it takes as people have it, another test sees."""
-    for module in (s3_access, object_listing):
+    for module in (s3_access, object_store):
         monkeypatch.setattr(module, "TRIES", 1)
 
 
@@ -126,7 +125,7 @@ class TestStoring:
         file.replace_text("short")
         with pytest.raises(DamagedArtifactError, match="bytes, not"):
             catalog.read_arrow(record)
-        file._object.write(bytes(content))  # type: ignore[attr-defined]
+        file._write(bytes(content))  # type: ignore[attr-defined]
         with pytest.raises(DamagedArtifactError):
             catalog.read_arrow(record)
         file.unlink()
@@ -177,13 +176,13 @@ class TestStoring:
         catalog.write_arrow(orphan, TABLE)
         had = NodeRecord("1" * 32, "w", 1, "node", "scanner", (), "compute", "", kept.signature, kept.signature, "[]")
         catalog.append_iteration(dataclasses.replace(running(1), run="1" * 32, number=1, status="done"), [had])
-        listed, listing = list[str](), ObjectPath._listing
+        listed, listing = list[str](), ObjectPath._below
 
-        def counted(self: ObjectPath, *, recursive: bool) -> list[Any]:
+        def counted(self: ObjectPath, **how: bool) -> list[Any]:
             listed.append(self.name)
-            return listing(self, recursive=recursive)
+            return listing(self, **how)
 
-        monkeypatch.setattr(ObjectPath, "_listing", counted)
+        monkeypatch.setattr(ObjectPath, "_below", counted)
         view = catalog.snapshot("w")
         assert (dict(view.artifacts), view.missing) == ({kept.signature: kept}, ())
         assert orphan.path is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.catalog.places.output_files import output_at
+from helix_spark.cli.output_files import output_at
 from helix_spark.errors import HelixError, ParameterError
 
 Content = Callable[[Path], None]

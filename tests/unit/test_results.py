@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helix_spark.catalog.catalog_reader import journals_in
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.catalog.record_journals import journals_in
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.influence import Influence, to_json
 from helix_spark.identity.parts import digest

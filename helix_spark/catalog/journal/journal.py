@@ -29,11 +29,12 @@ from helix_spark.catalog.journal.rows import (
     Row,
     columns_of,
     from_columns,
+    journal_settings,
     misfits,
     table_schema,
     to_table,
+    written_as,
 )
-from helix_spark.catalog.journal.table_settings import journal_settings, written_as
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.errors import CatalogError, DamagedRecordsError

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from helix_spark.catalog.journal.own_files import StrangeFilesError, check_sums, missing_sums, name_in
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog, actions_in
+from helix_spark.catalog.places.object_store import ObjectPath
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import DamagedRecordsError
@@ -94,7 +95,7 @@ class LogEnd:
         versions = [version for version in listed if version > head]
         if not versions:
             return None
-        if not self._folder.needs_syncs:
+        if isinstance(self._folder, ObjectPath):  # a store answers once it keeps what was written
             return Unsynced(self._head_file, versions[-1])
         entries = [self._log.entry(version) for version in versions]
         files = (*self._files_added(entries), *entries)

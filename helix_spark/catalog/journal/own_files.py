@@ -141,7 +141,7 @@ def remove_sums(file: Place) -> None:
 def remove_stale_seals(folder: Place) -> None:
     """Remove the checksums of files that are gone."""
     for place in (folder, DeltaLog(folder).folder) if isinstance(folder, Path) else ():
-        names = {path.name for path in place.iterdir()}
+        names = {path.name for path in place.glob("*")}
         for name in names:
             of = name[1:].removesuffix(".crc")
             if name == f".{of}.crc" and of not in names and not (place / of).exists():

@@ -1,4 +1,5 @@
-"""Frozen dataclasses as columns and back. No files, and no pyarrow: deltalake brings its own small Arrow.
+"""Frozen dataclasses as columns and back, and how their tables are made. No files, and no pyarrow: deltalake brings its
+own small Arrow.
 
 A field's type gives its column: str, int (64 bit), float, bool and tuples of str; every column may be null. A column
 that an older writer did not know reads as the field's default. What is annotated with a rule (`cells`) is compared with
@@ -15,11 +16,13 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from helix_spark.catalog.cells import Rule, Text
+from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
     from arro3.core import Array, Schema, Table
+    from deltalake import WriterProperties
 
 SEQUENCE = "sequence"
 """Extra column of every table: the table's version that the row was written for. A row written by someone who saw
@@ -191,11 +194,9 @@ def misfits(columns: Mapping[str, Sequence[Any]], row_type: type[RowType]) -> di
     """What is wrong with the values in columns that are fields, by place and name; nothing of what fits."""
     wrong: dict[int, dict[str, str]] = {}
     for name, (rule, may_be_null) in rules_of(row_type).items():
-        values = columns.get(name, ())
-        there = [value for value in values if value is not None]
-        if rule is None or (rule.all_fit(there) and (may_be_null or len(there) == len(values))):
+        if rule is None:
             continue
-        for place, value in enumerate(values):
+        for place, value in enumerate(columns.get(name, ())):
             what = rule.misfit(value) if value is not None else "" if may_be_null else "it is missing"
             if what:
                 wrong.setdefault(place, {})[name] = what
@@ -219,3 +220,36 @@ def _rule(hint: Any) -> Rule | None:
 
 def _is_optional(hint: Any) -> bool:
     return get_origin(hint) in (UnionType, Union)
+
+
+SETTINGS = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": f"interval {GRACE_SECONDS:.0f} seconds",
+    "delta.deletedFileRetentionDuration": "interval 10 minutes",
+}
+"""What Delta is told of each table of records. Its log is cleaned up by `upkeep` alone. How long a checkpoint names
+removed files matters to Delta's own vacuum alone, which is never asked."""
+
+
+def journal_settings(pruned_by: Sequence[str]) -> dict[str, str]:
+    """The settings of a journal's table.
+
+    Args:
+        pruned_by: the columns of which the log keeps the least and greatest values.
+    """
+    return {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(pruned_by)}
+
+
+def written_as(pruned_by: Sequence[str]) -> WriterProperties:
+    """How its files are written: with statistics of those columns alone that skip files.
+
+    A footer has a column's smallest and largest value whole, twice each; of rows with long texts, one or two a
+    file, that was half of all bytes of records.
+    """
+    from deltalake import ColumnProperties, WriterProperties
+
+    with_statistics = {name: ColumnProperties(statistics_enabled="CHUNK") for name in pruned_by}
+    return WriterProperties(
+        compression="ZSTD", default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+        column_properties=with_statistics,
+    )

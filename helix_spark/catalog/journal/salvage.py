@@ -3,14 +3,14 @@
 Each file is read by itself, so that a damaged one hides no other: the rows are those of all files that an entry of the
 log names, and of those whose own entry cannot be read. The new commit has all of them. It is a checkpoint, so that no
 reader needs an entry before it, and it is put in place as any other commit, which is safe next to readers and writers.
-Missing entries are filled first, and those that cannot be read give way to ones that say nothing: a writer that was
-stopped before it took such a number would not find out that nobody reads it (`LogEnd.is_cleaned`).
+Then the log before it is moved aside, so that a writer that was stopped before it took one of its numbers finds out
+that nobody reads it (`LogEnd.is_cleaned`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,9 @@ from helix_spark.catalog.journal.own_files import (
     odd_files,
     remove_sums,
 )
-from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, RowType, table_schema
-from helix_spark.catalog.journal.table_settings import journal_settings, written_as
+from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, RowType, journal_settings, table_schema, written_as
 from helix_spark.catalog.journal.upkeep import sync_checkpoint
-from helix_spark.catalog.places.delta_log import DeltaLog, actions_in, entry_text, information, now
+from helix_spark.catalog.places.delta_log import DeltaLog, actions_in, entry_text, now
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -59,8 +58,6 @@ class _Log:
         live: statistics of the files that were added and not removed, by name.
         named: names of all files that were ever added or removed.
         lost: versions whose entries cannot be read, or are gone.
-        bad_checkpoints: those that cannot be read, and are newer than one that can.
-        far: entries and checkpoints with a number that no journal has.
     """
 
     newest: int = -1
@@ -68,8 +65,6 @@ class _Log:
     live: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
-    bad_checkpoints: list[Place] = field(default_factory=list)
-    far: list[Place] = field(default_factory=list)
 
     def take(self, actions: Iterable[Mapping[str, Any]]) -> None:
         for action in actions:
@@ -137,16 +132,14 @@ def salvage(journal: Journal[Row], aside: Place) -> Remains:
         if not remains.damage:
             return remains
         kept = aside / journal.folder.name
-        _move_odd(journal.folder, remains.log.far, kept)
+        _move_odd(journal.folder, kept)
         try:
-            _fill_holes(DeltaLog(journal.folder), remains.log.lost)
             _commit(journal, remains, aside)
         except FileExistsError:
             continue  # somebody committed meanwhile
-        for file in (*remains.bad_files, *remains.log.bad_checkpoints):
+        for file in (*_before(DeltaLog(journal.folder), remains.log.newest + 1), *remains.bad_files):
             remove_sums(file)
             _move(file, kept)
-        _silence(DeltaLog(journal.folder), remains.log.lost, kept)
         journal.reopen()
         sync([journal])
         return remains
@@ -162,21 +155,26 @@ def _read_log(folder: Place) -> _Log:
         try:
             found.take(_checkpoint_actions(checkpoints[version]))
         except _UnreadableError:
-            found.bad_checkpoints.append(checkpoints[version])
-        else:
-            base = version
-            break
+            continue
+        base = version
+        break
     head = _head(folder)
     numbered = {*entries, *checkpoints} if head is None else {*entries, *checkpoints, head}
     found.newest = max((one for one in numbered if one < _MOST_VERSIONS), default=-1)
     found.synced = found.newest if head is None else head
-    found.far = [file for named in (entries, checkpoints) for one, file in named.items() if one >= _MOST_VERSIONS]
     for version in range(base + 1, found.newest + 1):
         try:
             found.take(_entry_actions(log.entry(version)))
         except _UnreadableError:
             found.lost.add(version)
     return found
+
+
+def _before(log: DeltaLog, version: int) -> list[Place]:
+    """The entries and checkpoints before a version, the oldest first; and those with a number that no journal has."""
+    return [
+        file for named in log.numbered() for one, file in named.items() if one < version or one >= _MOST_VERSIONS
+    ]
 
 
 def _head(folder: Place) -> int | None:
@@ -294,12 +292,12 @@ def _lost_entries(name: str, log: _Log, files: Iterable[set[int]]) -> Iterator[s
         yield f"{len(gone):,} {'entry' if len(gone) == 1 else 'entries'} of {name} ({listed})"
 
 
-def _move_odd(folder: Place, far: Iterable[Place], aside: Place) -> None:
+def _move_odd(folder: Place, aside: Place) -> None:
     """Move what lies where a folder or a file of the journal must be, and what leads elsewhere or never ends."""
     for place in (folder, DeltaLog(folder).folder):
         if not place.is_own_folder():
             _move(place, aside)
-    for odd in (*odd_files(folder), *far):
+    for odd in odd_files(folder):
         _move(odd, aside)
     if _head(folder) is None:
         _move(head_file(folder), aside)
@@ -345,28 +343,3 @@ def _commit(journal: Journal[Row], remains: Remains, aside: Place) -> None:
     log.pointer.replace_text(json.dumps({**parsed(text_in(drafted.pointer)), "version": version}))
     sync_checkpoint(journal, version)
     draft.delete_tree()
-
-
-def _fill_holes(log: DeltaLog, lost: Collection[int]) -> None:
-    """Have no number free that follows an entry which is there. An empty entry is no commit to any reader.
-
-    Raises FileExistsError where somebody took one.
-    """
-    for version in sorted(lost):
-        if version and log.entry(version - 1).exists() and not log.entry(version).exists():
-            log.entry(version).write_new_text("", synced=True)
-
-
-def _silence(log: DeltaLog, lost: Collection[int], aside: Place) -> None:
-    """Replace the entries that cannot be read, below the new commit, by ones that say nothing."""
-    nothing = entry_text([information("REPAIR")])
-    for entry in map(log.entry, sorted(lost)):
-        remove_sums(entry)
-        if entry.is_file():
-            if entry.stat().st_size:
-                aside.make_folder()
-                entry.keep_as(aside / entry.name)
-            entry.replace_text(nothing, synced=True)  # the number is never free
-        elif entry.exists():
-            _move(entry, aside)
-            entry.write_new_text(nothing, synced=True)

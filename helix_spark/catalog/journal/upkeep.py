@@ -21,9 +21,7 @@ waits counts for the budget.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,8 +29,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, sync
 from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_stale_seals
-from helix_spark.catalog.journal.rows import Row
-from helix_spark.catalog.journal.table_settings import SETTINGS, written_as
+from helix_spark.catalog.journal.rows import SETTINGS, Row, written_as
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.place import Place
@@ -49,18 +46,12 @@ WAIT_SECONDS = 3600.0
 UNKNOWN_SECONDS = 10 * GRACE_SECONDS
 """After so long a file that no log entry names goes: what a process left that died before it committed."""
 
-SPACING = 50
-"""Versions between two checkpoints that are kept. Each has the names of all files; the entries between are kept."""
-
 FILES_PER_TIER = 5
 """Files a tier may have before it is merged: at most twice as many small files in a table, half of it on average."""
 
 TIERS = (512 * 1024, 8 * 1024 * 1024)
 """Bytes that a merged file has at most. A file of more than half of that has left its tier: merging never fills a file
 to the brim, so waiting for full ones would merge the same rows again and again."""
-
-LOOK_AGAIN = 1.0
-"""Seconds for which a look at the lease and the records serves for what is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +68,7 @@ def maintain(journal: Journal[Row], alone: Callable[[], bool] = lambda: True) ->
     Safe beside readers and writers of any process, and beside upkeep of another that was stopped for any time.
 
     Args:
-        alone: whether no other process does the same; asked now and then.
+        alone: whether no other process does the same; asked where something fails.
 
     Raises CatalogError if the table is damaged or cannot be written.
     """
@@ -100,40 +91,24 @@ def maintain(journal: Journal[Row], alone: Callable[[], bool] = lambda: True) ->
         table.create_checkpoint()
         sync_checkpoint(journal, table.version())
         reach("upkeep.checkpointed")
-        deleted = clear(journal, lying, lambda version: _opened(journal, version), _Deletes(journal, alone))
+        deleted = clear(journal, lying)
         remove_stale_seals(journal.folder)
-    except (CommitFailedError, TakenOverError):
+    except CommitFailedError:
         # Another process is doing the same; one is enough.
         return Upkept()
     except (DeltaError, OSError) as error:
         if not alone():
-            return Upkept()  # it may be that what was to be merged is gone, as another process merged it
+            return Upkept()  # it may be that something is gone, as another process does this now
         raise CatalogError(f"the records {journal.folder} cannot be kept in order: {error}") from error
     sync([journal])
     return Upkept(merged, deleted)
 
 
-class _Deletes:
-    """Whether a file may be deleted, by a look that is never old."""
-
-    def __init__(self, journal: Journal[Row], alone: Callable[[], bool]) -> None:
-        self._journal, self._alone = journal, alone
-        self._live, self._looked = frozenset[str](), -math.inf
-
-    def __call__(self, name: str) -> bool:
-        if time.monotonic() - self._looked > LOOK_AGAIN:
-            if not self._alone():
-                raise TakenOverError
-            self._live, self._looked = self._journal.files(), time.monotonic()
-        return name not in self._live
-
-
-def _opened(journal: Journal[Row], version: int | None = None) -> DeltaTable:
+def _opened(journal: Journal[Row]) -> DeltaTable:
     """A table object of our own: the journal's must not wait for a merge."""
     from deltalake import DeltaTable
 
-    place = journal.folder
-    return DeltaTable(place.table_uri, version=version, storage_options=place.table_options)
+    return DeltaTable(journal.folder.table_uri, storage_options=journal.folder.table_options)
 
 
 def _keep_log(table: DeltaTable) -> None:
@@ -167,10 +142,6 @@ def _merge(table: DeltaTable, pruned_by: Sequence[str]) -> int:
     return int(metrics["numFilesRemoved"])
 
 
-class TakenOverError(Exception):
-    """Another process does the upkeep now."""
-
-
 Lying = Mapping[str, float]
 """Time of the last write of each file of rows in a folder, by name."""
 
@@ -184,85 +155,49 @@ def files_lying(folder: Place) -> Lying:
     return found
 
 
-def clear(
-    journal: Journal[Row], lying: Lying, at_version: Callable[[int], DeltaTable], deletes: Callable[[str], bool]
-) -> int:
+def clear(journal: Journal[Row], lying: Lying) -> int:
     """Delete what is dead and has waited long enough. Returns how many files of rows went.
 
     Args:
         lying: what was there before the newest version that this process committed.
-        at_version: opens the table as it was.
-        deletes: whether a file of rows may go; raises TakenOverError once another process does this.
 
     Raises OSError, and CatalogError for damaged records.
     """
-    swept = _Sweep(journal.folder, deletes)
-    waiting = lying.keys() - journal.files()
-    for version, checkpoint in list(swept.checkpoints.items()):
-        if swept.age_of(checkpoint) < WAIT_SECONDS:
-            break
-        waiting -= set(swept.drop_below(version))
-    swept.thin_checkpoints()
-    if old := [name for name in waiting if swept.now - lying[name] > UNKNOWN_SECONDS]:
-        then = at_version(swept.oldest) if swept.oldest is not None else None
-        named = {uri.rpartition("/")[2] for uri in then.file_uris()} if then is not None else set(old)
-        swept.drop_files(name for name in old if name not in named)
-    return swept.dropped
+    folder, live = journal.folder, journal.files()
+    entries, checkpoints = DeltaLog(folder).numbered()
+    now = entries[max(entries)].stat().st_mtime  # by the clock of the disk or store, as all else that lies there
+    old = [version for version, file in checkpoints.items() if now - file.stat().st_mtime >= WAIT_SECONDS]
+    base = max(old, default=0)
+    dropped = _drop_below(folder, base, live)
+    stray = {name for name, written in lying.items() if name not in live and now - written > UNKNOWN_SECONDS}
+    stray.difference_update(dropped)
+    for version in [one for one in entries if one >= base] if stray else ():
+        stray.difference_update(_removed(entries[version]))
+    _drop_files(folder, stray)
+    return len(dropped) + len(stray)
 
 
-class _Sweep:
-    """One sweep of a journal's folder."""
+def _drop_below(folder: Place, version: int, live: Collection[str]) -> list[str]:
+    """Delete the checkpoints and entries below a version, the oldest first, so that no entry is there without those
+    after it; and before each entry the files of rows that it removed. Return the names of these."""
+    entries, checkpoints = DeltaLog(folder).numbered()
+    dropped: list[str] = []
+    for entry in (entries[one] for one in entries if one < version):
+        replaced = [name for name in _removed(entry) if name not in live]
+        _drop_files(folder, replaced)
+        dropped += replaced
+        reach("upkeep.entry")
+        entry.unlink(missing_ok=True)
+    for checkpoint in (checkpoints[one] for one in checkpoints if one < version):
+        checkpoint.unlink(missing_ok=True)
+    return dropped
 
-    def __init__(self, folder: Place, deletes: Callable[[str], bool]) -> None:
-        self._folder, self._deletes = folder, deletes
-        self.dropped = 0
-        self.entries, self.checkpoints = DeltaLog(folder).numbered()
-        self.now = self.entries[max(self.entries)].stat().st_mtime
 
-    @property
-    def oldest(self) -> int | None:
-        """The oldest version that can be read."""
-        return min(self.checkpoints, default=None)
-
-    def age_of(self, path: Place) -> float:
-        """Seconds between the last write of a file and the newest commit, both by the clock of the disk or store."""
-        return self.now - path.stat().st_mtime
-
-    def drop_below(self, version: int) -> list[str]:
-        """Drops the entries below a checkpoint and what they replaced, oldest first, so that no entry is there without
-        those after it. Returns the names of the files of rows."""
-        dropped: list[str] = []
-        for each in [one for one in self.entries if one < version]:
-            entry = self.entries.pop(each)
-            removed = _removed(entry)
-            self.drop_files(removed)
-            dropped += removed
-            self._drop(entry)
-        for each in [one for one in self.checkpoints if one < version]:
-            self._drop(self.checkpoints.pop(each))
-        return dropped
-
-    def thin_checkpoints(self) -> None:
-        """Drops those between others: what they say is in the entries, which are all there."""
-        first, *between = list(self.checkpoints)[:-1] or [0]
-        for each in between:
-            if each - first >= SPACING:
-                first = each
-            else:
-                self._drop(self.checkpoints.pop(each))
-
-    def drop_files(self, names: Iterable[str]) -> None:
-        """Deletes files of rows; their checksums are stale now."""
-        for name in names:
-            if self._deletes(name):
-                reach("upkeep.replaced")
-                (self._folder / name).unlink(missing_ok=True)
-                self.dropped += 1
-
-    def _drop(self, path: Place) -> None:
-        if self._deletes(path.name):
-            reach("upkeep.entry")
-            path.unlink(missing_ok=True)
+def _drop_files(folder: Place, names: Iterable[str]) -> None:
+    """Delete files of rows; their checksums are stale then."""
+    for name in names:
+        reach("upkeep.replaced")
+        (folder / name).unlink(missing_ok=True)
 
 
 def _removed(entry: Place) -> list[str]:

@@ -1,7 +1,7 @@
 """Who is at work on what: a result that is being computed, a folder that is being written, an iteration that runs.
 
-A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, which changes with the
-holder's heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
+A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, who writes it anew as a
+heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
 because no answer rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
 on a result may be lost, doubled or taken over wrongly, and the worst of it is work done twice. On that of an attempt
 rests what is being written: `gc` deletes the folder of an attempt whose lease is dead.
@@ -16,10 +16,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +34,6 @@ HEARTBEAT, _LOOKS = 2.0, 0.1
 _IN_STORE = 5.0, 1.0
 """The same in an object store, which counts requests."""
 
-_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}", re.DOTALL)
-"""Names of what is made and removed beside a lease."""
-
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
 busy; four in an object store."""
@@ -52,24 +48,36 @@ be somebody's stays for so long; only what is known to be nobody's goes before."
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as found.
+    """A lease as found; it differs with each heartbeat, and with each holder.
 
     Attributes:
-        holder: who has it, if the file says.
-        expected: seconds that the holder expected to have it when it took it, if it said.
-        torn: whether the file says nothing at all. It is put in place whole, so its bytes were lost with the power, and
-            its holder's machine was off.
+        text: what its file holds.
+        touched: when that was last written, in seconds since 1970 by the clock of the place.
     """
 
     name: str
-    holder: Holder | None
-    expected: float | None = None
-    torn: bool = False
+    text: str
+    touched: float
+
+    @property
+    def holder(self) -> Holder | None:
+        """The process that has it, if the file says."""
+        return holder_from(self.text)
+
+    @property
+    def expected(self) -> float | None:
+        """Seconds for which the holder expected to have it when it took it, if it said."""
+        try:
+            expected = float(parsed(self.text)["expected"])
+        except (ValueError, KeyError, TypeError, OverflowError):
+            return None
+        return expected if 0.0 <= expected < math.inf else None
 
     @property
     def is_gone(self) -> bool:
-        """Whether its holder has certainly ended."""
-        return self.torn or (self.holder is not None and self.holder.is_gone)
+        """Whether its holder has certainly ended. A file that says nothing at all was put in place whole, so its bytes
+        were lost with the power, and its holder's machine was off."""
+        return not self.text.strip("\0") or ((holder := self.holder) is not None and holder.is_gone)
 
 
 class Leases:
@@ -137,13 +145,14 @@ class Leases:
 
     def find(self, name: str) -> Lease | None:
         """The lease of a name, dead or not; None if there is none."""
+        path = self._folder / name
         try:
-            text = text_in(self._folder / name)
-        except OddFileError:
-            return Lease(name, None)  # whoever put it there: it is in the way until it was silent for long enough
-        except (OSError, UnicodeDecodeError):
+            touched = path.lstat().st_mtime
+            return Lease(name, text_in(path), touched)
+        except (OddFileError, UnicodeDecodeError):
+            return Lease(name, "?", touched)  # it is in the way until it was silent for long enough
+        except OSError:
             return None
-        return Lease(name, holder_from(text), _expected_from(text), torn=not text.strip("\0"))
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
         """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
@@ -159,58 +168,49 @@ class Leases:
 
         Returns whether nobody has it any more; False if the wait ended early.
         """
-        beat, since = self._beat(name), time.monotonic()
-        while beat is not None:
+        found, since = self.find(name), time.monotonic()
+        while found is not None:
             if until():
                 return False
-            found = self.find(name)
-            if found is not None and found.is_gone:
-                self._remove(name, beat)
+            if found.is_gone or time.monotonic() - since > PATIENCE:
+                self._remove(found)
                 return True
             time.sleep(self._looks)
-            now = self._beat(name)
-            if now != beat:
-                beat, since = now, time.monotonic()
-            elif time.monotonic() - since > PATIENCE:
-                self._remove(name, beat)
-                return True
+            now = self.find(name)
+            if now != found:
+                found, since = now, time.monotonic()
         return True
 
     def names(self) -> Iterator[str]:
         """The names of all leases."""
         with contextlib.suppress(OSError):
-            yield from sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+            yield from sorted(path.name for path in self._folder.glob("[!.]*"))
 
-    def dead(self, *, untouched: float) -> dict[str, Hashable]:
-        """The leases under which nobody works any more, with their last beats: their process has ended; or, where that
-        cannot be known, they were `untouched` for so many seconds and are silent while they are watched, too. Clocks of
-        two machines may differ by more than any such time."""
-        ended: dict[str, Hashable] = {}
-        silent: dict[str, Hashable] = {}
-        for name in self.names():
-            beat, found = self._beat(name), self.find(name)
-            if beat is not None and found is not None and self._seems_dead(found, untouched):
-                (ended if found.is_gone else silent)[name] = beat
-        if silent:
+    def dead(self, *, untouched: float) -> dict[str, Lease]:
+        """The leases under which nobody works any more: their process has ended; or, where that cannot be known, they
+        were `untouched` for so many seconds and are silent while they are watched, too. Clocks of two machines may
+        differ by more than any such time."""
+        leases = [lease for lease in map(self.find, self.names()) if lease and self._seems_dead(lease, untouched)]
+        if not all(lease.is_gone for lease in leases):
             time.sleep(PATIENCE)
-        return ended | {name: beat for name, beat in silent.items() if self._beat(name) == beat}
+        return {lease.name: lease for lease in leases if lease.is_gone or self.find(lease.name) == lease}
 
-    def clear(self, dead: Mapping[str, Hashable], *, untouched: float) -> None:
-        """Remove leases that were found `dead`, and what those left behind that died while they took one."""
+    def clear(self, dead: Mapping[str, Lease], *, untouched: float) -> None:
+        """Remove leases that were found `dead`, and what those left behind that died while they wrote one."""
         with contextlib.suppress(OSError):
-            # Never what is being made right now: who cannot make a lease works without one.
+            # Never what is being written right now: who cannot make a lease works without one.
             for path in self._folder.glob(".*"):
-                age = time.time() - path.lstat().st_mtime
-                if _ASIDE.fullmatch(path.name) and age > max(untouched, SILENCE_SECONDS):
+                if time.time() - path.lstat().st_mtime > max(untouched, SILENCE_SECONDS):
                     path.unlink(missing_ok=True)
-        for name, beat in dead.items():
-            self._remove(name, beat)
+        for lease in dead.values():
+            self._remove(lease)
 
     def _taken_over(self, name: str) -> bool:
         """Takes a lease, and of another process one that gives no heartbeat: it is watched for a while first."""
-        if self.take(name) is None:
+        found = self.take(name)
+        if found is None:
             return True
-        if self._seconds_untouched(name) <= SILENCE_SECONDS:
+        if time.time() - found.touched <= SILENCE_SECONDS:
             return False
         until = time.monotonic() + 2 * PATIENCE
         return self.wait(name, until=lambda: time.monotonic() > until) and self.take(name) is None
@@ -221,12 +221,12 @@ class Leases:
                 self._folder.make_folder()
                 (self._folder / name).write_new_text(_to_json(expected))
             except FileExistsError:
-                beat, found = self._beat(name), self.find(name)
-                if found is None or beat is None:
+                found = self.find(name)
+                if found is None:
                     continue
                 if not found.is_gone:
                     return None if found.holder == this_process() else found
-                self._remove(name, beat)
+                self._remove(found)
                 continue
             except OSError:
                 return None
@@ -234,32 +234,19 @@ class Leases:
         return self.find(name)
 
     def _seems_dead(self, found: Lease, untouched: float) -> bool:
-        if found.is_gone or (found.holder is not None and found.holder.is_here):
+        if found.is_gone or ((holder := found.holder) is not None and holder.is_here):
             return found.is_gone
-        return self._seconds_untouched(found.name) > untouched
-
-    def _seconds_untouched(self, name: str) -> float:
-        """Since the last heartbeat, by the clocks of two machines; of a lease that is gone, for ever."""
-        try:
-            return time.time() - (self._folder / name).lstat().st_mtime
-        except OSError:
-            return math.inf
+        return time.time() - found.touched > untouched  # by the clocks of two machines
 
     def _is_ours(self, name: str) -> bool:
         found = self.find(name)
         return found is not None and found.holder == this_process()
 
-    def _beat(self, name: str) -> Hashable | None:
-        """What changes with each heartbeat, and with each holder; None if there is no lease."""
-        try:
-            return (self._folder / name).stamp()
-        except OSError:
-            return None
-
-    def _remove(self, name: str, beat: Hashable) -> None:
-        """Removes a lease, if it is still as it was seen."""
+    def _remove(self, lease: Lease) -> None:
+        """Remove a lease, if it is still as it was found. That another may have come meanwhile is a lease lost."""
         with contextlib.suppress(OSError):
-            (self._folder / name).unlink_as_seen(beat)
+            if self.find(lease.name) == lease:
+                (self._folder / lease.name).unlink()
 
     def _beat_along(self) -> None:
         if self._beating is None or not self._beating.is_alive():
@@ -280,10 +267,11 @@ class Leases:
         with self._lock:
             names = list(self._held)
         for name in names:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                text, seen = (self._folder / name).read_stamped()
-                if holder_from(text) == this_process():
-                    (self._folder / name).freshen(json.dumps({**json.loads(text), "beat": time.time_ns()}), seen)
+            # None is released meanwhile, or its file would be there for ever.
+            with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
+                text = text_in(self._folder / name)
+                if name in self._held and holder_from(text) == this_process():
+                    (self._folder / name).replace_text(json.dumps({**json.loads(text), "beat": time.time_ns()}))
 
 
 class RunLeases:
@@ -316,11 +304,3 @@ class RunLeases:
 def _to_json(expected: float | None) -> str:
     own = json.loads(this_process().to_json())
     return json.dumps(own if expected is None else own | {"expected": expected})
-
-
-def _expected_from(text: str) -> float | None:
-    try:
-        expected = float(parsed(text)["expected"])
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return expected if 0.0 <= expected < math.inf else None

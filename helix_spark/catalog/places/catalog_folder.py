@@ -5,7 +5,6 @@ What it takes to read and write there, on a disk or in an object store, is in `p
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -13,16 +12,15 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
-from helix_spark.catalog.places.object_store import ObjectPath
+from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
 from helix_spark.catalog.places.place import Place, is_remote, text_in
-from helix_spark.catalog.places.store_address import check_conditional, object_path
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
@@ -194,7 +192,7 @@ def write_marker(layout: Layout) -> None:
     new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
     if marker_damage(layout) not in ("", GONE):
         layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
-    with contextlib.suppress(FileExistsError):
+    with suppress(FileExistsError):
         layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
 
 
@@ -233,7 +231,7 @@ def _marked(text: str) -> dict[str, Any]:
 def _holds_records(layout: Layout) -> bool:
     """Whether a folder is a catalog by what it holds, whatever its marker says."""
     return any(True for _ in layout.records.glob("*.head")) or any(
-        any(True for _ in layout.attempts(kind).second_names(is_signature)) for kind in layout.kinds_with_folders
+        is_signature(first) for kind in layout.kinds_with_folders for first, _ in layout.attempts(kind).second_names()
     )
 
 
@@ -270,7 +268,7 @@ def _check_no_links(layout: Layout) -> None:
     if not isinstance(layout.root, Path):
         return
     for folder in (layout.root, layout.root / "records"):
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_symlink():
                     raise CatalogError(
@@ -290,7 +288,7 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         # away.
         bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
-            p.name for p in layout.root.iterdir()
+            p.name for p in layout.root.glob("*")
             if not p.name.startswith((f".{MARKER}.", _TRIED)) and p != layout.leases
             and not (p in bare and p.is_own_folder() and not any(True for _ in p.files()))
         )
@@ -356,3 +354,46 @@ def _check_folder_writable(layout: Layout, root: Path) -> None:
                 f"the catalog {root} cannot be written: no permission to write in {each}",
                 remedy="change the permission, or name another folder; plan, log and explain work without writing",
             )
+
+
+class SamePlace:
+    """The place of one catalog, which may not be there yet: whether its name still leads to the catalog that it led to.
+
+    Its folder may be deleted, or another catalog put in its place, while a session goes on. A catalog is known by the
+    id in its marker."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._id: str | None = None
+        with explained(layout, "read"), suppress(FileNotFoundError):
+            self._id = marked_id(layout)
+
+    def make(self) -> None:
+        """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
+        if self._id is not None:
+            self.check()
+            return
+        make_catalog(self._layout)
+        with explained(self._layout, "read"):
+            self._id = marked_id(self._layout)
+
+    def check(self) -> None:
+        """Raises CatalogError if the catalog is gone, or its name leads to another one."""
+        if self._id is None:
+            return
+        with explained(self._layout, "read"):
+            what = self._change(self._id)
+        if what:
+            raise CatalogError(
+                f"the catalog {self._layout.name} is not what it was: {what}",
+                remedy="put it back where it was; what is there now is not written to, and a new run takes it as it is",
+            )
+
+    def _change(self, known: str) -> str:
+        layout = self._layout
+        if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
+            return f"the link that led to {layout.root} leads elsewhere"
+        try:
+            return "" if marked_id(layout) == known else "another catalog was put in its place"
+        except FileNotFoundError:
+            return "its folder was moved or deleted, or what was in it is gone"

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PosixPath
 from types import MappingProxyType
@@ -62,38 +62,8 @@ class LocalPath(PosixPath):
         finally:
             unfinished.unlink(missing_ok=True)
 
-    def stamp(self) -> tuple[int, ...] | None:
-        try:
-            return _stamp(self.lstat())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def read_stamped(self) -> tuple[str, tuple[int, ...]]:
-        with self.open_binary() as file:
-            return file.read(SMALL).decode(), _stamp(os.fstat(file.fileno()))
-
-    def freshen(self, text: str, stamp: tuple[int, ...], /) -> None:
-        os.utime(self)
-
-    def unlink_as_seen(self, stamp: tuple[int, ...], /) -> None:
-        aside = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
-        self.rename(aside)
-        if _stamp(aside.lstat()) != stamp:
-            # Another one was quicker, and this is its file: it gets it back, unless a third has made one by now.
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, self)
-        aside.unlink(missing_ok=True)
-
-    def keep_as(self, other: Self, /) -> None:
-        other.unlink(missing_ok=True)
-        os.link(self, other)
-
     def move_to(self, other: Self, /) -> None:
         self.replace(other)
-
-    @property
-    def needs_syncs(self) -> bool:
-        return True
 
     def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = _NO_FILES, /) -> None:
         """A folder keeps the names in it, so each on the way is synced as well."""
@@ -143,16 +113,10 @@ class LocalPath(PosixPath):
     def last_modified(self) -> float | None:
         return max((status.st_mtime for status in _statuses(self)), default=None)
 
-    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
-        for first in filter(wanted, _names(self)):
-            for second in _names(self / first):
+    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
+        for first in _names(self):
+            for second in _names(self / first) if first not in known else ():
                 yield first, second
-
-    def looked_for(
-        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        gone = [(first, second) for first, second in pairs if not (self / first / second).is_own_folder()]
-        return gone, list(self.second_names(wanted))
 
     def files(self) -> Iterator[Self]:
         folders = [str(self)]
@@ -167,6 +131,8 @@ class LocalPath(PosixPath):
                         raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
 
     def delete_tree(self) -> None:
+        if self.parent.is_symlink():
+            raise OddFileError(errno.ELOOP, f"a link leads out of the catalog, to {self.parent.resolve()}", str(self))
         if self.is_symlink():
             self.unlink()
         elif self.exists():
@@ -174,10 +140,6 @@ class LocalPath(PosixPath):
         # Not empty where another attempt lives or begins; an empty folder that stays costs nothing.
         with contextlib.suppress(OSError):
             self.parent.rmdir()
-
-    def leads_out_of(self, root: Self, /) -> str:
-        found = self.resolve()
-        return "" if found.is_relative_to(root.resolve()) else str(found)
 
     def read_at_most(self, most: int) -> bytes:
         return read_regular(self, most, links=False)
@@ -210,10 +172,6 @@ class LocalPath(PosixPath):
 
 _TRIES = 5
 """To make a folder in one that is removed meanwhile."""
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
 
 _SYNCED_AT_ONCE = 32
 """Threads that wait for a disk. A file system serves all who wait at once by one flush: of 30 small files on ext4 each

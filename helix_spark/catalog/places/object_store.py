@@ -4,38 +4,55 @@ An object appears whole or not at all and is seen by all at once (S3 is strongly
 replaced by writing it. There are no folders: one is there as long as an object's name goes through it. There are no
 links, and no renames.
 
-Two libraries ask for them, as neither can do all: obstore for one object (`single_object`), pyarrow for what is below a
-name (`object_listing`). (Nor could obstore serve for disks: it syncs nothing, and follows links.)
+Two libraries are asked, as neither can do all. obstore makes an object that must not be there (``If-None-Match: *``),
+which pyarrow cannot. pyarrow lists and deletes the empty objects ``NAME/`` by which Hadoop marks folders, for which
+obstore has no name. (Nor could obstore serve for disks: it syncs nothing, and follows links.)
 """
 
 from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+import re
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from helix_spark.catalog.places.local_disk import SMALL
-from helix_spark.catalog.places.object_listing import delete_below, is_folder, is_there, listed, opened, status_of
-from helix_spark.catalog.places.single_object import ObjectStatus, SingleObject
-from helix_spark.s3_access import S3Access
+from helix_spark.errors import CatalogError, install
+from helix_spark.regular_files import OddFileError
+from helix_spark.s3_access import SCHEMES, TRIES, S3Access, StoreError, access_from, answering
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo
+    from obstore import WritableFile
+    from obstore.store import S3Store
+    from pyarrow.fs import FileInfo, FileType, S3FileSystem
 
 _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
+
+_WRITE = "helix-write"
+"""Name under which an object has the id of the conditional write that made it."""
 
 _NOTHING: Mapping[ObjectPath, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """Of an object: bytes, and when it was written, in seconds since 1970 by the store's clock."""
+
+    st_size: int
+    st_mtime: float
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectPath:
-    """An object or a folder of them; see `place.Place`.
+    """An object or a folder of them; see `place.Place`. Where the store does not answer, or refuses, StoreError is
+    raised.
 
     Attributes:
         path: the bucket and the names below it, divided by slashes.
@@ -70,10 +87,14 @@ class ObjectPath:
     # What a path does ----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        return self.seen is not None or is_there(self.access, self.path)
+        from pyarrow.fs import FileType
+
+        return self.seen is not None or self._type() != FileType.NotFound
 
     def is_dir(self) -> bool:
-        return self.seen is None and is_folder(self.access, self.path)
+        from pyarrow.fs import FileType
+
+        return self.seen is None and self._type() == FileType.Directory
 
     is_own_folder = is_dir
 
@@ -84,66 +105,60 @@ class ObjectPath:
             return False
 
     def stat(self) -> ObjectStatus:
-        return self._object.status() if self.seen is None else self.seen
+        import obstore
+
+        if self.seen is not None:
+            return self.seen
+        with self._asking():
+            found = obstore.head(*self._key)
+        return ObjectStatus(found["size"], found["last_modified"].timestamp())
 
     lstat = stat
 
     def unlink(self, missing_ok: bool = False) -> None:
+        import obstore
+
         if not missing_ok:
             self.stat()
-        self._object.delete()
-
-    def iterdir(self) -> Iterator[ObjectPath]:
-        yield from (self._listed(found) for found in self._listing(recursive=False))
+        with self._asking():
+            obstore.delete(*self._key)
 
     def glob(self, pattern: str, /) -> Iterator[ObjectPath]:
-        with suppress(FileNotFoundError):
-            yield from (path for path in self.iterdir() if PurePosixPath(path.name).match(pattern))
+        found = (self._listed(one) for one in self._below(recursive=False))
+        yield from (path for path in found if PurePosixPath(path.name).match(pattern))
 
     # What can be done there ----------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        self._object.write(text.encode())
+        self._write(text.encode())
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """Of several who do so at once one succeeds."""
-        self._object.write_if("create", text.encode())
+        """Of several who do so at once one succeeds.
 
-    def stamp(self) -> str | None:
-        """Its tag."""
-        with suppress(FileNotFoundError):
-            return self._object.status().tag
-        return None
+        A write has an id. It is looked for where the store's answer was lost: the write may have been carried out, and
+        then it does not meet its own condition when it is tried again."""
+        import obstore
+        from obstore.exceptions import BaseError
 
-    def read_stamped(self) -> tuple[str, str]:
-        content, tag = self._object.read(SMALL)
-        return content.decode(), tag
-
-    def freshen(self, text: str, stamp: str, /) -> None:
-        self._object.write_if({"e_tag": stamp}, text.encode())
-
-    def unlink_as_seen(self, stamp: str, /) -> None:
-        """By taking it over first, which only one can who saw the same: a store removes without conditions."""
-        self.freshen("{}", stamp)
-        self.unlink(missing_ok=True)
-
-    def keep_as(self, other: ObjectPath, /) -> None:
-        other._object.write(self.read_at_most(_LARGEST_COPY))
+        write = uuid.uuid4().hex
+        with self._asking():
+            try:
+                obstore.put(
+                    *self._key, text.encode(), mode="create", use_multipart=False, attributes={_WRITE: write}
+                )
+            except BaseError:
+                if self._last_write() != write:
+                    raise
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
-        self.keep_as(other)
+        other._write(self.read_at_most(_LARGEST_COPY))
         self.unlink(missing_ok=True)
 
-    @property
-    def needs_syncs(self) -> bool:
-        """No: a store answers once it keeps what was written."""
-        return False
-
     def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] = _NOTHING, /) -> None:
-        """All that is written is kept."""
+        """A store answers once it keeps what was written."""
         for path, content in replaced.items():
-            path._object.write(content)
+            path._write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
         """Nothing: an object's name makes its folders."""
@@ -154,56 +169,50 @@ class ObjectPath:
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))
 
     def total_bytes(self) -> int:
-        with suppress(FileNotFoundError):
-            return sum(found.size or 0 for found in self._listing(recursive=True) if found.is_file)
-        return 0
+        return sum(found.size or 0 for found in self._below() if found.is_file)
 
     def last_modified(self) -> float | None:
-        with suppress(FileNotFoundError):
-            times = [status_of(found).st_mtime for found in self._listing(recursive=True) if found.is_file]
-            return max(times, default=None)
-        return None
+        return max((_status_of(found).st_mtime for found in self._below() if found.is_file), default=None)
 
-    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
+    def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
         """By one listing of everything: a question for each folder would take longer than many pages of names."""
-        pairs: dict[tuple[str, str], None] = {}
-        with suppress(FileNotFoundError):
-            for found in self._listing(recursive=True):
-                names = found.path[len(self.path) + 1 :].split("/")
-                if len(names) > 1 and wanted(names[0]):
-                    pairs[names[0], names[1]] = None
-        yield from pairs
-
-    def looked_for(
-        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """By one listing: a store's are never old, and a question for each would take longer."""
-        there = dict.fromkeys(self.second_names(lambda name: True))
-        return [pair for pair in pairs if pair not in there], [pair for pair in there if wanted(pair[0])]
+        names = (found.path[len(self.path) + 1 :].split("/") for found in self._below())
+        yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 
     def files(self) -> Iterator[ObjectPath]:
-        yield from (self._listed(found) for found in self._listing(recursive=True) if found.is_file)
+        yield from (self._listed(found) for found in self._below(must_be_there=True) if found.is_file)
 
     def delete_tree(self) -> None:
         """Also what Hadoop leaves to mark an empty folder. An empty object that marks the folder above may stay."""
-        with suppress(FileNotFoundError):
-            delete_below(self.access, self.path)
-
-    def leads_out_of(self, root: ObjectPath, /) -> str:
-        """Nowhere: there are no links."""
-        return ""
+        with suppress(FileNotFoundError), _said_by_arrow(self.access):
+            _files(self.access).delete_dir(self.path)
 
     def read_at_most(self, most: int) -> bytes:
-        return self._object.read(most)[0]
+        import obstore
+
+        with self._asking():
+            found = obstore.get(*self._key)
+            if found.meta["size"] > most:
+                raise OddFileError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
+            return bytes(found.bytes())
 
     def open_binary(self) -> BinaryIO:
-        return opened(self.access, self.path)
+        with _said_by_arrow(self.access):
+            return cast(BinaryIO, _files(self.access).open_input_file(self.path))
 
     readable = open_binary
 
-    def writable(self) -> AbstractContextManager[io.RawIOBase]:
+    @contextmanager
+    def writable(self) -> Iterator[io.RawIOBase]:
         """A file to write to. It goes to the store in parts, and is there when the context ends."""
-        return self._object.writable()
+        import obstore
+
+        with self._asking():
+            try:
+                with obstore.open_writer(*self._key) as file:
+                    yield _Written(file)
+            except OSError as error:  # which has no errors of its own, unlike all else
+                raise StoreError(errno.EIO, _refusal(error), str(self)) from error
 
     @property
     def spark_uri(self) -> str:
@@ -220,12 +229,195 @@ class ObjectPath:
     def room(self) -> str:
         return ""
 
-    @property
-    def _object(self) -> SingleObject:
-        return SingleObject(self.access, self.path)
+    # By obstore ----------------------------------------------------------------------------------------------------
 
-    def _listing(self, *, recursive: bool) -> list[FileInfo]:
-        return listed(self.access, self.path, recursive=recursive)
+    @property
+    def _key(self) -> tuple[S3Store, str]:
+        bucket, _, key = self.path.partition("/")
+        return _bucket_of(self.access, bucket), key
+
+    def _write(self, content: bytes) -> None:
+        import obstore
+
+        with self._asking():
+            obstore.put(*self._key, content, use_multipart=False)
+
+    def _last_write(self) -> str | None:
+        """The id of the conditional write that it was last written by, if it was; None also if the store does not
+        say."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return obstore.get(*self._key).attributes.get(_WRITE)
+        except (BaseError, FileNotFoundError):
+            return None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        from obstore import exceptions
+
+        name = str(self)
+        try:
+            with answering(self.access.where):
+                yield
+        except (exceptions.NotFoundError, FileNotFoundError) as error:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", name) from error
+        except exceptions.AlreadyExistsError as error:
+            raise FileExistsError(errno.EEXIST, "the object is there already", name) from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise StoreError(errno.EACCES, f"the store refuses it: {_refusal(error)}", name) from error
+        except exceptions.BaseError as error:
+            raise StoreError(errno.EIO, _refusal(error), name) from error
+
+    # By pyarrow ----------------------------------------------------------------------------------------------------
+
+    def _type(self) -> FileType:
+        with _said_by_arrow(self.access):
+            return _files(self.access).get_file_info(self.path).type
+
+    def _below(self, *, recursive: bool = True, must_be_there: bool = False) -> list[FileInfo]:
+        """What is below the name; nothing where nothing is, or else FileNotFoundError."""
+        from pyarrow.fs import FileSelector
+
+        try:
+            with _said_by_arrow(self.access):
+                # Where it may be missing (`allow_not_found`), pyarrow does not tell that the bucket is.
+                return list(_files(self.access).get_file_info(FileSelector(self.path, recursive=recursive)))
+        except FileNotFoundError:
+            if must_be_there:
+                raise
+            return []
 
     def _listed(self, found: FileInfo) -> ObjectPath:
-        return ObjectPath(self.access, found.path, status_of(found) if found.is_file else None)
+        return ObjectPath(self.access, found.path, _status_of(found) if found.is_file else None)
+
+
+class _Written(io.RawIOBase):
+    """A file as Python has them: of obstore's own pyarrow takes every one to be closed, as `closed` is a method."""
+
+    def __init__(self, file: WritableFile) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(bytes(data))
+
+
+_STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
+_AWS_ERROR = re.compile(r"AWS Error (\w+) during \w+ operation: (.*?)(?: \(Request ID.*)?$", re.DOTALL)
+
+
+def _refusal(error: Exception) -> str:
+    text = str(error)
+    found = _STATUS.search(text)
+    return " ".join(filter(None, found.groups())) if found else text.split("\n")[0][:300]
+
+
+@contextmanager
+def _said_by_arrow(access: S3Access) -> Iterator[None]:
+    """pyarrow's errors with what the store said in `strerror`, as local ones have it, and of the class that fits."""
+    try:
+        with answering(access.where):
+            yield
+    except StoreError:
+        raise
+    except OSError as error:
+        text = error.strerror or str(error)
+        said = _AWS_ERROR.search(text)
+        text = (f"{said[1]}: {said[2]}" if said else text)[:300]
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, text) from error
+        raise StoreError(errno.EIO, text) from error
+
+
+def _status_of(found: FileInfo) -> ObjectStatus:
+    return ObjectStatus(found.size or 0, (found.mtime_ns or 0) / 1e9)
+
+
+@cache
+def _bucket_of(access: S3Access, bucket: str) -> S3Store:
+    from obstore.store import S3Store
+
+    return S3Store(bucket, **access.obstore())
+
+
+@cache
+def _files(access: S3Access) -> S3FileSystem:
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    return S3FileSystem(**access.arrow(), retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES))
+
+
+def object_path(root: str) -> ObjectPath:
+    """The place that an address such as ``s3a://bucket/path`` names, once it was seen that the bucket answers.
+
+    Raises:
+        CatalogError: it is no such address; or the store cannot be reached, has no such bucket, or lets nobody in who
+            has these credentials.
+    """
+    scheme, _, rest = root.partition("://")
+    path = re.sub("/+", "/", rest).strip("/")
+    if scheme not in SCHEMES or not path or ".." in path.split("/"):
+        raise CatalogError(f"the catalog {root!r} is neither a local folder nor a place in an S3 store",
+                           remedy="give a folder's path, or s3a://BUCKET/PATH")
+    if odd := sorted(set(re.findall(r"[^A-Za-z0-9/._=-]", path))):
+        raise CatalogError(f"the catalog {root!r} has {' '.join(odd)!r} in its name",
+                           exists="libraries write such letters in addresses in different ways",
+                           remedy="use letters, digits, and . _ = - only")
+    found = ObjectPath(access_from(), path)
+    _check_installed()
+    try:
+        next(iter(found.glob("*")), None)
+    except OSError as error:
+        raise _unreachable(found, error) from error
+    return found
+
+
+def _check_installed() -> None:
+    try:
+        import obstore  # noqa: F401  # only whether it can be had
+    except ImportError as error:
+        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
+                           remedy=install("s3")) from error
+
+
+def check_conditional(marker: ObjectPath, text: str) -> None:
+    """Check that the store refuses to make an object that is there: all that keeps records apart rests on it.
+
+    Args:
+        marker: an object that is there.
+        text: what it holds, so that a store which does not refuse changes nothing.
+
+    Raises:
+        CatalogError: the store does not refuse, or does not let us write.
+    """
+    try:
+        marker.write_new_text(text)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise CatalogError(f"the catalog {marker.parent} cannot be written: {error.strerror}",
+                           remedy="allow these credentials to write, or name another place; "
+                           "log and explain work without writing") from error
+    raise CatalogError(
+        f"the store at {marker.access.where} does not honour If-None-Match when an object is written",
+        exists="two runs at once could lose each other's records",
+        remedy="use a store that does (AWS S3 does, MinIO does), or a local folder",
+    )
+
+
+def _unreachable(root: ObjectPath, error: OSError) -> CatalogError:
+    where, text = root.access.where, error.strerror or str(error)
+    if "NO_SUCH_BUCKET" in text:
+        return CatalogError(f"there is no bucket {root.bucket!r} at {where}",
+                            remedy="make it, name another, or set AWS_ENDPOINT_URL and AWS_REGION to where it is")
+    if any(word in text for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "TOKEN", "UNAUTHORIZED")):
+        given = "those in AWS_ACCESS_KEY_ID" if root.access.key else "none are set"
+        return CatalogError(f"the bucket {root.bucket!r} at {where} refuses these credentials",
+                            exists=f"{given}; {text}",
+                            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, if any)")
+    return CatalogError(f"the object store at {where} cannot be reached", exists=text,
+                        remedy="check the network, AWS_ENDPOINT_URL and AWS_REGION")

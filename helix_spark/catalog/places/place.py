@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -58,7 +58,6 @@ class Place(Protocol):
     def stat(self) -> Status: ...
     def lstat(self) -> Status: ...
     def unlink(self, missing_ok: bool = ...) -> None: ...
-    def iterdir(self) -> Iterator[Self]: ...
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
 
     # What is done there -----------------------------------------------------------------------------------------------
@@ -70,29 +69,8 @@ class Place(Protocol):
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
         """Write a small file whole where there is none: raises FileExistsError if there is. `synced` as above."""
 
-    def stamp(self) -> Hashable | None:
-        """What differs once a file was replaced or written to; None if it is not there."""
-
-    def read_stamped(self) -> tuple[str, Hashable]:
-        """What a small file holds, and its stamp. Raises FileNotFoundError if it is not there."""
-
-    def freshen(self, text: str, stamp: Any, /) -> None:
-        """Have the stamp of a small file differ, as a heartbeat. On a disk by its time; a store has none that can be
-        set, so it is written anew with this text, if it still has this stamp: raises BlockingIOError if it does not."""
-
-    def unlink_as_seen(self, stamp: Any, /) -> None:
-        """Remove a small file if nobody wrote, freshened or made it since it had this stamp."""
-
-    def keep_as(self, other: Self, /) -> None:
-        """Give a file a second name in the same place, over a file of that name: it is there when something else is put
-        in the place of the first."""
-
     def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
-
-    @property
-    def needs_syncs(self) -> bool:
-        """Whether what is written there survives a loss of power only once it was synced."""
 
     def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = ..., /) -> None:
         """Have files that lie under this folder survive a loss of power, with their names and those of the folders on
@@ -119,14 +97,12 @@ class Place(Protocol):
     def last_modified(self) -> float | None:
         """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
 
-    def second_names(self, wanted: Callable[[str], bool], /) -> Iterator[tuple[str, str]]:
-        """(folder, what is in it) for those folders in this one whose name is wanted; none if it is not there."""
+    def second_names(self, known: Collection[str] = ..., /) -> Iterator[tuple[str, str]]:
+        """(folder in this one, what is in it); none if it is not there.
 
-    def looked_for(
-        self, pairs: Collection[tuple[str, str]], wanted: Callable[[str], bool], /
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """Return those (folder in this one, folder in it) that are not there, whatever an older listing said; and, as
-        they are asked for together, what `second_names` gives."""
+        Args:
+            known: folders that need not be looked into. An object store lists all at once.
+        """
 
     def files(self) -> Iterator[Self]:
         """All files under a folder. Raises OSError for one that may not be listed, and
@@ -134,12 +110,10 @@ class Place(Protocol):
 
     def delete_tree(self) -> None:
         """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
+        Raises OddFileError where the folder above is a link.
 
         The folder above goes too, where it can be told to be empty.
         """
-
-    def leads_out_of(self, root: Self, /) -> str:
-        """Return where a link in the path leads, if that is outside of `root`, a place of the same kind; else empty."""
 
     def is_own_folder(self) -> bool:
         """Whether a folder is there, itself and not where a link leads; nor is the one above a link."""

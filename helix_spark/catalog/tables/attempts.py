@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.rows import Misfit, from_columns
@@ -72,65 +71,33 @@ def seconds_untouched(path: Place) -> float:
     return 0.0 if newest is None else time.time() - newest
 
 
-def stored_attempts(layout: Layout) -> Iterator[Attempt]:
-    """All attempts that have a folder, live or not, in no order. Other things in there are left alone."""
-    for kind in layout.kinds_with_folders:
-        yield from _attempts(layout, kind, layout.attempts(kind).second_names(is_signature))
+def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
+    """All attempts that have a folder, live or not, in no order. Other things in there are left alone.
 
-
-def looked_for(
-    layout: Layout, records: Collection[ArtifactRecord], wanted: Callable[[str], bool]
-) -> tuple[list[ArtifactRecord], list[Attempt]]:
-    """Those of some live artifacts whose folder is gone; and what `stored_attempts` has of the signatures that are
-    wanted. One look tells both: in an object store each would list all that is there.
-    """
-    gone, stored = list[ArtifactRecord](), list[Attempt]()
-    for kind in layout.kinds_with_folders:
-        of_kind = {(record.signature, record.attempt): record for record in records if record.kind == kind}
-        absent, pairs = layout.attempts(kind).looked_for(
-            of_kind.keys(), lambda name: is_signature(name) and wanted(name)
-        )
-        gone += [of_kind[pair] for pair in absent]
-        stored += _attempts(layout, kind, pairs)
-    return gone, stored
-
-
-def _attempts(layout: Layout, kind: ArtifactKind, pairs: Iterable[tuple[str, str]]) -> Iterator[Attempt]:
-    for signature, attempt in pairs:
-        if is_id(attempt):
-            yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
-
-
-def check_folders(layout: Layout, kinds: Collection[ArtifactKind]) -> None:
-    """Check that the folders which hold the live artifacts of these kinds are there, each with all of its kind.
-
-    Raises CatalogError if one is gone: it was not mounted, or not copied yet. What it holds was not lost one by one.
+    Args:
+        known: signatures whose attempts are left out where that spares looks.
     """
     for kind in layout.kinds_with_folders:
-        folder = layout.attempts(kind)
-        # In a store there are no folders, and what it does not list is gone.
-        if kind in kinds and isinstance(folder, Path) and not folder.is_dir():
-            raise CatalogError(
-                f"the folder {folder} is gone, and with it every {kind} that is on record",
-                remedy="mount it or copy it back; or have `helix repair` make an empty one: what it held is computed "
-                "again",
-            )
+        for signature, attempt in layout.attempts(kind).second_names(known):
+            if is_signature(signature) and is_id(attempt):
+                yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
+
+
+def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Those of some artifacts whose folder is gone, whatever an older listing said."""
+    paths = ((record, attempt_of(layout, record).path) for record in records)
+    return [record for record, path in paths if path is not None and not path.is_own_folder()]
 
 
 def delete(layout: Layout, attempt: Attempt) -> None:
     """Delete an attempt's folder; nothing happens if it is gone already or never was.
 
     Raises:
-        CatalogError: it is not inside the catalog (a link leads elsewhere), or cannot be deleted.
+        CatalogError: it cannot be deleted, or a link leads to it.
     """
     if attempt.kind == "value":
         return
     path = layout.attempt(attempt.kind, attempt.signature, attempt.attempt)
-    if elsewhere := path.parent.leads_out_of(layout.root):
-        raise CatalogError(
-            f"{path} is not deleted: a link leads out of the catalog, to {elsewhere}",
-            remedy="remove the link by hand",
-        )
     reach("delete.begun")
     try:
         path.delete_tree()

@@ -117,7 +117,7 @@ def _store(catalog: Catalog, workflow: str, names: tuple[str, ...]) -> None:
             attempt.signature, attempt.attempt, kind, "published", workflow, name, 2, 1.7e9,  # type: ignore[arg-type]  # as above
             bytes=5 if kind == "model" else 0, value=value,
         ))
-    catalog.evict(signature_of_node(names[1], 2), f"the budget is better spent {HOSTILE}")
+    catalog.evict_all({signature_of_node(names[1], 2): f"the budget is better spent {HOSTILE}"})
 
 
 def graph_catalog(root: Path, workflow: str, nodes: int, seed: int = 0) -> Catalog:

@@ -19,7 +19,7 @@ from benchmarks.faults.job import Heard, answers, run, workflow
 from benchmarks.faults.row import Tally, fault
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases import leases
-from helix_spark.catalog.leases.holders import this_process
+from helix_spark.catalog.leases.leases import this_process
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
@@ -153,7 +153,7 @@ def collected_beside(folder: Path, count: int, tally: Tally) -> None:
 
             def evict(signature: str = record.signature, done: threading.Event = evicted) -> None:
                 time.sleep(chosen.uniform(0, 0.02))
-                Catalog.open(root, create=False).evict(signature, "to make room")
+                Catalog.open(root, create=False).evict_all({signature: "to make room"})
                 done.set()
 
             what, thread = "", threading.Thread(target=evict)

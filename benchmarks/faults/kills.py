@@ -143,7 +143,7 @@ import sys
 from helix_spark.catalog.catalog import Catalog
 catalog = Catalog.open(sys.argv[1], create=False)
 view = catalog.snapshot("job")
-catalog.evict(next(s for s, r in view.artifacts.items() if r.node == "rows"), "to make room")
+catalog.evict_all({next(s for s, r in view.artifacts.items() if r.node == "rows"): "to make room"})
 """
     catalog = folder / "catalog"
     for index in range(count):

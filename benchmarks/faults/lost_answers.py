@@ -18,10 +18,10 @@ from benchmarks.faults.row import NotHereError, Tally, fault
 from benchmarks.local_store import is_here, local_store
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.places.place import LocalPath, Place, text_in
+from helix_spark.catalog.leases.leases import Leases, this_process
+from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.errors import HelixError
-from helix_spark.s3_access import StoreError
 
 ONCE = "all is recorded once, the run answers"
 _JOURNALS: Mapping[str, type[Any]] = {
@@ -110,23 +110,12 @@ def conditional_writes(folder: Path, count: int, tally: Tally) -> None:
         for how in HOW:
             with lossy_front(store, how, ".", 1) as (front, _):
                 os.environ["AWS_ENDPOINT_URL"] = front
-                for index in range(count // len(HOW)):
-                    single = object_path(f"s3a://bucket/{how}-{index}")
-                    mine = uuid.uuid4().hex
-                    try:
-                        single.write_new_text(mine)
-                        _refused(lambda single=single: single.write_new_text("another's"), FileExistsError)
-                        held = text_in(single)
-                        tally.expect(held == mine, f"{how}: it holds {held!r}")
-                    except (FileExistsError, StoreError, AssertionError) as error:
-                        tally.expect(False, f"{how}: {type(error).__name__}: {error}")
-
-
-def _refused(write: object, error: type[OSError]) -> None:
-    assert callable(write)
-    with contextlib.suppress(error):
-        write()
-        raise AssertionError("a write whose condition does not hold was carried out")
+                leases = Leases(object_path(f"s3a://bucket/{how}"))
+                for _ in range(count // len(HOW)):
+                    name = uuid.uuid4().hex
+                    other, found = leases.take(name), leases.find(name)
+                    known = other is None and found is not None and found.holder == this_process()
+                    tally.expect(known, f"{how}: taken by {other}, there is {found}")
 
 
 @fault("an error of the disk behind a commit that was carried out", ONCE, short=1, full=24)

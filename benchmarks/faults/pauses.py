@@ -43,7 +43,7 @@ for key in map(int, sys.stdin):
     catalog = Catalog.open(root, create=False)
     stored = [record for record in catalog.live() if record.workflow == "stopped"]
     if len(stored) > 4:
-        catalog.evict(stored[0].signature, "to make room")
+        catalog.evict_all({stored[0].signature: "to make room"})
     catalog.gc(dry_run=False)
     print("turn", key, right, flush=True)
 """

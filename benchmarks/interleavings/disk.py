@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from benchmarks.interleavings.world import world
@@ -123,7 +122,6 @@ def _late(write: Callable[[], File]) -> None:
 
 
 _NOT_SIMULATED = "no driver of the simulation does that"
-_NOTHING: Mapping[SimPath, bytes] = MappingProxyType({})
 
 
 class SimPath:
@@ -209,12 +207,12 @@ class SimPath:
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
         written(self.path, lambda: disk().put_new(self.path, text))
 
-    def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] = _NOTHING, /) -> None:
+    def sync(self, files: Collection[SimPath], replaced: Mapping[SimPath, bytes] | None = None, /) -> None:
         """Each must be there; what is written is kept anyhow."""
         for file in files:
             world().step("syncs", file.path)
             disk().get(file.path)
-        for path, content in replaced.items():
+        for path, content in (replaced or {}).items():
             path.replace_text(content.decode())
 
     def make_folder(self, *, synced: bool = False) -> None:

@@ -151,8 +151,10 @@ class Script:
             if self.budget is not None and live.attempt == record.attempt:
                 with self._tried():
                     if self.catalog.bytes_used() > self.budget:
-                        self._ends(lambda: [self.catalog.evict(signature, "too large", attempt=record.attempt)],
-                                   {record.attempt})
+                        self._ends(
+                            lambda: self.catalog.evict_all({signature: "too large"}, attempts=[record.attempt]),
+                            {record.attempt},
+                        )
 
     def _written(self, attempt: Attempt) -> ArtifactRecord:
         size, whole = self.world.random.randrange(200, 1500), 0

@@ -16,11 +16,11 @@ from benchmarks.interleavings.drivers import ACTIONS, BUDGETS, SIGNATURES, Ackno
 from benchmarks.interleavings.rows import ROWS
 from benchmarks.interleavings.tables import in_place_of_deltalake
 from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
+from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.journal import journal, upkeep
 from helix_spark.catalog.journal.journal import PAUSES
-from helix_spark.catalog.leases import holders, leases
-from helix_spark.catalog.tables import attempts
+from helix_spark.catalog.leases import leases
 
 _FAULTS = (
     Faults(switch=0.15), Faults(switch=0.02, pause=0.002), Faults(switch=0.06, pause=0.004),
@@ -53,12 +53,12 @@ def simulated() -> Iterator[None]:
     """The catalog's code, on the simulated clock, processes and tables, in this process."""
     clock = Clock()
     with ExitStack() as stack:
-        for module in (journal, upkeep, leases, attempts):
+        for module in (journal, leases, catalogs):
             stack.enter_context(mock.patch.object(module, "time", clock))
         stack.enter_context(mock.patch.object(leases, "this_process", _this_process))
         stack.enter_context(mock.patch.object(leases.Leases, "_beat_along"))
-        stack.enter_context(mock.patch.object(holders.Holder, "is_here", property(_is_here)))
-        stack.enter_context(mock.patch.object(holders.Holder, "is_gone", property(_is_gone)))
+        stack.enter_context(mock.patch.object(leases.Holder, "is_here", property(_is_here)))
+        stack.enter_context(mock.patch.object(leases.Holder, "is_gone", property(_is_gone)))
         stack.enter_context(mock.patch.object(upkeep, "WAIT_SECONDS", 600.0))
         stack.enter_context(mock.patch.object(upkeep, "FILES_PER_TIER", 2))
         stack.enter_context(mock.patch.object(uuid, "uuid4", _fresh_id))
@@ -67,7 +67,7 @@ def simulated() -> Iterator[None]:
         yield
 
 
-_REAL_ID, _REAL_PROCESS = uuid.uuid4, holders.this_process
+_REAL_ID, _REAL_PROCESS = uuid.uuid4, leases.this_process
 
 
 def _point(name: str) -> None:
@@ -75,15 +75,15 @@ def _point(name: str) -> None:
         world.world().point(name)
 
 
-def _this_process() -> holders.Holder:
+def _this_process() -> leases.Holder:
     return world.world().current.holder if world.simulates() else _REAL_PROCESS()
 
 
-def _is_here(holder: holders.Holder) -> bool:
+def _is_here(holder: leases.Holder) -> bool:
     return holder.machine == world.world().current.holder.machine
 
 
-def _is_gone(holder: holders.Holder) -> bool:
+def _is_gone(holder: leases.Holder) -> bool:
     """As the system tells of processes of the same machine."""
     here = world.world()
     return _is_here(holder) and not any(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from helix_spark.catalog.leases.holders import Holder
+from helix_spark.catalog.leases.leases import Holder
 from helix_spark.s3_access import StoreError
 
 DAY = 24 * 3600.0

@@ -4,7 +4,6 @@
       catalog_reader        as much of it as changes nothing
       records, cells        the rows, and what each field may hold
       view, known_results, history, artifacts, run_progress    what is known, as it is asked for
-      leftovers             what was left
       verification, repair                         when something is damaged
     tables/      stored tables and models: a folder each; written, checked and read without a JVM
     journal/     one Delta table of rows: appended to, read (`open_table`), synced, kept short (`upkeep`); where it is
@@ -20,7 +19,7 @@ The way of a result and its record:
    appends the record; `Journal.append` makes that one Delta commit, which fails where another took the version.
 4. `Catalog.sync` has all records survive a loss of power. Only then is anybody told that it is stored.
 5. `CatalogReader.snapshot` reads what is live, and plans load it; files are compared with the record first.
-6. `evict` and `quarantine` append an end, sync it, then delete the folder. An end is final.
+6. `evict_all` and `quarantine` append an end, sync it, then delete the folder. An end is final.
 7. `gc` finds folders that no live record names; `maintain` merges the journal's small files.
 
 A result exists when its record does. Nothing here is ever unpickled, and nothing here decides what to keep; see

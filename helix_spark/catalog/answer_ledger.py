@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.queries import text_literal
+from helix_spark.catalog.journal.open_table import text_literal
 from helix_spark.catalog.journal.rows import SEQUENCE
 from helix_spark.catalog.places.catalog_folder import checked_signature
 from helix_spark.catalog.records import AnswerRecord
@@ -36,14 +36,6 @@ class AnswerLedger:
             checked_signature(record.question)
         for commit in _commits([replace(one, digest=one.content_digest()) for one in records]):
             self._journal.append(commit)
-
-    def read(self, workflow: str, ahead: int) -> AnswersRead:
-        """The answers as one run of a workflow reads them.
-
-        Args:
-            ahead: how many of the workflow's are looked up at first.
-        """
-        return AnswersRead(self, workflow, ahead)
 
     def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
         """The newest records of a workflow, by question: as many as have `AHEAD_BYTES` of texts together."""

@@ -54,10 +54,6 @@ class ArtifactLedger:
             columns = f"* EXCEPT (schema, why){schema}"
         return by_signature(self._journal.query(f"SELECT {columns} FROM journal WHERE NOT {_ENDED} {_OLDEST_FIRST}"))
 
-    def live_bytes(self) -> dict[str, int]:
-        """Bytes of all live artifacts, by attempt."""
-        return {record.attempt: record.bytes for record in self.live(()).values()}
-
     def live_of(self, signature: str) -> ArtifactRecord | None:
         """The live artifact of one signature."""
         return self.live_among([signature]).get(signature)
@@ -80,7 +76,9 @@ class ArtifactLedger:
         rows = self._journal.query(
             f"SELECT * FROM journal WHERE {_STORED}{wanted} ORDER BY sequence, event <> 'published'"
         )
-        return {record.signature: record for record in rows} | by_signature(live_among_all(rows))
+        ended = {record.attempt for record in rows if record.event != "published"}
+        live = by_signature(record for record in rows if record.attempt not in ended)
+        return {record.signature: record for record in rows} | live
 
     def version(self) -> int:
         """Grows whenever something is recorded."""
@@ -107,7 +105,11 @@ class ArtifactLedger:
             live = self.live_of(record.signature)
             if live is not None:
                 return ()
-            self._check_new(record)
+            if self.events_of([record.attempt]):
+                raise CatalogError(
+                    f"the attempt {record.attempt} to store node {record.node!r} was ended before",
+                    remedy="begin a new one",
+                )
             return (record,)
 
         self._journal.decide_and_append(decide)
@@ -158,7 +160,10 @@ class ArtifactLedger:
         """
         def decide() -> Sequence[ArtifactRecord]:
             known = self.events_of([attempt.attempt for attempt in why])
-            return [_never_published(attempt, text) for attempt, text in why.items() if attempt.attempt not in known]
+            return [
+                ArtifactRecord(one.signature, one.attempt, one.kind, "abandoned", "", "", 0, time.time(), why=text)
+                for one, text in why.items() if one.attempt not in known
+            ]
 
         appended = self._journal.decide_and_append(decide)
         ended = self.ends_of([attempt.attempt for attempt in why]) if len(appended) < len(why) else {}
@@ -170,12 +175,6 @@ class ArtifactLedger:
             f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({_listed_ids(attempts)})"
         ).get("attempt", ()))
 
-    def _check_new(self, record: ArtifactRecord) -> None:
-        if self.events_of([record.attempt]):
-            raise CatalogError(
-                f"the attempt {record.attempt} to store node {record.node!r} was ended before", remedy="begin a new one"
-            )
-
 
 def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:
     """The record of an end, without what may be long in a record: nobody reads that of what is gone, and it would take
@@ -183,20 +182,8 @@ def _ended(record: ArtifactRecord, event: End, why: str) -> ArtifactRecord:
     return dataclasses.replace(record, event=event, why=why, at=time.time(), schema=None, value=None)
 
 
-def _never_published(attempt: Attempt, why: str) -> ArtifactRecord:
-    return ArtifactRecord(
-        attempt.signature, attempt.attempt, attempt.kind, "abandoned", "", "", 0, time.time(), why=why
-    )
-
-
 def _listed_ids(attempts: Collection[str]) -> str:
     return ", ".join(f"'{checked_id(attempt)}'" for attempt in sorted(attempts))
-
-
-def live_among_all(records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
-    """Those of all records that are there whose attempts have not ended."""
-    ended = {record.attempt for record in records if record.event != "published"}
-    return [record for record in records if record.attempt not in ended]
 
 
 def by_signature(records: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import End
@@ -22,7 +23,6 @@ from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import sync
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
-from helix_spark.catalog.leftovers import Leftover, find_leftovers
 from helix_spark.catalog.places.catalog_folder import Layout, check_writable, explained, locate
 from helix_spark.catalog.records import (
     ArtifactKind,
@@ -35,7 +35,7 @@ from helix_spark.catalog.records import (
 from helix_spark.catalog.repair import Repair, mends, repair
 from helix_spark.catalog.run_progress import Progress, remove_progress, write_progress
 from helix_spark.catalog.tables import attempts as folders
-from helix_spark.catalog.tables.attempts import Attempt, write_manifest
+from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_manifest
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
@@ -48,6 +48,24 @@ if TYPE_CHECKING:
     from helix_spark.workflow.declaration import Wishes
 
 
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Data that no live record refers to.
+
+    Attributes:
+        attempt: whose it is; its `path` is the folder.
+        bytes: physical.
+        why: in words: no record, evicted, quarantined.
+        certain: whether it is known to be nobody's: its end is on record, or its writer's process is gone. Else nobody
+            has touched it for long, and whoever writes it may only have been stopped.
+    """
+
+    attempt: Attempt
+    bytes: int
+    why: str
+    certain: bool
+
+
 class Catalog(CatalogReader):
     """A catalog. Make one with `Catalog.open`; it may be used from several threads and processes at once."""
 
@@ -58,10 +76,7 @@ class Catalog(CatalogReader):
 
     def reopen(self) -> bool:
         """Whether something else is in the catalog's place, or its name leads elsewhere: that is the catalog from now
-        on. To be asked between runs, while nothing is written.
-
-        Raises CatalogError as `open` does.
-        """
+        on. To be asked between runs, while nothing is written. Raises CatalogError as `open` does."""
         try:
             self._place.check()
         except CatalogError:
@@ -83,10 +98,7 @@ class Catalog(CatalogReader):
         self._mender = mends(self._layout, self.leases, tell)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
-        """Repair the catalog, whatever state it is in, or say what that would do; see `repair`.
-
-        Raises CatalogError if others work on it, or if it cannot be read or written.
-        """
+        """Repair the catalog, whatever state it is in, or say what that would do; see `repair.repair`."""
         return repair(self._layout, self.leases, dry_run=dry_run)
 
     # What ran ------------------------------------------------------------------------------------------------------
@@ -97,11 +109,8 @@ class Catalog(CatalogReader):
         return self._history.start(record)
 
     def make(self) -> None:
-        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog.
-
-        Raises CatalogError if something else is in its place since it was opened: a link was turned elsewhere, or a
-        folder moved. All else that writes raises the same.
-        """
+        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog. Raises
+        CatalogError as `check` does, as all else that writes."""
         self._place.make()
 
     def append_iteration(
@@ -134,7 +143,7 @@ class Catalog(CatalogReader):
         """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
         that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
-        sync(self._journals.ends_first)
+        sync(tuple(self._journals))
 
     def append_results(self, results: Sequence[ResultRecord]) -> None:
         """Record what is known of results apart from an iteration."""
@@ -146,7 +155,7 @@ class Catalog(CatalogReader):
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
         """A fresh, private place to store a result. Nobody sees it until it is published."""
         self._place.make()
-        attempt = folders.new_attempt(self._layout, signature, kind)
+        attempt = folders.attempt_in(self._layout, signature, uuid.uuid4().hex, kind)
         if attempt.path is not None:
             # Taken before the folder is made: `gc` never sees the folder of a live writer without a lease.
             self.leases.take(attempt.attempt)
@@ -155,7 +164,11 @@ class Catalog(CatalogReader):
     def abandon(self, attempt: Attempt) -> None:
         """Delete what was written for an attempt that is not to be published. Raises CatalogError if it is live."""
         try:
-            self._leave_no_folder_elsewhere(attempt)
+            try:
+                self._place.check()
+            except CatalogError:
+                folders.delete(self._layout, attempt)
+                raise
             if attempt.attempt in self._in_doubt:
                 published = not self._end_unpublished({attempt: "publishing it failed"})
             else:
@@ -168,10 +181,7 @@ class Catalog(CatalogReader):
             self.leases.release(attempt.attempt)
 
     def vouch(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Write a manifest into the folder, so that a repair can record the result again. Publish what this returns.
-
-        Raises CatalogError if it cannot be written.
-        """
+        """Write a manifest into the folder, so that a repair can record the result again. Publish what this returns."""
         path = self.path_of(record)
         if path is None:
             return record
@@ -182,9 +192,7 @@ class Catalog(CatalogReader):
         """Make a written result exist, and return the record that counts.
 
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
-        `record` is deleted.
-
-        What is seen to be published survives a loss of power; that it is published does after the next `sync`.
+        `record` is deleted. What is seen to be published survives a loss of power; that it is does after a `sync`.
 
         Raises CatalogError if the folder of `record` is not there, or it or the record cannot be written.
         """
@@ -206,31 +214,25 @@ class Catalog(CatalogReader):
             self.leases.release(record.attempt)
         return live
 
-    def evict(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """End the live artifact of a signature, then delete its data. Returns what it was; None if nothing was live.
-        With `attempt`, only if that is still the live one.
-
-        Raises CatalogError if the end cannot be recorded (nothing happened), or if the data cannot be deleted (it is
-        not used any more; `gc` tries again).
-        """
-        return self._end_one(signature, why, "evicted", attempt)
-
     def evict_all(
         self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        """The same for several, by signature: all their ends are recorded at once, and then all their data is deleted.
+        """End the live artifacts of some signatures, all at once, then delete their data. Returns what they were.
 
         Args:
+            why: by signature.
             attempts: only of these: what was stored since it was decided stays.
             seen: nothing happens if anything was stored or ended since this `stored_version`.
 
-        Raises CatalogError as `evict` does; for data that cannot be deleted once all other data is.
+        Raises CatalogError if the ends cannot be recorded (nothing happened), or if data cannot be deleted, once all
+        other data is (it is not used any more; `gc` tries again).
         """
         return self._end_all(why, "evicted", attempts, seen)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """The same as `evict` for a damaged artifact."""
-        return self._end_one(signature, why, "quarantined", attempt)
+        """The same for one damaged artifact; with `attempt`, only if that is still the live one."""
+        attempts = None if attempt is None else {attempt}
+        return next(iter(self._end_all({signature: why}, "quarantined", attempts)), None)
 
     def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
         """Quarantine those of some artifacts whose folder is gone, which is looked at again, as an end is final. Return
@@ -260,10 +262,12 @@ class Catalog(CatalogReader):
     # What it takes -------------------------------------------------------------------------------------------------
 
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
-        """Delete what nobody refers to, and return it; see `leftovers.find_leftovers`. Nothing happens while another
-        process does it.
+        """Delete what no live record refers to, and return it. Nothing happens while another process does it.
 
-        What a writer may only have been stopped at is ended on record first, so that it cannot be published later.
+        Ended artifacts, and attempts without a record whose writer has ended, go at once; those of whose writer nothing
+        is known when untouched for the grace. What a writer may only have been stopped at is ended on record first, so
+        that it cannot be published later. Never what a live process is writing, nor what was finished and whose record
+        was lost since: `helix repair` takes that up again.
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
@@ -302,18 +306,45 @@ class Catalog(CatalogReader):
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
-            return find_leftovers(self._layout, self._artifacts, self.leases, dead, grace_seconds)
+            # Folders are listed before records are read: what is published in between is seen as live.
+            stored = list(folders.stored_attempts(self._layout))
+            waiting = self._not_live(stored)
+            ended = self._artifacts.ends_of([attempt.attempt for attempt in waiting])
+            found = []
+            for attempt in waiting:
+                if end := ended.get(attempt.attempt):
+                    why, certain = f"{end.event}: {end.why}" if end.why else end.event, True
+                else:
+                    why, certain = self._why_nobodys(attempt, dead, grace_seconds)
+                if why and attempt.path is not None:
+                    found.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
+            # A writer gives its lease back after it has published: what had none may be live by now.
+            still = self._not_live([one.attempt for one in found]) if found else ()
+            return tuple(one for one in found if one.attempt in still)
 
-    def _end_one(self, signature: str, why: str, event: End, attempt: str | None) -> ArtifactRecord | None:
-        return next(iter(self._end_all({signature: why}, event, None if attempt is None else {attempt})), None)
+    def _not_live(self, attempts: Collection[Attempt]) -> list[Attempt]:
+        live = {record.attempt for record in self._artifacts.live(()).values()}
+        return [attempt for attempt in attempts if attempt.attempt not in live]
+
+    def _why_nobodys(self, attempt: Attempt, dead: Collection[str], grace_seconds: float) -> tuple[str, bool]:
+        """Why an attempt without a record is nobody's, and whether that is certain; empty if it may be somebody's, or
+        was finished and lost its record."""
+        assert attempt.path is not None
+        lease = self.leases.find(attempt.attempt)
+        if lease is not None:
+            gone = lease.holder is not None and lease.holder.is_gone
+            why = f"never published; its writer, {lease.holder}, has ended"
+            return (why, gone) if attempt.attempt in dead else ("", False)
+        if has_manifest(attempt.path) and self._artifacts.live_of(attempt.signature) is None:
+            return "", False
+        newest = attempt.path.last_modified()
+        age = 0.0 if newest is None else time.time() - newest
+        return (f"never published, untouched for {age:,.0f} s" if age >= grace_seconds else ""), False
 
     def _end_all(
         self, why: Mapping[str, str], event: End, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`.
-
-        Raises CatalogError if the ends cannot be recorded, or not all data can be deleted.
-        """
+        """End live artifacts, by signature, then delete their data; see `ArtifactLedger.end_all`."""
         self._place.check()
         ended = self._artifacts.end_all(why, event, attempts=attempts, seen=seen)
         if ended:
@@ -324,22 +355,13 @@ class Catalog(CatalogReader):
         return ended
 
     def _end_unpublished(self, why: Mapping[Attempt, str]) -> list[Attempt]:
-        """Record the ends of attempts that are not live, which cannot be published any more; return these. Their data
-        stays."""
+        """Record that attempts which are not live never will be; return these. Their data stays."""
         if not why:
             return []
         ended = self._artifacts.end_unpublished(why)
         sync([self._journals.artifacts])
         reach("gc.recorded")
         return [attempt for attempt in why if attempt.attempt in ended]
-
-    def _leave_no_folder_elsewhere(self, attempt: Attempt) -> None:
-        """Raises CatalogError if something else is in the catalog's place, without what was written of an attempt."""
-        try:
-            self._place.check()
-        except CatalogError:
-            folders.delete(self._layout, attempt)
-            raise
 
     def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
         """A record whose folder survives a loss of power. That takes time as well: it is part of the writing."""

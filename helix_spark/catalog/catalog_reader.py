@@ -6,7 +6,7 @@ Pages ask for still less: they have a Protocol of what they read.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.history import History
-from helix_spark.catalog.journal.journal import Journal, Mender, refuses
+from helix_spark.catalog.journal.journal import Journal, Mender
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
-from helix_spark.catalog.leftovers import bytes_of_results
 from helix_spark.catalog.places.catalog_folder import Layout, SamePlace, explained, locate
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import (
@@ -33,7 +32,7 @@ from helix_spark.catalog.run_progress import Progress, read_progress
 from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table
-from helix_spark.catalog.tables.table_reading import FirstRows, check_rows, read_arrow, read_first
+from helix_spark.catalog.tables.table_reading import FirstRows, read_arrow, read_first
 from helix_spark.catalog.view import CatalogView, without_past
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
@@ -49,36 +48,31 @@ REMEMBERED = 40
 class Journals:
     """One of each type of record; the folder of each is called as the field is.
 
-    That an iteration runs is on record before anything else of it: who reads one after the other reads iterations last.
+    They are synced in this order: when an iteration's end is, what was recorded before it is as well.
     """
 
     files: Journal[FileRecord]
-    answers: Journal[AnswerRecord]
-    results: Journal[ResultRecord]
-    nodes: Journal[NodeRecord]
-    artifacts: Journal[ArtifactRecord]
     iterations: Journal[IterationRecord]
+    nodes: Journal[NodeRecord]
+    results: Journal[ResultRecord]
+    answers: Journal[AnswerRecord]
+    artifacts: Journal[ArtifactRecord]
 
     def __iter__(self) -> Iterator[Journal[Any]]:
         return (getattr(self, field.name) for field in fields(self))
 
-    @property
-    def ends_first(self) -> tuple[Journal[Any], ...]:
-        """In the order in which they are synced: when an iteration's end is, what was recorded before it is as well."""
-        return self.files, self.iterations, self.nodes, self.results, self.answers, self.artifacts
 
-
-def journals_in(records: Place, mender: Mender = refuses) -> Journals:
+def journals_in(records: Place, mender: Mender | None = None) -> Journals:
     """The journals in the folder of all records; see `Journal` for the others."""
     def journal(name: str, row_type: type[Row], *pruned_by: str) -> Journal[Row]:
         return Journal(records / name, row_type, pruned_by=pruned_by, mender=mender)
 
     return Journals(
-        journal("files", FileRecord, "digest"), journal("answers", AnswerRecord, "workflow", "iteration"),
-        journal("results", ResultRecord, "workflow", "iteration"),
+        journal("files", FileRecord, "digest"), journal("iterations", IterationRecord, "workflow", "number"),
         journal("nodes", NodeRecord, "workflow", "iteration"),
+        journal("results", ResultRecord, "workflow", "iteration"),
+        journal("answers", AnswerRecord, "workflow", "iteration"),
         journal("artifacts", ArtifactRecord, "workflow", "iteration"),
-        journal("iterations", IterationRecord, "workflow", "number"),
     )
 
 
@@ -86,7 +80,7 @@ class CatalogReader:
     """A catalog to read. Make one with `open`; it may be used from several threads and processes at once."""
 
     def __init__(self, layout: Layout) -> None:
-        self._mender: Mender = refuses
+        self._mender: Mender | None = None
         self._begin(layout)
 
     def _begin(self, layout: Layout) -> None:
@@ -109,7 +103,7 @@ class CatalogReader:
 
     def _mended(self, error: DamagedRecordsError) -> bool:
         self._place.check()  # what is damaged may be another catalog that was put there
-        return self._mender(error)
+        return self._mender is not None and self._mender(error)  # readers change nothing of the records
 
     @property
     def root(self) -> Place:
@@ -154,13 +148,11 @@ class CatalogReader:
             self._history.nodes_of(last) if last else (),
             past,
             past[-1].record.number + 1 if past else 1,
-            self._bytes_from_records({record.attempt: record.bytes for record in live.values()}, stored),
+            self._bytes_from_records(live.values(), stored),
             past_wishes,
         )
 
-    def results(
-        self, declared: Collection[str], signatures: Collection[str] = ()
-    ) -> KnownResults:
+    def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
         """What declared signatures stand for, and what signatures cost; see `KnownResults`."""
         return self._results.known(declared, signatures)
 
@@ -235,10 +227,6 @@ class CatalogReader:
         found = self._history.file(digest) if digest else None
         return found.text if found else None
 
-    def nodes_recorded(self) -> int:
-        """How many records of nodes there are, of all iterations."""
-        return self._history.nodes_recorded()
-
     def workflows(self) -> tuple[str, ...]:
         return self._history.workflows()
 
@@ -260,10 +248,6 @@ class CatalogReader:
         """Check a stored table against its record, without reading its pages; see `table_check.check_table`."""
         return check_table(self._table_path(record), record)
 
-    def check_rows(self, record: ArtifactRecord) -> tuple[str, ...]:
-        """Read all of a stored table without a JVM and keep nothing; see `table_reading.check_rows`."""
-        return check_rows(self._table_path(record), record)
-
     def read_arrow(self, record: ArtifactRecord) -> pa.Table:
         """Read a stored table without a JVM; see `table_reading.read_arrow`."""
         return read_arrow(self._table_path(record), record)
@@ -276,7 +260,7 @@ class CatalogReader:
         """Physical bytes of the catalog: records, leftovers, and live artifacts, as their own records say."""
         with explained(self._layout, "read"):
             stored = list(folders.stored_attempts(self._layout))
-        return self._bytes_from_records(self._artifacts.live_bytes(), stored)
+        return self._bytes_from_records(self._artifacts.live(()).values(), stored)
 
     def _check_recorded(self) -> tuple[IterationRecord, ...]:
         """Raises DamagedRecordsError if the journal of iterations is gone, though finished results are stored; else
@@ -303,6 +287,8 @@ class CatalogReader:
             raise CatalogError(f"the stored result of node {record.node!r} is a {record.kind}, not a table")
         return path
 
-    def _bytes_from_records(self, live: Mapping[str, int], stored: Sequence[Attempt]) -> int:
+    def _bytes_from_records(self, live: Iterable[ArtifactRecord], stored: Iterable[Attempt]) -> int:
+        known = {record.attempt: record.bytes for record in live}
         with explained(self._layout, "read"):
-            return bytes_of_results(live, stored) + self._layout.records.total_bytes()
+            left = sum(one.path.total_bytes() for one in stored if one.path is not None and one.attempt not in known)
+            return sum(known.values()) + left + self._layout.records.total_bytes()

@@ -188,16 +188,12 @@ def _check_type(spark_type: Any) -> None:
         if not is_like(fields, [dict]) or len(fields) > MOST_COLUMNS:
             raise ValueError("its fields are none")
         for field in fields:
-            _check_field(field)
-
-
-def _check_field(field: Mapping[str, Any]) -> None:
-    name = field.get("name")
-    if not isinstance(name, str) or len(name) > LONGEST_COLUMN:
-        raise ValueError("a field has no name")
-    if not isinstance(field.get("nullable"), bool) or not isinstance(field.get("metadata", {}), dict):
-        raise ValueError(f"the field {name[:80]!r} is none")
-    _check_type(field.get("type"))
+            name = field.get("name")
+            if not isinstance(name, str) or len(name) > LONGEST_COLUMN:
+                raise ValueError("a field has no name")
+            if not isinstance(field.get("nullable"), bool) or not isinstance(field.get("metadata", {}), dict):
+                raise ValueError(f"the field {name[:80]!r} is none")
+            _check_type(field.get("type"))
 
 
 _INSIDE: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -219,7 +215,9 @@ def is_like(value: Any, shape: Any) -> bool:
     """
     match shape:
         case type():
-            return _is_finite(value) if shape is float else type(value) is shape
+            if shape is float:
+                return type(value) in (int, float) and abs(value) < math.inf
+            return type(value) is shape
         case frozenset():
             return any(is_like(value, one) for one in shape)
         case tuple():
@@ -236,10 +234,6 @@ def _has(value: dict[str, Any], name: Any, shape: Any) -> bool:
         return all(is_like(one, shape) for one in value.values())
     field = name.removesuffix("?")
     return is_like(value[field], shape) if field in value else field != name
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,15 +76,13 @@ def watched(by: Callable[[str], None]) -> Iterator[None]:
 
 def reach(name: str) -> None:
     """Say that a failpoint is reached. Nothing happens unless it is armed, or watched."""
-    if _ARMED:
+    if name in _ARMED:
         _act(name)
     for told in _WATCHERS:
         told(name)
 
 
 def _act(name: str) -> None:
-    if name not in _ARMED:
-        return
     _REACHED[name] = _REACHED.get(name, 0) + 1
     nth, action = _ARMED[name]
     if nth not in (0, _REACHED[name]):

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.queries import text_literal
+from helix_spark.catalog.journal.open_table import text_literal
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
 from helix_spark.catalog.view import PastIteration, PastNode
@@ -82,11 +82,6 @@ class History:
                 found[node.name] = node
         return tuple(in_order(list(found.values())))
 
-    def nodes_recorded(self) -> int:
-        """How many records of nodes there are, of all iterations."""
-        (number,) = self._nodes.columns("SELECT count(*) AS number FROM journal").get("number") or [0]
-        return int(number)
-
     def loads(self) -> dict[str, tuple[int, str, int]]:
         """How often each signature was loaded, and the workflow and number of the last iteration that did."""
         columns = self._nodes.columns(
@@ -114,7 +109,9 @@ class History:
         for run, name, kind, inputs, *rest in _rows(columns):
             if run in nodes:
                 nodes[run].append(PastNode(name, kind, tuple(inputs or ()), *rest))
-        return tuple(PastIteration(record, tuple(_closed(nodes[record.run]))) for record in reversed(records))
+        return tuple(
+            PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
+        )
 
     def in_newest_versions(self, workflows: Collection[str]) -> frozenset[tuple[str, str]]:
         """(workflow, signature) of what the newest iteration of each of some workflows had, as far as its nodes were
@@ -122,15 +119,11 @@ class History:
         if not workflows:
             return frozenset()
         listed = ", ".join(map(text_literal, sorted(workflows)))
-        newest = self._nodes.columns(
-            f"SELECT workflow, max(iteration) AS iteration FROM journal WHERE workflow IN ({listed}) GROUP BY workflow"
-        )
-        # Named by workflow and number, as these tell which files to read.
-        named = [f"(workflow = {text_literal(name)} AND iteration = {number:d})" for name, number in _rows(newest)]
-        if not named:
-            return frozenset()
         return frozenset(_rows(self._nodes.columns(
-            f"SELECT DISTINCT workflow, signature FROM journal WHERE {' OR '.join(named)}"
+            f"""SELECT DISTINCT workflow, signature FROM (
+                  SELECT workflow, signature, iteration, max(iteration) OVER (PARTITION BY workflow) AS newest
+                  FROM journal WHERE workflow IN ({listed})
+                ) WHERE iteration = newest"""
         )))
 
     def workflows(self) -> tuple[str, ...]:
@@ -151,17 +144,6 @@ class History:
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
     """Columns, in the order of a query that named two or more, as tuples."""
     return zip(*columns.values(), strict=True)
-
-
-def _closed(nodes: Sequence[PastNode]) -> Iterator[PastNode]:
-    """The nodes of a graph, without what some of them read and that is not among them, as where its record does not
-    fit."""
-    known = {node.name for node in nodes}
-    for node in in_order(nodes):
-        if known.issuperset(node.inputs):
-            yield node
-        else:
-            yield dataclasses.replace(node, inputs=tuple(name for name in node.inputs if name in known))
 
 
 def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
@@ -185,19 +167,20 @@ class _Reads(Protocol):
 _Node = TypeVar("_Node", bound=_Reads)
 
 
-def in_order(nodes: Sequence[_Node]) -> Iterator[_Node]:
+def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]:
     """The nodes of a graph, which come inputs first; none reads itself or a later one, or it would have no end.
+
+    Args:
+        closed: whether none reads what is not among them either, as where its record does not fit.
 
     >>> from helix_spark.catalog.view import PastNode
     >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
-    >>> [node.inputs for node in in_order([one, other])]
-    [('x',), ('a',)]
+    >>> [node.inputs for node in in_order([one, other])], [node.inputs for node in in_order([one, other], closed=True)]
+    ([('x',), ('a',)], [(), ('a',)])
     """
-    later = {node.name for node in nodes}
+    names, earlier = {node.name for node in nodes}, set[str]()
     for node in nodes:
-        if not later.isdisjoint(node.inputs):
-            data: Any = node
-            yield replace(data, inputs=tuple(name for name in node.inputs if name not in later))
-        else:
-            yield node
-        later.discard(node.name)
+        inputs = tuple(one for one in node.inputs if one in earlier or not (closed or one in names))
+        data: Any = node
+        yield node if inputs == node.inputs else replace(data, inputs=inputs)
+        earlier.add(node.name)

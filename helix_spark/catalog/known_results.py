@@ -17,14 +17,12 @@ was handed all of them would take the longer, the more runs there were.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.queries import text_literal
-from helix_spark.catalog.journal.rows import Misfit, columns_of, from_columns
+from helix_spark.catalog.journal.open_table import text_literal
+from helix_spark.catalog.journal.rows import columns_of
 from helix_spark.catalog.places.catalog_folder import checked_signature, listed_signatures
 from helix_spark.catalog.records import ResultRecord
 
@@ -33,10 +31,8 @@ _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", 
 
 _TEXTS = ("random", "influence", "observed", "trained")
 
-_IN_ORDER = "sequence, place, declared"
+_IN_ORDER = "sequence, place"
 """Oldest first. Rows written at the same time may share a sequence."""
-
-_ENDS = ("oldest", "oldest_place", "newest", "newest_place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +53,6 @@ class KnownResults:
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    """One record, merged from several.
-
-    Attributes:
-        oldest, newest: where in the journal the first and the last of them are: sequence and place.
-    """
-
-    record: ResultRecord
-    oldest: tuple[int, int]
-    newest: tuple[int, int]
-
-
 class ResultLedger:
     """The journal of results."""
 
@@ -86,40 +69,48 @@ class ResultLedger:
 
     def known(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
         """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
-        asked = set(declared)
-        whole = {*signatures, *asked}
-        found = self._merged({"declared": asked, "signature": whole}, by=("signature", "declared"))
-        measured = {one.record.signature: one.record for one in found}
-        # Seldom any: what was not asked for, of which the query saw a part, and what several declared ones stand for.
-        times = Counter(one.record.signature for one in found)
-        apart = {signature for signature in times if signature not in whole or times[signature] > 1}
-        measured |= {one.record.signature: one.record for one in self._merged({"signature": apart}, by=("signature",))}
-        standing, stood_for = _standing([one for one in found if one.record.declared in asked])
-        observed: dict[str, dict[str, str]] = {}
-        for one in sorted(found, key=lambda one: one.newest):
-            if one.record.declared in asked and one.record.observed:
-                observed.setdefault(one.record.declared, {})[one.record.signature] = one.record.observed
-        return KnownResults(
-            MappingProxyType(standing), MappingProxyType(stood_for), MappingProxyType(measured),
-            MappingProxyType(observed),
-        )
+        standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
+        observed = dict[str, dict[str, str]]()
+        pairs = self._pairs(declared)
+        measured = self._merged({*signatures, *declared, *(pair[2] for pair in pairs)})
+        pairs = [pair for pair in pairs if pair[2] in measured]  # not where a record does not fit
+        for _, name, signature, _, _ in sorted(pairs, key=lambda pair: pair[0]):
+            stood_for[name] = (*stood_for.get(name, ()), signature)
+        for _, name, signature, _, text in sorted(pairs, key=lambda pair: pair[3]):
+            standing[name] = signature
+            if text:
+                observed.setdefault(name, {})[signature] = text
+        return KnownResults(standing, stood_for, measured, observed)
 
-    def _merged(self, wanted: Mapping[str, Collection[str]], by: Sequence[str]) -> list[_Merged]:
-        """The records that are wanted, by column, merged into one for each value of `by`."""
-        # Plain lists, no joins: they are pushed into the scan, which then reads other columns of the hits only.
-        tests = [f"{column} IN ({listed_signatures(digests)})" for column, digests in wanted.items() if digests]
-        there = self._columns_there() if tests else frozenset[str]()
+    def _pairs(self, declared: Collection[str]) -> list[tuple[int, str, str, int, str | None]]:
+        """Each declared signature with each that it stood for: place of the oldest of their records, both, place of the
+        newest, and what code was seen to do."""
+        listed = listed_signatures(declared)
+        there = self._columns_there() if listed else frozenset[str]()
         if not there:
             return []
+        observed = "observed" if "observed" in there else "'' AS observed"
         columns = self._journal.columns(
-            f"SELECT {', '.join(_merging(by, there))} FROM journal WHERE {' OR '.join(tests)} GROUP BY {', '.join(by)}"
+            f"""SELECT min(turn) AS oldest, declared, signature, max(turn) AS newest,
+                  last_value(observed ORDER BY turn) FILTER (WHERE {_told("observed")}) AS observed
+                FROM (
+                  SELECT declared, signature, {observed}, row_number() OVER (ORDER BY {_IN_ORDER}) AS turn
+                  FROM journal WHERE declared IN ({listed})
+                ) GROUP BY declared, signature"""
         )
-        ends = zip(*(columns.get(name, []) for name in _ENDS), strict=True)
-        merged = zip(from_columns(columns, ResultRecord), ends, strict=True)
-        return [
-            _Merged(record, (end[0], end[1]), (end[2], end[3])) for record, end in merged
-            if not isinstance(record, Misfit)
-        ]
+        return list(zip(*columns.values(), strict=True))
+
+    def _merged(self, signatures: Collection[str]) -> dict[str, ResultRecord]:
+        """The records of each signature, merged into one."""
+        listed = listed_signatures(signatures)
+        there = self._columns_there() if listed else frozenset[str]()
+        if not there:
+            return {}
+        # A plain list, no join: it is pushed into the scan, which then reads other columns of the hits only.
+        rows = self._journal.query(
+            f"SELECT {', '.join(_merging(there))} FROM journal WHERE signature IN ({listed}) GROUP BY signature"
+        )
+        return {row.signature: row for row in rows}
 
     def _columns_there(self) -> frozenset[str]:
         """The columns that the journal has, none before the first append. One that an older version wrote may lack
@@ -163,37 +154,22 @@ class ResultLedger:
         return {row.node: row for row in rows}
 
 
-def _merging(by: Sequence[str], there: Collection[str]) -> Iterator[str]:
-    """The columns of a query that merges records.
+def _told(name: str) -> str:
+    """The test whether a record tells something in a column; empty where any does."""
+    if name in _FIGURES:
+        return f'"{name}" IS NOT NULL'
+    # A filter must not be null anywhere: DataFusion 55 may take null for true in `first_value` and `last_value`.
+    return f"""coalesce("{name}", '') <> ''""" if name in _TEXTS else ""
+
+
+def _merging(there: Collection[str]) -> Iterator[str]:
+    """The columns of a query that merges the records of each signature.
 
     Args:
-        by: columns of which each value gets one record.
         there: columns that the journal has.
     """
-    told = {name: f'"{name}" IS NOT NULL' for name in _FIGURES}
-    # A filter must not be null anywhere: DataFusion 55 may take null for true in `first_value` and `last_value`.
-    told |= {name: f"""coalesce("{name}", '') <> ''""" for name in _TEXTS}
+    yield "signature"
     for name in columns_of(ResultRecord):
-        if name in by:
-            yield name
-        elif name in there:
-            where = f" FILTER (WHERE {told[name]})" if name in told else ""
+        if name in there and name != "signature":
+            where = f" FILTER (WHERE {told})" if (told := _told(name)) else ""
             yield f'last_value("{name}" ORDER BY {_IN_ORDER}){where} AS "{name}"'
-    yield "min(sequence) AS oldest"
-    yield f"first_value(place ORDER BY {_IN_ORDER}) AS oldest_place"
-    yield "max(sequence) AS newest"
-    yield f"last_value(place ORDER BY {_IN_ORDER}) AS newest_place"
-
-
-def _standing(found: Iterable[_Merged]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """What declared signatures stand for, and all that each ever stood for, the oldest first.
-
-    Args:
-        found: one for each pair of signatures.
-    """
-    oldest_first = sorted(found, key=lambda one: (one.oldest, one.record.signature))
-    stood_for: dict[str, tuple[str, ...]] = {}
-    for one in oldest_first:
-        stood_for[one.record.declared] = (*stood_for.get(one.record.declared, ()), one.record.signature)
-    newest_last = sorted(oldest_first, key=lambda one: (one.newest, one.record.signature))
-    return {one.record.declared: one.record.signature for one in newest_last}, stood_for

@@ -84,12 +84,11 @@ class ArtifactRecord:
         value: a value as JSON text. The record of an end has neither: nobody reads them there.
         write_seconds: what writing it took; 0 where that cannot be told from computing it.
         recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
-            was stored; 0 where an older writer did not say.
+            was stored.
         why: of an eviction or quarantine.
         digest: of what its files must not change in, see `digest_of_table` and `checked_digest`; None for a value, and
             in older records.
-        insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said; older
-            records do not say so of any.
+        insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said.
         insisted_by: other workflows whose authors insist on it as well, sorted.
         fixed: whether somebody does because computing it again would give another result (`hx.fixed`).
     """
@@ -188,7 +187,7 @@ class NodeRecord:
         rows: of the result, where known.
         stored: whether a stored result was there when the run was planned.
         output: whether the workflow asked for it.
-        started: seconds since the iteration began; None if it was not run, or by a version that did not record it.
+        started: seconds since the iteration began; None if it was not run.
     """
 
     run: Id
@@ -232,11 +231,11 @@ class IterationRecord:
         versions: JSON object: helix_spark, python, pyspark, delta.
         writer: JSON object: host, pid.
         error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
-        file: path of the file that declares the workflow; empty if it is no file (a notebook), or an older writer did
-            not say. Its text is the `FileRecord` of `file_digest`.
+        file: path of the file that declares the workflow; empty if it is no file (a notebook). Its text is the
+            `FileRecord` of `file_digest`.
         commit: of the file's git repository, 40 or 64 hex characters; empty where there is none.
         dirty: whether the repository differed from its commit, or did not have the file; None if that is not known.
-        start_seconds: what starting Spark took in it; None where that was not needed, or an older writer did not say.
+        start_seconds: what starting Spark took in it; None where that was not needed.
     """
 
     run: Id

@@ -16,13 +16,13 @@ from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.catalog_reader import Journals, journals_in
 from helix_spark.catalog.history import History
 from helix_spark.catalog.journal.journal import Journal, Mender, sync
-from helix_spark.catalog.journal.salvage import Remains, remains_of, salvage
-from helix_spark.catalog.leases.holders import this_process
-from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases
+from helix_spark.catalog.journal.salvage import remains_of, salvage
+from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.place import Place, is_out_of_reach
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.catalog.tables.attempts import Attempt, read_manifest, stored_attempts
+from helix_spark.catalog.places.side_checksums import ChecksumError
+from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.tables.attempts import read_manifest, stored_attempts
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import check_copy
 from helix_spark.errors import CatalogError, DamagedRecordsError
@@ -86,23 +86,21 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
         if error.exists is not None:
             return False  # it was refused already, by the reader in which it was met first
         held = leases.find(LEASE)
-        if held is not None and held.holder != this_process():
-            leases.wait(LEASE)
-            return True
-        found = _repaired(layout, leases, None)
-        if not found.damage:
-            return False
-        if found.lost_history:
-            raise DamagedRecordsError(
-                error.what, exists=f"lost would be {'; '.join(found.lost)}", remedy=error.remedy,
-            ) from error
-        with leases.alone(LEASE) as alone:
-            if alone is not None:
-                done = _repaired(layout, leases, _new_aside(layout))
-                if done.damage:  # another process may have repaired it since it was looked into
-                    tell(_summary(done))
-        if alone is None:  # another process has begun to since then
-            leases.wait(LEASE)
+        if held is None or held.holder == this_process():
+            found = _repaired(layout, leases, None)
+            if not found.damage:
+                return False
+            if found.lost_history:
+                raise DamagedRecordsError(
+                    error.what, exists=f"lost would be {'; '.join(found.lost)}", remedy=error.remedy,
+                ) from error
+            with leases.alone(LEASE) as alone:
+                if alone is not None:
+                    done = _repaired(layout, leases, _new_aside(layout))
+                    if done.damage:  # another process may have repaired it since it was looked into
+                        tell(_summary(done))
+                    return True
+        leases.wait(LEASE)
         return True
 
     return mender
@@ -134,7 +132,7 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
         if aside is not None:
             make_catalog(layout)
         journals = journals_in(layout.records)
-        found = [(journal, _remains(journal, aside)) for journal in journals]
+        found = [(one, remains_of(one) if aside is None else salvage(one, aside)) for one in journals]
         damage = [remains.damage for _, remains in found if remains.damage]
         lost = [text for _, remains in found for text in remains.lost]
         history = any(remains.lost for journal, remains in found if journal in (journals.iterations, journals.nodes))
@@ -149,13 +147,9 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
             lost += unsound
             saved += _numbers_again(journals, aside)
         if aside is not None and saved:
-            sync(journals.ends_first)
+            sync(tuple(journals))
     kept = str(aside) if aside is not None and aside.exists() else ""
     return Repair(tuple(damage), tuple(saved), tuple(lost), history, kept, aside is not None)
-
-
-def _remains(journal: Journal[Any], aside: Place | None) -> Remains:
-    return remains_of(journal) if aside is None else salvage(journal, aside)
 
 
 def _results_again(
@@ -173,9 +167,11 @@ def _results_again(
             record = read_manifest(attempt.path)
             if record is None:  # it was never finished
                 continue
-            _check_manifest(attempt, record)
+            said = (record.signature, record.attempt, record.kind, record.event)
+            if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
+                raise ValueError("its manifest is that of another result")
             check_copy(record, attempt.path)
-        except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
+        except (DamagedArtifactError, ChecksumError, OSError, ValueError, TypeError) as error:
             if is_out_of_reach(error):
                 raise unreached(attempt.path, error) from error
             lost.append(f"the stored {attempt.kind} {attempt.signature[:12]}/{attempt.attempt[:8]}: {error}")
@@ -186,19 +182,13 @@ def _results_again(
     return again, lost
 
 
-def _check_manifest(attempt: Attempt, record: ArtifactRecord) -> None:
-    """Raises ValueError for a manifest that is not this attempt's."""
-    said = (record.signature, record.attempt, record.kind, record.event)
-    if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
-        raise ValueError("its manifest is that of another result")
-
-
 def _numbers_again(journals: Journals, aside: Place | None) -> Iterator[str]:
     """Record the newest iteration of each workflow as lost where only other records name it: no run gets its number."""
-    known, named = _greatest(journals.iterations, "number"), dict[str, int]()
+    named = dict[str, int]()
     for journal in (journals.nodes, journals.results, journals.artifacts):
         for workflow, number in _greatest(journal, "iteration").items():
             named[workflow] = max(number, named.get(workflow, 0))
+    known = _greatest(journals.iterations, "number")  # read last: an iteration is recorded before all else of it
     for workflow, number in sorted(named.items()):
         if number > known.get(workflow, 0):
             yield f"the number of iteration {number} of {workflow}"

@@ -53,7 +53,7 @@ class Verification:
 
     Attributes:
         findings: one a live result.
-        iterations, nodes: how many records of them were read.
+        iterations: how many were read.
         deep: whether all bytes were read.
         rejections: why records were left out that do not fit.
         answers: how many recorded answers were read.
@@ -61,7 +61,6 @@ class Verification:
 
     findings: tuple[Finding, ...]
     iterations: int
-    nodes: int
     deep: bool
     rejections: tuple[str, ...] = ()
     answers: int = 0
@@ -82,10 +81,16 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
     themselves are damaged.
     """
     iterations = catalog.iterations()
-    findings = tuple(_finding(catalog, record, deep=deep) for record in catalog.live())
-    nodes = catalog.nodes_recorded() if deep else 0
+    findings = []
+    for record in catalog.live():
+        try:
+            findings.append(examine(catalog, record, deep=deep))
+        except CatalogError as error:
+            findings.append(Finding(record, "not reached", error.what))
+    if deep:
+        catalog.loads()  # which looks at all files of nodes
     answers = _check_answers(catalog.answers)
-    return Verification(findings, len(iterations), nodes, deep, catalog.rejections, answers)
+    return Verification(tuple(findings), len(iterations), deep, catalog.rejections, answers)
 
 
 def _check_answers(answers: AnswerLedger) -> int:
@@ -102,34 +107,27 @@ def _check_answers(answers: AnswerLedger) -> int:
     return count
 
 
-def _finding(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
-    try:
-        return examine(catalog, record, deep=deep)
-    except CatalogError as error:
-        return Finding(record, "not reached", error.what)
-
-
 def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
     """Compares one live result with its record. Raises CatalogError if it cannot be reached."""
+    path = catalog.path_of(record)
     try:
-        remarks = _remarks(catalog, record, deep=deep)
+        remarks = _remarks(path, record, deep=deep)
     except (DamagedArtifactError, ChecksumError, OSError, ValueError) as error:
         if is_out_of_reach(error):
-            raise unreached(catalog.path_of(record), error) from error
+            raise unreached(path, error) from error
         return Finding(record, "damaged", error.what if isinstance(error, DamagedArtifactError) else str(error))
     return Finding(record, "partly checked" if remarks else "sound", "; ".join(remarks))
 
 
-def _remarks(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
+def _remarks(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
     """What could not be checked. Raises for what is wrong."""
-    path = catalog.path_of(record)
     if path is None:
         parsed(record.value or "")
         return ()
     if not path.is_own_folder():
         raise DamagedArtifactError(f"its folder {path} is gone")
     if record.kind == "table":
-        catalog.check_table(record)
+        check_table(path, record)
     elif (digest := checked_digest(path)) and record.digest is not None:
         if digest != record.digest:
             raise DamagedArtifactError("its files are not those that were written")
@@ -140,18 +138,14 @@ def _remarks(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> t
     for file in path.files():
         if not file.name.startswith("."):
             check_all(file)
-    return catalog.check_rows(record) if record.kind == "table" else ()
+    return check_rows(path, record) if record.kind == "table" else ()
 
 
 def check_copy(record: ArtifactRecord, folder: Place) -> None:
     """Checks all of a stored result against a record that nobody vouches for.
 
-    Raises DamagedArtifactError, OSError or ValueError for one that is not what the record says.
+    Raises DamagedArtifactError, ChecksumError, OSError or ValueError for one that is not what the record says.
     """
     if record.digest is None:
         raise ValueError("its record has no digest")
-    if record.kind == "table":
-        check_table(folder, record)
-        check_rows(folder, record)
-    elif checked_digest(folder) != record.digest:
-        raise ValueError("its files are not those that were written")
+    _remarks(folder, record, deep=True)

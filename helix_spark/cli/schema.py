@@ -15,8 +15,8 @@ from helix_spark.history.states import proofs_of
 from helix_spark.history.value_text import node_json
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.catalog.leftovers import Leftover
     from helix_spark.catalog.records import IterationRecord, NodeRecord
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification

@@ -19,8 +19,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog
-    from helix_spark.catalog.leftovers import Leftover
+    from helix_spark.catalog.catalog import Catalog, Leftover
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
 

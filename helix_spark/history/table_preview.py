@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from helix_spark.catalog.cells import is_like
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, IterationRecord
-from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.visible_text import cut
 
 if TYPE_CHECKING:

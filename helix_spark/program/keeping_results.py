@@ -23,7 +23,7 @@ from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_told, schema_with_place, write_of
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
-from helix_spark.catalog.tables.vector_slots import slot_names_of
+from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
-from helix_spark.catalog.tables.vector_slots import class_names, slot_names
+from helix_spark.catalog.tables.spark_types import class_names, slot_names
 from helix_spark.dag.influence import Influence, by_feature, features_of, to_json
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome

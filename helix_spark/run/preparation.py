@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.known_results import KnownResults
-from helix_spark.catalog.leases.holders import writer
+from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import WHY_MISSING, CatalogView
 from helix_spark.costs.model import (

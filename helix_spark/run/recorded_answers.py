@@ -134,7 +134,7 @@ class RecordedAnswers:
 
     @property
     def _answers(self) -> AnswersRead:
-        self._read = self._read or self.catalog.answers.read(self.workflow, READ_AHEAD)
+        self._read = self._read or AnswersRead(self.catalog.answers, self.workflow, READ_AHEAD)
         return self._read
 
     def _read_record(self, identity: str) -> AnswerRecord | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.tables.vector_slots import class_names
+from helix_spark.catalog.tables.spark_types import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import examples_of
 from helix_spark.dag.leakage import doubts_of, predictions_below

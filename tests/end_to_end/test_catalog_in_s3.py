@@ -96,7 +96,7 @@ def test_what_spark_stored_is_loaded_by_later_runs(
         "catalog = Catalog.open(sys.argv[1], create=True)\n"
         "for record in catalog.live():\n"
         "    if record.node in ('predictions', 'rich', 'tested', 'age', 'sex'):\n"
-        "        catalog.evict(record.signature, 'to be computed again')\n"
+        "        catalog.evict_all({record.signature: 'to be computed again'})\n"
     )
     ran(folder, sys.executable, str(script), place[1])
     again = helix(folder, "run", "people_job.py", "--set", "threshold=0.2", *place)

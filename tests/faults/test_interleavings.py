@@ -157,7 +157,7 @@ def _looks(signatures: list[str]) -> list[Callable[[Catalog], Any]]:
         lambda catalog: catalog.iterations(),
         lambda catalog: [catalog.last_event(signature) for signature in signatures],
         lambda catalog: catalog.last_events(signatures),
-        lambda catalog: (catalog.workflows(), catalog.nodes_recorded()),
+        lambda catalog: (catalog.workflows(), catalog.loads()),
         lambda catalog: catalog.measured("w", ["n"]),
         lambda catalog: _of_view(catalog),
     ]

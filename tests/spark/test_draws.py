@@ -52,7 +52,7 @@ def test_a_draw_stands_while_it_is_fixed_and_no_longer(tmp_path: Path, spark: Sp
 def test_a_draw_that_was_lost_is_another_result_when_it_is_drawn_again(tmp_path: Path, spark: SparkSession) -> None:
     first = run(tmp_path, spark, choosing(1, fixed=True))
     with hx.Helix(tmp_path, spark=spark, observer=Heard()) as helix:
-        helix.catalog.evict(first.plan["chosen"].signature, "its room is needed")
+        helix.catalog.evict_all({first.plan["chosen"].signature: "its room is needed"})
     again = run(tmp_path, spark, choosing(1, fixed=True))
     assert again.plan["chosen"].signature != first.plan["chosen"].signature
     assert {"chosen", "oldest"} <= computed(again)

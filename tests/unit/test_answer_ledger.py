@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql.types import LongType, StructType
 
 from helix_spark.catalog import answer_ledger
+from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
@@ -124,7 +125,7 @@ def test_texts_are_read_ahead_by_bytes(catalog: Catalog, monkeypatch: pytest.Mon
     monkeypatch.setattr(answer_ledger, "AHEAD_BYTES", 3 * size)
     for number in range(10):
         catalog.answers.append([record(number)])
-    read = catalog.answers.read("job", 5_000)
+    read = AnswersRead(catalog.answers, "job", 5_000)
     assert len(read._newest) <= 3
     assert [read.of(question(number)).answer for number in range(10)] == [  # type: ignore[union-attr]  # all there
         record(number).answer for number in range(10)

@@ -24,8 +24,8 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.upkeep import _removed
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.parquet_footer import check_decoded, read_footer
 from helix_spark.catalog.tables.attempts import physical_bytes
+from helix_spark.catalog.tables.table_check import check_decoded, read_footer
 from helix_spark.errors import CatalogError
 from helix_spark.regular_files import OddFileError
 

@@ -281,15 +281,19 @@ class TestArtifacts:
 
     @pytest.mark.parametrize("event", ["evicted", "quarantined"])
     def test_an_ended_artifact_is_gone_and_says_why(self, catalog: Catalog, event: str) -> None:
+        def end(why: str) -> ArtifactRecord | None:
+            if event == "quarantined":
+                return catalog.quarantine(A, why)
+            return next(iter(catalog.evict_all({A: why})), None)
+
         written = catalog.publish(record(catalog, A))
-        end = catalog.evict if event == "evicted" else catalog.quarantine
-        assert end(A, "no room") == written
+        assert end("no room") == written
         assert catalog.artifact(A) is None
         assert not (catalog.root / "tables" / A).exists()
         last = catalog.last_event(A)
         assert last is not None
         assert (last.event, last.why) == (event, "no room")
-        assert end(A, "again") is None
+        assert end("again") is None
         with pytest.raises(CatalogError):
             catalog.publish(written)
         again = catalog.publish(record(catalog, A))
@@ -297,7 +301,7 @@ class TestArtifacts:
 
     def test_a_replacement_is_not_quarantined_for_its_predecessor(self, catalog: Catalog) -> None:
         old = catalog.publish(record(catalog, A))
-        catalog.evict(A, "")
+        catalog.evict_all({A: ""})
         new = catalog.publish(record(catalog, A))
         assert catalog.quarantine(A, "bad page", attempt=old.attempt) is None
         assert catalog.artifact(A) == new
@@ -308,7 +312,7 @@ class TestArtifacts:
         value = ArtifactRecord(A, attempt.attempt, "value", "published", "census", "accuracy", 1, 0.0, value="0.85")
         assert catalog.publish(value) == value
         assert catalog.snapshot("census").artifacts[A].value == "0.85"
-        assert catalog.evict(A, "") == value
+        assert catalog.evict_all({A: ""}) == (value,)
 
     def test_what_was_not_written_is_not_published(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "model")
@@ -345,7 +349,7 @@ class TestArtifacts:
         view = catalog.snapshot("census")
         assert set(view.missing) == {gone, back, again}
         (catalog.root / back.attempt).rename(folder_of(catalog, back))
-        catalog.evict(again.signature, "stored anew")
+        catalog.evict_all({again.signature: "stored anew"})
         anew = catalog.publish(record(catalog, again.signature))
         before = catalog._artifacts.version()
         assert catalog.quarantine_missing(view.missing) == (gone,)
@@ -389,7 +393,7 @@ class TestArtifacts:
         with pytest.raises(CatalogError, match="not a signature"):
             catalog.begin_attempt(signature, "table")
         with pytest.raises(CatalogError, match="not a signature"):
-            catalog.evict(signature, "")
+            catalog.evict_all({signature: ""})
 
     def test_nothing_outside_the_root_is_deleted(self, catalog: Catalog, tmp_path: Path) -> None:
         written = catalog.publish(record(catalog, A))
@@ -397,7 +401,7 @@ class TestArtifacts:
         (catalog.root / "tables" / A).rename(outside)
         (catalog.root / "tables" / A).symlink_to(outside)
         with pytest.raises(CatalogError, match="leads out of the catalog"):
-            catalog.evict(A, "")
+            catalog.evict_all({A: ""})
         assert (outside / written.attempt / "part").exists()
         assert catalog.artifact(A) is None
 
@@ -429,10 +433,10 @@ class TestEndingSeveral:
 
     def test_a_replacement_is_not_evicted_for_its_predecessor(self, catalog: Catalog) -> None:
         old = catalog.publish(record(catalog, A))
-        catalog.evict(A, "")
+        catalog.evict_all({A: ""})
         new = catalog.publish(record(catalog, A))
-        assert catalog.evict(A, "too large", attempt=old.attempt) is None
-        assert catalog.evict(A, "too large", attempt=new.attempt) == new
+        assert catalog.evict_all({A: "too large"}, attempts=[old.attempt]) == ()
+        assert catalog.evict_all({A: "too large"}, attempts=[new.attempt]) == (new,)
 
     def test_nothing_goes_by_an_old_view(self, catalog: Catalog) -> None:
         first, second = (catalog.publish(record(catalog, signature)) for signature in (A, B))
@@ -480,7 +484,7 @@ class TestWishes:
         view = catalog.snapshot("census")
         third = self.stored_by_theirs(catalog, 3, C)
         assert [view.as_wished(one).insisted for one in (first, second, third)] == [False, True, True]
-        catalog.evict(A, "")
+        catalog.evict_all({A: ""})
         again = self.stored_by_theirs(catalog, 4, A)
         assert view.as_wished(again) == again
 
@@ -498,7 +502,7 @@ class TestWishes:
         assert catalog.bytes_used() == catalog.snapshot("census").bytes_used
         catalog.note_wishes("census", {A: Wishes()})
         assert catalog.artifact(A) == first, "nobody insists any more"
-        assert catalog.evict(A, "no room") == first
+        assert catalog.evict_all({A: "no room"}) == (first,)
         catalog.note_wishes("census", {A: Wishes(keep="always")})
         assert catalog.artifact(A) is None, "an end is final"
 
@@ -562,7 +566,7 @@ class TestSpace:
         orphan = record(catalog, A)
         ended = catalog.publish(record(catalog, B, size=11))
         path = folder_of(catalog, ended)
-        catalog.evict(B, "no room")
+        catalog.evict_all({B: "no room"})
         path.mkdir(parents=True)
         (path / "part").write_bytes(b"x" * 11)
         told = catalog.gc(dry_run=True, grace_seconds=3600)
@@ -580,7 +584,7 @@ class TestSpace:
     ) -> None:
         catalog.publish(record(catalog, A))
         catalog.publish(record(catalog, B))
-        catalog.evict(B, "no room")
+        catalog.evict_all({B: "no room"})
         orphan = record(catalog, C)
         asked: list[str] = []
         ends = ArtifactLedger.ends_of

@@ -25,7 +25,8 @@ from helix_spark.catalog.places.side_checksums import check_end, write_checksums
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
-from helix_spark.catalog.tables.table_check import DamagedArtifactError, files_written
+from helix_spark.catalog.tables.table_check import DamagedArtifactError, read_commit
+from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.catalog.tables.table_writing import NotStorableError, storable
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
@@ -215,7 +216,7 @@ class TestSparkTables:
         record = as_spark(catalog, [pa.table({"a": [1], "m": ["x"], "v": ["y"]})], schema)
         with pytest.raises(NeedsSparkError, match="MatrixUDT"):
             catalog.read_arrow(record)
-        assert len(catalog.check_rows(record)) == 2
+        assert len(check_rows(catalog._table_path(record), record)) == 2
 
     @pytest.mark.parametrize("beside_it", [True, False])
     def test_a_page_that_only_spark_reads_is_checked_all_the_same(self, catalog: Catalog, beside_it: bool) -> None:
@@ -223,13 +224,13 @@ class TestSparkTables:
         columns = {"m": pa.array([float(i) for i in range(1000)])} | ({"a": pa.array([1] * 1000)} if beside_it else {})
         schema = spark_schema(m=other, **({"a": "long"} if beside_it else {}))
         record = as_spark(catalog, [pa.table(columns)], schema, compression="none", use_dictionary=False)
-        assert len(catalog.check_rows(record)) == 1
+        assert len(check_rows(catalog._table_path(record), record)) == 1
         file = next(catalog.path_of(record).glob("part-*"))  # type: ignore[union-attr]
         data = bytearray(file.read_bytes())
         data[1000] ^= 1
         file.write_bytes(data)
         with pytest.raises(DamagedArtifactError):
-            catalog.check_rows(record)
+            check_rows(catalog._table_path(record), record)
 
 
 @given(st.lists(st.one_of(
@@ -342,7 +343,7 @@ class TestDamage:
         folder = catalog.path_of(record)
         assert folder is not None
         damage(folder)
-        for read in (catalog.check_table, catalog.read_arrow, catalog.check_rows):
+        for read in (catalog.check_table, catalog.read_arrow, lambda one: check_rows(folder, one)):
             with pytest.raises(DamagedArtifactError, match=words):
                 read(record)
 
@@ -383,7 +384,7 @@ class TestDamage:
         assert folder is not None
         shutil.copy(next(folder.glob("part-*")), folder / "part-00001-leftover.parquet")
         assert len(catalog.read_arrow(record)) == 2000
-        assert files_written(folder) == 1
+        assert len(read_commit(folder).files) == 1
 
     def test_a_value_is_no_table(self, catalog: Catalog) -> None:
         attempt = catalog.begin_attempt(A, "value")

@@ -25,7 +25,7 @@ def test_a_held_table_whose_files_went_is_computed_again_for_who_asks_for_its_da
         first.wait()
         rows = first.plan["rows"]
         assert rows.state is State.LOAD
-        helix.catalog.evict(rows.signature, "its room is needed")
+        helix.catalog.evict_all({rows.signature: "its room is needed"})
         execute, held = helix._executor.execute, list[bool]()
 
         def asked_for_a_dataframe(dag: Any, plan: Any, *given: Any) -> Outcome:

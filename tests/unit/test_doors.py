@@ -40,6 +40,7 @@ from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
 from helix_spark.answers.stored_tables import PLACE, StoredTable
 from helix_spark.answers.watched_functions import WatchedFunctions
+from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.cells import parsed_schema
 from helix_spark.catalog.journal.rows import Misfit, from_columns
@@ -157,10 +158,10 @@ def look_at_records(root: Path) -> None:
             catalog.progress(record)
             catalog.file_text(record.file_digest)
         catalog.measured(workflow, ["data", "auc"])
-        answers = catalog.answers.read(workflow, 10)
+        answers = AnswersRead(catalog.answers, workflow, 10)
         _ = answers.of(digest("q"))
     _ = catalog.results(declared={signature_of_node("auc", 2)}, signatures={signature_of_node("data", 1)})
-    _ = (catalog.loads(), catalog.bytes_used(), catalog.nodes_recorded(), catalog.last_events(), catalog.rejections)
+    _ = (catalog.loads(), catalog.bytes_used(), catalog.last_events(), catalog.rejections)
     catalog.leases.find(run_id(RUNNING))
     list(catalog.leases.names())
     catalog.leases.is_dead(run_id(RUNNING), untouched=1e9)
@@ -176,7 +177,7 @@ def look_at_results(root: Path) -> None:
         if record.kind == "model" and folder is not None:
             with error_in_words():
                 checked(record, folder)
-        for read in (catalog.check_table, catalog.read_arrow, catalog.check_rows) if record.kind == "table" else ():
+        for read in (catalog.check_table, catalog.read_arrow) if record.kind == "table" else ():
             with error_in_words():
                 read(record)
         if record.kind == "table":

@@ -61,7 +61,7 @@ def test_what_a_run_did_not_need_may_still_be_held_in_memory(tmp_path: Path) -> 
 def test_what_is_neither_held_nor_stored_says_so_and_what_to_do(stored: Path) -> None:
     with hx.Helix(stored, policy="never") as helix:
         made = helix.run(chain())
-        helix.catalog.evict(made.plan["rows"].signature, "to make room")
+        helix.catalog.evict_all({made.plan["rows"].signature: "to make room"})
         with pytest.raises(HelixError) as caught:
             made.pandas("rows")
     text = str(caught.value)

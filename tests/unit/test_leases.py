@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases import holders
 from helix_spark.catalog.leases import leases as leases_module
-from helix_spark.catalog.leases.holders import holder_from, this_process
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases.leases import Leases, holder_from, this_process
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.identity.parts import digest
 
@@ -142,7 +140,7 @@ def test_a_process_that_proc_hides_is_not_gone(folder: Path, holding: Start, mon
     found = Leases(folder).find(NAME)
     assert found is not None
     assert found.holder is not None
-    monkeypatch.setattr(holders, "_stat", lambda pid: [])
+    monkeypatch.setattr(leases_module, "_stat", lambda pid: [])
     assert not found.holder.is_gone
     other.kill()
     other.wait()

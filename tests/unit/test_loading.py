@@ -278,7 +278,7 @@ def test_a_record_that_a_plan_had_without_its_schema_is_looked_up(catalog: Catal
 def test_one_that_was_evicted_since_is_not_stored_any_more(catalog: Catalog) -> None:
     record = stored_table(catalog)
     known = catalog.snapshot("census").artifacts[record.signature]
-    catalog.evict(record.signature, "room is needed")
+    catalog.evict_all({record.signature: "room is needed"})
     with pytest.raises(DamagedResultError, match="not stored any more"):
         load(known, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from benchmarks.shown_catalogs import HOSTILE, fitted_card, hostile_catalog
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
+from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.catalog.tables.table_reading import FirstRows
-from helix_spark.catalog.tables.vector_slots import slot_names_of
 from helix_spark.cli.main import helix
 from helix_spark.cli.printing import print_card
 from helix_spark.history.model_card import ModelCard, card_from

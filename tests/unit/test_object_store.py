@@ -145,7 +145,7 @@ class TestStoring:
     @pytest.mark.long
     def test_what_is_evicted_or_left_is_deleted(self, catalog: Catalog, objects: Objects) -> None:
         record = stored(catalog)
-        catalog.evict(record.signature, "room is needed")
+        catalog.evict_all({record.signature: "room is needed"})
         half = catalog.begin_attempt(digest("half"), "table")
         catalog.write_arrow(half, TABLE)
         assert catalog.gc(dry_run=True, grace_seconds=0.0) == ()

@@ -14,8 +14,7 @@ import pytest
 
 from benchmarks.faults.model_digests import digest_of_model
 from helix_spark.catalog.leases import leases as leases_module
-from helix_spark.catalog.leases.holders import this_process
-from helix_spark.catalog.leases.leases import Leases
+from helix_spark.catalog.leases.leases import Leases, this_process
 from helix_spark.catalog.places.object_store import object_path
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach, is_remote, spark_options, text_in
 

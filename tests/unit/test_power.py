@@ -177,7 +177,7 @@ class TestRemoving:
             delete(self)  # type: ignore[arg-type]
 
         monkeypatch.setattr(type(folder), "delete_tree", looked)
-        catalog.evict(table.signature, "to make room")
+        catalog.evict_all({table.signature: "to make room"})
         assert deleted
         assert not folder.exists()
 

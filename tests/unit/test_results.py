@@ -119,7 +119,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
     monkeypatch.setattr(Journal, "columns", counted)
     found = ledger.known([A], [B]).measured[A]
     assert (found.compute_seconds, found.load_seconds) == (2.0, 49.0)
-    assert sum(handed) == 1
+    assert sum(handed) == 1, "the pair of what was declared and what it stands for"
 
 
 def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:

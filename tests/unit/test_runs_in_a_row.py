@@ -119,7 +119,7 @@ def test_of_two_draws_the_first_that_can_be_had_stands(tmp_path: Path, stores: S
     assert drawn != again, "it was neither stored nor held by the other one"
     with hx.Helix(tmp_path / "catalog", policy="always") as helix:
         assert helix.plan(drawing())["drawn"].signature == drawn
-        helix.catalog.evict(drawn, "its room is needed")
+        helix.catalog.evict_all({drawn: "its room is needed"})
         assert helix.plan(drawing())["drawn"].signature == again
 
 

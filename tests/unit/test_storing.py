@@ -78,7 +78,7 @@ def test_a_table_whose_rows_do_not_tell_all_is_never_written_from_them(
     record = stored_by_spark(catalog, kind, values, **metadata)
     table = loaded(catalog, record)
     assert table.only_in_its_files
-    catalog.evict(ROWS, "its room is needed")
+    catalog.evict_all({ROWS: "its room is needed"})
     with pytest.raises(StoringError):
         store(table, Origin(ROWS, "w", "rows", 2), catalog)
     assert catalog.artifact(ROWS) is None
@@ -88,7 +88,7 @@ def test_a_plain_table_that_was_loaded_is_written_from_its_rows_again(catalog: C
     record = stored_by_spark(catalog, "double", pa.array([1.0]))
     table = loaded(catalog, record)
     assert not table.only_in_its_files
-    catalog.evict(ROWS, "its room is needed")
+    catalog.evict_all({ROWS: "its room is needed"})
     again = store(table, Origin(ROWS, "w", "rows", 2), catalog)
     assert json.loads(again.schema or "") == json.loads(record.schema or "")
     assert catalog.read_arrow(again).to_pydict() == {"x": [1.0]}

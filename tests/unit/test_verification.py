@@ -16,6 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.verification import verify
+from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 
 
@@ -85,7 +86,7 @@ def test_what_cannot_be_reached_is_not_called_damaged(catalog: Catalog, monkeypa
     assert not verify(catalog, deep=True).sound
 
 
-def test_nodes_are_counted_in_one_question(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_are_looked_at_in_one_question(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in (1, 2):
         run = str(number) * 32
         nodes = [
@@ -94,6 +95,9 @@ def test_nodes_are_counted_in_one_question(catalog: Catalog, monkeypatch: pytest
         ]
         catalog.append_iteration(IterationRecord(run, "census", number, "done", 0.0), nodes)
     monkeypatch.setattr(Catalog, "nodes", None)
-    found = verify(catalog, deep=True)
-    assert (found.iterations, found.nodes) == (2, 4)
-    assert verify(catalog, deep=False).nodes == 0
+    assert verify(catalog, deep=True).iterations == 2
+    for file in (Path(str(catalog.root)) / "records" / "nodes").glob("*.parquet"):
+        file.write_bytes(b"")
+    assert verify(catalog, deep=False).sound
+    with pytest.raises(CatalogError, match="nodes are damaged"):
+        verify(Catalog.open(catalog.root, create=False), deep=True)

@@ -19,7 +19,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, Unsynced
+from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, Unsynced, head_file
 from helix_spark.catalog.journal.open_table import LOOKS, OpenTable
 from helix_spark.catalog.journal.own_files import remove_sums
 from helix_spark.catalog.journal.rows import (
@@ -63,18 +63,13 @@ Mender = Callable[[DamagedRecordsError], bool]
 """Receives damage that was met; returns whether it was repaired, so that what met it is done again."""
 
 
-def refuses(error: DamagedRecordsError) -> bool:
-    """Repair nothing: readers change nothing of the records."""
-    return False
-
-
 def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P], T]:
     """Does once more what met damage, if that could be mended."""
     def whole(self: J, /, *args: P.args, **named: P.kwargs) -> T:
         try:
             return method(self, *args, **named)
         except DamagedRecordsError as error:
-            if not self._mender(error):
+            if self._mender is None or not self._mender(error):
                 raise
         self._open.forget()
         return method(self, *args, **named)
@@ -103,7 +98,7 @@ class Journal(Generic[Row]):
     """
 
     def __init__(
-        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], mender: Mender = refuses,
+        self, folder: Place, row_type: type[Row], *, pruned_by: Sequence[str], mender: Mender | None = None,
     ) -> None:
         self.folder, self.row_type, self._mender = folder, row_type, mender
         self.pruned_by = (SEQUENCE, *pruned_by)
@@ -171,12 +166,14 @@ class Journal(Generic[Row]):
         from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
         reach("journal.appending")
+        # Written by an older or a newer version; a column that readers must understand comes with a new layout.
+        is_other = {one.name for one in table.schema().fields} != {SEQUENCE, PLACE, *columns_of(self.row_type)}
         self.forget_sums(table.version() + 1)
         write_deltalake(
             table,
             to_table(rows, self.row_type, table.version() + 1),
             mode="append",
-            schema_mode="merge" if self._has_other_columns(table) else None,
+            schema_mode="merge" if is_other else None,
             writer_properties=written_as(self.pruned_by),
             # No retry inside: `seen` must hold, and what is retried here carries a fresh `SEQUENCE`.
             commit_properties=CommitProperties(custom_metadata={COMMIT: commit}, max_commit_retries=0),
@@ -249,18 +246,12 @@ class Journal(Generic[Row]):
     def is_gone(self) -> bool:
         """Whether there is none: it was never begun, or is lost as a whole. Raises CatalogError."""
         with self._open.explained("read"):
-            return not self._log.begun
+            return not head_file(self.folder).exists()
 
     @_mended
     def unsynced(self) -> Unsynced | None:
         """What `sync` has to sync for all that is committed by now; None if nothing. Raises OSError."""
         return self._log.unsynced()
-
-    def reopen(self) -> None:
-        """Read the log anew, as after it was mended. Raises CatalogError."""
-        with self._open.held("read"):
-            self._open.forget()
-            self._open.newest()
 
     def forget_sums(self, version: int) -> None:
         """Remove the checksums of an entry that was lost, before its version is committed again."""
@@ -289,10 +280,6 @@ class Journal(Generic[Row]):
                 raise failure
             _pause(attempt)
         raise self._outrun()
-
-    def _has_other_columns(self, table: DeltaTable) -> bool:
-        # Written by an older or a newer version; a column that readers must understand comes with a new layout.
-        return {field.name for field in table.schema().fields} != {SEQUENCE, PLACE, *columns_of(self.row_type)}
 
     def _outrun(self) -> CatalogError:
         return CatalogError(

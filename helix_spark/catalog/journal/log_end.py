@@ -10,7 +10,6 @@ over each other and leave the lower version: that may hide a loss, and never rep
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -73,11 +72,6 @@ class LogEnd:
         except OddFileError as error:
             raise self.damaged(f"{self._head_file.name} is no file that holds a version") from error
 
-    @property
-    def begun(self) -> bool:
-        """Whether there is a head file."""
-        return self._head_file.exists()
-
     def begin(self) -> None:
         """Remember, before there is anything, that nothing was synced: without this, a head that is lost would look
         like one that was never written. Raises OSError."""
@@ -119,13 +113,13 @@ class LogEnd:
 
     def version_of(self, commit: str, after: int) -> int | None:
         """The version that a commit made, of those after one that was seen; None if it made none. Raises OSError."""
-        for version in itertools.count(after + 1):
-            try:
-                if f'"{commit}"'.encode() in self._log.entry(version).read_at_most(LONGEST_ENTRY):
-                    return version
-            except FileNotFoundError:
-                return None
-        raise AssertionError("a log has an end")
+        version = after + 1
+        try:
+            while f'"{commit}"'.encode() not in self._log.entry(version).read_at_most(LONGEST_ENTRY):
+                version += 1
+        except FileNotFoundError:
+            return None
+        return version
 
     def ends_at(self, version: int, head: int) -> bool:
         """Whether `version` is certainly the newest, told from files' names alone; False where they leave a doubt.
@@ -145,12 +139,16 @@ class LogEnd:
         if version > self._checked:
             base = self._checkpoint()
             if base > self._checked_base:
-                self._check_sums(self._log.checkpoint(base))
+                with contextlib.suppress(FileNotFoundError):
+                    self._check_sums(self._log.checkpoint(base))
                 self._checked_base = base
-            for each in self._entries(max(self._checked, base) + 1, version):
-                if self._bytes_of(each) == 0:
-                    raise self.damaged(f"its log entry {self._log.entry(each).name} is empty")
-                self._check_sums(self._log.entry(each))
+            first = max(self._checked, base) + 1
+            few, these = version - first < _FEW, range(first, version + 1)  # a log may begin at any number
+            for entry in map(self._log.entry, these if few else [one for one in self._log.entries() if one in these]):
+                with contextlib.suppress(FileNotFoundError):  # cleaned up meanwhile
+                    if entry.stat().st_size == 0:
+                        raise self.damaged(f"its log entry {entry.name} is empty")
+                    self._check_sums(entry)
         self._checked = version
 
     def is_cleaned(self, version: int) -> bool:
@@ -167,25 +165,11 @@ class LogEnd:
             remedy="`helix repair --dry-run` says what is lost; `helix repair` keeps the rest, and deletes nothing",
         )
 
-    def _entries(self, first: int, last: int) -> Iterable[int]:
-        """The versions whose entries are to be looked at. A log may begin at any number."""
-        if last - first < _FEW:
-            return range(first, last + 1)
-        return [version for version in self._log.entries() if first <= version <= last]
-
     def _check_sums(self, file: Place) -> None:
         try:
             check_sums(file)
-        except FileNotFoundError:
-            return  # cleaned up meanwhile
         except ChecksumError as error:
             raise self.damaged(f"in its log {error}") from error
-
-    def _bytes_of(self, version: int) -> int | None:
-        try:
-            return self._log.entry(version).stat().st_size
-        except FileNotFoundError:
-            return None
 
     def _checkpoint(self) -> int:
         try:

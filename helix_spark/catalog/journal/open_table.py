@@ -1,4 +1,4 @@
-"""The table of a journal as this process has it open: brought up to date and checked, then read.
+"""The table of a journal as this process has it open: brought up to date and checked, then queried.
 
 Upkeep of other processes may delete at any time what it replaced, so who meets that looks again.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.catalog.journal.log_end import LogEnd
 from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
-from helix_spark.catalog.journal.queries import answer, cause, is_deltas
 from helix_spark.catalog.journal.rows import RowType, other_types
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
@@ -55,7 +54,7 @@ class OpenTable:
             self.forget()
             raise
         except BaseException as error:
-            if not is_deltas(error):
+            if not _is_deltas(error):
                 raise
             self.forget()
             raise self._failed(done, error) from error
@@ -87,7 +86,7 @@ class OpenTable:
     def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
         try:
             self._sealed.check(table)
-            return answer(table, sql)
+            return _answer(table, sql)
         except (ChecksumError, StrangeFilesError) as error:
             self._table = None
             raise self._log.damaged(str(error)) from error
@@ -161,7 +160,68 @@ class OpenTable:
         text = str(error)
         damaged = isinstance(self._folder, Path) and "Parquet error" in text and "os error" not in text
         if done == "read" and (damaged or isinstance(error, odd)):
-            return self._log.damaged(f"they cannot be read ({cause(error)})")
-        what = f"the records {self._folder} cannot be {done}: {cause(error)}"
+            return self._log.damaged(f"they cannot be read ({_cause(error)})")
+        what = f"the records {self._folder} cannot be {done}: {_cause(error)}"
         return CatalogError(what, exists=self._folder.room() or None)
 
+
+_FIRST_ROWS, _PIECE, _MOST_LETTERS = 64, 16 << 20, 512 << 20
+"""How many rows become Python's values at first, letters that are to become so at once, and those of an answer at most.
+A text that a file has once may be in each of its rows."""
+
+
+def _answer(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
+    """The columns that a query gives. In `sql` the table is called ``journal``.
+
+    Raises FileNotFoundError for a file that is gone, StrangeFilesError for more letters than records have, and what
+    deltalake raises.
+    """
+    from deltalake import QueryBuilder
+
+    try:
+        result = QueryBuilder().register("journal", table).execute(sql).read_all()
+    except BaseException as error:
+        if _is_deltas(error) and "not found" in str(error):
+            raise FileNotFoundError(str(error)) from error
+        raise
+    found: dict[str, list[Any]] = {name: [] for name in result.column_names}
+    start, rows, letters = 0, _FIRST_ROWS, 0
+    while start < result.num_rows:
+        piece, before = result.slice(start, min(rows, result.num_rows - start)), letters
+        for name in found:
+            values = list(piece.column(name).to_pylist())
+            letters += sum(len(one) for one in values if isinstance(one, str))
+            found[name] += values
+        if letters > _MOST_LETTERS:
+            raise StrangeFilesError(f"it has more than {letters:,} letters in what was asked for")
+        start += rows
+        rows = max(1, min(rows * 4, _PIECE * rows // (letters - before + 1)))
+    return found
+
+
+def text_literal(value: str) -> str:
+    """A text as it stands in a query.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _is_deltas(error: BaseException) -> bool:
+    """Whether an error says that a table cannot be read or written.
+
+    A stream's errors are bare `Exception`s with a text; so are no others that are ours. A damaged footer makes the
+    reader panic, which reaches us as a `PanicException` that no package exports.
+    """
+    from deltalake.exceptions import DeltaError
+
+    if isinstance(error, DeltaError | OSError):
+        return True
+    return type(error) is Exception or type(error).__name__ == "PanicException"
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line.rsplit(" error: ", 1)[-1]

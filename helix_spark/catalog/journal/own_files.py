@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
+from helix_spark.catalog.places.local_disk import entries_below
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums_of
 
@@ -58,14 +59,10 @@ def odd_files(folder: Place) -> list[LocalPath]:
 
 def _inside(folder: Place) -> Iterator[os.DirEntry[str]]:
     """All that is in a folder on a disk and in those below, themselves left out."""
-    waiting = [str(folder)] if isinstance(folder, Path) else []
-    while waiting:
-        with contextlib.suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    yield entry
+    with contextlib.suppress(FileNotFoundError):
+        for entry in entries_below(folder) if isinstance(folder, Path) else ():
+            if not entry.is_dir(follow_symlinks=False):
+                yield entry
 
 
 def named_files(table: DeltaTable) -> dict[str, int]:
@@ -136,13 +133,3 @@ def remove_sums(file: Place) -> None:
     """Remove a file's checksums. Raises OSError."""
     if isinstance(file, Path):
         beside(file).unlink(missing_ok=True)
-
-
-def remove_stale_seals(folder: Place) -> None:
-    """Remove the checksums of files that are gone."""
-    for place in (folder, DeltaLog(folder).folder) if isinstance(folder, Path) else ():
-        names = {path.name for path in place.glob("*")}
-        for name in names:
-            of = name[1:].removesuffix(".crc")
-            if name == f".{of}.crc" and of not in names and not (place / of).exists():
-                (place / name).unlink(missing_ok=True)

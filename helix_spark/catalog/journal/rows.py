@@ -76,21 +76,8 @@ def table_schema(row_type: type[RowType]) -> Schema:
 
 
 def other_types(schema: str, row_type: type[RowType]) -> dict[str, Any]:
-    """The columns of a table that have another type than their field, each with the one that it is to have, as Delta
-    writes them. Raises ValueError, KeyError or TypeError for what is no schema.
-
-    Args:
-        schema: of the table, as Delta's JSON.
-
-    >>> @dataclasses.dataclass(frozen=True)
-    ... class Seen:
-    ...     name: str
-    ...     number: int = 0
-    >>> import json
-    >>> name, number = ({"name": name, "type": "string"} for name in ("name", "number"))
-    >>> other_types(json.dumps({"type": "struct", "fields": [name, number]}), Seen)
-    {'number': 'long'}
-    """
+    """The columns of a table, by its schema as Delta's JSON, that have another type than their field, each with the one
+    that it is to have. Raises ValueError, KeyError or TypeError for what is no schema."""
     wanted = {SEQUENCE: "long", PLACE: "long", **{name: _DELTA[one] for name, one in columns_of(row_type).items()}}
     found = {one["name"]: one["type"] for one in parsed(schema)["fields"]}
     return {name: type_ for name, type_ in wanted.items() if name in found and not _is_same(found[name], type_)}

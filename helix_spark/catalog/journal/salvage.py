@@ -33,6 +33,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.errors import CatalogError, DamagedRecordsError
+from helix_spark.regular_files import OddFileError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,7 +141,7 @@ def salvage(journal: Journal[Row], aside: Place) -> Remains:
         for file in (*_before(DeltaLog(journal.folder), remains.log.newest + 1), *remains.bad_files):
             remove_sums(file)
             _move(file, kept)
-        journal.reopen()
+        journal.version()  # raises where it is still damaged
         sync([journal])
         return remains
     raise CatalogError(f"the records {journal.folder} are written by others all the time",
@@ -179,19 +180,16 @@ def _before(log: DeltaLog, version: int) -> list[Place]:
 
 def _head(folder: Place) -> int | None:
     """The version that was synced last; None where nothing says it."""
-    with _unreadable(ignored=True):
+    try:
         head = int(text_in(head_file(folder)))
-        return head if head < _MOST_VERSIONS else None
-    return None
+    except (FileNotFoundError, NotADirectoryError, OddFileError, ValueError):
+        return None
+    return head if head < _MOST_VERSIONS else None
 
 
 @contextmanager
-def _unreadable(*, ignored: bool = False) -> Iterator[None]:
-    """Raise what reading a file raises as `_UnreadableError`, unless the file cannot be reached.
-
-    Args:
-        ignored: raise nothing instead.
-    """
+def _unreadable() -> Iterator[None]:
+    """Raise what reading a file raises as `_UnreadableError`, unless the file cannot be reached."""
     import pyarrow as pa
 
     try:
@@ -203,9 +201,8 @@ def _unreadable(*, ignored: bool = False) -> Iterator[None]:
             AttributeError) as error:
         if is_out_of_reach(error):
             raise
-        if not ignored:
-            gone = isinstance(error, FileNotFoundError)
-            raise _UnreadableError("is gone" if gone else f"cannot be read: {error}") from error
+        gone = isinstance(error, FileNotFoundError)
+        raise _UnreadableError("is gone" if gone else f"cannot be read: {error}") from error
 
 
 def _entry_actions(entry: Place) -> list[Mapping[str, Any]]:

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, sync
-from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_stale_seals
-from helix_spark.catalog.journal.rows import SETTINGS, Row, written_as
+from helix_spark.catalog.journal.own_files import StrangeFilesError, missing_sums, name_in, remove_sums
+from helix_spark.catalog.journal.rows import Row, written_as
 from helix_spark.catalog.leases.leases import GRACE_SECONDS
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.place import Place
@@ -86,13 +86,10 @@ def maintain(journal: Journal[Row], alone: Callable[[], bool] = lambda: True) ->
         reach("upkeep.merged")
         # What was merged survives a loss of power before anything that it replaced is deleted.
         sync([journal])
-        journal.forget_sums(table.version() + 1)
-        _keep_log(table)
         table.create_checkpoint()
         sync_checkpoint(journal, table.version())
         reach("upkeep.checkpointed")
         deleted = clear(journal, lying)
-        remove_stale_seals(journal.folder)
     except CommitFailedError:
         # Another process is doing the same; one is enough.
         return Upkept()
@@ -109,12 +106,6 @@ def _opened(journal: Journal[Row]) -> DeltaTable:
     from deltalake import DeltaTable
 
     return DeltaTable(journal.folder.table_uri, storage_options=journal.folder.table_options)
-
-
-def _keep_log(table: DeltaTable) -> None:
-    """Keeps Delta from cleaning up the log by itself, in a table that an older version made."""
-    if any(table.metadata().configuration.get(name) != value for name, value in SETTINGS.items()):
-        table.alter.set_table_properties(dict(SETTINGS))
 
 
 def sync_checkpoint(journal: Journal[Row], version: int) -> None:
@@ -187,17 +178,21 @@ def _drop_below(folder: Place, version: int, live: Collection[str]) -> list[str]
         _drop_files(folder, replaced)
         dropped += replaced
         reach("upkeep.entry")
-        entry.unlink(missing_ok=True)
+        _delete(entry)
     for checkpoint in (checkpoints[one] for one in checkpoints if one < version):
-        checkpoint.unlink(missing_ok=True)
+        _delete(checkpoint)
     return dropped
 
 
 def _drop_files(folder: Place, names: Iterable[str]) -> None:
-    """Delete files of rows; their checksums are stale then."""
     for name in names:
         reach("upkeep.replaced")
-        (folder / name).unlink(missing_ok=True)
+        _delete(folder / name)
+
+
+def _delete(file: Place) -> None:
+    file.unlink(missing_ok=True)
+    remove_sums(file)
 
 
 def _removed(entry: Place) -> list[str]:

@@ -16,14 +16,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.leases.holders import Holder, holder_from, this_process
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, text_in
 from helix_spark.regular_files import OddFileError
@@ -33,6 +36,13 @@ HEARTBEAT, _LOOKS = 2.0, 0.1
 
 _IN_STORE = 5.0, 1.0
 """The same in an object store, which counts requests."""
+
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}", re.DOTALL)
+"""Names of what is made and removed beside a lease."""
+
+_GREATEST_PID = 1 << 31
+_LONGEST = 255
+"""Letters of a machine's name at most (hostname(7))."""
 
 PATIENCE = 20.0
 """Seconds without a heartbeat after which a lease is taken over: ten missed ones on a disk, for a machine that is very
@@ -44,6 +54,98 @@ SILENCE_SECONDS = 60.0
 GRACE_SECONDS = 3 * 24 * 3600.0
 """Longer than a driver is stopped and goes on: a laptop that sleeps over a weekend, a machine that is moved. What may
 be somebody's stays for so long; only what is known to be nobody's goes before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process, told apart from any other that had its number before or will have it.
+
+    Attributes:
+        host: name of its machine, for people.
+        machine: the boot of the machine and the space of process numbers, where the system tells; else the host.
+        pid: its number there.
+        started: when the system says it started, in the system's own form; empty where it does not say.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine, since it last started."""
+        return self.machine == _machine()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is known to have ended. Of other machines nothing is known; and when a process started, not of
+        those that /proc hides (`hidepid`: other users')."""
+        if not self.is_here:
+            return False
+        started = _started(self.pid)
+        return not _exists(self.pid) or bool(started and self.started and started != self.started)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def this_process() -> Holder:
+    """The process that asks."""
+    return Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()))
+
+
+def writer() -> str:
+    """The process that asks, as the records of iterations name it: JSON object of host and pid."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+
+
+def holder_from(text: str) -> Holder | None:
+    """A holder from its JSON; None if the text is none (half-written, or of a version that wrote less)."""
+    try:
+        given = parsed(text)
+        pid = int(given["pid"])
+        if not 0 < pid < _GREATEST_PID:
+            return None
+        return Holder(str(given["host"])[:_LONGEST], str(given["machine"]), pid, str(given["started"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+@cache
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _stat(pid)[:1] != ["Z"]  # a zombie
+
+
+def _started(pid: int) -> str:
+    # Field 22 of proc(5)'s stat, in ticks since boot. The name in field 2 may hold blanks and brackets.
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields 3 and following; none where there is no such file."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +187,6 @@ class Leases:
 
     Args:
         folder: of the files; made by the first lease.
-
-    Attributes:
-        heartbeat: seconds between two.
     """
 
     def __init__(self, folder: Place) -> None:
@@ -130,11 +229,8 @@ class Leases:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
-        """Do what one process at a time does; None where another is at it.
-
-        What it gives tells, whenever it is asked, whether this process still has the lease: one that was stopped for
-        long finds that another has taken over.
-        """
+        """Do what one process at a time does; None where another is at it. What it gives tells whether this process
+        still has the lease: one that was stopped for long finds that another has taken over."""
         if not self._taken_over(name):
             yield None
             return
@@ -200,7 +296,8 @@ class Leases:
         with contextlib.suppress(OSError):
             # Never what is being written right now: who cannot make a lease works without one.
             for path in self._folder.glob(".*"):
-                if time.time() - path.lstat().st_mtime > max(untouched, SILENCE_SECONDS):
+                age = time.time() - path.lstat().st_mtime
+                if _ASIDE.fullmatch(path.name) and age > max(untouched, SILENCE_SECONDS):
                     path.unlink(missing_ok=True)
         for lease in dead.values():
             self._remove(lease)
@@ -219,7 +316,8 @@ class Leases:
         for _ in range(3):
             try:
                 self._folder.make_folder()
-                (self._folder / name).write_new_text(_to_json(expected))
+                told = asdict(this_process()) | ({} if expected is None else {"expected": expected})
+                (self._folder / name).write_new_text(json.dumps(told))
             except FileExistsError:
                 found = self.find(name)
                 if found is None:
@@ -299,8 +397,3 @@ class RunLeases:
         while self.names:
             self._leases.release(self.names[-1])
             self.names.pop()
-
-
-def _to_json(expected: float | None) -> str:
-    own = json.loads(this_process().to_json())
-    return json.dumps(own if expected is None else own | {"expected": expected})

@@ -5,7 +5,6 @@ What it takes to read and write there, on a disk or in an object store, is in `p
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -24,10 +23,10 @@ from helix_spark.catalog.places.place import Place, is_remote, text_in
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
+from helix_spark.identity.environment import package_version
 from helix_spark.regular_files import OddFileError
 
 MARKER = "helix.json"
-GONE = "is gone"
 _TRIED = ".helix-try-"
 """What the name of a file begins with by which a disk is tried."""
 
@@ -40,13 +39,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def checked_signature(text: str) -> str:
-    """`text`, if it is 64 lower-case hex characters; nothing else may become part of a path or a query.
-
-    >>> checked_signature("../etc")
-    Traceback (most recent call last):
-    ...
-    helix_spark.errors.CatalogError: '../etc' is not a signature (64 hex characters)
-    """
+    """`text`, if it is 64 lower-case hex characters; nothing else may become part of a path or a query."""
     if not _SIGNATURE.fullmatch(text):
         raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
     return text
@@ -176,53 +169,33 @@ def make_catalog(layout: Layout) -> Layout:
     Safe for several processes at once: each writes the marker whole, and the first one's stays.
     """
     with explained(layout, "made"):
-        if not marker_damage(layout):
+        try:
+            _read_marker(layout)
+        except FileNotFoundError:
+            pass
+        except ValueError:  # what lies in its place gets another name
+            layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
+        else:
             return layout
         # Synced once in a catalog's life, before anything else is in it.
         layout.root.make_folder(synced=True)
-        write_marker(layout)
+        new = {"layout": LAYOUT, "created_by": f"helix_spark {package_version('helix_spark')}", "id": uuid.uuid4().hex}
+        with suppress(FileExistsError):
+            layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
     return layout
 
 
-def write_marker(layout: Layout) -> None:
-    """Write the marker, if there is none that says anything; what lies in its place gets another name. Raises OSError.
-    """
-    new = {"layout": LAYOUT, "created_by": f"helix_spark {_version()}", "id": uuid.uuid4().hex}
-    if marker_damage(layout) not in ("", GONE):
-        layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
-    with suppress(FileExistsError):
-        layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
+def _read_marker(layout: Layout) -> dict[str, Any]:
+    """What the marker says.
 
-
-def marker_damage(layout: Layout) -> str:
-    """Why the marker says nothing; empty if it does. Raises OSError where it cannot be read."""
-    try:
-        _marked(text_in(layout.marker))
-    except FileNotFoundError:
-        return GONE
-    except ValueError:
-        return "is garbage"
-    except OddFileError:
-        return "is no file that a catalog has"
-    return ""
-
-
-def marked_id(layout: Layout) -> str:
-    """The id in a catalog's marker, empty where an older version made it.
-
-    Raises FileNotFoundError if there is none that says anything, OSError if it cannot be read.
+    Raises FileNotFoundError if there is none, ValueError for one that names no layout, OSError if it cannot be read.
     """
     try:
-        return str(_marked(text_in(layout.marker)).get("id", ""))
-    except (ValueError, OddFileError) as error:
-        raise FileNotFoundError(errno.ENOENT, "the marker says nothing", str(layout.marker)) from error
-
-
-def _marked(text: str) -> dict[str, Any]:
-    """What a marker says. Raises ValueError for one that names no layout."""
-    marker = parsed(text)
+        marker = parsed(text_in(layout.marker))
+    except OddFileError as error:
+        raise ValueError("it is no file that a catalog has") from error
     if not isinstance(marker, dict) or type(marker.get("layout")) is not int:
         raise ValueError("it names no layout")
     return marker
@@ -235,21 +208,12 @@ def _holds_records(layout: Layout) -> bool:
     )
 
 
-def _version() -> str:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("helix_spark")
-    except importlib.metadata.PackageNotFoundError:
-        return "from a checkout"
-
-
 def _check_marker(layout: Layout) -> None:
     remedy = f"restore {MARKER} from a copy, or name another folder"
     try:
-        marker = _marked(text_in(layout.marker))
+        marker = _read_marker(layout)
     except (ValueError, OSError) as error:
-        if isinstance(error, ValueError | OddFileError) and _holds_records(layout):
+        if isinstance(error, ValueError) and _holds_records(layout):
             return  # the next write makes it anew: it says nothing that this does not
         why = error.strerror if isinstance(error, OSError) else error
         raise CatalogError(f"the marker {layout.marker} cannot be read: {why}", remedy=remedy) from error
@@ -286,6 +250,8 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         # Another process may be trying the disk, or be half-way through writing the marker; one that was killed may
         # have left leases alone. Spark makes what is above a folder that it writes to, also where a catalog was moved
         # away.
+        if isinstance(layout.root, Path):
+            next(layout.root.iterdir(), None)  # `glob` finds nothing where it may not look
         bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
         names = sorted(
             p.name for p in layout.root.glob("*")
@@ -365,8 +331,8 @@ class SamePlace:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._id: str | None = None
-        with explained(layout, "read"), suppress(FileNotFoundError):
-            self._id = marked_id(layout)
+        with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
+            self._id = self._read_id()
 
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
@@ -375,7 +341,7 @@ class SamePlace:
             return
         make_catalog(self._layout)
         with explained(self._layout, "read"):
-            self._id = marked_id(self._layout)
+            self._id = self._read_id()
 
     def check(self) -> None:
         """Raises CatalogError if the catalog is gone, or its name leads to another one."""
@@ -394,6 +360,9 @@ class SamePlace:
         if isinstance(layout.name, Path) and layout.name.resolve() != layout.root:
             return f"the link that led to {layout.root} leads elsewhere"
         try:
-            return "" if marked_id(layout) == known else "another catalog was put in its place"
-        except FileNotFoundError:
+            return "" if self._read_id() == known else "another catalog was put in its place"
+        except (FileNotFoundError, ValueError):
             return "its folder was moved or deleted, or what was in it is gone"
+
+    def _read_id(self) -> str:
+        return str(_read_marker(self._layout).get("id", ""))

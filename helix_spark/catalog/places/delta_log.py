@@ -1,14 +1,12 @@
-"""The files of a Delta table's log: what they are called, what is in an entry, read with limits, and what we write."""
+"""The files of a Delta table's log: what they are called, and what is in an entry, read with limits."""
 
 from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, text_in
@@ -61,13 +59,9 @@ class DeltaLog:
 
 
 def actions_in(entry: Place) -> Iterator[Mapping[str, Any]]:
-    """The actions of an entry. Raises OSError, and what `actions_of` raises."""
-    return actions_of(text_in(entry, LONGEST_ENTRY))
-
-
-def actions_of(text: str) -> Iterator[Mapping[str, Any]]:
-    """The actions of an entry. Raises ValueError for what is no JSON; who takes them looks whether they are actions."""
-    for line in text.splitlines():
+    """The actions of an entry. Raises OSError, and ValueError for what is no JSON; who takes them looks whether they
+    are actions."""
+    for line in text_in(entry, LONGEST_ENTRY).splitlines():
         if line.strip():
             yield parsed(line)
 
@@ -80,41 +74,3 @@ def entry_text(actions: Iterable[Mapping[str, Any]]) -> str:
 def now() -> int:
     """The time as Delta has it: milliseconds since 1970."""
     return int(time.time() * 1000)
-
-
-def information(operation: str, **more: Any) -> dict[str, Any]:
-    """The action that says who commits, and what they do."""
-    return {"commitInfo": {"timestamp": now(), "operation": operation, "engineInfo": "helix_spark", **more}}
-
-
-def metadata(schema: str, configuration: Mapping[str, str]) -> dict[str, Any]:
-    """What a new table is.
-
-    Args:
-        schema: as JSON.
-    """
-    return {
-        "id": str(uuid.uuid4()), "format": {"provider": "parquet", "options": {}}, "schemaString": schema,
-        "partitionColumns": [], "createdTime": now(), "configuration": dict(configuration),
-    }
-
-
-def protocol(schema: str) -> dict[str, Any]:
-    """What a reader and a writer of such a table must know: of Delta's first version, and of times without a zone.
-
-    >>> protocol('{"type": "long"}')["minReaderVersion"], protocol('{"type": "timestamp_ntz"}')["readerFeatures"]
-    (1, ['timestampNtz'])
-    """
-    if '"timestamp_ntz"' not in schema:
-        return {"minReaderVersion": 1, "minWriterVersion": 2}
-    named = ["timestampNtz"]
-    return {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": named, "writerFeatures": named}
-
-
-def added(file: Place, statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """The action that adds a file of rows. Raises OSError."""
-    status = file.stat()
-    return {"add": {
-        "path": quote(file.name), "partitionValues": {}, "size": status.st_size,
-        "modificationTime": int(status.st_mtime * 1000), "dataChange": True, "stats": json.dumps(statistics),
-    }}

@@ -22,11 +22,12 @@ def parsed(text: str | bytes) -> Any:
     """
     try:
         value = json.loads(text)
-    except RecursionError as error:
-        raise _too_deep() from error
-    if _may_be_deep(text) and is_too_deep(value):
-        raise _too_deep()
-    return value
+        letters = text if isinstance(text, str) else text.decode("latin-1")
+        if letters.count("[") + letters.count("{") <= DEEPEST or not is_too_deep(value):
+            return value
+    except RecursionError:
+        pass
+    raise ValueError(f"it is nested more than {DEEPEST} levels deep")
 
 
 def mapping(text: str) -> dict[str, Any]:
@@ -55,12 +56,3 @@ def is_too_deep(value: Any) -> bool:
 def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
     """What is in a list or object; of an empty one something all the same: it is a level, too."""
     return list(value.values() if isinstance(value, dict) else value) or [None]
-
-
-def _may_be_deep(text: str | bytes) -> bool:
-    brackets = (text.count("[") + text.count("{")) if isinstance(text, str) else (text.count(b"[") + text.count(b"{"))
-    return brackets > DEEPEST
-
-
-def _too_deep() -> ValueError:
-    return ValueError(f"it is nested more than {DEEPEST} levels deep")

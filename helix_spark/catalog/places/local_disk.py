@@ -9,13 +9,11 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PosixPath
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from helix_spark.regular_files import OddFileError, open_regular, read_regular
 
@@ -26,37 +24,28 @@ SMALL = 1 << 20
 """Bytes at most of the small files of a catalog: markers, heads, leases, notes."""
 
 
-_NO_FILES: Mapping[Any, bytes] = MappingProxyType({})
-
-
 class LocalPath(PosixPath):
     """A path of a catalog on a disk; see `place.Place`."""
 
     __slots__ = ()
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        """By a file beside it that is renamed."""
-        handle, name = tempfile.mkstemp(dir=self.parent, prefix=f".{self.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            if synced:  # before it is renamed: a name may survive a loss of power that the bytes did not
-                sync_path(Path(name))
-            Path(name).replace(self)
-            if synced:
-                sync_path(self.parent)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with self._unfinished(text, synced) as file:
+            file.replace(self)
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """By another name for a file beside it."""
+        with self._unfinished(text, synced) as file:
+            os.link(file, self)
+
+    @contextlib.contextmanager
+    def _unfinished(self, text: str, synced: bool) -> Iterator[Self]:
+        """A file beside this one, to be given its name."""
         unfinished = self.with_name(f".{self.name}.{uuid.uuid4().hex}")
         try:
             unfinished.write_text(text, encoding="utf-8")
-            if synced:
+            if synced:  # before it gets its name, which may survive a loss of power that the bytes did not
                 sync_path(unfinished)
-            os.link(unfinished, self)
+            yield unfinished
             if synced:
                 sync_path(self.parent)
         finally:
@@ -65,8 +54,9 @@ class LocalPath(PosixPath):
     def move_to(self, other: Self, /) -> None:
         self.replace(other)
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = _NO_FILES, /) -> None:
+    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
         """A folder keeps the names in it, so each on the way is synced as well."""
+        replaced = replaced or {}
         unfinished = {path.with_name(f".{path.name}.{uuid.uuid4().hex}"): path for path in replaced}
         above = {folder for file in (*files, *replaced) for folder in file.parents if folder.is_relative_to(self)}
         try:
@@ -119,16 +109,11 @@ class LocalPath(PosixPath):
                 yield first, second
 
     def files(self) -> Iterator[Self]:
-        folders = [str(self)]
-        while folders:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        yield type(self)(entry.path)
-                    else:
-                        raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
+        for entry in entries_below(self):
+            if entry.is_file(follow_symlinks=False):
+                yield type(self)(entry.path)
+            elif not entry.is_dir(follow_symlinks=False):
+                raise OddFileError(errno.EINVAL, "it is a link, or no regular file", entry.path)
 
     def delete_tree(self) -> None:
         if self.parent.is_symlink():
@@ -194,6 +179,17 @@ def sync_path(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def entries_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All that is in a folder and in those below, links not followed. Raises OSError for one that may not be listed."""
+    folders = [str(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                yield entry
 
 
 def what_is_there(path: Path) -> Path:

@@ -12,15 +12,13 @@ obstore has no name. (Nor could obstore serve for disks: it syncs nothing, and f
 from __future__ import annotations
 
 import errno
-import io
+import importlib.util
 import re
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from helix_spark.errors import CatalogError, install
@@ -28,17 +26,11 @@ from helix_spark.regular_files import OddFileError
 from helix_spark.s3_access import SCHEMES, TRIES, S3Access, StoreError, access_from, answering
 
 if TYPE_CHECKING:
-    from obstore import WritableFile
     from obstore.store import S3Store
     from pyarrow.fs import FileInfo, FileType, S3FileSystem
 
 _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
-
-_WRITE = "helix-write"
-"""Name under which an object has the id of the conditional write that made it."""
-
-_NOTHING: Mapping[ObjectPath, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,31 +125,21 @@ class ObjectPath:
         self._write(text.encode())
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """Of several who do so at once one succeeds.
-
-        A write has an id. It is looked for where the store's answer was lost: the write may have been carried out, and
-        then it does not meet its own condition when it is tried again."""
+        """Of several who do so at once one succeeds. Whoever did and lost the store's answer is told, too, that the
+        object is there."""
         import obstore
-        from obstore.exceptions import BaseError
 
-        write = uuid.uuid4().hex
         with self._asking():
-            try:
-                obstore.put(
-                    *self._key, text.encode(), mode="create", use_multipart=False, attributes={_WRITE: write}
-                )
-            except BaseError:
-                if self._last_write() != write:
-                    raise
+            obstore.put(*self._key, text.encode(), mode="create", use_multipart=False)
 
     def move_to(self, other: ObjectPath, /) -> None:
         """By a copy, which comes first."""
         other._write(self.read_at_most(_LARGEST_COPY))
         self.unlink(missing_ok=True)
 
-    def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] = _NOTHING, /) -> None:
+    def sync(self, files: Collection[ObjectPath], replaced: Mapping[ObjectPath, bytes] | None = None, /) -> None:
         """A store answers once it keeps what was written."""
-        for path, content in replaced.items():
+        for path, content in (replaced or {}).items():
             path._write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
@@ -203,16 +185,10 @@ class ObjectPath:
     readable = open_binary
 
     @contextmanager
-    def writable(self) -> Iterator[io.RawIOBase]:
+    def writable(self) -> Iterator[Any]:
         """A file to write to. It goes to the store in parts, and is there when the context ends."""
-        import obstore
-
-        with self._asking():
-            try:
-                with obstore.open_writer(*self._key) as file:
-                    yield _Written(file)
-            except OSError as error:  # which has no errors of its own, unlike all else
-                raise StoreError(errno.EIO, _refusal(error), str(self)) from error
+        with _said_by_arrow(self.access), _files(self.access).open_output_stream(self.path) as file:
+            yield file
 
     @property
     def spark_uri(self) -> str:
@@ -241,17 +217,6 @@ class ObjectPath:
 
         with self._asking():
             obstore.put(*self._key, content, use_multipart=False)
-
-    def _last_write(self) -> str | None:
-        """The id of the conditional write that it was last written by, if it was; None also if the store does not
-        say."""
-        import obstore
-        from obstore.exceptions import BaseError
-
-        try:
-            return obstore.get(*self._key).attributes.get(_WRITE)
-        except (BaseError, FileNotFoundError):
-            return None
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -291,19 +256,6 @@ class ObjectPath:
 
     def _listed(self, found: FileInfo) -> ObjectPath:
         return ObjectPath(self.access, found.path, _status_of(found) if found.is_file else None)
-
-
-class _Written(io.RawIOBase):
-    """A file as Python has them: of obstore's own pyarrow takes every one to be closed, as `closed` is a method."""
-
-    def __init__(self, file: WritableFile) -> None:
-        self._file = file
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        return self._file.write(bytes(data))
 
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
@@ -368,7 +320,9 @@ def object_path(root: str) -> ObjectPath:
                            exists="libraries write such letters in addresses in different ways",
                            remedy="use letters, digits, and . _ = - only")
     found = ObjectPath(access_from(), path)
-    _check_installed()
+    if importlib.util.find_spec("obstore") is None:
+        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
+                           remedy=install("s3"))
     try:
         next(iter(found.glob("*")), None)
     except OSError as error:
@@ -376,23 +330,13 @@ def object_path(root: str) -> ObjectPath:
     return found
 
 
-def _check_installed() -> None:
-    try:
-        import obstore  # noqa: F401  # only whether it can be had
-    except ImportError as error:
-        raise CatalogError("a catalog in an object store needs the package obstore, which is not installed",
-                           remedy=install("s3")) from error
-
-
 def check_conditional(marker: ObjectPath, text: str) -> None:
-    """Check that the store refuses to make an object that is there: all that keeps records apart rests on it.
+    """Check that the store refuses to make an object that is there: all that keeps records apart rests on it. Raises
+    CatalogError if it does not, or does not let us write.
 
     Args:
         marker: an object that is there.
         text: what it holds, so that a store which does not refuse changes nothing.
-
-    Raises:
-        CatalogError: the store does not refuse, or does not let us write.
     """
     try:
         marker.write_new_text(text)

@@ -1,13 +1,9 @@
-"""What a catalog needs of the place it lies in: a local disk or an object store.
-
-A file or folder of a catalog is a `Place`: a `LocalPath` on a disk, an `ObjectPath` in an object store. Whoever needs
-more than this of a catalog's files adds it here, for both.
-"""
+"""What a catalog needs of the place it lies in: a local disk (`LocalPath`) or an object store (`ObjectPath`)."""
 
 from __future__ import annotations
 
 import errno
-import stat
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -15,28 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from helix_spark.catalog.places.local_disk import SMALL, LocalPath
-from helix_spark.catalog.places.object_store import ObjectPath
+from helix_spark.catalog.places.object_store import ObjectPath, ObjectStatus
 from helix_spark.s3_access import StoreError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "LocalPath", "Place", "Status", "each", "is_out_of_reach", "is_regular", "is_remote",
-    "spark_options", "text_in",
-]
+__all__ = ["LocalPath", "Place", "each", "is_out_of_reach", "is_remote", "spark_options", "text_in"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Status(Protocol):
-    """Of a file: bytes, and when it was last written, in seconds since 1970 by the clock of the place."""
-
-    @property
-    def st_size(self) -> int: ...
-    @property
-    def st_mtime(self) -> float: ...
 
 
 class Place(Protocol):
@@ -55,36 +39,33 @@ class Place(Protocol):
     def exists(self) -> bool: ...
     def is_dir(self) -> bool: ...
     def is_file(self) -> bool: ...
-    def stat(self) -> Status: ...
-    def lstat(self) -> Status: ...
+    def stat(self) -> os.stat_result | ObjectStatus: ...
+    def lstat(self) -> os.stat_result | ObjectStatus: ...
     def unlink(self, missing_ok: bool = ...) -> None: ...
     def glob(self, pattern: str, /) -> Iterator[Self]: ...
 
     # What is done there -----------------------------------------------------------------------------------------------
 
     def replace_text(self, text: str, *, synced: bool = False) -> None:
-        """Write a small file whole or not at all: a reader sees the old text or the new; where it is `synced`, also who
-        reads after a loss of power, and once this has returned the new."""
+        """Write a small file whole or not at all: a reader sees the old text or the new; where it is `synced`, also
+        after a loss of power."""
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """Write a small file whole where there is none: raises FileExistsError if there is. `synced` as above."""
+        """The same where there is none: raises FileExistsError if there is."""
 
     def move_to(self, other: Self, /) -> None:
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
 
-    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] = ..., /) -> None:
-        """Have files that lie under this folder survive a loss of power, with their names and those of the folders on
-        the way. Small files are written anew on the occasion, each whole or not at all.
-
-        All at once, as a disk takes hardly longer for many files than for one.
+    def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
+        """Have files under this folder survive a loss of power, with their names and those of the folders on the way:
+        all at once, as a disk takes hardly longer for many than for one.
 
         Args:
-            replaced: what they are to hold, by place under this folder.
+            replaced: small files that are written anew, each whole or not at all, with what they are to hold.
         """
 
     def make_folder(self, *, synced: bool = False) -> None:
-        """Make a folder and those above it, unless they are there; where it is `synced`, they survive a loss of power.
-        """
+        """Make a folder and those above it, unless they are there."""
 
     def make_new_folder(self, *, within: Self) -> None:
         """Make a folder, and those above it up to one that must be there: nothing makes a catalog's folder anew that
@@ -95,7 +76,7 @@ class Place(Protocol):
         files that vanish meanwhile count as nothing."""
 
     def last_modified(self) -> float | None:
-        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
+        """When anything under the place was last written, in seconds since 1970; None if nothing is there."""
 
     def second_names(self, known: Collection[str] = ..., /) -> Iterator[tuple[str, str]]:
         """(folder in this one, what is in it); none if it is not there.
@@ -105,8 +86,7 @@ class Place(Protocol):
         """
 
     def files(self) -> Iterator[Self]:
-        """All files under a folder. Raises OSError for one that may not be listed, and
-        OddFileError where something is neither a file nor a folder."""
+        """All files under a folder. Raises OddFileError where something is neither a file nor a folder."""
 
     def delete_tree(self) -> None:
         """Delete a folder with all that is in it; nothing happens where nothing is. A link goes, not what it leads to.
@@ -152,11 +132,6 @@ class Place(Protocol):
 def text_in(place: Place, most: int = SMALL) -> str:
     """The text of a file of a catalog. Raises what `Place.read_at_most` does, and UnicodeDecodeError (a ValueError)."""
     return place.read_at_most(most).decode()
-
-
-def is_regular(status: Status) -> bool:
-    """Whether what `Place.lstat` gave is of a regular file; what a store holds is nothing else."""
-    return stat.S_ISREG(getattr(status, "st_mode", stat.S_IFREG))
 
 
 _OUT_OF_REACH = frozenset({

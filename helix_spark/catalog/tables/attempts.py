@@ -9,9 +9,7 @@ never finished.
 from __future__ import annotations
 
 import json
-import time
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 
 from helix_spark.catalog.failpoints import reach
@@ -40,35 +38,21 @@ class Attempt:
     path: Place | None
 
 
-def new_attempt(layout: Layout, signature: str, kind: ArtifactKind) -> Attempt:
-    """A fresh attempt; nothing is written. Raises CatalogError for a signature that is not plain hex."""
-    attempt = uuid.uuid4().hex
-    return Attempt(signature, attempt, kind, _folder(layout, signature, attempt, kind))
+def attempt_in(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Attempt:
+    """An attempt; nothing is written. Raises CatalogError for a signature or an id that is not plain hex."""
+    path = None if kind == "value" else layout.attempt(kind, signature, attempt)
+    return Attempt(signature, attempt, kind, path)
 
 
 def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
-    """The attempt by which an artifact was stored. Raises CatalogError for a signature or an id that is not plain hex.
-    """
-    path = _folder(layout, record.signature, record.attempt, record.kind)
-    return Attempt(record.signature, record.attempt, record.kind, path)
-
-
-def _folder(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Place | None:
-    return None if kind == "value" else layout.attempt(kind, signature, attempt)
+    """The attempt by which an artifact was stored."""
+    return attempt_in(layout, record.signature, record.attempt, record.kind)
 
 
 def physical_bytes(path: Place) -> int:
     """Bytes of all files under `path` as they lie on disk: logs, checksums and leftovers included; 0 if there is none.
-
-    A symbolic link counts as itself. Files that vanish meanwhile count as nothing.
     """
     return path.total_bytes()
-
-
-def seconds_untouched(path: Place) -> float:
-    """Seconds since anything under `path` was last modified, by this machine's clock; below 0 if that is ahead."""
-    newest = path.last_modified()
-    return 0.0 if newest is None else time.time() - newest
 
 
 def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
@@ -80,7 +64,7 @@ def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Att
     for kind in layout.kinds_with_folders:
         for signature, attempt in layout.attempts(kind).second_names(known):
             if is_signature(signature) and is_id(attempt):
-                yield Attempt(signature, attempt, kind, layout.attempt(kind, signature, attempt))
+                yield attempt_in(layout, signature, attempt, kind)
 
 
 def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
@@ -95,9 +79,9 @@ def delete(layout: Layout, attempt: Attempt) -> None:
     Raises:
         CatalogError: it cannot be deleted, or a link leads to it.
     """
-    if attempt.kind == "value":
+    path = attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path
+    if path is None:
         return
-    path = layout.attempt(attempt.kind, attempt.signature, attempt.attempt)
     reach("delete.begun")
     try:
         path.delete_tree()
@@ -119,16 +103,12 @@ def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
             delete(layout, attempt)
         except (CatalogError, OSError) as error:
             failures.append(error)
-    if failures:
-        raise _with_others(failures)
-
-
-def _with_others(failures: Sequence[CatalogError | OSError]) -> CatalogError | OSError:
-    """The first of some failures to delete, and how many there were besides."""
+    if not failures:
+        return
     first, more = failures[0], len(failures) - 1
-    if not more or not isinstance(first, CatalogError):
-        return first
-    return CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)
+    if more and isinstance(first, CatalogError):
+        raise CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)
+    raise first
 
 
 MANIFEST = ".helix.json"
@@ -142,8 +122,8 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
     """Writes what a record says beside the data in its folder; returns the record with the bytes that this takes in
     its own. Raises OSError."""
     whole, text = record, ""
-    while whole.bytes != record.bytes + len(text.encode()) or not text:
-        whole = replace(record, bytes=record.bytes + len(text.encode()))
+    while not text or whole.bytes != record.bytes + len(text):  # JSON is ASCII
+        whole = replace(record, bytes=record.bytes + len(text))
         text = _manifest_text(whole)
     (folder / MANIFEST).replace_text(text)
     return whole

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
-from helix_spark.catalog.places.parquet_footer import check_decoded, read_footer, size_and_footer
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.tables.attempts import MANIFEST
 from helix_spark.catalog.tables.spark_types import foreign_classes
+from helix_spark.catalog.tables.table_check import check_decoded, read_footer, size_and_footer
 from helix_spark.regular_files import OddFileError
 
 _CLASSES = {
@@ -110,8 +110,11 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
     Raises:
         StrangeModelError, OSError: as `checked_digest`.
     """
-    read = each(folder, lambda pair: (pair[0], pair[1].read_at_most(_most_bytes(pair[0]))), _files(folder))
-    for name, content in read:
+    def read(file: tuple[str, Place]) -> tuple[str, bytes]:
+        name, path = file
+        return name, path.read_at_most(_LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
+
+    for name, content in each(folder, read, _files(folder)):
         _check(name, content)
         yield name, content
 
@@ -154,10 +157,6 @@ def _check_names(names: list[str]) -> None:
             raise StrangeModelError(f"it holds {f'{folder}/{strange}'!r}, which no model has")
         if is_metadata(folder) and len(parts) != 1:
             raise StrangeModelError(f"{folder!r} holds {len(parts)} files; metadata are one")
-
-
-def _most_bytes(name: str) -> int:
-    return _LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE
 
 
 def is_metadata(folder: str) -> bool:

@@ -1,7 +1,8 @@
 """Whether a stored table is still the one that was recorded. Reads its Delta log and looks at its files; no JVM.
 
 A stored table has one commit, version 0, and never gets another: that makes its log one small file, and any other log
-a sign of damage. What pages hold is verified when they are read (`table_reading`), with the checksums in them.
+a sign of damage. What pages hold is verified when they are read (`table_reading`), with the checksums in them; what a
+footer says of a file's size before that, as some kilobytes may hold a hundred million rows.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
 from helix_spark.catalog.cells import Number, is_like, parsed_schema
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.places.parquet_footer import size_and_footer
-from helix_spark.catalog.places.place import Place, each, is_out_of_reach, is_regular
+from helix_spark.catalog.places.place import Place, each, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes, same_types
 from helix_spark.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _PART = re.compile(r"part-(\d+)-")
 _COMPUTED = "it is computed again"
@@ -68,7 +72,7 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
 
     Raises DamagedArtifactError for anything that does not match.
     """
-    commit = _commit(folder)
+    commit = read_commit(folder)
     if commit.attempt is not None and commit.attempt != record.attempt:
         raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")
     if record.version not in (None, 0):
@@ -89,50 +93,32 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
     files = sorted(_checked_files(folder, commit), key=_partition)
-    if record.digest is not None and _digest(folder, files) != record.digest:
+    if record.digest is not None and digest_of_table(folder, files) != record.digest:
         raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), record.schema or schema)
 
 
 def written_digest(folder: Place) -> str:
     """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
-    return _digest(folder, list(_checked_files(folder, _commit(folder))))
+    return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
     """Of parquet files in a folder: their names, sizes and footers, which have no checksums, unlike the pages. Raises
-    OSError, and ValueError for what has no footer."""
+    DamagedArtifactError for what has no footer, CatalogError for what cannot be reached."""
     whole = hashlib.sha256()
-    for name, size, footer in sorted(each(folder, _size_and_footer, files)):
-        whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
-        whole.update(footer)
+    try:
+        for name, size, footer in sorted(each(folder, _size_and_footer, files)):
+            whole.update(f"{len(name)} {name} {size} {len(footer)} ".encode())
+            whole.update(footer)
+    except (OSError, ValueError) as error:
+        raise unread(folder, f"a file cannot be read: {error}", error) from error
     return whole.hexdigest()
 
 
 def _size_and_footer(path: Place) -> tuple[str, int, bytes]:
     with path.open_binary() as file:
         return path.name, *size_and_footer(file)
-
-
-def _digest(folder: Place, files: Sequence[Place]) -> str:
-    try:
-        return digest_of_table(folder, files)
-    except (OSError, ValueError) as error:
-        raise unread(folder, f"a file cannot be read: {error}", error) from error
-
-
-def files_written(folder: Place) -> int:
-    """How many files the table in `folder` has: those its commit names, not all that lie there.
-
-    Spark leaves a file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError.
-    """
-    return len(_commit(folder).files)
-
-
-def rows_written(folder: Place) -> int | None:
-    """How many rows the files that its commit names have, as it says; None where it does not. Raises
-    DamagedArtifactError."""
-    return _commit(folder).rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +143,9 @@ _ADD = {"path": str, "size": int}
 _METADATA = {"schemaString": str, "partitionColumns": list, "configuration?": {str: str}}
 
 
-def _commit(folder: Place) -> TableCommit:
+def read_commit(folder: Place) -> TableCommit:
+    """Read the commit of the table in `folder`. What it names is the table's, not all that lies there: Spark leaves a
+    file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError."""
     log = DeltaLog(folder)
     try:
         if not (folder.is_own_folder() and log.folder.is_own_folder()):
@@ -219,7 +207,7 @@ def _checked_file(folder: Place, added: tuple[str, int]) -> Place:
         actual = path.lstat()
     except (OSError, ValueError) as error:  # ValueError of what is no name
         raise unread(folder, f"its file {name!r} is gone", error) from error
-    if not is_regular(actual):
+    if not stat.S_ISREG(getattr(actual, "st_mode", stat.S_IFREG)):  # what a store holds is nothing else
         raise damaged(folder, f"its file {name} is a link, or no regular file")
     if actual.st_size != size:
         raise damaged(folder, f"its file {name} has {actual.st_size} bytes, not {size}")
@@ -229,3 +217,51 @@ def _checked_file(folder: Place, added: tuple[str, int]) -> Place:
 def _partition(path: Place) -> tuple[int, str]:
     part = _PART.match(path.name)
     return (int(part[1]) if part else -1, path.name)
+
+
+_MAGIC = b"PAR1"
+AFTER_FOOTER = 8
+"""Bytes behind a footer: its length and the magic number."""
+
+_LONGEST_FOOTER = 64 << 20
+"""Bytes of a footer at most; that of a table of 10,000 columns has some 5 MB."""
+
+_WIDEST = 16
+"""Bytes of a value in memory at most, of a text without its letters."""
+
+
+def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
+    """Bytes of a file, and its footer with the length and the magic number at its end. Raises ValueError for what is no
+    parquet file, OSError."""
+    size = file.seek(0, 2)
+    file.seek(max(size - AFTER_FOOTER, 0))
+    end = file.read(AFTER_FOOTER)
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != _MAGIC or not 0 < length <= min(size - AFTER_FOOTER, _LONGEST_FOOTER):
+        raise ValueError("it has no footer")
+    file.seek(size - AFTER_FOOTER - length)
+    return size, file.read(length + AFTER_FOOTER)
+
+
+def read_footer(file: BinaryIO) -> pq.FileMetaData:
+    """Read the footer of a file that is in memory. Raises ValueError for what is no parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(file)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"its footer cannot be read: {error}") from error
+
+
+def check_decoded(footer: pq.FileMetaData, size: int, *, most: int, times: int) -> None:
+    """Check that a file becomes at most `most` bytes when it is read, or so many times its size. A text counts as often
+    as it is written, and a list as one value. Raises ValueError.
+
+    What a damaged footer says of a column is not looked at: pyarrow (25.0) ends the process where it makes no sense.
+    """
+    decoded = 0
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        decoded += max(group.total_byte_size, 0) + group.num_rows * group.num_columns * _WIDEST
+        if decoded > max(most, times * size):
+            raise ValueError(f"its {size:,} bytes would become {decoded:,} and more, which is beyond belief")

@@ -13,12 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.catalog.places.parquet_footer import AFTER_FOOTER, check_decoded
 from helix_spark.catalog.places.place import Place, each
 from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import MOST_VALUES, Column, NeedsSparkError, columns, to_lists
-from helix_spark.catalog.tables.table_check import CheckedTable, check_table, damaged, unread
+from helix_spark.catalog.tables.table_check import (
+    AFTER_FOOTER,
+    CheckedTable,
+    check_decoded,
+    check_table,
+    damaged,
+    unread,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +59,9 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
     if unreadable := next((column for column in stored_columns if column.unreadable), None):
         raise NeedsSparkError(_needs_spark(unreadable))
     with _damage_told(folder):
-        parts, rows = _read_files(folder, table.files, [column.name for column in stored_columns])
+        names = [column.name for column in stored_columns]
+        read = list(each(folder, partial(_read_file, names), table.files))
+        parts, rows = [part for part, _ in read], sum(counted for _, counted in read)
         arrays = [_as_declared(parts, column, rows) for column in stored_columns]
     _check_count(folder, record, rows)
     fields = [pa.field(column.name, column.declared, column.nullable) for column in stored_columns]
@@ -151,10 +159,6 @@ def _first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.C
     return pa.Table.from_batches(batches, batches[0].schema if batches else schema).column(0)
 
 
-class _TypeMismatchError(Exception):
-    """The files hold another type than the schema says."""
-
-
 def _columns(folder: Place, table: CheckedTable) -> dict[str, Column]:
     try:
         return {column.name: column for column in columns(table.schema)}
@@ -169,11 +173,9 @@ def _damage_told(folder: Place) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError, ChecksumError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
         raise unread(folder, f"a file cannot be read: {error}", error) from error
-    except (ChecksumError, _TypeMismatchError) as error:
-        raise damaged(folder, str(error)) from error
 
 
 def _check_count(folder: Place, record: ArtifactRecord, rows: int) -> None:
@@ -193,14 +195,6 @@ def _opened(path: Place) -> pq.ParquetFile:
         path.readable(), page_checksum_verification=True, coerce_int96_timestamp_unit="us",
         pre_buffer=not isinstance(path, Path),
     )
-
-
-def _read_files(folder: Place, files: Sequence[Place], names: Sequence[str]) -> tuple[list[pa.Table], int]:
-    parts, rows = [], 0
-    for part, counted in each(folder, partial(_read_file, names), files):
-        parts.append(part)
-        rows += counted
-    return parts, rows
 
 
 def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
@@ -253,12 +247,12 @@ def _as_declared(
     for part in parts:
         place = part.schema.get_field_index(column.name)
         if place < 0:
-            raise _TypeMismatchError(f"its files have no column {column.name!r}")
+            raise ValueError(f"its files have no column {column.name!r}")
         array = part.column(place)
         if not _is_form_of(array.type, column.stored):
-            raise _TypeMismatchError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
+            raise ValueError(f"its files hold {array.type} as {column.name!r}, its schema says {column.stored}")
         if array.null_count and not column.nullable:
-            raise _TypeMismatchError(f"its files hold nulls as {column.name!r}, its schema says there are none")
+            raise ValueError(f"its files hold nulls as {column.name!r}, its schema says there are none")
         # A cast imports pyarrow.compute, which most tables can do without.
         chunks += (array if array.type == column.stored else array.cast(column.stored)).chunks
     if column.is_vector:

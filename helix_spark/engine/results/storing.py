@@ -17,7 +17,7 @@ from helix_spark.catalog.records import LARGEST_VALUE, ArtifactKind, ArtifactRec
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
 from helix_spark.catalog.tables.spark_types import foreign_classes
-from helix_spark.catalog.tables.table_check import files_written, rows_written
+from helix_spark.catalog.tables.table_check import read_commit
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.borrowed import BorrowedSettings
@@ -138,7 +138,7 @@ def _write(
     else:
         schema, rows = _save_files(result, attempt)
     return replace(
-        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=files_written(attempt.path),
+        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=len(read_commit(attempt.path).files),
         schema=schema,
     )
 
@@ -180,7 +180,7 @@ def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
         held.give_back()
     found = commit_files(attempt, schema) if as_files else None
     if seen is None:
-        return schema, rows_written(attempt.path) if found is None else found
+        return schema, read_commit(attempt.path).rows if found is None else found
     rows: int = seen.get["rows"]
     if found not in (None, rows):
         raise CatalogError(

@@ -40,6 +40,16 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most so many letters, its middle left out: what tells names apart is at their ends.
+
+    >>> shortened("marital_status_is.fit", 12)
+    'marita…s.fit'
+    """
+    tail = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:most - 1 - tail]}…{name[-tail:]}"
+
+
 def named(names: Sequence[str], most: int | None = None) -> str:
     """Return names in a sentence, at most so many, and how many more there are.
 

@@ -18,13 +18,13 @@ from helix_spark.cli.tables import (
     console,
     print_code,
     print_differences,
+    print_fitting,
     print_lines,
     print_tables,
     state_text,
     table,
 )
 from helix_spark.cli.terminal import say
-from helix_spark.drawing.svg import shortened
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import metric_text, metrics_of
 from helix_spark.sizes import format_seconds, format_size
@@ -35,9 +35,9 @@ from helix_spark.views.iteration_view import (
     ending_text,
     output_line,
     output_lines,
+    view_of_plan,
 )
-from helix_spark.views.plan_view import PlanView
-from helix_spark.visible_text import cut
+from helix_spark.visible_text import cut, shortened
 
 if TYPE_CHECKING:
     from helix_spark.history.comparison import Sort
@@ -58,7 +58,7 @@ _MOST, _MOST_WIDE = 3, 6
 
 def print_plan(plan: Plan) -> None:
     """Print a line or two for each node with a part in the plan, a sentence for the rest, and totals."""
-    out, view = console(), PlanView(plan)
+    out, view = console(), view_of_plan(plan)
     wide = out.width >= WIDE
     more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
     shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
@@ -72,8 +72,7 @@ def print_plan(plan: Plan) -> None:
     out.print()
     out.print(shown)
     out.print()
-    print_lines([view.not_needed, *view.notes])
-    print_lines(view.totals)
+    print_lines([*view.unused, *(f"warning: {one}" for one in view.warnings), *view.totals])
 
 
 def print_answer(view: IterationView) -> None:
@@ -117,41 +116,31 @@ def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
             format_seconds(record.seconds), *((commit_text(record),) if wide else ()),
-            _outcome(record, _MOST_WIDE if wide else _MOST) if verbose else _short_outcome(record, wide=wide),
+            _outcome(record, wide=wide, verbose=verbose),
         )
     out.print(shown)
 
 
-def _short_outcome(record: IterationRecord, *, wide: bool) -> Text:
-    """Say in a line how it ended, else its first outputs, and what its author said of it, or edited."""
-    text, said = _ending(record), record.message or edit_of(record)
-    if not text.plain:
-        outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
-        text.append(", ".join(outputs[: _MOST if wide or not said else 1]))
-    if said and record.status in ("done", "running"):
-        text.append(("; " if text.plain else "") + said, style="dim")
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
-
-
-def _ending(record: IterationRecord) -> Text:
-    if record.status == "running":
-        return Text("running", style="yellow")
-    ending = ending_text(record.status, record.error.split("\n")[0])
-    return Text(ending, style="red" if record.status == "failed" else "yellow")
-
-
-def _outcome(record: IterationRecord, most: int) -> Text:
-    """Say how it ended, its first outputs, the one by which iterations are compared first, and what is said of it."""
-    text = _ending(record)
+def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
+    """Say how it ended, or its first outputs, the one by which iterations are compared first, and what its author said
+    of it, or edited: in a line, or in several where `verbose`."""
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
-    more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
-    if outputs:
-        text.append(("\n" if text.plain else "") + ", ".join([*outputs[:most], *more]), style="none")
-    warned = record.error if record.status == "done" else ""
-    for line, style in ((warned, "yellow"), (record.message, "italic"), (edit_of(record), "dim")):
+    ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
+    text = Text(ending, style="red" if record.status == "failed" else "yellow")
+    said = record.message or edit_of(record)
+    if verbose:
+        most = _MOST_WIDE if wide else _MOST
+        more = [f"and {len(outputs) - most} more"] if len(outputs) > most else []
+        warned = record.error if record.status == "done" else ""
+        lines = [(", ".join([*outputs[:most], *more]), "none"), (warned, "yellow"), (record.message, "italic"),
+                 (edit_of(record), "dim")]
+    else:
+        first = ", ".join(outputs[: _MOST if wide or not said else 1])
+        lines = [("" if ending else first, "none"), (said if record.status in ("done", "running") else "", "dim")]
+        text.no_wrap, text.overflow = True, "ellipsis"
+    for line, style in lines:
         if line:
-            text.append(("\n" if text.plain else "") + line, style=style)
+            text.append(("\n" if verbose else "; ") * bool(text.plain) + line, style=style)
     return text
 
 
@@ -261,32 +250,10 @@ def print_card(card: ModelCard, indent: str = "") -> None:
 
 def _print_weights(card: ModelCard, indent: int) -> None:
     """Print the heaviest slots, with as many columns as there is room for beside their names."""
-    out = console()
-    names = [_shortened_inside(name, _SLOT) for name, _ in card.weights[:_WEIGHTS]]
-    room = out.width - indent - max(len("slot"), *map(len, names))
-    columns: list[tuple[str, list[str]]] = []
-    for place, head in enumerate(card.columns):
-        texts = [f"{values[place]:.4g}" for _, values in card.weights[:_WEIGHTS]]
-        head = shortened(head, _HEAD)
-        room -= 2 + max(len(head), *map(len, texts))
-        if room < 0 and columns:
-            break
-        columns.append((head, texts))
-    made = table(("slot", "left"), *((head, "right") for head, _ in columns))
-    for place, name in enumerate(names):
-        made.add_row(name, *(texts[place] for _, texts in columns))
-    out.print(Padding(made, (0, 0, 0, indent), expand=False))
-    if more := len(card.columns) - len(columns):
-        out.print(f"{' ' * indent}and {more} more column{'s' * (more > 1)} (--json has all)")
-
-
-def _shortened_inside(name: str, most: int) -> str:
-    """Return a name, without its middle if it is long: both ends tell slots apart.
-
-    >>> _shortened_inside("between_counts_husband", 12)
-    'betwe…usband'
-    """
-    return name if len(name) <= most else f"{name[:(most - 1) // 2]}…{name[len(name) - most // 2:]}"
+    heads = ["slot", *(shortened(head, _HEAD) for head in card.columns)]
+    rows = [[shortened(name, _SLOT), *(f"{value:.4g}" for value in values)] for name, values in card.weights[:_WEIGHTS]]
+    if more := print_fitting(heads, rows, [False] + [True] * len(card.columns), indent):
+        console().print(f"{' ' * indent}and {more} more column{'s' * (more > 1)} (--json has all)")
 
 
 # Two iterations

@@ -12,12 +12,10 @@ from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
 from helix_spark.cli.options import records, reporting_errors, warn_of_misfits
 from helix_spark.cli.terminal import say
-from helix_spark.errors import ParameterError, nearest
+from helix_spark.errors import ParameterError
 from helix_spark.sizes import without_password
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.catalog.records import IterationRecord
     from helix_spark.views.storage_view import StorageView
 
 
@@ -64,50 +62,26 @@ def show(
     number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
     """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
-    from helix_spark.cli.printing import print_iteration
-    from helix_spark.cli.schema import show_json, to_text
-    from helix_spark.history.iteration_lookup import find_iteration
-    from helix_spark.history.source_rows import source_rows
-    from helix_spark.history.states import proofs_of
-    from helix_spark.history.table_preview import tables_of
-    from helix_spark.views.iteration_view import view_of_record
+    from helix_spark.cli.printing import print_iteration, print_node_view
+    from helix_spark.cli.schema import node_view_json, show_json, to_text
+    from helix_spark.history.iteration_lookup import find_iteration, newest_recorded
+    from helix_spark.views.iteration_view import recorded_view
+    from helix_spark.views.node_view import node_view
 
     known = records(**given)
     iteration = find_iteration(known, _workflow_from(workflow, named), number)
     if node is not None:
-        _show_node(known, iteration, node, as_json)
-        warn_of_misfits(known)
-        return
-    nodes = known.nodes(iteration)
-    live = known.live_among([node.signature for node in nodes])
-    proofs, tables = proofs_of(nodes, known), tables_of(iteration, known)
-    if as_json:
-        say(to_text(show_json(iteration, nodes, live, proofs, tables)))
+        before = newest_recorded(known.iterations(iteration.workflow), number)
+        view = node_view(known, iteration, node, before, known.last_event)
+        if as_json:
+            say(to_text(node_view_json(view)))
+        else:
+            print_node_view(view)
+    elif as_json:
+        say(to_text(show_json(iteration, known)))
     else:
-        rows = source_rows(nodes)
-        print_iteration(view_of_record(iteration, rows, live, proofs_of(rows, known), tables))
+        print_iteration(recorded_view(iteration, known))
     warn_of_misfits(known)
-
-
-def _show_node(known: CatalogReader, iteration: IterationRecord, name: str, as_json: bool) -> None:
-    from helix_spark.cli.printing import print_node_view
-    from helix_spark.cli.schema import node_view_json, to_text
-    from helix_spark.history.comparison import unrecorded
-    from helix_spark.history.source_rows import known_nodes
-    from helix_spark.views.node_view import node_view
-
-    earlier = (one for one in known.iterations(iteration.workflow) if one.number < iteration.number)
-    before = next((one for one in earlier if not unrecorded(one)), None)
-    view = node_view(known, iteration, name, before, known.last_event)
-    if view is None:
-        names = [node.name for node in known_nodes(known.nodes(iteration))]
-        raise ParameterError(
-            f"iteration {iteration.number} has no node {name!r}", remedy=nearest(name, names) or unrecorded(iteration)
-        )
-    if as_json:
-        say(to_text(node_view_json(view)))
-    else:
-        print_node_view(view)
 
 
 @click.command()

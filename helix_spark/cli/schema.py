@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.states import proofs_of
+from helix_spark.history.table_preview import tables_of
 from helix_spark.history.value_text import node_json
 
 if TYPE_CHECKING:
@@ -103,12 +104,10 @@ def run_json(
 
 def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
     """Return a finished run of a plain program as JSON's types."""
-    nodes = catalog.nodes(ended)
-    live, proofs = catalog.live_among([node.signature for node in nodes]), proofs_of(nodes, catalog)
     return {
         "schema": SCHEMA_VERSION, **_picked(ended, "workflow seconds message"), "iteration": ended.number,
         "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
-        "nodes": [node_json(node, live, proofs[node.name]) | {"code": node.code} for node in nodes],
+        "nodes": [entry | {"code": node.code} for node, entry in _nodes_json(ended, catalog)],
         "dropped": [], "plan": {},
         "storage": {"bytes": catalog.bytes_used(), "budget": budget, "evicted": None}, "warnings": [],
     }
@@ -139,21 +138,18 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
     return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
 
 
-def show_json(
-    record: IterationRecord, nodes: Sequence[NodeRecord], live: Collection[str], proofs: Mapping[str, str],
-    tables: Mapping[str, TablePreview],
-) -> dict[str, Any]:
-    """Return an iteration and its nodes as JSON's types.
-
-    Args:
-        live: signatures of the results that are stored now.
-        proofs: by name, what is known now of the nodes' results.
-        tables: among its outputs, as far as they are on record.
-    """
+def show_json(record: IterationRecord, catalog: CatalogReader) -> dict[str, Any]:
+    """Return an iteration and its nodes, with what is known of their results now, as JSON's types."""
     return {
-        **iteration_json(record), "nodes": [node_json(node, live, proofs[node.name]) for node in nodes],
-        "tables": {name: _table_json(table) for name, table in tables.items()},
+        **iteration_json(record), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
+        "tables": {name: _table_json(table) for name, table in tables_of(record, catalog).items()},
     }
+
+
+def _nodes_json(record: IterationRecord, catalog: CatalogReader) -> list[tuple[NodeRecord, dict[str, Any]]]:
+    nodes = catalog.nodes(record)
+    live, proofs = catalog.live_among([node.signature for node in nodes]), proofs_of(nodes, catalog)
+    return [(node, node_json(node, live, proofs[node.name])) for node in nodes]
 
 
 def _table_json(table: TablePreview) -> dict[str, Any]:

@@ -123,25 +123,36 @@ def _print(
     name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
 ) -> None:
     out = console()
-    texts = [[_cut(cell) for cell in row] for row in rows]
-    room, fitting = out.width - 2, 0
-    for place, head in enumerate(heads):
-        room -= max(map(len, (_cut(head), *(row[place] for row in texts)))) + 2
-        if room < 0 and fitting:
-            break
-        fitting += 1
-    left = len(heads) - fitting
+    texts, heads = [[_cut(cell) for cell in row] for row in rows], [*map(_cut, heads)]
+    left = len(heads) - _fitting(heads, texts, out.width - 2)
     out.print()
     out.print(
         Text(f"  {name}", style="bold"),
         Text(summary + (f", {left} more {'column' if left == 1 else 'columns'}" if left else ""), style="dim"),
     )
-    if not rows:
-        return
-    made = table(*((_cut(head), "right" if right[place] else "left") for place, head in enumerate(heads[:fitting])))
-    for row in texts:
+    if rows:
+        print_fitting(heads, texts, right, 2)
+
+
+def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], indent: int) -> int:
+    """Print a table with as many columns as there is room for, one at least. Return how many are left out."""
+    fitting = _fitting(heads, rows, console().width - indent)
+    made = table(*((head, "right" if right[place] else "left") for place, head in enumerate(heads[:fitting])))
+    for row in rows:
         made.add_row(*row[:fitting], style=_STYLES.get(row[0], "") if heads[0] == "" else "")
-    out.print(Padding(made, (0, 0, 0, 2), expand=False))
+    console().print(Padding(made, (0, 0, 0, indent), expand=False))
+    return len(heads) - fitting
+
+
+def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> int:
+    """Return how many columns fit, one at least."""
+    fitting = 0
+    for place, head in enumerate(heads):
+        room -= max(map(len, (head, *(row[place] for row in rows)))) + 2
+        if room < 0 and fitting:
+            break
+        fitting += 1
+    return fitting
 
 
 def _cut(text: str) -> str:

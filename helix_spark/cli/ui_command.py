@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from helix_spark.cli import options
-from helix_spark.cli.options import read_settings, reporting_errors
+from helix_spark.cli.options import records, reporting_errors
 from helix_spark.cli.terminal import say
-from helix_spark.errors import HelixError, ParameterError, SetupError, install
+from helix_spark.errors import ParameterError, SetupError, install
 from helix_spark.sizes import format_size
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 
 @click.command()
@@ -31,11 +34,14 @@ from helix_spark.sizes import format_size
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
     _check_pages(click.get_current_context(), exported=export is not None)
-    catalog = read_settings(Path.cwd(), **given).catalog
-    if export is not None:
-        _export_pages(catalog, Path(export), workflow, limit)
-    else:
-        _serve_pages(catalog, host, port)
+    catalog = records(**given)
+    try:
+        if export is not None:
+            _export_pages(catalog, Path(export), workflow, limit)
+        else:
+            _serve_pages(catalog, host, port)
+    except ModuleNotFoundError as error:
+        raise SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui")) from error
 
 
 def _check_pages(context: click.Context, *, exported: bool) -> None:
@@ -56,20 +62,10 @@ def _check_pages(context: click.Context, *, exported: bool) -> None:
                          remedy=f"add --export FILE.html, or leave out {option}")
 
 
-def _serve_pages(catalog: str, host: str, port: int) -> None:
-    """Serve until interrupted.
+def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:
+    """Serve until interrupted. Raises SetupError if the address is taken."""
+    from helix_spark.ui.app import bound, serve
 
-    Raises:
-        SetupError: what serves pages is not installed, or the address is taken.
-        CatalogError: there is no catalog.
-    """
-    from helix_spark.catalog.catalog_reader import CatalogReader
-
-    records = CatalogReader.open(catalog, create=False)
-    try:
-        from helix_spark.ui.app import bound, serve
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
     opened = bound(host, port)
     names: list[str] = []
     if host not in ("127.0.0.1", "::1", "localhost"):
@@ -77,33 +73,18 @@ def _serve_pages(catalog: str, host: str, port: int) -> None:
         say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
 
     def started(address: str) -> None:
-        say(f"{records.root} at {address} (Ctrl+C ends it)")
+        say(f"{catalog.root} at {address} (Ctrl+C ends it)")
 
     with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
-        serve(records, opened, names, started)
+        serve(catalog, opened, names, started)
 
 
-def _export_pages(catalog: str, file: Path, workflow: str, limit: int) -> None:
-    """Write one file.
-
-    Raises:
-        SetupError: what renders pages is not installed.
-        CatalogError: there is no catalog.
-        HelixError: the file cannot be written.
-    """
-    from helix_spark.catalog.catalog_reader import CatalogReader
+def _export_pages(catalog: CatalogReader, file: Path, workflow: str, limit: int) -> None:
+    """Write one file. Raises HelixError if it cannot be written."""
     from helix_spark.cli.output_files import output_at
+    from helix_spark.ui.one_file import exported
 
-    records = CatalogReader.open(catalog, create=False)
-    try:
-        from helix_spark.ui.one_file import exported
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    text = exported(records, workflow, limit)
+    text = exported(catalog, workflow, limit)
     with output_at(file, replaces=True) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     say(f"wrote {file} ({format_size(len(text.encode()))})")
-
-
-def _missing(error: ModuleNotFoundError) -> HelixError:
-    return SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui"))

@@ -4,11 +4,8 @@ Pure: names, marks and texts in, coordinates and text out. It knows nothing of w
 """
 
 from helix_spark.drawing.graph import DrawnGraph, DrawnNode, Stored
-from helix_spark.drawing.groups import Picture, collapsed, folds_of, picture_of
+from helix_spark.drawing.groups import Picture, picture_of
 from helix_spark.drawing.layout import layout
-from helix_spark.drawing.style import STYLE
 from helix_spark.drawing.svg import svg
 
-__all__ = [
-    "STYLE", "DrawnGraph", "DrawnNode", "Picture", "Stored", "collapsed", "folds_of", "layout", "picture_of", "svg",
-]
+__all__ = ["DrawnGraph", "DrawnNode", "Picture", "Stored", "layout", "picture_of", "svg"]

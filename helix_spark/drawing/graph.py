@@ -1,9 +1,34 @@
-"""What is drawn, as frozen data."""
+"""What is drawn, as frozen data, and the signs and words of what it shows.
+
+Colours are variables that a page may set. A state never shows by colour alone: it has a sign in the box, and its own
+line around the box.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+SIGNS = {
+    "compute": "▶", "load": "↓", "prune": "○", "failed": "✕", "running": "…", "waiting": "·", "added": "+",
+    "removed": "\u2212", "changed": "≠", "affected": "≈", "drawn": "↻", "same": "=", "died": "†",
+}
+"""What stands in the box before its label."""
+
+WORDS = {
+    "compute": "computed", "load": "loaded", "prune": "not needed", "failed": "failed", "running": "running",
+    "waiting": "not run yet", "added": "added", "removed": "removed", "changed": "changed",
+    "affected": "changed through its inputs", "drawn": "drawn anew", "same": "the same",
+    "died": "was running when it died",
+}
+"""The same in words, for legends and for those who listen."""
+
+PROOFS = {
+    "verified": "an audit computed it again, and it came out the same",
+    "unproven": "no audit has computed it again yet (`helix audit`)",
+    "chance": "it may be another one each time",
+}
+"""What is known of whether a result comes out the same when it is computed again."""
 
 Stored = Literal["", "stored", "evicted"]
 """The drum at a node: none, its result is stored, or it was and no longer is."""
@@ -11,7 +36,7 @@ Stored = Literal["", "stored", "evicted"]
 
 @dataclass(frozen=True, slots=True)
 class DrawnNode:
-    """A box. Every text is escaped when it is drawn.
+    """A box.
 
     Attributes:
         name: unique in its graph.

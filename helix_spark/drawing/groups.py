@@ -7,11 +7,10 @@ names and never a difference: an extractor that alone was computed stays beside 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.drawing.graph import DrawnGraph, DrawnNode
-from helix_spark.drawing.style import WORDS
+from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode
 
 WHOLE_UNTIL = 40
 """Nodes of a graph that is drawn whole unless asked otherwise: about what fits a screen."""
@@ -25,22 +24,8 @@ _FEWEST = 3
 _IDLE = ("prune", "same")
 """States of what had no part in what a picture shows: it was not needed, or is the same in both iterations."""
 
-
-@dataclass(frozen=True, slots=True)
-class NodeGroup:
-    """What one box stands for.
-
-    Attributes:
-        name: that of one of its members, and so of no other box.
-        label: in the box.
-        kind: the small text under the label.
-        members: in the graph's order.
-    """
-
-    name: str
-    label: str
-    kind: str
-    members: tuple[str, ...]
+_WITH = " + "
+"""Between a node's kind and what shares its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +51,11 @@ def picture_of(graph: DrawnGraph, *, whole: bool = False, most: int = MOST_NODES
         whole: draw each node by itself, however large it is.
         most: nodes that are drawn unasked.
     """
-    groups = () if whole else folds_of(graph)
-    shown, nodes, edges = collapsed(graph, groups), len(graph.nodes), _count_edges(graph)
+    shown, nodes, edges = graph if whole else folded(graph), len(graph.nodes), _count_edges(graph)
     if not whole and (len(shown.nodes) > most or _count_edges(shown) > MOST_EDGES):
         return Picture(None, None, nodes, edges)
-    return Picture(shown, graph if groups and nodes <= most and edges <= MOST_EDGES else None, nodes, edges)
+    unfolds = len(shown.nodes) < nodes <= most and edges <= MOST_EDGES
+    return Picture(shown, graph if unfolds else None, nodes, edges)
 
 
 def _count_edges(graph: DrawnGraph) -> int:
@@ -78,137 +63,113 @@ def _count_edges(graph: DrawnGraph) -> int:
     return sum(source in names for node in graph.nodes for source in node.inputs)
 
 
-def tail_of(graph: DrawnGraph) -> NodeGroup | None:
-    """Return what had no part in it, with all that it is made of: the long tail of a picture. None where that is
-    little.
+def folded(graph: DrawnGraph) -> DrawnGraph:
+    """Return a graph with one box for what had no part in it; in a large one what is alike shares a box, too.
 
-    Whatever it reads is in it, so that no edge leads back into its box.
-
-    >>> tail = [DrawnNode("data", state="prune"), DrawnNode("rows", ("data",), state="prune"),
+    >>> idle = [DrawnNode("data", state="prune"), DrawnNode("rows", ("data",), state="prune"),
     ...         DrawnNode("words", ("rows",), state="prune")]
-    >>> tail_of(DrawnGraph((*tail, DrawnNode("model", ("words",), state="load")))).label
-    '3 not needed'
+    >>> [node.label for node in folded(DrawnGraph((*idle, DrawnNode("model", ("words",), state="load")))).nodes]
+    ['3 not needed', '']
     """
-    names = {node.name for node in graph.nodes}
-    apart = {end for edge in graph.fading for end in edge}
+    graph = _boxed(graph, list(_idle_box(graph)))
+    return graph if len(graph.nodes) <= WHOLE_UNTIL else fold_alike(graph)
+
+
+def fold_alike(graph: DrawnGraph) -> DrawnGraph:
+    """Return a graph in which a node and the fit that is its alone share a box, and then all such that are alike.
+
+    >>> data = DrawnNode("data")
+    >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
+    >>> [node.label for node in fold_alike(DrawnGraph((data, *fan, DrawnNode("all", ("a", "b", "c"))))).nodes]
+    ['', '3 extractors', '']
+    """
+    graph = _boxed(graph, list(_boxes_with_parts(graph)))
+    return _boxed(graph, list(_fans(graph)))
+
+
+def _idle_box(graph: DrawnGraph) -> Iterator[DrawnNode]:
+    """Yield the box of what had no part in it; none where that is little. Whatever it reads is in it, so that no edge
+    leads back into the box."""
+    names, apart = {node.name for node in graph.nodes}, _ends_of_fading(graph)
     found: dict[str, DrawnNode] = {}
     for node in graph.nodes:
         is_idle = node.state in _IDLE and node.name not in apart and not node.css and not node.note
         if is_idle and all(source in found for source in node.inputs if source in names):
             found[node.name] = node
-    if len(found) < _FEWEST:
-        return None
-    members = tuple(found)
-    label = f"{len(members)} {WORDS[found[members[0]].state]}"
-    return NodeGroup(members[0], label, f"{members[0]} … {members[-1]}", members)
+    if len(found) >= _FEWEST:
+        first, *_, last = members = list(found.values())
+        if any(node.stored != first.stored for node in members):
+            first = replace(first, stored="")
+        label = f"{len(members)} {WORDS[first.state]}"
+        yield _box(first, members, label, f"{first.name} … {last.name}")
 
 
-def folds_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
-    """Return the groups whose members share a box: those without a part in it, and those that are alike where there are
-    many without."""
-    tail = tail_of(graph)
-    rest = graph if tail is None else collapsed(graph, [tail])
-    alike = groups_of(rest) if len(rest.nodes) > WHOLE_UNTIL else ()
-    return (*([] if tail is None else [tail]), *alike)
+def _boxes_with_parts(graph: DrawnGraph) -> Iterator[DrawnNode]:
+    """Yield the boxes of nodes with those that are called after them and that they alone read, such as their fits,
+    unless there is something to see at these."""
+    nodes, readers = {node.name: node for node in graph.nodes}, _readers(graph)
+    found: dict[str, list[DrawnNode]] = {}
+    for part in graph.nodes:
+        owner = nodes[next(iter(readers[part.name]))] if len(readers[part.name]) == 1 else None
+        if (
+            owner is not None and part.name.startswith(f"{owner.name}.") and not (part.members or part.css)
+            and part.note == owner.note and part.state in (owner.state, "prune") and part.stored in (owner.stored, "")
+        ):
+            found.setdefault(owner.name, []).append(part)
+    for name, parts in found.items():
+        if not any(part.name in found for part in parts):
+            owner, suffixes = nodes[name], [part.name.removeprefix(f"{name}.") for part in parts]
+            yield _box(owner, [*parts, owner], owner.label or name, _WITH.join(filter(None, [owner.kind, *suffixes])))
 
 
-def groups_of(graph: DrawnGraph) -> tuple[NodeGroup, ...]:
-    """Return the groups of nodes that are alike, in the graph's order; no node is in two.
-
-    >>> data = DrawnNode("data")
-    >>> fan = [DrawnNode(name, ("data",), kind="extractor") for name in "abc"]
-    >>> [group.label for group in groups_of(DrawnGraph((data, *fan, DrawnNode("all", ("a", "b", "c")))))]
-    ['3 extractors']
-    """
-    nodes = {node.name: node for node in graph.nodes}
-    readers = _readers(graph, nodes)
-    own = _own_parts(graph, nodes, readers)
-    parts = {part.name for several in own.values() for part in several}
-    apart = {end for edge in graph.fading for end in edge}
+def _fans(graph: DrawnGraph) -> Iterator[DrawnNode]:
+    """Yield the boxes of nodes that are alike in all that a picture shows but their names and seconds."""
+    readers, apart = _readers(graph), _ends_of_fading(graph)
     fans: dict[object, list[DrawnNode]] = {}
     for node in graph.nodes:
-        if node.name not in parts:
-            members = (node, *own.get(node.name, ()))
-            alone = not apart.isdisjoint(member.name for member in members)
-            fans.setdefault(node.name if alone else _alike(members, nodes, readers), []).append(node)
-    found = []
+        inputs, read_by = frozenset(readers.keys() & node.inputs), readers[node.name]
+        is_alone = node.css or not inputs or not read_by or not apart.isdisjoint(node.members or (node.name,))
+        kind = node.kind.partition(_WITH)[0]
+        alike = (inputs, frozenset(read_by), kind, node.state, node.stored, node.note)
+        fans.setdefault(node.name if is_alone else alike, []).append(node)
     for fan in fans.values():
         if len(fan) >= _FEWEST:
-            names = tuple(each.name for node in fan for each in (*own.get(node.name, ()), node))
-            label = f"{len(fan)} {fan[0].kind or 'node'}s"
-            found.append(NodeGroup(fan[0].name, label, f"{fan[0].name} … {fan[-1].name}", names))
-        else:
-            found += [_with_parts(node, own[node.name]) for node in fan if node.name in own]
-    place = {node.name: number for number, node in enumerate(graph.nodes)}
-    return tuple(sorted(found, key=lambda group: place[group.name]))
+            label = f"{len(fan)} {fan[0].kind.partition(_WITH)[0] or 'node'}s"
+            yield _box(fan[0], fan, label, f"{fan[0].name} … {fan[-1].name}")
 
 
-def collapsed(graph: DrawnGraph, groups: Sequence[NodeGroup]) -> DrawnGraph:
-    """Return the graph with one box for each of these groups; such a box leads nowhere."""
-    box_of = {member: group.name for group in groups for member in group.members}
-    by_name = {group.name: group for group in groups}
-    nodes = {node.name: node for node in graph.nodes}
-    drawn = []
-    for node in graph.nodes:
-        if box_of.get(node.name, node.name) != node.name:
-            continue
-        group = by_name.get(node.name)
-        members = [nodes[name] for name in group.members] if group else [node]
-        sources = (box_of.get(source, source) for member in members for source in member.inputs)
-        inputs = tuple(dict.fromkeys(source for source in sources if source != node.name))
-        drawn.append(_box(group, node, members, inputs) if group else replace(node, inputs=inputs))
-    return replace(graph, nodes=tuple(drawn))
-
-
-def _box(group: NodeGroup, like: DrawnNode, members: Sequence[DrawnNode], inputs: tuple[str, ...]) -> DrawnNode:
-    taken = [member.seconds for member in members if member.seconds is not None]
-    marks = {member.stored for member in members}
+def _box(like: DrawnNode, several: Sequence[DrawnNode], label: str, kind: str) -> DrawnNode:
+    """Return a box for several nodes, which has the name and the marks of one of them and leads nowhere."""
+    members = tuple(name for node in several for name in node.members or (node.name,))
+    taken = [node.seconds for node in several if node.seconds is not None]
     return replace(
-        like, inputs=inputs, stored=like.stored if len(marks) == 1 else "", label=group.label,
-        kind=group.kind, href="", members=group.members,
-        seconds=sum(taken) if taken else None, title=f"{group.label}: {', '.join(group.members)}",
+        like, label=label, kind=kind, href="", members=members, seconds=sum(taken) if taken else None,
+        title=f"{label}: {', '.join(members)}",
     )
 
 
-def _readers(graph: DrawnGraph, nodes: Mapping[str, DrawnNode]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {name: set() for name in nodes}
+def _boxed(graph: DrawnGraph, boxes: Sequence[DrawnNode]) -> DrawnGraph:
+    """Return the graph with these boxes in the places of their members."""
+    nodes, by_name = {node.name: node for node in graph.nodes}, {box.name: box for box in boxes}
+    box_of = {member: box.name for box in boxes for member in box.members}
+    drawn = []
+    for node in graph.nodes:
+        if box_of.get(node.name, node.name) == node.name:
+            box = by_name.get(node.name, node)
+            members = [nodes[name] for name in box.members if name in nodes] or [node]
+            sources = dict.fromkeys(box_of.get(source, source) for member in members for source in member.inputs)
+            drawn.append(replace(box, inputs=tuple(source for source in sources if source != node.name)))
+    return replace(graph, nodes=tuple(drawn))
+
+
+def _readers(graph: DrawnGraph) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {node.name: set() for node in graph.nodes}
     for node in graph.nodes:
         for source in node.inputs:
             if source in found and source != node.name:
                 found[source].add(node.name)
-    return {name: frozenset(each) for name, each in found.items()}
+    return found
 
 
-def _own_parts(
-    graph: DrawnGraph, nodes: Mapping[str, DrawnNode], readers: Mapping[str, Collection[str]]
-) -> dict[str, tuple[DrawnNode, ...]]:
-    """Return nodes that are called after the only one that reads them, such as its fit: nothing else needs them,
-    unless there is something to see at them."""
-    found: dict[str, tuple[DrawnNode, ...]] = {}
-    for part in graph.nodes:
-        owner = next(iter(readers[part.name]), "") if len(readers[part.name]) == 1 else ""
-        is_part = owner in nodes and part.name.startswith(f"{owner}.") and not part.members and not part.css
-        if not is_part or part.note != nodes[owner].note:
-            continue
-        if part.state in (nodes[owner].state, "prune") and part.stored in (nodes[owner].stored, ""):
-            found[owner] = (*found.get(owner, ()), part)
-    return {owner: parts for owner, parts in found.items() if not any(part.name in found for part in parts)}
-
-
-def _alike(
-    members: Sequence[DrawnNode], nodes: Mapping[str, DrawnNode], readers: Mapping[str, frozenset[str]]
-) -> object:
-    """Equal for nodes, each with its parts, that one box may stand for; the node's own name where it stands alone."""
-    node, names = members[0], {member.name for member in members}
-    inputs = frozenset(
-        source for member in members for source in member.inputs if source in nodes and source not in names
-    )
-    if node.css or not inputs or not readers[node.name]:
-        return node.name
-    return inputs, readers[node.name], node.kind, node.state, node.stored, node.note
-
-
-def _with_parts(node: DrawnNode, parts: Sequence[DrawnNode]) -> NodeGroup:
-    suffixes = [part.name.removeprefix(f"{node.name}.") for part in parts]
-    kind = " + ".join([node.kind, *suffixes]) if node.kind else " + ".join(suffixes)
-    return NodeGroup(node.name, node.label or node.name, kind, (*(part.name for part in parts), node.name))
+def _ends_of_fading(graph: DrawnGraph) -> set[str]:
+    return {end for edge in graph.fading for end in edge}

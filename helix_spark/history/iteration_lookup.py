@@ -1,24 +1,35 @@
-"""Finding an iteration: by its number, or the last one that has ended."""
+"""Finding an iteration: by its number, the last one that has ended, the one before another."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.errors import ParameterError, nearest
+from helix_spark.history.comparison import unrecorded
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
+_LOOK_BACK = 10
 
-def check_workflow(records: CatalogReader, workflow: str | None) -> None:
+
+class Recorded(Protocol):
+    """Iterations on record: a catalog, or what pages have read of one."""
+
+    def workflows(self) -> tuple[str, ...]: ...
+    def iterations(self, workflow: str, /) -> tuple[IterationRecord, ...]: ...
+
+
+def check_workflow(records: Recorded, workflow: str | None) -> None:
     """Raise ParameterError if a workflow is named that the catalog does not have."""
     known = records.workflows() if workflow is not None else ()
     if workflow is not None and workflow not in known:
         raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, known))
 
 
-def find_iteration(records: CatalogReader, workflow: str | None, number: int) -> IterationRecord:
+def find_iteration(records: Recorded, workflow: str | None, number: int) -> IterationRecord:
     """Return the iteration of a number.
 
     Raises:
@@ -30,12 +41,12 @@ def find_iteration(records: CatalogReader, workflow: str | None, number: int) ->
             "the catalog has several workflows", exists=f"there are: {', '.join(known)}", remedy="name one, too"
         )
     check_workflow(records, workflow)
-    found = [record for record in records.iterations(workflow) if record.number == number]
-    if not found:
-        numbers = [record.number for record in records.iterations(workflow, 1)]
-        newest = f"the newest is {numbers[0]}" if numbers else "there is none yet"
+    iterations = records.iterations(workflow or known[0]) if known else ()
+    found = next((record for record in iterations if record.number == number), None)
+    if found is None:
+        newest = f"the newest is {iterations[0].number}" if iterations else "there is none yet"
         raise ParameterError(f"there is no iteration {number}", exists=newest, remedy="`helix log` lists them")
-    return found[0]
+    return found
 
 
 def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
@@ -45,4 +56,10 @@ def last_ended(records: CatalogReader, workflow: str) -> IterationRecord | None:
     return next(ended, None)
 
 
-_LOOK_BACK = 10
+def newest_recorded(iterations: Sequence[IterationRecord], number: int) -> IterationRecord | None:
+    """Return the newest iteration before another whose nodes are on record.
+
+    Args:
+        iterations: of one workflow, newest first.
+    """
+    return next((one for one in iterations if one.number < number and not unrecorded(one)), None)

@@ -176,6 +176,11 @@ class ShownTable:
     rows: tuple[tuple[str, ...], ...]
     total: str
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The places of the columns to the right."""
+        return tuple(place for place, (_, right) in enumerate(self.columns) if right)
+
 
 def previewed(table: pa.Table, total: int | None) -> TablePreview:
     """Return the first rows of a table, as many as go on record.

@@ -20,9 +20,6 @@ from helix_spark.errors import EndedError, HelixError, Location, NotStoredError,
 from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
-from helix_spark.history.source_rows import source_rows
-from helix_spark.history.states import proofs_of
-from helix_spark.history.table_preview import tables_of
 from helix_spark.history.value_text import result_text
 from helix_spark.plans.recorded_call import as_before
 from helix_spark.plots import Plot, is_plot
@@ -281,12 +278,10 @@ class RecordedIteration(NamedResults):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from helix_spark.drawing.notebook import bundle
-        from helix_spark.views.iteration_view import view_of_record
+        from helix_spark.views.iteration_view import recorded_view
         from helix_spark.views.notebook_views import iteration_html, iteration_text
 
-        rows, tables = source_rows(self.nodes), tables_of(self.record, self._catalog)
-        live = self._catalog.live_among({node.signature for node in rows})
-        view = view_of_record(self.record, rows, live, proofs_of(rows, self._catalog), tables)
+        view = recorded_view(self.record, self._catalog)
         return bundle(iteration_text(view), iteration_html(view))
 
     def _result(self, name: str, wanted: Result) -> Any:

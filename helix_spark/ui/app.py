@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Collection
 from importlib.resources import files
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,12 +18,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from helix_spark.drawing import STYLE
-from helix_spark.errors import HelixError, SetupError
-from helix_spark.ui.links import ServerLinks
+from helix_spark.drawing.markup import stylesheet
+from helix_spark.errors import HelixError, ParameterError, SetupError
+from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.record_cache import NotHereError
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -66,47 +65,76 @@ def make_app(records: CatalogReader, names: Collection[str] = ()) -> ASGIApp:
     Args:
         names: further host names under which this server may be asked.
     """
-    pages = Pages(records, ServerLinks())
+    pages = Pages(records, Links())
+
+    # Plain functions: Starlette runs them in a thread, as records take time.
+
+    def iterations(request: Request) -> Page:
+        order = _text(request, "order")
+        orders: dict[str, Order] = {name: name for name in get_args(Order)}
+        return pages.iterations(
+            _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
+            ascending=_is_set(request, "up"), page=_number(request, "page", 1), metric=_text(request, "metric"),
+            columns=[one[:_LONGEST] for one in request.query_params.getlist("column")[:_MOST_NAMED]],
+        )
+
+    def shown(view: Callable[[Request], Page]) -> Callable[[Request], Response]:
+        return lambda request: HTMLResponse(pages.framed(view(request)))
+
+    def drawn(request: Request) -> dict[str, Any]:
+        return {
+            "workflow": _text(request, "workflow"), "number": _number(request, "number"),
+            "wanted": _text(request, "nodes"), "whole": _is_set(request, "whole"),
+        }
+
+    def image(request: Request) -> Response:
+        # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
+        saved = {"content-disposition": f'attachment; filename="iteration-{_number(request, "number")}.svg"'}
+        return Response(pages.image(**drawn(request)), media_type="image/svg+xml", headers=saved)
+
+    def state(request: Request) -> Response:
+        found = pages.state(_text(request, "workflow"), _number(request, "number"))
+        return Response(found, media_type="application/json")
+
+    def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HelixError)
+        is_missing = isinstance(error, ParameterError)
+        title, status = ("Not here", 404) if is_missing else ("The catalog cannot be read", 503)
+        if request.url.path == "/state":
+            return JSONResponse({"error": error.what}, status)
+        return HTMLResponse(pages.failure(title, error), status)
+
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return HTMLResponse(pages.failure(f"{error.status_code}", HelixError(error.detail)), error.status_code)
+
     views: dict[str, Callable[[Request], Page]] = {
-        "/": lambda request: _iterations(pages, request),
-        "/iteration": lambda request: pages.iteration(
-            _text(request, "workflow"), _number(request, "number"), wanted=_text(request, "nodes"),
-            whole=_text(request, "whole") == "1",
-        ),
+        "/": iterations,
+        "/iteration": lambda request: pages.iteration(**drawn(request)),
         "/node": lambda request: pages.node(
             _text(request, "workflow"), _number(request, "number"), _text(request, "node")
         ),
         "/compare": lambda request: pages.compare(
-            _text(request, "workflow"), _number(request, "a"), _number(request, "b"),
-            whole=_text(request, "whole") == "1",
+            _text(request, "workflow"), _number(request, "a"), _number(request, "b"), whole=_is_set(request, "whole")
         ),
         "/metrics": lambda request: pages.metrics(_text(request, "workflow")),
         "/storage": lambda request: pages.storage(_text(request, "workflow")),
     }
-    routes = [Route(path, _shown(pages, view), methods=["GET"]) for path, view in views.items()]
-    routes.append(Route("/graph.svg", _image(pages), methods=["GET"]))
-    routes.append(Route("/state", _state(pages), methods=["GET"]))
-    routes.append(Route("/assets/{name}", _asset, methods=["GET"]))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused(pages), HelixError: _failed(pages)})
-    return _Guard(app, {LOCAL, *(name.lower() for name in names)})
-
-
-def _iterations(pages: Pages, request: Request) -> Page:
-    order = _text(request, "order")
-    orders: dict[str, Order] = {name: name for name in get_args(Order)}
-    return pages.iterations(
-        _text(request, "workflow"), query=_text(request, "q"), order=orders.get(order, "number"),
-        ascending=_text(request, "up") == "1", page=_number(request, "page", 1), metric=_text(request, "metric"),
-        columns=_several(request, "column"),
+    answers = {path: shown(view) for path, view in views.items()}
+    answers |= {"/graph.svg": image, "/state": state, "/assets/{name}": _asset}
+    app = Starlette(
+        routes=[Route(path, answer, methods=["GET"]) for path, answer in answers.items()],
+        exception_handlers={HTTPException: refused, HelixError: failed},
     )
+    return _Guard(app, {LOCAL, *(name.lower() for name in names)})
 
 
 def _text(request: Request, name: str) -> str:
     return request.query_params.get(name, "")[:_LONGEST]
 
 
-def _several(request: Request, name: str) -> list[str]:
-    return [one[:_LONGEST] for one in request.query_params.getlist(name)[:_MOST_NAMED]]
+def _is_set(request: Request, name: str) -> bool:
+    return _text(request, name) == "1"
 
 
 def _number(request: Request, name: str, default: int | None = None) -> int:
@@ -116,52 +144,6 @@ def _number(request: Request, name: str, default: int | None = None) -> int:
     if not _NUMBER.fullmatch(given):
         raise HTTPException(400, f"{name} is to be a number, not {given!r}")
     return int(given)
-
-
-def _shown(pages: Pages, view: Callable[[Request], Page]) -> Callable[[Request], Response]:
-    """Return what answers with a page, as a plain function: Starlette runs it in a thread, as records take time."""
-    return lambda request: HTMLResponse(pages.framed(view(request)))
-
-
-def _image(pages: Pages) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
-        number = _number(request, "number")
-        drawn = pages.image(
-            _text(request, "workflow"), number, wanted=_text(request, "nodes"), whole=_text(request, "whole") == "1"
-        )
-        # To be kept: shown here, its style would fall to the policy that lets no style in from texts.
-        saved = {"content-disposition": f'attachment; filename="iteration-{number}.svg"'}
-        return Response(drawn, media_type="image/svg+xml", headers=saved)
-
-    return answer
-
-
-def _state(pages: Pages) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
-        state = pages.state(_text(request, "workflow"), _number(request, "number"))
-        return Response(state, media_type="application/json")
-
-    return answer
-
-
-def _failed(pages: Pages) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HelixError)
-        title, status = ("Not here", 404) if isinstance(error, NotHereError) else ("The catalog cannot be read", 503)
-        if request.url.path == "/state":
-            return JSONResponse({"error": error.what}, status)
-        return HTMLResponse(pages.failure(title, error), status)
-
-    return answer
-
-
-def _refused(pages: Pages) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 400
-        what = error.detail if isinstance(error, HTTPException) else "that cannot be answered"
-        return HTMLResponse(pages.failure(f"{status}", HelixError(what)), status)
-
-    return answer
 
 
 def _asset(request: Request) -> Response:
@@ -174,7 +156,7 @@ def _asset(request: Request) -> Response:
 def asset(name: str) -> str:
     """Return the text of an asset; the style of graphs comes first in that of pages."""
     own = (files("helix_spark.ui") / "assets" / name).read_text(encoding="utf-8")
-    return f"{STYLE}\n{own}" if name == "style.css" else own
+    return f"{stylesheet('graph.css')}\n{own}" if name == "style.css" else own
 
 
 class _Guard:

@@ -1,72 +1,62 @@
-"""Metrics over iterations, nodes over time and weights as inline SVG: points that lead somewhere, texts escaped."""
+"""Metrics over iterations, nodes over time and weights as inline SVG: points that lead somewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil, floor, log10
+from typing import TYPE_CHECKING
 
-from helix_spark.drawing.svg import shortened, text
+from helix_spark.drawing.markup import render
 from helix_spark.history.metrics import metric_text
 from helix_spark.history.model_card import ModelCard
-from helix_spark.sizes import format_size, seconds_text
 from helix_spark.ui.listing import Trend
 from helix_spark.views.node_row import NodeRow
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 600, 220, 64, 16, 16, 30
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 64, 584, 16, 190
 _DIGIT = 7
 """Pixels of a digit of a mark, on the wide side of what system fonts have."""
-_ROW, _NAMES, _TIMES = 24, 190, 620
-_BAR_ROW, _SLOTS, _BARS, _MOST_SLOTS = 22, 260, 380, 20
-_WORTH_A_BAR = 0.1
-"""Seconds."""
+_NAMES, _TIMES = 190, 620
+_SLOTS, _BARS, _MOST_SLOTS = 260, 380, 20
 _GREATEST = 1e300
 _MOST_POINTS = 400
 """More than one dot to two pixels shows nothing more; the line still goes through all."""
 
 
-def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> str:
+def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
     """Return a metric over iteration numbers; each point leads to its iteration. The line is broken where other code
     began to measure it.
 
     Args:
         details: what pointing at an iteration tells besides its value.
     """
-    name, best = metric.name, metric.best
+    best = [] if metric.best is None else [metric.best]
     numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
     low, high = min(values.values()), max(values.values())
     ticks = _ticks(low, high)
+    marks = _tick_texts(ticks)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
     first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
-    marks = _tick_texts(ticks)
     left = max(_LEFT, 16 + _DIGIT * max(map(len, marks)))
 
-    def at(number: int) -> tuple[float, float]:
-        x = left + (_WIDTH - left - _RIGHT) * (number - first) / (last - first)
-        y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (values[number] - low) / ((high - low) or 1)
-        return x, y
+    def height_of(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / ((high - low) or 1)
 
-    parts = [
-        f'<svg class="trend" role="group" aria-label="{text(name)} over iterations" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
-    ]
-    for tick, mark in zip(ticks, marks, strict=True):
-        y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (tick - low) / ((high - low) or 1)
-        parts.append(
-            f'<line class="rule" x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{mark}</text>'
-        )
-    parts.append(f'<text class="tick" x="{left}" y="{_HEIGHT - 8}">iteration {numbers[0]}</text>')
-    for number in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])):
-        if number != numbers[0]:
-            parts.append(
-                f'<text class="tick" x="{at(number)[0]:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{number}</text>'
-            )
-    for stretch in _stretches(numbers, metric.breaks):
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, stretch))
-        parts.append(f'<polyline class="line" points="{line}"/>')
-    step = -(-len(numbers) // _MOST_POINTS)
-    for number in dict.fromkeys([*numbers[::step], numbers[-1], *([best] if best is not None else [])]):
-        parts.append(_point(number, *at(number), values[number], number == best, href(number), details.get(number, "")))
-    return "".join([*parts, "</svg>"])
+    def at(number: int) -> tuple[float, float]:
+        return left + (_RIGHT - left) * (number - first) / (last - first), height_of(values[number])
+
+    dots = dict.fromkeys([*numbers[::-(-len(numbers) // _MOST_POINTS)], numbers[-1], *best])
+    return render(
+        "trend.svg", name=metric.name, height=_HEIGHT, left=left, right=_RIGHT, first=first,
+        ticks=[(height_of(tick), mark) for tick, mark in zip(ticks, marks, strict=True)],
+        numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
+        lines=[[at(number) for number in stretch] for stretch in _stretches(numbers, metric.breaks)],
+        points=[
+            (one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots
+        ],
+    )
 
 
 def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int]]:
@@ -81,18 +71,6 @@ def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int
             found.append([])
         found[-1].append(number)
     return found
-
-
-def _point(number: int, x: float, y: float, value: float, best: bool, href: str, more: str) -> str:
-    title = f"<title>iteration {number}: {metric_text(value)}{', the best' if best else ''}{text(more)}</title>"
-    if best:
-        shape = f'<path class="dot best" d="M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"/>'
-    else:
-        shape = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
-    inside = f'{title}<circle class="reach" cx="{x:.1f}" cy="{y:.1f}" r="12"/>{shape}'
-    if not href:
-        return f"<g>{inside}</g>"
-    return f'<a href="{text(href)}" aria-label="iteration {number}: {metric_text(value)}">{inside}</a>'
 
 
 def _within(value: float) -> float:
@@ -131,86 +109,33 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
     return [f"{tick:,.{digits}g}" for tick in ticks]
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """Return a small line without axes, for a sentence."""
-    values = [_within(value) for value in values]
-    low, high = min(values), max(values)
-    line = " ".join(
-        f"{2 + 116 * place / (len(values) - 1):.1f},{22 - 18 * (value - low) / ((high - low) or 1):.1f}"
-        for place, value in enumerate(values)
-    )
-    return (
-        '<svg class="spark" aria-hidden="true" viewBox="0 0 120 26" width="120" height="26">'
-        f'<polyline class="line" points="{line}"/></svg>'
-    )
-
-
-def timeline(bars: Sequence[NodeRow], total: float) -> str:
-    """Draw when each node ran, and how long it took until the first began. Bars begin at nought where their start is
-    not on record."""
-    if not bars:
-        return ""
-    drawn = [*_before(bars), *bars]
-    spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in drawn]
+def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
+    """Draw when each node ran. Bars begin at nought where their start is not on record."""
+    spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]
     end = max([total, 1e-9, *map(sum, spans)])
-    height = len(drawn) * _ROW + 26
-    width = _NAMES + _TIMES + 70
-    parts = [f'<svg class="timeline" role="group" aria-label="when each node ran" viewBox="0 0 {width} {height}">']
-    for tick in _ticks(0, end):
-        if tick <= end:
-            x = _NAMES + _TIMES * tick / end
-            parts.append(
-                f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 20}"/>'
-                f'<text class="tick" x="{x:.1f}" y="{height - 4}" text-anchor="middle">{tick:g} s</text>'
-            )
-    for row, (bar, (start, seconds)) in enumerate(zip(drawn, spans, strict=True)):
-        x, length, y = _NAMES + _TIMES * start / end, max(2.0, _TIMES * seconds / end), row * _ROW
-        state = bar.state if bar.state in ("load", "compute") else "other"
-        size = f", {format_size(bar.bytes)}" if bar.bytes else ""
-        parts.append(
-            f"<g><title>{text(f'{bar.name}: {bar.did if bar.state else bar.why}{size}')}</title>"
-            f'<text x="{_NAMES - 8}" y="{y + 16}" text-anchor="end">{text(shortened(bar.name, 22))}</text>'
-            f'<rect class="bar bar-{state}" x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="16" rx="3"/>'
-            f'<text class="tick" x="{x + length + 6:.1f}" y="{y + 16}">{seconds_text(seconds)}</text></g>'
-        )
-    return "".join([*parts, "</svg>"])
+    return render(
+        "timeline.svg",
+        ticks=[(_NAMES + _TIMES * tick / end, f"{tick:g}") for tick in _ticks(0, end) if tick <= end],
+        bars=[
+            (bar, _NAMES + _TIMES * start / end, max(2.0, _TIMES * seconds / end))
+            for bar, (start, seconds) in zip(bars, spans, strict=True)
+        ],
+    )
 
 
-def _before(bars: Sequence[NodeRow]) -> list[NodeRow]:
-    """Return what was before the first node, where that is worth a bar."""
-    starts = [bar.started for bar in bars if bar.started is not None]
-    first = min(starts) if len(starts) == len(bars) else 0.0
-    if first < _WORTH_A_BAR:
-        return []
-    name, why = "(until they began)", f"{seconds_text(first)}: starting Python and Spark, planning"
-    return [NodeRow(name, name, "", (), False, "", why, first, None, started=0.0)]
-
-
-def weights(card: ModelCard) -> str:
+def weights(card: ModelCard) -> Markup:
     """Return what a fit gave the heaviest slots; of several classes the widest of each."""
     pairs = sorted(
         ((name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]), key=lambda pair: -abs(pair[1])
     )
-    what = card.columns[0] if len(card.columns) == 1 else "widest"
     largest = max(abs(value) for _, value in pairs) or 1.0
-    signed = any(value < 0 for _, value in pairs)
-    zero, room = (_SLOTS + _BARS / 2, _BARS / 2) if signed else (_SLOTS, _BARS)
-    height = len(pairs) * _BAR_ROW + 8
-    parts = [
-        f'<svg class="bars" role="img" aria-label="{text(what)} by slot" '
-        f'viewBox="0 0 {_SLOTS + _BARS + 80} {height}">'
-    ]
-    for row, (label, value) in enumerate(pairs):
-        length = max(1.0, room * abs(value) / largest)
-        x = zero - length if value < 0 else zero
-        end = _SLOTS + _BARS + 6
-        parts.append(
-            f"<g><title>{text(label)}: {value:.6g}</title>"
-            f'<text x="{_SLOTS - 8}" y="{row * _BAR_ROW + 18}" text-anchor="end">{text(shortened(label, 34))}</text>'
-            f'<rect class="bar {"bar-less" if value < 0 else "bar-more"}" x="{x:.1f}" y="{row * _BAR_ROW + 6}" '
-            f'width="{length:.1f}" height="14" rx="2"/>'
-            f'<text class="tick" x="{end}" y="{row * _BAR_ROW + 18}">{value:.4g}</text></g>'
-        )
-    if signed:
-        parts.append(f'<line class="rule" x1="{zero}" x2="{zero}" y1="0" y2="{height}"/>')
-    return "".join([*parts, "</svg>"])
+    is_signed = any(value < 0 for _, value in pairs)
+    zero, room = (_SLOTS + _BARS / 2, _BARS / 2) if is_signed else (_SLOTS, _BARS)
+    lengths = [max(1.0, room * abs(value) / largest) for _, value in pairs]
+    return render(
+        "weights.svg", what=card.columns[0] if len(card.columns) == 1 else "widest", zero=zero if is_signed else None,
+        bars=[
+            (label, value, zero - length if value < 0 else zero, length)
+            for (label, value), length in zip(pairs, lengths, strict=True)
+        ],
+    )

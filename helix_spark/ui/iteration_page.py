@@ -1,127 +1,85 @@
-"""The page of one iteration: what is told of it anywhere, its graph, when its nodes ran, and what stands beside it."""
+"""What the page of one iteration has besides its view: which nodes are drawn, when they ran, and how far it is while it
+runs.
+
+Which nodes are drawn is told by a filter: ``+model`` with all it reads, ``model+`` with all that reads it,
+``1+model+2``. A node may be called anything: which plus and which blank belong to a name is told by the names there
+are.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.catalog.run_progress import Progress
-from helix_spark.drawing import Picture, picture_of
-from helix_spark.history.comparison import node_differences, unrecorded
-from helix_spark.history.value_text import whole_text
-from helix_spark.plots import plots_among
-from helix_spark.ui.selection import Selection, select
-from helix_spark.views.iteration_view import IterationView, OutputLine, saved_seconds
-from helix_spark.views.node_row import NodeRow, graph_of, ranked
+from helix_spark.history.comparison import node_differences
+from helix_spark.views.node_row import NodeRow
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
-MOST_ROWS = 40
-"""Nodes, and bars, that are in sight."""
 
-
-@dataclass(frozen=True, slots=True)
-class IterationPage:
-    """All of one iteration.
-
-    Attributes:
-        versions: of what it ran with.
-        drawn: names of the outputs that are shown as tables and plots.
-        bars: what ran, in the order in which it began; where that was not recorded, inputs first.
-        saved: seconds of computing that reuse saved.
-        previous, following: numbers of the iterations before and after.
-        compared: the newest iteration before that it can be compared with.
-    """
-
-    record: IterationRecord
-    shown: IterationView
-    picture: Picture
-    selection: Selection
-    versions: Mapping[str, str]
-    drawn: frozenset[str]
-    bars: tuple[NodeRow, ...]
-    saved: float | None
-    previous: int | None
-    following: int | None
-    compared: int | None
-
-    @property
-    def values(self) -> tuple[OutputLine, ...]:
-        """The outputs that are no table and no plot; these have their own sections."""
-        return tuple(one for one in self.shown.outputs if one.name not in self.drawn)
-
-    @property
-    def first(self) -> tuple[NodeRow, ...]:
-        """The nodes that are in sight: what failed, ran or was loaded first."""
-        rows = ranked(self.shown.rows)
-        return rows if len(rows) <= MOST_ROWS else rows[:MOST_ROWS]
-
-    @property
-    def rest(self) -> tuple[NodeRow, ...]:
-        """The nodes that are folded away."""
-        return ranked(self.shown.rows)[len(self.first):]
-
-    @property
-    def longest(self) -> tuple[NodeRow, ...]:
-        """The bars that are drawn."""
-        least = sorted((row.seconds or 0.0 for row in self.bars), reverse=True)[:MOST_ROWS]
-        return tuple(row for row in self.bars if (row.seconds or 0.0) >= least[-1])[:MOST_ROWS] if least else ()
-
-    @property
-    def spent(self) -> float:
-        """Seconds of all nodes together."""
-        return sum(row.seconds or 0.0 for row in self.shown.rows)
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many nodes show which state."""
-        return Counter(row.state for row in self.shown.rows)
-
-
-def iteration_page(
-    record: IterationRecord, shown: IterationView, iterations: Sequence[IterationRecord], href: Callable[[str], str], *,
-    wanted: str = "", whole: bool = False, edits: Mapping[str, str],
-) -> IterationPage:
-    """Return all of one iteration.
+def select(inputs: Mapping[str, Sequence[str]], wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the nodes that a filter names, in the graph's order, all for an empty one; and the words that name none.
 
     Args:
-        iterations: all of the workflow.
-        href: where a node leads.
-        wanted: which nodes to draw; see `selection`.
-        whole: draw each node by itself, however large it is.
-        edits: see `edited`.
+        inputs: by node.
+        wanted: one term, or several separated by spaces: all that any names. A number before or after a ``+`` counts
+            steps.
+
+    >>> graph = {"data": [], "rows": ["data"], "model": ["rows"], "auc": ["model"]}
+    >>> select(graph, "1+model+")
+    (('rows', 'model', 'auc'), ())
+    >>> select(graph, "mode")
+    ((), ('mode',))
+    >>> select({"marital status": [], "c++": ["marital status"]}, "+c+++")
+    (('marital status', 'c++'), ())
     """
-    selection = select({row.name: row.inputs for row in shown.rows}, wanted)
-    names = frozenset(selection.names)
-    title = f"graph of iteration {record.number} of {record.workflow}"
-    graph = graph_of(title, [row for row in shown.rows if row.name in names], href, edits)
-    numbers = [each.number for each in iterations]
-    ran = [row for row in shown.rows if row.seconds is not None]
-    return IterationPage(
-        record, shown, picture_of(graph, whole=whole), selection,
-        {name: whole_text(value) for name, value in mapping(record.versions).items() if value},
-        frozenset((*shown.tables, *plots_among(mapping(record.outputs)))),
-        tuple(sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))),
-        saved_seconds(record), max((each for each in numbers if each < record.number), default=None),
-        min((each for each in numbers if each > record.number), default=None),
-        None if unrecorded(record) else newest_recorded(iterations, record.number),
-    )
+    if not wanted.strip():
+        return tuple(inputs), ()
+    readers: dict[str, list[str]] = {name: [] for name in inputs}
+    for name, sources in inputs.items():
+        for source in sources:
+            readers.setdefault(source, []).append(name)
+    # The longest name that fits is meant: a plus is a sign only where no name has it.
+    names = "|".join(map(re.escape, sorted(inputs, key=len, reverse=True)))
+    term = re.compile(rf"(?:(\d*)\+)??({names})(?:\+(\d*))?(?=\s|\Z)")
+    found, unknown, left = set[str](), [], wanted.strip()
+    while left:
+        if names and (match := term.match(left)) is not None:
+            above, name, below = match.groups()
+            found |= {name} | _reach(inputs, name, above) | _reach(readers, name, below)
+            left = left[match.end():].strip()
+        else:
+            word, *rest = left.split(maxsplit=1)
+            unknown.append(word)
+            left = "".join(rest)
+    return tuple(name for name in inputs if name in found), tuple(unknown)
+
+
+def _reach(edges: Mapping[str, Sequence[str]], start: str, steps: str | None) -> set[str]:
+    """Return what so many steps lead to; all where the number is left out, nothing for None."""
+    most = 0 if steps is None else int(steps[:6]) if steps else len(edges)
+    found, edge = set[str](), {start}
+    while edge and most > 0:
+        edge = {to for name in edge for to in edges.get(name, ()) if to in edges} - found - {start}
+        found |= edge
+        most -= 1
+    return found
+
+
+def longest(ran: Sequence[NodeRow], most: int) -> tuple[NodeRow, ...]:
+    """Return the nodes that ran longest in the order in which they began; where that was not recorded, inputs first."""
+    kept = {row.name for row in sorted(ran, key=lambda row: -(row.seconds or 0.0))[:most]}
+    began = sorted(ran, key=lambda row: row.started if row.started is not None else float("inf"))
+    return tuple(row for row in began if row.name in kept)
 
 
 def edited(before: Sequence[NodeRecord], nodes: Sequence[NodeRecord]) -> dict[str, str]:
     """Return which nodes were edited since the iteration before, and how: changed or added. None of the first one."""
     found = node_differences(before, nodes) if before else {}
     return {name: one.sort for name, one in found.items() if one.sort in ("changed", "added")}
-
-
-def newest_recorded(iterations: Sequence[IterationRecord], before: int) -> int | None:
-    """Return the number of the newest iteration before another whose nodes are on record; None if there is none."""
-    earlier = (record.number for record in iterations if record.number < before and not unrecorded(record))
-    return max(earlier, default=None)
 
 
 # An iteration that runs, or died
@@ -136,15 +94,15 @@ def noted_states(iteration: IterationRecord, progress: Progress) -> dict[str, st
 
 def records_of(iteration: IterationRecord, progress: Progress) -> tuple[NodeRecord, ...]:
     """Node records, as far as the notes tell."""
-    found = []
-    for node in progress.nodes:
-        seconds = node.ended - node.started if node.started is not None and node.ended is not None else None
-        found.append(NodeRecord(
+    return tuple(
+        NodeRecord(
             iteration.run, iteration.workflow, iteration.number, node.name, node.kind, node.inputs, node.state,
-            node.reason, "", "", "[]", seconds=seconds, predicted_seconds=node.predicted_seconds, output=node.output,
+            node.reason, "", "", "[]", predicted_seconds=node.predicted_seconds, output=node.output,
             started=node.started,
-        ))
-    return tuple(found)
+            seconds=None if node.started is None or node.ended is None else node.ended - node.started,
+        )
+        for node in progress.nodes
+    )
 
 
 def underway(iteration: IterationRecord, progress: Progress | None, now: float) -> ProgressView | None:

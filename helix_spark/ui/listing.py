@@ -65,6 +65,33 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Trend:
+    """One metric over the iterations.
+
+    Attributes:
+        values: by iteration.
+        direction: which way is better; `guessed` where only its name tells.
+        primary: whether its author compares iterations by it.
+        best: the iteration with the best value of those that may be compared with the newest one; None where no way is
+            better.
+        breaks: iterations from which on other code measured it, or the same code on other test rows.
+    """
+
+    name: str
+    values: Mapping[int, float]
+    direction: metrics.Direction
+    guessed: bool
+    primary: bool
+    best: int | None
+    breaks: frozenset[int]
+
+    @property
+    def latest(self) -> int:
+        """The newest iteration that has it."""
+        return max(self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """One page of iterations.
 
@@ -72,10 +99,11 @@ class Listing:
         rows: of this page.
         found, total: how many the filter found, and how many there are.
         page, pages: from 1.
+        metric_names: of all metrics that there are.
         columns: the metrics that are shown; `chosen_columns` are those that were asked for.
         metric: the one by which the best is marked; empty if there is none.
-        direction: which way it is better; `guessed` where only its name tells.
-        best, latest: numbers of iterations.
+        trend: of that metric.
+        latest: the number of the newest iteration.
         chosen: two iterations of this page, the earlier one first, for a first choice to compare; None where it has
             no two whose nodes are on record.
     """
@@ -90,15 +118,18 @@ class Listing:
     columns: tuple[str, ...]
     chosen_columns: tuple[str, ...]
     metric: str
-    direction: metrics.Direction
-    guessed: bool
+    trend: Trend | None
     newest: Metrics
-    best: int | None
     latest: int | None
     chosen: tuple[int | None, int | None]
     query: str
     order: Order
     ascending: bool
+
+    @property
+    def best(self) -> int | None:
+        """The number of the best iteration by the metric, of those that may be compared with the newest one."""
+        return None if self.trend is None else self.trend.best
 
     @property
     def state(self) -> dict[str, Any]:
@@ -143,12 +174,7 @@ def listing(
     names = metrics.names(row.metrics for row in rows)
     newest = next((row.metrics for row in rows if row.metrics.values), Metrics({}))
     metric = metric if metric in names else newest.primary
-    direction = newest.direction(metric)
     asked = tuple(name for name in columns if name in names)
-    values = {
-        row.number: row.metrics.values[metric] for row in rows
-        if metric in row.metrics.values and not row.metrics.incomparable(metric, newest)
-    }
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
     found.sort(key=lambda row: row.number, reverse=True)
@@ -165,8 +191,8 @@ def listing(
     shown = tuple(found[(page - 1) * size : page * size])
     return Listing(
         workflow, shown, len(found), len(rows), page, pages, names, asked or _first(names, metric), asked, metric,
-        direction, metric not in newest.better, newest, metrics.best(values, direction),
-        max((row.number for row in rows), default=None), _chosen(shown), query, order, ascending,
+        trend_of(rows, metric) if metric else None, newest, max((row.number for row in rows), default=None),
+        _chosen(shown), query, order, ascending,
     )
 
 
@@ -199,33 +225,6 @@ def _key(row: Row, order: Order, metric: str) -> float | None:
             return row.metrics.values.get(metric)
         case "number":
             return row.number
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """One metric over the iterations.
-
-    Attributes:
-        values: by iteration.
-        direction: which way is better; `guessed` where only its name tells.
-        primary: whether its author compares iterations by it.
-        best: the iteration with the best value of those that may be compared with the newest one; None where no way is
-            better.
-        breaks: iterations from which on other code measured it, or the same code on other test rows.
-    """
-
-    name: str
-    values: Mapping[int, float]
-    direction: metrics.Direction
-    guessed: bool
-    primary: bool
-    best: int | None
-    breaks: frozenset[int]
-
-    @property
-    def latest(self) -> int:
-        """The newest iteration that has it."""
-        return max(self.values)
 
 
 def trend_of(rows: Sequence[Row], name: str) -> Trend:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.errors import ParameterError, nearest
 from helix_spark.history.comparison import unrecorded
+from helix_spark.history.iteration_lookup import check_workflow
 from helix_spark.history.source_rows import known_nodes
 from helix_spark.ui.app import asset
-from helix_spark.ui.links import FileLinks
+from helix_spark.ui.links import Links
 from helix_spark.ui.pages import Page, Pages
-from helix_spark.ui.rendering import Renderer
+from helix_spark.ui.rendering import render
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MOST_PANELS = 1_000
 """Nodes that open beside their iteration: those of the newest iterations first, each with all or none of its nodes. A
 node takes some 10 kB of the file."""
+
+_VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +63,61 @@ def exported(records: CatalogReader, workflow: str = "", limit: int = 30) -> str
     Raises:
         ParameterError: the catalog has no such workflow.
     """
-    there = records.workflows()
-    if workflow and workflow not in there:
-        raise ParameterError(f"the catalog has no workflow {workflow!r}", remedy=nearest(workflow, there))
-    workflows = (workflow,) if workflow else there
+    check_workflow(records, workflow or None)
+    workflows = (workflow,) if workflow else records.workflows()
     newest = {name: records.iterations(name)[:limit] for name in workflows}
-    recorded = {
-        name: [record.number for record in iterations if not unrecorded(record)] for name, iterations in newest.items()
-    }
-    compared = {name: list(zip(numbers[1:], numbers, strict=False)) for name, numbers in recorded.items()}
     nodes = _opening(records, [record for iterations in newest.values() for record in iterations])
-    links = FileLinks(
-        workflows, [(name, record.number) for name, iterations in newest.items() for record in iterations],
-        [(name, before, after) for name, pairs in compared.items() for before, after in pairs], nodes,
-    )
+    compared = {name: _compared(iterations) for name, iterations in newest.items()}
+    # Places are named by numbers, for names may hold anything.
+    address, places = Links(), dict[str, str]()
+    for at, name in enumerate(workflows):
+        places |= {
+            address.iterations(name): f"#iterations-{at}", address.metrics(name): f"#metrics-{at}",
+            address.storage(name): f"#storage-{at}",
+            **{address.compare(name, *pair): f"#compare-{at}-{pair[0]}-{pair[1]}" for pair in compared[name]},
+        }
+        for number in (record.number for record in newest[name]):
+            places[address.iteration(name, number)] = f"#iteration-{at}-{number}"
+            for place, node in enumerate(nodes.get((name, number), ())):
+                places[address.node(name, number, node)] = f"#node-{at}-{number}-{place}"
+    links = Links(places)
     pages = Pages(records, links)
+
+    def panels(name: str, number: int) -> Iterator[Section]:
+        for node in nodes.get((name, number), ()):
+            yield Section(links.node(name, number, node), pages.node(name, number, node))
+
     sections: list[Section] = []
     for name in workflows:
+        numbers = [record.number for record in newest[name]]
         sections += [
             Section(links.iterations(name), pages.iterations(name)),
-            *(_iteration(pages, links, name, record.number, nodes) for record in newest[name]),
+            *(Section(links.iteration(name, n), pages.iteration(name, n), tuple(panels(name, n))) for n in numbers),
             *(Section(links.compare(name, *pair), pages.compare(name, *pair)) for pair in compared[name]),
             Section(links.metrics(name), pages.metrics(name)), Section(links.storage(name), pages.storage(name)),
         ]
-    return Renderer().render(
+    return render(
         "export.html", sections=sections, links=links, workflows=workflows, style=Markup(asset("style.css")),
         scripts=_scripts(sections),
     )
 
 
+def _compared(iterations: Sequence[IterationRecord]) -> list[tuple[int, int]]:
+    """Return each iteration whose nodes are on record, after the one before it."""
+    recorded = [record.number for record in iterations if not unrecorded(record)]
+    return list(zip(recorded[1:], recorded, strict=False))
+
+
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
     """Return what draws plots goes with them alone: it is some 800 kB."""
     shown = (part for section in sections for part in (section, *section.panels))
+    has_plot = any('<figure class="plot" data-plot=' in one.page.body for one in shown)  # no text shown can say so
     licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"
-    drawing = [Script(Markup(licence + asset(name))) for name in _VEGA] if any(map(_has_plot, shown)) else []
+    drawing = [Script(Markup(licence + asset(name))) for name in _VEGA] if has_plot else []
     return (*drawing, Script(Markup(asset("plots.js") + asset("exported.js")), module=True))
 
 
-def _has_plot(section: Section) -> bool:
-    return '<figure class="plot" data-plot=' in section.page.body  # no text that is shown can say so
-
-
-_VEGA = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.min.js")
-
-
-def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> Mapping[tuple[str, int], Sequence[str]]:
     """Return the nodes that open, by workflow and number."""
     found: dict[tuple[str, int], tuple[str, ...]] = {}
     left = MOST_PANELS
@@ -115,13 +127,3 @@ def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> d
             found[record.workflow, record.number] = names
             left -= len(names)
     return found
-
-
-def _iteration(
-    pages: Pages, links: FileLinks, workflow: str, number: int, nodes: Mapping[tuple[str, int], Sequence[str]]
-) -> Section:
-    def panels() -> Iterator[Section]:
-        for name in nodes.get((workflow, number), ()):
-            yield Section(links.node(workflow, number, name), pages.node(workflow, number, name))
-
-    return Section(links.iteration(workflow, number), pages.iteration(workflow, number), tuple(panels()))

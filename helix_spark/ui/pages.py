@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,37 +13,31 @@ from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.run_progress import Progress
-from helix_spark.drawing import picture_of, svg
-from helix_spark.errors import HelixError, nearest
+from helix_spark.drawing import Picture, picture_of, svg
+from helix_spark.errors import HelixError, ParameterError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
-from helix_spark.history.source_rows import known_nodes, source_rows
-from helix_spark.history.states import proofs_of
+from helix_spark.history.iteration_lookup import find_iteration, newest_recorded
+from helix_spark.history.source_rows import source_rows
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
+from helix_spark.history.value_text import whole_text
 from helix_spark.plots import plots_among
-from helix_spark.ui.iteration_page import (
-    IterationPage,
-    edited,
-    iteration_page,
-    newest_recorded,
-    noted_states,
-    records_of,
-    state_text,
-    underway,
-)
+from helix_spark.ui.iteration_page import edited, longest, noted_states, records_of, select, state_text, underway
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.record_cache import KeptRecords, NotHereError, Snapshot
-from helix_spark.ui.rendering import Renderer
+from helix_spark.ui.record_cache import KeptRecords, Snapshot
+from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import comparison_view
-from helix_spark.views.iteration_view import view_of_record
+from helix_spark.views.iteration_view import IterationView, saved_seconds, view_of_record
+from helix_spark.views.node_row import graph_of, ranked
 from helix_spark.views.node_view import node_view
 from helix_spark.views.storage_view import storage_of
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
+
+MOST_BARS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +58,21 @@ class Page:
 
 
 class Pages:
-    """All pages of a catalog. May be used from several threads: each page sees the records of one version."""
+    """All pages of a catalog. May be used from several threads: each page sees the records of one version.
+
+    All raise ParameterError for what the catalog does not have, and CatalogError where it cannot be read.
+    """
 
     def __init__(self, records: CatalogReader, links: Links) -> None:
-        self._records, self._kept, self._links, self._renderer = records, KeptRecords(records), links, Renderer()
+        self._records, self._kept, self._links = records, KeptRecords(records), links
 
     def framed(self, page: Page) -> str:
         """Return the whole document."""
-        return self._renderer.render("page.html", page=page, workflows=page.workflows, links=self._links)
+        return render("page.html", page=page, workflows=page.workflows, links=self._links)
 
     def failure(self, title: str, error: HelixError) -> str:
         """Return a document that says what is wrong, in the same frame."""
-        return self.framed(Page(title, "", "", self._renderer.render("error.html", title=title, error=error)))
+        return self.framed(Page(title, "", "", render("error.html", title=title, error=error)))
 
     def iterations(
         self, workflow: str = "", *, query: str = "", order: Order = "number", ascending: bool = False, page: int = 1,
@@ -83,7 +81,7 @@ class Pages:
         """Return what ran, like a commit log. A file has no further pages, so there it is all on one."""
         kept = self._kept.now()
         if not workflow and not kept.workflows():
-            return Page("Iterations", "iterations", "", self._renderer.render("empty.html"))
+            return Page("Iterations", "iterations", "", render("empty.html"))
         workflow = kept.find_workflow(workflow)
         view = listing(
             workflow, _rows(kept, workflow), query=query, order=order, ascending=ascending, page=page,
@@ -93,69 +91,62 @@ class Pages:
 
     def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
         """One iteration."""
-        kept = self._kept.now()
-        workflow = kept.find_workflow(workflow)
-        record = kept.find_iteration(workflow, number)
-        progress = self._records.progress(record)
-        view = self._iteration(kept, record, progress, wanted, whole)
+        kept, record = self._found(workflow, number)
+        iterations, progress = kept.iterations(record.workflow), self._records.progress(record)
+        view, picture, unknown = self._drawn(kept, record, wanted, whole)
+        numbers, ran = [one.number for one in iterations], [row for row in view.rows if row.seconds is not None]
+        before = None if unrecorded(record) else newest_recorded(iterations, number)
         return self._page(
-            kept, f"{workflow}: iteration {number}", "iterations", workflow, "iteration.html", view=view, wanted=wanted,
+            kept, f"{record.workflow}: iteration {number}", "iterations", record.workflow, "iteration.html",
+            record=record, view=view, picture=picture, unknown=unknown, wanted=wanted, whole=whole,
+            rows=ranked(view.rows), counts=Counter(row.state for row in view.rows), saved=saved_seconds(record),
+            bars=longest(ran, MOST_BARS), ran=len(ran), spent=sum(row.seconds or 0.0 for row in ran),
+            previous=max((one for one in numbers if one < number), default=None),
+            following=min((one for one in numbers if one > number), default=None),
+            compared=before and before.number,
+            versions={name: whole_text(value) for name, value in mapping(record.versions).items() if value},
             progress=None if record.status == "died" else progress, state=state_text(record, progress),
-            underway=underway(record, progress, time.time()), whole=whole,
-            image=self._links.image(workflow, number, nodes=wanted, whole=whole),
-            tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.shown.tables.items()},
-            plots=plots_among(mapping(record.outputs)),
+            underway=underway(record, progress, time.time()), plots=plots_among(mapping(record.outputs)),
+            image=self._links.image(record.workflow, number, nodes=wanted, whole=whole),
+            tables={name: table.shown(SHOWN_ROWS, SHOWN_COLUMNS) for name, table in view.tables.items()},
         )
 
     def image(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> str:
-        """Return the graph of an iteration as a file of its own: SVG that opens anywhere. Raises NotHereError."""
-        kept = self._kept.now()
-        workflow = kept.find_workflow(workflow)
-        record = kept.find_iteration(workflow, number)
-        view = self._iteration(kept, record, self._records.progress(record), wanted, whole)
-        if view.picture.graph is None:
-            raise NotHereError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
-        return svg(view.picture.graph, linked=False)
+        """Return the graph of an iteration as a file of its own: SVG that opens anywhere."""
+        _, picture, _ = self._drawn(*self._found(workflow, number), wanted, whole)
+        if picture.graph is None:
+            raise ParameterError(f"the graph of iteration {number} of {workflow!r} is too large to draw unasked")
+        return svg(picture.graph, linked=False)
 
-    def _iteration(
-        self, kept: Snapshot, record: IterationRecord, progress: Progress | None, wanted: str, whole: bool
-    ) -> IterationPage:
-        """Return an iteration from its records, or from its notes where it has none."""
+    def _drawn(
+        self, kept: Snapshot, record: IterationRecord, wanted: str, whole: bool
+    ) -> tuple[IterationView, Picture, tuple[str, ...]]:
+        """Return an iteration from its records, or from its notes where it has none; its graph; and which words of the
+        filter name no node."""
         missing = unrecorded(record)
-        noted = progress if missing else None
+        noted = self._records.progress(record) if missing else None
 
         def href(name: str) -> str:
             return "" if missing else self._links.node(record.workflow, record.number, name)
 
         nodes = records_of(record, noted) if noted else source_rows(self._records.nodes(record))
+        view = view_of_record(
+            record, nodes, kept.artifacts(), self._records, noted_states(record, noted) if noted else None
+        )
         before = newest_recorded(kept.iterations(record.workflow), record.number)
-        shown = view_of_record(
-            record, nodes, kept.artifacts(), proofs_of(nodes, self._records), tables_of(record, self._records),
-            noted_states(record, noted) if noted else None,
-        )
-        return iteration_page(
-            record, shown, kept.iterations(record.workflow), href, wanted=wanted, whole=whole,
-            edits=edited(
-                () if before is None else
-                source_rows(self._records.nodes(kept.find_iteration(record.workflow, before))), nodes,
-            ),
-        )
+        edits = edited(() if before is None else source_rows(self._records.nodes(before)), nodes)
+        names, unknown = select({row.name: row.inputs for row in view.rows}, wanted)
+        chosen = frozenset(names)
+        title = f"graph of iteration {record.number} of {record.workflow}"
+        graph = graph_of(title, [row for row in view.rows if row.name in chosen], href, edits)
+        return view, picture_of(graph, whole=whole), unknown
 
     def node(self, workflow: str, number: int, name: str) -> Page:
         """One node of an iteration, with the first rows of its table where that is stored."""
-        kept = self._kept.now()
-        workflow = kept.find_workflow(workflow)
-        record = kept.find_iteration(workflow, number)
-        if missing := unrecorded(record):
-            raise NotHereError(missing)
-        number_before = newest_recorded(kept.iterations(workflow), number)
-        before = kept.find_iteration(workflow, number_before) if number_before is not None else None
+        kept, record = self._found(workflow, number)
+        workflow = record.workflow
+        before = newest_recorded(kept.iterations(workflow), number)
         view = node_view(self._records, record, name, before, kept.artifacts().get)
-        if view is None:
-            raise NotHereError(
-                f"iteration {number} of {workflow!r} has no node {name!r}",
-                remedy=nearest(name, [node.name for node in known_nodes(self._records.nodes(record))]),
-            )
         return self._page(
             kept, f"{name} in iteration {number} of {workflow}", "iterations", workflow, "node.html", view=view,
             plot=plots_among(mapping(record.outputs)).get(name),
@@ -164,9 +155,8 @@ class Pages:
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
         """Return how two iterations differ."""
-        kept = self._kept.now()
-        workflow = kept.find_workflow(workflow)
-        one, other = kept.find_iteration(workflow, before), kept.find_iteration(workflow, after)
+        kept, one = self._found(workflow, before)
+        workflow, other = one.workflow, find_iteration(kept, one.workflow, after)
         plots = [plots_among(mapping(record.outputs)) for record in (one, other)]
         tables = table_differences(tables_of(one, self._records), tables_of(other, self._records))
         view = comparison_view(compare(self._records, one, other), tables, whole=whole)
@@ -207,16 +197,18 @@ class Pages:
         return self._page(kept, "Storage", "storage", workflow, "storage.html", view=view)
 
     def state(self, workflow: str, number: int) -> str:
-        """Return how far an iteration is, as JSON; differs when a page that shows it is out of date. Raises
-        NotHereError."""
-        kept = self._kept.now()
-        record = kept.find_iteration(kept.find_workflow(workflow), number)
+        """Return how far an iteration is, as JSON; differs when a page that shows it is out of date."""
+        _, record = self._found(workflow, number)
         return state_text(record, self._records.progress(record))
+
+    def _found(self, workflow: str, number: int) -> tuple[Snapshot, IterationRecord]:
+        kept = self._kept.now()
+        return kept, find_iteration(kept, kept.find_workflow(workflow), number)
 
     def _page(
         self, kept: Snapshot, title: str, section: str, workflow: str, template: str, **values: Any
     ) -> Page:
-        body = self._renderer.render(template, links=self._links, workflow=workflow, **values)
+        body = render(template, links=self._links, workflow=workflow, **values)
         return Page(title, section, workflow, body, kept.workflows())
 
 

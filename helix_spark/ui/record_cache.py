@@ -6,16 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
-from helix_spark.errors import HelixError, nearest
+from helix_spark.history.iteration_lookup import check_workflow
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 Answer = TypeVar("Answer")
-
-
-class NotHereError(HelixError):
-    """Something the catalog does not have."""
 
 
 class KeptRecords:
@@ -76,21 +72,9 @@ class Snapshot:
         return self.keep(self._records.loads, "loads")
 
     def find_workflow(self, name: str) -> str:
-        """Return the workflow of a name; the first one where none was named. Raises NotHereError."""
+        """Return the workflow of a name; the first one where none was named. Raises ParameterError."""
         there = self.workflows()
-        if name in there:
-            return name
         if not name and there:
             return there[0]
-        raise NotHereError(f"the catalog has no workflow {name!r}", remedy=nearest(name, there))
-
-    def find_iteration(self, workflow: str, number: int) -> IterationRecord:
-        """Return the iteration of a number. Raises NotHereError."""
-        iterations = self.iterations(workflow)
-        record = next((each for each in iterations if each.number == number), None)
-        if record is None:
-            newest = max((each.number for each in iterations), default=None)
-            raise NotHereError(
-                f"{workflow!r} has no iteration {number}", exists=f"the newest is {newest}" if newest else None
-            )
-        return record
+        check_workflow(self, name)
+        return name

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.drawing import DrawnGraph, DrawnNode
-from helix_spark.drawing.style import WORDS
+from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode
 from helix_spark.history.comparison import Comparison, NodeDifference, Sort, differ, text_diff
 from helix_spark.history.metrics import Direction, Metrics, metric_text, number
 from helix_spark.history.states import shown_states

@@ -1,24 +1,30 @@
-"""One iteration as it is shown, whether it has just run or is on record: outputs beside those before, what ran and why,
-what that took."""
+"""One iteration as it is shown, whether it is planned, has just run or is on record: outputs beside those before, what
+runs and why, what that takes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.drawing import DrawnGraph
 from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metric_text, metrics_of, number
-from helix_spark.history.table_preview import TablePreview
+from helix_spark.history.source_rows import source_rows
+from helix_spark.history.states import proofs_of
+from helix_spark.history.table_preview import TablePreview, tables_of
 from helix_spark.history.value_text import short, whole_text
 from helix_spark.planner.plan import Plan
 from helix_spark.sizes import format_seconds, format_size, seconds_text
-from helix_spark.views.node_row import NONE, NodeRow, counts_text, names_text, planned_row, recorded_rows
+from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_text, planned_row, recorded_rows
+from helix_spark.views.plan_view import plan_totals
+
+if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogReader
 
 _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""
@@ -47,9 +53,10 @@ class OutputLine:
 
 @dataclass(frozen=True)
 class IterationView:
-    """One iteration.
+    """One iteration: planned, just run, or on record.
 
     Attributes:
+        rows: inputs first.
         when: by this machine's clock.
         took: how long it took, and what reuse saved.
         edit: what the edit before it was.
@@ -57,32 +64,37 @@ class IterationView:
         error: why it did not come to its end; of one that did, what went wrong besides.
         unrecorded: why its nodes are not on record.
         outputs: the one by which iterations are compared first.
-        rows: inputs first.
         dropped: nodes that no output needs.
-        plan: how good the plan was known to be, fact by fact.
+        plan: how good the plan on record was known to be, fact by fact.
+        totals: of a plan, what it costs and saves, what is reused and stored, a line each.
     """
 
     workflow: str
     number: int
     status: str
-    when: str
-    took: str
-    message: str
-    edit: str
     parameters: tuple[tuple[str, str], ...]
-    file: str
-    error: str
-    unrecorded: str
-    outputs: tuple[OutputLine, ...]
-    tables: Mapping[str, TablePreview]
     rows: tuple[NodeRow, ...]
+    when: str = ""
+    took: str = ""
+    message: str = ""
+    edit: str = ""
+    file: str = ""
+    error: str = ""
+    unrecorded: str = ""
+    outputs: tuple[OutputLine, ...] = ()
+    tables: Mapping[str, TablePreview] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     plan: tuple[tuple[str, str], ...] = ()
+    totals: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         return f"{self.workflow}, iteration {self.number}"
+
+    @property
+    def graph(self) -> DrawnGraph:
+        return graph_of(self.title, self.rows)
 
     @property
     def needed(self) -> tuple[NodeRow, ...]:
@@ -93,18 +105,21 @@ class IterationView:
     def unused(self) -> tuple[str, ...]:
         """What had no part in it, a sentence each."""
         unneeded = names_text("not needed", [row.name for row in self.rows if not row.is_needed])
-        dropped = names_text("not used by any output", self.dropped)
-        return tuple(filter(None, (unneeded, dropped)))
+        return tuple(filter(None, (unneeded, self._dropped)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is told below the rows of all nodes, a sentence each."""
+        return tuple(filter(None, (self._dropped, *(f"warning: {one}" for one in self.warnings))))
+
+    @property
+    def _dropped(self) -> str:
+        return names_text("not used by any output", self.dropped)
 
     @property
     def loaded(self) -> str:
         """The nodes that were loaded, in a sentence; empty where none was."""
         return names_text("loaded", [row.name for row in self.rows if row.state == "load"])
-
-    @property
-    def summary(self) -> str:
-        """How much ran, and how long it took, in a sentence."""
-        return "; ".join(filter(None, (counts_text(self.rows), self.took)))
 
     @property
     def outcome(self) -> str:
@@ -115,11 +130,10 @@ class IterationView:
     def ending(self) -> tuple[str, ...]:
         """How it ended, in sentences."""
         said = tuple(filter(None, (self.message, self.edit)))
-        if self.unrecorded:
-            return (*said, self.unrecorded)
-        if self.status != "done":
-            return (*said, ending_text(self.status, self.error))
-        return (*said, *(f"warning: {one}" for one in self.warnings), self.summary, *self.error.splitlines())
+        if self.unrecorded or self.status != "done":
+            return (*said, self.unrecorded or self.outcome)
+        summary = "; ".join(filter(None, (counts_text(self.rows), self.took)))
+        return (*said, *(f"warning: {one}" for one in self.warnings), summary, *self.error.splitlines())
 
 
 class Ran(Protocol):
@@ -135,6 +149,16 @@ class Ran(Protocol):
     tables: Mapping[str, TablePreview]
 
 
+def view_of_plan(plan: Plan) -> IterationView:
+    """Return what a run is going to do."""
+    return IterationView(
+        plan.workflow, plan.iteration, "planned",
+        tuple((name, short(value)) for name, value in plan.parameters.items()),
+        tuple(planned_row(node, plan) for node in plan.nodes), dropped=plan.dropped,
+        warnings=plan.warnings, totals=plan_totals(plan),
+    )
+
+
 def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) -> IterationView:
     """Return a run that has just answered.
 
@@ -144,34 +168,38 @@ def view_of_run(ran: Ran, before: Metrics | None, stored: Sequence[str] = ()) ->
     """
     plan = ran.plan
     rows = tuple(planned_row(node, plan, ran.node_seconds, stored) for node in plan.nodes)
-    return IterationView(
-        plan.workflow, ran.number, status="done", when="", message="", edit="", file="", error="", unrecorded="",
+    return replace(
+        view_of_plan(plan), status="done", rows=rows, outputs=output_lines(ran.metrics, before), tables=ran.tables,
         took=_took(ran.seconds, rows, plan.saved_seconds, ran.session_seconds, ran.waited),
-        parameters=tuple((name, short(value)) for name, value in plan.parameters.items()),
-        outputs=output_lines(ran.metrics, before), tables=ran.tables, rows=rows, dropped=plan.dropped,
-        warnings=plan.warnings,
     )
+
+
+def recorded_view(record: IterationRecord, records: CatalogReader) -> IterationView:
+    """Return an iteration on record, with what is stored of it now."""
+    nodes = source_rows(records.nodes(record))
+    live = records.live_among([node.signature for node in nodes])
+    return view_of_record(record, nodes, live, records)
 
 
 def view_of_record(
     record: IterationRecord, nodes: Sequence[NodeRecord], artifacts: Mapping[str, ArtifactRecord],
-    proofs: Mapping[str, str] = NONE, tables: Mapping[str, TablePreview] = MappingProxyType({}),
-    states: Mapping[str, str] | None = None,
+    records: CatalogReader, states: Mapping[str, str] | None = None,
 ) -> IterationView:
-    """Return an iteration on record.
+    """Return an iteration on record with these nodes.
 
     Args:
-        artifacts, proofs, states: see `recorded_rows`.
-        tables: among its outputs, as far as they are on record.
+        artifacts, states: see `recorded_rows`.
     """
-    rows, plan = recorded_rows(record, nodes, artifacts, proofs, states), mapping(record.plan)
+    rows = recorded_rows(record, nodes, artifacts, proofs_of(nodes, records), states)
+    plan = mapping(record.plan)
     committed = f" at commit {commit_text(record)}" if record.file and record.commit else ""
     return IterationView(
-        record.workflow, record.number, record.status, time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)),
+        record.workflow, record.number, record.status,
+        tuple((name, short(value)) for name, value in mapping(record.parameters).items()), rows,
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started)),
         _took(record.seconds, rows, saved_seconds(record) or 0.0), record.message, edit_of(record),
-        tuple((name, short(value)) for name, value in mapping(record.parameters).items()),
-        f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None), tables,
-        rows, plan=tuple(plan_facts(plan).items()),
+        f"{record.file}{committed}", record.error, unrecorded(record), output_lines(metrics_of(record), None),
+        tables_of(record, records), plan=tuple(plan_facts(plan).items()),
     )
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.drawing import DrawnGraph, DrawnNode, Stored
-from helix_spark.drawing.style import WORDS
+from helix_spark.drawing.graph import WORDS, DrawnGraph, DrawnNode, Stored
 from helix_spark.history.states import shown_states
 from helix_spark.history.value_text import titled
 from helix_spark.planner.plan import Plan, PlannedNode

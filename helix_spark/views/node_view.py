@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.drawing.style import PROOFS
-from helix_spark.errors import HelixError
-from helix_spark.history.comparison import parts_of
+from helix_spark.drawing.graph import PROOFS
+from helix_spark.errors import HelixError, ParameterError, nearest
+from helix_spark.history.comparison import parts_of, unrecorded
 from helix_spark.history.model_card import ModelCard, card_of
 from helix_spark.history.source_rows import Point, known_nodes, lines_of_source, points_of, source_rows
 from helix_spark.history.states import proofs_of, shown_states
@@ -134,19 +134,26 @@ class NodeView:
 def node_view(
     records: CatalogReader, iteration: IterationRecord, name: str, before: IterationRecord | None,
     artifact_of: Callable[[str], ArtifactRecord | None],
-) -> NodeView | None:
-    """Return a node by its name; None if the iteration has none of that name. Raises CatalogError.
+) -> NodeView:
+    """Return a node by its name.
 
     Args:
         before: the newest iteration before that has its nodes on record.
         artifact_of: the newest record of a signature's artifacts.
+
+    Raises:
+        ParameterError: the iteration has none of that name.
+        CatalogError: its records are damaged.
     """
     asked = records.nodes(iteration)
     lines = source_rows(asked)
     nodes = lines if any(one.name == name for one in lines) else asked
     node = next((one for one in nodes if one.name == name), None)
     if node is None:
-        return None
+        raise ParameterError(
+            f"iteration {iteration.number} of {iteration.workflow!r} has no node {name!r}",
+            remedy=unrecorded(iteration) or nearest(name, [one.name for one in known_nodes(asked)]),
+        )
     olds = known_nodes(records.nodes(before)) if before else ()
     old = next((one for one in olds if one.name == name), None)
     members = lines_of_source(asked).get(name, ()) if nodes is lines else ()

@@ -1,75 +1,20 @@
-"""A plan as it is shown: what is to happen to each node and why, what it costs and saves, how good it is known to be.
-"""
+"""What is told of a plan besides its nodes' rows: what it costs and saves, how good it is known to be, all of one node,
+and the weight of features."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
 
 from helix_spark.dag.influence import FeatureWeight, Influence
-from helix_spark.drawing import DrawnGraph
-from helix_spark.drawing.style import PROOFS
+from helix_spark.drawing.graph import PROOFS
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.sizes import format_seconds, format_size
-from helix_spark.views.node_row import NodeRow, graph_of, names_text, planned_row
-
-_WIDTH, _WIDEST_NAME = 80, 24
 
 
-@dataclass(frozen=True)
-class PlanView:
-    """A plan as it is shown."""
-
-    plan: Plan
-
-    @property
-    def title(self) -> str:
-        return f"{self.plan.workflow}, iteration {self.plan.iteration}"
-
-    @cached_property
-    def rows(self) -> tuple[NodeRow, ...]:
-        """Its nodes, inputs first."""
-        return tuple(planned_row(node, self.plan) for node in self.plan.nodes)
-
-    @property
-    def needed(self) -> tuple[NodeRow, ...]:
-        """What has a part in it, inputs first."""
-        return tuple(row for row in self.rows if row.is_needed)
-
-    @property
-    def not_needed(self) -> str:
-        """The nodes that have none, in a sentence; empty where all have."""
-        return names_text("not needed", [row.name for row in self.rows if not row.is_needed])
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is told below the rows, a sentence each."""
-        dropped = names_text("not used by any output", self.plan.dropped)
-        warned = (f"warning: {one}" for one in self.plan.warnings)
-        return tuple(filter(None, (dropped, *warned)))
-
-    @property
-    def totals(self) -> tuple[str, ...]:
-        """What it costs and saves, what is reused and stored, a line each."""
-        return (*_costs(self.plan), *_reused(self.plan), _stored(self.plan))
-
-    @property
-    def graph(self) -> DrawnGraph:
-        return graph_of(self.title, self.rows)
-
-    def __str__(self) -> str:
-        """Return what fits 80 columns, whatever prints it: a line or two a node, then totals."""
-        width = min(_WIDEST_NAME, max([4, *(len(row.name) for row in self.rows)]))
-        lines = [self.title, "", f"{'state':8}{'seconds':>8}  {'node':{width}}  why"]
-        for row in self.rows:
-            start = f"{row.state:8}{format_seconds(row.expected):>8}  {row.name:{width}}  "
-            wrapped = textwrap.wrap(row.why_and_kept, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
-            lines += wrapped or [start]
-        notes = [part for note in self.notes for part in textwrap.wrap(note, _WIDTH, subsequent_indent="  ")]
-        return "\n".join([*lines, *(["", *notes] if notes else []), "", *self.totals])
+def plan_totals(plan: Plan) -> tuple[str, ...]:
+    """Return what a plan costs and saves, what is reused and stored, a line each."""
+    return (*_costs(plan), *_reused(plan), _stored(plan))
 
 
 def planned_node_lines(plan: Plan, name: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from helix_spark.drawing import DrawnGraph, DrawnNode
-from helix_spark.drawing.notebook import folded, heading, page, paragraph, picture, table
+from helix_spark.drawing.notebook import cell
 
 if TYPE_CHECKING:
     from helix_spark.workflow.workflow import Workflow
@@ -33,7 +33,4 @@ def workflow_html(workflow: Workflow) -> str:
         title=f"workflow {workflow.name}",
     )
     rows = [(one.name, one.kind, ", ".join(one.inputs), str(one.where or "")) for one in declared]
-    return page(
-        heading(workflow.name), paragraph(parameters), picture(graph),
-        folded(f"{len(declared)} nodes", table(["node", "kind", "reads", "declared at"], rows)),
-    )
+    return cell("cell_workflow.html", name=workflow.name, parameters=parameters, graph=graph, rows=rows)

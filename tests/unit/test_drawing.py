@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.drawing import DrawnGraph, DrawnNode, layout, svg
-from helix_spark.drawing.style import STYLE, WORDS
+from helix_spark.drawing.graph import WORDS
+from helix_spark.drawing.markup import stylesheet
 
 
 def some_graph(size: int, seed: int = 0, reads: int = 3) -> list[tuple[str, list[str]]]:
@@ -67,7 +68,7 @@ def test_signs_say_what_colours_say() -> None:
     signs = {svg(DrawnGraph((DrawnNode("n", state=state),)), styled=False).split('aria-hidden="true">')[1][0]
              for state in states}
     assert len(signs) == len(states)
-    assert [state for state in states if state != "same" and f".hx-{state} .hx-" not in STYLE] == []
+    assert [state for state in states if state != "same" and f".hx-{state} .hx-" not in stylesheet("graph.css")] == []
 
 
 def test_a_box_says_seconds_as_the_tables_beside_it_do() -> None:

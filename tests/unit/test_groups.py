@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helix_spark.drawing import DrawnGraph, DrawnNode, collapsed, groups, svg
-from helix_spark.drawing.groups import folds_of, groups_of
+from helix_spark.drawing import DrawnGraph, DrawnNode, groups, svg
+from helix_spark.drawing.groups import fold_alike, folded
 from helix_spark.drawing.notebook import picture
 
 ROWS = DrawnNode("rows", (), kind="scanner", state="load")
@@ -38,7 +38,7 @@ def altered(graph: DrawnGraph, name: str, **marks: object) -> DrawnGraph:
 
 
 def boxes(graph: DrawnGraph) -> dict[str, DrawnNode]:
-    return {node.name: node for node in collapsed(graph, groups_of(graph)).nodes}
+    return {node.name: node for node in fold_alike(graph).nodes}
 
 
 def test_a_fan_of_extractors_and_their_fits_is_one_box_with_the_seconds_of_all() -> None:
@@ -88,12 +88,11 @@ def test_an_edge_that_is_gone_keeps_its_ends_apart() -> None:
 def test_what_had_no_part_in_it_is_one_box_in_a_small_graph_too() -> None:
     unneeded = [replace(node, state="prune", seconds=None) for node in (ROWS, *fan("ab"))]
     graph = DrawnGraph((*unneeded, DrawnNode("income", ("rows", "a", "b"), state="load"), DrawnNode("m", ("income",))))
-    (tail,) = folds_of(graph)
-    assert (tail.label, tail.members) == ("5 not needed", ("rows", "a.fit", "a", "b.fit", "b"))
-    drawn = collapsed(graph, [tail])
-    assert {node.name: node.inputs for node in drawn.nodes} == {"rows": (), "income": ("rows",), "m": ("income",)}
+    drawn = folded(graph).nodes
+    assert (drawn[0].label, drawn[0].members) == ("5 not needed", ("rows", "a.fit", "a", "b.fit", "b"))
+    assert {node.name: node.inputs for node in drawn} == {"rows": (), "income": ("rows",), "m": ("income",)}
     edited = altered(graph, "a", css="hx-edited")
-    assert [group.members for group in folds_of(edited)] == [("rows", "a.fit", "b.fit", "b")]
+    assert [node.members for node in folded(edited).nodes if node.members] == [("rows", "a.fit", "b.fit", "b")]
 
 
 STATES = st.sampled_from(["load", "compute", "prune"])
@@ -106,7 +105,7 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
         for i, (inputs, state) in enumerate(drawn)
     ))
     with mock.patch.object(groups, "WHOLE_UNTIL", 0):
-        small = collapsed(graph, folds_of(graph))
+        small = folded(graph)
     box_of = {member: node.name for node in small.nodes for member in node.members or (node.name,)}
     assert sorted(box_of) == sorted(node.name for node in graph.nodes)
     states = {node.name: node.state for node in small.nodes}
@@ -119,7 +118,7 @@ def test_every_node_is_in_one_box_and_every_edge_leads_between_the_same(drawn: l
 
 def test_a_box_of_several_looks_like_several_and_names_them() -> None:
     graph = whole(fan())
-    drawn = svg(collapsed(graph, groups_of(graph)))
+    drawn = svg(fold_alike(graph))
     assert drawn.count("hx-behind") == 2 + 1  # with the rule in its style
     assert "4 extractors: a.fit, a, b.fit" in drawn
 

@@ -159,7 +159,7 @@ def test_an_iteration_on_record_that_failed_says_why(tmp_path: Path) -> None:
         text, html = shown(helix.iteration(1))
     assert "an attempt" in text
     assert "\nfailed: reducer 'total' failed: ValueError" in text
-    assert "reducer &#x27;total&#x27; failed: ValueError" in html
+    assert "reducer &#39;total&#39; failed: ValueError" in html
     assert ">failed</td>" in html, "the node, in the table of what ran"
 
 

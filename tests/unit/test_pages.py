@@ -30,10 +30,10 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.main import helix
-from helix_spark.drawing import collapsed, folds_of
+from helix_spark.drawing.groups import folded
 from helix_spark.history.comparison import Comparison, node_differences
 from helix_spark.ui.app import asset, make_app
-from helix_spark.ui.links import FileLinks, ServerLinks
+from helix_spark.ui.links import Links
 from helix_spark.ui.one_file import exported
 from helix_spark.ui.pages import Pages
 from helix_spark.views.comparison_view import comparison_view
@@ -204,7 +204,7 @@ def test_two_iterations_show_only_what_differs_unless_asked(client: TestClient) 
 
 
 def test_what_is_not_there_is_said_with_what_is(client: TestClient) -> None:
-    assert "has no iteration 99" in read(client, f"/iteration?workflow={W}&number=99", 404).text
+    assert "there is no iteration 99" in read(client, f"/iteration?workflow={W}&number=99", 404).text
     assert "the catalog has no workflow 'othre'" in read(client, "/?workflow=othre", 404).text
     assert "did you mean 'auc'" in read(client, "/node?workflow=other&number=1&node=acu", 404).text
     assert "is to be a number" in read(client, "/compare?workflow=other&a=x&b=1", 400).text
@@ -383,7 +383,7 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
         def __getattr__(self, name: str) -> Callable[..., object]:
             return lambda *given: (asked.append(name), getattr(looked, name)(*given))[1]
 
-    pages = Pages(Counted(), ServerLinks())  # type: ignore[arg-type]  # it has all that a catalog has
+    pages = Pages(Counted(), Links())  # type: ignore[arg-type]  # it has all that a catalog has
     first = pages.framed(pages.iterations())
     assert sorted(asked) == ["iterations", "last_events", "version", "workflows"]
     asked.clear()
@@ -403,10 +403,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.ui.links import ServerLinks
+from helix_spark.ui.links import Links
 from helix_spark.ui.pages import Pages
 import helix_spark.cli.main, helix_spark.cli.ui_command, helix_spark.ui.app
-pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), ServerLinks())
+pages = Pages(Catalog.open({str(tmp_path / "c")!r}, create=False), Links())
 assert "Iterations" in pages.framed(pages.iterations())
 print(*sys.modules)
 """
@@ -437,7 +437,7 @@ def test_what_is_the_same_in_both_shares_a_box_beside_what_differs(tmp_path: Pat
     new = [edited[node.name] if node.name in touched else node for node in old]
     later = replace(record, number=record.number + 1)
     graph = comparison_view(Comparison(record, later, node_differences(old, new), {}, {}, {})).graph
-    drawn = {node.label or node.name: node.state for node in collapsed(graph, folds_of(graph)).nodes}
+    drawn = {node.label or node.name: node.state for node in folded(graph).nodes}
     assert drawn == {
         "51 the same": "same", "column_7": "affected", "examples": "affected", "model": "affected", "auc": "affected",
     }
@@ -546,10 +546,10 @@ def test_a_file_lists_all_iterations_and_has_no_further_pages(
     monkeypatch.setattr("helix_spark.ui.listing.PAGE", 2)
     looked = Catalog.open(hostile_catalog(tmp_path / "c").root, create=False)
     name = f"w {HOSTILE}"
-    found = Reader(Pages(looked, FileLinks((name,), (), ())).iterations(name).body)
+    found = Reader(Pages(looked, Links({})).iterations(name).body)
     assert {"#1", "#2", "#3", "#4"} <= set(found.texts)
     assert "page 1" not in found.text
-    assert "next" in Reader(Pages(looked, ServerLinks()).iterations(name).body).text
+    assert "next" in Reader(Pages(looked, Links()).iterations(name).body).text
 
 
 def test_a_list_keeps_what_was_asked_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,14 +61,14 @@ def with_a_line(high: float) -> hx.Workflow:
 
 def test_a_plot_that_differs_is_drawn_as_it_was_and_as_it_is(tmp_path: Path) -> None:
     pytest.importorskip("jinja2", reason="the extra `ui` is not installed")
-    from helix_spark.ui.links import ServerLinks
+    from helix_spark.ui.links import Links
     from helix_spark.ui.pages import Pages
 
     with hx.Helix(tmp_path, observer=hx.Silent()) as helix:
         for high in (1.0, 2.0):
             helix.run(with_a_line(high))
         helix.wait()
-        pages = Pages(helix.catalog, ServerLinks())
+        pages = Pages(helix.catalog, Links())
         page = pages.compare("plots", 1, 2).body
     assert page.count('data-plot="') == 2
     assert "&#34;y&#34;: 2.0" in page

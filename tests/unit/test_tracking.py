@@ -22,6 +22,7 @@ from remembering import Remembering
 from warned import Warned
 
 import helix_spark as hx
+from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.schema import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
@@ -87,8 +88,7 @@ def test_what_is_no_number_is_no_metric() -> None:
 def test_its_nodes_are_told_as_helix_show_tells_them(tmp_path: Path) -> None:
     finished, = tracked(tmp_path, scores())
     told = json.loads(entry_of(finished, None, {}).texts["plan.json"])["nodes"]
-    proofs = {node.name: "unproven" for node in finished.nodes}
-    assert told == show_json(finished.record, finished.nodes, finished.live, proofs, finished.tables)["nodes"]
+    assert told == show_json(finished.record, Catalog.open(tmp_path / "catalog", create=False))["nodes"]
 
 
 def drums(entry: RunEntry, mark: str) -> list[str]:

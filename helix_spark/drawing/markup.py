@@ -1,0 +1,53 @@
+"""Templates to markup. All HTML and SVG stands in templates, in which Jinja2 escapes every text."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from helix_spark.drawing.graph import PROOFS, SIGNS, WORDS
+from helix_spark.sizes import format_size, seconds_text
+from helix_spark.visible_text import shortened, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_PACKAGE = "helix_spark.drawing"
+
+
+@cache
+def stylesheet(name: str) -> str:
+    """Return a sheet of this room: ``graph.css``, for a page or inside a picture, or ``cell.css``."""
+    return (files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def templates(package: str = _PACKAGE) -> Environment:
+    """Return the templates of a package, together with those of this one."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    found = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
+    )
+    found.filters |= {
+        "px": "{:.1f}".format, "shortened": shortened, "seconds": seconds_text, "size": format_size,
+        "css_word": lambda state: re.sub("[^a-z0-9-]", "", state.lower()) or "plain",
+    }
+    found.globals |= {"SIGNS": SIGNS, "WORDS": WORDS, "PROOFS": PROOFS, "stylesheet": stylesheet}
+    return found
+
+
+def render(template: str, **values: Any) -> Markup:
+    """Return a template of this package as markup."""
+    from markupsafe import Markup
+
+    return Markup(templates().get_template(template).render(values))
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template prints: of a text that is no markup, characters that are seen; then it is escaped."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

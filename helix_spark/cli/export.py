@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import records, reporting_errors
+from helix_spark.cli.options import records
 from helix_spark.cli.output_files import already_there, output_at
 from helix_spark.cli.terminal import say
 from helix_spark.errors import CatalogError, NotStoredError, ParameterError
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
 _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 
-@click.command(short_help="Write a stored result of an iteration to a file.")
-@click.argument("number", type=int)
-@click.argument("node")
-@click.argument("path", type=click.Path(path_type=Path))
-@options.named_workflow
-@options.place
-@reporting_errors
+@options.command(
+    click.argument("number", type=int), click.argument("node"), click.argument("path", type=click.Path(path_type=Path)),
+    options.named_workflow, options.place, short_help="Write a stored result of an iteration to a file.",
+)
 def export(number: int, node: str, path: Path, named: str | None, **given: Any) -> None:
     """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
 

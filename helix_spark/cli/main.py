@@ -11,7 +11,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.export import export
-from helix_spark.cli.options import exit_code, read_settings, report_errors, reporting_errors
+from helix_spark.cli.options import exit_code, read_settings, report_errors
 from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
 from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
@@ -38,12 +38,11 @@ def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@options.target
-@options.arguments
-@options.running
-@click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before.")
-@reporting_errors
+@options.command(
+    options.target, options.running,
+    click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before."),
+    context_settings=options.PASSED_ON,
+)
 def run(
     target: str, arguments: Sequence[str], settings: Sequence[str], message: str, quiet: bool, as_json: bool,
     rerun_effects: bool, **given: Any,
@@ -58,14 +57,10 @@ def run(
     named.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@options.target
-@options.arguments
-@options.parameters
-@options.deciding
-@options.spark
-@options.json_wanted
-@reporting_errors
+@options.command(
+    options.target, options.parameters, options.deciding, options.spark, options.json_wanted,
+    context_settings=options.PASSED_ON,
+)
 def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
@@ -73,17 +68,13 @@ def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json
     named.plan(read_settings(named.path, **given), as_json=as_json)
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@options.target
-@options.arguments
-@options.parameters
-@click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too.")
-@click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
-              help="How long it may take, as far as that is known; what is dearest if it is wrong comes first.")
-@options.place
-@options.spark
-@options.json_wanted
-@reporting_errors
+@options.command(
+    options.target, options.parameters,
+    click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too."),
+    click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+                 help="How long it may take, as far as that is known; what is dearest if it is wrong comes first."),
+    options.place, options.spark, options.json_wanted, context_settings=options.PASSED_ON,
+)
 def audit(
     target: str, arguments: Sequence[str], settings: Sequence[str], everything: bool, seconds: float | None,
     as_json: bool, **given: Any,
@@ -94,26 +85,21 @@ def audit(
     program is run once more with its ARGUMENTS, unheard, from scratch: Spark writes nothing, and its answers are
     compared.
     """
-    from helix_spark.cli.schema import audit_json, to_text
+    from helix_spark.cli.schema import audit_json
 
     named = _find_target(target, arguments, settings)
     found = named.audit(read_settings(named.path, **given), everything=everything, seconds=seconds)
     what = "stored results" if isinstance(named, WorkflowFile) else "answers"
-    say(to_text(audit_json(found)) if as_json else _audit_text(found, what))
+    options.print_found(as_json, lambda: audit_json(found), lambda: say(_audit_text(found, what)))
     if found.ended:
         say(f"helix: {found.ended}", to_stderr=True)
     sys.exit(0 if found.sound else 1)
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@click.argument("node")
-@options.target
-@options.arguments
-@options.parameters
-@options.deciding
-@options.spark
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.json_wanted,
+    context_settings=options.PASSED_ON,
+)
 def explain(
     node: str, target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any
 ) -> None:
@@ -123,14 +109,10 @@ def explain(
     named.explain(node, read_settings(named.path, **given), as_json=as_json)
 
 
-@helix.command(context_settings=options.PASSED_ON)
-@options.target
-@options.arguments
-@options.parameters
-@options.deciding
-@options.spark
-@options.tracking
-@reporting_errors
+@options.command(
+    options.target, options.parameters, options.deciding, options.spark, options.tracking,
+    context_settings=options.PASSED_ON,
+)
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.progress import observer_for
@@ -200,7 +182,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (*reading_commands, *upkeep_commands, export, ui):
+for _command in (run, plan, audit, explain, watch, *reading_commands, *upkeep_commands, export, ui):
     helix.add_command(_command)
 
 
@@ -232,9 +214,9 @@ def _own_command(declared: Factory | Workflow) -> click.Command:
     factory, name, path = given_to_main(declared)
     fix_hash_seed(path)
 
-    @click.command(help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES)
-    @options.running
-    @reporting_errors
+    @options.command(
+        options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
+    )
     def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
         named = WorkflowFile(path, None, settings, factory)
         named.run(read_settings(path, **given), message, quiet=quiet, as_json=as_json)

@@ -199,7 +199,29 @@ def records(start: Path | None = None, **given: Any) -> CatalogReader:
     return CatalogReader.open(read_settings(start or Path.cwd(), **given).catalog, create=False)
 
 
+def print_found(as_json: bool, to_json: Callable[[], Any], show: Callable[[], None]) -> None:
+    """Print what a command found: as JSON, or for people."""
+    if as_json:
+        from helix_spark.cli.schema import to_text
+
+        say(to_text(to_json()))
+    else:
+        show()
+
+
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function a command with these options, which reports its errors.
+
+    Args:
+        settings: of `click.command`.
+    """
+    def make(function: Callable[..., None]) -> click.Command:
+        return click.command(**settings)(_together(*options)(reporting_errors(function)))
+
+    return make
 
 
 def _together(*options: Decorator) -> Decorator:
@@ -248,7 +270,15 @@ running = _together(
     click.option("-m", "--message", default="", help="What this iteration is about."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."), json_wanted,
 )
-target = click.argument("target", metavar="FILE[:FUNCTION]")
+
+
+def limit(help: str) -> Decorator:
+    return click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help=help)
+
+
+target = _together(
+    click.argument("target", metavar="FILE[:FUNCTION]"),
+    click.argument("arguments", nargs=-1, type=click.UNPROCESSED),
+)
 PASSED_ON = {"ignore_unknown_options": True}
-arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-"""Of a plain program; with `PASSED_ON` as the command's settings its own options are among them."""
+"""Settings of a command by which the options of a plain program are among its arguments."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from helix_spark.cli.config import DEFAULTS
 from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
-from helix_spark.cli.options import CommandSettings, tracker_of
+from helix_spark.cli.options import CommandSettings, print_found, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -54,10 +54,9 @@ class ScriptFile:
             as_json: print the JSON of the run; what the program and its child processes print goes to stderr then.
 
         Raises:
-            ParameterError: there is no such file, or a setting makes no sense.
+            ParameterError: a setting makes no sense.
             CatalogError: the catalog cannot be used.
         """
-        check_file(self.path)
         check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
         output, command = _redirect_to_stderr() if as_json else None, [str(self.path), *self.arguments]
         run_plainly = partial(_replace_process, command, place.spark, output)
@@ -91,13 +90,12 @@ class ScriptFile:
         """Say what the record would answer of a run, and what the run would ask Spark first.
 
         Raises:
-            ParameterError: there is no such file, or it cannot be planned.
+            ParameterError: it cannot be planned.
         """
-        from helix_spark.cli.schema import program_json, to_text
+        from helix_spark.cli.schema import program_json
 
         view, ended = self._planned(place)
-        for line in [to_text(program_json(view, ended))] if as_json else view.plan_lines(ended):
-            say(line)
+        print_found(as_json, lambda: program_json(view, ended), lambda: say("\n".join(view.plan_lines(ended))))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
         """Say all that is known of one answer, as far as the program can be planned.
@@ -105,11 +103,10 @@ class ScriptFile:
         Raises:
             ParameterError: see `plan`; or it asks nothing of that name until it needs Spark.
         """
-        from helix_spark.cli.schema import answer_json, to_text
+        from helix_spark.cli.schema import answer_json
 
         answer = self._planned(place)[0].answer(name)
-        for line in [to_text(answer_json(answer))] if as_json else answer.lines:
-            say(line)
+        print_found(as_json, lambda: answer_json(answer), lambda: say("\n".join(answer.lines)))
 
     def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
         """Run it from scratch, unheard, and compare; see `run_audited`.
@@ -118,7 +115,7 @@ class ScriptFile:
             everything, seconds: of no use for a script, which is run once as a whole.
 
         Raises:
-            ParameterError: there is no such file, or nothing of it is ever reused.
+            ParameterError: nothing of it is ever reused.
             CatalogError: the catalog cannot be used.
         """
         from helix_spark.program.program_audit import run_audited
@@ -151,10 +148,9 @@ class ScriptFile:
         return view_of_program(program), ended
 
     def _check_reuses(self, catalog: str) -> None:
-        """Raise ParameterError if there is no such file, or nothing of what it asks is ever reused."""
+        """Raise ParameterError if nothing of what it asks is ever reused."""
         from helix_spark.catalog.catalog import Catalog
 
-        check_file(self.path)
         opened = Catalog.open(catalog, create=True)
         reason = needs_classic(self.path) or recorded_need(opened, self.path, self.arguments)
         if reason is not None:
@@ -321,12 +317,6 @@ def _recorded(program: PlainProgram, error: BaseException | None) -> IterationRe
         ignore_termination()
         record_run(program, interrupt)
         raise
-
-
-def check_file(path: Path) -> None:
-    """Raise ParameterError if there is no such file."""
-    if not path.is_file():
-        raise ParameterError(f"there is no file {str(path)!r}")
 
 
 def writable_catalog(place: str) -> Catalog:

@@ -10,7 +10,7 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.config import DEFAULTS, settings_for
-from helix_spark.cli.options import records, reporting_errors, warn_of_misfits
+from helix_spark.cli.options import print_found, records, warn_of_misfits
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import without_password
@@ -19,51 +19,43 @@ if TYPE_CHECKING:
     from helix_spark.views.storage_view import StorageView
 
 
-@click.command()
-@click.argument("workflow", required=False)
-@options.named_workflow
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first."
+@options.command(
+    click.argument("workflow", required=False), options.named_workflow, options.limit("How many, newest first."),
+    click.option("-v", "--verbose", is_flag=True, help="More outputs, messages and edits: several lines an iteration."),
+    options.place, options.json_wanted,
 )
-@click.option("-v", "--verbose", is_flag=True, help="More outputs, messages and edits: several lines an iteration.")
-@options.place
-@options.json_wanted
-@reporting_errors
 def log(
     workflow: str | None, named: str | None, limit: int, verbose: bool, as_json: bool, **given: Any
 ) -> None:
     """List iterations, newest first."""
     from helix_spark.cli.printing import print_log
-    from helix_spark.cli.schema import iteration_json, to_text
+    from helix_spark.cli.schema import iteration_json
     from helix_spark.history.iteration_lookup import check_workflow
     from helix_spark.history.states import proofs_of_several
 
     known, wanted = records(**given), _workflow_from(workflow, named)
     check_workflow(known, wanted)
     iterations = known.iterations(wanted, limit)
-    if as_json:
+
+    def logged() -> list[dict[str, Any]]:
         proofs = proofs_of_several([known.nodes(one) for one in iterations], known)
-        proved = zip(iterations, proofs, strict=True)
-        say(to_text([iteration_json(record) | {"proofs": known} for record, known in proved]))
-    else:
-        print_log(iterations, verbose=verbose)
+        return [iteration_json(one) | {"proofs": each} for one, each in zip(iterations, proofs, strict=True)]
+
+    print_found(as_json, logged, lambda: print_log(iterations, verbose=verbose))
     warn_of_misfits(known)
 
 
-@click.command()
-@click.argument("number", type=int)
-@click.argument("workflow", required=False)
-@click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave.")
-@options.named_workflow
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.argument("number", type=int), click.argument("workflow", required=False),
+    click.option("--node", metavar="NAME", help="One node of it: code, first rows, what a fit gave."),
+    options.named_workflow, options.place, options.json_wanted,
+)
 def show(
     number: int, workflow: str | None, node: str | None, named: str | None, as_json: bool, **given: Any
 ) -> None:
     """Show one iteration: outputs, what ran and why, seconds; or one node of it."""
     from helix_spark.cli.printing import print_iteration, print_node_view
-    from helix_spark.cli.schema import node_view_json, show_json, to_text
+    from helix_spark.cli.schema import node_view_json, show_json
     from helix_spark.history.iteration_lookup import find_iteration, newest_recorded
     from helix_spark.views.iteration_view import recorded_view
     from helix_spark.views.node_view import node_view
@@ -73,29 +65,22 @@ def show(
     if node is not None:
         before = newest_recorded(known.iterations(iteration.workflow), number)
         view = node_view(known, iteration, node, before, known.last_event)
-        if as_json:
-            say(to_text(node_view_json(view)))
-        else:
-            print_node_view(view)
-    elif as_json:
-        say(to_text(show_json(iteration, known)))
+        print_found(as_json, lambda: node_view_json(view), lambda: print_node_view(view))
     else:
-        print_iteration(recorded_view(iteration, known))
+        print_found(
+            as_json, lambda: show_json(iteration, known), lambda: print_iteration(recorded_view(iteration, known))
+        )
     warn_of_misfits(known)
 
 
-@click.command()
-@click.argument("before", type=int)
-@click.argument("after", type=int)
-@click.argument("workflow", required=False)
-@options.named_workflow
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.argument("before", type=int), click.argument("after", type=int), click.argument("workflow", required=False),
+    options.named_workflow, options.place, options.json_wanted,
+)
 def diff(before: int, after: int, workflow: str | None, named: str | None, as_json: bool, **given: Any) -> None:
     """Say how two iterations differ, in code and in results."""
     from helix_spark.cli.printing import print_comparison
-    from helix_spark.cli.schema import diff_json, to_text
+    from helix_spark.cli.schema import diff_json
     from helix_spark.history.comparison import compare
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import table_differences, tables_of
@@ -105,19 +90,16 @@ def diff(before: int, after: int, workflow: str | None, named: str | None, as_js
     one, other = (find_iteration(known, _workflow_from(workflow, named), number) for number in (before, after))
     compared = compare(known, one, other)
     tables = table_differences(tables_of(one, known), tables_of(other, known))
-    if as_json:
-        say(to_text(diff_json(compared, tables)))
-    else:
-        print_comparison(comparison_view(compared, tables))
+    print_found(
+        as_json, lambda: diff_json(compared, tables), lambda: print_comparison(comparison_view(compared, tables))
+    )
     warn_of_misfits(known)
 
 
-@click.command(short_help="Write the workflow's file as an iteration had it.")
-@click.argument("number", type=int)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@options.named_workflow
-@options.place
-@reporting_errors
+@options.command(
+    click.argument("number", type=int), click.argument("file", required=False, type=click.Path(path_type=Path)),
+    options.named_workflow, options.place, short_help="Write the workflow's file as an iteration had it.",
+)
 def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
     """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
     if that is below the current folder; else into the current folder.
@@ -133,31 +115,22 @@ def checkout(number: int, file: Path | None, named: str | None, **given: Any) ->
     say(f"{'wrote' if written else 'already there:'} {path}")
 
 
-@click.command()
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many results.")
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(options.limit("How many results."), options.place, options.json_wanted)
 def storage(limit: int, as_json: bool, **given: Any) -> None:
     """Show what is stored, those results first that save most per byte."""
-    from helix_spark.cli.schema import storage_json, to_text
+    from helix_spark.cli.schema import storage_json
     from helix_spark.views.storage_view import storage_of
 
     known = records(**given)
     iterations = [known.iterations(name) for name in known.workflows()]
     view = storage_of(known, known.last_events(), known.loads(), iterations)
-    if as_json:
-        say(to_text(storage_json(view)))
-    else:
-        _print_storage(view, limit)
+    print_found(as_json, lambda: storage_json(view), lambda: _print_storage(view, limit))
 
 
-@click.command()
-@click.option("--show-origin", is_flag=True, help="Say who set each: an argument, the environment, the project.")
-@options.deciding
-@click.option("--mlflow", metavar="URI", help="As of `run`.")
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.option("--show-origin", is_flag=True, help="Say who set each: an argument, the environment, the project."),
+    options.deciding, click.option("--mlflow", metavar="URI", help="As of `run`."), options.json_wanted,
+)
 def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     """Print the settings as the commands would take them here.
 
@@ -165,17 +138,12 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
     in the project's pyproject.toml, and that before defaults: the catalog ./catalog, no budget, the policy joint. A
     password in an address is shown as ***.
     """
-    from helix_spark.cli.schema import to_text
-
     arguments = {name: value for name, value in given.items() if name in DEFAULTS}
     settings = settings_for(Path.cwd(), arguments, os.environ).values()
     values = {one.name: None if one.value is None else without_password(one.value) for one in settings}
-    if as_json:
-        say(to_text({one.name: {"value": values[one.name], "origin": one.origin} for one in settings}))
-        return
-    for one in settings:
-        value = values[one.name]
-        say(f"{one.name:8} {'none' if value is None else value}" + (f"  ({one.origin})" if show_origin else ""))
+    lines = [f"{one.name:8} {values[one.name] or 'none'}" + f"  ({one.origin})" * show_origin for one in settings]
+    found = {one.name: {"value": values[one.name], "origin": one.origin} for one in settings}
+    print_found(as_json, lambda: found, lambda: say("\n".join(lines)))
 
 
 def _print_storage(view: StorageView, limit: int) -> None:

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from helix_spark.cli import options
-from helix_spark.cli.options import records, reporting_errors
+from helix_spark.cli.options import records
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError, SetupError, install
 from helix_spark.sizes import format_size
@@ -20,17 +20,16 @@ if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
 
-@click.command()
-@options.place
-@click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; other than this, all may read.")
-@click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead.")
-@click.option("--workflow", default="", metavar="NAME", help="Only this one is exported.")
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
-    help="How many iterations are exported, newest first.",
+@options.command(
+    options.place,
+    click.option("--port", default=8760, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."),
+    click.option("--host", default="127.0.0.1", show_default=True,
+                 help="Where to listen; other than this, all may read."),
+    click.option("--export", metavar="FILE.html", help="Write one file that needs no server instead."),
+    click.option("--workflow", default="", metavar="NAME", help="Only this one is exported."),
+    click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True,
+                 help="How many iterations are exported, newest first."),
 )
-@reporting_errors
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
     _check_pages(click.get_current_context(), exported=export is not None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.options import BAD_PLACE, read_settings, records, reporting_errors
+from helix_spark.cli.options import BAD_PLACE, print_found, read_settings, records
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size
@@ -26,71 +26,62 @@ if TYPE_CHECKING:
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-@click.command()
-@click.option("--deep", is_flag=True, help="Read every page and compare every checksum.")
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.option("--deep", is_flag=True, help="Read every page and compare every checksum."), options.place,
+    options.json_wanted,
+)
 def verify(deep: bool, as_json: bool, **given: Any) -> None:
     """Compare what is stored with what is recorded. Changes nothing; exit code 3 if something is damaged."""
     from helix_spark.catalog.verification import verify as compare
-    from helix_spark.cli.schema import to_text, verify_json
+    from helix_spark.cli.schema import verify_json
 
     found = compare(records(**given), deep=deep)
-    say(to_text(verify_json(found)) if as_json else verify_text(found))
+    print_found(as_json, lambda: verify_json(found), lambda: say(verify_text(found)))
     sys.exit(0 if found.sound else BAD_PLACE)
 
 
-@click.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
-@click.option(
-    "--grace", default="3d", show_default=True, metavar="TIME",
-    help="How long data whose writer may only have been stopped must lie untouched: 90s, 10m, 24h, 3d.",
+@options.command(
+    click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing."),
+    click.option("--grace", default="3d", show_default=True, metavar="TIME",
+                 help="How long data whose writer may only have been stopped must lie untouched: 90s, 10m, 24h, 3d."),
+    options.place, options.json_wanted,
 )
-@options.place
-@options.json_wanted
-@reporting_errors
 def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
-    from helix_spark.cli.schema import gc_json, to_text
+    from helix_spark.cli.schema import gc_json
 
     leftovers = _opened(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
-    say(to_text(gc_json(leftovers, dry_run=dry_run)) if as_json else gc_text(leftovers, dry_run=dry_run))
+    print_found(
+        as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say(gc_text(leftovers, dry_run=dry_run))
+    )
 
 
-@click.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing.")
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(
+    click.option("--dry-run", is_flag=True, help="Say what would be done and what is lost, and change nothing."),
+    options.place, options.json_wanted,
+)
 def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
     """Make a damaged catalog usable again: keep what can be read, move aside what cannot, say what is lost.
 
     Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
     """
-    from helix_spark.cli.schema import repair_json, to_text
+    from helix_spark.cli.schema import repair_json
 
     found = _opened(**given).repair(dry_run=dry_run)
-    say(to_text(repair_json(found)) if as_json else repair_text(found))
+    print_found(as_json, lambda: repair_json(found), lambda: say(repair_text(found)))
 
 
-@click.command()
-@options.place
-@options.json_wanted
-@reporting_errors
+@options.command(options.place, options.json_wanted)
 def doctor(as_json: bool, **given: Any) -> None:
     """Check Java, Spark, Delta, the jars, the solver, the disk."""
-    from helix_spark.cli.schema import to_text
     from helix_spark.engine.spark.checks import doctor as examine
 
     checks = examine(read_settings(Path.cwd(), **given).catalog)
-    if as_json:
-        say(to_text([asdict(check) for check in checks]))
-    else:
-        for check in checks:
-            say(f"{'ok ' if check.ok else 'BAD'}  {check.name:16} {check.found}")
-            if not check.ok:
-                say(f"     {'':16} {check.remedy}")
+    lines = [
+        f"{'ok ' if one.ok else 'BAD'}  {one.name:16} {one.found}" + ("" if one.ok else f"\n     {'':16} {one.remedy}")
+        for one in checks
+    ]
+    print_found(as_json, lambda: [asdict(check) for check in checks], lambda: say("\n".join(lines)))
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.programs import ScriptFile, check_file, check_settings, tell
+from helix_spark.cli.programs import ScriptFile, check_settings, tell
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import load_workflow, run_and_print
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
@@ -86,12 +86,11 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays.
 
     Raises:
-        ParameterError: there is no such file, or it needs a classic session.
+        ParameterError: it needs a classic session.
         SetupError: Spark cannot be started.
     """
     from helix_spark.engine.spark.connect_server import ConnectServer
 
-    check_file(script.path)
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})

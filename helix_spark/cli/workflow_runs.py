@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import CommandSettings, report_errors, tracker_of
+from helix_spark.cli.options import CommandSettings, print_found, report_errors, tracker_of
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
@@ -116,28 +116,25 @@ class WorkflowFile:
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
         """Say what a run would do, and why."""
         from helix_spark.cli.printing import print_plan
-        from helix_spark.cli.schema import plan_json, to_text
+        from helix_spark.cli.schema import plan_json
 
         with open_helix(place, quiet=True) as engine:
             made = engine.plan(self.load(engine))
-            if as_json:
-                say(to_text(plan_json(made)))
-            else:
-                print_plan(made)
+            print_found(as_json, lambda: plan_json(made), lambda: print_plan(made))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
         """Say everything that a plan knows of one node."""
-        from helix_spark.cli.schema import plan_json, to_text
+        from helix_spark.cli.schema import plan_json
         from helix_spark.cli.tables import print_lines
         from helix_spark.views.plan_view import planned_node_lines
 
         with open_helix(place, quiet=True) as engine:
             made = engine.plan(self.load(engine))
-        if as_json:
-            planned = made[name].name
-            say(to_text(next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned)))
-        else:
-            print_lines(planned_node_lines(made, name))
+        planned = made[name].name
+        print_found(
+            as_json, lambda: next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned),
+            lambda: print_lines(planned_node_lines(made, name)),
+        )
 
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
         """Compute stored results again, and compare."""

@@ -93,7 +93,7 @@ class Metrics:
         said = self.better.get(name)
         if said is not None:
             return "lower" if said == "lower" else "higher"
-        if less_is_better(name):
+        if _is_named(name, _LESS_IS_BETTER):
             return "lower"
         return "higher" if _is_named(name, _MORE_IS_BETTER) else ""
 
@@ -158,20 +158,13 @@ def output_of(name: str, outputs: Iterable[str]) -> str:
     return max((one for one in outputs if name == one or name.startswith(f"{one}.")), key=len, default="")
 
 
-def less_is_better(name: str) -> bool:
-    """Return whether a metric of this name is better when it is smaller, as far as names tell.
-
-    >>> [less_is_better(name) for name in ("accuracy", "val_rmse", "logLoss", "error_analysis_f1")]
-    [False, True, True, False]
-    """
-    return _is_named(name, _LESS_IS_BETTER)
-
-
 def _is_named(name: str, known: Collection[str]) -> bool:
     """Return whether a name ends with one of the known words, apart from qualifiers.
 
     >>> [_is_named(name, _MORE_IS_BETTER) for name in ("recallByLabel", "microF1Measure", "scored_rows")]
     [True, True, False]
+    >>> [_is_named(name, _LESS_IS_BETTER) for name in ("accuracy", "val_rmse", "logLoss", "error_analysis_f1")]
+    [False, True, True, False]
     """
     words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
     while words:

@@ -78,7 +78,7 @@ class TablePreview:
         table, names, first = self.named, self.named.names[:columns], self.named.rows[:rows]
         left = f", {len(names)} of {len(table.names)} columns" if len(names) < len(table.names) else ""
         return ShownTable(
-            tuple((one, is_number(table.column(one))) for one in names),
+            tuple((one, is_number([row[place] for row in table.rows])) for place, one in enumerate(names)),
             tuple(tuple(map(cell_text, row[:columns])) for row in first), f"{table.rows_text(len(first))}{left}",
         )
 
@@ -124,11 +124,6 @@ class TablePreview:
         if (self.names[0] in _CROSSED or self.across in _BY_CLASS) and all(head in names for head in heads):
             columns[1:] = [(names[head], kind) for head, (_, kind) in zip(heads, columns[1:], strict=True)]
         return replace(self, columns=tuple(columns), rows=rows)
-
-    def column(self, name: str) -> tuple[Any, ...]:
-        """Return the values of a column."""
-        place = self.names.index(name)
-        return tuple(row[place] for row in self.rows)
 
     def arrow(self) -> pa.Table:
         """Return the rows as a table of these types, those of numbers, texts, times and so on; others as texts."""

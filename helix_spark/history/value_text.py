@@ -10,6 +10,7 @@ from typing import Any
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.plots import is_plot, plot_text
 from helix_spark.sizes import format_size
+from helix_spark.visible_text import cut
 
 _LONGEST = 120
 """Letters of a value in a line."""
@@ -24,10 +25,11 @@ def short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return result_text(value) or _cut("{" + ", ".join(f"{key}: {short(item)}" for key, item in value.items()) + "}")
+        inside = ", ".join(f"{key}: {short(item)}" for key, item in value.items())
+        return result_text(value) or cut(f"{{{inside}}}", _LONGEST)
     if isinstance(value, list):
-        return _cut("[" + ", ".join(short(item) for item in value) + "]")
-    return _cut(str(value))
+        return cut("[" + ", ".join(short(item) for item in value) + "]", _LONGEST)
+    return cut(str(value), _LONGEST)
 
 
 def whole_text(value: Any) -> str:
@@ -91,7 +93,3 @@ def node_json(node: NodeRecord, live: Collection[str], proof: str) -> dict[str, 
         "bytes": node.bytes, "rows": node.rows, "signature": node.signature, "stored": node.signature in live,
         "proof": proof,
     }
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from threading import Event
@@ -14,6 +13,7 @@ from types import ModuleType
 
 from helix_spark.errors import HelixError
 from helix_spark.identity.objects.origin import is_project_file
+from helix_spark.visible_text import named
 
 _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j", "delta"})
 """Modules that stay loaded, wherever they lie: a distribution of Spark need not be in a site-packages folder."""
@@ -90,7 +90,7 @@ def _folders(package: object) -> list[str]:
 
 # Saves
 
-_MOST_FILES, _MOST_PLACES = 3, 3
+_MOST_FILES = 3
 
 POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
@@ -121,53 +121,34 @@ def texts_of(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
-    """Return which files differ, and at which of their lines now, in a line; empty where none does.
+    """Return which files differ, in a line; empty where none does.
 
-    >>> edited({Path("a.py"): "1\\n2\\n3\\n"}, {Path("a.py"): "1\\nx\\ny\\n3\\n4\\n", Path("b.py"): ""})
-    'a.py: lines 2-3, line 5; b.py is new'
-    >>> edited({Path("a.py"): "1\\n2\\n"}, {Path("a.py"): "1\\n"})
-    'a.py: after line 1'
+    >>> edited({Path("a.py"): "1"}, {Path("a.py"): "2", Path("b.py"): ""}), edited({Path("a.py"): "1"}, {})
+    ('`a.py`, `b.py`', '`a.py`')
     """
-    changes = [f"{file.name} is new" if file not in before else _places(file, before[file], text)
-            for file, text in after.items() if before.get(file) != text]
-    changes += [f"{file.name} is gone" for file in before if file not in after]
-    more = [f"{len(changes) - _MOST_FILES} more files"] if len(changes) > _MOST_FILES else []
-    return "; ".join([*changes[:_MOST_FILES], *more])
-
-
-def _places(file: Path, before: str, after: str) -> str:
-    places = list(_lines(before.splitlines(), after.splitlines()))
-    more = [f"and {len(places) - _MOST_PLACES} more"] if len(places) > _MOST_PLACES else []
-    return f"{file.name}: {', '.join([*places[:_MOST_PLACES], *more])}"
-
-
-def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[str]:
-    for tag, _, _, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "delete":
-            yield f"after line {start}"
-        elif tag != "equal":
-            yield f"line {end}" if end - start == 1 else f"lines {start + 1}-{end}"
+    return named([file.name for file in {**after, **before} if before.get(file) != after.get(file)], _MOST_FILES)
 
 
 def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
     """Return what is in files once it is something else than this; None once the event is set before that."""
     looked: dict[Path, Stamp] = {}
-    while not over.wait(POLL_SECONDS):
-        if (now := stamps(last)) != looked:
-            _await_end_of_save(last, looked, now)
-            looked = stamps(last)
-            if (found := texts_of(last)).keys() == last.keys() and found != last:
-                return found
+    while await_change(last, looked, over):
+        looked = stamps(last)
+        if (found := texts_of(last)).keys() == last.keys() and found != last:
+            return found
     return None
 
 
-def await_change(files: Iterable[Path], before: Mapping[Path, Stamp]) -> None:
-    while True:
+def await_change(files: Iterable[Path], before: Mapping[Path, Stamp], over: Event | None = None) -> bool:
+    """Wait until files have other stamps than these, and hold still. Return False once the event is set before that."""
+    over, pause = over or Event(), POLL_SECONDS
+    while not over.wait(pause):
         began = time.perf_counter()
         if (now := stamps(files)) != before:
-            return _await_end_of_save(files, before, now)
-        took = time.perf_counter() - began
-        time.sleep(min(max(POLL_SECONDS, _RARER * took), _LONGEST_POLL))
+            _await_end_of_save(files, before, now)
+            return True
+        pause = min(max(POLL_SECONDS, _RARER * (time.perf_counter() - began)), _LONGEST_POLL)
+    return False
 
 
 def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> None:

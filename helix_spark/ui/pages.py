@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from markupsafe import Markup
 
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import IterationRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.drawing import Picture, picture_of, svg
 from helix_spark.errors import HelixError, ParameterError
 from helix_spark.history import metrics
 from helix_spark.history.comparison import compare, differ, unrecorded
 from helix_spark.history.edit_message import edit_of
-from helix_spark.history.iteration_lookup import find_iteration, newest_recorded
+from helix_spark.history.iteration_lookup import check_workflow, find_iteration, newest_recorded
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.table_preview import SHOWN_COLUMNS, SHOWN_ROWS, table_differences, tables_of
 from helix_spark.history.value_text import whole_text
@@ -26,7 +26,6 @@ from helix_spark.plots import plots_among
 from helix_spark.ui.iteration_page import edited, longest, noted_states, records_of, select, state_text, underway
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Order, Row, listing, rows_of, trend_of
-from helix_spark.ui.record_cache import KeptRecords, Snapshot
 from helix_spark.ui.rendering import render
 from helix_spark.views.comparison_view import comparison_view
 from helix_spark.views.iteration_view import IterationView, saved_seconds, view_of_record
@@ -36,6 +35,8 @@ from helix_spark.views.storage_view import storage_of
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
+
+Answer = TypeVar("Answer")
 
 MOST_BARS = 40
 
@@ -55,6 +56,72 @@ class Page:
     workflow: str
     body: Markup
     workflows: tuple[str, ...] = ()
+
+
+class KeptRecords:
+    """What belongs to a version of the records, kept for that version. May be used from several threads.
+
+    What is kept was read after its version was, so it is as new as that at least, and it is dropped with it.
+    """
+
+    def __init__(self, records: CatalogReader) -> None:
+        self._records = records
+        self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
+
+    def now(self) -> Snapshot:
+        """Return the records as they are now."""
+        version = self._records.version()
+        # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
+        newest = self._newest
+        if version != newest[0]:
+            newest = self._newest = (version, {})
+        return Snapshot(self._records, newest[1])
+
+
+class Snapshot:
+    """Records of one version, as one page sees them: it asks once which iterations have died, which is no record.
+
+    Args:
+        answers: what was read of that version before, by whatever page; what is read is added.
+    """
+
+    def __init__(self, records: CatalogReader, answers: dict[tuple[str, ...], Any]) -> None:
+        self._records, self._answers = records, answers
+        self._concluded: dict[str, tuple[IterationRecord, ...]] = {}
+
+    def keep(self, read: Callable[[], Answer], *key: str) -> Answer:
+        """Return what `read` gives, or gave before under this key."""
+        if key not in self._answers:
+            self._answers[key] = read()
+        answer: Answer = self._answers[key]
+        return answer
+
+    def workflows(self) -> tuple[str, ...]:
+        return self.keep(self._records.workflows, "workflows")
+
+    def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
+        """Return all of a workflow, newest first."""
+        if workflow not in self._concluded:
+            key = ("iterations", workflow)
+            read_before = key in self._answers
+            found = self.keep(lambda: self._records.iterations(workflow), *key)
+            # What is read says who has died by then.
+            self._concluded[workflow] = self._records.concluded(found, workflow) if read_before else found
+        return self._concluded[workflow]
+
+    def artifacts(self) -> dict[str, ArtifactRecord]:
+        return self.keep(self._records.last_events, "artifacts")
+
+    def loads(self) -> dict[str, tuple[int, str, int]]:
+        return self.keep(self._records.loads, "loads")
+
+    def find_workflow(self, name: str) -> str:
+        """Return the workflow of a name; the first one where none was named. Raises ParameterError."""
+        there = self.workflows()
+        if not name and there:
+            return there[0]
+        check_workflow(self, name)
+        return name
 
 
 class Pages:

@@ -55,7 +55,7 @@ def test_a_run_that_computes_what_an_edit_makes_stale_is_ended_and_the_next_one_
     with hx.Helix(tmp_path / "c", observer=seen) as helix:
         new = signatures(helix, 2)
         threading.Timer(0.3, lambda: file.write_text("2\n")).start()
-        with pytest.raises(OvertakenError, match=r"job.py: line 1 saved while `total` was to be computed"):  # noqa: SIM117
+        with pytest.raises(OvertakenError, match=r"`job.py` saved while `total` was to be computed"):  # noqa: SIM117
             with overtaking(seen, next_save, lambda over: new, helix.overtake, before):
                 helix.run(slow(1))
         done = helix.run(slow(2))

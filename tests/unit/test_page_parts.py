@@ -19,7 +19,7 @@ from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.ui import charts
 from helix_spark.ui.iteration_page import select
 from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
-from helix_spark.ui.record_cache import KeptRecords
+from helix_spark.ui.pages import KeptRecords
 from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
 from helix_spark.views.notebook_views import comparison_html, comparison_text
 from helix_spark.views.storage_view import storage_view

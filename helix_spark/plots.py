@@ -78,7 +78,6 @@ def is_plot(value: Any) -> bool:
 
 
 def plots_among(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plots among outputs, by name."""
     return {name: value for name, value in outputs.items() if is_plot(value)}
 
 

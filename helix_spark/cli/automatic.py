@@ -147,7 +147,6 @@ class Cells:
         self._program, self._say, self._told = program, say, 0
 
     def after_cell(self, _: Any = None) -> None:
-        """Record what a cell requested, once it has run."""
         from helix_spark.program.program_record import keep_answers, tally_of
 
         answerer, record = self._program.answerer, self._program.record

@@ -110,19 +110,15 @@ def _check_whole(table: TablePreview, node: str) -> None:
 
 
 def _write_table(read: Callable[[], pa.Table], node: str, path: Path) -> None:
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
     _check_ending(path, node, "table")
-    table = read()
-    if path.suffix.lower() == ".csv":
-        import pyarrow.csv as pa_csv
-
+    table, is_csv = read(), path.suffix.lower() == ".csv"
+    if is_csv:
         _check_flat(table, node)
-        with output_at(path) as unfinished:
-            pa_csv.write_csv(table, unfinished)
-    else:
-        import pyarrow.parquet as pq
-
-        with output_at(path) as unfinished:
-            pq.write_table(table, unfinished)
+    with output_at(path) as unfinished:
+        (pa_csv.write_csv if is_csv else pq.write_table)(table, unfinished)
 
 
 def _check_flat(table: pa.Table, node: str) -> None:

@@ -117,7 +117,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.progress import observer_for
     from helix_spark.cli.watching import watch_file, watch_program
-    from helix_spark.project.stale_runs import SeenRun
+    from helix_spark.project.watched_files import SeenRun
 
     named = _find_target(target, arguments, settings)
     place = read_settings(named.path, **given)

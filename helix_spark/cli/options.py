@@ -38,7 +38,6 @@ Exit codes:
 
 
 def exit_code(error: HelixError) -> int:
-    """Return the exit code of an error."""
     if isinstance(error, NodeError | ResultTypeError):  # what a function returns is known once it has run
         return RUN_FAILED
     return BAD_PLACE if isinstance(error, CatalogError | SetupError) else BAD_INPUT
@@ -107,17 +106,17 @@ class CommandSettings:
 
 
 def read_settings(
-    start: Path, *, catalog: str | None = None, budget: str | None = None, policy: str | None = None,
-    mlflow: str | None = None, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
-    cut_off: str | None = None, audit: str | None = None,
+    start: Path, *, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
+    **arguments: str | None,
 ) -> CommandSettings:
     """Return what a command's options say, filled up from the environment and the project that `start` is in.
+
+    Args:
+        arguments: of the settings in `config.DEFAULTS`, by name.
 
     Raises:
         ParameterError: see `config.settings_for` and `spark_settings`; or a setting makes no sense.
     """
-    arguments = {"catalog": catalog, "budget": budget, "policy": policy, "mlflow": mlflow, "cut_off": cut_off,
-                 "audit": audit}
     settings = settings_for(start, arguments, os.environ)
     values = {name: setting.value or "" for name, setting in settings.items()}
 

@@ -55,7 +55,6 @@ _ARTIFACT = "workflow iteration node kind signature bytes"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return a plan as JSON's types."""
     return {
         "schema": SCHEMA_VERSION, **_picked(plan, "workflow iteration"), "seconds": None, "message": "",
         "parameters": dict(plan.parameters), "outputs": {},
@@ -103,7 +102,6 @@ def run_json(
 
 
 def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: int | None) -> dict[str, Any]:
-    """Return a finished run of a plain program as JSON's types."""
     return {
         "schema": SCHEMA_VERSION, **_picked(ended, "workflow seconds message"), "iteration": ended.number,
         "parameters": json.loads(ended.parameters), "outputs": json.loads(ended.outputs),
@@ -126,13 +124,11 @@ def program_json(view: ProgramView, error: str) -> dict[str, Any]:
 
 
 def answer_json(answer: AnswerView) -> dict[str, Any]:
-    """Return an answer of a plain program as JSON's types."""
     state = "compute" if answer.fresh else "load"
     return _picked(answer, "name place reason") | {"signature": answer.identity, "state": state}
 
 
 def iteration_json(record: IterationRecord) -> dict[str, Any]:
-    """Return an iteration as JSON's types."""
     texts = {name: json.loads(getattr(record, name)) for name in ("parameters", "outputs", "plan", "versions")}
     fields = _picked(record, "status started seconds message error file file_digest commit dirty")
     return {"workflow": record.workflow, "iteration": record.number, **fields, "edit": edit_of(record), **texts}
@@ -158,7 +154,6 @@ def _table_json(table: TablePreview) -> dict[str, Any]:
 
 
 def node_view_json(view: NodeView) -> dict[str, Any]:
-    """Return a node of an iteration as JSON's types."""
     return {
         **node_json(view.node, {view.node.signature} if view.row.stored == "stored" else (), view.row.proof),
         **_picked(view, "code previous changes readers"), "state": view.row.state,
@@ -169,7 +164,6 @@ def node_view_json(view: NodeView) -> dict[str, Any]:
 
 
 def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> dict[str, Any]:
-    """Return a comparison as JSON's types."""
     before, after = compared.before, compared.after
     return {
         "workflow": after.workflow, "before": before.number, "after": after.number,
@@ -203,7 +197,6 @@ def _metrics_json(compared: Comparison) -> dict[str, Any]:
 
 
 def storage_json(view: StorageView) -> dict[str, Any]:
-    """Return what is stored as JSON's types."""
     return {
         "bytes": view.used, "result_bytes": view.results, "budget": view.budget,
         "results": [
@@ -215,13 +208,11 @@ def storage_json(view: StorageView) -> dict[str, Any]:
 
 
 def verify_json(found: Verification) -> dict[str, Any]:
-    """Return what `verify` found."""
     results = [_picked(each.record, _ARTIFACT) | _picked(each, "verdict why") for each in found.findings]
     return {**_picked(found, "sound deep iterations"), "left_out": list(found.rejections), "results": results}
 
 
 def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
-    """Return what `gc` deletes."""
     return {
         "deleted": not dry_run, "bytes": sum(each.bytes for each in leftovers),
         "leftovers": [
@@ -233,13 +224,11 @@ def gc_json(leftovers: Sequence[Leftover], *, dry_run: bool) -> dict[str, Any]:
 
 
 def repair_json(found: Repair) -> dict[str, Any]:
-    """Return what `repair` found."""
     fields = {"needed": found.is_needed, "repaired": found.done, "aside": found.aside or None}
     return fields | _picked(found, "damage saved lost lost_history")
 
 
 def audit_json(found: Audit) -> dict[str, Any]:
-    """Return what an audit found."""
     results = [_picked(one, "node signature verdict why to_blame heirs") for one in found.results]
     error = {"error": found.ended} if found.ended else {}
     return {**_picked(found, "sound seconds verified left"), "results": results, **error}

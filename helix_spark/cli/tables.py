@@ -80,7 +80,6 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def state_text(state: str) -> Text:
-    """Return a state, coloured."""
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
@@ -112,7 +111,6 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
 
 
 def print_differences(differences: Mapping[str, TableDifference]) -> None:
-    """Print the rows and cells that differ, of each table."""
     for name, found in differences.items():
         right = [False, *([False] * len(found.columns))]
         rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]

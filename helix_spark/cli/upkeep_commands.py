@@ -86,7 +86,6 @@ def doctor(as_json: bool, **given: Any) -> None:
 
 
 def _opened(**given: Any) -> Catalog:
-    """Return the catalog that is to be changed, which is there."""
     from helix_spark.catalog.catalog import Catalog
 
     return Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)

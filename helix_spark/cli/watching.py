@@ -21,14 +21,16 @@ from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.states import proofs_of
 from helix_spark.program.program_text import files_of_program, needs_classic
-from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
 from helix_spark.project.watched_files import (
+    SeenRun,
     Texts,
     await_change,
     blamed,
     edited,
     forget_project,
     next_save,
+    overtaking,
+    planned_elsewhere,
     project_files,
     stamps,
     texts_of,

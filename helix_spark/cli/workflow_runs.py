@@ -86,7 +86,6 @@ class WorkflowFile:
     factory: Factory | None = None
 
     def load(self, engine: Helix) -> Workflow:
-        """Return the workflow; see `load_workflow`."""
         return load_workflow(self.path, self.function, self.settings, engine, self.factory)
 
     def run(
@@ -114,7 +113,6 @@ class WorkflowFile:
                 )))
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
-        """Say what a run would do, and why."""
         from helix_spark.cli.printing import print_plan
         from helix_spark.cli.schema import plan_json
 
@@ -123,10 +121,9 @@ class WorkflowFile:
             print_found(as_json, lambda: plan_json(made), lambda: print_plan(made))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
-        """Say everything that a plan knows of one node."""
         from helix_spark.cli.schema import plan_json
         from helix_spark.cli.tables import print_lines
-        from helix_spark.views.plan_view import planned_node_lines
+        from helix_spark.views.iteration_view import planned_node_lines
 
         with open_helix(place, quiet=True) as engine:
             made = engine.plan(self.load(engine))
@@ -137,7 +134,6 @@ class WorkflowFile:
         )
 
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:
-        """Compute stored results again, and compare."""
         with open_helix(place, quiet=True) as engine:
             return engine.audit(self.load(engine), everything=everything, seconds=seconds)
 

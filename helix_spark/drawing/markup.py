@@ -42,7 +42,6 @@ def templates(package: str = _PACKAGE) -> Environment:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Return a template of this package as markup."""
     from markupsafe import Markup
 
     return Markup(templates().get_template(template).render(values))

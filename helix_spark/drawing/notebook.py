@@ -39,7 +39,6 @@ def text_of(thing: object) -> str:
 
 @singledispatch
 def html_of(thing: object) -> str:
-    """Return a thing in HTML."""
     raise NotImplementedError(type(thing))
 
 

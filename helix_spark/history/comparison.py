@@ -49,12 +49,10 @@ class NodeDifference:
 
     @property
     def differs(self) -> bool:
-        """Whether there is anything to tell of it."""
         return self.sort != "same" or self.rewritten
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What changed, in words."""
         reads = rewired(self.before.inputs, self.after.inputs) if self.before and self.after else ()
         return (*map(str, self.changes), *reads, *(["the result is the same"] if self.rewritten else []))
 
@@ -91,12 +89,10 @@ class Comparison(Displayed):
 
     @property
     def added(self) -> tuple[str, ...]:
-        """Names of nodes."""
         return self._names_of("added")
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """Names of nodes."""
         return self._names_of("removed")
 
     @property
@@ -123,7 +119,6 @@ class Comparison(Displayed):
 
     @cached_property
     def metrics(self) -> tuple[Metrics, Metrics]:
-        """The metrics of both."""
         return metrics_of(self.before), metrics_of(self.after)
 
     @property

@@ -68,7 +68,6 @@ def names_of_lines(lines: Iterable[tuple[str, str, float]]) -> dict[tuple[str, s
 
 
 def _began(members: Iterable[NodeRecord]) -> float:
-    """Return nodes of workflows stay in their order, for sorting is stable."""
     return min((one.started or 0.0 for one in members if PLACE.fullmatch(one.code)), default=0.0)
 
 

@@ -65,12 +65,10 @@ class TablePreview:
 
     @property
     def whole(self) -> bool:
-        """Whether it is all of the table."""
         return not self.cut and self.total == len(self.rows)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
         return tuple(name for name, _ in self.columns)
 
     def shown(self, rows: int, columns: int) -> ShownTable:
@@ -355,12 +353,10 @@ class TableDifference:
 
     @property
     def count(self) -> int:
-        """How many rows differ."""
         return len(self.changed) + len(self.added) + len(self.removed)
 
     @property
     def summary(self) -> str:
-        """How much differs, in words."""
         parts = [
             f"{len(rows)} {'row' if len(rows) == 1 else 'rows'} {word}"
             for rows, word in ((self.changed, "changed"), (self.added, "added"), (self.removed, "removed")) if rows

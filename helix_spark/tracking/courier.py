@@ -60,7 +60,6 @@ class Courier:
         self._is_given_up = False
 
     def take(self, delivery: Delivery) -> None:
-        """Take an entry and return at once."""
         if self._thread.ident is None:
             self._thread.start()
         self._inbox.put(delivery)

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from helix_spark.catalog.records import IterationRecord, NodeRecord
@@ -33,64 +33,29 @@ LONGEST_NAME = 250
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
-@dataclass(frozen=True, slots=True)
-class SavedModel:
-    """A Spark ML model on disk, as its own writer left it in FOLDER/sparkml.
+def entry_of(
+    finished: Finished, experiment: str | None, models: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return what MLflow shows of an iteration, as JSON's types: times in milliseconds since 1970, artifacts as texts
+    by path.
 
-    Attributes:
-        class_name: of the model, with its module.
-        pyspark: version that wrote it.
+    Args:
+        experiment: the workflow's own where none is named.
+        models: by node name, what `sender` needs of a Spark ML model whose own writer left it in FOLDER/sparkml: the
+            ``folder``, the ``class_name`` with its module, and the version of ``pyspark`` that wrote it.
     """
-
-    folder: str
-    class_name: str
-    pyspark: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunEntry:
-    """One run as MLflow gets it.
-
-    Attributes:
-        experiment, name: of the run.
-        run: the iteration's id.
-        iteration: in words, for warnings.
-        status: FINISHED, FAILED or KILLED.
-        started, ended: milliseconds since 1970.
-        parameters, metrics, tags: by name.
-        texts: artifacts: path -> text.
-        models: by node name.
-    """
-
-    experiment: str
-    name: str
-    run: str
-    iteration: str
-    status: str
-    started: int
-    ended: int
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    texts: Mapping[str, str]
-    models: Mapping[str, SavedModel] = field(default_factory=dict)
-
-
-def entry_of(finished: Finished, experiment: str | None, models: Mapping[str, SavedModel]) -> RunEntry:
-    """Return what MLflow shows of an iteration. The experiment is the workflow's own where none is named."""
     record = finished.record
     outputs, parameters = json.loads(record.outputs), json.loads(record.parameters)
     started = round(record.started * 1000)
-    return RunEntry(
-        experiment=experiment or record.workflow, name=f"{record.workflow} {record.number}", run=record.run,
-        iteration=f"iteration {record.number} of {record.workflow}", status=_STATUS[record.status], started=started,
-        ended=started + round((record.seconds or 0.0) * 1000),
-        parameters={
+    return {
+        "experiment": experiment or record.workflow, "name": f"{record.workflow} {record.number}", "run": record.run,
+        "status": _STATUS[record.status], "started": started, "ended": started + round((record.seconds or 0.0) * 1000),
+        "parameters": {
             _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_of_run(parameters))
         },
-        metrics=dict((*numbers(outputs), *_own_numbers(finished))), tags=_tags(finished), texts=_texts(finished),
-        models=models,
-    )
+        "metrics": dict((*numbers(outputs), *_own_numbers(finished))), "tags": _tags(finished),
+        "texts": _texts(finished), "models": dict(models),
+    }
 
 
 def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:

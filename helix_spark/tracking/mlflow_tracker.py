@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from helix_spark.engine.results.storing import export_model
@@ -15,7 +14,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
 from helix_spark.sizes import without_password
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
-from helix_spark.tracking.entry import SavedModel, entry_of
+from helix_spark.tracking.entry import entry_of
 
 
 class MlflowTracker:
@@ -46,20 +45,22 @@ class MlflowTracker:
     def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
         """Note an iteration; saves its models if they are wanted, for the session may end before they are sent."""
         folder: Path | None = None
-        models: dict[str, SavedModel] = {}
+        models: dict[str, dict[str, str]] = {}
         if self._log_models and finished.models:
             folder = Path(tempfile.mkdtemp(prefix="helix-mlflow-"))
             pyspark = json.loads(finished.record.versions)["pyspark"]
             try:
                 for name, model in finished.models.items():
                     own = folder / str(len(models))
-                    models[name] = SavedModel(str(own), export_model(model, own / "sparkml"), pyspark)
+                    kind = export_model(model, own / "sparkml")
+                    models[name] = {"folder": str(own), "class_name": kind, "pyspark": pyspark}
             except Exception as error:  # noqa: BLE001 - a model's own writer may raise anything; the run is noted
                 _remove(folder)
                 folder, models = None, {}
                 warning(f"the models of iteration {finished.record.number} are not logged: {first_line(error)}")
+        title = f"iteration {finished.record.number} of {finished.record.workflow}"
         entry = entry_of(finished, self._experiment, models)
-        self._courier.take(Delivery(asdict(entry), entry.iteration, warning, lambda: _remove(folder)))
+        self._courier.take(Delivery(entry, title, warning, lambda: _remove(folder)))
 
     def close(self) -> None:
         """Wait until everything is sent, or could not be; never for longer than starting and one entry may take."""

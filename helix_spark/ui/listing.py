@@ -48,7 +48,6 @@ class Row:
 
     @property
     def edit(self) -> str:
-        """What the edit was, as far as it is on record."""
         return edit_of(self.record)
 
     @property
@@ -87,7 +86,6 @@ class Trend:
 
     @property
     def latest(self) -> int:
-        """The newest iteration that has it."""
         return max(self.values)
 
 

@@ -69,7 +69,6 @@ class KeptRecords:
         self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
 
     def now(self) -> Snapshot:
-        """Return the records as they are now."""
         version = self._records.version()
         # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
         newest = self._newest
@@ -134,7 +133,6 @@ class Pages:
         self._records, self._kept, self._links = records, KeptRecords(records), links
 
     def framed(self, page: Page) -> str:
-        """Return the whole document."""
         return render("page.html", page=page, workflows=page.workflows, links=self._links)
 
     def failure(self, title: str, error: HelixError) -> str:
@@ -157,7 +155,6 @@ class Pages:
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
 
     def iteration(self, workflow: str, number: int, *, wanted: str = "", whole: bool = False) -> Page:
-        """One iteration."""
         kept, record = self._found(workflow, number)
         iterations, progress = kept.iterations(record.workflow), self._records.progress(record)
         view, picture, unknown = self._drawn(kept, record, wanted, whole)
@@ -221,7 +218,6 @@ class Pages:
         )
 
     def compare(self, workflow: str, before: int, after: int, *, whole: bool = False) -> Page:
-        """Return how two iterations differ."""
         kept, one = self._found(workflow, before)
         workflow, other = one.workflow, find_iteration(kept, one.workflow, after)
         plots = [plots_among(mapping(record.outputs)) for record in (one, other)]
@@ -244,7 +240,6 @@ class Pages:
         )
 
     def metrics(self, workflow: str) -> Page:
-        """Return each metric over the iterations."""
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         rows = _rows(kept, workflow)
@@ -256,7 +251,6 @@ class Pages:
         )
 
     def storage(self, workflow: str) -> Page:
-        """Return what is stored, of all workflows."""
         kept = self._kept.now()
         workflow = kept.find_workflow(workflow)
         iterations = [kept.iterations(name) for name in kept.workflows()]

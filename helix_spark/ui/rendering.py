@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Return a template of pages as markup."""
     return Markup(_pages().get_template(template).render(values))
 
 

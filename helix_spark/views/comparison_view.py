@@ -54,7 +54,6 @@ class Pair:
 
     @property
     def went(self) -> str:
-        """What it was, what it is and how it went, in a line."""
         return " -> ".join(self.sides) + (f" ({self.change})" if self.change else "")
 
 
@@ -74,7 +73,6 @@ class ShownNode(NodeDifference):
 
     @property
     def state(self) -> str:
-        """What decides its sign and line."""
         return self.sort
 
     @property
@@ -83,7 +81,6 @@ class ShownNode(NodeDifference):
 
     @property
     def what(self) -> str:
-        """What differs, in a line."""
         if self.before is not None and self.after is not None:
             return "; ".join(self.sentences) or _ITSELF_THE_SAME.get(self.sort, "")
         node = self.record
@@ -95,23 +92,16 @@ class ComparisonView:
     """How two iterations differ.
 
     Attributes:
-        before, after: their numbers.
         whole: whether what is the same is in it, too.
-        unrecorded: why there are no nodes to compare, and nothing but parameters; empty where there are.
         seconds: to answer; `timed` what those nodes took whose seconds differ, those that took longest first, and
             `more_timed` how many more there are.
         same_nodes: how many are left out for being the same.
         graph: of both, as far as they differ, with what that reads or is read by; edges that are gone are dashed.
-        file: the difference of the workflow's files, where both are on record.
         tables: how the tables among the outputs differ.
-        commits: where the two differ in it.
     """
 
-    workflow: str
-    before: int
-    after: int
+    compared: Comparison
     whole: bool
-    unrecorded: str
     parameters: tuple[Pair, ...]
     outputs: tuple[Pair, ...]
     versions: tuple[Pair, ...]
@@ -121,17 +111,27 @@ class ComparisonView:
     nodes: tuple[ShownNode, ...]
     same_nodes: int
     graph: DrawnGraph
-    file: tuple[Line, ...]
     tables: Mapping[str, TableDifference]
-    commits: str
 
     @property
     def title(self) -> str:
-        return f"{self.workflow}, iteration {self.before} -> {self.after}"
+        before, after = self.compared.before, self.compared.after
+        return f"{after.workflow}, iteration {before.number} -> {after.number}"
 
     @property
     def heads(self) -> tuple[str, str]:
-        return f"iteration {self.before}", f"iteration {self.after}"
+        return f"iteration {self.compared.before.number}", f"iteration {self.compared.after.number}"
+
+    @property
+    def unrecorded(self) -> str:
+        """Why there are no nodes to compare, and nothing but parameters; empty where there are."""
+        return self.compared.unrecorded
+
+    @property
+    def commits(self) -> str:
+        """Where the two differ in it."""
+        before, after = commit_text(self.compared.before), commit_text(self.compared.after)
+        return f"{before or '?'} -> {after or '?'}" if before != after else ""
 
     @property
     def nothing(self) -> bool:
@@ -140,15 +140,14 @@ class ComparisonView:
         return not any(parts)
 
     def of_sort(self, *sorts: Sort) -> tuple[ShownNode, ...]:
-        """Return the nodes that differ in one of these ways."""
         return tuple(node for node in self.nodes if node.sort in sorts)
 
     @property
     def code(self) -> dict[str, tuple[Line, ...]]:
         """What differs in the text of functions, by node; in the workflow's file, where a node changed by what is not
         in its own function: a helper, a constant, a declaration."""
-        if self.file and any(node.changes and not node.code for node in self.nodes):
-            return {"the workflow's file": self.file}
+        if self.compared.file_diff and any(node.changes and not node.code for node in self.nodes):
+            return {"the workflow's file": diff_lines(self.compared.file_diff[2:])}
         return {node.name: node.code for node in self.nodes if node.code}
 
 
@@ -164,21 +163,17 @@ def comparison_view(
     before, after = compared.before, compared.after
     found = _nodes(compared)
     shown = tuple(node for node in found if whole or node.differs)
-    commits = [commit_text(record) for record in (before, after)]
 
     def keep_differing(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
         return tuple(pair for pair in pairs if whole or pair.differs)
 
     recorded, timed = not compared.unrecorded, _timed(compared)
     return ComparisonView(
-        after.workflow, before.number, after.number, whole, compared.unrecorded,
-        keep_differing(pairs(mapping(before.parameters), mapping(after.parameters))),
+        compared, whole, keep_differing(pairs(mapping(before.parameters), mapping(after.parameters))),
         keep_differing(_outputs(*compared.metrics)) if recorded else (),
         keep_differing(pairs(mapping(before.versions), mapping(after.versions))) if recorded else (),
         _seconds("seconds to answer", before.seconds, after.seconds), timed[:MOST_TIMED],
-        max(0, len(timed) - MOST_TIMED), shown, len(found) - len(shown),
-        _graph(compared, found, shown), diff_lines(compared.file_diff[2:]), tables,
-        f"{commits[0] or '?'} -> {commits[1] or '?'}" if any(commits) and commits[0] != commits[1] else "",
+        max(0, len(timed) - MOST_TIMED), shown, len(found) - len(shown), _graph(compared, found, shown), tables,
     )
 
 

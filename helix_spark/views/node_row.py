@@ -63,12 +63,10 @@ class NodeRow:
 
     @property
     def word(self) -> str:
-        """Its state in words."""
         return WORDS.get(self.state, self.state)
 
     @property
     def is_needed(self) -> bool:
-        """Whether it has a part in the iteration."""
         return self.state != State.PRUNE
 
     @property
@@ -81,7 +79,6 @@ class NodeRow:
 
     @property
     def did(self) -> str:
-        """What became of it: ``computed in 2.0 s``."""
         return f"{self.word} in {seconds_text(self.seconds)}" if self.seconds is not None else self.word
 
     @property
@@ -94,7 +91,6 @@ class NodeRow:
 
     @property
     def tooltip(self) -> str:
-        """What pointing at its box tells."""
         return "; ".join(filter(None, (f"{self.name} ({self.kind})", self.did, self.why, self.storing)))
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.json_text import mapping, parsed
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.drawing.graph import PROOFS
 from helix_spark.errors import HelixError, ParameterError, nearest
 from helix_spark.history.comparison import parts_of, unrecorded
 from helix_spark.history.model_card import ModelCard, card_of
@@ -58,7 +57,6 @@ class NodeView:
 
     @property
     def about(self) -> str:
-        """What it is, and of what."""
         return f"{self.row.kind}, iteration {self.node.iteration} of {self.node.workflow}"
 
     @property
@@ -83,17 +81,6 @@ class NodeView:
                 yield f"against iteration {self.previous}: {change}"
 
     @property
-    def unchanged(self) -> str:
-        """That nothing differs from the iteration before, and why; empty where something does."""
-        if self.changes:
-            return ""
-        if self.changes is not None:
-            return f"Nothing, against iteration {self.previous}."
-        if self.previous:
-            return f"Iteration {self.previous} had no such node."
-        return "There is no iteration before it to compare with."
-
-    @property
     def storing(self) -> str:
         """What is stored of its result, in a sentence."""
         artifact = self.row.artifact
@@ -105,11 +92,6 @@ class NodeView:
         size = f", {format_size(artifact.bytes)}" if artifact.bytes else ""
         wrote = f", written in {seconds_text(artifact.write_seconds)}" if artifact.write_seconds >= 0.01 else ""
         return f"stored by iteration {artifact.iteration}{of}{size}{wrote}"
-
-    @property
-    def proof(self) -> str:
-        """Whether what is stored comes out the same when it is computed again; empty where nothing is."""
-        return f"{self.row.proof}: {PROOFS[self.row.proof]}" if self.row.stored == "stored" else ""
 
     @property
     def value(self) -> tuple[Any, ...]:

@@ -34,7 +34,6 @@ def plan_text(plan: Plan) -> str:
 
 @html_of.register
 def plan_html(plan: Plan) -> str:
-    """Return the graph, the totals, and a table of the nodes."""
     return cell("cell_plan.html", view=view_of_plan(plan))
 
 
@@ -67,5 +66,4 @@ def comparison_text(compared: Comparison) -> str:
 
 @html_of.register
 def comparison_html(compared: Comparison) -> str:
-    """Return parameters, the graph of both, what changed in each node, code, outputs, seconds."""
     return cell("cell_comparison.html", view=comparison_view(compared))

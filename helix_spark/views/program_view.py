@@ -45,7 +45,6 @@ class AnswerView:
 
     @property
     def lines(self) -> Iterator[str]:
-        """All that is known of it."""
         yield self.title
         yield f"  {'asked of Spark' if self.fresh else 'from the record'}: {self.reason}"
         if self.seconds >= _WORTH_TELLING:
@@ -137,7 +136,6 @@ class Tally:
 
     @property
     def reused(self) -> int:
-        """Those that were answered from the record."""
         return self.asked - self.fresh
 
     @property

@@ -41,7 +41,6 @@ class ProgressView:
 
     @property
     def share(self) -> float:
-        """What is done, of 1."""
         return 1.0 if self.total <= 0 else min(1.0, max(0.0, 1.0 - self.left / self.total))
 
 

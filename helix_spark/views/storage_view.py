@@ -57,10 +57,6 @@ class StorageRow:
         return seconds_text(self.per_megabyte) if self.artifact.bytes and self.saves is not None else ""
 
     @property
-    def last_text(self) -> str:
-        return "" if self.last is None else f"{self.last[0]} #{self.last[1]}"
-
-    @property
     def made_text(self) -> str:
         return f"{self.artifact.workflow} #{self.artifact.iteration}"
 
@@ -89,7 +85,6 @@ class StorageView:
 
     @property
     def use(self) -> str:
-        """How much is in use, in a sentence."""
         of = f" of {format_size(self.budget)} ({self.used / self.budget:.0%})" if self.budget else ", no limit"
         return f"{format_size(self.used)}{of}; {format_size(self.results)} of it stored results"
 

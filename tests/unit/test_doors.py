@@ -56,8 +56,8 @@ from helix_spark.catalog.records import (
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
 from helix_spark.catalog.verification import verify
-from helix_spark.cli.checkout import where_it_was
 from helix_spark.cli.main import helix
+from helix_spark.cli.reading_commands import where_it_was
 from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import card_from
@@ -432,7 +432,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "plans/arrow_stream.py _check_messages",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/checkout.py _holds",
+        "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/reading_commands.py _holds",
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
@@ -465,7 +465,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",
-        "project/stale_runs.py planned_elsewhere", "tracking/courier.py _send", "tracking/sender.py main",
+        "project/watched_files.py planned_elsewhere", "tracking/courier.py _send", "tracking/sender.py main",
     ),
 }
 """Readers that no door here exercises, by what they read."""

@@ -24,7 +24,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.influence import FeatureWeight, Influence, by_feature, from_json, only_for, to_json
 from helix_spark.identity.parts import digest
 from helix_spark.run.node_records import absolute_weights
-from helix_spark.views.plan_view import influence_lines
+from helix_spark.views.iteration_view import influence_lines
 
 LEARNER = "pyspark.ml.classification.LogisticRegression"
 

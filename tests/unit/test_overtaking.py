@@ -14,8 +14,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
-from helix_spark.project.stale_runs import SeenRun, overtaking, planned_elsewhere
-from helix_spark.project.watched_files import next_save
+from helix_spark.project.watched_files import SeenRun, next_save, overtaking, planned_elsewhere
 
 SECONDS = 1.5
 """What the old text takes; a run that is ended waits no longer for it."""

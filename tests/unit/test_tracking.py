@@ -27,7 +27,7 @@ from helix_spark.cli.schema import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
 from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
-from helix_spark.tracking.entry import RunEntry, entry_of, numbers
+from helix_spark.tracking.entry import entry_of, numbers
 from helix_spark.tracking.mlflow_tracker import MlflowTracker
 from helix_spark.tracking.sender import describe_failure, send
 
@@ -60,25 +60,25 @@ def tracked(tmp_path: Path, *workflows: hx.Workflow) -> list[Finished]:
 
 
 @pytest.fixture
-def entry(tmp_path: Path) -> RunEntry:
+def entry(tmp_path: Path) -> dict[str, Any]:
     finished, = tracked(tmp_path, scores())
     return entry_of(finished, None, {})
 
 
-def test_numbers_become_metrics_and_the_rest_is_told_as_parameters_tags_and_artifacts(entry: RunEntry) -> None:
-    outputs = {name: value for name, value in entry.metrics.items() if not name.startswith("helix.")}
+def test_numbers_become_metrics_and_the_rest_is_told_as_parameters_tags_and_artifacts(entry: dict[str, Any]) -> None:
+    outputs = {name: value for name, value in entry["metrics"].items() if not name.startswith("helix.")}
     assert outputs == {"total": 6.0, "by_sex.F": 0.5, "by_sex.M.over 50 _": 0.25}
-    assert entry.metrics["helix.nodes.compute"] == 3
-    assert entry.parameters == {"factor": "2.0", "broken": "False"}
-    assert (entry.experiment, entry.name, entry.status) == ("scores", "scores 1", "FINISHED")
-    assert entry.tags["helix.iteration"] == "1"
-    assert entry.tags["mlflow.note.content"] == "a message"
-    assert entry.tags["mlflow.source.name"] == __file__
-    assert len(entry.tags["helix.signature.total"]) == 64
-    nodes = {node["name"]: node["state"] for node in json.loads(entry.texts["plan.json"])["nodes"]}
+    assert entry["metrics"]["helix.nodes.compute"] == 3
+    assert entry["parameters"] == {"factor": "2.0", "broken": "False"}
+    assert (entry["experiment"], entry["name"], entry["status"]) == ("scores", "scores 1", "FINISHED")
+    assert entry["tags"]["helix.iteration"] == "1"
+    assert entry["tags"]["mlflow.note.content"] == "a message"
+    assert entry["tags"]["mlflow.source.name"] == __file__
+    assert len(entry["tags"]["helix.signature.total"]) == 64
+    nodes = {node["name"]: node["state"] for node in json.loads(entry["texts"]["plan.json"])["nodes"]}
     assert nodes == dict.fromkeys(["data", "total", "by_sex"], "compute")
-    assert "never run before" in entry.texts["plan.txt"]
-    assert entry.texts["dag.svg"].startswith("<svg")
+    assert "never run before" in entry["texts"]["plan.txt"]
+    assert entry["texts"]["dag.svg"].startswith("<svg")
 
 
 def test_what_is_no_number_is_no_metric() -> None:
@@ -87,19 +87,19 @@ def test_what_is_no_number_is_no_metric() -> None:
 
 def test_its_nodes_are_told_as_helix_show_tells_them(tmp_path: Path) -> None:
     finished, = tracked(tmp_path, scores())
-    told = json.loads(entry_of(finished, None, {}).texts["plan.json"])["nodes"]
+    told = json.loads(entry_of(finished, None, {})["texts"]["plan.json"])["nodes"]
     assert told == show_json(finished.record, Catalog.open(tmp_path / "catalog", create=False))["nodes"]
 
 
-def drums(entry: RunEntry, mark: str) -> list[str]:
+def drums(entry: dict[str, Any], mark: str) -> list[str]:
     """Names of the nodes that the graph draws with a mark."""
-    boxes = re.findall(r'class="hx-node ([^"]*)" data-node="(\w+)"', entry.texts["dag.svg"])
+    boxes = re.findall(r'class="hx-node ([^"]*)" data-node="(\w+)"', entry["texts"]["dag.svg"])
     return [name for classes, name in boxes if f"hx-{mark}" in classes.split()]
 
 
-def stored(entry: RunEntry) -> list[str]:
+def stored(entry: dict[str, Any]) -> list[str]:
     """Names of the nodes that the plan says to be stored."""
-    return [node["name"] for node in json.loads(entry.texts["plan.json"])["nodes"] if node["stored"]]
+    return [node["name"] for node in json.loads(entry["texts"]["plan.json"])["nodes"] if node["stored"]]
 
 
 def test_what_is_stored_is_told_as_of_the_end(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_failed_iteration_has_a_run_that_failed(tmp_path: Path) -> None:
     with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix, pytest.raises(hx.HelixError):
         helix.run(scores(broken=True))
     made = entry_of(tracker.seen[0], "mine", {})
-    assert (made.experiment, made.status) == ("mine", "FAILED")
-    assert "ZeroDivisionError" in made.tags["helix.error"]
+    assert (made["experiment"], made["status"]) == ("mine", "FAILED")
+    assert "ZeroDivisionError" in made["tags"]["helix.error"]
 
 
 def test_a_tracker_that_raises_is_a_warning(tmp_path: Path) -> None:
@@ -169,13 +169,11 @@ class FakeClient:
         next(iter(self.runs.values())).info.status = status
 
 
-def as_sent(entry: RunEntry) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return json.loads(json.dumps(asdict(entry)))  # type: ignore[no-any-return]
+def as_sent(entry: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(entry))  # type: ignore[no-any-return]
 
 
-def test_two_runs_of_one_iteration_are_not_made(entry: RunEntry) -> None:
+def test_two_runs_of_one_iteration_are_not_made(entry: dict[str, Any]) -> None:
     client: Any = FakeClient()
     first = send(client, as_sent(entry))
     logged = len(client.logged)
@@ -184,12 +182,12 @@ def test_two_runs_of_one_iteration_are_not_made(entry: RunEntry) -> None:
     assert len(client.logged) == logged
 
 
-def test_a_run_that_got_stuck_half_way_is_completed(entry: RunEntry) -> None:
+def test_a_run_that_got_stuck_half_way_is_completed(entry: dict[str, Any]) -> None:
     client: Any = FakeClient()
-    client.create_run("1", 0, {"helix.run": entry.run}, "scores 1")
+    client.create_run("1", 0, {"helix.run": entry["run"]}, "scores 1")
     assert send(client, as_sent(entry)) == "id 0"
     assert "plan.txt" in client.logged
-    assert client.runs[entry.run].info.status == "FINISHED"
+    assert client.runs[entry["run"]].info.status == "FINISHED"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import datetime
 import inspect
 import operator
 import pathlib
+import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -49,8 +50,7 @@ def arguments_of(factory: Callable[..., Any], settings: Sequence[str]) -> dict[s
 def _value(parameter: inspect.Parameter, text: str, factory: Callable[..., Any]) -> Any:
     """Return text as the type of the parameter's annotation, else of its default, else as text."""
     kinds = _kinds(parameter, _names(factory))
-    shown = ("None" if kind is NoneType else inspect.formatannotation(kind) for kind in kinds)
-    takes = f"parameter {parameter.name!r} takes {' | '.join(shown)}"
+    takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
     try:
         return _first_that_fits(kinds, text)
     except ValueError:
@@ -77,8 +77,8 @@ def _kinds(parameter: inspect.Parameter, names: Mapping[str, Any]) -> list[Any]:
 
     >>> def workflow(a: float | None, b: "int", c=0.5, d=None, e=(1, 2), f: "Unknown | int" = 1): ...
     >>> parameters = inspect.signature(workflow).parameters.values()
-    >>> ["|".join(map(inspect.formatannotation, _kinds(parameter, {}))) for parameter in parameters]
-    ['float|NoneType', 'int', 'float', 'str|NoneType', 'tuple[int, ...]', 'int']
+    >>> ["|".join(map(_shown, _kinds(parameter, {}))) for parameter in parameters]
+    ['float|None', 'int', 'float', 'str|None', 'tuple[int, ...]', 'Unknown|int']
     """
     hints = [] if parameter.annotation is parameter.empty else _hints(parameter.annotation, names)
     if hints and Any not in hints:
@@ -88,11 +88,12 @@ def _kinds(parameter: inspect.Parameter, names: Mapping[str, Any]) -> list[Any]:
 
 
 def _hints(annotation: Any, names: Mapping[str, Any]) -> list[Any]:
-    """Return the types that an annotation admits; none where it names what is not there while the file runs."""
+    """Return the types that an annotation admits; text where it names what is not there while the file runs."""
     try:
         hint = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), dict(names))["it"]
     except (NameError, AttributeError, TypeError, SyntaxError):
-        return []
+        parts = annotation.strip("'\"").split(" | ") if isinstance(annotation, str) else [annotation]
+        return parts if len(parts) == 1 else [hint for part in parts for hint in _hints(part, names)]
     return list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
 
 
@@ -183,3 +184,19 @@ _CONVERSIONS: Mapping[type, Callable[[str], Any]] = {
 """A type before those that it is one of: what is True is an int, too."""
 
 _ROWS: Mapping[Any, Callable[[Sequence[Any]], Any]] = {list: list, tuple: tuple, Sequence: tuple}
+
+
+# For people
+
+
+def _shown(kind: Any) -> str:
+    """Return a type as its author writes it.
+
+    >>> _shown(Literal["a", "b"]), _shown(list[datetime.date]), _shown(NoneType), _shown(float)
+    ("Literal['a', 'b']", 'list[date]', 'None', 'float')
+    """
+    if kind is NoneType:
+        return "None"
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return re.sub(r"\b(?:typing|collections\.abc|datetime|pathlib)\.", "", str(kind))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
-from helix_spark.dag.influence import FeatureWeight, Influence
 from helix_spark.drawing.graph import PROOFS, DrawnGraph
 from helix_spark.history.comparison import differ, unrecorded
 from helix_spark.history.edit_message import edit_of
@@ -27,6 +26,7 @@ from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_tex
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.dag.influence import FeatureWeight, Influence
 
 _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""

@@ -93,51 +93,36 @@ def storage_of(
     known: CatalogReader, artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
     iterations: Iterable[Sequence[IterationRecord]],
 ) -> StorageView:
-    """Return what a catalog has stored. Raises CatalogError.
+    """Return what a catalog has stored, the best by benefit per byte first; what takes no bytes of its own comes last.
 
     Args:
         artifacts: the newest record of each signature; `loads` how often it was loaded, and by whom last.
         iterations: of each workflow, newest first.
+
+    Raises:
+        CatalogError: the records cannot be read.
     """
     ended = [next((one for one in several if one.status in ("done", "failed")), None) for several in iterations]
     last = max((one for one in ended if one is not None), key=lambda one: one.started, default=None)
-    newest = {one.workflow: known.nodes(one) for one in ended if one is not None}
-    live = (signature for signature, record in artifacts.items() if record.event == "published")
-    wanted = {*live, *(node.signature for nodes in newest.values() for node in nodes)}
-    return storage_view(
-        artifacts, loads, known.results((), wanted).measured if wanted else {}, newest, last, known.bytes_used()
-    )
-
-
-def storage_view(
-    artifacts: Mapping[str, ArtifactRecord], loads: Mapping[str, tuple[int, str, int]],
-    measured: Mapping[str, ResultRecord], newest: Mapping[str, Sequence[NodeRecord]],
-    last: IterationRecord | None, used: int,
-) -> StorageView:
-    """Return what is stored, the best by benefit per byte first; what takes no bytes of its own comes last.
-
-    Args:
-        measured: costs by signature, of what is stored and of the nodes in `newest`.
-        newest: the nodes of the newest ended iteration of each workflow.
-        last: the newest iteration there is.
-    """
+    nodes = [node for one in ended if one is not None for node in known.nodes(one)]
     live = {signature: record for signature, record in artifacts.items() if record.event == "published"}
-    everything = [node for records in newest.values() for node in records]
-    nodes = {node.signature: node for node in everything}
-    made, stored = _lineage(everything, live, measured), list[StorageRow]()
+    current = {node.signature for node in nodes}
+    wanted = {*live, *current}
+    measured = known.results((), wanted).measured if wanted else {}
+    made, stored = _lineage(nodes, live, measured), list[StorageRow]()
     for signature, record in live.items():
         own, by = measured.get(signature), loads.get(signature)
         again = None if own is None or own.compute_seconds is None else seconds_again(made, signature, live)
         stored.append(StorageRow(
             record, again, own.load_seconds if own else None, by[0] if by else 0, by[1:] if by else None,
-            signature in nodes, own.proof if own else "unproven",
+            signature in current, own.proof if own else "unproven",
         ))
     stored.sort(key=lambda each: (each.artifact.bytes == 0, -each.per_megabyte, -(each.saves or 0.0)))
     gone = sorted((r for r in artifacts.values() if r.event != "published"), key=lambda r: r.at, reverse=True)
     budget = number(mapping(last.plan).get("budget")) if last else None
     return StorageView(
-        used, sum(record.bytes for record in live.values()), None if budget is None else int(budget), tuple(stored),
-        tuple(gone),
+        known.bytes_used(), sum(record.bytes for record in live.values()), None if budget is None else int(budget),
+        tuple(stored), tuple(gone),
     )
 
 

@@ -97,9 +97,10 @@ def test_cells_of_any_kind_are_shown() -> None:
     record = ArtifactRecord("0" * 64, "0" * 32, "table", "published", "w", "n", 1, 0.0, rows=2)
     shown, note = stored_rows(FirstRows(table, 8, (), ()), record)
     assert (note, shown.whole) == ("", True)
-    assert shown.column("none") == ("null", "null")
-    assert shown.column("list") == ("[0, 2]", "null")
-    assert shown.column("flag") == (True, "null")
+    columns = dict(zip(shown.names, zip(*shown.rows, strict=True), strict=True))
+    assert columns["none"] == ("null", "null")
+    assert columns["list"] == ("[0, 2]", "null")
+    assert columns["flag"] == (True, "null")
 
 
 @pytest.mark.parametrize("schema", ["", "3", "{}", '{"fields": [{"name": "v", "metadata": 3}]}', json.dumps({"fields": [

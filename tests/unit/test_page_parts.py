@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
 from helix_spark.ui.pages import KeptRecords
 from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
 from helix_spark.views.notebook_views import comparison_html, comparison_text
-from helix_spark.views.storage_view import storage_view
+from helix_spark.views.storage_view import StorageView, storage_of
 
 
 def iteration(number: int, status: Status = "done", **given: Any) -> IterationRecord:
@@ -283,12 +284,24 @@ def test_words_that_name_no_node_are_told() -> None:
 # Storage
 
 
+def stored(
+    artifacts: Mapping[str, ArtifactRecord], measured: Mapping[str, ResultRecord], *newest: Sequence[NodeRecord]
+) -> StorageView:
+    """What is stored of a catalog whose workflows have ended with these nodes."""
+    records = SimpleNamespace(
+        nodes=lambda one: newest[one.number], results=lambda names, wanted: SimpleNamespace(measured=measured),
+        bytes_used=lambda: 0,
+    )
+    iterations = [[iteration(number, "done")] for number in range(len(newest))]
+    return storage_of(records, artifacts, {}, iterations)  # type: ignore[arg-type]  # no more of it is asked
+
+
 def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
     def of(workflow: str, own: str) -> list[NodeRecord]:
         shared = node("rows", signature="shared", workflow=workflow)
         return [shared, node(own, "rows", signature=own, workflow=workflow)]
 
-    newest = {"one": of("one", "a"), "other": of("other", "b")}
+    newest = of("one", "a"), of("other", "b")
     artifacts = {
         name: ArtifactRecord(name, "0" * 32, "value", "published", workflow, name, 1, 0.0)
         for workflow, name in (("one", "a"), ("other", "b"))
@@ -297,12 +310,12 @@ def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
         name: ResultRecord(name, name, "one", name, "scanner", 1, compute_seconds=seconds)
         for name, seconds in (("shared", 10.0), ("a", 1.0), ("b", 2.0))
     }
-    view = storage_view(artifacts, {}, measured, newest, None, 0)
+    view = stored(artifacts, measured, *newest)
     assert {each.artifact.node: each.again for each in view.stored} == {"a": 11.0, "b": 12.0}
     unmeasured = {name: costs for name, costs in measured.items() if name != "shared"}
-    view = storage_view(artifacts, {}, unmeasured, newest, None, 0)
+    view = stored(artifacts, unmeasured, *newest)
     assert {each.artifact.node: each.again for each in view.stored} == {"a": 1.0, "b": 2.0}, "counted as nothing"
-    view = storage_view(artifacts, {}, {}, {}, None, 0)
+    view = stored(artifacts, {})
     assert [each.again for each in view.stored] == [None, None]
 
 

@@ -58,7 +58,17 @@ def settings_for(
     """
     file = project_file(start)
     project = _project_settings(file) if file else {}
-    return {name: _setting(name, arguments, environ, project, file) for name in DEFAULTS}
+    found = {}
+    for name, default in DEFAULTS.items():
+        variable = f"HELIX_{name.upper()}"
+        given = (
+            (arguments.get(name), f"argument --{name.replace('_', '-')}"),
+            (environ.get(variable) or None, f"environment {variable}"),
+            (project.get(name), f"[tool.{TABLE}] in {file}"), (default, "default"),
+        )
+        value, origin = next((one for one in given if one[0] is not None), (None, "default"))
+        found[name] = Setting(name, value, origin)
+    return found
 
 
 def project_file(start: Path) -> Path | None:
@@ -66,20 +76,6 @@ def project_file(start: Path) -> Path | None:
     folder = start.resolve() if start.is_dir() else start.resolve().parent
     candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
     return next((file for file in candidates if file.is_file()), None)
-
-
-def _setting(
-    name: str, arguments: Mapping[str, str | None], environ: Mapping[str, str], project: Mapping[str, str],
-    file: Path | None,
-) -> Setting:
-    variable = f"HELIX_{name.upper()}"
-    if (given := arguments.get(name)) is not None:
-        return Setting(name, given, f"argument --{name.replace('_', '-')}")
-    if environ.get(variable):
-        return Setting(name, environ[variable], f"environment {variable}")
-    if name in project:
-        return Setting(name, project[name], f"[tool.{TABLE}] in {file}")
-    return Setting(name, DEFAULTS[name], "default")
 
 
 def _project_settings(file: Path) -> dict[str, str]:

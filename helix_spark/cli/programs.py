@@ -121,10 +121,9 @@ class ScriptFile:
         from helix_spark.program.program_audit import run_audited
 
         check_settings(place, {})
-        self._check_reuses(place.catalog)
+        program = self._reusing(place, writable_catalog(place.catalog), "audit")
         if seconds is not None:
             tell("--budget has no effect on a script, which is run once as a whole")
-        program = open_program(self.path, self.arguments, place, writable_catalog(place.catalog), mode="audit")
         return run_audited(program)
 
     def _planned(self, place: CommandSettings) -> tuple[ProgramView, str]:
@@ -133,10 +132,7 @@ class ScriptFile:
         from helix_spark.program.program_record import view_of_program
 
         check_settings(place, dict.fromkeys(("budget", "policy"), "what to store is decided once it has run"))
-        self._check_reuses(place.catalog)
-        program = open_program(
-            self.path, self.arguments, place, Catalog.open(place.catalog, create=True), mode="plan"
-        )
+        program = self._reusing(place, Catalog.open(place.catalog, create=True), "plan")
         ended = ""
         try:
             with silence():
@@ -147,14 +143,12 @@ class ScriptFile:
             ended = f"{type(error).__name__}: {error}"
         return view_of_program(program), ended
 
-    def _check_reuses(self, catalog: str) -> None:
-        """Raise ParameterError if nothing of what it asks is ever reused."""
-        from helix_spark.catalog.catalog import Catalog
-
-        opened = Catalog.open(catalog, create=True)
-        reason = needs_classic(self.path) or recorded_need(opened, self.path, self.arguments)
+    def _reusing(self, place: CommandSettings, catalog: Catalog, mode: Mode) -> PlainProgram:
+        """Return the program; raise ParameterError if nothing of what it asks is ever reused."""
+        reason = needs_classic(self.path) or recorded_need(catalog, self.path, self.arguments)
         if reason is not None:
             raise ParameterError(f"{reason}: a run reuses nothing")
+        return open_program(self.path, self.arguments, place, catalog, mode=mode)
 
 
 def open_program(

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.cli.tables import (
+    STATE_STYLES,
     WIDE,
     console,
     print_code,
@@ -21,7 +23,6 @@ from helix_spark.cli.tables import (
     print_fitting,
     print_lines,
     print_tables,
-    state_text,
     table,
 )
 from helix_spark.cli.terminal import say
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from helix_spark.history.model_card import ModelCard
     from helix_spark.planner.plan import Plan
     from helix_spark.views.comparison_view import ComparisonView, Pair
+    from helix_spark.views.node_row import NodeRow
     from helix_spark.views.node_view import NodeView
 
 ROWS_OF_RUN, ROWS_OF_SHOW = 5, 20
@@ -59,20 +61,31 @@ _MOST, _MOST_WIDE = 3, 6
 def print_plan(plan: Plan) -> None:
     """Print a line or two for each node with a part in the plan, a sentence for the rest, and totals."""
     out, view = console(), view_of_plan(plan)
-    wide = out.width >= WIDE
-    more = (("compute", "right"), ("load", "right"), ("size", "right"), ("kept", "left")) if wide else ()
-    shown = table(("state", "left"), ("seconds", "right"), *more, ("node", "left"), ("why", "left"), grow="why")
-    for row in view.needed:
-        sizes = (format_seconds(row.compute), format_seconds(row.load), format_size(row.bytes or 0), row.kept)
-        shown.add_row(
-            state_text(row.state), format_seconds(row.expected), *(sizes if wide else ()), row.name,
-            row.why if wide else row.why_and_kept,
-        )
+    more = ("compute", "load", "size", "kept") if out.width >= WIDE else ()
     out.print(Text(view.title, style="bold"))
     out.print()
-    out.print(shown)
+    out.print(_table_of(view.needed, "state", "seconds", *more, "node", "why"))
     out.print()
     print_lines([*view.unused, *(f"warning: {one}" for one in view.warnings), *view.totals])
+
+
+def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
+    """Return a line or two for each node. Of a plan its seconds are what it is expected to take."""
+    numbers = ("seconds", "expected", "compute", "load", "size", "rows")
+    shown = table(*((name, "right" if name in numbers else "left") for name in columns), grow="why")
+    for row in rows:
+        is_planned = row.seconds is None and row.compute is not None
+        cells: dict[str, str | Text] = {
+            "state": Text(row.state, style=STATE_STYLES.get(row.state, "")),
+            "seconds": format_seconds(row.expected if is_planned else row.seconds),
+            "expected": format_seconds(row.expected), "compute": format_seconds(row.compute),
+            "load": format_seconds(row.load), "size": "" if row.bytes is None else format_size(row.bytes),
+            "rows": "" if row.rows is None else f"{row.rows:,}", "kept": row.kept,
+            "stored": row.proof if row.stored == "stored" else "", "node": row.title, "question": row.name,
+            "why": row.why if "kept" in columns else row.why_and_kept,
+        }
+        shown.add_row(*(cells[name] for name in columns))
+    return shown
 
 
 def print_answer(view: IterationView) -> None:
@@ -165,22 +178,8 @@ def print_iteration(view: IterationView) -> None:
     print_outputs(view.outputs)
     print_tables(view.tables, ROWS_OF_SHOW)
     out.print()
-    wide = out.width >= WIDE
-    more = (("rows", "right"), ("size", "right"), ("stored", "left")) if wide else ()
-    shown = table(
-        ("state", "left"), ("seconds", "right"), ("expected", "right"), *more, ("node", "left"), ("why", "left"),
-        grow="why",
-    )
-    for row in view.needed:
-        sizes = (
-            "" if row.rows is None else f"{row.rows:,}", "" if row.bytes is None else format_size(row.bytes),
-            row.proof if row.stored == "stored" else "",
-        )
-        shown.add_row(
-            state_text(row.state), format_seconds(row.seconds), format_seconds(row.expected),
-            *(sizes if wide else ()), row.title, row.why,
-        )
-    out.print(shown)
+    more = ("rows", "size", "stored") if out.width >= WIDE else ()
+    out.print(_table_of(view.needed, "state", "seconds", "expected", *more, "node", "why"))
     print_lines(view.unused)
 
 
@@ -217,9 +216,7 @@ def _print_members(view: NodeView) -> None:
         for point in view.points:
             shown.add_row(*point.cells)
     elif view.members:
-        shown = table(("state", "left"), ("seconds", "right"), ("question", "left"), ("why", "left"), grow="why")
-        for row in view.members:
-            shown.add_row(state_text(row.state), format_seconds(row.seconds), row.name, row.why)
+        shown = _table_of(view.members, "state", "seconds", "question", "why")
     else:
         return
     console().print()

@@ -79,10 +79,6 @@ def print_lines(lines: Iterable[str]) -> None:
             out.print(Text(part, style=style), soft_wrap=True)
 
 
-def state_text(state: str) -> Text:
-    return Text(state, style=STATE_STYLES.get(state, ""))
-
-
 def print_code(lines: Iterable[Line]) -> None:
     """Print the lines of a difference, coloured; the signs say the same without colours."""
     out = console()

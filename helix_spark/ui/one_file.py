@@ -109,7 +109,7 @@ def _compared(iterations: Sequence[IterationRecord]) -> list[tuple[int, int]]:
 
 
 def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
-    """Return what draws plots goes with them alone: it is some 800 kB."""
+    """Return the scripts; what draws plots, some 800 kB, only where there are plots."""
     shown = (part for section in sections for part in (section, *section.panels))
     has_plot = any('<figure class="plot" data-plot=' in one.page.body for one in shown)  # no text shown can say so
     licence = f"/*\n{asset('vega.LICENSE.txt')}*/\n"

@@ -58,25 +58,6 @@ class Page:
     workflows: tuple[str, ...] = ()
 
 
-class KeptRecords:
-    """What belongs to a version of the records, kept for that version. May be used from several threads.
-
-    What is kept was read after its version was, so it is as new as that at least, and it is dropped with it.
-    """
-
-    def __init__(self, records: CatalogReader) -> None:
-        self._records = records
-        self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
-
-    def now(self) -> Snapshot:
-        version = self._records.version()
-        # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
-        newest = self._newest
-        if version != newest[0]:
-            newest = self._newest = (version, {})
-        return Snapshot(self._records, newest[1])
-
-
 class Snapshot:
     """Records of one version, as one page sees them: it asks once which iterations have died, which is no record.
 
@@ -130,7 +111,18 @@ class Pages:
     """
 
     def __init__(self, records: CatalogReader, links: Links) -> None:
-        self._records, self._kept, self._links = records, KeptRecords(records), links
+        self._records, self._links = records, links
+        self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
+
+    def now(self) -> Snapshot:
+        """Return the records as they are now. What was read of them is kept until something is recorded: it was read
+        after its version was, so it is as new as that at least, and dropped with it."""
+        version = self._records.version()
+        # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
+        newest = self._newest
+        if version != newest[0]:
+            newest = self._newest = (version, {})
+        return Snapshot(self._records, newest[1])
 
     def framed(self, page: Page) -> str:
         return render("page.html", page=page, workflows=page.workflows, links=self._links)
@@ -144,7 +136,7 @@ class Pages:
         metric: str = "", columns: Sequence[str] = (),
     ) -> Page:
         """Return what ran, like a commit log. A file has no further pages, so there it is all on one."""
-        kept = self._kept.now()
+        kept = self.now()
         if not workflow and not kept.workflows():
             return Page("Iterations", "iterations", "", render("empty.html"))
         workflow = kept.find_workflow(workflow)
@@ -240,7 +232,7 @@ class Pages:
         )
 
     def metrics(self, workflow: str) -> Page:
-        kept = self._kept.now()
+        kept = self.now()
         workflow = kept.find_workflow(workflow)
         rows = _rows(kept, workflow)
         found = [trend_of(rows, name) for name in metrics.names(row.metrics for row in rows)]
@@ -251,7 +243,7 @@ class Pages:
         )
 
     def storage(self, workflow: str) -> Page:
-        kept = self._kept.now()
+        kept = self.now()
         workflow = kept.find_workflow(workflow)
         iterations = [kept.iterations(name) for name in kept.workflows()]
         view = storage_of(self._records, kept.artifacts(), kept.loads(), iterations)
@@ -263,7 +255,7 @@ class Pages:
         return state_text(record, self._records.progress(record))
 
     def _found(self, workflow: str, number: int) -> tuple[Snapshot, IterationRecord]:
-        kept = self._kept.now()
+        kept = self.now()
         return kept, find_iteration(kept, kept.find_workflow(workflow), number)
 
     def _page(

@@ -19,8 +19,9 @@ from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.ui import charts
 from helix_spark.ui.iteration_page import select
+from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
-from helix_spark.ui.pages import KeptRecords
+from helix_spark.ui.pages import Pages
 from helix_spark.views.comparison_view import ComparisonView, Pair, comparison_view
 from helix_spark.views.notebook_views import comparison_html, comparison_text
 from helix_spark.views.storage_view import StorageView, storage_of
@@ -334,7 +335,7 @@ class Versioned:
 
 def test_what_was_read_of_an_older_version_is_not_kept_under_a_newer_one() -> None:
     records = Versioned()
-    kept = KeptRecords(records)  # type: ignore[arg-type]  # no more of it is asked
+    kept = Pages(records, Links())  # type: ignore[arg-type]  # no more of it is asked
     slow = kept.now()
     records.now = "2"
     quick = kept.now()

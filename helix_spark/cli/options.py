@@ -218,7 +218,8 @@ def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., Non
         settings: of `click.command`.
     """
     def make(function: Callable[..., None]) -> click.Command:
-        return click.command(**settings)(_together(*options)(reporting_errors(function)))
+        made: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
+        return made
 
     return make
 

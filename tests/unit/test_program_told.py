@@ -76,11 +76,12 @@ def test_a_tracker_is_told_of_a_program_as_of_a_workflow(program: PlainProgram) 
     (finished,) = tracker.seen
     entry = entry_of(finished, None, {})
     assert tracker.closed
-    assert (entry.name, entry.status, entry.tags["mlflow.note.content"]) == ("train 1", "FINISHED", "a message")
-    assert entry.parameters["arguments"] == "rows.csv --depth 3"
-    assert entry.parameters["depth"] == "3"
-    assert [number for name, number in entry.metrics.items() if name.endswith("areaUnderROC")] == [value]
-    assert "areaUnderROC" in entry.texts["plan.txt"]
+    assert (entry["name"], entry["status"]) == ("train 1", "FINISHED")
+    assert entry["tags"]["mlflow.note.content"] == "a message"
+    assert entry["parameters"]["arguments"] == "rows.csv --depth 3"
+    assert entry["parameters"]["depth"] == "3"
+    assert [number for name, number in entry["metrics"].items() if name.endswith("areaUnderROC")] == [value]
+    assert "areaUnderROC" in entry["texts"]["plan.txt"]
 
 
 def test_metrics_of_a_script_are_called_by_their_names_and_answers_by_what_is_assigned(program: PlainProgram) -> None:

@@ -287,7 +287,7 @@ class AnswerRecord:
         left: the identity of what an effect left at its place.
         doubt: why no answer to the question is reused, as an audit found.
         reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
-        needs_classic: where a program needs a classic session: JSON.
+        needs_classic: where a program needs a classic session, and why.
         digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
             question.
     """
@@ -302,7 +302,7 @@ class AnswerRecord:
     doubt: Annotated[str, Text(2_000)] = ""
     digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
     reads: Observed = ""
-    needs_classic: Annotated[str, Json({"file": str, "line": int, "what": str}, 20_000, needed=False)] = ""
+    needs_classic: Annotated[str, Text(2_000)] = ""
 
     def content_digest(self) -> str:
         """The digest that the record has to have. A field that was added later counts where it is not empty."""

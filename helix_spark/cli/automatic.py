@@ -54,8 +54,8 @@ def begin() -> None:
     check_settings(given, {})
     program = open_program(path, sys.argv[1:], given, writable_catalog(given.catalog), began=process_start())
     program.following = QuestionsUnderway(program, program_bar(quiet=False)).note
-    if (reason := recorded_need(program.catalog, path, program.arguments)) is not None:
-        tell(f"{reason}, as its last run found: nothing is reused")
+    if found := recorded_need(program.catalog, path, program.arguments):
+        tell(f"{found}, as its last run found: nothing is reused")
         return
     start_over_where_needed(program, sys.orig_argv[1:])
     program.begin()

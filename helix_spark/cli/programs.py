@@ -70,8 +70,8 @@ class ScriptFile:
         from helix_spark.cli.progress import program_bar
         from helix_spark.program.questions_underway import QuestionsUnderway
 
-        if (reason := recorded_need(catalog, self.path, self.arguments)) is not None:
-            tell(f"{reason}, as its last run found: it runs without reuse")
+        if found := recorded_need(catalog, self.path, self.arguments):
+            tell(f"{found}, as its last run found: it runs without reuse")
             run_plainly()
         program = open_program(
             self.path, self.arguments, place, catalog, rerun_effects=rerun_effects, began=waiting_since(),
@@ -146,7 +146,7 @@ class ScriptFile:
     def _reusing(self, place: CommandSettings, catalog: Catalog, mode: Mode) -> PlainProgram:
         """Return the program; raise ParameterError if nothing of what it asks is ever reused."""
         reason = needs_classic(self.path) or recorded_need(catalog, self.path, self.arguments)
-        if reason is not None:
+        if reason:
             raise ParameterError(f"{reason}: a run reuses nothing")
         return open_program(self.path, self.arguments, place, catalog, mode=mode)
 

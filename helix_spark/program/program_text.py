@@ -4,7 +4,6 @@ that its next run begins in one. And whether a file is a plain PySpark program a
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import sys
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.catalog.places.json_text import mapping
 from helix_spark.hermetic.asking import asker
 from helix_spark.identity.parts import digest
 from helix_spark.plans.classic_only import SessionContext
@@ -194,28 +192,22 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
     from helix_spark.catalog.records import AnswerRecord
 
     catalog.make()
-    text = json.dumps({"file": need.file.name, "line": need.line, "what": need.what})
-    identity = _identity(path, arguments)
-    catalog.answers.append([AnswerRecord(identity, path.stem, 1, time.time(), needs_classic=text)])
+    why = str(need)[:_LONGEST_NEED]
+    catalog.answers.append([AnswerRecord(_identity(path, arguments), path.stem, 1, time.time(), needs_classic=why)])
 
 
-def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> NeedsClassic | None:
-    """Return what an earlier run of the same text needed a classic session for; None if none did."""
+def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> str:
+    """Return what an earlier run of the same text needed a classic session for; empty if none did."""
     record = catalog.answers.newest(_identity(path, arguments))
     record = None if record is None else catalog.answers.sound(record)
-    if record is None:
-        return None
-    match mapping(record.needs_classic):
-        case {"file": str(file), "line": int(line), "what": str(what)}:
-            return NeedsClassic(Path(visible(file[:_LONGEST_FILE])), line, visible(what[:_LONGEST_NEED]))
-    return None  # a damaged record: the run finds out again
+    return "" if record is None else visible(record.needs_classic)
 
 
-_LONGEST_FILE, _LONGEST_NEED = 4_096, 200
+_LONGEST_NEED = 2_000
 
 
 def _identity(path: Path, arguments: Sequence[str]) -> str:
     from helix_spark.identity.environment import package_version
 
     texts = [file.read_bytes() for file in sorted(files_of_program(path)) if file.is_file()]
-    return digest("needs a classic session", *map(digest, texts), *arguments, package_version("pyspark"))
+    return digest("why a classic session", *map(digest, texts), *arguments, package_version("pyspark"))

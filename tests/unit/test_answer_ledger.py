@@ -61,7 +61,7 @@ def test_an_answer_is_found_again(catalog: Catalog) -> None:
 CHANGES: dict[str, Any] = {
     "question": question(2), "workflow": "jpb", "iteration": 3, "at": 10.5, "seconds": 0.25,
     "answer": record(2).answer, "left": question(4), "doubt": "x", "reads": '{"drew": true}',
-    "needs_classic": '{"file": "a.py", "line": 1, "what": "an RDD"}',
+    "needs_classic": "a.py:1 uses an RDD, which only a classic session has",
 }
 
 

@@ -441,7 +441,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "run/preparation.py known_nodes", "run/preparation.py _of_what_is_there",
         "run/preparation.py _why_unknown", "run/run_outputs.py _answers",
         "run/run_outputs.py _described_outputs", "run/iteration.py __init__",
-        "run/recording.py record_end", "program/program_text.py recorded_need",
+        "run/recording.py record_end",
         "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
         "tracking/entry.py _of_stages", "tracking/entry.py _plan", "tracking/entry.py _texts",

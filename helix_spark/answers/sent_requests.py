@@ -37,14 +37,6 @@ def rpc_error() -> type[Exception]:
     return found
 
 
-def is_unreachable(error: BaseException) -> bool:
-    """Return whether a request did not reach its server, or the server's answer did not come back."""
-    from grpc import StatusCode
-
-    code = getattr(error, "code", None)
-    return callable(code) and code() is StatusCode.UNAVAILABLE
-
-
 def is_cancelled(error: BaseException) -> bool:
     """Return whether a server ended a request because it was told to."""
     return "OPERATION_CANCELED" in server_message(error)

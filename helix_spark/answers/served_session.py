@@ -57,7 +57,6 @@ class ServedSession:
         tell: is told what is worth a line.
         server: None where none is to be asked: then it raises UnansweredError.
         is_over: whether the program has ended, so that no other server takes the place of one that has.
-        at_first: is done once the server is there, before it is asked anything.
     """
 
     signer: Signer
@@ -75,7 +74,6 @@ class ServedSession:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     is_informed: bool = False
     is_over: bool = False
-    at_first: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.models = ServedModels(
@@ -114,7 +112,6 @@ class ServedSession:
         stub = self.server.stub()
         if not self.is_informed:
             self.is_informed = True
-            self.at_first()
             for request in list(self.signer.state.requests):
                 if callable(request):
                     request()

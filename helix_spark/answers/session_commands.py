@@ -69,10 +69,10 @@ class SessionCommands:
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
         self.note_settings(new, request)
         is_static = any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new)
-        if self.served.is_informed or is_static:
-            return self.served.send(request)[0]  # Spark says which of its own may be set
+        # Spark says which of its own may be set.
+        answer = self.served.send(request)[0] if self.served.is_informed or is_static else pb.ConfigResponse()
         self.signer.state.requests.append(request)
-        return pb.ConfigResponse()
+        return answer
 
     def note_settings(self, new: Mapping[str, str | None], request: Any) -> None:
         """Note settings; tables that there are were analysed by those before."""

@@ -1,17 +1,27 @@
 """What a classic session does otherwise than PySpark's Connect client, so that programs get it from the client, too:
-names of aggregates, types of decimals, seeds and arguments of Spark ML's stages."""
+names of aggregates, types of decimals, seeds and arguments of Spark ML's stages. And what only a classic session has:
+RDDs, the JVM, contexts, streams. Where a program uses it as it runs, Helix learns of it before pyspark refuses."""
 
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from decimal import Decimal
 from functools import cache, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.recorded_call import builds, replaces
+from helix_spark.hermetic.action import current
+from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.recorded_call import NeedsClassicError, builds, client_session, program_here, replaces, script
+from helix_spark.plans.written_plan import StepWriter, plan_id, relation_of
+
+if TYPE_CHECKING:
+    from pyspark.conf import SparkConf
 
 
 def behave_as_classic() -> None:
@@ -167,3 +177,209 @@ def session_class() -> type:
     members["sparkContext"] = property(lambda self: vars(self)["sparkContext"])
     bases: tuple[Any, ...] = (ConnectSession, SparkSession)
     return type("SparkSession", bases, {**members, "__module__": SparkSession.__module__})
+
+
+def need_classic(what: str) -> None:
+    """Tell this thread's program that it needs a classic session; no-op where there is none.
+
+    Args:
+        what: it uses, as it is written.
+
+    Raises:
+        NeedsClassicError: a function of a node's uses it.
+    """
+    program = program_here()
+    if program is not None:
+        program.need_classic(what)
+    elif client_session() is not None and current() is not None:
+        raise NeedsClassicError(what)
+
+
+def notice_classic_only() -> None:
+    """Have pyspark call `need_classic` where its Connect client has nothing or would do something else, and where a
+    context would be made."""
+    from pyspark.core.context import SparkContext
+    from pyspark.errors import PySparkAttributeError, PySparkNotImplementedError
+    from pyspark.ml.connect.readwrite import RemoteMLWriter
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.session import SparkSession
+
+    for error in (PySparkAttributeError, PySparkNotImplementedError):
+        _notice_refusals(error)
+    for kind, name in ((DataFrame, "writeStream"), (SparkSession, "readStream")):
+        _notice_property(kind, name)
+
+    @replaces(SparkContext, "getOrCreate")
+    @replaces(SparkContext, "__init__")
+    def make_context(make: Any, *given: Any, **named: Any) -> Any:
+        need_classic("SparkContext")
+        return make(*given, **named)
+
+    RemoteMLWriter.format = _write_in_format  # type: ignore[attr-defined]  # of classic sessions' writers
+    _notice_stages_of_jvm()
+    _notice_joins()
+
+
+def _notice_refusals(error: Any) -> None:
+    """Notice that the client is about to refuse what it has not, such as `rdd`, `_jdf` and `_jvm`."""
+    @replaces(error, "__init__")
+    def refuse(make: Any, self: Any, *given: Any, **named: Any) -> None:
+        if named.get("errorClass") in ("JVM_ATTRIBUTE_NOT_SUPPORTED", "NOT_IMPLEMENTED"):
+            need_classic(f".{next(iter(named['messageParameters'].values()))}")
+        make(self, *given, **named)
+
+
+def _notice_property(kind: Any, name: str) -> None:
+    get: Any = vars(kind)[name].fget
+
+    def look_up(self: Any) -> Any:
+        need_classic(f".{name}")
+        return get(self)
+
+    setattr(kind, name, property(look_up))
+
+
+def _write_in_format(writer: Any, source: str) -> Any:
+    """A server is told no format of a model, such as PMML."""
+    if source.lower() != "internal":
+        need_classic(f'.format("{source}") of a model')
+        raise NotImplementedError(f"Spark Connect writes no model in the format {source!r}; a classic session does")
+    return writer
+
+
+def _notice_stages_of_jvm() -> None:
+    """Notice calls of the JVM's stages: of a method that Connect has not, to which pyspark hands its parameters first;
+    and of a stage that an author's file made in a classic session, of which a client knows nothing."""
+    from pyspark.ml.base import Estimator, Transformer
+    from pyspark.ml.evaluation import Evaluator
+    from pyspark.ml.wrapper import JavaParams
+
+    @replaces(JavaParams, "_transfer_params_to_java")
+    def transfer(hand_over: Any, self: Any) -> None:
+        if builds():
+            need_classic(f"{type(self).__name__}._java_obj")
+        hand_over(self)
+
+    @replaces(Estimator, "fit")
+    @replaces(Transformer, "transform")
+    @replaces(Evaluator, "evaluate")
+    def call(called: Any, self: Any, *given: Any, **named: Any) -> Any:
+        held = getattr(self, "_java_obj", None)
+        if type(held).__module__ == "py4j.java_gateway" and script() is None and client_session() is not None:
+            raise NeedsClassicError(f"a {type(self).__name__} of a classic session")
+        return called(self, *given, **named)
+
+
+def _notice_joins() -> None:
+    """Notice joins of a table with itself by columns: a classic session takes ``rows.a == rows.a`` for a column of each
+    side, Spark Connect for two of the side that has the table less deep in its plan, or refuses it."""
+    from pyspark.sql.connect.dataframe import DataFrame
+
+    @replaces(DataFrame, "join")
+    def join_tables(join: Any, self: Any, other: Any, *given: Any, **named: Any) -> Any:
+        made = join(self, other, *given, **named)
+        if program_here() is not None and (column := _of_either_side(made, (self, other))):
+            need_classic(f"a join of a table with itself by {column}, which may be of either side")
+        return made
+
+
+def _of_either_side(joined: Any, tables: tuple[Any, Any]) -> str:
+    """Return a column in the condition of a join of two tables that may be of either, as it is written; else empty."""
+    join = StepWriter(joined._session.client, joined._plan).written(plan_id(joined)).join
+    if not (named := list(_attributes(join.join_condition))):
+        return ""
+    tops = [join.left.common.plan_id, join.right.common.plan_id]
+    whole = relation_of(joined).join
+    below = [
+        {one.common.plan_id for one in messages(side) if sort_of(one) == "Relation"}
+        for side in (whole.left, whole.right)
+    ]
+
+    def sides(column: Any) -> list[int]:
+        """Return the sides that a column may be of."""
+        if surely := [at for at in (0, 1) if column.plan_id == tops[at]]:
+            return surely
+        name = column.unparsed_identifier
+        return [at for at in (0, 1) if column.plan_id in below[at] and _may_be_among(name, tables[at].columns)]
+
+    for column in named:
+        if len(sides(column)) > 1:
+            return str(column.unparsed_identifier)
+    for one, other in _equated(join.join_condition) if not below[0].isdisjoint(below[1]) else ():
+        if sides(one) == sides(other) and one.unparsed_identifier.lower() == other.unparsed_identifier.lower():
+            return str(one.unparsed_identifier)
+    return ""
+
+
+def _may_be_among(name: str, columns: Collection[str]) -> bool:
+    return "." in name or name.strip("`").lower() in {one.lower() for one in columns}
+
+
+def _attributes(expression: Any) -> Iterator[Any]:
+    """Yield the columns in an expression that are named by a table."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedAttribute" and one.HasField("plan_id"):
+            yield one
+
+
+def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each two columns that an expression compares, and that are named by tables."""
+    for one in messages(expression):
+        if sort_of(one) == "Expression.UnresolvedFunction" and one.function_name in ("==", "<=>"):
+            first, second = (side.unresolved_attribute for side in one.arguments)
+            if first.HasField("plan_id") and second.HasField("plan_id"):
+                yield first, second
+
+
+_LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
+
+
+class SessionContext:
+    """The ``sparkContext`` of a session that has none. Its names are PySpark's; others need a classic session."""
+
+    uiWebUrl = None  # noqa: N815 - pyspark calls it so; None, as where Spark's own pages are off
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self.applicationId = f"local-{int(time.time() * 1000)}"
+        self.appName = settings.get("spark.app.name", "")
+        self.master = settings.get("spark.master", "")
+        self.defaultParallelism = self._cores()
+
+    def _cores(self) -> int:
+        default, local = self._settings.get("spark.default.parallelism", ""), _LOCAL.fullmatch(self.master)
+        if default.isdigit():
+            return int(default)
+        cores = "*" if local is None else local[1] or "1"
+        return os.cpu_count() or 1 if cores == "*" else int(cores)
+
+    @property
+    def version(self) -> str:
+        from pyspark import __version__
+
+        return __version__
+
+    def getConf(self) -> SparkConf:  # noqa: N802 - as above
+        """Return a copy of the settings that the session began with."""
+        from pyspark.conf import SparkConf
+
+        conf = SparkConf(loadDefaults=False)
+        return conf.setAll(list(self._settings.items()))
+
+    def stop(self, *args: object, **named: object) -> None:
+        """Do nothing: the session's own `stop` ends it, and the calls below are for people who look at Spark."""
+
+    setLogLevel = setJobGroup = setJobDescription = setLocalProperty = stop  # noqa: N815 - as above
+
+    def __repr__(self) -> str:
+        return f"<SparkContext master={self.master} appName={self.appName}>"
+
+    def __getattr__(self, name: str) -> Any:
+        from pyspark.errors import PySparkAttributeError
+
+        if not name.startswith("__"):
+            need_classic(f".sparkContext.{name}")
+        raise PySparkAttributeError(
+            f"spark.sparkContext.{name} needs a classic session, which a program under Helix has not; run it with the "
+            "variable HELIX=off, or do the same with DataFrames"
+        )

@@ -8,7 +8,8 @@ import sys
 import uuid
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -87,12 +88,11 @@ def host_of(spark: Any) -> str:
     return str(spark.client.host)
 
 
-def frame_of(spark: Any, relation: Any, inputs: Mapping[str, Any]) -> ConnectFrame:
-    """Return the table of a relation, which names the tables that it reads by the keys of `inputs`."""
+def frame_of(spark: Any, relation: Any) -> ConnectFrame:
+    """Return the table of a relation."""
     from pyspark.sql.connect.dataframe import DataFrame
 
-    plans = {name: frame._plan for name, frame in inputs.items()}
-    return DataFrame(_given_class()(relation, plans), spark)
+    return DataFrame(_given_class()(relation), spark)
 
 
 def kept_by_server(frame: Any) -> ConnectFrame:
@@ -105,7 +105,7 @@ def kept_by_server(frame: Any) -> ConnectFrame:
     frame.createGlobalTempView(name)
     relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
     relation.common.plan_id = frame._plan._plan_id
-    kept = _given_class()(relation, {})
+    kept = _given_class()(relation)
     kept.analysed = frame._plan
     weakref.finalize(kept, _drop, weakref.ref(frame._session), name)
     return DataFrame(kept, frame._session)
@@ -122,7 +122,7 @@ def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None 
 
     Args:
         plan: that the server has analysed.
-        plan_id: by which its columns name it, where that is not the plan's; a new one else.
+        plan_id: by which its columns name it; a new one else.
     """
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.dataframe import DataFrame
@@ -130,9 +130,8 @@ def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None 
 
     relation = pb.Relation()
     relation.cached_remote_relation.relation_id = name
-    given = plan_id if plan is None else plan._plan_id
-    relation.common.plan_id = LogicalPlan._fresh_plan_id() if given is None else given
-    found = _given_class()(relation, {})
+    relation.common.plan_id = LogicalPlan._fresh_plan_id() if plan_id is None else plan_id
+    found = _given_class()(relation)
     if plan is not None:
         found.analysed = plan
         _ANALYSED[name] = found
@@ -146,25 +145,16 @@ _ANALYSED: WeakValueDictionary[str, Any] = WeakValueDictionary()
 def _as_built(plan: Any, client: Any) -> Message:
     """Return a plan as its author built it, with the plans of tables that a server has analysed in their places."""
     analysed = getattr(plan, "analysed", None)
-    built = plan.plan(client) if analysed is None else _as_built(analysed, client)
-
-    def find(name: str) -> Message | None:
-        return None if (stands := _ANALYSED.get(name)) is None else _as_built(stands, client)
-
-    return _filled(built, find)
-
-
-def _filled(relation: Any, find: Callable[[str], Message | None]) -> Any:
-    """Return a copy of a relation with others in the places of cached ones, by the names of these."""
-    filled = type(relation)()
-    filled.CopyFrom(relation)
-    holes: Sequence[Any] = [one for one in messages(filled) if sort_of(one) == "Relation"]
+    if analysed is not None:
+        return _as_built(analysed, client)
+    built: Message = plan.plan(client)
+    holes: Sequence[Any] = [one for one in messages(built) if sort_of(one) == "Relation"]
     for hole in holes:
-        if (found := find(hole.cached_remote_relation.relation_id)) is not None:
+        if (stands := _ANALYSED.get(hole.cached_remote_relation.relation_id)) is not None:
             plan_id = hole.common.plan_id
-            hole.CopyFrom(found)
+            hole.CopyFrom(_as_built(stands, client))
             hole.common.plan_id = plan_id
-    return filled
+    return built
 
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
@@ -174,7 +164,7 @@ def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
 
     relation = pb.Relation(common=pb.RelationCommon(plan_id=LogicalPlan._fresh_plan_id()))
     relation.read.named_table.unparsed_identifier = f"{INPUT}{position}"
-    return frame_of(session, relation, {})
+    return frame_of(session, relation)
 
 
 def placeholder_column(position: int) -> ConnectColumn:
@@ -250,19 +240,16 @@ def _given_class() -> Any:
     from pyspark.sql.connect.plan import LogicalPlan
 
     class GivenRelation(LogicalPlan):
-        """A relation that is there already, under its own id, with holes for the tables that it reads."""
+        """A relation that is there already, under its own id."""
 
         _plan_id = property(lambda self: self._relation.common.plan_id, lambda self, fresh: None)
 
-        def __init__(self, relation: Any, inputs: Mapping[str, Any]) -> None:
-            self._relation, self._inputs = relation, inputs
+        def __init__(self, relation: Any) -> None:
+            self._relation = relation
             super().__init__(None)
 
         def plan(self, session: Any) -> Any:
-            def find(name: str) -> Any:
-                return self._inputs[name].plan(session) if name in self._inputs else None
-
-            return _filled(self._relation, find)
+            return deepcopy(self._relation)
 
     return GivenRelation
 

@@ -18,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -28,8 +29,7 @@ from helix_spark.forks import Birthplace
 from helix_spark.hermetic.action import others_first
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
-from helix_spark.plans.classic_only import SessionContext
-from helix_spark.plans.classic_ways import fit_as_classic, session_class
+from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
 from helix_spark.plans.recorded_call import client_session, replaces
 from helix_spark.waits import result_of
 
@@ -207,61 +207,63 @@ def schema_told(response: Any) -> str:
     return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
 
 
-def address_of(port: int, token: str) -> str:
-    return f"sc://localhost:{port}/;token={token}"
-
-
-def connect(address: str) -> Any:
+def connect(address: str, end: Callable[[Exception], Exception | None] = lambda _: None) -> Service:
     """Return the service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
 
-    builder = DefaultChannelBuilder(address)
-    return _Addressed(SparkConnectServiceStub(builder.toChannel()), builder.metadata())  # type: ignore[no-untyped-call]  # generated
-
-
-def connect_here(port: int, token: str) -> Any:
-    """Return the service of a server in this process's own JVM, which wants to be shown a token."""
-    import grpc
-    from pyspark.sql.connect.client import ChannelBuilder
-    from pyspark.sql.connect.proto.base_pb2_grpc import SparkConnectServiceStub
-
-    options: Any = ChannelBuilder()._channel_options
-    channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
+    builder, metadata = DefaultChannelBuilder(address), []
+    if builder.token is not None and builder.host == "localhost" and not builder.use_ssl:
+        # pyspark gives the token by credentials of each call, for which grpc starts a thread each time.
+        channel, metadata = builder._insecure_channel(builder.endpoint), [("authorization", f"Bearer {builder.token}")]
+    else:
+        channel = builder.toChannel()
     stub = SparkConnectServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-    return _InTurns(_Addressed(stub, [("authorization", f"Bearer {token}")]))
+    return Service(stub, [*builder.metadata(), *metadata], end)
 
 
 @dataclass(frozen=True, slots=True)
-class _InTurns:
-    """A service; other functions of the author's run while one of them waits for a job of Spark's."""
+class Service:
+    """The service of a server. Other functions of the author's run while one of them waits for a job of Spark's.
 
-    service: Any
+    Attributes:
+        metadata: sent with each request, as the server's address asks for it.
+        end: returns what is raised in place of the error of a request; None if the server has not ended.
+    """
 
-    def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - pyspark calls it so
-        answers = iter(self.service.ExecutePlan(request))
+    stub: Any
+    metadata: Any
+    end: Callable[[Exception], Exception | None]
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.stub, name)
+
+        def send(request: Any, metadata: Any = None) -> Any:
+            with self._errors_replaced():
+                answer = call(request, metadata=self.metadata)
+            return self._stream(answer) if hasattr(answer, "__next__") else answer
+
+        return send
+
+    def _stream(self, answers: Iterator[Any]) -> Iterator[Any]:
         end = object()
         while True:
-            with others_first():
+            with self._errors_replaced(), others_first():
                 answer = next(answers, end)
             if answer is end:
                 return
             yield answer
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.service, name)
+    @contextmanager
+    def _errors_replaced(self) -> Iterator[None]:
+        from grpc import RpcError
 
-
-@dataclass(frozen=True, slots=True)
-class _Addressed:
-    """A service that is sent what its address asks for with each request."""
-
-    stub: Any
-    metadata: Any
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self.stub, name)
-        return lambda request, metadata=None: call(request, metadata=self.metadata)
+        try:
+            yield
+        except RpcError as error:
+            if (ended := self.end(error)) is not None:
+                raise ended from error
+            raise
 
 
 def settings_there(service: Any) -> tuple[str, dict[str, str]]:

@@ -19,8 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.hermetic.task import guarded, purpose
-from helix_spark.plans.classic_only import notice_classic_only
-from helix_spark.plans.classic_ways import behave_as_classic
+from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
 from helix_spark.plans.frame_creation import settle_frames
 from helix_spark.plans.recorded_call import (
     PROGRAMS,

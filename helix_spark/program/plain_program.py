@@ -1,6 +1,5 @@
 """One run of a plain PySpark program: its session is Helix's, its text is its author's, and what it asks is put on
-record behind its last answer. Its server is started when a question has no recorded answer, or kept by the process that
-watches the program, or the one that the program itself names."""
+record behind its last answer."""
 
 from __future__ import annotations
 
@@ -9,34 +8,29 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from helix_spark.answers.answering import Answerer, Following, Mode
 from helix_spark.answers.model_saves import save_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
-from helix_spark.answers.sent_requests import is_unreachable, rpc_error, server_ended
 from helix_spark.answers.session_state import SessionState
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, is_this_machine, settings_of_server
-from helix_spark.engine.spark.connect_server import ConnectServer, as_spark_has_it, inherited_server, planned_settings
-from helix_spark.engine.spark.settings import ROWS_FOR_PYTHON
+from helix_spark.engine.spark.borrowed import settings_of_server
+from helix_spark.engine.spark.connect_server import ProgramServer, as_spark_has_it, inherited_server, planned_settings
+from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
 from helix_spark.identity.parts import digest
 from helix_spark.loaded_sources import cache_no_fresh_bytecode
 from helix_spark.plans.program_client import (
-    address_of,
     caller,
-    connect,
     control_draws,
     end_listeners,
     forgetting_request,
@@ -48,116 +42,6 @@ from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
-
-
-@dataclass(slots=True)
-class ProgramServer:
-    """A server that starts on demand.
-
-    Attributes:
-        settings: Spark's, for one that is started.
-        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-    """
-
-    settings: Mapping[str, str]
-    address: str = ""
-    store: Mapping[str, str] = field(default_factory=dict)
-    _own: ConnectServer | None = None
-    _inherits: bool = True
-    _is_lost: bool = False
-    _stub: Any = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def start_seconds(self) -> float:
-        """Seconds that its start took; 0.0 where there was none."""
-        return 0.0 if self._own is None else self._own.start_seconds
-
-    @property
-    def elsewhere(self) -> str:
-        """The host of a server on another machine, which has disks of its own; empty for others."""
-        host = urlsplit(self.address).hostname or ""
-        return "" if not host or is_this_machine(host) else host
-
-    def stub(self) -> Any:
-        """Return what sends it requests. Raises SetupError if it cannot be started."""
-        with self._lock:
-            if self._stub is None:
-                address = self.address
-                if address:
-                    self._stub = connect(address)
-                else:
-                    there = inherited_server() if self._inherits else None
-                    if there is None:
-                        self._own = ConnectServer(self.settings, self.store)
-                        there = self._own.service.port, self._own.service.token
-                    self._stub = _LocalService(connect(address_of(*there)), self.how_ended)
-            return self._stub
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
-
-        Args:
-            error: of a request, if one failed.
-        """
-        own, unreachable = self._own, error is not None and is_unreachable(error)
-        if own is not None:
-            return own.how_ended(ConnectionResetError() if unreachable else None)
-        inherited = self._stub is not None and not self.address
-        self._is_lost = self._is_lost or (inherited and unreachable)
-        return "does not answer any more" if self._is_lost else ""
-
-    def drop(self) -> None:
-        """Forget a server that has ended, so that another one is started where one is needed."""
-        with self._lock:
-            self.stop()
-            self._stub, self._inherits, self._is_lost = None, False, False
-
-    def settings_there(self) -> dict[str, str]:
-        """Return all settings of the server that the program names.
-
-        Raises:
-            SetupError: nobody answers there, or its Spark is of another version than this PySpark.
-        """
-        return settings_of_server(self.address, self.stub())
-
-    def stop(self) -> None:
-        """Stop one that was started here."""
-        if self._own is not None:
-            self._own.stop()
-            self._own, self._stub = None, None
-
-
-@dataclass(frozen=True, slots=True)
-class _LocalService:
-    """A service whose requests fail with a ServerEndedError once `how_ended` says that its server has ended."""
-
-    stub: Any
-    how_ended: Callable[[BaseException], str]
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self.stub, name)
-
-        def checked(request: Any, metadata: Any = None) -> Any:
-            with self._errors_checked():
-                answer = call(request)
-            return self._stream(answer) if hasattr(answer, "__next__") else answer
-
-        return checked
-
-    def _stream(self, answers: Iterator[Any]) -> Iterator[Any]:
-        with self._errors_checked():
-            yield from answers
-
-    @contextmanager
-    def _errors_checked(self) -> Iterator[None]:
-        try:
-            yield
-        except rpc_error() as error:
-            if how := self.how_ended(error):
-                raise server_ended(how) from error
-            raise
 
 
 @dataclass(slots=True)
@@ -272,7 +156,7 @@ class PlainProgram:
             )
             self._data.elsewhere = self.server.elsewhere
         assert self.record is not None
-        initial = self.server.settings_there() if address else planned_settings(given, defaults=as_spark_has_it())
+        initial = settings_of_server(address) if address else planned_settings(given, defaults=as_spark_has_it())
         self._master = initial["spark.master"]
         if self.watched is None:
             is_here = not self.server.elsewhere and self._master.startswith("local")
@@ -289,20 +173,16 @@ class PlainProgram:
         )
         self._data.settings = lambda: {**initial, **signer.state.now.settings}
         session = open_session(self.answerer, initial, address)
-        if address:
-            ours = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store}
-            signer.state.requests.append(settings_request(session, {**ours, **given}))
-        elif inherited_server() is not None or self._launched_with is not None:
-            # It was started before anybody knew what this session would be given.
-            names = {*as_spark_has_it(), *given, *(self._launched_with or ())} & initial.keys()
-            signer.state.requests.append(settings_request(session, {name: initial[name] for name in sorted(names)}))
+        # A server may have been started before anybody knew what this session would be given.
+        its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial
+        signer.state.requests.append(settings_request(session, its_own))
         if self._launched_with is None:
             self._launched_with = dict(given)
-        if inherited_server() is not None and not address:
+        if inherited_server() and not address:
             signer.state.requests.append(forgetting_request(session))
         modules = [one.removeprefix("file:") for one in initial.get("spark.submit.pyFiles", "").split(",") if one]
         if modules:  # of `--py-files`, which other sessions than a classic one have to be told
-            self.answerer.served.at_first = lambda: session.addArtifacts(*modules, pyfile=True)
+            signer.state.requests.append(lambda: session.addArtifacts(*modules, pyfile=True))
         return session
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:

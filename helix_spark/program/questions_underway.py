@@ -148,7 +148,7 @@ class QuestionsUnderway:
     @property
     def _starts(self) -> bool:
         server = self._program.server
-        return server is not None and not server.address and inherited_server() is None
+        return server is not None and not server.address and not inherited_server()
 
     def _run_before(self) -> tuple[int, float, list[NodeRecord], frozenset[str]]:
         """Return the number of this run, which is recorded now (0 if that fails), and of the last one its start, its

@@ -22,7 +22,7 @@ from shutil import rmtree
 from threading import Lock, Timer
 from typing import Any, Literal, get_args
 
-from helix_spark.engine.spark.spark_errors import first_line
+from helix_spark.engine.spark.gateway import first_line
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.workflow import Workflow

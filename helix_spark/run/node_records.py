@@ -18,7 +18,7 @@ from helix_spark.engine.lowering.columns import column_name
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Part, digest

@@ -13,7 +13,7 @@ from functools import partial
 from helix_spark.catalog.records import FileRecord
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.node_results import ModelResult
-from helix_spark.engine.spark.spark_errors import first_line, spark_errors
+from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.table_preview import TablePreview

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from helix_spark.engine.results.storing import export_model
-from helix_spark.engine.spark.spark_errors import first_line
+from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
 from helix_spark.sizes import without_password

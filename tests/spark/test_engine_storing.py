@@ -149,7 +149,7 @@ def test_a_table_that_is_in_memory_is_counted_and_stored_without_spark(catalog: 
         return data
 
     with hx.Helix(catalog, policy="always") as helix:
-        helix.sessions._user_session = lambda: None  # type: ignore[method-assign]  # as in a process without a session
+        helix.sessions._running = lambda: None  # type: ignore[method-assign]  # as in a process without a session
         iteration = helix.run(wf)
         assert iteration["made"] == {"table": "made", "rows": 200}
         assert set(iteration.wait()) == {"made"}

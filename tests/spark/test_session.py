@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.engine.results.node_results import nullable
-from helix_spark.engine.spark.borrowed import BorrowedSettings, results_settings_of
+from helix_spark.engine.spark.borrowed import holding, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
@@ -57,19 +57,15 @@ def test_what_is_planned_is_what_the_session_has(sessions: Sessions, spark: Spar
 
 def test_a_running_session_tells_what_it_has_now(sessions: Sessions, spark: SparkSession) -> None:
     before = sessions.settings_that_change_results()
-    borrowed = BorrowedSettings()
-    borrowed.apply(spark, {
+    with holding(spark, {
         "spark.sql.ansi.enabled": "false", "spark.sql.legacy.charVarcharAsString": "true",
         "spark.sql.parser.escapedStringLiterals": "TRUE", "spark.sql.autoBroadcastJoinThreshold": "-1",
-    })
-    try:
+    }):
         changed = sessions.settings_that_change_results()
         assert changed["spark.sql.ansi.enabled"] == "false"
         assert changed["spark.sql.legacy.charVarcharAsString"] == "true"
         assert changed["spark.sql.parser.escapedStringLiterals"] == "true"
         assert len(changed) == len(before) + 2
-    finally:
-        borrowed.give_back()
     assert sessions.settings_that_change_results() == before
 
 
@@ -260,6 +256,33 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.long
+def test_where_a_session_by_spark_connect_was_stopped_one_of_our_own_is_started(tmp_path: Path) -> None:
+    done = run(tmp_path, """
+        import os
+        from pyspark.sql import DataFrame
+        import pandas as pd
+        import helix_spark as hx
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as pyspark does when somebody makes the session
+
+        wf = hx.Workflow("people")
+        wf.source("people", hx.table(pd.DataFrame({"age": [20, 30]})))
+
+        @wf.scanner
+        def grown(people: DataFrame) -> DataFrame:
+            return people.rdd.map(lambda row: (row.age + 1,)).toDF(["age"])
+
+        @wf.reducer(output=True)
+        def total(grown: DataFrame) -> int:
+            return grown.groupBy().sum("age").first()[0]
+
+        with hx.Helix("catalog", settings={"spark.master": "local[1]"}) as helix:
+            print(helix.run(wf)["total"])
+    """)
+    assert done.stdout == "52\n", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.long
 def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
     done = run(tmp_path, """
@@ -404,10 +427,8 @@ def test_settings_hold_in_each_thread_that_builds_plans(spark: SparkSession, tmp
         return [list(row) for row in captured.select("b", "c", F.expr("cast('y' as int)")).collect()]
 
     assert rows.name == "rows"
-    borrowed = BorrowedSettings()
-    borrowed.apply(spark, {"spark.sql.ansi.enabled": "false"})
-    try:
-        with hx.Helix(tmp_path / "catalog", spark=spark) as helix, ThreadPoolExecutor(1) as pool:
-            assert pool.submit(helix.run, workflow).result()["called"] == [[None, None, None]]
-    finally:
-        borrowed.give_back()
+    with (
+        holding(spark, {"spark.sql.ansi.enabled": "false"}), hx.Helix(tmp_path / "catalog", spark=spark) as helix,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert pool.submit(helix.run, workflow).result()["called"] == [[None, None, None]]

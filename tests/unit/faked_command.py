@@ -21,8 +21,8 @@ from program_fakes import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.engine.spark import connect_server
+from helix_spark.engine.spark.connect_server import ProgramServer
 from helix_spark.program import program_record
-from helix_spark.program.plain_program import ProgramServer
 
 
 def start(

@@ -13,7 +13,7 @@ from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions import connect
 from pyspark.sql import functions as F
 
-from helix_spark.plans.classic_only import SessionContext
+from helix_spark.plans.classic_ways import SessionContext
 from helix_spark.plans.plan_messages import sort_of
 
 

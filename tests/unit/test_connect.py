@@ -39,17 +39,6 @@ def job(ran: list[str]) -> hx.Workflow:
     return wf
 
 
-def test_a_process_whose_session_by_spark_connect_was_stopped_starts_no_other_sort(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[str] = []
-    monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
-    monkeypatch.setenv(CLIENT, "1")  # as pyspark does when somebody makes the session
-    with hx.Helix(tmp_path / "catalog") as helix, pytest.raises(SetupError, match="its session was stopped"):
-        helix.run(job(ran))
-    assert ran == []
-
-
 @pytest.mark.parametrize(
     ("variables", "settings"),
     [

@@ -14,9 +14,9 @@ from program_fakes import FakeServer, Program, Runs, rows
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from test_server_objects import commands
 
+from helix_spark.answers.sent_requests import server_ended
+from helix_spark.engine.spark.connect_server import ProgramServer
 from helix_spark.errors import ServerEndedError
-from helix_spark.program import plain_program
-from helix_spark.program.plain_program import ProgramServer, server_ended
 
 KILLED = "was killed by signal 9"
 
@@ -60,6 +60,16 @@ def test_another_server_is_told_what_the_session_holds_and_makes_models_again(ru
     assert any(isinstance(one, pb.Command) and one.HasField("create_dataframe_view") for one in server.asked)
     (said,) = [line for line in runs.said if KILLED in line]
     assert "another one is started" in said
+
+
+def test_another_server_is_told_what_was_set_while_the_first_one_ran(runs: Runs) -> None:
+    def set_late(spark: Any) -> None:
+        rows(spark).count()
+        spark.conf.set("spark.sql.ansi.enabled", "false")
+
+    program, server = killed_between(set_late, lambda spark, _: rows(spark).filter("a > 1").count())
+    runs.run(program, server=server)
+    assert [one.WhichOneof("op_type") for one in server.asked if isinstance(one, pb.ConfigRequest.Operation)] == ["set"]
 
 
 def test_a_server_that_nothing_more_is_asked_of_is_not_replaced(runs: Runs) -> None:
@@ -143,13 +153,11 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_server_of_another_process_that_is_gone_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = closed_port()
-    monkeypatch.setattr(plain_program, "inherited_server", lambda: (port, "token"))
-    began = time.monotonic()
+def test_a_server_of_another_process_that_is_gone_is_told_at_once() -> None:
+    address, began = f"sc://localhost:{closed_port()}/;token=token", time.monotonic()
     for call, request in (("AnalyzePlan", pb.AnalyzePlanRequest()), ("ExecutePlan", pb.ExecutePlanRequest())):
         with pytest.raises(ServerEndedError, match="does not answer any more"):
-            list(getattr(ProgramServer({}).stub(), call)(request))
+            list(getattr(ProgramServer({}, _inherited=address).stub(), call)(request))
     assert time.monotonic() - began < 10
 
 

@@ -18,10 +18,12 @@ from pyspark.sql.connect.proto.base_pb2_grpc import (
 
 from helix_spark.answers.plan_data import DataVersions, UnknownDataError
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.engine.spark.borrowed import settings_of_server
+from helix_spark.engine.spark.connect_server import ProgramServer
 from helix_spark.errors import SetupError
 from helix_spark.plans import recorded_call
 from helix_spark.plans.program_client import open_session
-from helix_spark.program.plain_program import PlainProgram, ProgramServer
+from helix_spark.program.plain_program import PlainProgram
 from helix_spark.run.recorded_answers import RecordedAnswers
 
 
@@ -54,7 +56,7 @@ def serving(version: str) -> tuple[Any, str]:
 def test_a_named_server_says_what_its_settings_are() -> None:
     server, address = serving(pyspark.__version__)
     try:
-        assert ProgramServer({}, address).settings_there() == {"spark.master": "yarn"}
+        assert settings_of_server(address) == {"spark.master": "yarn"}
     finally:
         server.stop(None)
 
@@ -63,7 +65,7 @@ def test_a_server_of_another_version_is_refused() -> None:
     server, address = serving("3.5.1")
     try:
         with pytest.raises(SetupError, match=r"is version 3\.5\.1") as found:
-            ProgramServer({}, f"{address}/;user_id=me").settings_there()
+            settings_of_server(f"{address}/;user_id=me")
         assert "user_id" not in str(found.value)
     finally:
         server.stop(None)
@@ -71,7 +73,7 @@ def test_a_server_of_another_version_is_refused() -> None:
 
 def test_a_server_that_nobody_answers_for_is_told() -> None:
     with pytest.raises(SetupError, match="nobody answers at sc://localhost:1,"):
-        ProgramServer({}, "sc://localhost:1").settings_there()
+        settings_of_server("sc://localhost:1")
 
 
 @pytest.mark.parametrize(("address", "machine"), [

@@ -36,7 +36,7 @@ def without_spark(catalog: Path, monkeypatch: pytest.MonkeyPatch, heard: Warned)
 
     monkeypatch.setattr("helix_spark.engine.spark.session.OwnSession", start)
     with hx.Helix(catalog, policy=LoadsGladly(), observer=heard) as helix:
-        monkeypatch.setattr(helix.sessions, "_user_session", lambda: None)
+        monkeypatch.setattr(helix.sessions, "_running", lambda: None)
         yield helix
         assert not helix.sessions.started
         assert not helix.sessions.worked

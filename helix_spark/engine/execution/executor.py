@@ -22,8 +22,7 @@ from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.loading import damaged_by
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.spark.borrowed import note_end
-from helix_spark.engine.spark.connect import is_end_of_server
-from helix_spark.engine.spark.gateway import end_of_jvm, exit_status
+from helix_spark.engine.spark.gateway import end_of_jvm, exit_status, is_end_of_server
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code
 from helix_spark.errors import EndedError, OvertakenError, SetupError
 from helix_spark.hermetic.action import ThreadContext, abandon, actions_to_come

@@ -33,7 +33,7 @@ from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
-from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import CatalogError, SetupError
 from helix_spark.hermetic.action import waiting
 from helix_spark.planner.plan import Plan

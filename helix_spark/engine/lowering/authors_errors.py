@@ -53,7 +53,7 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
     exists = f"your lines, innermost first:\n{shown}" if shown else None
-    if (how := how_ended(error)) is not None:
+    if how := how_ended(error):
         return NodeError(
             node.name, f"{node.kind} {node.name!r} failed: the JVM of Spark's driver {how}", where=where, exists=exists,
             remedy=AFTER_ITS_END,

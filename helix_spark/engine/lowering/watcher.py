@@ -13,7 +13,7 @@ from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
-from helix_spark.engine.spark.connect import master_of
+from helix_spark.engine.spark.borrowed import master_of
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import Serves
 from helix_spark.engine.spark.settings import is_on_this_machine

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.history.model_card import (
     MOST_COLUMNS,
     MOST_LABELS,

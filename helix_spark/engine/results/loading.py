@@ -21,10 +21,9 @@ from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arro
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
-from helix_spark.engine.spark.connect import master_of
-from helix_spark.engine.spark.gateway import how_ended
+from helix_spark.engine.spark.borrowed import master_of
+from helix_spark.engine.spark.gateway import first_line, how_ended
 from helix_spark.engine.spark.settings import is_on_this_machine
-from helix_spark.engine.spark.spark_errors import first_line
 from helix_spark.engine.spark.table_files import frame_over_files
 from helix_spark.errors import CatalogError
 from helix_spark.forks import Birthplace, remove_own
@@ -183,7 +182,7 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
 def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
     """Return the error for a model that Spark did not load. One whose bytes are those that were written is sound; of an
     older record, which has no digest, the model is taken for damaged, unless it is clear what else failed."""
-    if record.digest is None and how_ended(error) is None and not _STORE_FAILED.search(str(error)):
+    if record.digest is None and not how_ended(error) and not _STORE_FAILED.search(str(error)):
         return DamagedResultError(record, error)
     return CatalogError(
         f"Spark could not load the stored result of {record.node!r}: {first_line(error)}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.spark.borrowed import is_alive
 from helix_spark.engine.spark.driver_client import driver_client, settle
-from helix_spark.engine.spark.spark_errors import spark_errors
+from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import ResultTypeError
 from helix_spark.plans.stage_references import PARTS, moved_stage
 

@@ -20,10 +20,9 @@ from helix_spark.catalog.tables.spark_types import foreign_classes
 from helix_spark.catalog.tables.table_check import read_commit
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.engine.spark.borrowed import BorrowedSettings
-from helix_spark.engine.spark.connect import master_of
+from helix_spark.engine.spark.borrowed import holding, master_of
+from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
-from helix_spark.engine.spark.spark_errors import first_line, spark_errors
 from helix_spark.engine.spark.table_files import AS_FILES, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
@@ -169,15 +168,11 @@ def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
     counted = frame if seen is None else frame.observe(seen, F.count(F.lit(1)).alias("rows"))
     is_seen = seen is not None or is_on_this_machine(master_of(frame.sparkSession))
     as_files = is_seen and isinstance(attempt.path, LocalPath) and can_be_files(schema)
-    held = BorrowedSettings()
-    held.apply(frame.sparkSession, WHILE_WE_WRITE)
-    try:
+    with holding(frame.sparkSession, WHILE_WE_WRITE):
         if as_files:
             counted.write.format("parquet").options(**AS_FILES).save(attempt.path.spark_uri)
         else:  # in an object store its tasks need rename nothing
             counted.write.format("delta").option("userMetadata", attempt.attempt).save(attempt.path.spark_uri)
-    finally:
-        held.give_back()
     found = commit_files(attempt, schema) if as_files else None
     if seen is None:
         return schema, read_commit(attempt.path).rows if found is None else found

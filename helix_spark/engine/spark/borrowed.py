@@ -1,51 +1,91 @@
-"""A session that belongs to the user: whether it will do, and its settings, borrowed and given back."""
+"""Sessions that are not of our own: those that the user has, and those of a server that is named; whether they will do,
+and their settings, borrowed and given back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from helix_spark.engine.spark.connect import check_version
-from helix_spark.engine.spark.driver_client import driver_client
+from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import hadoop_version, installed_pair
-from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, S3A, results_settings
+from helix_spark.engine.spark.settings import (
+    BINDS_ARGUMENTS,
+    CHANGES_RESULTS,
+    DELTA,
+    S3A,
+    given_around,
+    results_settings,
+)
 from helix_spark.errors import SetupError
-from helix_spark.plans.connect_session import active_session, is_by_connect
+from helix_spark.identity.environment import package_version
+from helix_spark.plans.connect_session import active_session, host_of, is_by_connect, prepare
+from helix_spark.plans.program_client import connect, open_session, settings_there
 from helix_spark.plans.recorded_call import classic, client_session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
 
-class BorrowedSettings:
-    """Settings of sessions that were changed, and how to change them back."""
-
-    def __init__(self) -> None:
-        self._undo: list[tuple[SparkSession, Callable[[], None]]] = []
-
-    def apply(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
-        """Set the `wanted` settings."""
-        for name, value in wanted.items():
-            before = spark.conf.get(name, None)
-            if before != value:
-                undo = partial(spark.conf.unset, name) if before is None else partial(spark.conf.set, name, before)
-                self._undo.append((spark, undo))
+@contextmanager
+def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set settings of a session, and put them back as they were. A session stopped meanwhile has none."""
+    before = {name: spark.conf.get(name, None) for name in wanted}
+    changed = [name for name, value in wanted.items() if before[name] != value]
+    for name in changed:
+        spark.conf.set(name, wanted[name])
+    try:
+        yield
+    finally:
+        for name in changed if is_alive(spark) else ():
+            if (value := before[name]) is None:
+                spark.conf.unset(name)
+            else:
                 spark.conf.set(name, value)
 
-    def apply_to_hadoop(self, spark: SparkSession, wanted: Mapping[str, str]) -> None:
-        """Set those of Hadoop's settings that have no value."""
-        if (client := driver_client(spark)) is not None:  # a server elsewhere has its own
-            self._undo.append((spark, client.set_for_store(wanted)))
+
+class BorrowedSession:
+    """A session that is not of our own, as a client asks it: of a classic one its JVM gets a server.
+
+    Attributes:
+        spark: the session.
+        client: of a classic one.
+    """
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.client: DriverClient | None = None
+        self._changed, self._is_ready = ExitStack(), False
+        if is_by_connect(spark):
+            prepare()
+        else:
+            check_alive(spark)
+            check_version(str(spark.version), "the Spark of the session that is given")
+            self.client = DriverClient(spark)
+        self.spark: SparkSession = spark if self.client is None else self.client.spark
+
+    def ready(self, store: Mapping[str, str], wanted: Mapping[str, str]) -> SparkSession:
+        """Return the session with `wanted` settings, and Hadoop's for the object store that the catalog is in. Raises
+        SetupError if it will not do."""
+        if not self._is_ready or not is_alive(self.spark):
+            check_usable(self.spark, reaches_store=bool(store))
+            if store and (client := driver_client(self.spark)) is not None:  # a server elsewhere has its own
+                self._changed.callback(client.set_for_store(store))
+            self._changed.enter_context(holding(self.spark, wanted))
+            self._is_ready = True
+        return self.spark
 
     def give_back(self) -> None:
-        """Put every setting back as it was, the last changed first. A session stopped meanwhile has none."""
-        while self._undo:
-            spark, undo = self._undo.pop()
-            if is_alive(spark):
-                undo()
+        """Leave the session as it was."""
+        if is_alive(self.spark):
+            self._changed.close()
+        if self.client is not None:
+            self.client.close()
 
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:
@@ -135,3 +175,89 @@ def check_usable(spark: SparkSession, *, reaches_store: bool) -> None:
 
 
 _START_YOURS = "let Helix start the session (make none before it), or start yours with"
+
+
+def named_server(author: Mapping[str, str], home: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the address of the server that is asked for, as ``sc://host:port``; empty if none is.
+
+    Args:
+        author: settings of the author's; they take precedence.
+        home: Spark's folder, whose settings hold else.
+
+    >>> from pathlib import Path
+    >>> named_server({"spark.remote": "sc://a:1"}, Path("/none"), {"SPARK_REMOTE": "sc://b:1"})
+    'sc://a:1'
+    """
+    asked = author.get("spark.remote") or environ.get("SPARK_REMOTE") or given_around(home, environ).get("spark.remote")
+    return asked if asked is not None and asked.startswith("sc://") else ""
+
+
+def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
+    """Open a session of the server at an address, with the settings that change results of a session of Helix's own.
+
+    Args:
+        settings: the author's; they take precedence.
+
+    Raises:
+        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+    """
+    session: Any = open_session(connect(address), settings_of_server(address), address)
+    session.client.enable_reattachable_execute()
+    session.release_session_on_close = True
+    wanted = {**CHANGES_RESULTS, **BINDS_ARGUMENTS, **settings}
+    given = {name: value for name, value in wanted.items() if name not in ("spark.remote", "spark.master")}
+    session.conf._set_all(configs=given, silent=True)
+    return session  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
+
+
+def settings_of_server(address: str) -> dict[str, str]:
+    """Return all settings of the server at an address.
+
+    Raises:
+        SetupError: nobody answers there, or its Spark is of another version than this PySpark.
+    """
+    shown = shown_address(address)
+    try:
+        version, settings = settings_there(connect(address))
+    except ConnectionError as error:
+        raise SetupError(
+            f"nobody answers at {shown}, which is named as the Spark to use", exists=str(error),
+            remedy="start a server there, or leave out .remote(...), spark.remote and SPARK_REMOTE to have one started",
+        ) from error
+    check_version(version, f"the Spark at {shown}")
+    return settings
+
+
+def check_version(version: str, whose: str) -> None:
+    """Raises SetupError for a server whose Spark is of another version than this PySpark."""
+    own = package_version("pyspark")
+    if version.split(".")[:2] != own.split(".")[:2]:
+        raise SetupError(
+            f"{whose} is version {version}, and this PySpark is {own}: it may take a plan for another",
+            remedy=f"pip install 'pyspark[connect]=={version}'",
+        )
+
+
+def shown_address(address: str) -> str:
+    """Return an address without what follows its port, which may hold a token.
+
+    >>> shown_address("sc://host:443/;token=secret")
+    'sc://host:443'
+    """
+    return address.partition("/;")[0]
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host's name is this machine's.
+
+    >>> is_this_machine("localhost"), is_this_machine("spark.example.org")
+    (True, False)
+    """
+    return host in {"localhost", "127.0.0.1", "::1", socket.gethostname().lower()}
+
+
+def master_of(spark: Any) -> str:
+    """Return where a session's jobs run, as Spark's setting names it; of another machine none that
+    `is_on_this_machine`."""
+    is_here = not is_by_connect(spark) or is_this_machine(host_of(spark))
+    return str(spark.conf.get("spark.master", "connect")) if is_here else "connect"

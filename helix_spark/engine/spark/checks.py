@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helix_spark.catalog.places.local_disk import what_is_there
 from helix_spark.catalog.places.place import is_remote
-from helix_spark.engine.spark.connect import named_server, settings_of_server, shown_address
+from helix_spark.engine.spark.borrowed import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
     JarSet,
     cache_folder,
@@ -25,7 +25,6 @@ from helix_spark.engine.spark.jars import (
 from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.settings import GIB, driver_memory, machine_memory
 from helix_spark.errors import CatalogError, SetupError
-from helix_spark.plans.program_client import connect
 from helix_spark.s3_access import access_from
 from helix_spark.sizes import without_password
 from helix_spark.versions import refused_python
@@ -99,7 +98,7 @@ def _java(environ: Mapping[str, str]) -> str:
 def _pair(environ: Mapping[str, str]) -> str:
     pair, at = installed_pair(environ), ""
     if address := named_server({}, spark_home(environ), environ):
-        settings_of_server(address, connect(address))
+        settings_of_server(address)
         at = f", for the server at {shown_address(address)}"
     return f"pyspark {pair.pyspark} with delta-spark {pair.delta} in {spark_home(environ)}{at}"
 

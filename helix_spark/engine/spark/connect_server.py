@@ -1,5 +1,5 @@
-"""Spark of Helix's own: the settings that it starts with, its JVM with a server of Spark Connect, and a session that
-this server answers."""
+"""Spark of Helix's own: the settings that it starts with, its JVM with a server of Spark Connect, and what this server
+answers: a session of this process, or a program's requests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
+from helix_spark.answers.sent_requests import server_ended
 from helix_spark.engine.spark import archive, gateway
-from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, check_no_client
+from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
 from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
 from helix_spark.engine.spark.java import find_java
 from helix_spark.engine.spark.settings import (
     DELTA,
+    MODELS_AS_CLASSIC,
     S3A,
     brings_s3a,
     check_settings,
@@ -33,13 +37,14 @@ from helix_spark.engine.spark.settings import (
     own_settings,
 )
 from helix_spark.forks import Birthplace, remove_own
+from helix_spark.plans.program_client import connect
 from helix_spark.plans.recorded_call import classic, own_session_is
 from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
-PORT, TOKEN = "HELIX_CONNECT_PORT", "HELIX_CONNECT_TOKEN"
-"""Variables by which a process is told of the server of the process that started it."""
+_ADDRESS = "HELIX_CONNECT_ADDRESS"
+"""A variable by which a process is told of the server of the process that started it."""
 
 _LOCAL = {
     # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
@@ -87,7 +92,7 @@ def planned_settings(
         store, defaults: see `ConnectServer`.
 
     Raises:
-        SetupError: Spark is not installed, a setting leaves Delta out, or this process works by another client.
+        SetupError: Spark is not installed, or a setting leaves Delta out.
     """
     around: Mapping[str, str] = _settings_of_given_jvm() if _jvm_is_given() else given_around(spark_home())
     given = {**defaults, **{f"spark.hadoop.{name}": value for name, value in store.items()}, **around, **author}
@@ -100,7 +105,6 @@ def planned_settings(
     if is_local(settings["spark.master"]):
         settings = _LOCAL | settings
     check_settings(settings)
-    check_no_client()
     return settings
 
 
@@ -126,7 +130,7 @@ class ConnectServer:
 
     Attributes:
         driver: that session.
-        service: where the server is.
+        address: of the server, with the token that it wants to be shown.
         start_seconds: from the decision to start it until it could be used.
     """
 
@@ -153,6 +157,8 @@ class ConnectServer:
         self.driver: Any = None
         with suppress(ImportError):  # said below, with what to do
             import_pyspark()
+        # A session by Spark Connect sets it for good: where one was stopped, pyspark would start no classic one.
+        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)
         warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
         self._discard = weakref.finalize(self, remove_own, Path(warehouse), self._home)
         defaults = as_spark_has_it() if defaults is None else defaults
@@ -163,7 +169,7 @@ class ConnectServer:
                     self.driver = self._start(
                         {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store), jvm_start
                     )
-                    self.service = serve(self.driver)
+                    self.address, _ = serve(self.driver)
             except BaseException:
                 jvm_start.give_up()
                 self._stop_driver()
@@ -172,15 +178,11 @@ class ConnectServer:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that tell a process of it."""
-        return {PORT: str(self.service.port), TOKEN: self.service.token}
+        return {_ADDRESS: self.address}
 
     def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how its JVM ended without being told to, in words; empty while it runs.
-
-        Args:
-            error: a broken connection, if there is one: the end of the JVM is known a moment later.
-        """
-        return gateway.how_ended(error) or ""
+        """Return how its JVM ended without being told to; see `gateway.how_ended`."""
+        return gateway.how_ended(error)
 
     def stop(self, *, keep_classes: bool = True) -> None:
         """Stop it and its JVM's session; tables saved in its throw-away warehouse go with it. No-op in a forked child.
@@ -262,13 +264,80 @@ class OwnSession(ConnectServer):
 
 
 @cache
-def inherited_server() -> tuple[int, str] | None:
-    """Return port and token of a server that the parent process keeps for this one; None if there is none.
+def inherited_server() -> str:
+    """Return the address of a server that the parent process keeps for this one; empty if there is none.
 
-    They leave the environment, which a program may print and its own children inherit.
+    It leaves the environment, which a program may print and its own children inherit: there is a token in it.
     """
-    port, token = os.environ.pop(PORT, None), os.environ.pop(TOKEN, None)
-    return None if port is None or token is None else (int(port), token)
+    return os.environ.pop(_ADDRESS, "")
+
+
+@dataclass(slots=True)
+class ProgramServer:
+    """The server of a program: the one that it names, or that its parent process keeps for it; else one of our own,
+    which starts on demand.
+
+    Attributes:
+        settings: Spark's, for one that is started.
+        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+    """
+
+    settings: Mapping[str, str]
+    address: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
+    _inherited: str = field(default_factory=inherited_server)
+    _own: ConnectServer | None = None
+    _is_lost: bool = False
+    _stub: Any = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def start_seconds(self) -> float:
+        """Seconds that its start took; 0.0 where there was none."""
+        return 0.0 if self._own is None else self._own.start_seconds
+
+    @property
+    def elsewhere(self) -> str:
+        """The host of a server on another machine, which has disks of its own; empty for others."""
+        host = urlsplit(self.address).hostname or ""
+        return "" if not host or is_this_machine(host) else host
+
+    def stub(self) -> Any:
+        """Return what sends it requests. Raises SetupError if it cannot be started."""
+        with self._lock:
+            if self._stub is None:
+                if not (address := self.address or self._inherited):
+                    self._own = ConnectServer(self.settings, self.store)
+                    address = self._own.address
+                self._stub = connect(address, self._end)
+            return self._stub
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
+
+        Args:
+            error: of a request, if one failed.
+        """
+        if self._own is not None:
+            return self._own.how_ended(error)
+        self._is_lost = self._is_lost or (not self.address and gateway.is_end_of_server(error))
+        return "does not answer any more" if self._is_lost else ""
+
+    def _end(self, error: Exception) -> Exception | None:
+        return server_ended(how) if (how := self.how_ended(error)) else None
+
+    def drop(self) -> None:
+        """Forget a server that has ended, so that another one is started where one is needed."""
+        with self._lock:
+            self.stop()
+            self._stub, self._inherited, self._is_lost = None, "", False
+
+    def stop(self) -> None:
+        """Stop one that was started here."""
+        if self._own is not None:
+            self._own.stop()
+            self._own, self._stub = None, None
 
 
 def _jvm_is_given() -> bool:

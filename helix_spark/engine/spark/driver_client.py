@@ -9,16 +9,14 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.forks import Birthplace
-from helix_spark.plans.connect_session import frame_of, is_by_connect, prepare, relation_given
+from helix_spark.plans.connect_session import is_by_connect, prepare, relation_given
 from helix_spark.plans.plan_columns import SERVED
-from helix_spark.plans.program_client import ask_as, connect_here, open_session
+from helix_spark.plans.program_client import ask_as, connect, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic, own_session
 from helix_spark.plans.stage_references import model_known_as, moved_stage
 from helix_spark.plans.written_plan import in_stages
@@ -29,30 +27,16 @@ if TYPE_CHECKING:
 USER = "helix"
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service of Spark Connect in a JVM of this process.
-
-    Attributes:
-        port: on this machine; nobody else's machine reaches it.
-        token: that a client has to show: other users of this machine do not know it.
-        began: whether it was started here.
-    """
-
-    port: int
-    token: str
-    began: bool
-
-
-def serve(spark: SparkSession) -> Service:
-    """Start the service in the JVM of a session, or take the one that runs there.
+def serve(spark: Any) -> tuple[str, bool]:
+    """Start the service in the JVM of a session, or take the one that runs there. Return its address, which no other
+    machine reaches and no other user knows the token of, and whether it was started now.
 
     The token is set where only the service looks. As a setting of the session it would be in the JVM's command line,
     in Spark's event log and in what a program gets by `spark.conf.getAll`.
     """
     _give_environment(spark)
-    jvm, session = _jvm(spark), _of_java(spark)
-    session.sharedState()  # it copies the context's settings for all sessions
+    jvm = spark._jvm
+    spark._jsparkSession.sharedState()  # it copies the context's settings for all sessions
     settings = jvm.org.apache.spark.SparkEnv.get().conf()
     service = getattr(getattr(jvm.org.apache.spark.sql.connect.service, "SparkConnectService$"), "MODULE$")
     runs = service.server() is not None and not service.server().isShutdown()
@@ -63,7 +47,8 @@ def serve(spark: SparkSession) -> Service:
         for name, value in {**_BINDING, _TOKEN: secrets.token_hex(16)}.items():
             settings.set(name, value)
         service.start(spark.sparkContext._jsc.sc())
-    return Service(int(service.server().getPort()), settings.get(_TOKEN, ""), not runs)
+    token = settings.get(_TOKEN, "")
+    return f"sc://localhost:{service.server().getPort()}/" + (f";token={token}" if token else ""), not runs
 
 
 def for_workers() -> dict[str, str]:
@@ -80,24 +65,21 @@ def for_workers() -> dict[str, str]:
     }
 
 
-def _give_environment(spark: SparkSession) -> None:
+def _give_environment(spark: Any) -> None:
     """Have workers of a JVM that somebody else started be those that `for_workers` says: of a classic session's
     functions pyspark tells them that each time, and a service's planner does not."""
-    jvm = _jvm(spark)
-    wanted = {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}
-    missing = {name: value for name, value in wanted.items() if jvm.java.lang.System.getenv(name) != value}
-    within = jvm.java.lang.Class.forName("java.util.Collections$UnmodifiableMap").getDeclaredField("m")
+    java = spark._jvm.java
+    within = java.lang.Class.forName("java.util.Collections$UnmodifiableMap").getDeclaredField("m")
     within.setAccessible(True)
-    variables = within.get(jvm.java.lang.System.getenv())
-    for name, value in missing.items():
+    variables = within.get(java.lang.System.getenv())
+    for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
         variables.put(name, value)
 
 
-def end_service(spark: SparkSession) -> None:
+def end_service(spark: Any) -> None:
     """Have a JVM serve no longer: the service's threads would keep one that spark-submit started from ending."""
-    jvm = _jvm(spark)
-    nothing = jvm.scala.Option.empty()
-    jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
+    nothing = spark._jvm.scala.Option.empty()
+    spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
 _TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.connect.SparkConnectPlugin"
@@ -105,7 +87,7 @@ _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.gr
 
 
 class DriverClient:
-    """A session by Spark Connect that is a classic one.
+    """A session by Spark Connect that is a classic one: the same settings, views, functions and tables.
 
     Attributes:
         classic: the session as py4j has it.
@@ -113,15 +95,14 @@ class DriverClient:
     """
 
     def __init__(self, spark: SparkSession) -> None:
-        self.classic, self._home = spark, Birthplace()
+        self.classic: Any = spark
+        self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
         self._numbers = count()
         with classic():
-            self._service = serve(spark)
+            address, self._began_service = serve(spark)
             prepare()
-            self.spark: Any = open_session(
-                connect_here(self._service.port, self._service.token), dict(spark.sparkContext.getConf().getAll())
-            )
+            self.spark: Any = open_session(connect(address), dict(spark.sparkContext.getConf().getAll()))
             ask_as(self.spark, USER)
             self._hold()
         vars(self.spark)[CLIENT] = self
@@ -129,9 +110,9 @@ class DriverClient:
 
     def _hold(self) -> None:
         """Have the service know the session by the client's id."""
-        jvm = _jvm(self.classic)
+        jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
-        self._holder = connect.service.SessionHolder(USER, self.spark.session_id, _of_java(self.classic))
+        self._holder = connect.service.SessionHolder(USER, self.spark.session_id, self.classic._jsparkSession)
         self._holder.eventManager().postStarted()
         self._holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))  # a notebook may lie open overnight
         self._held().put(self._holder.key(), self._holder)
@@ -140,10 +121,11 @@ class DriverClient:
         self._stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
         self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
+        self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
 
     def _held(self) -> Any:
         """Return the sessions that the service knows."""
-        services = _jvm(self.classic).org.apache.spark.sql.connect.service
+        services = self.classic._jvm.org.apache.spark.sql.connect.service
         manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
         field = manager.getClass().getDeclaredField("sessionStore")
         field.setAccessible(True)
@@ -159,8 +141,10 @@ class DriverClient:
             if self.classic.sparkContext._jsc is not None:
                 self._holder.mlCache().clear()
                 self._held().remove(self._holder.key())
-                if self._service.began:
+                if self._began_service:
                     end_service(self.classic)
+
+    # What only its JVM is told and tells ------------------------------------------------------------------------------
 
     def cancel(self, tag: str) -> None:
         """Cancel the jobs of a tag. A query that is interrupted while Spark plans it has ended for the service, and its
@@ -182,7 +166,7 @@ class DriverClient:
         from py4j.protocol import Py4JJavaError
 
         try:
-            _jvm(self.classic).java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+            self.classic._jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
         except Py4JJavaError:
             return False
         return True
@@ -190,9 +174,7 @@ class DriverClient:
     def set_for_store(self, wanted: Mapping[str, str]) -> Callable[[], None]:
         """Set those of Hadoop's settings, as the whole context has them, that have no value; return what takes them
         back."""
-        with classic():
-            context: Any = self.classic.sparkContext
-            settings = context._jsc.hadoopConfiguration()
+        settings = self.classic.sparkContext._jsc.hadoopConfiguration()
         missing = [name for name in wanted if settings.get(name) is None]
         for name in missing:
             settings.set(name, wanted[name])
@@ -208,23 +190,24 @@ class DriverClient:
         found = self._compiler
         return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
 
-    @cached_property
-    def _compiler(self) -> Any:
-        return _jvm(self.classic).java.lang.management.ManagementFactory.getCompilationMXBean()
+    def why_nondeterministic(self, value: Any) -> str:
+        """Why a table of the classic session may differ each time, as far as Spark's own plan says so; else empty."""
+        dataset = getattr(value, "_jdf", None)
+        is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
+        return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
+
+    # Tables that are analysed once ------------------------------------------------------------------------------------
 
     def settle(self, frame: Any) -> None:
         """Have a table of the client's analysed now, as a classic session does: the views, functions and files that it
         names are those that there are. Raises what Spark says of one that it refuses."""
         from pyspark.errors import PySparkException
 
-        plan = frame._plan
         try:
-            with classic():
-                dataset = self._analysed(frame)
+            frame._plan = self.frame(frame._plan.plan(self.spark.client), frame._plan)._plan
         except PySparkException:
             frame.schema  # noqa: B018 - the client's error tells the author's line
             raise
-        frame._plan = self._served(dataset, plan)._plan
 
     @contextmanager
     def known(self, frames: Mapping[int, Any]) -> Iterator[dict[int, str]]:
@@ -232,106 +215,58 @@ class DriverClient:
         a copy: the service notes on a table by which id the plan's columns name it, and one table may be two inputs, or
         part of another one."""
         names = {place: f"helix-input-{next(self._numbers)}" for place in frames}
-        with classic():
-            for place, frame in frames.items():
-                plan = self._analysed(frame).logicalPlan().clone()
-                self._holder.cacheDataFrameById(names[place], self._dataset(_of_java(self.classic), plan))
+        for place, frame in frames.items():
+            plan = self._analysed(frame).logicalPlan().clone()
+            self._holder.cacheDataFrameById(names[place], self._dataset(self.classic._jsparkSession, plan))
         try:
             yield names
         finally:
-            with classic():
-                for name in names.values():
-                    self._holder.removeCachedDataFrame(name)
+            for name in names.values():
+                self._holder.removeCachedDataFrame(name)
 
-    def frame(self, relation: Any, inputs: Mapping[str, Any]) -> Any:
-        """Return the table of a relation, analysed part by part. Raises what Spark raises of one that is wrong.
+    def over_rows(self, persisted: Any) -> Any:
+        """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
+        substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
+        above it. Rows that were lost are computed again all the same: the relation knows how."""
+        plan = self._analysed(persisted).queryExecution().withCachedData()
+        return self._served(self._dataset(self.classic._jsparkSession, plan), plan_id=persisted._plan._plan_id)
+
+    def frame(self, relation: Any, plan: Any = None) -> Any:
+        """Return the table of a relation, which is analysed part by part, and taken apart for that. Raises what Spark
+        raises of one that is wrong.
 
         Args:
-            inputs: the client's tables that it reads, by the ids that it names them by.
+            plan: the client's own, if it has one.
         """
-        whole = type(relation)()
-        whole.CopyFrom(relation)
-        built = frame_of(self.spark, whole, inputs)._plan
         *parts, (_, top) = in_stages(relation)
-        with classic():
-            try:
-                for name, part in parts:
-                    self._holder.cacheDataFrameById(name, self._read(part.SerializeToString()))
-                return self._served(self._read(top.SerializeToString()), built)
-            finally:
-                for name, _ in parts:
-                    self._holder.removeCachedDataFrame(name)
-
-    def as_classic(self, value: Any) -> Any:
-        """Return a table or a model of the client's as one of the classic session; all else as it is."""
-        with classic():
-            if not _is_frame(value):
-                return moved_stage(value, self._classic_model)
-            from pyspark.sql.classic.dataframe import DataFrame
-
-            return DataFrame(self._analysed(value), self.classic) if is_by_connect(value.sparkSession) else value
-
-    def as_served(self, value: Any) -> Any:
-        """Return a table or a model of the classic session as one of the client's; all else as it is."""
-        if not _is_frame(value):
-            return moved_stage(value, self._served_model)
-        if is_by_connect(value.sparkSession):
-            return value
-        with classic():  # a copy, on which the service notes an id
-            return self._served(self._dataset(_of_java(self.classic), value._jdf.logicalPlan().clone()))
-
-    def _classic_model(self, one: Any) -> Any:
-        from pyspark.ml.util import RemoteModelRef
-        from pyspark.ml.wrapper import JavaParams
-
-        held = getattr(one, "_java_obj", None)
-        if isinstance(held, RemoteModelRef):
-            model = self._holder.mlCache().get(held.ref_id) if self.has_model(held.ref_id) else None
-            moved: Any = one if model is None else JavaParams._from_java(model)
-            return moved
-        return _made_anew(one) if isinstance(held, str) else one
-
-    def _served_model(self, one: Any) -> Any:
-        from py4j.java_gateway import JavaObject
-        from pyspark.ml import Model
-
-        held = getattr(one, "_java_obj", None)
-        if not isinstance(held, JavaObject):
-            return one
-        if not isinstance(one, Model):
-            return _made_anew(one)
-        return model_known_as(one, str(self._holder.mlCache().register(held)))
-
-    def has_model(self, ref_id: str) -> bool:
-        """Return whether the client knows a model by an id."""
-        return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
+        try:
+            for name, part in parts:
+                self._holder.cacheDataFrameById(name, self._read(part))
+            return self._served(self._read(top), plan, relation.common.plan_id if plan is None else plan._plan_id)
+        finally:
+            for name, _ in parts:
+                self._holder.removeCachedDataFrame(name)
 
     def _analysed(self, frame: Any) -> Any:
         """Return a table of the client's in the JVM, analysed."""
-        return self._read(frame._plan.plan(self.spark.client).SerializeToString())
+        return self._read(frame._plan.plan(self.spark.client))
 
-    def _read(self, written: bytes) -> Any:
+    def _read(self, relation: Any) -> Any:
         """Return a plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other,
         which are fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
-        self._activate(_of_java(self.classic))
-        stream = self._stream(written)
+        session = self.classic._jsparkSession
+        self._activate(session)
+        stream = self._stream(relation.SerializeToString())
         stream.setRecursionLimit(_DEEPEST)
-        return self._dataset(_of_java(self.classic), self._planner.transformRelation(self._relation(stream)))
-
-    def why_nondeterministic(self, value: Any) -> str:
-        """Why a table of the classic session may differ each time, as far as Spark's own plan says so; else empty."""
-        dataset = getattr(value, "_jdf", None)
-        with classic():
-            is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
-        return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""
+        return self._dataset(session, self._planner.transformRelation(self._relation(stream)))
 
     def _served(self, dataset: Any, plan: Any = None, plan_id: int | None = None) -> Any:
         """Return a table of the JVM's as one of the client's.
 
         Args:
             plan: the client's own, that it was analysed from.
-            plan_id: by which its columns name it, where that is not the plan's.
+            plan_id: by which its columns name it; a new one else.
         """
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
@@ -340,17 +275,52 @@ class DriverClient:
         return found
 
     def _forget(self, name: str) -> None:
-        with classic():
-            if self._home.is_here and self in _CLIENTS and self.classic.sparkContext._jsc is not None:
-                self._holder.removeCachedDataFrame(name)
+        if self._home.is_here and self in _CLIENTS and self.classic.sparkContext._jsc is not None:
+            self._holder.removeCachedDataFrame(name)
 
-    def over_rows(self, persisted: Any) -> Any:
-        """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
-        substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
-        above it. Rows that were lost are computed again all the same: the relation knows how."""
+    # Between the client and the classic session -----------------------------------------------------------------------
+
+    def as_classic(self, value: Any) -> Any:
+        """Return a table or a model of the client's as one of the classic session; all else as it is."""
         with classic():
-            rows = self._dataset(_of_java(self.classic), self._analysed(persisted).queryExecution().withCachedData())
-            return self._served(rows, plan_id=persisted._plan._plan_id)
+            if not _is_frame(value):
+                return moved_stage(value, self._classic_stage)
+            from pyspark.sql.classic.dataframe import DataFrame
+
+            return DataFrame(self._analysed(value), self.classic) if value.sparkSession is self.spark else value
+
+    def as_served(self, value: Any) -> Any:
+        """Return a table or a model of the classic session as one of the client's; all else as it is."""
+        if not _is_frame(value):
+            return moved_stage(value, self._served_stage)
+        if is_by_connect(value.sparkSession):
+            return value
+        plan = value._jdf.logicalPlan().clone()  # on which the service notes an id
+        return self._served(self._dataset(self.classic._jsparkSession, plan))
+
+    def _classic_stage(self, stage: Any) -> Any:
+        from pyspark.ml.util import RemoteModelRef
+        from pyspark.ml.wrapper import JavaParams
+
+        held = getattr(stage, "_java_obj", None)
+        if isinstance(held, RemoteModelRef) and self.has_model(held.ref_id):
+            return JavaParams._from_java(self._holder.mlCache().get(held.ref_id))
+        return _made_anew(stage) if isinstance(held, str) else stage
+
+    def _served_stage(self, stage: Any) -> Any:
+        from py4j.java_gateway import JavaObject
+        from pyspark.ml import Model
+
+        held = getattr(stage, "_java_obj", None)
+        if not isinstance(held, JavaObject):
+            return stage
+        if not isinstance(stage, Model):
+            return _made_anew(stage)
+        return model_known_as(stage, str(self._holder.mlCache().register(held)))
+
+    def has_model(self, ref_id: str) -> bool:
+        """Return whether the client knows a model by an id."""
+        return bool(self._holder.mlCache().cachedModel().containsKey(ref_id))
 
 
 _NEVER = 10**15
@@ -377,9 +347,6 @@ def settle(frame: Any) -> None:
 def given(value: Any) -> Any:
     """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
     else as it is."""
-    if _is_frame(value):
-        client = driver_client(value.sparkSession)
-        return value if client is None or client.spark is own_session() else client.as_classic(value)
     for client in [] if own_session() is not None else list(_CLIENTS):
         value = client.as_classic(value)
     return value
@@ -398,11 +365,3 @@ def _made_anew(stage: Any) -> Any:
         if made.hasParam(key.name):
             made._defaultParamMap[made.getParam(key.name)] = default
     return made
-
-
-def _jvm(spark: SparkSession) -> Any:
-    return spark._jvm
-
-
-def _of_java(spark: SparkSession) -> Any:
-    return spark._jsparkSession

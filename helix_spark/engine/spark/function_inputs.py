@@ -37,14 +37,12 @@ class ServingSession:
     Attributes:
         spark: the session.
         inputs: the relations by which its server knows input tables, by the names of their placeholders.
-        tables: the tables themselves, by the ids in these relations.
         values: what stands in plans for Python functions, by place: a function and what it returns, or a class.
         meant: what these functions are written for.
     """
 
     spark: Any
     inputs: Mapping[str, Any]
-    tables: Mapping[str, Any]
     values: Sequence[Any] = ()
     meant: Purpose = field(default_factory=purpose)
 
@@ -108,9 +106,9 @@ class ServingSession:
         self.fill(relation)
         client = driver_client(self.spark)
         if client is not None:
-            served: DataFrame = client.frame(relation, self.tables)
+            served: DataFrame = client.frame(relation)
             return served
-        found: Any = frame_of(self.spark, relation, {})
+        found: Any = frame_of(self.spark, relation)
         if call.registers:  # its names may mean something else later
             return kept_by_server(found)
         found.schema  # noqa: B018 - a plan that is wrong is found now
@@ -127,16 +125,15 @@ def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[Serves
     client = driver_client(spark)
     if client is None:  # a server elsewhere finds tables by their plans
         relations = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
-        yield _serves(spark, relations, {})
+        yield _serves(spark, relations)
         return
     with client.known(frames) as ids:
-        relations = {place: _known_relation(name) for place, name in ids.items()}
-        yield _serves(spark, relations, {ids[place]: frame for place, frame in frames.items()})
+        yield _serves(spark, {place: _known_relation(name) for place, name in ids.items()})
 
 
-def _serves(spark: Any, relations: Mapping[int, Any], tables: Mapping[str, Any]) -> Serves:
+def _serves(spark: Any, relations: Mapping[int, Any]) -> Serves:
     inputs = {f"{INPUT}{place}": relation for place, relation in relations.items()}
-    return lambda values: ServingSession(spark, inputs, tables, values)
+    return lambda values: ServingSession(spark, inputs, values)
 
 
 def _known_relation(name: str) -> Any:

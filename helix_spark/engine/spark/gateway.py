@@ -1,4 +1,5 @@
-"""Starts the driver's JVM: the flags that make it quick, and what it may print; and tells whether it has ended.
+"""Starts the driver's JVM: the flags that make it quick, and what it may print; tells what errors mean that come from
+there, and whether it has ended.
 
 The figures are seconds of processor time that the JVM used until the census job's first answer in a fresh process, on
 two cores with an archive (`benchmarks/plain/plain_census.py` is the job); without any of the flags 41.
@@ -106,11 +107,7 @@ def launch_settings(
 
 
 class JvmStart:
-    """The start of a JVM, which any thread may give up.
-
-    Attributes:
-        given_up: whether nothing is to be left of it.
-    """
+    """The start of a JVM, which any thread may give up."""
 
     def __init__(self) -> None:
         self.given_up = False
@@ -210,25 +207,59 @@ def exit_status(patience: float = 0.0) -> int | None:
     return cast("int | None", process.returncode)
 
 
-def how_ended(error: BaseException | None = None) -> str | None:
-    """Return how the JVM ended, in words, if that is what an error is about; None if it runs."""
-    # Its end breaks connections first, and is known a moment later.
+def how_ended(error: BaseException | None = None) -> str:
+    """Return how the JVM ended, in words; empty while it runs, or if there is none.
+
+    Args:
+        error: a broken connection, if there is one: the end of the JVM is known a moment later.
+    """
     broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
-    status = exit_status(_PATIENCE if broken else 0.0)
+    status = exit_status(_PATIENCE if broken or is_end_of_server(error) else 0.0)
     if status is None:
-        return None
+        return ""
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+
+_LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",
+         "StatusCode.UNAVAILABLE")
+
+
+def is_end_of_server(error: BaseException | None) -> bool:
+    """Return whether a server does not answer any more, or has lost its session, as after a restart."""
+    while error is not None:
+        modules = {one.__module__ for one in type(error).__mro__}
+        if modules & {"grpc", "pyspark.errors.exceptions.connect"} and any(one in str(error) for one in _LOST):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def end_of_jvm(error: BaseException) -> SetupError | None:
     """Return the end of the JVM as an error, if that is what an error is about that is none of the author's code. A
     stored result may be unreadable for that, too: its cause tells."""
     failed = error.__cause__ if isinstance(error, CatalogError) and error.__cause__ is not None else error
-    if isinstance(failed, HelixError | KeyboardInterrupt) or (how := how_ended(failed)) is None:
+    if isinstance(failed, HelixError | KeyboardInterrupt) or not (how := how_ended(failed)):
         return None
     found = SetupError(f"the JVM of Spark's driver {how}", remedy=AFTER_ITS_END)
     found.__cause__ = error
     return found
+
+
+def spark_errors() -> tuple[type[Exception], ...]:
+    """Return what reading, writing or asking Spark may raise: the catalog's errors, the file system's, and Spark's
+    where it is there at all; also where its JVM has ended."""
+    if "pyspark" not in sys.modules:
+        return (CatalogError, OSError)
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    grpc: Any = sys.modules.get("grpc")  # what a server says that is no answer of Spark's, and nobody's answer
+    return (CatalogError, OSError, PySparkException, Py4JError, *([] if grpc is None else [grpc.RpcError]))
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the stack traces below it."""
+    return str(error).strip().split("\n")[0][:300]
 
 
 def forget_ended() -> None:
@@ -287,20 +318,19 @@ def _forget() -> None:
 @contextmanager
 def environment(**values: str | None) -> Iterator[None]:
     """Environment variables for a process about to be started; with None, the absence of one."""
+    def set_variables(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
     before = {name: os.environ.get(name) for name in values}
-    _set_variables(values)
+    set_variables(values)
     try:
         yield
     finally:
-        _set_variables(before)
-
-
-def _set_variables(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        set_variables(before)
 
 
 class _Forwarded(threading.Thread):

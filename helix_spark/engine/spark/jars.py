@@ -246,16 +246,12 @@ def get_jars(jars: JarSet, environ: Mapping[str, str] = os.environ) -> tuple[Pat
     return found
 
 
-def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str]) -> None:
-    """Raise SetupError for a kept jar with other bytes than Helix was tested with: a JVM runs whatever is in it."""
-    if given := environ.get("HELIX_JARS"):
+def check_jars(found: Sequence[Path], jars: JarSet, environ: Mapping[str, str], remedy: str = "") -> None:
+    """Raise SetupError for a jar with other bytes than Helix was tested with: a JVM runs whatever is in it. Without a
+    remedy it is one that was kept."""
+    if not remedy and (given := environ.get("HELIX_JARS")):
         remedy = f"fill {given} anew from Maven's repository, or unset HELIX_JARS to have the jars fetched"
-    else:
-        remedy = f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
-    _check_digests(found, jars, remedy)
-
-
-def _check_digests(found: Sequence[Path], jars: JarSet, remedy: str) -> None:
+    remedy = remedy or f"delete {cache_folder(environ) / 'jars'}; the jars are fetched again"
     for jar, expected in zip(found, jars.digests.values(), strict=True):
         digest = sha256(jar.read_bytes()).hexdigest()
         if digest != expected:
@@ -278,7 +274,8 @@ def _resolve(jars: JarSet, environ: Mapping[str, str]) -> tuple[Path, ...]:
                 exists=f"missing are {', '.join(name for name in jars.digests if name not in fetched)}",
             )
         found = [fetched[name] for name in jars.digests]
-        _check_digests(found, jars, "what the network gave is another file: look at the proxy and at Ivy's settings")
+        remedy = "what the network gave is another file: look at the proxy and at Ivy's settings"
+        check_jars(found, jars, environ, remedy)
         for jar in found:  # one that a loss of power emptied would keep every later session from starting
             sync_path(jar)
         kept.mkdir(exist_ok=True)

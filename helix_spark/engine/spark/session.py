@@ -16,21 +16,26 @@ from typing import TYPE_CHECKING
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
-    BorrowedSettings,
+    BorrowedSession,
     check_alive,
-    check_usable,
     is_alive,
     is_stopping,
+    master_of,
+    named_server,
+    open_named,
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect import MODELS_AS_CLASSIC, check_version, master_of, named_server, open_named
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, OwnSession, import_pyspark, planned_settings
-from helix_spark.engine.spark.driver_client import DriverClient
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
+from helix_spark.engine.spark.settings import (
+    MODELS_AS_CLASSIC,
+    WHILE_WE_WORK,
+    check_settings,
+    is_on_this_machine,
+    results_settings,
+)
 from helix_spark.errors import EndedError
-from helix_spark.plans.connect_session import is_by_connect, prepare
 from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
 
@@ -61,12 +66,12 @@ class Sessions:
     ) -> None:
         check_settings(settings)
         self.start_seconds = self._first_had = 0.0
-        self._worked = self._closed = self._usable = False
+        self._worked = self._closed = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
         self._lock = threading.RLock()
         self._given = spark is not None
-        self._theirs, self._borrowed = spark, BorrowedSettings()
-        self._client: DriverClient | None = None
+        self._theirs = spark
+        self._borrowed: BorrowedSession | None = None
         self._opened: SparkSession | None = None
         self._starting: Future[OwnSession] | None = None
         self._jvm_start = gateway.JvmStart()
@@ -87,10 +92,13 @@ class Sessions:
         """
         with self._lock:
             gateway.keep_from_children()
-            if self._own is None and (theirs := self._user_session()) is not None:
-                prepared = self._prepared(self._served(theirs))
+            if self._own is None and (theirs := self._running()) is not None:
+                # A table that is asked for after the end brings what its reader needs.
+                ready = self._borrow(theirs).ready(
+                    self._store, {} if self._closed else WHILE_WE_WORK | MODELS_AS_CLASSIC
+                )
                 work_in(self.theirs)  # not in one that is refused
-                return prepared
+                return ready
             starting = self._begun()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
@@ -102,12 +110,12 @@ class Sessions:
         """Have the calling thread build plans for the session, if one runs."""
         with self._lock:
             if self._own is None and self._theirs is not None and is_alive(self._theirs):
-                self._served(self._theirs)
+                self._borrow(self._theirs)
                 work_in(self.theirs)
 
     def theirs(self) -> ConnectSession | None:
         """Return the user's session as a client asks it, once it was asked for; None where there is none."""
-        return None if self._client is None else self._client.spark
+        return None if self._borrowed is None else self._borrowed.spark
 
     def start_seconds_since(self, moment: float) -> float:
         """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
@@ -118,7 +126,7 @@ class Sessions:
     def worked(self) -> bool:
         """Whether the session has run something. One of the user's is taken to have."""
         with self._lock:
-            return self._worked or (self._own is None and self._user_session() is not None)
+            return self._worked or (self._own is None and self._running() is not None)
 
     def note_work(self) -> None:
         """Remember that the session has run something: what follows is quicker than the first work of a new one."""
@@ -128,8 +136,7 @@ class Sessions:
     def ended(self) -> bool:
         """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
         with self._lock:
-            session = self._own.spark if self._own else self._theirs
-            return session is not None and is_stopping(session)
+            return (session := self._started()) is not None and is_stopping(session)
 
     def let_go_of_ended(self) -> bool:
         """Forget a session that has ended, so that `get` finds or starts another; return whether there was one. One
@@ -141,8 +148,8 @@ class Sessions:
             if (own := self._own) is not None and not gateway.how_ended():
                 own.stop(keep_classes=False)  # its client was stopped, and the session behind it lives on
             gateway.forget_ended()
-            self._starting = self._theirs = self._client = None
-            self._usable, self._worked, self.start_seconds = False, False, 0.0
+            self._starting = self._theirs = self._borrowed = None
+            self._worked, self.start_seconds = False, 0.0
             return True
 
     def warm(self) -> None:
@@ -170,7 +177,7 @@ class Sessions:
     def master_and_given(self) -> tuple[str, Mapping[str, str]]:
         """Return the master, and the settings that somebody gave a session of our own. Starts nothing."""
         with self._lock:
-            spark = None if self._own else self._user_session()
+            spark = None if self._own else self._running()
             if spark is None:
                 return planned_settings(self._settings, self._store)["spark.master"], self._settings
             return master_of(spark), {}
@@ -182,27 +189,23 @@ class Sessions:
             master, given = self.master_and_given()
             if not is_on_this_machine(master):
                 return None
-            if self._own or (spark := self._user_session()) is None:
-                return dict(given)
-            return {
-                **results_settings_of(spark), "spark.master": master,
-                "spark.sql.shuffle.partitions": str(spark.conf.get("spark.sql.shuffle.partitions")),
-            }
+            if self._own or (spark := self._running()) is None:
+                return given
+            shuffled = str(spark.conf.get("spark.sql.shuffle.partitions"))
+            return {**results_settings_of(spark), "spark.master": master, "spark.sql.shuffle.partitions": shuffled}
 
     def close(self) -> None:
         """Stop a session of our own; give the user's its settings back and leave it running."""
         with self._lock:
             starting, self._starting = self._starting, None
-            self._borrowed.give_back()
+            borrowed, self._borrowed = self._borrowed, None
             opened, self._opened = self._opened, None
-            client, self._client = self._client, None
-            self._theirs = client.classic if client is not None else self._theirs
             self._closed, worked = True, self._worked
-            self._usable, self._worked, self.start_seconds = False, False, 0.0
+            self._worked, self.start_seconds = False, 0.0
+        if borrowed is not None:
+            borrowed.give_back()
         if opened is not None:
             opened.stop()
-        if client is not None:
-            client.close()
         if starting is not None and not starting.done():
             self._jvm_start.give_up()
         if starting is not None and starting.exception() is None:
@@ -222,40 +225,25 @@ class Sessions:
         done = starting is not None and starting.done() and starting.exception() is None
         return starting.result() if starting is not None and done else None
 
-    def _running(self) -> SparkSession | None:
-        return self._own.spark if self._own else self._user_session()
+    def _started(self) -> SparkSession | None:
+        """Return the session as far as one was looked for."""
+        if self._own:
+            return self._own.spark  # type: ignore[no-any-return]  # as above
+        return self._theirs if self._borrowed is None else self._borrowed.spark
 
-    def _user_session(self) -> SparkSession | None:
-        """Return the session given, or the active one, or one of the server that is named. pyspark is not imported to
-        find out: without it there is none.
-        """
+    def _running(self) -> SparkSession | None:
+        """Return the session that runs: ours, else the one given, or active, or of the server that is named. pyspark is
+        not imported to find out: without it there is none."""
         if self._theirs is None and self._starting is None:
             self._theirs = running_session() if "pyspark.sql" in sys.modules else None
             if self._theirs is None and not self._closed and (address := named_server(self._settings, spark_home())):
                 self._theirs = self._opened = open_named(address, self._settings)
-        return self._theirs
+        return self._started()
 
-    def _served(self, spark: SparkSession) -> SparkSession:
-        """Return the user's session as a client asks it. Of a classic session its JVM gets a server."""
-        if is_by_connect(spark):
-            prepare()
-        else:
-            check_alive(spark)
-            check_version(str(spark.version), "the Spark of the session that is given")
-            self._client = DriverClient(spark)
-            self._theirs = spark = self._client.spark
-        return spark
-
-    def _prepared(self, theirs: SparkSession) -> SparkSession:
-        """Return the user's session with the settings that our work needs."""
-        if not self._usable or not is_alive(theirs):
-            check_usable(theirs, reaches_store=bool(self._store))
-            if self._store:
-                self._borrowed.apply_to_hadoop(theirs, self._store)
-            if not self._closed:  # a table that is asked for afterwards brings what its reader needs
-                self._borrowed.apply(theirs, WHILE_WE_WORK | MODELS_AS_CLASSIC)
-            self._usable = True
-        return theirs
+    def _borrow(self, theirs: SparkSession) -> BorrowedSession:
+        if self._borrowed is None:
+            self._borrowed = BorrowedSession(theirs)
+        return self._borrowed
 
     def _begun(self) -> Future[OwnSession]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.

@@ -38,6 +38,10 @@ ROWS_FOR_PYTHON = MappingProxyType({
 worker reads, and both wait for ever (SPARK-58241): of parquet the first setting has it read rows, of what is persisted
 the second one."""
 
+MODELS_AS_CLASSIC = MappingProxyType({"spark.connect.session.connectML.mlCache.memoryControl.enabled": "false"})
+"""Has a server give models as a classic session has them: with summaries of training, trees of any size, no pass over
+the data before a fit to foretell how large a model will be. A client may set it."""
+
 WHILE_WE_WORK = MappingProxyType({
     **VERIFIED,
     **ROWS_FOR_PYTHON,
@@ -78,22 +82,23 @@ BINDS_ARGUMENTS = MappingProxyType({"spark.sql.legacy.parameterSubstitution.cons
 """Delta's parser forgets what `spark.sql(text, args)` is given: it does not know how Spark hands that over since 4.1
 (delta-io/delta#7640). By this setting it is bound after parsing, as in Spark 4.0, and no answer is another one."""
 
-FAMILIES = ("spark.sql.legacy.", "spark.sql.pyspark.legacy.", "spark.sql.ansi.")
-"""Settings of these families bring back another answer, of an older Spark or of the SQL standard."""
+FAMILIES = (
+    # They bring back another answer, of an older Spark or of the SQL standard.
+    "spark.sql.legacy.", "spark.sql.pyspark.legacy.", "spark.sql.ansi.",
+    # What texts and names mean, what is found in them, and what passes between Spark and Python.
+    "spark.sql.analyzer.", "spark.sql.parser.", "spark.sql.variant.", "spark.sql.json.", "spark.sql.xml.",
+    "spark.sql.icu.", "spark.sql.csv.parser.",
+    "spark.sql.execution.pandas.", "spark.sql.execution.pythonUDF.", "spark.sql.execution.pythonUDTF.",
+)
+"""Settings of these families change what a query answers, or may."""
 
 WHERE_SET = frozenset({
     # What texts, names and literals mean.
-    "spark.sql.analyzer.failAmbiguousSelfJoin",
-    "spark.sql.analyzer.preferColumnOverLcaInArrayIndex",
-    "spark.sql.analyzer.strictDataFrameColumnResolution",
     "spark.sql.functionResolution.sessionOrder",
     "spark.sql.groupByAliases",
     "spark.sql.groupByOrdinal",
     "spark.sql.lateralColumnAlias.enableImplicitResolution",
     "spark.sql.orderByOrdinal",
-    "spark.sql.parser.escapedStringLiterals",
-    "spark.sql.parser.quotedRegexColumnNames",
-    "spark.sql.parser.singleCharacterPipeOperator.enabled",
     "spark.sql.prioritizeOrdinalResolutionInSort.enabled",
     "spark.sql.selfJoinAutoResolveAmbiguity",
     "spark.sql.variable.substitute",
@@ -102,9 +107,6 @@ WHERE_SET = frozenset({
     "spark.sql.enforceTypeCoercionBeforeUnionDeduplication.enabled",
     "spark.sql.function.concatBinaryAsString",
     "spark.sql.function.eltOutputAsString",
-    "spark.sql.icu.caseMappings.enabled",
-    "spark.sql.json.enableExactStringParsing",
-    "spark.sql.json.enablePartialResults",
     "spark.sql.jsonGenerator.writeNullIfWithDefaultValue",
     "spark.sql.mapZipWithUsesJavaCollections",
     "spark.sql.optimizer.decorrelateExistsSubqueryLegacyIncorrectCountHandling.enabled",
@@ -115,12 +117,9 @@ WHERE_SET = frozenset({
     "spark.sql.readSideCharPadding",
     "spark.sql.retainGroupColumns",
     "spark.sql.stableDerivedColumnAlias.enabled",
-    "spark.sql.variant.allowDuplicateKeys",
-    "spark.sql.variant.validateUnicodeInJsonParsing",
     # What is found in files.
     "spark.sql.avro.datetimeRebaseModeInRead",
     "spark.sql.columnNameOfCorruptRecord",
-    "spark.sql.csv.parser.columnPruning.enabled",
     "spark.sql.files.ignoreInvalidPartitionPaths",
     "spark.sql.files.supportSecondOffsetFormat",
     "spark.sql.orc.mergeSchema",
@@ -135,17 +134,8 @@ WHERE_SET = frozenset({
     "spark.sql.parquet.respectSummaryFiles",
     "spark.sql.sources.default",
     "spark.sql.sources.validatePartitionColumns",
-    "spark.sql.xml.variant.respectInferSchema",
     # What passes between Spark and Python.
-    "spark.sql.execution.pandas.convertToArrowArraySafely",
-    "spark.sql.execution.pandas.inferPandasDictAsMap",
-    "spark.sql.execution.pandas.structHandlingMode",
     "spark.sql.execution.pyspark.binaryAsBytes",
-    "spark.sql.execution.pythonUDF.arrow.enabled",
-    "spark.sql.execution.pythonUDF.arrow.legacy.fallbackOnUDT",
-    "spark.sql.execution.pythonUDF.pandas.intToDecimalCoercionEnabled",
-    "spark.sql.execution.pythonUDF.pandas.preferIntExtensionDtype",
-    "spark.sql.execution.pythonUDTF.arrow.enabled",
     "spark.sql.pyspark.inferNestedDictAsStruct.enabled",
     "spark.sql.pyspark.toJSON.returnDataFrame",
 })
@@ -158,12 +148,8 @@ Spark to another, and the same workflow must be the same in all of them."""
 
 
 def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a session of Helix's own starts with, where nothing else is said.
-
-    Args:
-        cores: of this machine.
-        memory_bytes: of this machine, or of the container.
-    """
+    """Return what a session of Helix's own starts with, where nothing else is said, by the cores and the memory that
+    there are."""
     return {
         "spark.app.name": "helix",
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
@@ -190,9 +176,6 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
 def brings_s3a(settings: Mapping[str, str], home: Path) -> bool:
     """Return whether the settings name Hadoop's S3A themselves, or Spark's folder has it: another copy would be in the
     way.
-
-    Args:
-        home: Spark's folder.
 
     >>> none = Path("nowhere")
     >>> brings_s3a({"spark.jars.packages": "org.apache.hadoop:hadoop-aws:3.5.0"}, none), brings_s3a({}, none)
@@ -223,8 +206,8 @@ def machine_memory() -> int:
 def is_local(master: str) -> bool:
     """Return whether driver and executors are one JVM.
 
-    >>> is_local("local[*]"), is_local("local"), is_local("local-cluster[2,1,1024]"), is_local("spark://host:7077")
-    (True, True, False, False)
+    >>> is_local("local[*]"), is_local("local"), is_local("local-cluster[2,1,1024]")
+    (True, True, False)
     """
     return master == "local" or master.startswith("local[")
 
@@ -239,11 +222,8 @@ def is_on_this_machine(master: str) -> bool:
 
 
 def given_around(home: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the settings of spark-defaults.conf in Spark's folder, then those of PYSPARK_SUBMIT_ARGS.
-
-    Raises:
-        SetupError: see `parse_submit_arguments`.
-    """
+    """Return the settings of spark-defaults.conf in Spark's folder, then those of PYSPARK_SUBMIT_ARGS, as
+    `parse_submit_arguments` does."""
     defaults = Path(environ.get("SPARK_CONF_DIR") or home / "conf") / "spark-defaults.conf"
     settings, _ = parse_submit_arguments(environ.get("PYSPARK_SUBMIT_ARGS", ""))
     return (parse_defaults(defaults.read_text()) if defaults.is_file() else {}) | settings
@@ -329,11 +309,9 @@ def results_settings(settings: Mapping[str, str]) -> dict[str, str]:
     'false'
     """
     found = {**CHANGES_RESULTS, **{name: value for name, value in settings.items() if counts(name)}}
-    return {name: _canonical(value) for name, value in sorted(found.items())}
-
-
-def _canonical(value: str) -> str:
-    return value.lower() if value.lower() in {"true", "false"} else value
+    return {
+        name: value.lower() if value.lower() in {"true", "false"} else value for name, value in sorted(found.items())
+    }
 
 
 def check_settings(settings: Mapping[str, str]) -> None:

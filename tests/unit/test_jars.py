@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from helix_spark.engine.spark import jars
-from helix_spark.engine.spark.archive import archive_path, begin_draft, finish, ready_archive
 from helix_spark.engine.spark.checks import Check, doctor
 from helix_spark.engine.spark.gateway import JvmStart, driver_flags, launch, launch_settings
 from helix_spark.engine.spark.jars import (
@@ -26,7 +24,7 @@ from helix_spark.engine.spark.jars import (
     known_digests,
     s3a_jars,
 )
-from helix_spark.engine.spark.java import Java, find_java
+from helix_spark.engine.spark.java import Java, archive_path, begin_draft, find_java, keep_draft, ready_archive
 from helix_spark.engine.spark.settings import (
     CHANGES_RESULTS,
     WHILE_WE_WORK,
@@ -259,22 +257,27 @@ def test_an_archive_is_used_for_exactly_its_key(tmp_path: Path) -> None:
 
 def test_an_archive_is_what_a_jvm_has_written_to_its_end(tmp_path: Path) -> None:
     java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
-    ended = subprocess.Popen(["true"])
-    ended.wait()
     assert begin_draft(java, (), {**environ, "HELIX_CDS": "off"}) is None
     draft = begin_draft(java, (), environ)
     assert draft is not None
     assert begin_draft(java, (), environ) is None, "another session writes it"
     draft.write_bytes(bytes(8))  # its first bytes are written last
-    finish(draft, ended.pid)
+    keep_draft(draft)
     assert ready_archive(java, (), environ) is None
     older = draft.with_name(f"{draft.name.split('-')[0]}-older.jsa")
     older.touch()
     draft.write_bytes(b"archive")
-    finish(draft, ended.pid)
     assert ready_archive(java, (), environ) == draft.with_suffix(".jsa")
     assert ready_archive(java, (), {**environ, "HELIX_CDS": "off"}) is None
     assert not older.exists(), "it is of the same installation as it was before"
+
+
+def test_of_a_session_that_only_planned_no_archive_is_made(tmp_path: Path) -> None:
+    java, environ = Java(Path("java"), "17.0.9", "one build"), {"HELIX_CACHE": str(tmp_path)}
+    draft = begin_draft(java, (), environ)
+    assert draft is not None
+    draft.write_bytes(b"archive")
+    assert ready_archive(java, (), environ) is None
 
 
 def test_the_authors_class_path_and_options_follow_ours() -> None:

@@ -86,7 +86,7 @@ def test_the_json_of_a_run_is_all_that_standard_output_has(script: Path) -> None
     assert code == 0
     assert (printed["workflow"], printed["iteration"], printed["message"]) == ("counts", 1, "first")
     assert [(node["state"], node["code"].rpartition(":")[2]) for node in printed["nodes"]] == [("compute", "6")]
-    assert "counted 2\n" in errors
+    assert "counted 3\n" in errors
     assert "from a child\n" in errors
     assert "--cut-off has no effect on a script: its questions are known by what they are made of" in errors
     (iteration,) = Catalog.open("catalog", create=False).iterations()

@@ -20,11 +20,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import server_ended
-from helix_spark.engine.spark import archive, gateway
+from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
 from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
-from helix_spark.engine.spark.java import find_java
+from helix_spark.engine.spark.java import begin_draft, find_java, keep_draft, ready_archive
 from helix_spark.engine.spark.settings import (
     DELTA,
     MODELS_AS_CLASSIC,
@@ -196,7 +196,7 @@ class ConnectServer:
             if not self.how_ended():
                 end_service(self.driver)
                 if self._draft is not None and keep_classes:
-                    archive.finish_in_background(self._draft, self.driver.sparkContext._gateway.proc.pid)
+                    keep_draft(self._draft)
             self._stop_driver()
 
     def _start(self, settings: Mapping[str, str], reaches_store: bool, jvm_start: gateway.JvmStart) -> Any:
@@ -213,10 +213,10 @@ class ConnectServer:
             settings = _add_to_given_jvm(S3A, further, settings) if further else settings
         else:
             java = find_java()
-            ready = archive.ready_archive(java, jars)
+            ready = ready_archive(java, jars)
             # With options of the author's it would fit no other session.
             options = settings.keys() & {"spark.driver.extraClassPath", "spark.driver.extraJavaOptions"}
-            self._draft = None if ready or options else archive.begin_draft(java, jars)
+            self._draft = None if ready or options else begin_draft(java, jars)
             # S3A's are not on the class path proper: an archive made without them would not fit any more.
             named = further if is_local(settings["spark.master"]) else (*jars, *further)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft)

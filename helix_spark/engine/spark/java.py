@@ -1,4 +1,11 @@
-"""Finds Java as Spark finds it, and says in a sentence what is wrong before Spark prints a stack trace."""
+"""Java as Spark finds it, and the class-data archive: the driver's classes, loaded and verified once, mapped by every
+later JVM.
+
+The first session records the classes that it loads, and its JVM writes them as it ends, when nobody waits for it: some
+230 MB in the cache folder, which a later session takes over. An archive fits exactly one Java runtime, set of jars and
+set of flags, its *key*: one of another key is never used, and a JVM that finds it unfit after all starts without it
+(-Xshare:auto). HELIX_CDS=off turns archives off. (JEP 350, dynamic class-data archives.)
+"""
 
 from __future__ import annotations
 
@@ -6,16 +13,31 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+from helix_spark.catalog.places.local_disk import sync_path, what_is_there
+from helix_spark.engine.spark.gateway import driver_flags
+from helix_spark.engine.spark.jars import cache_folder, spark_home
 from helix_spark.errors import SetupError
 
 SUPPORTED = (17, 21, 25)
 """Spark 4.2 "runs on Java 17/21/25" (its documentation's overview)."""
 
 _REMEDY = "install a Java runtime of version 17 (for example openjdk-17-jre-headless) and set JAVA_HOME to its folder"
+
+UNUSED_SECONDS = 30 * 24 * 3600
+"""An archive that no session used for so long belongs to an installation that is gone."""
+
+RETRY_SECONDS = 24 * 3600
+"""Between two sessions that record: a JVM that cannot write an archive does not try after every run."""
+
+SPARE_BYTES = 2 * 2**30
+"""Disk space below which no archive is made: it would be a poor use of what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +101,67 @@ def _build_of(executable: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SetupError(f"{executable} cannot be started: {error}", remedy=_REMEDY) from error
     return run.stderr + run.stdout
+
+
+def archive_path(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the archive of a JVM is or will be, by all that it depends on: the runtime, each jar on the class
+    path (as the JVM checks it), and the flags. Archives of one Spark installation begin with the same letters."""
+    home = spark_home(environ)
+    parts = [java.build, *driver_flags(environ)]
+    for jar in (*jars, *sorted((home / "jars").glob("*.jar"))):
+        stat = jar.stat()
+        parts.append(f"{jar}\0{stat.st_size}\0{stat.st_mtime_ns}")
+    place, key = (sha256(text.encode()).hexdigest() for text in (str(home.resolve()), "\n".join(parts)))
+    return cache_folder(environ) / "archives" / f"{place[:8]}-{key[:32]}.jsa"
+
+
+def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the archive for exactly this JVM, if it is there and not turned off. Note that it was used."""
+    if _is_off(environ):
+        return None
+    path = archive_path(java, jars, environ)
+    with suppress(OSError):  # there is none, or this user may not take it over
+        if not path.exists():
+            _take_over(path.with_suffix(".draft"))
+        os.utime(path)
+        return path
+    return None
+
+
+def _take_over(draft: Path) -> None:
+    """Make an archive of what a JVM was to keep and has written to its end: it writes its first bytes last. Remove
+    archives that this one replaces, and those that were not used for a month."""
+    with draft.open("rb") as file:
+        if not draft.with_suffix(".kept").exists() or not any(file.read(4)):
+            return
+    sync_path(draft)  # JVMs map it as it is: one that a power cut emptied would crash each start
+    path = draft.rename(draft.with_suffix(".jsa"))
+    installation, now = path.name.split("-")[0], time.time()
+    for other in path.parent.iterdir():
+        if other != path and (other.name.startswith(installation) or now - other.stat().st_mtime > UNUSED_SECONDS):
+            other.unlink(missing_ok=True)
+
+
+def keep_draft(draft: Path) -> None:
+    """Have what a JVM writes as it ends become an archive."""
+    draft.with_suffix(".kept").touch()
+
+
+def begin_draft(java: Java, jars: Sequence[Path], environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where this JVM is to write an archive as it ends; None where archives are turned off, there is no room
+    for one, or another session began a draft lately."""
+    draft = archive_path(java, jars, environ).with_suffix(".draft")
+    if _is_off(environ) or shutil.disk_usage(what_is_there(draft)).free < SPARE_BYTES:
+        return None
+    if draft.exists() and time.time() - draft.stat().st_mtime < RETRY_SECONDS:
+        return None
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+    except OSError:  # a folder that this user may not write to
+        return None
+    return draft
+
+
+def _is_off(environ: Mapping[str, str]) -> bool:
+    return environ.get("HELIX_CDS", "").lower() == "off"

@@ -83,11 +83,6 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", "Deprecated in 4.0.0, use getCondition", FutureWarning)
 
 
-def host_of(spark: Any) -> str:
-    """Return the machine that a session's server runs on."""
-    return str(spark.client.host)
-
-
 def frame_of(spark: Any, relation: Any) -> ConnectFrame:
     """Return the table of a relation."""
     from pyspark.sql.connect.dataframe import DataFrame

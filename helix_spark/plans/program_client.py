@@ -266,26 +266,6 @@ class Service:
             raise
 
 
-def settings_there(service: Any) -> tuple[str, dict[str, str]]:
-    """Return the version of a server's Spark and all its settings. Raises ConnectionError if no server answers."""
-    import pyspark.sql.connect.proto as pb
-    from grpc import RpcError
-
-    session, user = str(uuid.uuid4()), pb.UserContext(user_id="helix")
-    asking = pb.AnalyzePlanRequest(session_id=session, user_context=user)
-    asking.spark_version.SetInParent()
-    listing = pb.ConfigRequest(session_id=session, user_context=user)
-    listing.operation.get_all.SetInParent()
-    try:
-        version = service.AnalyzePlan(asking).spark_version.version
-        pairs = service.Config(listing).pairs
-        service.ReleaseSession(pb.ReleaseSessionRequest(session_id=session, user_context=user))
-    except RpcError as error:
-        details = getattr(error, "details", None)
-        raise ConnectionError(str(details() if callable(details) else error)) from error
-    return version, {pair.key: pair.value for pair in pairs}
-
-
 def control_draws() -> None:
     """Make pyspark draw the same each time a program runs: ids of stages, seeds that an author leaves out, names of
     columns that it makes for a moment. The author's own code draws as it does."""

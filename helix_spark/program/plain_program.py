@@ -22,8 +22,9 @@ from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.engine.spark.borrowed import settings_of_server
+from helix_spark.engine.spark.borrowed import named_server, settings_of_server
 from helix_spark.engine.spark.connect_server import ProgramServer, as_spark_has_it, inherited_server, planned_settings
+from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
@@ -187,16 +188,16 @@ class PlainProgram:
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """Return the settings that its session is given, and the address of the server that it names; empty if none."""
-        remote = options.get("spark.remote") or self.settings.get("spark.remote") or os.environ.get("SPARK_REMOTE", "")
-        elsewhere = remote.startswith("sc://")
+        asked = {**self.settings, **options}
+        address = named_server(asked, spark_home())
         # What a JVM was launched with holds for all of its sessions; spark-submit launches it before any is made.
         submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-        launched_with = None if elsewhere or submitted else self._launched_with
+        launched_with = None if address or submitted else self._launched_with
         given = {**(launched_with or {}), **options, **self.settings}
         given.pop("spark.remote", None)
-        if remote and not elsewhere:
-            given.setdefault("spark.master", remote)
-        return given, remote if elsewhere else ""
+        if not address and (master := asked.get("spark.remote")):
+            given.setdefault("spark.master", master)
+        return given, address
 
     def begun_iteration(self) -> IterationRecord:
         """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end.

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import socket
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from helix_spark.answers.sent_requests import rpc_error, server_message
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import hadoop_version, installed_pair
@@ -23,8 +25,8 @@ from helix_spark.engine.spark.settings import (
 )
 from helix_spark.errors import SetupError
 from helix_spark.identity.environment import package_version
-from helix_spark.plans.connect_session import active_session, host_of, is_by_connect, prepare
-from helix_spark.plans.program_client import connect, open_session, settings_there
+from helix_spark.plans.connect_session import active_session, is_by_connect, prepare
+from helix_spark.plans.program_client import connect, open_session
 from helix_spark.plans.recorded_call import classic, client_session
 
 if TYPE_CHECKING:
@@ -216,16 +218,25 @@ def settings_of_server(address: str) -> dict[str, str]:
     Raises:
         SetupError: nobody answers there, or its Spark is of another version than this PySpark.
     """
-    shown = shown_address(address)
+    import pyspark.sql.connect.proto as pb
+
+    service, shown = connect(address), shown_address(address)
+    session, user = str(uuid.uuid4()), pb.UserContext(user_id="helix")
+    asking = pb.AnalyzePlanRequest(session_id=session, user_context=user)
+    asking.spark_version.SetInParent()
+    listing = pb.ConfigRequest(session_id=session, user_context=user)
+    listing.operation.get_all.SetInParent()
     try:
-        version, settings = settings_there(connect(address))
-    except ConnectionError as error:
+        version = service.AnalyzePlan(asking).spark_version.version
+        pairs = service.Config(listing).pairs
+        service.ReleaseSession(pb.ReleaseSessionRequest(session_id=session, user_context=user))
+    except rpc_error() as error:
         raise SetupError(
-            f"nobody answers at {shown}, which is named as the Spark to use", exists=str(error),
+            f"nobody answers at {shown}, which is named as the Spark to use", exists=server_message(error),
             remedy="start a server there, or leave out .remote(...), spark.remote and SPARK_REMOTE to have one started",
         ) from error
     check_version(version, f"the Spark at {shown}")
-    return settings
+    return {pair.key: pair.value for pair in pairs}
 
 
 def check_version(version: str, whose: str) -> None:
@@ -259,5 +270,5 @@ def is_this_machine(host: str) -> bool:
 def master_of(spark: Any) -> str:
     """Return where a session's jobs run, as Spark's setting names it; of another machine none that
     `is_on_this_machine`."""
-    is_here = not is_by_connect(spark) or is_this_machine(host_of(spark))
+    is_here = not is_by_connect(spark) or is_this_machine(str(spark.client.host))
     return str(spark.conf.get("spark.master", "connect")) if is_here else "connect"

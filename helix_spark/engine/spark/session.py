@@ -28,13 +28,7 @@ from helix_spark.engine.spark.borrowed import (
 )
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, OwnSession, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.settings import (
-    MODELS_AS_CLASSIC,
-    WHILE_WE_WORK,
-    check_settings,
-    is_on_this_machine,
-    results_settings,
-)
+from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError
 from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
@@ -94,9 +88,7 @@ class Sessions:
             gateway.keep_from_children()
             if self._own is None and (theirs := self._running()) is not None:
                 # A table that is asked for after the end brings what its reader needs.
-                ready = self._borrow(theirs).ready(
-                    self._store, {} if self._closed else WHILE_WE_WORK | MODELS_AS_CLASSIC
-                )
+                ready = self._borrow(theirs).ready(self._store, {} if self._closed else WHILE_WE_WORK)
                 work_in(self.theirs)  # not in one that is refused
                 return ready
             starting = self._begun()

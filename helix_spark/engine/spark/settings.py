@@ -45,10 +45,11 @@ the data before a fit to foretell how large a model will be. A client may set it
 WHILE_WE_WORK = MappingProxyType({
     **VERIFIED,
     **ROWS_FOR_PYTHON,
+    **MODELS_AS_CLASSIC,
     # Tables of Helix have one commit; Delta's default of 50 makes every first read of one cost 1.6 s.
     "spark.databricks.delta.snapshotPartitions": "1",
 })
-"""What reading and writing stored results needs of any session, the user's too; given back when we are done."""
+"""What our work needs of any session, the user's too; given back when we are done."""
 
 WHILE_WE_WRITE = MappingProxyType({
     # Milliseconds would cut off what is below them.

@@ -107,7 +107,7 @@ class Sessions:
 
     def theirs(self) -> ConnectSession | None:
         """Return the user's session as a client asks it, once it was asked for; None where there is none."""
-        return None if self._borrowed is None else self._borrowed.spark
+        return None if self._borrowed is None else self._borrowed.spark  # type: ignore[return-value]  # as above
 
     def start_seconds_since(self, moment: float) -> float:
         """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else

@@ -143,6 +143,7 @@ def test_pages_can_be_read_without_scripts(browser: WebDriver, served: Callable[
     browser.find_element(By.CSS_SELECTOR, "input[name=a][value='3']").click()
     browser.find_element(By.CSS_SELECTOR, "input[name=b][value='9']").click()
     browser.find_element(By.XPATH, "//button[text()='Compare A with B']").click()
+    WebDriverWait(browser, 10).until(lambda browser: "/compare" in browser.current_url)
     asked = parse_qs(urlsplit(browser.current_url).query)
     assert asked == {"workflow": ["people"], "a": ["3"], "b": ["9"]}
     assert "examples" in browser.find_element(By.TAG_NAME, "main").text
@@ -239,17 +240,19 @@ def test_a_graph_of_300_nodes_is_there_within_a_second_and_panned_smoothly(
     assert sorted(frames)[len(frames) // 2] < 40
 
 
-def test_a_box_of_alike_nodes_opens_and_closes_from_the_keyboard_without_scripts(
+def test_boxes_of_alike_nodes_unfold_and_fold_from_the_keyboard_without_scripts(
     browser: WebDriver, served: Callable[[str], str]
 ) -> None:
+    def drawn(count: int) -> Callable[[WebDriver], bool]:
+        return lambda browser: len(browser.find_elements(By.CSS_SELECTOR, ".hx-node")) == count
+
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get(served("graph") + "/iteration?workflow=wide&number=1")
     count = len(browser.find_elements(By.CSS_SELECTOR, ".hx-node"))
-    browser.find_element(By.CSS_SELECTOR, "a.hx-node[data-node='column_1']").send_keys(Keys.ENTER)
-    assert parse_qs(urlsplit(browser.current_url).query)["open"] == ["column_1"]
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".hx-node")) == count - 1 + 2 * 29
-    browser.find_element(By.PARTIAL_LINK_TEXT, "Close 29 extractors").send_keys(Keys.ENTER)
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".hx-node")) == count
+    browser.find_element(By.PARTIAL_LINK_TEXT, "Draw each node by itself").send_keys(Keys.ENTER)
+    WebDriverWait(browser, 10).until(drawn(count - 2 + 2 * 30))
+    browser.find_element(By.PARTIAL_LINK_TEXT, "share a box").send_keys(Keys.ENTER)
+    WebDriverWait(browser, 10).until(drawn(count))
 
 
 def test_every_graph_has_a_table_that_says_the_same(browser: WebDriver, served: Callable[[str], str]) -> None:

@@ -29,7 +29,7 @@ from helix_spark.catalog.records import ResultRecord
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
 """Columns that are null where a record does not tell them; `_TEXTS` are empty there, and null in older records."""
 
-_TEXTS = ("random", "influence", "observed", "trained")
+_TEXTS = ("random", "observed", "trained")
 
 _IN_ORDER = "sequence, place"
 """Oldest first. Rows written at the same time may share a sequence."""

@@ -57,10 +57,6 @@ Summary = Annotated[
         "edit?": str,
     }, 64 << 20)
 ]
-Influence = Annotated[str, Json({
-    "workflow": str, "learner": str, "iteration": int, "target?": str, "features": [(str, str, float, bool)],
-    "left_out?": [(str, str, int, [str])],
-}, 16 << 20, needed=False)]
 Observed = Annotated[str, Json({
     "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},
 }, 16 << 20, needed=False)]
@@ -137,7 +133,6 @@ class ResultRecord:
         bytes: physical bytes when stored, else an estimate; None if unknown.
         rows: None if unknown.
         random: why the result may differ each time it is computed; empty if it does not.
-        influence: of a fitted learner whose weights are known: JSON of `dag.influence.Influence`; else empty.
         verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
         observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
@@ -155,7 +150,6 @@ class ResultRecord:
     bytes: Count | None = None
     rows: Count | None = None
     random: Prose = ""
-    influence: Influence = ""
     read_seconds: Cost | None = None
     content: Signature | None = None
     verified: Truth | None = None

@@ -62,24 +62,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             _picked(
                 node, "name kind state reason predicted_seconds stored bytes inputs output signature declared "
                 "compute_seconds load_seconds write_seconds origin keep storage_reason aliases proof by_code",
-            ) | {"seconds": None, "influence": influence_json(plan, node.name)}
+            ) | {"seconds": None}
             for node in plan.nodes
         ],
         "dropped": list(plan.dropped), "plan": plan.figures,
         "storage": {"bytes": plan.used, "budget": plan.budget, "evicted": len(plan.evict)},
         "warnings": list(plan.warnings),
     }
-
-
-def influence_json(plan: Plan, name: str) -> list[dict[str, Any]]:
-    """Return the influence of a learner's features, or of an extractor as a feature."""
-    return [
-        {
-            "learner": one.learner, "feature": feature.feature, "iteration": one.iteration, "share": feature.share,
-            "without_influence": feature.weightless, "seconds": feature.seconds,
-        }
-        for one in plan.influences for feature in one.features if name in (one.learner, feature.feature)
-    ]
 
 
 def run_json(

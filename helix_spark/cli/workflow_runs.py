@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,14 +123,21 @@ class WorkflowFile:
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
         from helix_spark.cli.schema import plan_json
         from helix_spark.cli.tables import print_lines
+        from helix_spark.dag.compilation import compile_workflow
+        from helix_spark.history.feature_weights import feature_weights
         from helix_spark.views.iteration_view import planned_node_lines
 
         with open_helix(place, quiet=True) as engine:
-            made = engine.plan(self.load(engine))
+            workflow = self.load(engine)
+            made = engine.plan(workflow)
+            weights = list(feature_weights(compile_workflow(workflow), made, engine.catalog))
         planned = made[name].name
+        influence = [asdict(one) for one in weights if planned in (one.learner, one.feature)]
         print_found(
-            as_json, lambda: next(entry for entry in plan_json(made)["nodes"] if entry["name"] == planned),
-            lambda: print_lines(planned_node_lines(made, name)),
+            as_json, lambda: next(
+                {**entry, "influence": influence} for entry in plan_json(made)["nodes"] if entry["name"] == planned
+            ),
+            lambda: print_lines(planned_node_lines(made, name, weights)),
         )
 
     def audit(self, place: CommandSettings, *, everything: bool, seconds: float | None) -> Audit:

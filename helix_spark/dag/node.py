@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -126,3 +128,16 @@ def slice_to_outputs(dag: Dag) -> Dag:
         nodes=tuple(node for node in dag.nodes if node.name in needed),
         dropped=dag.dropped + tuple(node.name for node in dag.nodes if node.name not in needed),
     )
+
+
+def column_name(node: str) -> str:
+    """Return the name that a node's column has in its table: unlike all of the table's own, and plain for Spark ML.
+
+    >>> column_name("age")
+    'helix_age'
+    >>> column_name("a b") == column_name("a_b")
+    False
+    """
+    folded = re.sub(r"\W", "_", node)
+    unique = "" if folded == node else "_" + sha256(node.encode()).hexdigest()[:6]
+    return f"helix_{folded}{unique}"

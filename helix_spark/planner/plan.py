@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from helix_spark.drawing.notebook import Displayed, text_of
 from helix_spark.errors import Location, UnknownNodeError, nearest
 from helix_spark.planner.problem import Certificate, State
-
-if TYPE_CHECKING:
-    from helix_spark.dag.influence import Influence
 
 Proof = Literal["unproven", "verified", "chance"]
 
@@ -85,8 +82,6 @@ class Plan(Displayed):
             measured against it.
         warnings: in words.
         parameters: of the workflow.
-        influences: what fits on record of the learners, of this version or else of an earlier one, gave to the features
-            that are unchanged since.
         session_seconds: what the chosen states are expected to take beside their own seconds because they need Spark:
             its start, and what the first work of a session takes longer.
         session_runs: whether Spark is started, so that it is the first work alone.
@@ -105,7 +100,6 @@ class Plan(Displayed):
     run_all_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    influences: tuple[Influence, ...] = ()
     session_seconds: float = 0.0
     session_runs: bool = True
 

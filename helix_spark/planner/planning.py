@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from helix_spark.dag.influence import Influence, features_of, only_for
 from helix_spark.dag.leakage import doubted, learned_of_test_rows
 from helix_spark.dag.node import Dag
 from helix_spark.planner.execution import plan_execution
@@ -13,7 +12,7 @@ from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.state_reasons import fixed_in_vain, reasons
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, Policy, execution_problem, seconds_now
-from helix_spark.workflow.operators import Assemble, Function
+from helix_spark.workflow.operators import Function
 
 
 def make_plan(situation: Situation, policy: Policy) -> Plan:
@@ -37,7 +36,6 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
-        influences=planned_influences(situation),
     )
 
 
@@ -100,23 +98,3 @@ def _warnings(situation: Situation) -> tuple[str, ...]:
     found += [*fixed_in_vain(situation), *learned_of_test_rows(situation.dag), *doubted(situation.dag)]
     found += situation.notices
     return tuple(dict.fromkeys(found))
-
-
-def planned_influences(situation: Situation) -> tuple[Influence, ...]:
-    """Return the influence of the features that are the same as when they were fitted, with what they take."""
-    found, dag = [], situation.dag
-    for learner in situation.nodes:
-        examples = dag[learner.node.inputs[0]] if learner.influence is not None else None
-        if learner.influence is None or examples is None or not isinstance(examples.operator, Assemble):
-            continue
-        weights, weightless = {one.declared: one for one in learner.influence.features}, learner.influence.weightless()
-        features = tuple(
-            replace(
-                weights[declared], feature=name, weightless=declared in weightless,
-                seconds=sum(situation[need].costs.compute_seconds for need in only_for(dag, examples.name, name)),
-            )
-            for name in dict.fromkeys(features_of(examples, examples.operator))
-            if (declared := situation[name].signed.declared) in weights
-        )
-        found.append(replace(learner.influence, learner=learner.name, features=features))
-    return tuple(found)

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Protocol
 
 from helix_spark.costs.model import Costs
-from helix_spark.dag.influence import Influence
 from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.identity.parts import Part
 from helix_spark.identity.signing import Description, Signed
@@ -55,7 +54,6 @@ class KnownNode:
         held: whether the session holds its result in memory.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
         ended: why its stored result is gone, where it was there in the iteration before; else empty.
-        influence: what a learner's fit on record gave its features.
         verified: whether an audit computed its result once more, and it came out the same.
     """
 
@@ -67,7 +65,6 @@ class KnownNode:
     held: bool = False
     before: tuple[Part, ...] | None = None
     ended: str = ""
-    influence: Influence | None = None
     verified: bool = False
 
     @property

@@ -213,7 +213,7 @@ def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
     drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
     asked = run.situation.alone(dag)
     situation = replace(asked, nodes=tuple(
-        replace(one, artifact=drawn.get(one.signature), held=False, influence=None) for one in asked.nodes
+        replace(one, artifact=drawn.get(one.signature), held=False) for one in asked.nodes
     ))
     plan = make_plan(situation, NEVER)
     outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, situation=situation)))

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
 from helix_spark.catalog.records import FileRecord, NodeRecord, ResultRecord
 from helix_spark.catalog.tables.spark_types import class_names, slot_names
-from helix_spark.dag.influence import Influence, by_feature, features_of, to_json
 from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.lowering.columns import column_name
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
-from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
 from helix_spark.loaded_sources import text_of
 from helix_spark.run.run import NodeRun, Run
-from helix_spark.workflow.operators import Assemble, FitStage, Function, Kind
+from helix_spark.workflow.operators import Function
 
 _SHOWN_CODE = 20_000
 """Characters of a function's text that a record holds; for people, who stop reading long before."""
@@ -51,7 +47,7 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
     ]
 
 
-def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
+def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultRecord]:
     """Return what this run learnt of results: warm seconds, sizes, content, nondeterminism.
 
     Loads are recorded only where they had steps of their own.
@@ -87,7 +83,7 @@ def result_records(run: Run, influences: Mapping[str, str], cards: Mapping[str, 
             load_seconds=one.time.load_seconds if not own.held else None,
             read_seconds=read_seconds,
             rows=outcome.rows.get(one.name), random=why,
-            influence=influences.get(one.name, ""), trained=cards[one.name].digest if one.name in cards else "",
+            trained=cards[one.name].digest if one.name in cards else "",
             content=content,
             observed=observed,
         )
@@ -111,7 +107,7 @@ def _by_plan(run: Run, one: NodeRun) -> str:
 def _tells(record: ResultRecord) -> bool:
     """Return whether a record has a figure. One without would be read by each plan from then on, for nothing."""
     figures = (record.compute_seconds, record.load_seconds, record.read_seconds, record.rows)
-    return any(figure is not None for figure in figures) or bool(record.influence or record.observed or record.trained)
+    return any(figure is not None for figure in figures) or bool(record.observed or record.trained)
 
 
 def _observed(node: Node, outcome: Outcome) -> str:
@@ -163,20 +159,6 @@ def _code(node: Node) -> str:
     return text_of(function.__code__)[:_SHOWN_CODE] if isinstance(function, FunctionType) else ""
 
 
-def fitted_influences(run: Run) -> dict[str, str]:
-    """Return the influence of features for each learner fitted in this run, as JSON by name. Runs no job."""
-    found: dict[str, str] = {}
-    for one in run.nodes:
-        node, fitted = one.node, one.result
-        if node.kind is not Kind.LEARNER or not one.computed or fitted is None:
-            continue
-        with suppress(*spark_errors()):
-            influence = _influence(node, fitted, run)
-            if influence is not None:
-                found[node.name] = to_json(influence)
-    return found
-
-
 def fitted_cards(run: Run) -> dict[str, FileRecord]:
     """Return a model card of each fit of this run, by name. Runs no job."""
     found: dict[str, FileRecord] = {}
@@ -202,36 +184,3 @@ def _metadata(node: Node, model: Any, parameter: str, results: Mapping[str, Node
             metadata: Mapping[str, Any] = table.frame().schema[column].metadata
             return metadata
     return {}
-
-
-def absolute_weights(model: Any) -> list[float] | None:
-    """Return the absolute weight of each slot of the features; of several classes the sum. None if there are none."""
-    sort = type(model)
-    if not sort.__module__.startswith("pyspark.ml."):
-        return None
-    if hasattr(sort, "coefficientMatrix"):
-        summed: list[float] = abs(model.coefficientMatrix.toArray()).sum(axis=0).tolist()
-        return summed
-    for name in ("coefficients", "featureImportances"):
-        if hasattr(sort, name):
-            weights: list[float] = abs(getattr(model, name).toArray()).tolist()
-            return weights
-    return None
-
-
-def _influence(node: Node, fitted: NodeResult, run: Run) -> Influence | None:
-    """Return what a fit gave its features; None where that is unknown."""
-    dag, results = run.dag, run.outcome.results
-    examples = dag[node.inputs[0]] if isinstance(node.operator, FitStage) else None
-    table = results.get(examples.name) if examples is not None else None
-    if examples is None or not isinstance(examples.operator, Assemble) or not isinstance(table, TableResult):
-        return None
-    assert isinstance(fitted, ModelResult)
-    weights = absolute_weights(fitted.model)
-    if weights is None or fitted.model.getOrDefault("featuresCol") != "features":
-        return None
-    slots = slot_names(table.frame().schema["features"].metadata)
-    columns = {name: column_name(name).removeprefix("helix_") for name in features_of(examples, examples.operator)}
-    declared = {one.name: one.signed.declared for one in run.situation.nodes}
-    features = by_feature(weights, slots, columns, declared)
-    return None if features is None else Influence(dag.workflow, node.name, run.record.number, features)

@@ -28,7 +28,6 @@ from helix_spark.costs.model import (
     session_seconds,
 )
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.influence import from_json
 from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.action import actions_to_come
@@ -46,7 +45,6 @@ from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, start
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
 from helix_spark.run.run_outputs import changed_tests, describe_tests, recorded_outputs
-from helix_spark.workflow.operators import Kind
 
 if TYPE_CHECKING:
     from helix_spark.run.function_answers import FunctionAnswers
@@ -258,15 +256,11 @@ def known_nodes(
         record, before = measured.get(own.signature), last.get(name)
         if (why := known_random.get(own.declared)) and not description.random:
             description = replace(description, random=(why,))
-        influence = None
-        if node.kind is Kind.LEARNER:  # of its version, else of the previous one
-            fitted = next((one for one in (record, previous.get(name)) if one is not None and one.influence), None)
-            influence = None if fitted is None else from_json(fitted.influence)
         return KnownNode(
             node, description, own, costs[name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
-            influence=influence, verified=record is not None and bool(record.verified),
+            verified=record is not None and bool(record.verified),
         )
 
     return tuple(known(node.name) for node in dag.nodes)

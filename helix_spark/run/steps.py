@@ -40,9 +40,9 @@ def record(run: Run) -> Run:
         run.tools.memory.drop(run.plan[name].signature)
     tables = _tables(run) if failure is None else {}
     nodes = node_records.node_records(run, void)
-    cards, influences = ({}, {}) if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
+    cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
     catalog.answers.append(run.answered.records(run.record.number, void, run.results.uncertain))
-    results = node_records.result_records(run, influences, cards)
+    results = node_records.result_records(run, cards)
     previews = {name: one.record(name) for name, one in tables.items()}
     ended = recording.record_end(
         catalog, run.record, run.provenance, failure, nodes, [one for one in results if one.node not in void],
@@ -94,11 +94,11 @@ def track(run: Run) -> Run:
     return run
 
 
-def read_fits(run: Run) -> tuple[dict[str, FileRecord], dict[str, str]]:
-    """Return what each fit of the run gave, by the learner's name: cards, and influence of features as JSON."""
+def read_fits(run: Run) -> dict[str, FileRecord]:
+    """Return what each fit of the run gave, by the learner's name."""
     with _spark_may_end(run, "what fits gave is not known"):
-        return node_records.fitted_cards(run), node_records.fitted_influences(run)
-    return {}, {}
+        return node_records.fitted_cards(run)
+    return {}
 
 
 def _tables(run: Run) -> dict[str, TablePreview]:

@@ -26,7 +26,7 @@ from helix_spark.views.node_row import NodeRow, counts_text, graph_of, names_tex
 
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
-    from helix_spark.dag.influence import FeatureWeight, Influence
+    from helix_spark.history.feature_weights import FeatureWeight
 
 _WORTH_TELLING, _HUNDREDTH = 0.1, 0.01
 """Seconds."""
@@ -328,7 +328,7 @@ def plan_totals(plan: Plan) -> tuple[str, ...]:
     return (*_costs(plan), *_reused(plan), _stored(plan))
 
 
-def planned_node_lines(plan: Plan, name: str) -> list[str]:
+def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] = ()) -> list[str]:
     node = plan[name]
     readers = [other.name for other in plan.nodes if node.name in other.inputs]
     return [
@@ -343,7 +343,7 @@ def planned_node_lines(plan: Plan, name: str) -> list[str]:
         *([f"  known by its code, not by what it builds: it {node.by_code}"] if node.by_code else []),
         f"  signature {node.signature}",
         *([f"  read by {', '.join(readers)}"] if readers else []),
-        *influence_lines(plan, node.name),
+        *influence_lines(weights, node.name),
     ]
 
 
@@ -374,37 +374,19 @@ def _stored(plan: Plan) -> str:
     return f"stored {format_size(plan.used)} of {limit}; {storing}, {len(plan.evict)} to evict (policy {plan.policy})"
 
 
-# Features without influence
-
-
-def influence_lines(plan: Plan, name: str) -> list[str]:
+def influence_lines(weights: Sequence[FeatureWeight], name: str) -> list[str]:
     """Return what is known of the features of a learner, or of an extractor as a feature; set in."""
-    lines: list[str] = []
-    for one in plan.influences:
-        if name == one.learner:
-            lines += _learner_lines(one, _when(one, plan))
-        lines += [f"  {_feature_text(one, f, _when(one, plan))}" for f in one.features if name == f.feature]
+    lines, own = list[str](), sorted((one for one in weights if one.learner == name), key=lambda one: -one.share)
+    if carrying := ", ".join(f"{one.feature} {one.share:.1%}" for one in own if not one.without_influence):
+        lines.append(f"  weight by feature in iteration {own[0].iteration}: {carrying}")
+    if none := [f"{one.feature} ({format_seconds(one.seconds)} s)" for one in own if one.without_influence]:
+        lines.append(f"  without influence in iteration {own[0].iteration}: {', '.join(none)}")
+    for one in weights:
+        if one.feature == name and one.without_influence:
+            lines.append(
+                f"  `{one.learner}` gave it no weight in iteration {one.iteration}; it and what only it needs take "
+                f"{format_seconds(one.seconds)} s"
+            )
+        elif one.feature == name:
+            lines.append(f"  `{one.learner}` gave it {one.share:.1%} of the weight in iteration {one.iteration}")
     return lines
-
-
-def _learner_lines(one: Influence, when: str) -> list[str]:
-    ranked = sorted(one.features, key=lambda feature: -feature.share)
-    carrying = ", ".join(f"{f.feature} {f.share:.1%}" for f in ranked if not f.weightless)
-    none = [f"{f.feature} ({format_seconds(f.seconds)} s)" for f in one.features if f.weightless]
-    lines = [f"  weight by feature in {when}: {carrying}"] if carrying else []
-    if none:
-        lines.append(f"  without influence in {when}: {', '.join(none)}")
-    return lines
-
-
-def _feature_text(one: Influence, feature: FeatureWeight, when: str) -> str:
-    if not feature.weightless:
-        return f"`{one.learner}` gave it {feature.share:.1%} of the weight in {when}"
-    return (
-        f"`{one.learner}` gave it no weight in {when}; it and what only it needs take "
-        f"{format_seconds(feature.seconds)} s"
-    )
-
-
-def _when(one: Influence, plan: Plan) -> str:
-    return f"iteration {one.iteration}" + (f" of `{one.workflow}`" if one.workflow != plan.workflow else "")

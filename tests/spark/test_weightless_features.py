@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from workflows import PEOPLE, Heard, computed, loading
 
 import helix_spark as hx
-from helix_spark.cli.schema import influence_json
+from helix_spark.dag.compilation import compile_workflow
+from helix_spark.history.feature_weights import feature_weights
 from helix_spark.run.iteration import Iteration
 
 pytestmark = pytest.mark.spark
@@ -80,8 +81,9 @@ class Runs:
     def told(self, **edits: Any) -> dict[str, bool]:
         """By feature, whether the fit on record gave it no weight."""
         with self.helix() as helix:
-            plan = helix.plan(Learning(**edits).workflow())
-        return {entry["feature"]: entry["without_influence"] for entry in influence_json(plan, "model")}
+            workflow = Learning(**edits).workflow()
+            found = list(feature_weights(compile_workflow(workflow), helix.plan(workflow), helix.catalog))
+        return {one.feature: one.without_influence for one in found}
 
 
 @pytest.fixture

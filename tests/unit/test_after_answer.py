@@ -38,7 +38,7 @@ def answered(heard: Warned, ended: bool) -> Run:
 
 
 ASKED: dict[str, tuple[Callable[[Run], Any], Any, str]] = {
-    "fitted_cards": (steps.read_fits, ({}, {}), "what fits gave is not known: "),
+    "fitted_cards": (steps.read_fits, {}, "what fits gave is not known: "),
 }
 
 
@@ -69,7 +69,7 @@ def test_a_defect_is_not_taken_for_the_end_of_a_session(monkeypatch: pytest.Monk
 def test_an_iteration_whose_session_is_stopped_behind_its_answer_is_on_record_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_records, "fitted_influences", raising(SetupError("it was stopped")))
+    monkeypatch.setattr(node_records, "fitted_cards", raising(SetupError("it was stopped")))
     with hx.Helix(tmp_path / "catalog", observer=Warned()) as helix:
         helix.run(workflow(1)).wait()
         assert [record.status for record in helix.catalog.iterations()] == ["done"]

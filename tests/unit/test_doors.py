@@ -436,7 +436,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
-        "dag/influence.py from_json", "engine/results/loading.py load",
+        "engine/results/loading.py load",
         "run/preparation.py known",
         "run/preparation.py known_nodes", "run/preparation.py _of_what_is_there",
         "run/preparation.py _why_unknown", "run/run_outputs.py _answers",

@@ -9,15 +9,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from test_influence import fit
-from test_planning import situation
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.influence import only_for
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.timing import Step, exclusive_seconds
-from helix_spark.planner.planning import planned_influences
+from helix_spark.history.feature_weights import only_for
 
 
 @contextmanager
@@ -55,19 +52,10 @@ def test_a_graph_whose_every_node_is_an_output_is_sliced_in_one_pass() -> None:
 
 
 def test_what_each_of_many_features_needs_alone_is_found_beside_it() -> None:
-    known = situation(workflow(1_500))
-    told = fit("age")
-    weights = tuple(
-        replace(told.features[0], feature=f"f{n}", declared=known[f"f{n}"].signed.declared) for n in range(1_500)
-    )
-    influence = replace(told, features=weights)
-    nodes = tuple(replace(one, influence=influence) if one.name == "model" else one for one in known.nodes)
-    known = replace(known, nodes=nodes)
-    assert known.dag.readers("data")  # the graph is made once, whoever asks
+    dag = features(1_500)
+    assert dag.readers("data")  # the graph is made once, whoever asks
     with quickly():
-        (found,) = planned_influences(known)
-    assert len(found.features) == 1_500
-    assert only_for(known.dag, "examples", "f7") == ("f7.fit", "f7")
+        assert all(only_for(dag, "examples", f"f{n}") == (f"f{n}.fit", f"f{n}") for n in range(1_500))
 
 
 def test_many_steps_share_their_time_in_one_sweep() -> None:

@@ -50,7 +50,7 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         results=SimpleNamespace(uncertain=frozenset()),
     )
     run.nodes = collect_node_runs(run)
-    found = result_records(run, {}, {})
+    found = result_records(run, {})
     return {record.node: record for record in found}
 
 

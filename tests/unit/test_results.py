@@ -19,7 +19,6 @@ from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.influence import Influence, to_json
 from helix_spark.identity.parts import digest
 
 A, B, C = SIGNATURES = tuple(digest(letter) for letter in "abc")
@@ -41,7 +40,7 @@ def merged(records: Sequence[ResultRecord]) -> ResultRecord:
     for name in ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows"):
         told = [value for one in records if (value := getattr(one, name)) is not None]
         newest = dataclasses.replace(newest, **{name: told[-1] if told else None})
-    for name in ("random", "influence"):
+    for name in ("random", "observed"):
         texts = [text for one in records if (text := getattr(one, name))]
         newest = dataclasses.replace(newest, **{name: texts[-1] if texts else ""})
     return newest
@@ -71,14 +70,11 @@ def by_the_rules(
 SECONDS = st.none() | st.floats(0, 100)
 COUNTS = st.none() | st.integers(0, 9)
 TEXTS = st.sampled_from(["", "", "one", "other"])
-INFLUENCES = st.sampled_from(["", "", *(
-    to_json(Influence("w", "model", number, ())) for number in (1, 2)
-)])
 RECORDS = st.builds(
     ResultRecord, declared=st.sampled_from(SIGNATURES), signature=st.sampled_from(SIGNATURES), workflow=st.just("w"),
     node=st.sampled_from(["rows", "age"]), kind=st.just("scanner"), iteration=st.integers(1, 3),
     compute_seconds=SECONDS, load_seconds=SECONDS, bytes=COUNTS, rows=COUNTS,
-    random=TEXTS, influence=INFLUENCES, read_seconds=SECONDS,
+    random=TEXTS, read_seconds=SECONDS,
 )
 
 

@@ -6,13 +6,11 @@ seven times as long as one `withColumns`), so columns that are added in the same
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.dag.node import Node
+from helix_spark.dag.node import Node, column_name
 from helix_spark.engine.lowering.stages import build_stage, is_sparks_own
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, ValueResult, quoted
@@ -28,19 +26,6 @@ from helix_spark.workflow.operators import (
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-
-def column_name(node: str) -> str:
-    """Return the name that a node's column has in its table: unlike all of the table's own, and plain for Spark ML.
-
-    >>> column_name("age")
-    'helix_age'
-    >>> column_name("a b") == column_name("a_b")
-    False
-    """
-    folded = re.sub(r"\W", "_", node)
-    unique = "" if folded == node else "_" + sha256(node.encode()).hexdigest()[:6]
-    return f"helix_{folded}{unique}"
 
 
 def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame:

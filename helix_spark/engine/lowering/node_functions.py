@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.dag.node import Node
+from helix_spark.dag.node import Node, column_name
 from helix_spark.engine.lowering.authors_errors import authors_line, missing_column
-from helix_spark.engine.lowering.columns import add_expressions, base_of, column_name, columns_among, with_columns
+from helix_spark.engine.lowering.columns import add_expressions, base_of, columns_among, with_columns
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import (
     ColumnResult,

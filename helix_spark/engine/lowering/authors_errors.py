@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import sysconfig
 import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.spark.gateway import AFTER_ITS_END, how_ended
 from helix_spark.errors import ColumnNotFoundError, HelixError, Location, NodeError, nearest
+from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.workflow.operators import LEFT_BY_PREDICT
 
-_PACKAGE = str(Path(__file__).parents[2])
-_LIBRARIES = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _WORKER_LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 _CALLED_FROM = re.compile(r'^"(.+)" was called from\n(.+):(\d+)$', re.MULTILINE)
@@ -100,16 +97,12 @@ def _authors_lines(error: BaseException) -> list[tuple[Location, str, str]]:
     """Return (place, function, text) of the author's frames, outermost first, those in Spark's Python workers too."""
     frames = [
         (Location(frame.filename, frame.lineno or 0), frame.name, frame.line or "")
-        for frame in traceback.extract_tb(error.__traceback__) if _is_authors(frame.filename)
+        for frame in traceback.extract_tb(error.__traceback__) if kind_of(frame.filename) is CodeOwner.AUTHOR
     ]
     told = _WORKER_LINE.findall(str(error))
     told += [(file, line, function) for function, file, line in _CALLED_FROM.findall(str(error))]
-    return [*frames, *((Location(file, int(line)), name, "") for file, line, name in told if _is_authors(file))]
-
-
-def _is_authors(file: str) -> bool:
-    outside = not file.startswith((_PACKAGE, *_LIBRARIES)) and "site-packages" not in file
-    return outside and not file.startswith("<frozen") and "/pyspark/" not in file and "/py4j" not in file
+    own = (one for one in told if kind_of(one[0]) is CodeOwner.AUTHOR)
+    return [*frames, *((Location(file, int(line)), name, "") for file, line, name in own)]
 
 
 def missing_column(

@@ -1,4 +1,4 @@
-"""A damaged catalog made usable again: what can be read is kept, what cannot is moved aside, what is lost is said.
+"""A damaged catalog made usable again: what can be read is kept, what cannot is set aside, what is lost is said.
 
 Each journal is written anew from its readable files (`journal.salvage`). Stored results without a record have a
 manifest, by which they are recorded again once all of each was checked. All else that is lost is computed again.
@@ -109,7 +109,7 @@ def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender
 def _summary(done: Repair) -> str:
     text = f"the catalog's records were damaged, and are repaired: {'; '.join(done.damage)}"
     lost = f"; lost: {'; '.join(done.lost)}" if done.lost else "; nothing is lost"
-    return text + lost + (f"; what could not be read lies in {done.aside}" if done.aside else "")
+    return text + lost + (f"; what was set aside lies in {done.aside}" if done.aside else "")
 
 
 def _check_idle(layout: Layout, leases: Leases) -> None:

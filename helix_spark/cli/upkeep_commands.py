@@ -151,7 +151,7 @@ def repair_text(found: Repair) -> str:
     if not found.lost:
         lines.append("nothing is lost")
     if found.aside:
-        lines.append(f"what could not be read lies in {found.aside}")
+        lines.append(f"what was set aside lies in {found.aside}")
     lines.append("repaired" if found.done else "nothing was changed; `helix repair` does this")
     return "\n".join(lines)
 

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from helix_spark.plots import plot
     from helix_spark.run.iteration import Iteration, RecordedIteration
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
-    from helix_spark.workflow.declaration import NodeRef
-    from helix_spark.workflow.declared_metrics import metric
+    from helix_spark.workflow.declaration import NodeRef, metric
     from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
     from helix_spark.workflow.operators import HashSplit, TimeSplit
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
@@ -66,10 +65,9 @@ _HOMES = {
     "helix_spark.planner.plan": ("Plan",),
     "helix_spark.planner.storage": ("Policy",),
     "helix_spark.tracking.mlflow_tracker": ("MlflowTracker",),
-    "helix_spark.workflow.declared_metrics": ("metric",),
     "helix_spark.workflow.operators": ("HashSplit", "TimeSplit"),
     "helix_spark.plots": ("plot",),
-    "helix_spark.workflow.declaration": ("NodeRef",),
+    "helix_spark.workflow.declaration": ("NodeRef", "metric"),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
     "helix_spark.workflow.named_extractors": ("Bucketizer", "Fields", "Interaction", "OneHot"),
     "helix_spark.workflow.workflow": ("Workflow", "fixed"),

@@ -31,8 +31,7 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
 from helix_spark.plans import recorded_call
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.plans.program_client import control_draws, open_session
 from helix_spark.plans.replaced_in_pyspark import take_over
 from helix_spark.run.recorded_answers import RecordedAnswers

@@ -18,8 +18,7 @@ from benchmarks.faults.strange_answers import MODULE, all_strange
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import AnswerRecord
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

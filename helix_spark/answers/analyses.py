@@ -28,13 +28,12 @@ from helix_spark.answers.session_state import Binding
 from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import text_of_answer
+from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_ways import is_outer
 from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request, steps_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
 from helix_spark.plans.program_client import caller
-from helix_spark.plans.sql_words import spark_functions
+from helix_spark.plans.sql_texts import spark_functions
 
 _SCHEMA = AnswerForm("analyze", "schema")
 

@@ -21,12 +21,11 @@ from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import answer_of_text, of_session, text_of_answer
+from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, of_session, text_of_answer
 from helix_spark.plans.frame_creation import schema_request
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.program_client import DEFAULT_SETTINGS, Caller, caller
-from helix_spark.plans.sql_statements import read_statement
+from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.type_text import UnknownTypeError, parse_type
 
 Stage = Literal["recorded", "waited for", "sent", "answered"]

@@ -23,8 +23,7 @@ from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import function_of, messages, parts_of, sort_of, sql_of
 from helix_spark.plans.program_client import Caller
-from helix_spark.plans.sql_statements import is_generated, read_statement
-from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
+from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
 
 PROGRAM_FORMAT = 7
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
@@ -226,7 +225,7 @@ class Signer:
             case "JavaUDF" | "ScalarScalaUDF":
                 found.chance.append("calls code of the JVM, which nobody follows")
             case "Expression.ExpressionString":
-                if asks_tables(tokens(one.expression)):
+                if asks_tables(one.expression):
                     found.chance.append("has a query inside an expression in SQL")
 
     def _name_source(self, source: Any) -> None:
@@ -301,7 +300,7 @@ def functions_called(one: Any) -> Iterator[str]:
         if function.replace("_", "a").replace(".", "a").isalnum():
             yield function.lower().rpartition(".")[2]
     elif (sql := sql_of(one)) is not None:
-        yield from (name for name, _ in called(tokens(sql)))
+        yield from (name for name, _ in called(sql))
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from helix_spark.answers.questions import (
 )
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.stored_tables import StoredTable
-from helix_spark.plans.answer_texts import with_identity
+from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of

@@ -17,8 +17,8 @@ from helix_spark.answers.questions import Signer, functions_called, tables_named
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.session_state import View, counts_at_analysis
-from helix_spark.plans.answer_texts import rows_answered
-from helix_spark.plans.sql_statements import read_statement
+from helix_spark.plans.answer_gate import rows_answered
+from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.written_plan import written
 
 

@@ -277,7 +277,7 @@ class AnswerRecord:
         workflow, iteration: of the run that was answered.
         at: Unix seconds by the writer's clock; for people.
         seconds: that it took Spark.
-        answer: see `plans.answer_texts.text_of_answer`.
+        answer: see `plans.answer_gate.text_of_answer`.
         left: the identity of what an effect left at its place.
         doubt: why no answer to the question is reused, as an audit found.
         reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.

@@ -17,7 +17,7 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError, check_t
 from helix_spark.catalog.tables.table_reading import check_rows
 from helix_spark.errors import CatalogError
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_texts import check_text
+from helix_spark.plans.answer_gate import check_text
 
 Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.frontiers import Frontiers, upstream
-from helix_spark.planner.lineage import Lineage
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State
+from helix_spark.planner.storage import Lineage
 
 WALKED = 60_000
 """Results that are visited in all to part demands; about a tenth of a second. The likeliest scenarios come first."""
@@ -187,7 +187,7 @@ def recall(
     """Return the cheapest way to have the required results when those in `kept` may be loaded, those in `forced` are
     loaded, and those in `given` are there.
 
-    >>> from helix_spark.planner.lineage import ResultCosts
+    >>> from helix_spark.planner.storage import ResultCosts
     >>> rows = ResultCosts((), 5.0, 1.0, True)
     >>> model = ResultCosts(("r",), 2.0, 4.0, True)
     >>> recall({"r": rows, "m": model}, ["m"], {"r", "m"}).seconds    # load rows, compute the model

@@ -15,8 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from helix_spark.costs.model import with_warm_up
-from helix_spark.planner.lineage import Lineage, ResultCosts
-from helix_spark.planner.storage import SESSION, NodeCosts, PlanningProblem
+from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningProblem, ResultCosts
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,9 @@ from helix_spark.planner.candidates import Candidate, capacity
 from helix_spark.planner.demands import Demand, Outlook
 from helix_spark.planner.execution import add_execution
 from helix_spark.planner.frontiers import upstream
-from helix_spark.planner.lineage import Lineage, ResultCosts
 from helix_spark.planner.problem import Derivation, State
 from helix_spark.planner.solver import LinearProgram
-from helix_spark.planner.storage import SESSION, PlanningProblem, execution_problem
+from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, ResultCosts, execution_problem
 
 ALLOWANCE = 12_000
 """Variables that demands may have in all; about a second for HiGHS. Beyond it the least likely demands are

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
 from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
-from helix_spark.plans.sql_words import bare_words, called, tokens
+from helix_spark.plans.sql_texts import bare_words, called, tokens
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -81,8 +81,8 @@ def may_ask_user(parts: Iterable[Message]) -> bool:
 def _may_ask_user(message: Message) -> bool:
     if (function := function_of(message)) is not None:
         return function.lower() in _USER
-    given = tokens(sql_of(message) or "")
-    return not _USER.isdisjoint((*bare_words(given), *(name for name, _ in called(given))))
+    sql = sql_of(message) or ""
+    return not _USER.isdisjoint((*bare_words(sql), *(name for name, _ in called(sql))))
 
 
 def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = False) -> str | None:
@@ -95,17 +95,16 @@ def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = F
     >>> chance_in_text("day < CURRENT_DATE"), chance_in_text("brand = 1"), chance_in_text("role = 'user'")
     ('uses current_date in SQL, which asks the clock', None, None)
     """
-    given = tokens(text)
-    for name, with_arguments in called(given):
+    for name, with_arguments in called(text):
         why = _of_function(name, int(with_arguments), over_layout=over_layout, user_known=user_known)
         if why is not None:
             return f"uses {name} in SQL, which {why}"
-    for word in bare_words(given):
+    for word in bare_words(text):
         if word in _WITHOUT_BRACKETS and not (user_known and word in _USER):
             return f"uses {word} in SQL, which {CHANCE[word]}"
-    if any("_metadata" in word for kind, word in given if kind in ("word", "name")):
+    if any("_metadata" in word for kind, word in tokens(text) if kind in ("word", "name")):
         return _OF_FILES
-    return next((why for kind, word in given if kind == "text" and (why := _of_literal(word[1:-1]))), None)
+    return next((why for kind, word in tokens(text) if kind == "text" and (why := _of_literal(word[1:-1]))), None)
 
 
 def chance_in(
@@ -211,7 +210,6 @@ def _is_the_same(relation: Any) -> bool:
 
 
 def _ordered_in_text(text: str) -> Iterator[str]:
-    given = tokens(text)
-    yield from (name for name, _ in called(given) if name in BY_ORDER)
-    words = {word.lower() for kind, word in given if kind == "word"}
+    yield from (name for name, _ in called(text) if name in BY_ORDER)
+    words = {word.lower() for kind, word in tokens(text) if kind == "word"}
     yield from sorted(words & {"limit", "tablesample"})

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.plan_messages import parts_of, sort_of
-from helix_spark.plans.sql_statements import is_generated
+from helix_spark.plans.sql_texts import is_generated
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
 from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
-from helix_spark.plans.sql_statements import called_by_query, read_by_query
-from helix_spark.plans.sql_words import asks_tables, called, spark_functions, tokens
+from helix_spark.plans.sql_texts import asks_tables, called, called_by_query, read_by_query, spark_functions
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -64,7 +63,7 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
             case "MlRelation":
                 yield from _of_model(one)
             case "Expression.ExpressionString":
-                if asks_tables(tokens(one.expression)):
+                if asks_tables(one.expression):
                     yield "tables that its SQL names"
             case "google.protobuf.Any":
                 yield f"an extension of Spark ({one.type_url})"
@@ -77,7 +76,7 @@ def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
             yield from _of_session([function])
         elif (sql := sql_of(message)) is not None:
             is_query = sort_of(message) == "SQL"
-            yield from _of_session(called_by_query(sql) if is_query else (name for name, _ in called(tokens(sql))))
+            yield from _of_session(called_by_query(sql) if is_query else (name for name, _ in called(sql)))
 
 
 def is_of_a_model(message: Message) -> bool:

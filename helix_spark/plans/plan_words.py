@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.plans.plan_messages import relations_in, sort_of
-from helix_spark.plans.sql_statements import as_written, is_generated
+from helix_spark.plans.sql_texts import as_written, is_generated
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -31,7 +31,7 @@ from helix_spark.plans.recorded_call import (
     replaces,
     script,
 )
-from helix_spark.plans.sql_statements import BINDING
+from helix_spark.plans.sql_texts import BINDING
 from helix_spark.plans.written_plan import write_relations_apart
 
 if TYPE_CHECKING:

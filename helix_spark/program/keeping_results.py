@@ -34,7 +34,7 @@ from helix_spark.history.source_rows import call_of
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
-from helix_spark.plans.answer_texts import of_session
+from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.program_client import beside, schema_told
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import QuestionRow, is_fit

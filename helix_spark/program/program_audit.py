@@ -20,7 +20,7 @@ from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
-from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import kind_of, rows_of_program

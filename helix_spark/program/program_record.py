@@ -19,7 +19,7 @@ from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import source_rows
 from helix_spark.history.value_text import titled
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.keeping_results import keep_cards, keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (

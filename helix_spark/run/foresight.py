@@ -12,9 +12,17 @@ from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput, fresh_process, start_price
 from helix_spark.history.metrics import metrics_of
-from helix_spark.planner.lineage import Lineage, ResultCosts, lineage_of, seconds_again
 from helix_spark.planner.situation import kept_for
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, scenarios
+from helix_spark.planner.storage import (
+    Lineage,
+    NodeCosts,
+    OtherArtifact,
+    PlanningProblem,
+    ResultCosts,
+    lineage_of,
+    scenarios,
+    seconds_again,
+)
 
 _RECORDED_KINDS = ("answer", "write")
 """Of questions of programs whose answers are recorded, which takes no room."""

@@ -19,7 +19,7 @@ from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import declared_by_plan, surroundings
-from helix_spark.plans.answer_texts import with_identity
+from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.captured_function import AskingFunction, BuiltFunction, CallInputs, CapturedFunction
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 from helix_spark.workflow.operators import Read

@@ -27,8 +27,7 @@ from helix_spark.costs.model import (
     loads_from_reads,
     session_seconds,
 )
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json

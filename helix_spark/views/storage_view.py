@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord, ResultRecord
 from helix_spark.history.metrics import number
-from helix_spark.planner.lineage import ResultCosts, seconds_again
+from helix_spark.planner.storage import ResultCosts, seconds_again
 from helix_spark.sizes import format_size, seconds_text
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from helix_spark.workflow.declaration import (
     Node,
     NodeOptions,
     NodeRef,
+    metrics_from,
     name_in,
     wishes_from,
 )
 from helix_spark.workflow.declared_at import builder, caller, is_cell
-from helix_spark.workflow.declared_metrics import metrics_from
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
 from helix_spark.workflow.named_extractors import Fields
 from helix_spark.workflow.operators import (

@@ -32,8 +32,7 @@ from pyspark.sql.types import (
 )
 
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_gate import AnswerForm, rebuild
-from helix_spark.plans.answer_texts import answer_of_text, check_text, rows_answered, text_of_answer
+from helix_spark.plans.answer_gate import AnswerForm, answer_of_text, check_text, rebuild, rows_answered, text_of_answer
 
 ROWS, SCHEMA = AnswerForm("execute", "arrow_batch"), AnswerForm("analyze", "schema")
 HANDLE = "helix-" + "0" * 64

@@ -16,8 +16,7 @@ from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.catalog.verification import verify
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import rows_answered, text_of_answer
+from helix_spark.plans.answer_gate import AnswerForm, rows_answered, text_of_answer
 from helix_spark.run.recorded_answers import RecordedAnswers
 
 COLUMNS = StructType().add("a", LongType())

@@ -17,8 +17,7 @@ from pyspark.ml.feature import Tokenizer
 from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.errors import CycleError, MissingOutputError, OperatorError, UnknownNodeError
 from helix_spark.workflow.operators import Function

@@ -65,8 +65,7 @@ from helix_spark.history.table_preview import preview_from
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
 from helix_spark.plans.answer_fields import StrangeAnswerError
-from helix_spark.plans.answer_gate import AnswerForm
-from helix_spark.plans.answer_texts import answer_of_text
+from helix_spark.plans.answer_gate import AnswerForm, answer_of_text
 from helix_spark.ui.app import make_app
 
 WORKFLOW, RUNNING = "w", 3

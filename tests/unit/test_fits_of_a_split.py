@@ -17,9 +17,8 @@ from test_units import FakePlan
 
 import helix_spark as hx
 from helix_spark.answers.capture_nodes import capture_nodes
-from helix_spark.dag.compilation import compile_workflow
+from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.leakage import doubted
-from helix_spark.dag.merging import merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.units import units
 from helix_spark.errors import OperatorError

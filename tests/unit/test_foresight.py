@@ -14,8 +14,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultR
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.model import LOAD
 from helix_spark.history.source_rows import call_of
-from helix_spark.planner.lineage import Lineage
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
+from helix_spark.planner.storage import Lineage, NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
 from helix_spark.run import foresight
 from helix_spark.run.foresight import RecordsRead, may_come_back
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from helix_spark.planner.lineage import ResultCosts, lineage_of, seconds_again
-from helix_spark.planner.storage import NodeCosts
+from helix_spark.planner.storage import NodeCosts, ResultCosts, lineage_of, seconds_again
 
 VERSION = (
     NodeCosts("rows", "scanner", "r", (), 40.0, 2.0, 1.0, 10),

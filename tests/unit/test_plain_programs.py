@@ -13,7 +13,7 @@ import pytest
 from program_fakes import FakeRecord, FakeServer, Program, Runs, answerer_of, rows
 
 from helix_spark.answers.served_session import UnansweredError
-from helix_spark.plans.answer_texts import SERVER_SESSION
+from helix_spark.plans.answer_gate import SERVER_SESSION
 from helix_spark.plans.program_client import open_session
 from helix_spark.program.program_text import is_plain_program, needs_classic
 

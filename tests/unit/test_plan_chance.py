@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from helix_spark.plans.captured_function import CapturedFunction, NotCaptured
 from helix_spark.plans.plan_chance import BY_ORDER, CHANCE
-from helix_spark.plans.sql_words import spark_functions
+from helix_spark.plans.sql_texts import spark_functions
 
 Program = Callable[[DataFrame], Any]
 

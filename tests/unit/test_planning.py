@@ -17,8 +17,7 @@ from pyspark.sql import functions as F
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
 from helix_spark.costs.model import estimate, session_seconds, start_price
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import POLICIES, policy_named

@@ -11,8 +11,7 @@ from pyspark.sql import Column, DataFrame
 from test_planning import situation
 
 import helix_spark as hx
-from helix_spark.dag.compilation import compile_workflow
-from helix_spark.dag.merging import merge_equal
+from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import Location, OperatorError, UnknownNodeError
 from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.planner.joint import policy_named

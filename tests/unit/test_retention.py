@@ -28,10 +28,9 @@ from helix_spark.engine.results.node_results import NodeResult, TableResult, Val
 from helix_spark.engine.results.storing import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.planner.joint import policy_named
-from helix_spark.planner.lineage import ResultCosts
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem, RoomPriority
+from helix_spark.planner.storage import Decision, PlanningProblem, ResultCosts, RoomPriority
 from helix_spark.run import foresight, workflow_results
 from helix_spark.run.foresight import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention

@@ -17,7 +17,7 @@ from helix_spark.identity.parts import Group
 from helix_spark.identity.signing import Description
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
-from helix_spark.plans.sql_words import spark_functions
+from helix_spark.plans.sql_texts import spark_functions
 
 
 @dataclass(slots=True)

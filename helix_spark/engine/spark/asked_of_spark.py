@@ -27,8 +27,7 @@ from helix_spark.hermetic.asking import Asker, CodeOwner, asker, kind_of
 from helix_spark.hermetic.generators import WhenImported
 from helix_spark.plans.frame_creation import PASSING_ON
 from helix_spark.plans.recorded_call import is_only_planned
-from helix_spark.plans.sql_statements import read_statement
-from helix_spark.plans.sql_words import MAKES_VIEW
+from helix_spark.plans.sql_texts import MAKES_VIEW, read_statement
 
 
 @dataclass(frozen=True, slots=True)

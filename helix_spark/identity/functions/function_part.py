@@ -22,7 +22,7 @@ from helix_spark.identity.objects.attributes import hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to
 from helix_spark.identity.parts import Group, encode
 from helix_spark.plans.plan_chance import CHANCE, chance_in_text
-from helix_spark.plans.sql_words import MAKES_VIEW
+from helix_spark.plans.sql_texts import MAKES_VIEW
 from helix_spark.since_python_311 import own_name
 
 UNFOLLOWED = frozenset({

@@ -1,0 +1,250 @@
+"""SQL texts in plans. What expressions call and ask is told from their words, where what is in quotes is no word; what
+statements read, call and do by sqlglot, which parses Spark's SQL."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any
+
+_TOKEN = re.compile(
+    r"(?P<text>[rR]'[^']*'|[rR]\"[^\"]*\"|'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`(?:[^`]|``)*`)"
+    r"|(?P<comment>--[^\r\n]*|/\*.*?\*/)|(?P<word>\d*[A-Za-z_]\w*)|(?P<other>\d+|\S)",
+    re.DOTALL,
+)
+
+_BEFORE_BRACKETS = frozenset({
+    "all", "and", "any", "as", "between", "by", "case", "distinct", "else", "end", "escape", "exists", "extract",
+    "filter", "from", "group", "having", "ilike", "in", "interval", "is", "join", "like", "not", "on", "or", "order",
+    "over", "partition", "regexp", "rlike", "rollup", "select", "some", "then", "using", "values", "when", "where",
+    "within", "cast", "try_cast", "char", "character", "dec", "decimal", "numeric", "varchar", "cube", "sets",
+    "grouping",
+})
+"""Words of the grammar that brackets may follow."""
+
+_WITHOUT_PYTHON = frozenset({
+    "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
+    "array_binary_search", "array_to_vector", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
+    "collations", "collect_top_k", "date", "decimal", "distributed_id", "distributed_sequence_id", "div", "double",
+    "ewm", "float", "from_avro", "from_protobuf", "if", "int", "len", "luhn_check", "map", "mod", "null_index",
+    "pandas_covar", "pandas_kurt", "pandas_mode", "pandas_product", "pandas_skew", "pandas_stddev", "pandas_var",
+    "percentile_cont", "percentile_disc", "random", "range", "schema_of_avro", "smallint", "space", "sql_keywords",
+    "string", "time", "timestamp", "timestamp_ntz_to_long", "timestampadd", "timestampdiff", "tinyint", "to_avro",
+    "to_protobuf", "uuid", "variant_explode", "variant_explode_outer", "vector_avg", "vector_cosine_similarity",
+    "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize", "vector_sum",
+    "vector_to_array",
+})
+"""Functions of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
+
+_OPENS_A_QUERY = frozenset({"from", "table", "with"})
+
+_OF_PYTHON_ALONE = frozenset({
+    "arrow_udf", "arrow_udtf", "asc", "asc_nulls_first", "asc_nulls_last", "bitwise_not", "broadcast", "call_function",
+    "call_udf", "col", "column", "count_distinct", "create_map", "desc", "desc_nulls_first", "desc_nulls_last", "expr",
+    "listagg_distinct", "lit", "negate", "pandas_udf", "string_agg_distinct", "sum_distinct", "timestamp_add",
+    "timestamp_diff", "udf", "udtf",
+})
+"""Names in `pyspark.sql.functions` that are no functions of Spark: a session may register some under these."""
+
+MAKES_VIEW = frozenset({
+    "createTempView", "createOrReplaceTempView", "createGlobalTempView", "createOrReplaceGlobalTempView",
+    "registerTempTable",
+})
+"""Methods of a table of pyspark by which SQL knows it under a name."""
+
+
+@cache
+def spark_functions() -> frozenset[str]:
+    """Return the names of Spark's own functions, in lower case. Others are a session's, and may be anything."""
+    from pyspark.sql import functions
+
+    own = {name for name in functions.__all__ if name.islower()} - _OF_PYTHON_ALONE
+    return frozenset(own) | _WITHOUT_PYTHON
+
+
+Token = tuple[str, str]
+"""Its kind (text, name, word, other) and itself."""
+
+
+@lru_cache(maxsize=256)
+def tokens(text: str) -> tuple[Token, ...]:
+    """Return the words, names, texts and signs of an SQL text, without comments.
+
+    >>> tokens("f(`a b`) -- or 'b'")
+    (('word', 'f'), ('other', '('), ('name', '`a b`'), ('other', ')'))
+    """
+    found = ((str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text))
+    return tuple(one for one in found if one[0] != "comment")
+
+
+def called(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the functions that a text calls, in lower case; and whether it gives them anything.
+
+    >>> list(called("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y"))
+    [('now', False), ('date_add', True)]
+    """
+    given = tokens(text)
+    for (kind, word), (_, bracket), (_, behind) in zip(given, given[1:], [*given[2:], ("other", "")], strict=False):
+        if bracket == "(" and (kind in ("name", "text") or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
+            yield word.strip("`\"").lower(), behind != ")"  # by a setting, what is in double quotes is a name
+
+
+def bare_words(text: str) -> Iterator[str]:
+    """Yield words that stand alone, in lower case: neither called nor part of a longer name.
+
+    >>> list(bare_words("current_date - t.day > x.y(3)"))
+    ['current_date']
+    """
+    padded = [("other", ""), *tokens(text), ("other", "")]
+    for (_, before), (kind, word), (_, behind) in zip(padded, padded[1:], padded[2:], strict=False):
+        if kind == "word" and before != "." and behind not in (".", "("):
+            yield word.lower()
+
+
+def asks_tables(text: str) -> bool:
+    """Return whether an expression has a query of its own in it, which may read tables by their names.
+
+    >>> asks_tables("a in (select b from t)"), asks_tables("extract(year from day)")
+    (True, False)
+    """
+    words = [(kind, word.lower()) for kind, word in tokens(text)]
+    opened = {behind for (_, before), (_, behind) in pairwise(words) if before == "("}
+    return ("word", "select") in words or bool(opened & _OPENS_A_QUERY)
+
+
+# Statements
+
+_ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
+"""Names that pyspark's client gives tables which are arguments of a statement (its `SQLStringFormatter`)."""
+
+BINDING = "helix_arguments"
+"""A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
+their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
+(`engine.spark.settings.BINDS_ARGUMENTS`)."""
+
+
+def is_generated(name: str) -> bool:
+    """Return whether pyspark named a table so as an argument of a statement: no session has it."""
+    return bool(_ARGUMENT.fullmatch(name))
+
+
+def as_written(text: str) -> str:
+    """Return a statement as its author wrote it.
+
+    >>> as_written("SELECT * FROM _pyspark_connect_temp_view_0123456789abcdef0123456789abcdef")
+    'SELECT * FROM {table}'
+    """
+    return _ARGUMENT.sub("{table}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An SQL statement.
+
+    Attributes:
+        asks: whether it is a query, which changes nothing.
+        tables: the names of tables and views in it, as they are written, without those that it defines itself; with
+            those of functions that give tables and are not Spark's own, each with brackets behind it.
+        known: whether it could be parsed; if not, nothing else is known of it.
+        in_brackets: names of tables that brackets with names of columns follow, as of functions arguments, in lower
+            case, as often as they are given.
+    """
+
+    asks: bool
+    tables: frozenset[str]
+    known: bool = True
+    in_brackets: tuple[str, ...] = ()
+
+
+@cache
+def read_statement(text: str) -> Statement:
+    """Parse a statement.
+
+    >>> read_statement("WITH a AS (SELECT * FROM t) SELECT * FROM a, `U` JOIN v USING (x)").tables == {"t", "U", "v"}
+    True
+    >>> read_statement("SELECT * FROM range(3) JOIN t USING (id)").tables == {"t"}
+    True
+    >>> read_statement("SELECT * FROM table_changes('t', 1)").tables
+    frozenset({'table_changes()'})
+    >>> read_statement("SELECT * FROM VALUES (1) AS t(a)").in_brackets
+    ('t',)
+    >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
+    True
+    >>> read_statement("DROP VIEW t").asks, read_statement("select (").known
+    (False, False)
+    >>> read_statement("WITH a AS (TABLE t) SELECT * FROM a").known
+    False
+    """
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tree = sqlglot.parse_one(text, dialect="spark")
+    except (SqlglotError, RecursionError):
+        return Statement(asks=False, tables=frozenset(), known=False)
+    is_query = isinstance(tree, exp.Query)
+    if is_query and ("word", "table") in {(kind, word.lower()) for kind, word in tokens(text)}:
+        return Statement(asks=False, tables=frozenset(), known=False)  # `(TABLE t)` it takes for two columns
+    tables = [one for one in tree.find_all(exp.Table) if not _is_function(one) and not _is_own(one)]
+    named = {
+        ".".join(part.name for part in one.parts) + ("()" if isinstance(one.this, exp.Func) else "") for one in tables
+    }
+    brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
+    return Statement(is_query, frozenset(named), in_brackets=brackets)
+
+
+def _is_function(table: Any) -> bool:
+    """Return whether a function of Spark's own gives a table, as `range(3)`; others may read what arguments name."""
+    from sqlglot import exp
+
+    name = str(table.this.sql(dialect="spark")).partition("(")[0].lower()
+    return isinstance(table.this, exp.Func) and name in spark_functions()
+
+
+def _is_own(table: Any) -> bool:
+    """Return whether a statement defines a table itself, where it names it: in a definition those before it are known,
+    and the table itself only where it is recursive."""
+    from sqlglot import exp
+
+    below, node, name = table, table.parent, table.name.lower()
+    if len(table.parts) > 1:
+        return False
+    while node is not None:
+        defined = node if isinstance(node, exp.With) else next(
+            (one for one in node.iter_expressions() if isinstance(one, exp.With) and one is not below), None
+        )
+        if defined is not None:
+            known = list(defined.expressions)
+            if defined is node:
+                at = next(place for place, one in enumerate(known) if one is below)
+                known = known[:at + bool(node.args.get("recursive"))]
+            if any(one.alias_or_name.lower() == name for one in known):
+                return True
+        below, node = node, node.parent
+    return False
+
+
+def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
+    """Yield what a statement reads beside tables of its own (in lower case), as what follows "reads".
+
+    >>> list(read_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)", frozenset()))
+    ['the table x']
+    """
+    statement = read_statement(text)
+    if not statement.known or not statement.asks:
+        yield "tables that its SQL names"
+    yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
+
+
+def called_by_query(text: str) -> list[str]:
+    """Return the functions that a statement calls.
+
+    >>> called_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)")
+    ['t', 'upper']
+    """
+    return list(Counter(name for name, _ in called(text)) - Counter(read_statement(text).in_brackets))

@@ -87,7 +87,7 @@ def session(catalog: str | Path | None = None) -> SparkSession:
     Raises:
         SetupError: a session was made before, or this is no notebook.
     """
-    shell = _shell()
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         raise SetupError(
             "hx.session is for notebooks, and this is none", remedy="run the file by `helix run`, or make "
@@ -105,12 +105,6 @@ def session(catalog: str | Path | None = None) -> SparkSession:
 
 _BEGUN: list[tuple[PlainProgram, str]] = []
 """The notebook of this process, once its sessions are taken over, and its catalog as it was named."""
-
-
-def _shell() -> Any:
-    """Return the shell of the notebook that this process runs; None if it runs none."""
-    found = sys.modules.get("IPython")
-    return None if found is None else found.get_ipython()
 
 
 def _begin_notebook(shell: Any, given: CommandSettings) -> None:

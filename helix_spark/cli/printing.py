@@ -157,11 +157,6 @@ def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
     return text
 
 
-def _shorten_path(file: str) -> str:
-    """Return a path, and what follows it, relative to the current folder where it is below that."""
-    return file.removeprefix(f"{Path.cwd()}{os.sep}")
-
-
 def print_iteration(view: IterationView) -> None:
     """One iteration: what it was, its outputs, then a line or two a node with actual beside predicted seconds."""
     out = console()
@@ -169,7 +164,7 @@ def print_iteration(view: IterationView) -> None:
     edit, parameters = view.edit and f"edit: {view.edit}", ", ".join(f"{name}={text}" for name, text in view.parameters)
     sentences = (
         f"{view.when}, {view.took}", view.message, edit, parameters and f"parameters: {parameters}",
-        _shorten_path(view.file),
+        view.file.removeprefix(f"{Path.cwd()}{os.sep}"),
     )
     print_lines(f"  {line}" for line in sentences if line)
     out.print()

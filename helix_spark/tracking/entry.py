@@ -13,7 +13,6 @@ from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.drawing import Stored, svg
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of, number
-from helix_spark.history.table_preview import TablePreview
 from helix_spark.history.value_text import node_json, result_text
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import Group
@@ -132,31 +131,24 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 
 def _texts(finished: Finished) -> dict[str, str]:
-    record, outputs = finished.record, json.loads(finished.record.outputs)
+    record, outputs, rows = finished.record, json.loads(finished.record.outputs), _rows(finished)
+    lines = "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in rows)
     return {
-        **{_table_path(name): _table_text(table) for name, table in finished.tables.items()},
+        **{  # as `mlflow.log_table` writes them
+            _table_path(name): json.dumps({"columns": list(table.names), "data": [list(row) for row in table.rows]})
+            for name, table in finished.tables.items()
+        },
         **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots_among(outputs).items()},
         "outputs.json": record.outputs,
-        "plan.txt": _plan_text(finished),
+        "plan.txt": lines if finished.plan is None else plan_text(finished.plan),
         "plan.json": json.dumps(_plan(finished, record), indent=1),
-        "dag.svg": svg(graph_of(f"{record.workflow}, iteration {record.number}", _rows(finished))),
+        "dag.svg": svg(graph_of(f"{record.workflow}, iteration {record.number}", rows)),
         "versions.json": record.versions,
     }
 
 
-def _plan_text(finished: Finished) -> str:
-    if finished.plan is not None:
-        return plan_text(finished.plan)
-    return "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in _rows(finished))
-
-
 def _table_path(name: str) -> str:
     return f"tables/{_name(name)}.json"
-
-
-def _table_text(table: TablePreview) -> str:
-    """Return a table as `mlflow.log_table` writes it."""
-    return json.dumps({"columns": list(table.names), "data": [list(row) for row in table.rows]})
 
 
 def _rows(finished: Finished) -> list[NodeRow]:

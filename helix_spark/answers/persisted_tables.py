@@ -12,16 +12,13 @@ from typing import Any
 
 from helix_spark.answers.questions import Question, ml_command
 from helix_spark.answers.sent_requests import ours
-from helix_spark.answers.stored_tables import StoredTable, may_stand_in, stand_in
+from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import parts_of, sort_of
 from helix_spark.plans.program_client import Caller
 
 MOST_HELD_BACK = 4
 """How many tables that the program wants kept no more the server keeps until they are stored."""
-
-MOST_SHARED = 8
-"""How many tables that fits share a server keeps at a time, the last ones that were asked for. A fold takes two: one to
-fit on and one to evaluate on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +42,7 @@ class PersistedTable:
     caller: Caller
     made_of: PersistedTable | None = None
     question: Question | None = None
-    stored: StoredTable | None = None
+    stored: CheckedTable | None = None
     is_registered: bool = False
     started: float = 0.0
     seconds: float = 0.0
@@ -63,10 +60,6 @@ class PersistedTable:
         found: int = self.relation.common.plan_id
         return found
 
-    def ours(self, kind: Callable[..., Any]) -> Any:
-        """Return a new request of our own, to the session that the table is of."""
-        return ours(kind, self.request)
-
     def compute(self) -> None:
         """Compute the table: no stored one takes its place any more."""
         self.stored, self.is_registered = None, False
@@ -75,7 +68,7 @@ class PersistedTable:
         """Return whether what stands in for it has all that a message asks of it: rows that are written to files tell
         which columns may be null."""
         writes = sort_of(what) == "Command" and what.HasField("write_operation")
-        exact = self.stored is not None and (self.stored.is_exact or not writes)
+        exact = self.stored is not None and (not writes or is_exact(self.stored))
         return exact and may_stand_in(what, self.relation)
 
     @property
@@ -108,18 +101,7 @@ class PersistedTables:
         table.given_up = True
         held_back = [one for one in self if one.given_up and one.is_computed and not one.forgotten]
         gone = [table] if not table.is_computed else held_back[:-MOST_HELD_BACK]
-        return self._forgotten([*(one for one in self if one.made_of is table), *gone])
-
-    def beyond(self) -> list[PersistedTable]:
-        """Return the tables that fits share and that the server is to forget, as there are too many."""
-        shared = [one for one in self if one.made_of is not None and one.is_registered and not one.forgotten]
-        return self._forgotten(shared[:-MOST_SHARED])
-
-    def _forgotten(self, gone: list[PersistedTable]) -> list[PersistedTable]:
-        told = [one for one in gone if one.is_registered and not one.forgotten]
-        for one in gone:
-            one.forgotten = True
-        return told
+        return [*(one for one in self if one.made_of is table), *gone]
 
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
@@ -160,12 +142,6 @@ class PersistedTables:
             for table in self.needed(what) if table.stored is not None
         }
 
-    def as_registered(self, table: PersistedTable) -> dict[int, Any]:
-        """Return the stand-ins for a table, or for tables in it, by id, as when the server was told to keep it."""
-        if table.stored is not None:
-            return {table.number: stand_in(table.relation, table.stored)}
-        return self.stand_ins(table.relation)
-
 
 @dataclass(slots=True)
 class SharedSubplans:
@@ -185,7 +161,7 @@ class SharedSubplans:
     _noted: dict[str, Any] = field(default_factory=dict)
     _made_from: dict[str, str] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
-    _requests: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _shared: dict[tuple[str, int], PersistedTable] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, question: Question) -> None:
@@ -215,13 +191,12 @@ class SharedSubplans:
             identity = self._made_from[question.identity]
             if not identity or self._times[identity] < 2:
                 return None
-            request = self._requests.setdefault((identity, table.number), ours(pb.AnalyzePlanRequest, like))
-            if not request.persist.HasField("relation"):
-                request.persist.relation.CopyFrom(part)
-            known = self.tables.table_of(request.persist.relation)
-            if known is not None and known.refused:
-                return None
-            return self.tables.persist(request, table.caller, table)
+            shared = self._shared.get((identity, table.number))
+            if shared is None or (shared.forgotten and not shared.refused):
+                request = ours(pb.AnalyzePlanRequest, like)
+                request.persist.relation.CopyFrom(part if shared is None else shared.relation)
+                shared = self._shared[identity, table.number] = self.tables.persist(request, table.caller, table)
+            return None if shared.refused else shared
 
     def _made_of(self, relation: Any) -> PersistedTable | None:
         """Return the table of which stages made a relation row by row; None if the program does not have it kept."""

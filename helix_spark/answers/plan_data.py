@@ -70,7 +70,7 @@ class DataVersions:
     def _placed(self, path: str) -> Path:
         place = on_this_machine(path, self.folder)
         if place is None or self.elsewhere:
-            raise UnknownDataError(f"reads {path}, whose version nobody tells: it is not on a disk of this machine")
+            raise _untold(path, "it is not on a disk of this machine")
         return place
 
     def _in_store(self, path: str, options: Mapping[str, str]) -> str:
@@ -78,9 +78,9 @@ class DataVersions:
         try:
             alike = not any("fs.s3a." in name for name in options) and is_reached_alike(path, self.settings())
         except CatalogError as error:
-            raise UnknownDataError(f"reads {path}, whose version nobody tells: {error.what}") from error
+            raise _untold(path, error.what) from error
         if not alike:
-            raise UnknownDataError(f"reads {path}, whose version nobody tells: the AWS_ variables name another store")
+            raise _untold(path, "the AWS_ variables name another store")
         return path
 
     def _source(self, format: str, paths: Any, options: dict[str, str]) -> FileSource | DeltaSource | ObjectSource:
@@ -133,6 +133,10 @@ def may_overlap(read: SignedData, place: Path) -> bool:
         case _:  # a write to a store is not followed at all
             return False
     return any(one.is_relative_to(place) or place.is_relative_to(one) for one in at)
+
+
+def _untold(path: str, why: str) -> UnknownDataError:
+    return UnknownDataError(f"reads {path}, whose version nobody tells: {why}")
 
 
 def _is_missing(source: FileSource | DeltaSource | ObjectSource) -> bool:

@@ -20,7 +20,7 @@ from helix_spark.answers.questions import (
     with_handles,
 )
 from helix_spark.answers.served_models import Record
-from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.plan_chance import DRAW_BY_PARTITION
 from helix_spark.plans.plan_columns import INPUT
@@ -167,7 +167,7 @@ class ScriptTerms:
     def model(self, identity: str) -> tuple[str, str] | None:
         return next(filter(None, (record.model(one) for record, one in self._undoubted(identity))), None)
 
-    def table(self, identity: str) -> StoredTable | None:
+    def table(self, identity: str) -> CheckedTable | None:
         return next(filter(None, (record.table(one) for record, one in self._undoubted(identity))), None)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 from helix_spark.answers.questions import (
@@ -25,8 +24,7 @@ from helix_spark.answers.questions import (
     with_handles,
 )
 from helix_spark.answers.sent_requests import rpc_error, server_message
-from helix_spark.answers.stored_tables import StoredTable
-from helix_spark.errors import CatalogError
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 
 MOST_UNSTORED = 256
@@ -55,7 +53,7 @@ class Record(Protocol):
     def model(self, identity: str) -> tuple[str, str] | None:
         """Return the class of a stored model, checked, and the folder to read it from; None if it is not stored."""
 
-    def table(self, identity: str) -> StoredTable | None:
+    def table(self, identity: str) -> CheckedTable | None:
         """Return a stored table, checked; None if it is not stored."""
 
 
@@ -154,8 +152,8 @@ class ServedModels:
                 self._make_all_live([handle])
 
     def forget(self, request: Any) -> None:
-        """Delete from the server what the program does not hold any more and is stored, or one of too many, before more
-        is made.
+        """Delete from the server what the program does not hold any more, but for the last of them, before more is
+        made.
 
         Args:
             request: of the program's, which says whose session it is.
@@ -167,10 +165,8 @@ class ServedModels:
                 if not self._held[handle]:
                     self._unheld[handle] = None
             unheld = [one for one in self._unheld if one in self._live and not self._held[one]]
-            unstored = [one for one in unheld if one not in self._read]
-            gone = [*(one for one in unheld if one in self._read), *unstored[:-MOST_UNSTORED]]
-            self._unheld = dict.fromkeys(unstored[-MOST_UNSTORED:])
-            gone = [self._live.pop(one) for one in gone]
+            self._unheld = dict.fromkeys(unheld[-MOST_UNSTORED:])
+            gone = [self._live.pop(one) for one in unheld[:-MOST_UNSTORED]]
         self._delete(gone, request)
 
     def _delete(self, gone: Sequence[str], like: Any) -> None:
@@ -222,51 +218,32 @@ class ServedModels:
         it does not."""
         return (self._live[handle], self._made_by[handle][1]) if handle in self._live else None
 
-    def write(self, question: Question, folder: str) -> None:
-        """Write a model that this run fitted, by the server. Raises CatalogError if it cannot."""
-        import pyspark.sql.connect.proto as pb
-
-        handle = handle_of(question)
-        if handle not in self._live:
-            raise CatalogError(f"it was not stored: the program let go of more than {MOST_UNSTORED} models")
-        write = pb.MlCommand.Write(obj_ref=pb.ObjectRef(id=self._live[handle]), path=folder, should_overwrite=True)
-        try:
-            self.run_ml(pb.MlCommand(write=write), self._made_by[handle][1])
-        except rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
-
     def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:
         """Make objects on the server, several at a time.
 
         Args:
             summary: whether the summary of a fit is wanted, which a model that was read has none of.
         """
-        make = partial(self._make_live, summary=summary)
-        handles = [
-            one for one in dict.fromkeys(wanted)
-            if maker_of(one) in self._made_by and not self._is_live(one, summary=summary)
-        ]
+        def is_live(handle: str) -> bool:
+            return handle in self._live and not (summary and handle in self._read)
+
+        def make(handle: str) -> None:
+            """Read an object from where it is stored, else ask again what made it, which makes what that refers to."""
+            question, request = self._made_by[maker_of(handle)]
+            with self.turn(question.identity):
+                if is_live(handle):
+                    return
+                stored = None if summary else self.stored.model(question.identity)
+                if stored is None or not self._read_model(handle, request, *stored):
+                    self.ask_again(question, request)
+
+        handles = [one for one in dict.fromkeys(wanted) if maker_of(one) in self._made_by and not is_live(one)]
         if len(handles) < 2:
             for handle in handles:
                 make(handle)
             return
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             list(pool.map(make, handles))
-
-    def _is_live(self, handle: str, *, summary: bool) -> bool:
-        return handle in self._live and not (summary and handle in self._read)
-
-    def _make_live(self, handle: str, *, summary: bool) -> None:
-        """Make an object on the server: read it from where it is stored, else ask again what made it, which in turn
-        makes what that refers to."""
-        question, request = self._made_by[maker_of(handle)]
-        with self.turn(question.identity):
-            if self._is_live(handle, summary=summary):
-                return
-            stored = None if summary else self.stored.model(question.identity)
-            if stored is not None and self._read_model(handle, request, *stored):
-                return
-            self.ask_again(question, request)
 
     def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
         """Return whether a question, or what made an object that it refers to, reads some data."""

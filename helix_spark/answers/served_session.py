@@ -24,7 +24,7 @@ from helix_spark.answers.sent_requests import (
 )
 from helix_spark.answers.served_models import Record, ServedModels
 from helix_spark.answers.stored_tables import with_stand_ins
-from helix_spark.errors import CatalogError, ServerEndedError
+from helix_spark.errors import ServerEndedError
 from helix_spark.identity.data_version import SignedData
 from helix_spark.plans.plan_messages import messages, sort_of
 
@@ -44,9 +44,6 @@ class Server(Protocol):
 
 class UnansweredError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
-
-
-_METHODS = {"ExecutePlanRequest": "ExecutePlan", "AnalyzePlanRequest": "AnalyzePlan", "ConfigRequest": "Config"}
 
 
 @dataclass(slots=True)
@@ -175,8 +172,6 @@ class ServedSession:
         part = shared_part(question.what)
         if shared is None or part is None:
             return request
-        for table in self.tables.beyond():
-            self._forget(table)
         return with_stand_ins(request, {part.common.plan_id: shared.relation})
 
     def send(self, request: Any) -> list[Any]:
@@ -184,11 +179,9 @@ class ServedSession:
         stub = self.stub()
         if not _has_tables_kept(request):
             return self._sent(stub, request)
-        newly = self._settle_tables(request)
-        stand_ins = self.tables.stand_ins(asked_of(request))
-        started = time.perf_counter()
+        newly, started = self._settle_tables(request), time.perf_counter()
         try:
-            found = self._sent(stub, with_stand_ins(request, stand_ins) if stand_ins else request)
+            found = self._sent(stub, self._with_stored(request))
         except rpc_error() as error:
             if is_cancelled(error) or not self._distrust(asked_of(request), error):
                 raise
@@ -199,7 +192,7 @@ class ServedSession:
         return found
 
     def _sent(self, stub: Any, request: Any) -> list[Any]:
-        found = getattr(stub, _METHODS[type(request).__name__])(self._prepared(request))
+        found = getattr(stub, type(request).__name__.removesuffix("Request"))(self._prepared(request))
         return list(found) if is_run(request) else [found]
 
     def _prepared(self, request: Any) -> Any:
@@ -218,8 +211,11 @@ class ServedSession:
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
         self._settle_tables(request)
-        stand_ins = self.tables.stand_ins(relation)
-        return self._prepared(with_stand_ins(request, stand_ins) if stand_ins else request).schema.plan.root
+        return self._prepared(self._with_stored(request)).schema.plan.root
+
+    def _with_stored(self, request: Any) -> Any:
+        """Return a request that reads stored tables where they stand in for what made them."""
+        return with_stand_ins(request, self.tables.stand_ins(asked_of(request)))
 
     def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
         """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
@@ -258,19 +254,15 @@ class ServedSession:
                 self._look_up(table)
             if table.stored is not None and not table.is_stored_for(what):
                 table.compute()
-            if table.made_of is not None:
-                with self.turn(f"table {table.number}"), suppress(rpc_error()):  # then it is computed for each
-                    self._register(table)
-            else:
-                self._register(table)
+            # What fits share is computed for each of them where Spark refuses it.
+            refusals = () if table.made_of is None else (rpc_error(),)
+            with self.turn(f"table {table.number}"), suppress(*refusals):
+                if not table.is_registered:
+                    table.is_registered = True
+                    self.send(table.request)
             if table.stored is None and table.made_of is None and not table.seconds:
                 computed.append(table)
         return computed
-
-    def _register(self, table: PersistedTable) -> None:
-        if not table.is_registered:
-            table.is_registered = True
-            self.send(table.request)
 
     def _look_up(self, table: PersistedTable) -> None:
         question = self.signer.question("table", table.relation)
@@ -290,7 +282,7 @@ class ServedSession:
             else:  # as a whole it may be more than the program asks of it: such as a column that no fit looks at
                 self.tell(f"what several fits are made of is computed for each: {server_message(error)}")
                 self._forget(table)
-                table.refused = table.forgotten = True
+                table.refused = True
         return bool(found)
 
     def interrupt(self, like: Any) -> None:
@@ -313,32 +305,26 @@ class ServedSession:
         for table in self.tables.unpersist(number):
             self._forget(table)
 
-    def ask_of_table(self, table: PersistedTable, request: Any) -> list[Any]:
-        """The server's answers to a request of our own about a table that it keeps.
-
-        Raises:
-            CatalogError: it refuses.
-        """
-        try:
-            return self._sent(self.stub(), with_stand_ins(request, self.tables.stand_ins(table.relation)))
-        except rpc_error() as error:
-            raise CatalogError(f"Spark could not write it: {server_message(error)}") from error
+    def send_own(self, request: Any) -> list[Any]:
+        """The server's answers to a request of our own: of tables that it keeps, by the ids that the program knows."""
+        return self._sent(self.stub(), self._with_stored(request))
 
     def forget_given_up(self) -> None:
         """Release on the server what the program has unpersisted."""
         for table in self.tables:
-            if table.given_up and not table.forgotten:
-                table.forgotten = True
+            if table.given_up:
                 self._forget(table)
 
     def _forget(self, table: PersistedTable) -> None:
-        """Release a table on the server."""
+        """Release a table on the server, if it keeps it."""
         import pyspark.sql.connect.proto as pb
 
-        asking = table.ours(pb.AnalyzePlanRequest)
-        asking.unpersist.relation.CopyFrom(table.relation)
-        with suppress(rpc_error(), ServerEndedError):  # a server that has ended keeps nothing
-            self._sent(self.stub(), with_stand_ins(asking, self.tables.as_registered(table)))
+        if table.is_registered and not table.forgotten:
+            asking = ours(pb.AnalyzePlanRequest, table.request)
+            asking.unpersist.relation.CopyFrom(table.relation)
+            with suppress(rpc_error(), ServerEndedError):  # a server that has ended keeps nothing
+                self.send_own(asking)
+        table.forgotten = True
 
     def changed_data(self, question: Question) -> str:
         """Return what was done to the data that an answer is made of, in words; empty if nothing was. Persisted tables

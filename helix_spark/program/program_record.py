@@ -20,7 +20,7 @@ from helix_spark.history.source_rows import source_rows
 from helix_spark.history.value_text import titled
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
-from helix_spark.program.keeping_results import keep_cards, keep_results
+from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (
     QuestionRow,
@@ -32,6 +32,7 @@ from helix_spark.program.program_nodes import (
     rows_of,
     rows_of_program,
 )
+from helix_spark.program.served_results import keep_cards
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.recording import Provenance, record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally

@@ -9,17 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from helix_spark.answers.questions import Question, Signer
-from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.answers.stored_tables import can_be_files, partitions_of
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import AnswerRecord, ArtifactRecord
 from helix_spark.catalog.tables.spark_types import foreign_classes
-from helix_spark.catalog.tables.table_check import DamagedArtifactError
+from helix_spark.catalog.tables.table_check import CheckedTable, DamagedArtifactError
 from helix_spark.engine.results.loading import checked
 from helix_spark.engine.spark.settings import results_settings
-from helix_spark.engine.spark.table_files import READ_FILES, can_be_files
 from helix_spark.errors import CatalogError
 from helix_spark.identity.environment import package_version
 from helix_spark.identity.parts import digest
@@ -105,7 +104,7 @@ class RecordedAnswers:
             return None
         return _class_of(folder), folder.spark_uri
 
-    def table(self, identity: str) -> StoredTable | None:
+    def table(self, identity: str) -> CheckedTable | None:
         record = self._stored(identity)
         if record is None or record.kind != "table":
             return None
@@ -113,8 +112,7 @@ class RecordedAnswers:
             found = self.catalog.check_table(record)
             if foreign_classes(found.schema) or not can_be_files(found.schema):
                 raise CatalogError("it has a column of a type that none of Helix's has")
-            table = StoredTable(tuple(file.spark_uri for file in found.files), found.schema, READ_FILES)
-            return table if table.partitions else None
+            return found if partitions_of(found) else None
         except (CatalogError, DamagedArtifactError, ValueError) as error:
             self.tell(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 from workflows import partitions_of
 
+from helix_spark.answers.stored_tables import can_be_files, frame_over_files
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
@@ -25,7 +26,6 @@ from helix_spark.engine.results import storing
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
 from helix_spark.engine.results.storing import Origin, StoringError, store
-from helix_spark.engine.spark.table_files import can_be_files, frame_over_files
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

@@ -20,7 +20,7 @@ from helix_spark.answers.model_saves import save_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import HELPER, Question, Signer, code_of
 from helix_spark.answers.session_state import SessionState
-from helix_spark.answers.stored_tables import StoredTable
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.hermetic.task import written_for
 from helix_spark.plans import recorded_call
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -182,7 +182,7 @@ class FakeRecord:
     answers: dict[str, str] = field(default_factory=dict)
     effects: dict[str, str] = field(default_factory=dict)
     models: dict[str, tuple[str, str]] = field(default_factory=dict)
-    tables: dict[str, StoredTable] = field(default_factory=dict)
+    tables: dict[str, CheckedTable] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
     def meet(self, question: Question, signer: Signer) -> None:
@@ -209,7 +209,7 @@ class FakeRecord:
     def model(self, identity: str) -> tuple[str, str] | None:
         return self.models.get(identity)
 
-    def table(self, identity: str) -> StoredTable | None:
+    def table(self, identity: str) -> CheckedTable | None:
         return self.tables.get(identity)
 
     def remember(self, answerer: Answerer) -> None:

@@ -38,7 +38,7 @@ from starlette.testclient import TestClient
 from benchmarks.faults.model_digests import digest_of_model
 from benchmarks.fuzzing import VALUES, mutated, mutated_texts
 from benchmarks.shown_catalogs import run_id, signature_of_node
-from helix_spark.answers.stored_tables import PLACE, StoredTable
+from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
@@ -55,6 +55,7 @@ from helix_spark.catalog.records import (
 )
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.cli.reading_commands import where_it_was
@@ -338,7 +339,7 @@ def _reads(text: str) -> object:
 
 def _partitions(text: str) -> object:
     with error_in_words(ValueError):
-        return StoredTable((), text, {}).partitions
+        return partitions_of(CheckedTable((), text))
 
 
 def _answer(text: str) -> object:
@@ -448,7 +449,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a stored result that a check has seen before": (
         "catalog/tables/model_files.py _unquoted", "catalog/tables/spark_types.py told_by_arrow",
-        "engine/spark/table_files.py can_be_files", "engine/spark/table_files.py frame_over_files",
+        "answers/stored_tables.py can_be_files", "answers/stored_tables.py frame_over_files",
         "run/recorded_answers.py _class_of", "answers/stored_tables.py is_exact",
     ),
     "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
@@ -459,8 +460,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/lowering.py _schema",
-        "engine/results/node_results.py nullable_schema", "program/program_audit.py rows_in",
-        "answers/stored_tables.py schema_with_place",
+        "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",

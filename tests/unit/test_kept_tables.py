@@ -13,7 +13,9 @@ import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer, Runs, rows
 
-from helix_spark.answers.stored_tables import StoredTable, schema_with_place
+from helix_spark.answers.stored_tables import PLACE, with_partitions
+from helix_spark.catalog.places.place import LocalPath
+from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.program_nodes import rows_of
 
@@ -33,7 +35,9 @@ def store_tables(runs: Runs, schema: str = SCHEMA) -> None:
     for table in runs.answerer.served.tables:
         if table.is_computed:
             assert table.question is not None
-            stored = StoredTable(("file:/stored/part-0.parquet",), schema_with_place(schema, 3), {})
+            whole = json.loads(schema)
+            whole["fields"].append({"name": PLACE, "type": "long", "nullable": False, "metadata": {}})
+            stored = CheckedTable((LocalPath("/stored/part-0.parquet"),), with_partitions(json.dumps(whole), 3))
             runs.record.tables[table.question.identity] = stored
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, StoredTable, schema_with_place
+from helix_spark.answers.stored_tables import MOST_PARTITIONS, PLACE, partitions_of, with_partitions
 from helix_spark.catalog.cells import SchemaText, parsed_schema
+from helix_spark.catalog.tables.table_check import CheckedTable
 
 WHOLE = {"type": "struct", "fields": [
     {"name": "a", "type": "decimal(38,18)", "nullable": False, "metadata": {"ml_attr": {"x": 1}}},
@@ -53,13 +54,13 @@ def test_a_schema_that_is_nested_too_deep_is_none() -> None:
     assert "nested more than" in SchemaText(64 << 20).misfit(deep)
 
 
-def stored(metadata: Any) -> StoredTable:
+def stored(metadata: Any) -> CheckedTable:
     place = {"name": PLACE, "type": "long", "nullable": True, "metadata": metadata}
-    return StoredTable((), json.dumps({"type": "struct", "fields": [place]}), {})
+    return CheckedTable((), json.dumps({"type": "struct", "fields": [place]}))
 
 
 def test_a_table_tells_its_number_of_partitions() -> None:
-    assert StoredTable((), schema_with_place('{"type": "struct", "fields": []}', 4), {}).partitions == 4
+    assert partitions_of(CheckedTable((), with_partitions(stored({}).schema, 4))) == 4
 
 
 @pytest.mark.parametrize("metadata", [
@@ -68,4 +69,4 @@ def test_a_table_tells_its_number_of_partitions() -> None:
 ], ids=str)
 def test_a_number_of_partitions_that_no_table_has_is_a_misfit(metadata: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
-        _ = stored(metadata).partitions
+        partitions_of(stored(metadata))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from helix_spark.answers.stored_tables import AS_FILES, MOST_PARTITIONS, can_be_files, with_partitions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.json_text import DEEPEST, is_too_deep
@@ -23,7 +24,6 @@ from helix_spark.engine.results.node_results import ColumnResult, ModelResult, N
 from helix_spark.engine.spark.borrowed import holding, master_of
 from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.engine.spark.settings import WHILE_WE_WRITE, is_on_this_machine
-from helix_spark.engine.spark.table_files import AS_FILES, can_be_files
 from helix_spark.errors import CatalogError, HelixError
 from helix_spark.sizes import format_size
 from helix_spark.versions import may_observe
@@ -51,24 +51,16 @@ class Origin:
     fixed: bool = False
 
 
-class WritesFiles(Protocol):
-    """A table that is written by another session than the engine's."""
-
-    def schema(self) -> str:
-        """Return its Spark schema, as JSON. Raises CatalogError where there is none."""
-
-    def save(self, path: str, options: Mapping[str, str]) -> str:
-        """Write it as parquet files into a new folder; return the schema that these have. Raises CatalogError."""
-
-
 def store(
-    result: NodeResult | WritesFiles, origin: Origin, catalog: Catalog,
-    check: Callable[[], None] = lambda: None,
+    result: NodeResult, origin: Origin, catalog: Catalog, check: Callable[[], None] = lambda: None,
+    partitions: Callable[[], int] | None = None,
 ) -> ArtifactRecord:
     """Write a result and publish it. The first record of a signature wins.
 
     Args:
         check: called when all is written and nothing published; raises CatalogError to have it not published.
+        partitions: of a table with a column of its rows' places (`stored_tables.PLACE`), says how many partitions it
+            had, once it is written. It is written as files, or not at all.
 
     Raises:
         StoringError: it could not be written or published; what was written is gone again.
@@ -83,7 +75,7 @@ def store(
     try:
         reach("store.begun")
         catalog.check()
-        written = _write(result, attempt, record, catalog)
+        written = _write(result, attempt, record, catalog, partitions)
         written = replace(
             written, digest=written.digest or catalog.written_digest(attempt),
             write_seconds=time.perf_counter() - begun if origin.at_hand else 0.0,
@@ -99,12 +91,13 @@ def store(
         raise
 
 
-def _kind(result: NodeResult | WritesFiles) -> ArtifactKind:
+def _kind(result: NodeResult) -> ArtifactKind:
     return "model" if isinstance(result, ModelResult) else "value" if isinstance(result, ValueResult) else "table"
 
 
 def _write(
-    result: NodeResult | WritesFiles, attempt: Attempt, record: ArtifactRecord, catalog: Catalog
+    result: NodeResult, attempt: Attempt, record: ArtifactRecord, catalog: Catalog,
+    partitions: Callable[[], int] | None,
 ) -> ArtifactRecord:
     match result:
         case ValueResult(value=value):
@@ -129,17 +122,15 @@ def _write(
                 record, bytes=stats.bytes, rows=stats.rows, files=stats.files, version=stats.version,
                 schema=stats.schema,
             )
+        case TableResult():
+            assert attempt.path is not None
+            schema, rows = _save_frame(result.frame(), attempt, partitions)
+            return replace(
+                record, bytes=physical_bytes(attempt.path), rows=rows, version=0,
+                files=len(read_commit(attempt.path).files), schema=schema,
+            )
         case ColumnResult():
             raise AssertionError("columns are not stored")
-    assert attempt.path is not None
-    if isinstance(result, TableResult):
-        schema, rows = _save_frame(result.frame(), attempt)
-    else:
-        schema, rows = _save_files(result, attempt)
-    return replace(
-        record, bytes=physical_bytes(attempt.path), rows=rows, version=0, files=len(read_commit(attempt.path).files),
-        schema=schema,
-    )
 
 
 def _save_model(model: Any, path: Place) -> str:
@@ -153,7 +144,9 @@ def _save_model(model: Any, path: Place) -> str:
         raise CatalogError(f"its {type(model).__name__} cannot be written ({first_line(error)})") from error
 
 
-def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
+def _save_frame(
+    frame: DataFrame, attempt: Attempt, partitions: Callable[[], int] | None
+) -> tuple[str, int | None]:
     """Write a table, on a disk as plain files where that will do; return its schema, and its rows or None where that is
     not known. Rows are counted as they are written, so that files which this process does not see are missed."""
     import pyspark
@@ -167,12 +160,18 @@ def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
     seen = Observation() if may_observe(pyspark.__version__) else None
     counted = frame if seen is None else frame.observe(seen, F.count(F.lit(1)).alias("rows"))
     is_seen = seen is not None or is_on_this_machine(master_of(frame.sparkSession))
-    as_files = is_seen and isinstance(attempt.path, LocalPath) and can_be_files(schema)
-    with holding(frame.sparkSession, WHILE_WE_WRITE):
+    as_files = can_be_files(schema) and (partitions is not None or (is_seen and isinstance(attempt.path, LocalPath)))
+    if partitions is not None and not as_files:
+        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
+    with holding(frame.sparkSession, WHILE_WE_WRITE if partitions is None else WHILE_WE_WRITE | _TELLS_PROGRESS):
         if as_files:
             counted.write.format("parquet").options(**AS_FILES).save(attempt.path.spark_uri)
         else:  # in an object store its tasks need rename nothing
             counted.write.format("delta").option("userMetadata", attempt.attempt).save(attempt.path.spark_uri)
+    if partitions is not None:
+        if (number := partitions()) > MOST_PARTITIONS:
+            raise CatalogError(f"it has {number:,} partitions, more than {MOST_PARTITIONS:,}")
+        schema = with_partitions(schema, number)
     found = commit_files(attempt, schema) if as_files else None
     if seen is None:
         return schema, read_commit(attempt.path).rows if found is None else found
@@ -185,12 +184,8 @@ def _save_frame(frame: DataFrame, attempt: Attempt) -> tuple[str, int | None]:
     return schema, rows
 
 
-def _save_files(table: WritesFiles, attempt: Attempt) -> tuple[str, int]:
-    assert attempt.path is not None
-    if not can_be_files(table.schema()):
-        raise CatalogError("it has a column of a type, or of a name, that files by themselves do not tell")
-    schema = table.save(attempt.path.spark_uri, AS_FILES)
-    return schema, commit_files(attempt, schema)
+_TELLS_PROGRESS = {"spark.connect.progress.reportInterval": "10ms"}
+"""Has a server report the progress of short writes, too."""
 
 
 def _abandon(attempt: Attempt, catalog: Catalog) -> None:

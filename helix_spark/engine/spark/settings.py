@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from helix_spark.answers.stored_tables import VERIFIED
 from helix_spark.errors import SetupError
 
 GIB = 2**30
@@ -26,9 +27,6 @@ DELTA = MappingProxyType({
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 })
 """Without these two Delta refuses to read and write."""
-
-VERIFIED = MappingProxyType({"parquet.page.verify-checksum.enabled": "true"})
-"""A flipped bit in a stored page is an error, not another number (without: 27 of 40 flips went unnoticed)."""
 
 ROWS_FOR_PYTHON = MappingProxyType({
     "spark.sql.execution.arrow.pythonUDF.columnarInput.enabled": "false",

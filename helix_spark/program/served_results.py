@@ -1,0 +1,198 @@
+"""The models and tables that a script's server holds, as results: pyspark's own classes, over a client of ours. They
+are described and stored as a workflow's are, behind the script's last answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from helix_spark.answers.persisted_tables import PersistedTable
+from helix_spark.answers.questions import Question, handle_of, ml_command, stage_class
+from helix_spark.answers.sent_requests import as_new, rpc_error, server_message
+from helix_spark.answers.served_models import AT_A_TIME
+from helix_spark.answers.served_session import ServedSession
+from helix_spark.answers.stored_tables import PLACE, partitions_told
+from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
+from helix_spark.catalog.tables.spark_types import slot_names_of
+from helix_spark.engine.results.fitted_cards import card_of_model
+from helix_spark.engine.results.node_results import ModelResult, TableResult
+from helix_spark.engine.results.storing import Origin, StoringError, store
+from helix_spark.errors import CatalogError, HelixError
+from helix_spark.plans.answer_gate import of_session
+from helix_spark.plans.connect_session import active, active_session, frame_of
+from helix_spark.plans.program_client import beside
+from helix_spark.program.plain_program import PlainProgram
+from helix_spark.program.program_nodes import QuestionRow, is_fit
+
+MOST_FITS = 40
+"""Of a run, the last ones that it fitted. A card takes some ten questions to the server, of 5 ms each."""
+
+
+def store_served(
+    wanted: Sequence[tuple[Origin, Question]], served: ServedSession, program: PlainProgram
+) -> list[ArtifactRecord | None]:
+    """Store results of a script's run; return their records in this order, None for one that cannot be stored, which
+    people are told.
+
+    Models are stored side by side; tables one by one: while one is written, the session has settings of ours.
+    """
+    service = _ServedClient(served)
+    tables = {one.question.identity: one for one in served.tables if one.question and not one.forgotten}
+
+    def store_one(origin: Origin, question: Question, model: Any, session: Any) -> ArtifactRecord | None:
+        def check() -> None:
+            if changed := served.changed_data(question):
+                raise CatalogError(f"it was not stored: {changed}")
+            if doubt := served.signer.watched.doubt(question.code):
+                raise CatalogError(f"it was not stored: it {doubt}")
+
+        with active(session):
+            try:
+                if model is not None:
+                    return store(ModelResult(model), origin, program.catalog, check)
+                if question.identity not in tables:
+                    raise CatalogError(f"{origin.node!r} was not stored: Spark does not hold it any more")
+                result = service.table(tables[question.identity], session)
+                return store(result, origin, program.catalog, check, service.partitions)
+            except (CatalogError, StoringError) as error:
+                program.tell(error.what)
+                return None
+
+    def store_all() -> list[ArtifactRecord | None]:
+        session = active_session()
+        found = [service.model(one) if is_fit(one.what) else None for _, one in wanted]
+        with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
+            records = [
+                pool.submit(store_one, *pair, model, session) if model is not None else None
+                for pair, model in zip(wanted, found, strict=True)
+            ]
+        return [
+            store_one(*pair, None, session) if record is None else record.result()
+            for pair, record in zip(wanted, records, strict=True)
+        ]
+
+    return beside(service, store_all) if wanted else []
+
+
+def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
+    """Store the cards of a run's fits, where a server has their models; return the records by which they are found.
+
+    Args:
+        number: of the iteration.
+
+    Raises:
+        CatalogError: the catalog cannot be written.
+    """
+    assert program.answerer is not None
+    fits = [row for row in rows if row.asked.fresh and row.asked.answer and is_fit(row.asked.question.what)]
+    known = program.catalog.results((), [row.asked.question.identity for row in fits]).measured if fits else {}
+    new = [
+        row for row in fits
+        if (before := known.get(row.asked.question.identity)) is None or not before.trained
+    ][-MOST_FITS:]
+    service = _ServedClient(program.answerer.served)
+    try:
+        cards = beside(service, lambda: [(row, service.card(row)) for row in new]) if new else []
+    except (HelixError, rpc_error()) as error:
+        why = error.what if isinstance(error, HelixError) else server_message(error)
+        program.tell(f"what fits gave is not known: {why}")
+        return []
+    found = []
+    for row, card in cards:
+        if card is not None:
+            program.catalog.keep_file(card)
+            identity = row.asked.question.identity
+            found.append(ResultRecord(
+                identity, identity, program.name, row.name, "learner", number,
+                compute_seconds=row.asked.seconds, trained=card.digest,
+            ))
+    return found
+
+
+@dataclass(slots=True)
+class _ServedClient:
+    """A service that passes requests of a client of ours on to the session that a script's server has. What its models
+    and tables are, pyspark's own classes ask by it."""
+
+    served: ServedSession
+    _like: Any = None
+    _written: int | None = None
+    _slots: dict[bytes, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+    def model(self, question: Question) -> Any | None:
+        """Return the model of a fit; None where the server has dropped it, or it is none of Spark's."""
+        from pyspark.ml.connect.serialize import deserialize_param
+        from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
+
+        there, fit = self.served.models.there(handle_of(question)), ml_command(question.what).fit
+        kind: Callable[[], Any] | None = stage_class(fit.estimator.name)
+        if there is None or kind is None:
+            return None
+        known_as, self._like = there
+        estimator = kind()
+        estimator._set(**{name: deserialize_param(value) for name, value in fit.params.params.items()})
+        model = estimator._create_model(RemoteModelRef(known_as))
+        if isinstance(model, HasTrainingSummary):
+            of_model: Any = model
+            of_model._summary = of_model._summaryCls(f"{known_as}.summary")
+        return estimator._copyValues(model)
+
+    def card(self, row: QuestionRow) -> FileRecord | None:
+        """Return the card of a fit's model; None where the server has no such model."""
+        if (model := self.model(row.asked.question)) is None:
+            return None
+        column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
+        slots = self._slots_of(ml_command(row.asked.question.what).fit.dataset)
+        return card_of_model(model, slots.get(column, ())).record(row.name)
+
+    def _slots_of(self, dataset: Any) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of the slots of each vector in the table of a fit."""
+        key = dataset.SerializeToString(deterministic=True)
+        if key not in self._slots:
+            self._slots[key] = slot_names_of(frame_of(active_session(), dataset).schema.json())
+        return self._slots[key]
+
+    def table(self, table: PersistedTable, session: Any) -> TableResult:
+        """Return a table that the server keeps, with the place of each row. Raises CatalogError if it has no room for
+        that."""
+        from pyspark.sql import functions as F
+
+        self._like = table.request
+        frame = frame_of(session, table.relation)
+        if PLACE in frame.schema.names:
+            raise CatalogError(f"it has a column {PLACE} of its own")
+        placed: Any = frame.withColumn(PLACE, F.monotonically_increasing_id())
+        return TableResult(lambda: placed)
+
+    def partitions(self) -> int:
+        """Return how many partitions were last written. Raises CatalogError where Spark did not tell."""
+        if self._written is None:
+            raise CatalogError("Spark did not tell how many partitions it has")
+        return self._written
+
+    def ExecutePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - the client calls it so
+        if request.plan.command.ml_command.HasField("delete"):  # what is let go of here, the script may have still
+            return iter(())
+        found = self.served.send_own(self._of_script(request))
+        if request.plan.command.HasField("write_operation"):
+            self._written = partitions_told(found)
+        return (of_session(one, request) for one in found)
+
+    def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        (found,) = self.served.send_own(self._of_script(request))
+        return of_session(found, request)
+
+    Config = AnalyzePlan
+
+    def FetchErrorDetails(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        return of_session(self.served.stub().FetchErrorDetails(as_new(self._of_script(request))), request)
+
+    def _of_script(self, request: Any) -> Any:
+        """Return a request as one of the script's session."""
+        own = type(request)()
+        own.CopyFrom(request)
+        own.session_id = self._like.session_id
+        own.user_context.CopyFrom(self._like.user_context)
+        return own

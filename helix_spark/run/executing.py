@@ -21,9 +21,9 @@ from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
-from helix_spark.engine.results.loading import DamagedResultError, looked_into
+from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.errors import CatalogError, NotStoredError
+from helix_spark.errors import NotStoredError
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.policies import NEVER
@@ -224,13 +224,6 @@ def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
         return None
     # It may be held, too: its rows were read before its files went, and its DataFrame is asked for now.
     tools.memory.drop(damage.record.signature)
-    try:
-        found: CatalogError = looked_into(damage, tools.catalog)
-    except CatalogError as error:
-        found = error
-    if found is not damage:  # it is sound after all, or cannot be reached
-        run.outcome.failure = found
-        return None
     if tools.catalog.quarantine(damage.record.signature, damage.what, attempt=damage.record.attempt) is not None:
         # Else it was evicted since this run planned, and its files are gone for that reason.
         tools.observer.warning(f"{damage.what}; it is computed again")

@@ -23,7 +23,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.results.loading import DamagedResultError, damaged_by, load, looked_into
+from helix_spark.engine.results.loading import DamagedResultError, load, unread_by_spark
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError
@@ -103,7 +103,7 @@ def test_a_sound_model_is_not_damaged_by_sparks_failing_to_load_it(catalog: Cata
     with pytest.raises(CatalogError, match="Spark could not load the stored result of 'model': out of luck") as caught:
         load(record, catalog, failing(spark_error("out of luck\nat java")))
     assert not isinstance(caught.value, DamagedResultError)
-    assert damaged_by(caught.value, [record]) is None
+    assert unread_by_spark(caught.value, [record], catalog) is None
 
 
 def test_a_model_that_is_evicted_while_spark_loads_it_is_gone(catalog: Catalog, failing: Any) -> None:
@@ -117,12 +117,6 @@ def test_a_model_that_is_evicted_while_spark_loads_it_is_gone(catalog: Catalog, 
     sessions.get = evicted
     with pytest.raises(DamagedResultError):
         load(record, catalog, sessions)
-
-
-def test_of_an_older_record_that_does_not_tell_a_model_is_taken_for_damaged(catalog: Catalog, failing: Any) -> None:
-    record = dataclasses.replace(stored_model(catalog), digest=None)
-    with pytest.raises(DamagedResultError):
-        load(record, catalog, failing(spark_error("out of luck")))
 
 
 @pytest.mark.parametrize("has_digest", [True, False])
@@ -150,7 +144,7 @@ def test_a_store_that_refuses_is_told_and_no_model_blamed(catalog: Catalog, fail
     with pytest.raises(CatalogError) as caught:
         load(record, catalog, failing(refused))
     assert not isinstance(caught.value, DamagedResultError)
-    assert damaged_by(caught.value, [record]) is None
+    assert unread_by_spark(caught.value, [record], catalog) is None
 
 
 def test_an_error_of_an_authors_is_not_the_end_of_a_jvm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,15 +158,14 @@ def test_an_error_of_an_authors_is_not_the_end_of_a_jvm(monkeypatch: pytest.Monk
 # Tables that Spark's workers do not read
 
 
-def unread_by_spark(catalog: Catalog, record: ArtifactRecord, why: str = "FAILED_READ_FILE.NO_HINT") -> Exception:
+def failed_job(catalog: Catalog, record: ArtifactRecord, why: str = "FAILED_READ_FILE.NO_HINT") -> Exception:
     return RuntimeError(f"[{why}] while reading file file:{folder(catalog, record)}/part-0\nat org.apache")
 
 
 def test_a_table_that_is_sound_here_is_not_damaged_by_a_worker_that_cannot_read_it(catalog: Catalog) -> None:
     record = stored_table(catalog)
-    damage = damaged_by(unread_by_spark(catalog, record), [record])
-    assert damage is not None
-    found = looked_into(damage, catalog)
+    found = unread_by_spark(failed_job(catalog, record), [record], catalog)
+    assert found is not None
     assert not isinstance(found, DamagedResultError)
     assert "sound here, but Spark's workers cannot read it" in found.what
     assert "must be seen by all workers" in str(found)
@@ -185,9 +178,7 @@ def test_a_table_that_is_sound_here_is_not_damaged_by_a_worker_that_cannot_read_
 def test_a_table_that_is_damaged_here_too_is(catalog: Catalog, harm: Callable[[Path], object]) -> None:
     record = stored_table(catalog)
     harm(folder(catalog, record))
-    damage = damaged_by(unread_by_spark(catalog, record), [record])
-    assert damage is not None
-    assert looked_into(damage, catalog) is damage
+    assert isinstance(unread_by_spark(failed_job(catalog, record), [record], catalog), DamagedResultError)
 
 
 def test_a_run_that_a_worker_fails_keeps_what_is_sound(tmp_path: Path) -> None:

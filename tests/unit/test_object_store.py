@@ -32,7 +32,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.engine.results.loading import damaged_by
+from helix_spark.engine.results.loading import DamagedResultError, unread_by_spark
 from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest
@@ -456,9 +456,11 @@ def test_spark_failing_to_reach_the_store_puts_nothing_aside(catalog: Catalog) -
     record = stored(catalog)
     at_path = f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {catalog.path_of(record)}/part-0"
     gone = RuntimeError(f"{at_path} Caused by: java.io.FileNotFoundException: No such file or directory")
-    assert damaged_by(gone, [record]) is not None
     silent = RuntimeError(f"{at_path} Caused by: org.apache.hadoop.fs.s3a.AWSClientIOException: open s3a://b/part-0")
-    assert damaged_by(silent, [record]) is None
+    for error in (gone, silent):
+        found = unread_by_spark(error, [record], catalog)
+        assert found is not None
+        assert not isinstance(found, DamagedResultError)
 
 
 def test_a_catalog_in_a_folder_loads_nothing_of_it(tmp_path: Path) -> None:

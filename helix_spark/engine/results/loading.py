@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from helix_spark.answers.stored_tables import frame_over_files
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
@@ -22,9 +23,8 @@ from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreach
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
 from helix_spark.engine.spark.borrowed import master_of
-from helix_spark.engine.spark.gateway import first_line, how_ended
+from helix_spark.engine.spark.gateway import first_line
 from helix_spark.engine.spark.settings import is_on_this_machine
-from helix_spark.engine.spark.table_files import frame_over_files
 from helix_spark.errors import CatalogError
 from helix_spark.forks import Birthplace, remove_own
 
@@ -40,11 +40,10 @@ class DamagedResultError(CatalogError):
 
     Attributes:
         record: of the result.
-        hearsay: whether a Spark job that failed is all that says so. See `looked_into`.
     """
 
-    def __init__(self, record: ArtifactRecord, cause: object, *, hearsay: bool = False) -> None:
-        self.record, self.hearsay = record, hearsay
+    def __init__(self, record: ArtifactRecord, cause: object) -> None:
+        self.record = record
         super().__init__(f"the stored result of {record.node!r} cannot be read: {cause}")
 
 
@@ -62,8 +61,11 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
             raise DamagedResultError(record, error) from error
     if record.kind == "model":
         return _model(record, catalog, sessions)
-    if record.schema is None:
-        record = _with_schema(record, catalog)
+    if record.schema is None:  # plans are made on records without schemas, but for those of late iterations
+        whole = catalog.artifact(record.signature)
+        if whole is None or whole.attempt != record.attempt:
+            raise DamagedResultError(record, "it is not stored any more")
+        record = whole
 
     def rows() -> pa.Table:
         start = time.perf_counter()
@@ -81,66 +83,43 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
     return table
 
 
-def damaged_by(error: BaseException, records: Iterable[ArtifactRecord]) -> DamagedResultError | None:
-    """Return the stored result that a failed Spark job could not read, by the attempt in the path that Spark names.
+def unread_by_spark(
+    error: BaseException, records: Iterable[ArtifactRecord], catalog: CatalogReader
+) -> CatalogError | None:
+    """Return what is wrong with a stored result that a failed Spark job could not read, by the attempt in the path that
+    Spark names; None where that is not what failed.
 
-    None where it was the object store that failed: what it holds must not be put aside for that.
+    A worker that does not see the catalog's folder, or a store that refuses for once, says nothing of what is stored;
+    to put it aside would be to delete it. So it is examined here, whole, and is a DamagedResultError only if that finds
+    damage.
 
     Args:
-        records: of the results that this run loads.
+        records: of the results that the run loads.
     """
     if isinstance(error, DamagedResultError):
         return error
-    text = str(error)
-    if error.__cause__ is not None:
-        text += f"\n{error.__cause__}"  # the author is shown the first lines only
-    found = _UNREADABLE.search(text)
-    hit = next((record for record in records if record.attempt in text), None)
-    if found is None or hit is None or _STORE_FAILED.search(text):
+    text = f"{error}\n{error.__cause__ or ''}"  # the author is shown the first lines only
+    named, record = _UNREADABLE.search(text), next((one for one in records if one.attempt in text), None)
+    if named is None or record is None or isinstance(error, CatalogError):
         return None
-    damage = DamagedResultError(hit, found[0], hearsay=True)
-    damage.__cause__ = error
-    return damage
-
-
-def looked_into(damage: DamagedResultError, catalog: CatalogReader) -> CatalogError:
-    """Examine a stored result that is reported as damaged. Return the report if it is; or, where only a Spark job said
-    so and all of it can be read here, that Spark's workers do not see it. A worker that does not see the catalog's
-    folder, or has too many files open, says nothing of what is stored; to put it aside would be to delete it.
-
-    Raises:
-        CatalogError: it cannot be reached from here either.
-    """
-    if not damage.hearsay or examine(catalog, damage.record, deep=True).bad:
-        return damage
-    unseen = CatalogError(
-        f"the stored result of {damage.record.node!r} is sound here, but Spark's workers cannot read it",
-        exists=first_line(damage.__cause__ or damage),
-        remedy="the catalog's folder must be seen by all workers, under the same path; recompute=True on the node does "
-        "without what is stored",
+    try:
+        if examine(catalog, record, deep=True).bad:
+            return DamagedResultError(record, named[0])
+    except CatalogError as unreachable:
+        return unreachable
+    found = CatalogError(
+        f"the stored result of {record.node!r} is sound here, but Spark's workers cannot read it",
+        exists=first_line(error), remedy="the catalog's folder must be seen by all workers, under the same path; "
+        "recompute=True on the node does without what is stored",
     )
-    unseen.__cause__ = damage.__cause__
-    return unseen
+    found.__cause__ = error
+    return found
 
 
 _UNREADABLE = re.compile(
     r"FAILED_READ_FILE[.\w]*|PATH_NOT_FOUND|DELTA_[A-Z_]+|MALFORMED_RECORD_IN_PARSING|ChecksumException"
     "|FileNotFoundException"
 )
-
-
-_STORE_FAILED = re.compile(
-    r"AWS\w+Exception|SdkClientException|AccessDeniedException: s3a|hadoop\.net\.ConnectTimeoutException"
-)
-"""How S3A says that the store refused or did not answer. What is gone is a FileNotFoundException, as on a disk."""
-
-
-def _with_schema(record: ArtifactRecord, catalog: CatalogReader) -> ArtifactRecord:
-    """Return a table's whole record: plans are made on records without schemas, but for those of late iterations."""
-    whole = catalog.artifact(record.signature)
-    if whole is None or whole.attempt != record.attempt:
-        raise DamagedResultError(record, "it is not stored any more")
-    return whole
 
 
 def _frame(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> DataFrame:
@@ -175,19 +154,11 @@ def _model(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -
         model: Any = DefaultParamsReader.loadParamsInstance(read.spark_uri, spark)
     except (PySparkException, Py4JError) as error:
         checked(record, path)  # it may have been evicted meanwhile
-        raise _not_loaded(record, error) from error
+        raise CatalogError(
+            f"Spark could not load the stored result of {record.node!r}: {first_line(error)}",
+            exists="what is stored is kept", remedy="run again; recompute=True on the node does without it",
+        ) from error
     return ModelResult(model, checking + time.perf_counter() - start)
-
-
-def _not_loaded(record: ArtifactRecord, error: Exception) -> CatalogError:
-    """Return the error for a model that Spark did not load. One whose bytes are those that were written is sound; of an
-    older record, which has no digest, the model is taken for damaged, unless it is clear what else failed."""
-    if record.digest is None and not how_ended(error) and not _STORE_FAILED.search(str(error)):
-        return DamagedResultError(record, error)
-    return CatalogError(
-        f"Spark could not load the stored result of {record.node!r}: {first_line(error)}",
-        exists="what is stored is kept", remedy="run again; recompute=True on the node does without it",
-    )
 
 
 def checked(record: ArtifactRecord, path: Place) -> LocalPath | None:

@@ -15,7 +15,7 @@ from test_units import FakePlan
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.node_work import ForcedSteps, NodeWork
+from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.node_results import TableResult
@@ -38,20 +38,17 @@ def table(frame: Any) -> TableResult:
     return TableResult(lambda: frame)
 
 
-class Steps(ForcedSteps):
+class UntaggedWork(NodeWork):
     """Tells of jobs that are to be cancelled; there are none to name."""
 
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self.told, self.sessions, self.observer = cancel, Sessions(), Silent()
+    told: Callable[[], None] = staticmethod(lambda: None)
 
     def tag(self, names: Iterable[str]) -> None:
         pass
 
-    def cancel_late(self) -> None:
-        """Nothing: no job is begun later."""
-
-    def cancel(self) -> None:
-        self.told()
+    def cancel(self, *, late: bool = False) -> None:
+        if not late:
+            self.told()
 
 
 def node_work(
@@ -60,8 +57,13 @@ def node_work(
 ) -> NodeWork:
     """Work on nodes, without what it takes to compute them."""
     nothing: Any = None
-    outcome = Outcome(pinned=frozenset(pinned))
-    return NodeWork(nothing, nothing, dag, plan, {}, outcome, nothing, Steps(cancel), lazy=frozenset(lazy))
+    watcher: Any = SimpleNamespace(sessions=Sessions())
+    made = UntaggedWork(
+        nothing, nothing, dag, plan, {}, Outcome(pinned=frozenset(pinned)), watcher, Silent(), "run",
+        lazy=frozenset(lazy),
+    )
+    made.told = cancel
+    return made
 
 
 def read_by_both() -> Dag:

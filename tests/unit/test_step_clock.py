@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from helix_spark.engine.execution.node_work import ForcedSteps
+from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.planner.problem import State
 from helix_spark.plans.recorded_call import CLIENT
@@ -37,10 +37,12 @@ class Sessions:
         return self._spark
 
 
-def steps(sessions: Sessions, observer: Silent) -> ForcedSteps:
+def work_of(sessions: Sessions, observer: Silent) -> NodeWork:
     """Steps of nodes that take no session."""
     nodes: Any = {name: SimpleNamespace(state=State.LOAD, result=Result.TABLE) for name in "ab"}
-    return ForcedSteps(cast("Any", sessions), observer, nodes, nodes, "run")
+    nothing: Any = None
+    watcher: Any = SimpleNamespace(sessions=sessions)
+    return NodeWork(nothing, nothing, nodes, nodes, {}, nothing, watcher, observer, "run")
 
 
 class Told(Silent):
@@ -58,7 +60,7 @@ class Told(Silent):
 
 def test_a_step_is_told_and_timed() -> None:
     told = Told()
-    step = steps(Sessions(Client()), told).step(("a", "b"), lambda: told.events.append("work"))
+    step = work_of(Sessions(Client()), told).timed(("a", "b"), lambda: told.events.append("work"))
     assert told.events == ["a began", "b began", "work", "a ended", "b ended"]
     assert step.names == ("a", "b")
     assert step.end >= step.start
@@ -72,11 +74,11 @@ def test_what_fails_has_no_step_and_does_not_end() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        steps(Sessions(Client()), told).step(("a",), fails)
+        work_of(Sessions(Client()), told).timed(("a",), fails)
     assert told.events == ["a began"]
 
 
 @pytest.mark.parametrize("sessions", [Sessions(None), Sessions(Client(), started=False)], ids=["elsewhere", "no JVM"])
 def test_where_nothing_is_compiled_a_step_is_taken_as_it_is(sessions: Sessions) -> None:
-    step = steps(sessions, Silent()).step(("a",), lambda: None)
+    step = work_of(sessions, Silent()).timed(("a",), lambda: None)
     assert (step.compiling, step.warm_share) == (0.0, 1.0)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.node_work import ForcedSteps, NodeWork, ran_in_spark
+from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
 from helix_spark.engine.execution.units import Unit, is_lazy, of_unknown_cost, pins, units
 from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
-from helix_spark.engine.results.loading import damaged_by
+from helix_spark.engine.results.loading import unread_by_spark
 from helix_spark.engine.results.node_results import MemoryTier
 from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status, is_end_of_server
@@ -112,10 +112,10 @@ class Executor:
             guard_functions()
         outcome.pinned |= pins(dag, plan, left, of_unknown_cost(dag, plan))
         watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
-        # What is cancelled late of one execution must not be of the next, which the same run may begin.
-        steps = ForcedSteps(sessions, self._observer, dag, plan, f"{run}_{next(_EXECUTIONS)}")
         work = NodeWork(
-            self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, steps, registering, compared or (),
+            # What is cancelled late of one execution must not be of the next, which the same run may begin.
+            self._catalog, self._memory, dag, plan, artifacts, outcome, watcher, self._observer,
+            f"{run}_{next(_EXECUTIONS)}", registering, compared or (),
             {node.name for node in dag.nodes if plan[node.name].state is State.COMPUTE and is_lazy(node)},
         )
         dispatch = Dispatch(work, self._pool, frozenset({self._end, self._overtaken}))
@@ -128,7 +128,8 @@ class Executor:
                 self._pool.shutdown(wait=False)
                 self._pool = self._threads()
             loaded = [artifacts[n.signature] for n in plan.nodes if n.state is State.LOAD and n.signature in artifacts]
-            outcome.failure = damaged_by(error, loaded) or end_of_jvm(error) or self._end_of_session(error) or error
+            unread = unread_by_spark(error, loaded, self._catalog)
+            outcome.failure = unread or end_of_jvm(error) or self._end_of_session(error) or error
             if sessions.ended:  # plans that nobody can look at any more
                 outcome.results.clear()
         finally:
@@ -207,16 +208,16 @@ class Dispatch:
         until = None if grace is None else time.monotonic() + grace
         self.over = True
         left = {future for future in self.running if not future.cancel()}
-        self.work.steps.cancel()
+        self.work.cancel()
         while left and (until is None or time.monotonic() < until):
             done, left = wait(left, timeout=_CANCEL_AGAIN)
             for future in done:
                 if future.exception() is None:
                     self.work.outcome.steps.extend(future.result())
             if left:
-                self.work.steps.cancel()
+                self.work.cancel()
         if self.running:
-            self.work.steps.cancel_late()
+            self.work.cancel(late=True)
         return not left
 
     def _start(

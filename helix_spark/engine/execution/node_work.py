@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
@@ -40,70 +39,6 @@ from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Read, Result
 
-if TYPE_CHECKING:
-    from helix_spark.engine.spark.session import Sessions
-
-
-@dataclass(slots=True)
-class ForcedSteps:
-    """The forced steps of one execution. Several threads may run some at a time.
-
-    Attributes:
-        run: the tag of their jobs; another one once the run is cancelled.
-    """
-
-    sessions: Sessions
-    observer: Observer
-    dag: Dag
-    plan: Plan
-    run: str
-
-    def step(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
-        """Do the work of a step, and return how long it took. What fails has no step.
-
-        Args:
-            names: of the nodes that the step is for.
-        """
-        self.tag(names)
-        start, compiled = time.perf_counter(), self._compiled()
-        for name in names:
-            self.observer.node_started(name)
-        work()
-        step = Step(names, start, time.perf_counter(), self._compiled() - compiled)
-        for name in names:
-            self.observer.node_finished(name, step.end - step.start)
-        return step
-
-    def _compiled(self) -> float:
-        """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
-        client = driver_client(self.sessions.get()) if self.sessions.started else None
-        return 0.0 if client is None else client.compiler_seconds()
-
-    def tag(self, names: Iterable[str]) -> None:
-        """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
-        it is waited for: the first jobs of a process are tagged, too."""
-        if self.sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
-            spark = self.sessions.get()
-            spark.clearTags()
-            spark.addTag(self.run)
-
-    def cancel(self) -> None:
-        """End the jobs of the run."""
-        if self.sessions.started and not self.sessions.ended:
-            with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
-                self.sessions.get().interruptTag(self.run)
-
-    def cancel_late(self) -> None:
-        """Cancel behind the run what Spark begins all the same: of a query that was interrupted while it was planned,
-        other threads begin stages later, which would run to their end. Only our own JVM can be told. What the run
-        does from now on, such as storing what it has, has another tag."""
-        if not self.sessions.started or self.sessions.ended:
-            return
-        ended, self.run = self.run, f"{self.run}_after"
-        with suppress(SetupError, *spark_errors()):
-            if (client := driver_client(self.sessions.get())) is not None:
-                Thread(target=_cancel_late, args=(client, ended), name="helix-late-jobs", daemon=True).start()
-
 
 def _cancel_late(client: DriverClient, tag: str) -> None:
     with suppress(*spark_errors(), OSError, AttributeError):  # a JVM that has ended begins nothing
@@ -124,12 +59,13 @@ def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
     return node.result is Result.MODEL and not own.held
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeWork:
-    """Has results, each in the step of whoever asks; several threads may.
+    """Has the results of one execution, each in the step of whoever asks; several threads may.
 
     Attributes:
         artifacts: live artifacts by signature.
+        run: the tag of its Spark jobs; another one once it is cancelled.
         registering, compared: as of `Executor.execute`.
         lazy: names of the nodes that are computed by extending a plan.
         looked_up: of those that are compared, names for which that is done.
@@ -142,7 +78,8 @@ class NodeWork:
     artifacts: Mapping[str, ArtifactRecord]
     outcome: Outcome
     watcher: Watcher
-    steps: ForcedSteps
+    observer: Observer
+    run: str
     registering: frozenset[str] = frozenset()
     compared: Collection[str] = ()
     lazy: Collection[str] = ()
@@ -156,7 +93,7 @@ class NodeWork:
         if computes and self._is_overtaken(unit.names):
             return steps
         with waiting() as waited:
-            step = self.steps.step(unit.names, lambda: self.have(unit))
+            step = self.timed(unit.names, lambda: self.have(unit))
         steps.append(replace(step, start=step.start + waited()))
         for name in unit.names:
             self._compare(name)
@@ -165,8 +102,12 @@ class NodeWork:
     def have(self, unit: Unit) -> None:
         """Load or compute a unit's results."""
         self.watcher.sessions.activate()
-        if not unit.forced and not self._is_read_later(unit.names[0]):
-            self.steps.tag(unit.names)
+        name = unit.names[0]
+        # A source that is read when its readers ask for it waits for no session before that.
+        is_source = isinstance(self.dag[name].operator, Read)
+        is_read_later = is_source and name not in self.registering and name not in self.outcome.pinned
+        if not unit.forced and not is_read_later:
+            self.tag(unit.names)
         made: Sequence[NodeResult] = [self._load(unit.names[0])] if unit.state is State.LOAD else self._compute(unit)
         for name, result in zip(unit.names, made, strict=True):
             if isinstance(result, TableResult):
@@ -176,12 +117,6 @@ class NodeWork:
                 elif name in self.registering and isinstance(self.dag[name].operator, Read):
                     result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result
-
-    def _is_read_later(self, name: str) -> bool:
-        """Return whether a node is a source that is read when its readers ask for it: no session is waited for before
-        that."""
-        is_source = isinstance(self.dag[name].operator, Read)
-        return is_source and name not in self.registering and name not in self.outcome.pinned
 
     def _load(self, name: str) -> NodeResult:
         signature = self.plan[name].signature
@@ -214,38 +149,30 @@ class NodeWork:
             if self._is_overtaken((name,)):
                 break
             if name in collected:
-                steps += self._filled(name, self._collect)
+                steps += self._fill(name, collects=True)
             if name in read:
-                steps += self._filled(name, self._fill_pin)
+                steps += self._fill(name, collects=False)
         return steps
 
-    def _filled(self, name: str, fill: Callable[[str, TableResult], Step | None]) -> list[Step]:
-        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait."""
-        result = self.outcome.results.get(name)
+    def _fill(self, name: str, *, collects: bool) -> list[Step]:
+        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait.
+
+        Args:
+            collects: whether its rows are fetched into this process, by way of its pin where it has one and they come
+                from Spark; else its pin is filled.
+        """
+        result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
             return []
+        table: TableResult = result
         with self._filling[name], authors_errors(self.dag[name]):
-            if (step := fill(name, result)) is None:
+            if table.collected if collects else (name not in outcome.pinned or name in outcome.filled):
                 return []
+            step = self.timed((name,), table.arrow if collects else lambda: self._count_rows(name, table))
+            if table.through_frame or not collects:
+                outcome.filled.add(name)
             self._compare(name)
             return [step]
-
-    def _fill_pin(self, name: str, table: TableResult) -> Step | None:
-        """Compute a pinned table."""
-        if name not in self.outcome.pinned or name in self.outcome.filled:
-            return None
-        step = self.steps.step((name,), lambda: self._count_rows(name, table))
-        self.outcome.filled.add(name)
-        return step
-
-    def _collect(self, name: str, table: TableResult) -> Step | None:
-        """Fetch a table's rows into this process, by way of its pin where it has one and they come from Spark."""
-        if table.collected:
-            return None
-        step = self.steps.step((name,), table.arrow)
-        if table.through_frame:
-            self.outcome.filled.add(name)
-        return step
 
     def _count_rows(self, name: str, table: TableResult) -> None:
         self.outcome.rows[name] = table.frame().count()
@@ -274,15 +201,12 @@ class NodeWork:
         result = self.outcome.results[name]
         assert isinstance(result, TableResult)
         steps = self.fill((name,)) if self.plan[name].state is State.COMPUTE else []
-        steps += self._filled(name, self._fill_pin)
+        steps += self._fill(name, collects=False)
         if name in self.outcome.rows:
             return steps
 
-        def counted() -> None:
-            self.outcome.rows[name] = result.frame().count()
-
         with authors_errors(self.dag[name]):
-            return [*steps, self.steps.step((name,), counted)]
+            return [*steps, self.timed((name,), lambda: self._count_rows(name, result))]
 
     def _compare(self, name: str) -> None:
         """Look up, once, whether an earlier result holds what was computed; what may be chance is not compared."""
@@ -297,7 +221,7 @@ class NodeWork:
         try:
             equal = self.catalog.with_content(self.plan.workflow, name, content)
         except CatalogError as error:  # the run can do without
-            self.steps.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
+            self.observer.warning(f"whether an earlier result equals {name!r} is not known: {error.what}")
             return
         if equal is not None and equal != self.plan[name].signature:
             self.outcome.equal[name] = equal
@@ -320,3 +244,56 @@ class NodeWork:
             if isinstance(result := self.outcome.results.get(name), TableResult):
                 result.unpin()
         self.outcome.pinned &= self.outcome.filled
+
+    # Steps -----------------------------------------------------------------------------------------------------------
+
+    def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
+        """Do the work of a step, and return how long it took. What fails has no step.
+
+        Args:
+            names: of the nodes that the step is for.
+        """
+        self.tag(names)
+        start, compiled = time.perf_counter(), self._compiled()
+        for name in names:
+            self.observer.node_started(name)
+        work()
+        step = Step(names, start, time.perf_counter(), self._compiled() - compiled)
+        for name in names:
+            self.observer.node_finished(name, step.end - step.start)
+        return step
+
+    def _compiled(self) -> float:
+        """Return the seconds that compiler threads of the driver's JVM have taken so far, 0 if they are not counted."""
+        sessions = self.watcher.sessions
+        client = driver_client(sessions.get()) if sessions.started else None
+        return 0.0 if client is None else client.compiler_seconds()
+
+    def tag(self, names: Iterable[str]) -> None:
+        """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
+        it is waited for: the first jobs of a process are tagged, too."""
+        sessions = self.watcher.sessions
+        if sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
+            spark = sessions.get()
+            spark.clearTags()
+            spark.addTag(self.run)
+
+    def cancel(self, *, late: bool = False) -> None:
+        """End the jobs of the run.
+
+        Args:
+            late: whether to go on for a while: of a query that was interrupted while it was planned, other threads
+                begin stages later, which would run to their end. Only our own JVM can be told. What the run does from
+                now on, such as storing what it has, has another tag.
+        """
+        sessions, ended = self.watcher.sessions, self.run
+        if not sessions.started or sessions.ended:
+            return
+        with suppress(SetupError, *spark_errors()):  # a JVM whose end is the failure has no jobs left
+            spark = sessions.get()
+            if not late:
+                spark.interruptTag(ended)
+                return
+            self.run = f"{ended}_after"
+            if (client := driver_client(spark)) is not None:
+                Thread(target=_cancel_late, args=(client, ended), name="helix-late-jobs", daemon=True).start()

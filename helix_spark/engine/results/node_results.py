@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
 
 class TableResult:
@@ -218,7 +216,6 @@ class MemoryTier:
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
         self._persisted: set[str] = set()
-        self._unshared: list[tuple[int, TableResult]] = []
         self._last: dict[str, int] = {}
         self._run = 0
         self._lock = RLock()
@@ -249,8 +246,7 @@ class MemoryTier:
 
     def keep_apart(self, result: TableResult) -> None:
         """Hold a persisted table that no later run may reuse: its own iteration may still be asked for it."""
-        with self._lock:
-            self._unshared.append((self._run, result))
+        self.put(uuid.uuid4().hex, result, persisted=True)
 
     def drop(self, signature: str) -> None:
         """Release one result."""
@@ -268,19 +264,12 @@ class MemoryTier:
             self._last.update({s: self._run for s in signatures if s in self._results})
             for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
                 self.drop(signature)
-            self._let_go_before(self._run - KEPT_RUNS)
 
     def clear(self) -> None:
         """Release everything."""
         with self._lock:
             for signature in list(self._results):
                 self.drop(signature)
-            self._let_go_before(self._run + 1)
-
-    def _let_go_before(self, run: int) -> None:
-        for _, result in [(last, result) for last, result in self._unshared if last < run]:
-            result.unpin()
-        self._unshared = [(last, result) for last, result in self._unshared if last >= run]
 
 
 def collect(frame: DataFrame) -> pa.Table:
@@ -317,29 +306,10 @@ def nullable(frame: DataFrame) -> DataFrame:
     and what is loaded have one schema. The optimiser removes the empty side, so it costs nothing when run, and leaves
     the rows divided and ordered as the author had them."""
     settle(frame)
-    relaxed = nullable_schema(frame.schema)
+    relaxed = frame.schema.toNullable()
     if relaxed == frame.schema:
         return frame
     return frame.union(frame.sparkSession.createDataFrame([], relaxed))
-
-
-def nullable_schema(schema: StructType) -> StructType:
-    """Return the same schema with every column, field and element nullable."""
-    relaxed: StructType = type(schema).fromJson(_nullable_json(json.loads(schema.json())))
-    return relaxed
-
-
-def _nullable_json(schema: Any) -> Any:
-    """Return a Spark schema's JSON with every field, element and value nullable."""
-    flags = {"nullable", "containsNull", "valueContainsNull"}
-    if isinstance(schema, dict):
-        if schema.get("type") == "udt":
-            return schema
-        return {
-            key: value if key == "metadata" else True if key in flags else _nullable_json(value)
-            for key, value in schema.items()
-        }
-    return [_nullable_json(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def quoted(column: str) -> str:

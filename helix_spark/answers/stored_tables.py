@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.cells import Number, parsed_schema
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of
+from helix_spark.plans.plan_messages import messages, parts_of, plan_named, sort_of, substituted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -229,17 +229,8 @@ def _asks_files(message: Any) -> bool:
 
 
 def with_stand_ins(request: Any, stand_ins: Mapping[int, Any]) -> Any:
-    """A copy of a request with what stands in for some of the relations in it, by their ids; the outermost first."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    waiting = [copy]
-    while waiting:
-        one: Any = waiting.pop()
-        if sort_of(one) == "Relation" and one.common.HasField("plan_id") and one.common.plan_id in stand_ins:
-            one.CopyFrom(stand_ins[one.common.plan_id])
-        else:
-            waiting.extend(parts_of(one))
-    return copy
+    """Return a copy of a request with what stands in for some of the relations in it, by their ids."""
+    return substituted(request, lambda one: stand_ins.get(one.common.plan_id))
 
 
 def partitions_told(responses: Iterable[Any]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,27 @@ def relations_in(message: Message) -> Iterator[Any]:
                 pass  # they have none in them
             case _:
                 waiting.extend(parts_of(one))
+
+
+def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
+    """Return a copy of a message with other relations in the places of some, each under the id by which columns refer
+    to it; the outermost first.
+
+    Args:
+        find: returns what takes a relation's place; None to leave it.
+    """
+    copy = type(message)()
+    copy.CopyFrom(message)
+    waiting = [copy]
+    while waiting:
+        one = waiting.pop()
+        if sort_of(one) == "Relation" and (other := find(one)) is not None:
+            number = one.common.plan_id
+            one.CopyFrom(other)
+            one.common.plan_id = number
+        else:
+            waiting.extend(parts_of(one))
+    return copy
 
 
 def plan_named(message: Any) -> int | None:

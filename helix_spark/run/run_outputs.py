@@ -107,12 +107,12 @@ def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
 
 def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
     """Put the results of a run into the memory tier; nondeterministic ones are kept apart."""
-    plan, outcome, memory = run.plan, run.outcome, run.tools.memory
-    for name, result in lasting(outcome).items():
+    plan, memory = run.plan, run.tools.memory
+    for name, result in lasting(run.outcome).items():
         if not plan[name].random and name not in spoiled:
-            memory.put(plan[name].signature, result, persisted=name in outcome.pinned)
-        elif name in outcome.pinned and isinstance(result, TableResult):
-            memory.keep_apart(result)
+            memory.put(result, plan[name].signature)
+        elif isinstance(result, TableResult) and result.pinned:
+            memory.put(result)
 
 
 def announce(run: Run) -> Run:

@@ -448,7 +448,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
     ),
     "a stored result that a check has seen before": (
-        "catalog/tables/model_files.py _unquoted", "catalog/tables/spark_types.py told_by_arrow",
+        "catalog/tables/model_files.py _unquoted",
         "answers/stored_tables.py can_be_files", "answers/stored_tables.py frame_over_files",
         "run/recorded_answers.py _class_of", "answers/stored_tables.py is_exact",
     ),

@@ -77,31 +77,6 @@ def same_types(one: str, other: str) -> bool:
     return bool(_bare(parsed_schema(one)) == _bare(parsed_schema(other)))
 
 
-def told_by_arrow(schema: str) -> bool:
-    """Whether an Arrow table's columns tell all that a Spark schema says of them. They do not tell the class of a
-    vector, nor what the metadata say, where Spark ML keeps which numbers stand for categories.
-
-    Raises ValueError for what is no schema.
-
-    >>> [told_by_arrow(
-    ...     f'{{"type": "struct", "fields": [{{"name": "a", "type": {kind}, "nullable": true, "metadata": {told}}}]}}'
-    ... ) for kind, told in (
-    ...     ('"double"', "{}"), ('"double"', '{"ml_attr": {}}'), ('{"type": "udt", "sqlType": "long"}', "{}"),
-    ...     ('"varchar(3)"', "{}"))]
-    [True, False, False, False]
-    """
-    return _told(parsed_schema(schema))
-
-
-def _told(spark_type: Any) -> bool:
-    if isinstance(spark_type, list):
-        return all(map(_told, spark_type))
-    if isinstance(spark_type, dict):
-        more = spark_type.get("type") == "udt" or bool(spark_type.get("metadata"))
-        return not more and all(_told(value) for key, value in spark_type.items() if key != "name")
-    return not (isinstance(spark_type, str) and spark_type.startswith(_NARROWER))
-
-
 _TRUSTED = {
     "class": {VECTOR, "org.apache.spark.ml.linalg.MatrixUDT"},
     "pyClass": {"pyspark.ml.linalg.VectorUDT", "pyspark.ml.linalg.MatrixUDT"},

@@ -83,7 +83,7 @@ def content_here(result: NodeResult) -> str | None:
     match result:
         case ValueResult(value=value):
             return digest("value", json.dumps(value))
-        case TableResult(collected=True, told_by_rows=True, through_frame=False):
+        case TableResult(collected=True, loaded=False, through_frame=False):
             found = _hash_of_rows(result.arrow())
             return None if found is None else digest("rows", found)
     return None

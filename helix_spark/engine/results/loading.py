@@ -18,7 +18,7 @@ from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import LocalPath, Place, is_out_of_reach
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
-from helix_spark.catalog.tables.spark_types import NeedsSparkError, told_by_arrow
+from helix_spark.catalog.tables.spark_types import NeedsSparkError
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
 from helix_spark.catalog.verification import examine
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult, collect
@@ -73,13 +73,12 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
             try:
                 found = catalog.read_arrow(record)
             except NeedsSparkError:
-                found = collect(_frame(record, catalog, sessions))
-            else:
-                table.read_seconds = time.perf_counter() - start
-        table.told_by_rows = record.schema is not None and told_by_arrow(record.schema)
+                return collect(_frame(record, catalog, sessions))
+        table.read_seconds = time.perf_counter() - start
         return found
 
     table = TableResult(lambda: _frame(record, catalog, sessions), rows)
+    table.loaded = True
     return table
 
 

@@ -31,14 +31,14 @@ class TableResult:
 
     Attributes:
         read_seconds: what reading its rows from the catalog took, where they were read by themselves.
-        told_by_rows: whether its rows in this process are all that there is to it. Those of a loaded table may lack the
-            classes of vectors, and what its columns' metadata say.
+        loaded: whether it was loaded. Its rows in this process may lack the classes of vectors, and what its columns'
+            metadata say.
         across: what its columns are called together, where it was a DataFrame of pandas; for people, for it is not
             stored.
     """
 
     read_seconds: float | None = None
-    told_by_rows: bool = True
+    loaded: bool = False
     across: str = ""
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
@@ -57,7 +57,7 @@ class TableResult:
     def at_hand(self) -> bool:
         """Whether it is written from rows in this process, and not as a DataFrame, for which Spark may read its inputs
         once more."""
-        return self._arrow is not None and self._frame is None and self.told_by_rows
+        return self._arrow is not None and self._frame is None and not self.loaded
 
     @property
     def framed(self) -> bool:
@@ -70,16 +70,21 @@ class TableResult:
         return self._make_arrow is None
 
     @property
+    def pinned(self) -> bool:
+        """Whether its rows are kept in memory, once they are computed."""
+        return self._persisted is not None
+
+    @property
     def in_memory(self) -> bool:
         """Whether writing it computes nothing: its rows are pinned, or were in this process before its DataFrame was
         made. A pin that nothing filled is let go when its run ends (see `executor`)."""
-        return self._persisted is not None or (self.collected and not self.through_frame)
+        return self.pinned or (self.collected and not self.through_frame)
 
     @property
     def only_in_its_files(self) -> bool:
         """Whether it could be written from nothing but the files that it was loaded from. While they are there, it is
         stored."""
-        return not self.told_by_rows and self._persisted is None
+        return self.loaded and not self.pinned
 
     @property
     def lost(self) -> bool:
@@ -215,7 +220,6 @@ class MemoryTier:
 
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
-        self._persisted: set[str] = set()
         self._last: dict[str, int] = {}
         self._run = 0
         self._lock = RLock()
@@ -230,32 +234,30 @@ class MemoryTier:
         """Return the result of a signature; None if it is not in memory."""
         return self._results.get(signature)
 
-    def put(self, signature: str, result: NodeResult, *, persisted: bool) -> None:
-        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected."""
+    def put(self, result: NodeResult, signature: str | None = None) -> None:
+        """Hold a result: a table only where its rows are in memory, persisted by Spark or collected.
+
+        Args:
+            signature: None if no later run may reuse it: its own iteration may still be asked for it.
+        """
         if isinstance(result, ColumnResult):
             return
-        if isinstance(result, TableResult) and not (persisted or result.collected):
+        if isinstance(result, TableResult) and not (result.pinned or result.collected):
             return
+        signature = signature or uuid.uuid4().hex
         with self._lock:
-            if (before := self._results.get(signature)) is not None and before is not result:
+            if self._results.get(signature) is not result:
                 self.drop(signature)
             self._results[signature] = result
             self._last[signature] = self._run
-            if persisted:
-                self._persisted.add(signature)
-
-    def keep_apart(self, result: TableResult) -> None:
-        """Hold a persisted table that no later run may reuse: its own iteration may still be asked for it."""
-        self.put(uuid.uuid4().hex, result, persisted=True)
 
     def drop(self, signature: str) -> None:
         """Release one result."""
         with self._lock:
             self._last.pop(signature, None)
             result = self._results.pop(signature, None)
-            if signature in self._persisted and isinstance(result, TableResult):
+            if isinstance(result, TableResult):
                 result.unpin()
-            self._persisted.discard(signature)
 
     def next_version(self, signatures: Iterable[str]) -> None:
         """Begin a run of a version with these signatures, and release what no recent version had."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
@@ -11,7 +12,7 @@ import helix_spark as hx
 from helix_spark.costs.model import EstimateSource
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.units import Unit, of_unknown_cost, pins, units
+from helix_spark.engine.execution.units import Unit, pins, units
 from helix_spark.planner.problem import State
 
 
@@ -188,18 +189,14 @@ def parsing() -> Dag:
 def test_a_table_that_python_workers_make_for_the_first_time_is_pinned() -> None:
     dag = parsing()
     everything = frozenset(node.name for node in dag.nodes)
-    plan = FakePlan(dag, guessed=everything)
-    unknown = of_unknown_cost(dag, plan)  # type: ignore[arg-type]  # stands for a plan
-    assert unknown == ("parsed",)
-    assert pins(dag, plan, units(dag, plan), unknown) == {"parsed"}  # type: ignore[arg-type]  # stands for a plan
+    plan: Any = FakePlan(dag, guessed=everything)
+    assert pins(dag, plan, units(dag, plan)) == {"parsed"}
 
 
 def test_once_its_cost_is_known_or_if_its_rows_serve_nobody_it_passes_through() -> None:
     dag = parsing()
-    known = FakePlan(dag)
-    unknown = of_unknown_cost(dag, known)  # type: ignore[arg-type]  # stands for a plan
-    assert pins(dag, known, units(dag, known), unknown) == frozenset()  # type: ignore[arg-type]  # stands for a plan
-    varying = FakePlan(dag, guessed=frozenset({"parsed"}), random=frozenset({"parsed"}))
-    assert of_unknown_cost(dag, varying) == ()  # type: ignore[arg-type]  # stands for a plan
-    loaded = FakePlan(dag, {"parsed": State.LOAD}, guessed=frozenset({"parsed"}))
-    assert of_unknown_cost(dag, loaded) == ()  # type: ignore[arg-type]  # stands for a plan
+    plans: list[Any] = [
+        FakePlan(dag), FakePlan(dag, guessed=frozenset({"parsed"}), random=frozenset({"parsed"})),
+        FakePlan(dag, {"parsed": State.LOAD}, guessed=frozenset({"parsed"})),
+    ]
+    assert [pins(dag, plan, units(dag, plan)) for plan in plans] == [frozenset()] * 3

@@ -17,7 +17,7 @@ from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.execution.timing import Step
-from helix_spark.engine.execution.units import Unit, is_lazy, of_unknown_cost, pins, units
+from helix_spark.engine.execution.units import Unit, is_lazy, pins, units
 from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
 from helix_spark.engine.results.loading import unread_by_spark
 from helix_spark.engine.results.node_results import MemoryTier
@@ -110,7 +110,7 @@ class Executor:
         if any(ran_in_spark(name, dag, plan) for unit in left for name in unit.names):
             send_project_code()
             guard_functions()
-        outcome.pinned |= pins(dag, plan, left, of_unknown_cost(dag, plan))
+        outcome.pinned |= pins(dag, plan, left)
         watcher = Watcher(sessions, plan, outcome, self._reports, self._catalog.root, begin_call)
         work = NodeWork(
             # What is cancelled late of one execution must not be of the next, which the same run may begin.

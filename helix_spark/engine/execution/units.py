@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.lowering.fits import BATCHED, shared_pass
-from helix_spark.planner.plan import Plan
+from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Read, Result
-from helix_spark.workflow.sources import MemorySource
+from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Result
 
 
 def is_lazy(node: Node) -> bool:
@@ -57,14 +56,11 @@ def units(dag: Dag, plan: Plan, had: Collection[str] = ()) -> tuple[Unit, ...]:
     return tuple(found.values())
 
 
-def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] = ()) -> frozenset[str]:
+def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
     """Return the tables to persist: those that jobs of this run scan more than once, its writes and outputs included,
-    and those of which nobody knows what they cost.
+    and those of unknown cost.
 
     A lazy table that is not pinned passes its own readers' scans on to the tables it reads.
-
-    Args:
-        unknown: see `of_unknown_cost`.
     """
     unit_of = {name: unit for unit in work for name in unit.names}
     scans: dict[str, int] = {}
@@ -73,27 +69,22 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...], unknown: Collection[str] 
         if node.name not in unit_of:
             continue
         scans[node.name] = _scans(node, dag, plan, unit_of, scans, pinned)
-        # Rows that are in this process tell what they are without Spark.
-        in_memory = isinstance(node.operator, Read) and isinstance(node.operator.source, MemorySource)
-        least = 1 if node.name in unknown and not in_memory else 2
+        least = 1 if _is_of_unknown_cost(node, plan[node.name]) else 2
         if node.result is Result.TABLE and scans[node.name] >= least and _is_spark(node, plan):
             pinned.add(node.name)
     return frozenset(pinned)
 
 
-def of_unknown_cost(dag: Dag, plan: Plan) -> tuple[str, ...]:
-    """Return the tables that Python workers are to make for the first time, in the graph's order.
+def _is_of_unknown_cost(node: Node, own: PlannedNode) -> bool:
+    """Return whether Python workers are to make a table for the first time.
 
     What a row takes there is anybody's guess: a parser of text takes a thousand times what a sum does. A plan that
     guessed low would have the rows pass through, and once it is known that they took most of the run, they are gone. So
     such a table is filled in a step of its own: its seconds are measured, and its rows are at hand when it is decided
     what to keep.
     """
-    return tuple(
-        node.name for node in dag.nodes
-        if node.result is Result.TABLE and (own := plan[node.name]).state is State.COMPUTE
-        and own.origin == EstimateSource.KIND and not own.random and is_lazy(node) and in_python_workers(node)
-    )
+    is_guessed = own.state is State.COMPUTE and own.origin == EstimateSource.KIND and not own.random
+    return is_guessed and is_lazy(node) and in_python_workers(node)
 
 
 def _scans(

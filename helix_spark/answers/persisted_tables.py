@@ -14,7 +14,7 @@ from helix_spark.answers.questions import Question, ml_command
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
 from helix_spark.catalog.tables.table_check import CheckedTable
-from helix_spark.plans.plan_messages import parts_of, sort_of
+from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
 from helix_spark.plans.program_client import Caller
 
 MOST_HELD_BACK = 4
@@ -135,12 +135,15 @@ class PersistedTables:
                     continue
             waiting.extend(reversed(parts_of(one)))
 
-    def stand_ins(self, what: Any) -> dict[int, Any]:
-        """Return the stand-ins for stored tables in a message, by id."""
-        return {
-            table.number: stand_in(table.relation, table.stored)
-            for table in self.needed(what) if table.stored is not None
-        }
+    def with_stored(self, request: Any) -> Any:
+        """Return a request that reads stored tables where they stand in for what made them."""
+        def find(relation: Any) -> Any:
+            table = self.table_of(relation)
+            if table is None or table.forgotten or table.stored is None:
+                return None
+            return stand_in(relation, table.stored)
+
+        return substituted(request, find)
 
 
 @dataclass(slots=True)

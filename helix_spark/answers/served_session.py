@@ -181,7 +181,7 @@ class ServedSession:
             return self._sent(stub, request)
         newly, started = self._settle_tables(request), time.perf_counter()
         try:
-            found = self._sent(stub, self._with_stored(request))
+            found = self._sent(stub, self.tables.with_stored(request))
         except rpc_error() as error:
             if is_cancelled(error) or not self._distrust(asked_of(request), error):
                 raise
@@ -211,11 +211,7 @@ class ServedSession:
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
         self._settle_tables(request)
-        return self._prepared(self._with_stored(request)).schema.plan.root
-
-    def _with_stored(self, request: Any) -> Any:
-        """Return a request that reads stored tables where they stand in for what made them."""
-        return with_stand_ins(request, self.tables.stand_ins(asked_of(request)))
+        return self._prepared(self.tables.with_stored(request)).schema.plan.root
 
     def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
         """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
@@ -307,7 +303,7 @@ class ServedSession:
 
     def send_own(self, request: Any) -> list[Any]:
         """The server's answers to a request of our own: of tables that it keeps, by the ids that the program knows."""
-        return self._sent(self.stub(), self._with_stored(request))
+        return self._sent(self.stub(), self.tables.with_stored(request))
 
     def forget_given_up(self) -> None:
         """Release on the server what the program has unpersisted."""

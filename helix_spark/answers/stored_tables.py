@@ -146,7 +146,11 @@ def with_partitions(schema: str, partitions: int) -> str:
 def is_exact(table: CheckedTable) -> bool:
     """Return whether the columns of a stored table are what they were: from files all may hold nulls, which a file that
     is written of them would tell."""
-    return not _never_null([one for one in parsed_schema(table.schema)["fields"] if one["name"] != PLACE])
+    from pyspark.sql.types import StructType
+
+    schema = parsed_schema(table.schema)
+    whole = StructType.fromJson({**schema, "fields": [one for one in schema["fields"] if one["name"] != PLACE]})
+    return bool(whole == whole.toNullable())
 
 
 def stand_in(relation: Any, table: CheckedTable) -> Any:
@@ -241,15 +245,3 @@ def partitions_told(responses: Iterable[Any]) -> int | None:
         for one in responses if one.HasField("execution_progress") for stage in one.execution_progress.stages
     }
     return stages[max(stages)] if stages else None
-
-
-def _never_null(schema: Any) -> bool:
-    """Return whether something in a schema cannot be null."""
-    match schema:
-        case {"nullable": False} | {"containsNull": False} | {"valueContainsNull": False}:
-            return True
-        case dict():
-            return any(map(_never_null, schema.values()))
-        case list():
-            return any(map(_never_null, schema))
-    return False

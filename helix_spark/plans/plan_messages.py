@@ -36,8 +36,7 @@ def relations_in(message: Message) -> Iterator[Any]:
 
 
 def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
-    """Return a copy of a message with other relations in the places of some, each under the id by which columns refer
-    to it; the outermost first.
+    """Return a copy of a message with other relations in the places of some, the outermost first.
 
     Args:
         find: returns what takes a relation's place; None to leave it.
@@ -48,9 +47,7 @@ def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
     while waiting:
         one = waiting.pop()
         if sort_of(one) == "Relation" and (other := find(one)) is not None:
-            number = one.common.plan_id
             one.CopyFrom(other)
-            one.common.plan_id = number
         else:
             waiting.extend(parts_of(one))
     return copy

@@ -14,16 +14,14 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
 from helix_spark.hermetic.action import Action
 from helix_spark.plans.captured_function import (
-    AskingFunction,
-    BuiltFunction,
     CallInputs,
     CapturedFunction,
     Input,
     NotCaptured,
+    SparkFunction,
 )
 from helix_spark.plans.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of, names_of_text
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.workflow.functions import names_used
 from helix_spark.workflow.operators import (
     ApplyStage,
     Assemble,
@@ -76,14 +74,11 @@ def _captured(
     given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
     action = Action(uuid4().hex if node.wishes.fresh else node.name, watched=False)
     found = capture(operator.call, given, action)
-    if isinstance(found, NotCaptured) and found.asks and _may_be_answered(node, operator, inputs):
-        asking = AskingFunction(
-            operator.call, operator.arguments, operator.forms, operator.returns, found.why, given=given
-        )
-        return replace(node, operator=asking)
-    if isinstance(found, NotCaptured):
-        return replace(node, operator=replace(operator, by_code=found.why))
-    return as_built(node, found)
+    by_code = found.why if isinstance(found, NotCaptured) else ""
+    if by_code and not (found.asks and "column" not in inputs.values() and not node.wishes.fresh):
+        return replace(node, operator=replace(operator, by_code=by_code))
+    known = SparkFunction(operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given)
+    return as_built(replace(node, operator=known), found)
 
 
 def may_be_captured(node: Node) -> bool:
@@ -107,33 +102,11 @@ def _inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] 
 
 
 def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
-    """The node, with what its function built in place of the function; as it was, where that is not known."""
-    operator = node.operator
+    """The node, with what its function built; as it was, where that is not known."""
     if isinstance(found, NotCaptured) or found.is_column != (node.result is Result.COLUMN):
         return node
-    assert isinstance(operator, Function)
-    built = BuiltFunction(operator.call, operator.arguments, operator.forms, operator.returns, built=found)
-    return replace(node, operator=built)
-
-
-def as_declared(node: Node) -> Node:
-    """The node, with the function itself in place of what it built, or asks."""
-    operator = node.operator
-    if not isinstance(operator, BuiltFunction | AskingFunction):
-        return node
-    declared = Function(operator.call, operator.arguments, operator.forms, operator.returns)
-    return replace(node, operator=declared)
-
-
-def _may_be_answered(node: Node, operator: Function, inputs: Mapping[str, Input]) -> bool:
-    """Whether what a function asks can be answered while it is called on placeholders. An extractor that takes columns
-    is given a table that has them."""
-    may = "column" not in inputs.values() and not node.wishes.fresh
-    return may and _CLASSIC_ONLY.isdisjoint(names_used(operator.call))
-
-
-_CLASSIC_ONLY = frozenset({"sparkContext", "rdd", "_jdf"})
-"""Attributes that only a classic session has: a function that takes them would be called once more in one."""
+    assert isinstance(node.operator, SparkFunction)
+    return replace(node, operator=replace(node.operator, by_code="", built=found))
 
 
 def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
@@ -154,7 +127,7 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
             made = ["features", *["label"] * (label is not None), *["split"] * (split is not None)]
             made += [one.name for one in keep if isinstance(one, Kept)]
             return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
-        case BuiltFunction(built=built):
+        case SparkFunction(built=CapturedFunction() as built):
             of = {place: known.get(source) for place, source in enumerate(node.inputs)}
             try:
                 return columns_of(built.plan, of)
@@ -200,7 +173,7 @@ def _columns_named(node: Node) -> Iterator[tuple[str, str, str]]:
     """Yield tables that a node reads, the columns of them that it names, and where, as what follows in a sentence."""
     operator = node.operator
     match operator:
-        case BuiltFunction(built=built):
+        case SparkFunction(built=CapturedFunction() as built):
             for place, column in _certain(built.plan):
                 if place < len(node.inputs) and not _is_made_by(built.plan, column):
                     at = built.place_of(column)

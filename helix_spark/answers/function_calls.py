@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import count
 from typing import Any
 
@@ -25,7 +24,7 @@ from helix_spark.plans import connect_session as client
 from helix_spark.plans.answer_fields import HANDLE
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.plans.plan_chance import chance_in, order_in
-from helix_spark.plans.plan_columns import INPUT, SERVED, Columns, UnknownColumnsError, columns_of
+from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.plan_reads import reads_elsewhere
@@ -58,7 +57,7 @@ class FunctionCall:
     Attributes:
         given: what the function is called with.
         answerer: answers what it asks.
-        values, told: see `captured_function.Call`.
+        values: what stands in its plans by place: a function with what it returns, or the class of a table function.
         refused: the first thing that it asked for and that a call cannot have, as what follows "it asks Spark for".
         origin: of the table or the model that it returned, where a script can say it.
         fit: identity of the fit of a script whose model it returned, as that left it; empty if it is none.
@@ -66,8 +65,7 @@ class FunctionCall:
 
     given: CallInputs
     answerer: Answerer
-    values: list[Any]
-    told: list[tuple[Any, Columns]] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     refused: str = ""
     origin: ScriptOrigin | None = None
     fit: str = ""
@@ -76,7 +74,8 @@ class FunctionCall:
 
     def __post_init__(self) -> None:
         self._session = session_of(self.answerer, self.given.settings)
-        if (number := getattr(self.server, "session_id", "")):  # tables of the server's session may be joined with its
+        # Tables of the server's session may be joined with the call's.
+        if number := getattr(self.answerer.served.server, "session_id", ""):
             self._session._session_id = number
         for place, (name, kind) in enumerate(self.given.inputs.items()):
             if kind == "table":
@@ -99,7 +98,7 @@ class FunctionCall:
     def settle(self, frame: Any) -> None:
         if frame._session is not self._session:
             return
-        if self.is_planned:  # no answer to an analysis is recorded
+        if self.is_planned or self.given.is_known:  # no answer to an analysis is recorded
             self.answerer.analyses.note_frame(frame)
         else:
             self.answerer.settle(frame)
@@ -108,14 +107,11 @@ class FunctionCall:
         if frame._session is not self._session:
             return None
         sensitive = self.given.settings.get("spark.sql.caseSensitive", "false").lower() == "true"
-        relation = relation_of(frame)
-        try:
-            found = columns_of(relation, self.given.columns, case_sensitive=sensitive)
-        except UnknownColumnsError:
-            known = self.answerer.analyses.columns(frame)
-            return None if known is None else list(known)
-        self.told.append((relation, found))
-        return found
+        if self.is_planned:  # else Spark knows better
+            with suppress(UnknownColumnsError):
+                return columns_of(relation_of(frame), self.given.columns, case_sensitive=sensitive)
+        known = self.answerer.analyses.columns(frame)
+        return None if known is None else list(known)
 
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
         place = next((place for place, one in enumerate(self.values) if _same(one, value)), len(self.values))
@@ -160,16 +156,6 @@ class FunctionCall:
             self.fit = self.origin.handles[0].removeprefix(HANDLE)
         return handed
 
-    def origin_of_table(self, plan: Any, origins: Mapping[int, ScriptOrigin]) -> ScriptOrigin | None:
-        """The origin of a table that the function built; None where a script cannot say it.
-
-        Args:
-            origins: of the call's inputs, by position, as far as they are known.
-        """
-        if self.registers:
-            return None
-        return replace(self.terms, origins=origins).origin(plan)
-
     def call(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         """Call the function with placeholders and other arguments, and return what it returns."""
         with self.under_way():
@@ -197,20 +183,15 @@ class FunctionCall:
 
     @property
     def registers(self) -> bool:
+        """True if it leaves views or Python functions in its session."""
         return bool(self.answerer.signer.state.requests)
-
-    @property
-    def server(self) -> Server | None:
-        """The server that answers what the record does not; None if none may be asked."""
-        return self.answerer.served.server
 
     def is_own(self, value: Any) -> bool:
         """Whether a value is a table of the call's session."""
         return client.is_frame(value) and value._session is self._session
 
-    def sent_to(self, server: Server, relation: Any) -> Any:
-        if self.answerer.served.server is not server:
-            self.answerer.served.serve_by(server)
+    def as_sent(self, relation: Any) -> Any:
+        """Return a relation as the server has to be sent it, which knows then what it refers to."""
         return self.answerer.served.as_sent(relation, self._session)
 
     def look_at(self, returned: Any) -> CapturedFunction | NotCaptured:
@@ -232,7 +213,7 @@ class FunctionCall:
                 return NotCaptured("names columns of other tables than its own")
         elif self.is_own(returned):
             plan, first = relation_of(returned), None
-            self.origin = self.origin_of_table(plan, self.terms.origins)
+            self.origin = None if self.registers else self.terms.origin(plan)
         else:
             return NotCaptured(f"returns a {type(returned).__name__}")
         parts = [*messages(plan), *_messages_done(state)]
@@ -242,8 +223,8 @@ class FunctionCall:
         views = [view.shows for name, view in state.now.views.items() if not name.startswith(INPUT)]
         return CapturedFunction(
             plan, self._identity(plan, first), tuple(map(_function_of, self.values)), chance_in(parts),
-            tuple(line for one in (*views, plan) for line in lines_of(one)), first, tuple(state.now.functions), self,
-            unsigned, order=order_in(parts),
+            tuple(line for one in (*views, plan) for line in lines_of(one)), tuple(state.now.functions),
+            self.registers, self.origin, unsigned, order=order_in(parts),
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
@@ -259,17 +240,15 @@ class FunctionCall:
             yield f"has its session do {now.unknown}"
         yield from (f"sets {name}" for name in now.settings)
         yield from (f"reads {read} by itself" for read in reads_elsewhere(parts, now.views, now.functions))
-        relations = [part for part in parts if sort_of(part) == "Relation"]
+        relations = (part for part in parts if sort_of(part) == "Relation")
         if any(one.cached_remote_relation.relation_id.startswith(SERVED) for one in relations):
             yield "reads a table that it has from elsewhere"
-        if any(map(_is_function_of_a_table, relations)):
-            yield "joins a table function by a column of a table, which plans of Connect do not tell"
 
     def _identity(self, plan: Any, own: int | None) -> str:
         """The identity of what was built.
 
         Args:
-            own: see `CapturedFunction`.
+            own: of an expression, the id of the table that it is of; of a table None.
         """
         signer = replace(self.answerer.signer, around="")
         if own is not None:
@@ -312,18 +291,16 @@ def capture(
 
 
 def begin(
-    given: CallInputs, record: ScriptTerms | None = None, serves: Callable[[Sequence[Any]], Server] | None = None,
-    around: str = "",
+    given: CallInputs, record: ScriptTerms | None = None, server: Server | None = None, around: str = "",
 ) -> FunctionCall:
     """A call that is yet to be run. The caller sees to what the function draws.
 
     Args:
         record: answers what it asks, where the inputs have signatures.
-        serves: gives a server that is asked what the record does not answer; none, if None. It is given what stands in
-            plans for Python functions, by place.
+        server: is asked what the record does not answer; None if nothing is.
         around: identity of versions and settings around the call.
     """
-    _prepare_client()
+    client.prepare()
     views = {
         f"{INPUT}{place}": _input_view(given.signatures.get(place, f"input {place}"))
         for place, kind in enumerate(given.inputs.values()) if kind == "table"
@@ -333,11 +310,9 @@ def begin(
         over_layout=False,
     )
     known = record if record is not None and given.signatures else ScriptTerms()
-    values: list[Any] = []
-    server = None if serves is None else serves(values)
-    mode: Mode = "plan" if serves is None else "run"
+    mode: Mode = "plan" if server is None else "run"
     answerer = Answerer(signer, known, server, dict(given.settings), mode=mode)
-    return FunctionCall(given, answerer, values)
+    return FunctionCall(given, answerer)
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
@@ -356,13 +331,6 @@ def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
             raise
         return None
     return None if call.unanswered() or call.answerer.signer.state.now.functions else workflow
-
-
-@cache
-def _prepare_client() -> None:
-    """Prepare pyspark's Connect client for calls, once a process. Raises SetupError if it cannot be imported."""
-    client.check_client()
-    client.prepare()
 
 
 def _input_view(signature: str) -> View:
@@ -389,13 +357,3 @@ def _same(one: Any, other: Any) -> bool:
     if not isinstance(one, tuple) or not isinstance(other, tuple):
         return one is other
     return one[0] is other[0] and one[1:] == other[1:]
-
-
-def _is_function_of_a_table(relation: Any) -> bool:
-    """Whether rows are joined with what a Python table function makes of a column that is named by its table, as
-    ``rows.lateralJoin(twice(rows.age.outer()))``: in a plan of Connect it is looked for on the wrong side."""
-    joined = relation.lateral_join.right if relation.WhichOneof("rel_type") == "lateral_join" else None
-    if joined is None or joined.WhichOneof("rel_type") != "common_inline_user_defined_table_function":
-        return False
-    given = joined.common_inline_user_defined_table_function.arguments
-    return any(True for one in given for _ in client.references(one))

@@ -116,17 +116,6 @@ class ServedSession:
                     self.send(request)
         return stub
 
-    def serve_by(self, server: Server) -> None:
-        """Take another server for the session, and expect it to hold nothing."""
-        self.server = server
-        self._expect_nothing()
-
-    def _expect_nothing(self) -> None:
-        self.is_informed = False
-        self._resolved.clear()
-        self.tables.lose_all()
-        self.models.lose_all()
-
     def _start_again(self, how: str, server: Server) -> None:
         """Take another server in place of one that has ended, and expect nothing of it.
 
@@ -145,7 +134,10 @@ class ServedSession:
             raise server_ended(f"{how}, and with it went {lost}" if lost else how)
         self.tell(f"the JVM of Spark's driver {how}; another one is started, and what is needed of it is made again")
         server.drop()
-        self._expect_nothing()
+        self.is_informed = False
+        self._resolved.clear()
+        self.tables.lose_all()
+        self.models.lose_all()
 
     def ask(self, question: Question, request: Any) -> list[Any]:
         """The server's answers to a question, in which each object that stays on the server has the id by which the

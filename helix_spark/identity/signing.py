@@ -23,7 +23,7 @@ from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
-from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction
+from helix_spark.plans.captured_function import CapturedFunction, SparkFunction
 from helix_spark.plans.plan_chance import chance_in_text
 from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
@@ -189,7 +189,7 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
     match operator:
         case Read(source=source):
             own = _describe_read(node, source)
-        case BuiltFunction(built=built):
+        case SparkFunction(built=CapturedFunction() as built):
             own = _describe_built(node, built)
         case Function():
             own = _describe_function(node, operator)
@@ -212,7 +212,7 @@ def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, .
     """Return the environment of an operator: of a function without Spark that of Python alone; of Python code the place
     where it runs, and the packages whose objects it is handed."""
     match operator:
-        case BuiltFunction(built=built):
+        case SparkFunction(built=CapturedFunction() as built):
             return (*surroundings, *place_parts()) if built.code else surroundings
         case Function(forms=forms, returns=returns):
             used = {*forms, returns}
@@ -265,7 +265,7 @@ def _describe_built(node: Node, built: CapturedFunction) -> Description:
     own = Findings(
         warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
         random=tuple(f"`{node.name}` {why}" for why in built.chance),
-        registers=frozenset(built.functions), in_turns=built.call.registers,
+        registers=frozenset(built.functions), in_turns=built.registers,
     )
     code = (part for one in traced for part in one.parts)
     return Description((*code, plan), drew=built.drew, **merge_findings([own, *traced]))

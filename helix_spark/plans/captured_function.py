@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from helix_spark.plans.plan_columns import Columns
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -29,34 +29,14 @@ class CallInputs:
         settings: those of Spark that are known.
         columns: those of input tables, by position, as far as they are known.
         signatures: of input tables, by position; without them nothing that the function asks has an answer.
+        is_known: whether what it builds is known; then its tables are not analysed one by one.
     """
 
     inputs: Mapping[str, Input]
     settings: Mapping[str, str]
     columns: Mapping[int, Columns | None] = field(default_factory=dict)
     signatures: Mapping[int, str] = field(default_factory=dict)
-
-
-class Call(Protocol):
-    """A call of a function, as far as what it built is sent to a server."""
-
-    @property
-    def values(self) -> list[Any]:
-        """What stands in its plans by place: a function with what it returns, or the class of a table function."""
-
-    @property
-    def told(self) -> list[tuple[Any, Columns]]:
-        """Relations whose columns it was told without asking Spark, and what it was told."""
-
-    @property
-    def registers(self) -> bool:
-        """True if it leaves views or Python functions in its session."""
-
-    def end(self) -> None:
-        """Delete the call's models from the server."""
-
-    def sent_to(self, server: Any, relation: Any) -> Any:
-        """Return a relation as a server has to be sent it, which knows then what it refers to."""
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +50,9 @@ class CapturedFunction:
         chance: why its rows may differ each time, as phrases.
         order: what in it depends on the order of rows, as phrases.
         lines: what it says, for people.
-        own: of an expression, the id of the table that it is of; of a table None.
-        functions: names of the Python functions that it leaves in the session, which has them with its views.
-        call: that built it.
+        functions: names of the Python functions that it leaves in the session.
+        registers: whether it leaves views or Python functions in the session.
+        origin: of a table that a script can say (`answers.script_terms.ScriptOrigin`).
         unsigned: why the plan does not say what it gives, as what follows "it"; empty if it does.
         drew: whether it drew numbers while it was called.
         seconds: that it took to be called.
@@ -83,9 +63,9 @@ class CapturedFunction:
     code: tuple[Any, ...]
     chance: tuple[str, ...]
     lines: tuple[str, ...]
-    own: int | None
     functions: tuple[str, ...]
-    call: Call = field(compare=False, repr=False)
+    registers: bool
+    origin: Any = None
     unsigned: str = ""
     drew: bool = False
     seconds: float = 0.0
@@ -112,22 +92,17 @@ class CapturedFunction:
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltFunction(Function):
-    """A function of the author's that was called on placeholders, and what it built."""
-
-    built: CapturedFunction = field(kw_only=True, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AskingFunction(Function):
-    """A function of the author's that asks Spark something before it returns. What it builds is known once that is
-    answered.
+class SparkFunction(Function):
+    """A function of tables and columns that is known by what it builds.
 
     Attributes:
         given: what it is called with.
+        built: what it built when it was called on placeholders. None of a function that asks Spark something before it
+            returns: what it builds is known once that is answered.
     """
 
     given: CallInputs = field(kw_only=True, compare=False)
+    built: CapturedFunction | None = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,11 @@ def active_session() -> ConnectSession | None:
     return None if found is None or found.is_stopped else found
 
 
+@cache
 def prepare() -> None:
-    """Prepare pyspark to send the author's functions to such a session as to any other, once a process."""
+    """Prepare pyspark to send the author's functions to such a session as to any other, once a process. Raises
+    SetupError if its client cannot be imported."""
+    check_client()
     replace_in_pyspark()
     fit_as_classic()
     be_active_in_all_threads()

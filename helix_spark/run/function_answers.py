@@ -13,14 +13,14 @@ from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_o
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.spark.function_inputs import Serves
+from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import declared_by_plan, surroundings
 from helix_spark.plans.answer_gate import with_identity
-from helix_spark.plans.captured_function import AskingFunction, BuiltFunction, CallInputs, CapturedFunction
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, SparkFunction
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import FileSource
@@ -60,10 +60,12 @@ class FunctionAnswers:
         master, given = self.sessions.master_and_given()
         return around_script({**self.settings, "spark.master": master}, given)
 
-    def begin(self, node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
+    def begin(self, node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
         """A call of a node's function, answered from the record and put on record."""
         given = replace(given, settings=given.settings or self.settings)
-        call = begin(given, self._terms(node), serves, self._around)
+        if given.is_known:  # then it asks nothing, unless for columns
+            return begin(given, server=server)
+        call = begin(given, self._terms(node), server, self._around)
         self._calls.append((node.name, call))
         return call
 
@@ -81,12 +83,12 @@ class FunctionAnswers:
             inputs: signatures of the node's inputs, by name.
         """
         operator = node.operator
-        assert isinstance(operator, AskingFunction)
+        assert isinstance(operator, SparkFunction)
         given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})
         found = capture(operator.call, given, Action(node.name, watched=False), self._terms(node), self._around)
         made = as_built(node, found)
-        if isinstance(found, CapturedFunction) and isinstance(found.call, FunctionCall) and found.call.origin:
-            self._origins[node.name] = found.call.origin
+        if isinstance(found, CapturedFunction) and found.origin is not None:
+            self._origins[node.name] = found.origin
         return None if made is node else self.declared(made, inputs)
 
     def fit_of(self, name: str) -> str:
@@ -111,8 +113,8 @@ class FunctionAnswers:
         match node.operator:
             case Read(source=FileSource() as source):
                 return origin_of_source(source)
-            case BuiltFunction(built=built) if not built.is_column and isinstance(built.call, FunctionCall):
-                return built.call.origin_of_table(built.plan, self._terms(node).origins)
+            case SparkFunction(built=CapturedFunction() as built) if not built.is_column:
+                return None if built.registers else self._terms(node).origin(built.plan)
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
     def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:

@@ -39,7 +39,7 @@ from helix_spark.identity.signing import Description, Signed, describe, resolve
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
-from helix_spark.plans.captured_function import AskingFunction
+from helix_spark.plans.captured_function import SparkFunction
 from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
@@ -160,7 +160,7 @@ class Lookup:
         for node in dag.nodes:
             own = signed[node.name]
             is_known = own.random or own.declared in self._stands or own.declared in built
-            if isinstance(node.operator, AskingFunction) and not is_known:
+            if isinstance(node.operator, SparkFunction) and node.operator.built is None and not is_known:
                 inputs = {name: signed[name].signature for name in node.inputs}
                 built[own.declared] = self._run.answered.by_plan(node, inputs) or ""
                 return True

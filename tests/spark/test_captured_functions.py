@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,25 @@ def test_functions_of_one_name_are_each_their_own_and_the_last_is_left_in_the_se
     assert totals == [(50.0, True), (150.0, True), (50.0, False)]
     assert not [one for one in spark.catalog.listFunctions() if "helix_function" in one.name]
     spark.sql("DROP TEMPORARY FUNCTION price_of")
+
+
+def test_what_builds_another_plan_than_when_it_was_planned_is_never_reused(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("20\n30\n")
+    calls = count()
+
+    def alternating(data: DataFrame) -> DataFrame:
+        return data.select("age", F.lit(float(next(calls) % 2)).alias("price"))
+
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        for _ in range(2):
+            iteration = helix.run(priced(people, alternating))
+            iteration.wait()
+            assert iteration["total"] == 2.0, "as it is called where it is computed"
+            assert "priced" in computed(iteration)
+    assert "`priced` built something else than it did when it was planned" in iteration.plan["priced"].reason
 
 
 def by_zone(*, back: bool) -> Callable[[DataFrame], DataFrame]:

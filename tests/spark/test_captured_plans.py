@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from helix_spark.answers.function_calls import begin
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.function_inputs import given_inputs
-from helix_spark.plans.captured_function import CapturedFunction
+from helix_spark.hermetic.action import Action, in_action
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.plans.recorded_call import classic
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from captured_programs import OTHERS, ROWS, inputs_of, programs
-from captured_programs.identities import captured
+from captured_programs.identities import SETTINGS, captured
 
 pytestmark = pytest.mark.spark
 PROGRAMS = programs()
@@ -78,12 +80,18 @@ def shown(frame: DataFrame) -> list[str]:
     return sorted(map(repr, frame.collect()))
 
 
-def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], client: DriverClient) -> DataFrame:
-    """What a captured function built, of these tables in the places of its inputs."""
-    with given_inputs(client.spark, {place: client.as_served(frame) for place, frame in frames.items()}) as serves:
-        server = serves(built.call.values)
-        served = server.table(built.call, built.plan)
-        found: DataFrame = client.as_classic(served)
+def run_here(program: Callable[..., Any], frames: Mapping[int, DataFrame], client: DriverClient) -> DataFrame:
+    """What a function builds of these tables in the places of its inputs, and built when it was captured."""
+    with given_inputs(client.spark, {place: client.as_served(frame) for place, frame in frames.items()}) as server:
+        inputs: Any = dict.fromkeys(inputs_of(program), "table")
+        call, planned = begin(CallInputs(inputs, SETTINGS, is_known=True), server=server), captured(program)
+        server.values = call.values
+        with in_action(Action("", watched=False)):
+            built = call.look_at(call.call(program, {}))
+        assert isinstance(built, CapturedFunction)
+        assert isinstance(planned, CapturedFunction)
+        assert built.identity == planned.identity
+        found: DataFrame = client.as_classic(server.table(call, built.plan))
         return found
 
 
@@ -103,7 +111,7 @@ def compared(name: str, client: DriverClient, tables: Mapping[str, DataFrame]) -
     built = captured(program)
     if not isinstance(built, CapturedFunction):
         pytest.skip(built.why)
-    run = run_here(built, {place: tables[one] for place, one in enumerate(names)}, client)
+    run = run_here(program, {place: tables[one] for place, one in enumerate(names)}, client)
     assert columns(run) == columns(called)
     with suppress(UnknownColumnsError):
         assert list(columns_of(built.plan, {place: tuple(tables[one].columns) for place, one in enumerate(names)})) == (
@@ -137,10 +145,8 @@ def joined(rows: DataFrame, other: DataFrame) -> DataFrame:
 
 
 def test_one_table_may_be_two_inputs(client: DriverClient, tables: Mapping[str, DataFrame]) -> None:
-    built = captured(joined)
-    assert isinstance(built, CapturedFunction)
     rows = tables["rows"].select("id", "k")
-    assert shown(run_here(built, {0: rows, 1: rows}, client)) == shown(
+    assert shown(run_here(joined, {0: rows, 1: rows}, client)) == shown(
         client.classic.sql(
             "SELECT a.k, b.k AS other, a.id FROM {rows} a JOIN {rows} b ON a.id = b.id WHERE a.id > 1", rows=rows
         )
@@ -148,14 +154,13 @@ def test_one_table_may_be_two_inputs(client: DriverClient, tables: Mapping[str, 
 
 
 def test_one_input_may_be_made_of_the_other(client: DriverClient, tables: Mapping[str, DataFrame]) -> None:
-    doubled = captured(lambda rows: rows.filter(rows.v > 0).select(rows.id, rows.k))
-    built = captured(joined)
-    assert isinstance(built, CapturedFunction)
-    assert isinstance(doubled, CapturedFunction)
+    def some_of(rows: DataFrame) -> DataFrame:
+        return rows.filter(rows.v > 0).select(rows.id, rows.k)
+
     rows = tables["rows"].select("id", "k", "v")
-    some = run_here(doubled, {0: rows}, client)
-    again = run_here(built, {0: rows, 1: some}, client)
-    apart = run_here(built, {0: rows, 1: client.classic.createDataFrame(some.collect(), some.schema)}, client)
+    some = run_here(some_of, {0: rows}, client)
+    again = run_here(joined, {0: rows, 1: some}, client)
+    apart = run_here(joined, {0: rows, 1: client.classic.createDataFrame(some.collect(), some.schema)}, client)
     assert shown(again) == shown(apart)
 
 
@@ -167,6 +172,4 @@ def test_a_loop_of_hundreds_of_steps_runs(client: DriverClient, tables: Mapping[
             rows = rows.filter(rows.id != 100 + number)
         return rows
 
-    built = captured(program)
-    assert isinstance(built, CapturedFunction)
-    assert run_here(built, {0: tables["rows"]}, client).count() == tables["rows"].count()
+    assert run_here(program, {0: tables["rows"]}, client).count() == tables["rows"].count()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 
-from helix_spark.answers.function_calls import capture
+from helix_spark.answers.function_calls import begin, capture
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
@@ -51,11 +51,14 @@ def captured(program: Program) -> CapturedFunction:
     return found
 
 
-def run_here(built: CapturedFunction, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
-    """What a captured function built, of these tables in the places of its inputs."""
-    with given_inputs(spark, frames) as serves:
-        server = serves(built.call.values)
-        return server.table(built.call, built.plan)
+def run_here(program: Program, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
+    """What a program builds of these tables in the places of its inputs."""
+    with given_inputs(spark, frames) as server:
+        call = begin(CallInputs({"rows": "table", "other": "table"}, {}, is_known=True), server=server)
+        server.values = call.values
+        built = call.look_at(call.call(program, {}))
+        assert isinstance(built, CapturedFunction)
+        return server.table(call, built.plan)
 
 
 def answer(frame: Any) -> Sequence[str] | str:
@@ -77,9 +80,9 @@ def test_one_identity_is_one_answer(
     one, other = map(captured, pair)
     assume(one.identity == other.identity and str(pair[0]) != str(pair[1]))
     frames = dict(enumerate(tables))
-    found = answer(lambda: run_here(one, frames, spark))
+    found = answer(lambda: run_here(pair[0], frames, spark))
     event("refused" if isinstance(found, str) else "answered")
-    again = answer(lambda: run_here(other, frames, spark))
+    again = answer(lambda: run_here(pair[1], frames, spark))
     assert found == again or (isinstance(found, str) and isinstance(again, str))
 
 
@@ -92,7 +95,7 @@ def test_captured_is_as_called(spark: SparkSession, tables: tuple[DataFrame, Dat
     with classic():
         called = answer(lambda: program(*(client.as_classic(one) for one in tables)))
     assume(not isinstance(called, str))
-    run = run_here(built, dict(enumerate(tables)), spark)
+    run = run_here(program, dict(enumerate(tables)), spark)
     assert answer(lambda: run) == called
     with suppress(UnknownColumnsError):
         assert list(columns_of(built.plan, dict(enumerate(tuple(one.columns) for one in tables)))) == run.columns

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
-from helix_spark.answers.function_calls import FunctionCall, capture
+from helix_spark.answers.function_calls import capture
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, NotCaptured
 from helix_spark.workflow.sources import FileSource
@@ -59,9 +59,8 @@ def called(runs: Runs, function: Callable[..., Any], origin: ScriptOrigin | None
 
 def origin_of(found: CapturedFunction | NotCaptured) -> ScriptOrigin:
     assert isinstance(found, CapturedFunction), found
-    assert isinstance(found.call, FunctionCall)
-    assert found.call.origin is not None
-    return found.call.origin
+    assert isinstance(found.origin, ScriptOrigin)
+    return found.origin
 
 
 def test_a_workflow_is_answered_as_a_script_was(runs: Runs) -> None:
@@ -129,8 +128,7 @@ def test_what_draws_anew_or_calls_python_is_no_origin(runs: Runs) -> None:
         runs.run(asks)
         built = called(runs, made, origin_of_source(SOURCE))
         assert isinstance(built, CapturedFunction)
-        assert isinstance(built.call, FunctionCall)
-        found = called(runs, scored, built.call.origin)
+        found = called(runs, scored, built.origin)
         assert isinstance(found, NotCaptured)
         assert found.asks
 

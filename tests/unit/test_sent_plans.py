@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from captured_programs import inputs_of, programs
-from captured_programs.identities import SETTINGS, captured
+from captured_programs.identities import SETTINGS
 
-from helix_spark.answers.function_calls import begin
+from helix_spark.answers.function_calls import begin, capture
 from helix_spark.engine.spark.function_inputs import given_inputs
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_identity import identity_of
@@ -22,8 +22,9 @@ CODE = {f"{UDF}{place}".encode(): f"function {place}" for place in range(9)}
 @pytest.mark.parametrize("name", programs())
 def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -> None:
     program = programs()[name]
-    built, names = captured(program), inputs_of(program)
-    if not isinstance(built, CapturedFunction) or built.call.told or built.call.registers:
+    names = inputs_of(program)
+    built = capture(program, CallInputs(dict.fromkeys(names, "table"), SETTINGS))
+    if not isinstance(built, CapturedFunction) or built.registers:
         return  # what it asks of its tables, or has its session keep, a client without a server cannot tell
     if any(sort_of(part) in ("PythonUDF", "PythonUDTF") for part in messages(built.plan)):
         return  # its code is sent as a pickle, which is another one each time
@@ -32,8 +33,8 @@ def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -
         session = call.session({})
         tables: dict[str, Any] = {one: session.range(place + 9).where("id > 2") for place, one in enumerate(names)}
         called = relation_of(program(**tables))
-        with given_inputs(session, {place: tables[one] for place, one in enumerate(names)}) as serves:
+        with given_inputs(session, {place: tables[one] for place, one in enumerate(names)}) as server:
             sent = type(built.plan)()
             sent.CopyFrom(built.plan)
-            serves(built.call.values).fill(sent)
+            server.fill(sent)
     assert identity_of(sent, CODE) == identity_of(called, CODE)

@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.answers.capture_nodes import as_declared
 from helix_spark.catalog.places.place import LocalPath
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.authors_errors import authors_errors, remedy_for
 from helix_spark.engine.lowering.columns import base_of, ready_made_column
 from helix_spark.engine.lowering.examples import assemble, rows_taken
 from helix_spark.engine.lowering.fits import fit_batch, fit_stage
-from helix_spark.engine.lowering.node_functions import built_result, call, function_column, table_in_memory, table_of
+from helix_spark.engine.lowering.node_functions import call, table_in_memory, table_of
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, marked, nullable, quoted
-from helix_spark.engine.spark.function_inputs import NotAsBuiltError
 from helix_spark.errors import ColumnNotFoundError, ResultTypeError
-from helix_spark.plans.captured_function import AskingFunction, BuiltFunction
-from helix_spark.plans.recorded_call import NeedsClassicError
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     Assemble,
@@ -58,7 +54,7 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
             case Read(source=source):
                 return TableResult(lambda: _read(node, source, watcher))
             case Function() as operator:
-                return _of_function(node, operator, results, watcher)
+                return call(node, operator, results, watcher)
             case FitCategories() | FitQuantiles():
                 return fit_batch([node], [results])[0]
             case FitStage() as operator:
@@ -71,23 +67,6 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
             case Select(columns=columns) if node.result is Result.TABLE:
                 return table_of(base_of(results).frame().select(*map(quoted, columns)))
         return ready_made_column(node, results, watcher)
-
-
-def _of_function(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Return what a function gives: by what it built, where that is known, else by a call."""
-    try:
-        if isinstance(operator, BuiltFunction):
-            return built_result(node, operator, results, watcher)
-        if node.result is Result.COLUMN and not isinstance(operator, AskingFunction):
-            return function_column(node, operator, results, watcher)
-        return call(node, operator, results, watcher)
-    except (NotAsBuiltError, NeedsClassicError) as error:
-        declared = as_declared(node)
-        if declared is node:
-            raise
-        if isinstance(operator, BuiltFunction):  # one that asks is signed by its code as well
-            watcher.notes.differs[node.name] = f"is called on what it reads, for {error}"
-        return lower(declared, results, watcher)
 
 
 def check_columns(node: Node, results: Sequence[NodeResult]) -> None:

@@ -1,11 +1,12 @@
-"""Functions of nodes, and what they return: those that get something of Spark's are called as programs of their own,
-others as they are. What a captured one built is run with the results of its inputs in place of their placeholders."""
+"""Functions of nodes, and what they return: those that get or build something of Spark's are called as programs of
+their own, others as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.answers.function_calls import FunctionCall
 from helix_spark.dag.node import Node, column_name
 from helix_spark.engine.lowering.authors_errors import authors_line, missing_column
 from helix_spark.engine.lowering.columns import add_expressions, base_of, columns_among, with_columns
@@ -21,9 +22,9 @@ from helix_spark.engine.results.node_results import (
     quoted,
 )
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import NotAsBuiltError, ServingSession, given_inputs
+from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
 from helix_spark.errors import NodeError, ResultTypeError
-from helix_spark.plans.captured_function import BuiltFunction, CapturedFunction, Input, NotCaptured
+from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.recorded_call import NeedsClassicError, classic
@@ -36,14 +37,17 @@ if TYPE_CHECKING:
 
 
 def call(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Call a function that returns a table, a model or a value, or an extractor's that asks Spark something.
+    """Call a function, and return what it returns as its node's result.
 
     Raises:
         NodeError: the function failed.
         ResultTypeError: it returned something else than it declared.
     """
+    is_of_spark = isinstance(operator, SparkFunction)
+    if node.result is Result.COLUMN and not is_of_spark:
+        return _called_for_column(node, operator, results, watcher)
     try:
-        if any(isinstance(one, ModelResult) for one in results) or _frames(operator, results):
+        if is_of_spark or any(isinstance(one, ModelResult) for one in results) or _frames(operator, results):
             return _called_as_program(node, operator, results, watcher)
         given = _arguments(operator, results)
         with watcher.acting(node):
@@ -77,31 +81,32 @@ def _frames(operator: Function, results: Sequence[NodeResult]) -> dict[int, Data
 def _called_as_program(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher
 ) -> NodeResult:
-    """Return the result of a function that gets something of Spark's: it is called with placeholders for tables, and
-    what it asks is answered from the record, or by Spark."""
+    """Return the result of a function that gets or builds something of Spark's: it is called with placeholders for
+    tables, and what it asks is answered from the record, or by Spark. The views and Python functions that it registers
+    are in the session then."""
     frames = _frames(operator, results)
-    with given_inputs(watcher.sessions.get(), frames) as serves:
+    with watcher.written_for(node), given_inputs(watcher.sessions.get(), frames) as server:
         inputs: dict[str, Input] = {
-            name: "table" if place in frames else "other" for place, name in enumerate(operator.arguments)
+            name: "table" if place in frames else "column" if isinstance(one, ColumnResult) else "other"
+            for place, (name, one) in enumerate(zip(operator.arguments, results, strict=True))
         }
-        call = watcher.begin(node, inputs, serves)
+        call = watcher.begin(node, inputs, server)
+        server.values = call.values
         given = enumerate(zip(operator.arguments, results, operator.forms, strict=True))
         others = {
             name: call.model(place, result.copy()) if isinstance(result, ModelResult) else _argument(result, form)
-            for place, (name, result, form) in given if place not in frames
+            for place, (name, result, form) in given if inputs[name] == "other"
         }
         try:
-            with watcher.acting(node):
+            with watcher.calling(node):
                 returned = call.call(operator.call, others)
             if node.result is Result.COLUMN or (node.result is Result.TABLE and call.is_own(returned)):
                 found = call.look_at(returned)
                 if isinstance(found, CapturedFunction) and found.is_column == (node.result is Result.COLUMN):
                     watcher.built(node, found)
-                    server = call.server
-                    assert isinstance(server, ServingSession)
-                    return _result_of(node, found, server, frames, results)
-                # An extractor's column may be none that other tables have, too.
-                raise NotAsBuiltError(f"it {found.why}" if isinstance(found, NotCaptured) else "it returns a table")
+                    return _result_of(node, call, found, server, frames, results)
+                # A column that other tables may not have, or none.
+                return _called_for_column(node, operator, results, watcher)
             if node.result is Result.MODEL and not call.is_own(returned):
                 returned = call.returned_model(returned)
             return checked(node, returned, watcher)
@@ -128,38 +133,21 @@ def _called_in_classic(
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
     with watcher.acting(node), classic():
         returned = operator.call(**given)
-    if why := client.why_nondeterministic(returned):
+    why = client.why_nondeterministic(returned)
+    if isinstance(operator, SparkFunction) and operator.built is not None:
+        why = f"is called in a classic session, for it uses {needs}"
+    if why:
         watcher.notes.differs[node.name] = why
     return client.as_served(returned)
 
 
-def built_result(node: Node, operator: BuiltFunction, results: Sequence[NodeResult], watcher: Watcher) -> NodeResult:
-    """Return the table, or the column, that a function built. The views and Python functions that it registers are in
-    the session then.
-
-    Raises:
-        NotAsBuiltError: what it built is not what it would build of its inputs, or of this session.
-    """
-    frames, built = _frames(operator, results), operator.built
-    watcher.built(node, built)
-    with watcher.written_for(node), given_inputs(watcher.sessions.get(), frames) as serves:
-        try:
-            return _result_of(node, built, serves(built.call.values), frames, results)
-        finally:
-            built.call.end()
-
-
 def _result_of(
-    node: Node, built: CapturedFunction, server: ServingSession, frames: Mapping[int, DataFrame],
+    node: Node, call: FunctionCall, built: CapturedFunction, server: ServingSession, frames: Mapping[int, DataFrame],
     results: Sequence[NodeResult],
 ) -> NodeResult:
     """Return what a function built of these tables. A column is one for all the tables that it is added to."""
     from pyspark.errors import AnalysisException
 
-    for relation, told in built.call.told:
-        columns = tuple(server.table(built.call, relation).columns)
-        if columns != told:
-            raise NotAsBuiltError(f"its table has the columns {', '.join(columns)}, not {', '.join(told)}")
     if built.is_column:
         needs = {place: one for place, one in enumerate(results) if isinstance(one, ColumnResult)}
         expression = type(built.plan)()
@@ -168,7 +156,7 @@ def _result_of(
         server.fill(expression, {f"`{INPUT}{place}`": quoted(need.column) for place, need in needs.items()})
         return _column(node, results, column_of(expression))
     try:
-        return table_of(server.table(built.call, built.plan))
+        return table_of(server.table(call, built.plan))
     except AnalysisException as error:
         known = dict.fromkeys(name for frame in frames.values() for name in frame.columns)
         if (missing := missing_column(node, error, known, built.place_of)) is None:
@@ -182,7 +170,7 @@ def _column(node: Node, results: Sequence[NodeResult], made: Any) -> ColumnResul
     )
 
 
-def function_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
+def _called_for_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
     """Return the column of an extractor's function, which is called once for all tables that get the column. It sees
     its own table with the columns that it takes."""
     from pyspark.sql import Column

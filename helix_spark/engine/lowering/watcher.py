@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin
@@ -15,7 +16,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
 from helix_spark.engine.spark.borrowed import master_of
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import Serves
+from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.action import Action, in_action
@@ -25,7 +26,7 @@ from helix_spark.hermetic.watch import Watch, seen_in
 from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
-from helix_spark.plans.captured_function import AskingFunction, CallInputs, CapturedFunction, Input
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import expression_of, is_column, relation_messages
 from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -36,13 +37,13 @@ from helix_spark.workflow.sources import Source
 if TYPE_CHECKING:
     from helix_spark.engine.spark.session import Sessions
 
-BeginCall = Callable[[Node, CallInputs, Serves], FunctionCall]
+BeginCall = Callable[[Node, CallInputs, ServingSession], FunctionCall]
 """Begins a call of a node's function, answered from a record."""
 
 
-def begin_anew(_node: Node, given: CallInputs, serves: Serves) -> FunctionCall:
+def begin_anew(_node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
     """Begin a call whose questions are all asked of Spark."""
-    return begin(given, serves=serves)
+    return begin(given, server=server)
 
 
 _SEEN_WHERE_ASKED = ("SQL", "Read.NamedTable")
@@ -116,7 +117,7 @@ class Watcher:
     @contextmanager
     def acting(self, node: Node) -> Iterator[None]:
         """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
-        seed = node.name if isinstance(node.operator, AskingFunction) else self.plan[node.name].signature
+        seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
         action = Action(seed, reads_declared=isinstance(node.operator, Read))
         started = self.sessions.started
         if started:
@@ -141,24 +142,39 @@ class Watcher:
             return written_for(Purpose(key, self.reports.folder, home))
         return written_for(Purpose(key, self.reports.folder_in(self.root) if isinstance(self.root, Path) else ""))
 
-    def begin(self, node: Node, inputs: Mapping[str, Input], serves: Serves) -> FunctionCall:
+    def begin(self, node: Node, inputs: Mapping[str, Input], server: ServingSession) -> FunctionCall:
         """Begin a call of a node's function that gets something of Spark's.
 
         Args:
             inputs: by parameter, what it gets.
         """
-        given = node.operator.given if isinstance(node.operator, AskingFunction) else CallInputs(inputs, {})
-        given = replace(given, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)})
-        with self.written_for(node):
-            return self.begin_call(node, given, serves)
+        if _planned(node) is not None:
+            given = CallInputs(inputs, {}, is_known=True)
+        else:
+            given = CallInputs(
+                inputs, {}, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)}
+            )
+        return self.begin_call(node, given, server)
+
+    def calling(self, node: Node) -> AbstractContextManager[None]:
+        """Do the same for a call of a function of Spark's. What is known to be built says all that it reads, and draws
+        what it drew when it was planned; one that drew nothing waits for no other function."""
+        if (planned := _planned(node)) is None:
+            return self.acting(node)
+        seed = uuid4().hex if node.wishes.fresh else node.name
+        return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
 
     def built(self, node: Node, found: CapturedFunction) -> None:
         """Note what a node's function has built: the files that it names, and what its plan says."""
+        planned = _planned(node)
+        if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
+            self.notes.differs[node.name] = "built something else than it did when it was planned"
         watch = Watch()
         for function in found.code:
             watch.named(files_named(function))
         self.notes.note(node, seen_in(watch.events))
-        if isinstance(node.operator, AskingFunction) and not found.unsigned:  # it is known by that next time
+        if planned is None and isinstance(node.operator, SparkFunction) and not found.unsigned:
+            # It is known by that next time.
             self.notes.built[node.name] = as_built(node, found)
         parts = list(messages(found.plan)) if found.unsigned else ()
         self._judge(node, (*found.chance, *found.order), parts, found.functions)
@@ -196,3 +212,8 @@ class Watcher:
         self.notes.opened[name] = DataIdentity("")
         with suppress(SourceError, OSError):  # it is gone again
             self.notes.opened[name] = identify(source, contents=False)
+
+
+def _planned(node: Node) -> CapturedFunction | None:
+    """Return what a node's function built when it was planned; None where that is not known."""
+    return node.operator.built if isinstance(node.operator, SparkFunction) else None

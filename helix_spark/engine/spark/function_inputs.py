@@ -3,15 +3,14 @@ in what is sent, and pickles those of Python functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from helix_spark.answers.function_calls import FunctionCall
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.errors import HelixError
 from helix_spark.hermetic.task import Purpose, purpose, written_for
-from helix_spark.plans.captured_function import Call
 from helix_spark.plans.connect_session import frame_of, kept_by_server
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -21,14 +20,6 @@ from helix_spark.plans.replaced_in_pyspark import pickled
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Serves = Callable[[Sequence[Any]], "ServingSession"]
-"""Gives a server for what a call builds: of what stands in its plans for Python functions, by place."""
-
-
-class NotAsBuiltError(HelixError):
-    """A function gives something else than what it built tells: it was told other columns of a table than Spark finds,
-    as of files whose folders add some; or the session reads texts otherwise."""
-
 
 @dataclass(slots=True)
 class ServingSession:
@@ -37,13 +28,14 @@ class ServingSession:
     Attributes:
         spark: the session.
         inputs: the relations by which its server knows input tables, by the names of their placeholders.
-        values: what stands in plans for Python functions, by place: a function and what it returns, or a class.
+        values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
+            table function.
         meant: what these functions are written for.
     """
 
     spark: Any
     inputs: Mapping[str, Any]
-    values: Sequence[Any] = ()
+    values: list[Any] = field(default_factory=list)
     meant: Purpose = field(default_factory=purpose)
 
     @property
@@ -100,9 +92,9 @@ class ServingSession:
                 case "Expression.UnresolvedAttribute" if columns and one.unparsed_identifier in columns:
                     one.unparsed_identifier = columns[one.unparsed_identifier]
 
-    def table(self, call: Call, relation: Any) -> DataFrame:
+    def table(self, call: FunctionCall, relation: Any) -> DataFrame:
         """Return the table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
-        relation = call.sent_to(self, relation)
+        relation = call.as_sent(relation)
         self.fill(relation)
         client = driver_client(self.spark)
         if client is not None:
@@ -116,24 +108,19 @@ class ServingSession:
 
 
 @contextmanager
-def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[Serves]:
-    """Have a session know some tables as the inputs of a function.
+def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[ServingSession]:
+    """Have a session know some tables as the inputs of a function, and give it as the server of the function's call.
 
     Args:
         frames: by position.
     """
     client = driver_client(spark)
     if client is None:  # a server elsewhere finds tables by their plans
-        relations = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
-        yield _serves(spark, relations)
+        plans = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
+        yield ServingSession(spark, {f"{INPUT}{place}": plan for place, plan in plans.items()})
         return
     with client.known(frames) as ids:
-        yield _serves(spark, {place: _known_relation(name) for place, name in ids.items()})
-
-
-def _serves(spark: Any, relations: Mapping[int, Any]) -> Serves:
-    inputs = {f"{INPUT}{place}": relation for place, relation in relations.items()}
-    return lambda values: ServingSession(spark, inputs, values)
+        yield ServingSession(spark, {f"{INPUT}{place}": _known_relation(name) for place, name in ids.items()})
 
 
 def _known_relation(name: str) -> Any:

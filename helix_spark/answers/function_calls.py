@@ -279,14 +279,12 @@ def capture(
             seconds = time.perf_counter() - begun
             found = call.look_at(returned)
     except NeedsClassicError as needs:
-        return NotCaptured(f"uses {needs}", error=needs)
+        return NotCaptured(f"uses {needs}")
     except Exception as error:  # noqa: BLE001 - whatever the author's code raises, the run itself raises it, too
-        why = f"cannot be called on placeholders ({type(error).__name__}: {server_message(error)[:200]})"
-        found = NotCaptured(why, error=error)
+        found = NotCaptured(f"cannot be called on placeholders ({type(error).__name__}: {server_message(error)[:200]})")
     # Whether it caught the error or not: what it returned may rest on an answer that nobody gave.
     if unanswered := call.unanswered():
-        raised = found.error if isinstance(found, NotCaptured) else None
-        return NotCaptured(f"asks Spark for {unanswered}", not call.refused, raised)
+        return NotCaptured(f"asks Spark for {unanswered}", not call.refused)
     return replace(found, drew=action.drew, seconds=seconds) if isinstance(found, CapturedFunction) else found
 
 

@@ -112,9 +112,7 @@ class NotCaptured:
     Attributes:
         why: as the end of a sentence that begins with the function.
         asks: whether it would be known if Spark answered what it asks first.
-        error: what the function raised.
     """
 
     why: str
     asks: bool = False
-    error: BaseException | None = None

@@ -114,16 +114,16 @@ def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[Servin
     Args:
         frames: by position.
     """
+    import pyspark.sql.connect.proto as pb
+
     client = driver_client(spark)
     if client is None:  # a server elsewhere finds tables by their plans
         plans = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
         yield ServingSession(spark, {f"{INPUT}{place}": plan for place, plan in plans.items()})
         return
     with client.known(frames) as ids:
-        yield ServingSession(spark, {f"{INPUT}{place}": _known_relation(name) for place, name in ids.items()})
-
-
-def _known_relation(name: str) -> Any:
-    import pyspark.sql.connect.proto as pb
-
-    return pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
+        relations = {
+            f"{INPUT}{place}": pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
+            for place, name in ids.items()
+        }
+        yield ServingSession(spark, relations)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,21 +45,31 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
     return spark.createDataFrame(rows, COLUMNS), spark.createDataFrame(other, COLUMNS)
 
 
-def captured(program: Program) -> CapturedFunction:
+@dataclass(frozen=True)
+class Captured:
+    """A program, with what it builds of stand-ins."""
+
+    program: Program
+    identity: str
+    plan: Any
+
+
+def captured(program: Program) -> Captured:
     found = capture(program, CallInputs({"rows": "table", "other": "table"}, {}))
     assume(isinstance(found, CapturedFunction))
     assert isinstance(found, CapturedFunction)
-    return found
+    return Captured(program, found.identity, found.plan)
 
 
-def run_here(program: Program, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
-    """What a program builds of these tables in the places of its inputs."""
+def run_here(built: Captured, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
+    """What a captured program builds, of these tables in the places of its inputs."""
     with given_inputs(spark, frames) as server:
         call = begin(CallInputs({"rows": "table", "other": "table"}, {}, is_known=True), server=server)
         server.values = call.values
-        built = call.look_at(call.call(program, {}))
-        assert isinstance(built, CapturedFunction)
-        return server.table(call, built.plan)
+        found = call.look_at(call.call(built.program, {}))
+        assert isinstance(found, CapturedFunction)
+        assert found.identity == built.identity
+        return server.table(call, found.plan)
 
 
 def answer(frame: Any) -> Sequence[str] | str:
@@ -80,9 +91,9 @@ def test_one_identity_is_one_answer(
     one, other = map(captured, pair)
     assume(one.identity == other.identity and str(pair[0]) != str(pair[1]))
     frames = dict(enumerate(tables))
-    found = answer(lambda: run_here(pair[0], frames, spark))
+    found = answer(lambda: run_here(one, frames, spark))
     event("refused" if isinstance(found, str) else "answered")
-    again = answer(lambda: run_here(pair[1], frames, spark))
+    again = answer(lambda: run_here(other, frames, spark))
     assert found == again or (isinstance(found, str) and isinstance(again, str))
 
 
@@ -95,7 +106,7 @@ def test_captured_is_as_called(spark: SparkSession, tables: tuple[DataFrame, Dat
     with classic():
         called = answer(lambda: program(*(client.as_classic(one) for one in tables)))
     assume(not isinstance(called, str))
-    run = run_here(program, dict(enumerate(tables)), spark)
+    run = run_here(built, dict(enumerate(tables)), spark)
     assert answer(lambda: run) == called
     with suppress(UnknownColumnsError):
         assert list(columns_of(built.plan, dict(enumerate(tuple(one.columns) for one in tables)))) == run.columns

@@ -27,7 +27,7 @@ from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_columns import INPUT, SERVED, UnknownColumnsError, columns_of
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.plan_reads import reads_elsewhere
+from helix_spark.plans.plan_reads import functions_elsewhere, tables_elsewhere
 from helix_spark.plans.plan_words import lines_of
 from helix_spark.plans.program_client import session_of
 from helix_spark.plans.recorded_call import UDF, NeedsClassicError, working_for
@@ -239,7 +239,9 @@ class FunctionCall:
         if now.unknown:
             yield f"has its session do {now.unknown}"
         yield from (f"sets {name}" for name in now.settings)
-        yield from (f"reads {read} by itself" for read in reads_elsewhere(parts, now.views, now.functions))
+        yield from (f"reads {read} by itself" for read in tables_elsewhere(parts, now.views))
+        called = (name for name in functions_elsewhere(parts) if name.lower() not in now.functions)
+        yield from (f"reads the function {name} of its session by itself" for name in called)
         relations = (part for part in parts if sort_of(part) == "Relation")
         if any(one.cached_remote_relation.relation_id.startswith(SERVED) for one in relations):
             yield "reads a table that it has from elsewhere"

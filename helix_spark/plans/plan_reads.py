@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.answer_fields import is_handle
@@ -19,23 +19,13 @@ _OPERATORS = frozenset({
 })
 
 
-def reads_elsewhere(
-    parts: Sequence[Message], views: Collection[str] = (), functions: Collection[str] = ()
-) -> Iterator[str]:
-    """Yield what a plan reads beside its inputs, as what follows "reads". Functions that its session knows by a name
-    alone are among it; rows in the plan are part of the plan.
+def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
+    """Yield what a plan reads beside its inputs, as what follows "reads". Rows in the plan are part of it.
 
     Args:
         parts: all messages in it.
-        views, functions: names in lower case of those that are known by what they are.
+        views: names in lower case of those that are known by what they are.
     """
-    yield from tables_elsewhere(parts, views)
-    called = (name for name in functions_elsewhere(parts) if name.lower() not in functions)
-    yield from (f"the function {name} of its session" for name in called)
-
-
-def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
-    """Yield the same without functions."""
     own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message

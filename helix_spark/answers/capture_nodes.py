@@ -75,10 +75,11 @@ def _captured(
     action = Action(uuid4().hex if node.wishes.fresh else node.name, watched=False)
     found = capture(operator.call, given, action)
     by_code = found.why if isinstance(found, NotCaptured) else ""
-    if by_code and not (found.asks and "column" not in inputs.values() and not node.wishes.fresh):
+    may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
+    if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
         return replace(node, operator=replace(operator, by_code=by_code))
-    known = SparkFunction(operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given)
-    return as_built(replace(node, operator=known), found)
+    of_spark = SparkFunction(operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given)
+    return as_built(replace(node, operator=of_spark), found)
 
 
 def may_be_captured(node: Node) -> bool:

@@ -13,7 +13,7 @@ from workflows import computed
 import helix_spark as hx
 from helix_spark.project.author_file import build, find_factory, load_file
 
-pytestmark = [pytest.mark.spark, pytest.mark.long]
+pytestmark = pytest.mark.spark
 
 PAGE = Path(__file__).parents[2] / "docs" / "examples.md"
 EXAMPLES = dict(re.findall(r'```python title="(\w+)\.py"\n(.*?)```', PAGE.read_text(), re.DOTALL))
@@ -24,7 +24,10 @@ LEARNT: dict[str, Callable[[hx.Iteration], bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+# The model of films asks its server for what others know themselves.
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if name == "films" else pytest.mark.long) for name in EXAMPLES
+])
 def test_an_example_learns_and_reuses(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spark: SparkSession
 ) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from helix_spark.costs.model import with_warm_up
+from helix_spark.costs.starts import with_warm_up
 from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningProblem, ResultCosts
 
 

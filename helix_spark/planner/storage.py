@@ -8,7 +8,7 @@ from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.forecast import Prospect, forecast
-from helix_spark.costs.model import with_warm_up
+from helix_spark.costs.starts import with_warm_up
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
 
 
@@ -144,7 +144,7 @@ class PlanningProblem:
         session_seconds: what needing Spark costs in this iteration: its start, if that is still to come, and what the
             first work of a session takes longer, if this one has done none.
         young: whether that work is still to come, so that whatever Spark does in this iteration takes longer (see
-            `costs.model.with_warm_up`).
+            `costs.starts.with_warm_up`).
         start_price: what an iteration in a process of its own pays if it needs Spark.
         fresh_process: probability that the next iteration runs in a process of its own.
         done: the states, when the iteration has run and only storage is left to decide.

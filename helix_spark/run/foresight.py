@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
-from helix_spark.costs.model import LOAD, Throughput, fresh_process, start_price
+from helix_spark.costs.model import LOAD, Throughput
+from helix_spark.costs.starts import fresh_process, start_price
 from helix_spark.history.metrics import metrics_of
 from helix_spark.planner.situation import kept_for
 from helix_spark.planner.storage import (

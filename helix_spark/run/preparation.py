@@ -17,16 +17,8 @@ from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.catalog.view import WHY_MISSING, CatalogView
-from helix_spark.costs.model import (
-    WRITE,
-    Costs,
-    Measurement,
-    Throughput,
-    calibrate,
-    estimate,
-    loads_from_reads,
-    session_seconds,
-)
+from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
+from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag
 from helix_spark.hermetic.action import actions_to_come

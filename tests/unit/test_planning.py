@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.cli.schema import plan_json
-from helix_spark.costs.model import estimate, session_seconds, start_price
+from helix_spark.costs.model import estimate
+from helix_spark.costs.starts import session_seconds, start_price
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.errors import ParameterError, UnknownNodeError
 from helix_spark.identity.signing import describe, resolve

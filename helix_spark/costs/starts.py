@@ -1,0 +1,111 @@
+"""What starting Spark costs, what work takes longer in a process that is new, and how likely the next iteration has
+one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+
+_WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
+"""Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
+any first work takes longer there (`first_work_seconds`). Whole first runs of 2.5, 5.8 and 20 s (census, flights,
+genomics; two cores) took 4, 7 and 9 s longer, 3 s of which are the first work's; of nodes in a row each takes half as
+long again, and long ones no more than some seconds longer."""
+
+USUAL_START = 2.5
+"""Seconds that a start is taken for until one is on record; about what a small machine takes."""
+
+REMEMBERED_STARTS = 5
+"""How many of the latest starts count: machines change, and one slow start says little."""
+
+_FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
+"""What the first work of a new session takes longer, whatever it is, as a share of the session's start: both load
+classes and compile. Iterations in processes of their own took about 3 s (census, flights, genomics; starts of about
+2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start and `with_warm_up` explain. A start
+that waits for a cluster says nothing of that, so it is bounded (seconds)."""
+
+_UNTOLD = {False: 0.1, None: 0.5}
+"""Probability that the next iteration runs in a process of its own while nothing is on record, by whether this process
+is for one run alone; worth one iteration."""
+
+_FRESHNESS = 0.7
+"""Weight of what the process of an iteration was against that of the one after it, half forgotten after two. A guess:
+people change from runs of their own to a session, or back, in one step, and stay with it for a while."""
+
+
+def start_seconds(starts: Sequence[float]) -> float:
+    """Return seconds that starting Spark is expected to take.
+
+    Args:
+        starts: seconds of the starts on record, oldest first.
+
+    >>> start_seconds([]), start_seconds([6.0, 7.0])
+    (2.5, 6.5)
+    """
+    return fmean(starts[-REMEMBERED_STARTS:]) if starts else USUAL_START
+
+
+def first_work_seconds(starts: Sequence[float]) -> float:
+    """Return seconds that the first work of a session takes longer. Argument as for `start_seconds`.
+
+    >>> first_work_seconds([]), round(first_work_seconds([6.0, 7.0]), 2), first_work_seconds([60.0])
+    (3.0, 7.8, 10.0)
+    """
+    return min(_FIRST_WORK * start_seconds(starts), _FIRST_WORK_AT_MOST)
+
+
+def session_seconds(starts: Sequence[float], *, runs: bool, worked: bool) -> float:
+    """Return seconds that this iteration takes longer if it needs Spark. Argument as for `start_seconds`.
+
+    Args:
+        runs: True if Spark is started.
+        worked: True if its session has run something.
+    """
+    return (0.0 if runs else start_seconds(starts)) + (0.0 if worked else first_work_seconds(starts))
+
+
+def start_price(starts: Sequence[float]) -> float:
+    """Return seconds that an iteration takes longer because it has to start Spark. Argument as for `start_seconds`.
+
+    >>> round(start_price([]), 2), round(start_price([6.0, 7.0]), 2), start_price([60.0])
+    (5.5, 14.3, 70.0)
+    """
+    return start_seconds(starts) + first_work_seconds(starts)
+
+
+def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
+    """Return probability that the next iteration runs in another process than this one.
+
+    A process that is for one run alone ends after it. Of others it is told from what the iterations so far did, the
+    newest first.
+
+    Args:
+        writers: the processes of the iterations so far, oldest first, this one's included.
+        one_run: whether this process is for one run alone; None if nobody can say.
+
+    >>> fresh_process(["a", "a"], True), fresh_process(["a", "b"], None), round(fresh_process(["a"] * 10, False), 3)
+    (1.0, 0.75, 0.024)
+    """
+    if one_run:
+        return 1.0
+    weight = differed = 0.0
+    for before, after in pairwise(writers):
+        weight, differed = _FRESHNESS * weight + 1.0, _FRESHNESS * differed + float(before != after)
+    return (_UNTOLD[one_run] + differed) / (1.0 + weight)
+
+
+def with_warm_up(seconds: float, probability: float) -> float:
+    """Return the seconds that work is expected to take in a process that may be a new one.
+
+    Costs on record are those of a process that has done the like before. In a new one Spark's code is loaded and
+    compiled meanwhile, whatever the work is: little of it takes half as long again, much of it some seconds longer.
+
+    Args:
+        seconds: in a process that has run for a while.
+
+    >>> with_warm_up(0.3, 0.0), round(with_warm_up(0.3, 1.0), 2), round(with_warm_up(60.0, 1.0), 1)
+    (0.3, 0.45, 63.0)
+    """
+    return seconds + probability * _WARM_UP_AT_MOST * (1.0 - math.exp(-seconds / _WARM_UP_OVER))

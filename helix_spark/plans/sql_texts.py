@@ -27,6 +27,7 @@ _BEFORE_BRACKETS = frozenset({
 """Words of the grammar that brackets may follow."""
 
 _WITHOUT_PYTHON = frozenset({
+    "and", "between", "case", "cast", "in", "measure", "not", "or",
     "any", "approx_top_k", "approx_top_k_accumulate", "approx_top_k_combine", "approx_top_k_estimate",
     "array_binary_search", "array_to_vector", "bigint", "binary", "bloom_filter_agg", "boolean", "chr",
     "collations", "collect_top_k", "date", "decimal", "distributed_id", "distributed_sequence_id", "div", "double",
@@ -38,7 +39,7 @@ _WITHOUT_PYTHON = frozenset({
     "vector_inner_product", "vector_l2_distance", "vector_norm", "vector_normalize", "vector_sum",
     "vector_to_array",
 })
-"""Functions of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
+"""Functions and operators of Spark that are no functions of `pyspark.sql.functions`, or have another name there."""
 
 _OPENS_A_QUERY = frozenset({"from", "table", "with"})
 

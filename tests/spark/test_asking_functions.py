@@ -465,3 +465,16 @@ def test_an_extractor_that_asks_and_returns_no_column_is_told_so(spark: SparkSes
     wf.synthesizer("examples", "rows", features=[counted], output=True)
     with hx.Helix(tmp_path / "catalog", spark=spark) as helix, pytest.raises(ResultTypeError, match="return a Column"):
         helix.run(wf)
+
+
+def test_a_number_of_rows_by_words_of_sql_before_brackets_is_reused(tmp_path: Path, spark: SparkSession) -> None:
+    wf = hx.Workflow("words")
+    wf.source("rows", hx.table(ROWS[["x", "n"]]))
+
+    @wf.reducer(output=True)
+    def many(rows: DataFrame) -> int:
+        return rows.filter("n IN (1, 2) AND (x > 0) OR NOT (x > 0)").count()
+
+    with hx.Helix(tmp_path / "catalog", spark=spark, policy="always") as helix:
+        assert helix.run(wf)["many"] == 2
+        assert computed(helix.run(wf)) == set()

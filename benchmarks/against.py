@@ -108,7 +108,9 @@ def of_jobs(both: Mapping[str, Path], jobs: Sequence[str], runs: int) -> None:
         for turn in range(runs):
             for name in sorted(both, reverse=turn % 2 == 1):
                 command = ["benchmarks/iterations.py", "--workload", job, "--system", "helix", "--json"]
-                found = json.loads(ran(both[name], command, {}))["systems"]["helix"]
+                # An older version takes the bytecode of a text for that of one that is saved in the same second.
+                said = ran(both[name], command, {"PYTHONDONTWRITEBYTECODE": "1"})
+                found = json.loads(said)["systems"]["helix"]
                 took[name].append(sum(found["answer_seconds"]))
                 answers[name] = found["outputs"]
         this, other = median(took["this"]), median(took["other"])
@@ -203,8 +205,9 @@ def session(checkout: Path, catalog: Path) -> dict[str, list[float]]:
 
 def ran(checkout: Path, arguments: list[str], environment: dict[str, str]) -> str:
     """What a command of a checkout's Python says."""
-    around: dict[str, Any] = {**os.environ, **environment, "PYTHONPATH": str(checkout)}
+    around: dict[str, Any] = {**os.environ, "PYTHONPATH": str(checkout)}
     around.pop("PYTHONDONTWRITEBYTECODE", None)  # modules that each process compiles anew are not what people wait for
+    around |= environment
     done = subprocess.run(
         [str(checkout / ".venv/bin/python"), *arguments], cwd=checkout, env=around, capture_output=True, text=True,
         check=False,

@@ -17,6 +17,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -50,6 +51,23 @@ def check_folder(folder: Place) -> None:
             raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
         if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
             raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
+        if entry.name.endswith(".json") and size > _SHORT_ENTRY and _depth(Path(entry.path).read_bytes()) > _DEEPEST:
+            raise StrangeFilesError(f"its log entry {entry.name} is nested more than {_DEEPEST:,} levels deep")
+
+
+_SHORT_ENTRY, _DEEPEST = 4_096, 1_000
+"""Bytes of a log entry in which nothing is nested too deep, and levels of brackets, those in texts included: a hundred
+thousand of them ended the process that had deltalake read the log."""
+
+
+def _depth(entry: bytes) -> int:
+    """Return how many brackets are open at a time.
+
+    >>> _depth(b'{"a": [[], []]}')
+    3
+    """
+    steps = (1 if one in b"[{" else -1 for one in entry if one in b"[{]}")
+    return max(accumulate(steps), default=0)
 
 
 def odd_files(folder: Place) -> list[LocalPath]:

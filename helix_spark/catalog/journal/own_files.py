@@ -60,14 +60,17 @@ _SHORT_ENTRY, _DEEPEST = 4_096, 1_000
 thousand of them ended the process that had deltalake read the log."""
 
 
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
 def _depth(entry: bytes) -> int:
     """Return how many brackets are open at a time.
 
     >>> _depth(b'{"a": [[], []]}')
     3
     """
-    steps = (1 if one in b"[{" else -1 for one in entry if one in b"[{]}")
-    return max(accumulate(steps), default=0)
+    brackets = entry.translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if one in b"[{" else -1 for one in brackets), default=0)
 
 
 def odd_files(folder: Place) -> list[LocalPath]:

@@ -14,7 +14,7 @@ from helix_spark.answers.analyses import Analyses
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
-from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of, ml_command
+from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of
 from helix_spark.answers.sent_requests import as_new
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
@@ -318,8 +318,7 @@ class Answerer:
             return
         self._make_what_reads(place)
         for one, request in zip(questions[:-1], parts[:-1], strict=True):
-            part = None if ml_command(one.what) and one.what.ml_command.HasField("fetch") else \
-                written_place(one.what, self.signer.data.folder)
+            part = written_place(one.what, self.signer.data.folder)
             self._asked_live(one, request, "" if part else _MAKES_ROOM, left=part)
         self._asked_live(questions[-1], parts[-1], left=place)
 

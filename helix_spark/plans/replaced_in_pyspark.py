@@ -7,7 +7,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import logging
-import os
 import pickle
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from helix_spark.forks import Birthplace
 from helix_spark.hermetic.task import guarded, purpose
 from helix_spark.plans.classic_ways import behave_as_classic, notice_classic_only
 from helix_spark.plans.frame_creation import settle_frames
@@ -271,10 +271,10 @@ def _by_file(written: bytes) -> bytes:
 
 @cache
 def _folder_of_pickles() -> Path:
-    folder, here = Path(tempfile.mkdtemp(prefix="helix-functions-")), os.getpid()
+    folder, home = Path(tempfile.mkdtemp(prefix="helix-functions-")), Birthplace()
 
     def remove() -> None:
-        if os.getpid() == here:  # not in a child that was forked
+        if home.is_here:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)

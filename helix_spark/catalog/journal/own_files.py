@@ -26,6 +26,7 @@ from helix_spark.catalog.places.delta_log import LONGEST_ENTRY, DeltaLog
 from helix_spark.catalog.places.local_disk import entries_below
 from helix_spark.catalog.places.place import LocalPath, Place
 from helix_spark.catalog.places.side_checksums import BadSealError, beside, check_all, checksums_of
+from helix_spark.regular_files import read_regular
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -49,9 +50,10 @@ def check_folder(folder: Place) -> None:
     for entry in _inside(folder):
         if not entry.is_file(follow_symlinks=False):
             raise StrangeFilesError(f"{entry.path} is a link, or no regular file")
-        if entry.name.endswith(".json") and (size := entry.stat(follow_symlinks=False).st_size) > LONGEST_ENTRY:
+        size = entry.stat(follow_symlinks=False).st_size if entry.name.endswith(".json") else 0
+        if size > LONGEST_ENTRY:
             raise StrangeFilesError(f"its log entry {entry.name} has {size:,} bytes")
-        if entry.name.endswith(".json") and size > _SHORT_ENTRY and _depth(Path(entry.path).read_bytes()) > _DEEPEST:
+        if size > _SHORT_ENTRY and _depth(read_regular(entry.path, LONGEST_ENTRY)) > _DEEPEST:
             raise StrangeFilesError(f"its log entry {entry.name} is nested more than {_DEEPEST:,} levels deep")
 
 
@@ -74,12 +76,12 @@ def _depth(entry: bytes) -> int:
 
 
 def odd_files(folder: Place) -> list[LocalPath]:
-    """What is in the folder and is neither a file nor a folder. Raises OSError."""
+    """Return what is in the folder and is neither a file nor a folder. Raises OSError."""
     return [LocalPath(entry.path) for entry in _inside(folder) if not entry.is_file(follow_symlinks=False)]
 
 
 def _inside(folder: Place) -> Iterator[os.DirEntry[str]]:
-    """All that is in a folder on a disk and in those below, themselves left out."""
+    """Yield all that is in a folder on a disk and in those below, themselves left out."""
     with contextlib.suppress(FileNotFoundError):
         for entry in entries_below(folder) if isinstance(folder, Path) else ():
             if not entry.is_dir(follow_symlinks=False):

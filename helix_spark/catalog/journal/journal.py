@@ -250,7 +250,7 @@ class Journal(Generic[Row]):
 
     @_mended
     def unsynced(self) -> Unsynced | None:
-        """What `sync` has to sync for all that is committed by now; None if nothing. Raises OSError."""
+        """Return what `sync` has to sync for all that is committed by now; None if nothing. Raises OSError."""
         return self._log.unsynced()
 
     def forget_sums(self, version: int) -> None:
@@ -289,13 +289,13 @@ class Journal(Generic[Row]):
 
 
 def _pause(attempt: int) -> None:
-    """Wait a random while, longer from try to try, so that writers who collided do not collide again."""
+    """Wait a random while, longer from try to try, so that writers that collided do not collide again."""
     time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
 
 
 def sync(journals: Sequence[Journal[Any]]) -> None:
-    """Have all that is committed to journals of one folder survive a loss of power. Holds nobody up who reads or
-    appends meanwhile.
+    """Make all that is committed to journals of one folder survive a loss of power. Readers and writers go on
+    meanwhile.
 
     Raises CatalogError if that cannot be had.
     """

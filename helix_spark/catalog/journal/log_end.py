@@ -81,7 +81,7 @@ class LogEnd:
                 self._head_file.write_new_text("-1\n", synced=True)
 
     def unsynced(self) -> Unsynced | None:
-        """What has to be synced for all that is committed by now; None if nothing.
+        """Return what has to be synced for all that is committed by now; None if nothing.
 
         Raises OSError; CatalogError for a damaged entry.
         """
@@ -152,8 +152,8 @@ class LogEnd:
         self._checked = version
 
     def is_cleaned(self, version: int) -> bool:
-        """Whether the log was cleaned up around a version, so that an entry that is there may be one that nobody reads:
-        the entry before the end of a log is always there. Raises OSError."""
+        """Return whether the log was cleaned up around a version, so that an entry that is there may never be read: the
+        entry before the end of a log is always there. Raises OSError."""
         if version == 0 or self._log.entry(version - 1).is_file():
             return False
         return any(checkpoint >= version for checkpoint in self._log.numbered()[1])

@@ -41,13 +41,13 @@ class OpenTable:
 
     @contextmanager
     def held(self, done: Literal["read", "written"]) -> Iterator[None]:
-        """While no other thread uses it, with its errors as `explained` has them."""
+        """Keep other threads from using it meanwhile, and explain its errors as `explained` does."""
         with self._lock, self.explained(done):
             yield
 
     @contextmanager
     def explained(self, done: Literal["read", "written"]) -> Iterator[None]:
-        """Raises what is wrong with the table as CatalogError, and has it opened anew by whoever asks next."""
+        """Raise what is wrong with the table as CatalogError; the next use opens it anew."""
         try:
             yield
         except CatalogError:
@@ -60,7 +60,7 @@ class OpenTable:
             raise self._failed(done, error) from error
 
     def forget(self) -> None:
-        """Have it opened anew by whoever asks next."""
+        """Open it anew at the next use."""
         with self._lock:
             self._table = None
 

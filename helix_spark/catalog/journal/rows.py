@@ -147,7 +147,7 @@ class Misfit:
     wrong: Mapping[str, str]
 
     def __str__(self) -> str:
-        """What is wrong, in a line."""
+        """Return what is wrong, in a line."""
         return "; ".join(f"{name}: {what}" for name, what in self.wrong.items())
 
 
@@ -178,7 +178,7 @@ def _filled(values: Sequence[Any], name: str, row_type: type[RowType]) -> list[A
 
 
 def misfits(columns: Mapping[str, Sequence[Any]], row_type: type[RowType]) -> dict[int, dict[str, str]]:
-    """What is wrong with the values in columns that are fields, by place and name; nothing of what fits."""
+    """Return what is wrong with the values in columns that are fields, by place and name; nothing of what fits."""
     wrong: dict[int, dict[str, str]] = {}
     for name, (rule, may_be_null) in rules_of(row_type).items():
         if rule is None:

@@ -256,7 +256,7 @@ def _each_once(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _reading_error(journal: Journal[Row]) -> str:
-    """What a reader of the journal is told of its damage; empty if nothing."""
+    """Return what a reader of the journal is told of its damage; empty if nothing."""
     try:
         journal.query("SELECT * FROM journal WHERE false")
     except DamagedRecordsError as error:
@@ -311,7 +311,7 @@ def _move(place: Place, kept: Place) -> None:
 
 
 def _commit(journal: Journal[Row], remains: Remains, aside: Place) -> None:
-    """Have deltalake write the rows as a table of its own, and take that table's commit and checkpoint over."""
+    """Write the rows as a table of its own, and take that table's commit and checkpoint over."""
     import pyarrow as pa
     from deltalake import DeltaTable, write_deltalake
 

@@ -109,7 +109,7 @@ def _opened(journal: Journal[Row]) -> DeltaTable:
 
 
 def sync_checkpoint(journal: Journal[Row], version: int) -> None:
-    """Have the checkpoint of a version survive a loss of power, before the entries go that it takes the place of."""
+    """Make the checkpoint of a version survive a loss of power, before the entries go that it takes the place of."""
     log = DeltaLog(journal.folder)
     checkpoint = log.checkpoint(version)
     journal.folder.sync([checkpoint, log.pointer], missing_sums([checkpoint]))

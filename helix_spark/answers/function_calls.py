@@ -121,6 +121,9 @@ class FunctionCall:
             self.answerer.signer.functions[token] = code_of(_function_of(value))
         return token
 
+    def save(self, path: str, write: Callable[[], None]) -> None:
+        write()
+
     def need_classic(self, what: str) -> None:
         raise NeedsClassicError(what)
 

@@ -14,7 +14,7 @@ from typing import Any
 from helix_spark.answers.questions import Question, Signer, asked_of
 from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.recorded_call import replaces, script
+from helix_spark.plans.recorded_call import program_here, replaces
 
 _PARTS: ContextVar[list[Any] | None] = ContextVar("parts", default=None)
 
@@ -81,21 +81,9 @@ def _without_time(command: Any) -> Any:
     return copy
 
 
-_SAVED_BY: list[Callable[[str, Callable[[], None]], None]] = []
-
-
-def save_as_one(save: Callable[[str, Callable[[], None]], None]) -> None:
-    """Have a script save models over what lies there by a function, from now on.
-
-    Args:
-        save: is given the path, and what sends the parts of the model.
-    """
-    _SAVED_BY[:] = [save]
-    _replace_save()
-
-
 @cache
-def _replace_save() -> None:
+def save_models_as_one() -> None:
+    """Have programs save models over what lies there by a method of theirs; once a process."""
     from pyspark.ml.connect.readwrite import RemoteMLWriter
 
     @replaces(RemoteMLWriter, "saveInstance")
@@ -103,7 +91,8 @@ def _replace_save() -> None:
         write: Callable[..., None], instance: Any, path: str, session: Any, over: bool = False, *options: Any
     ) -> None:
         send = partial(write, instance, path, session, over, *options)
-        if over and script() is not None:
-            _SAVED_BY[0](path, send)
-        else:
+        program = program_here() if over else None
+        if program is None:
             send()
+        else:
+            program.save(path, send)

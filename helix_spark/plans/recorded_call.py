@@ -49,6 +49,13 @@ class Program(SettlesTables, Protocol):
             pickle: pickles it.
         """
 
+    def save(self, path: str, write: Callable[[], None]) -> None:
+        """Save a model in the place of what lies there.
+
+        Args:
+            write: sends all its parts.
+        """
+
     def need_classic(self, what: str) -> None:
         """The program uses what only a classic session has; pyspark refuses it if this returns."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from helix_spark.answers.answering import Answerer, Following, Mode
-from helix_spark.answers.model_saves import save_as_one
+from helix_spark.answers.model_saves import save_models_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import FunctionCode, Signer, code_of
 from helix_spark.answers.session_state import SessionState
@@ -233,7 +233,7 @@ class PlainProgram:
         take_over(self)
         control_draws()
         spread_searches(self.fits_at_a_time)
-        save_as_one(self.save)
+        save_models_as_one()
 
     def run(self, ended_by: Callable[[BaseException], None] = lambda _: None) -> None:
         """Run it, as ``python FILE ARGUMENTS`` would, and wait for its threads. What it raises is raised.

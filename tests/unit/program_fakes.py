@@ -16,7 +16,7 @@ from pyspark.ml.connect.serialize import serialize_param
 from pyspark.ml.linalg import Vectors
 
 from helix_spark.answers.answering import Answerer, Mode
-from helix_spark.answers.model_saves import save_as_one
+from helix_spark.answers.model_saves import save_models_as_one
 from helix_spark.answers.plan_data import DataVersions
 from helix_spark.answers.questions import HELPER, Question, Signer, code_of
 from helix_spark.answers.session_state import SessionState
@@ -263,11 +263,14 @@ class Runs:
                 answerer.signer.functions[pickled] = code
                 return pickled
 
+            def save(self, path: str, write: Callable[[], None]) -> None:
+                answerer.save(path, write)
+
             def need_classic(self, what: str) -> None:
                 """Nothing: pyspark refuses it."""
 
         take_over(Taken())
-        save_as_one(answerer.save)
+        save_models_as_one()
         try:
             self.returned = program(session)
         finally:

@@ -163,7 +163,7 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
             mock.patch.object(solver, "available_solvers", return_value=("PULP_CBC_CMD",)),
             mock.patch.object(pulp.LpProblem, "solve", side_effect=pulp.PulpSolverError("it fell over")),
         )
-        policy = LoadsGladly(policy_named(("always", "joint", "rule")[index // 3 % 3]))
+        policy = LoadsGladly(policy_named(("always", "joint", "never")[index // 3 % 3]))
         with ways[index % 3]:
             try:
                 with hx.Helix(catalog, policy=policy, budget="1 MiB", observer=heard) as helix:

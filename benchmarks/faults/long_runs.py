@@ -32,7 +32,7 @@ def soak(folder: Path, count: int, tally: Tally) -> None:
     with Sessions(settings=spark_job.SETTINGS) as sessions:
         spark, catalog = sessions.get(), folder / "catalog"
         wrong, done, early = 0, 0, {}
-        with hx.Helix(catalog, policy="rule", budget="2 MiB", spark=spark) as helix:
+        with hx.Helix(catalog, policy="always", budget="2 MiB", spark=spark) as helix:
             for done in tally.rounds(count):
                 index = done - 1
                 key, weight = 1 + index // 3, 1 + index % 3

@@ -75,7 +75,7 @@ def estimates(folder: LocalPath, count: int, tally: Tally) -> None:
         catalog, before, what = folder / str(index), 0, ""
         budget = chosen.choice((100_000, 200_000, 400_000))
         for key in (1, 1, 2):
-            policy = LoadsGladly(_Misjudges(policy_named(("always", "joint", "rule")[index % 3]), chosen))
+            policy = LoadsGladly(_Misjudges(policy_named(("always", "joint", "never")[index % 3]), chosen))
             with_budget = {"policy": policy, "budget": budget}
             outputs = _answered(catalog, key, with_budget)
             used, records = physical_bytes(catalog), physical_bytes(catalog / "records")

@@ -105,7 +105,7 @@ def budgets(folder: LocalPath, count: int, tally: Tally) -> None:
             continue
         what, before = "", 0
         for key, budget in enumerate(sorted(chosen.sample(sizes, 3), reverse=True), 1):
-            policy = ("always", "joint", "rule")[(index + key) % 3]
+            policy = ("always", "joint", "never")[(index + key) % 3]
             outputs = run(catalog, workflow(key), policy=policy, budget=budget)
             opened = Catalog.open(catalog, create=False)
             used, records = physical_bytes(catalog), physical_bytes(catalog / "records")

@@ -19,8 +19,8 @@ from benchmarks.scripts.edit import Version
 from benchmarks.simulation.oracle import Foresight, foresee
 from benchmarks.simulation.oracle import Version as PlannedVersion
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.planner.execution import plan_execution
 from helix_spark.planner.policies import NEVER
+from helix_spark.planner.problem import plan_execution
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 
 

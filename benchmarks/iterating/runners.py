@@ -12,6 +12,7 @@ from benchmarks.iterating.measured import Measured
 from benchmarks.iterating.oracle import foreseen
 from benchmarks.iterating.systems import HAMILTON, ORACLE, PLAIN, POLICIES, keeper, run_ours, run_plain, write_texts
 from benchmarks.scripts.edit import Version
+from benchmarks.simulation.rule import RULES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,5 +51,6 @@ def runner(begin: Begin, workload: str, spark: SparkSession) -> Iterator[Run]:
 
             yield run_knowing
         return
-    with Helix(catalog, policy=POLICIES[system], budget=begin.budget, spark=spark) as engine:
+    policy = RULES.get(POLICIES[system], POLICIES[system])
+    with Helix(catalog, policy=policy, budget=begin.budget, spark=spark) as engine:
         yield lambda version: run_ours(write_texts(workload, version, folder)[0], engine, version, catalog)

@@ -1,6 +1,7 @@
 """The systems that are compared, each as something that runs one version of a workload after the other.
 
-- `helix`, `rule`, `rule_purge`, `always`, `never`: Helix with one policy each; `helix` is the joint program.
+- `helix`, `always`, `never`: Helix with one policy each; `helix` is the joint program.
+- `rule`, `rule_purge`: Helix with the rule of its paper; only in session mode; see `simulation.rule`.
 - `oracle`: Helix with a policy that knows the whole script beforehand; only in session mode; see `oracle`.
 - `plain`: the job in plain PySpark, keeping results only while it runs.
 - `cached`: the same, with results cached for the whole session, each under the latest name it was kept by.
@@ -33,7 +34,7 @@ POLICIES = {"helix": "joint", "rule": "rule", "rule_purge": "rule_purge", "alway
 PLAIN = ("plain", "cached", "checkpoints")
 ORACLE, HAMILTON, DVC = "oracle", "hamilton", "dvc"
 SYSTEMS = (*POLICIES, ORACLE, *PLAIN, HAMILTON, DVC)
-ONLY = {ORACLE: ("session",), "cached": ("session",), DVC: ("process", "script")}
+ONLY = {**dict.fromkeys((ORACLE, "rule", "rule_purge", "cached"), ("session",)), DVC: ("process", "script")}
 """Systems that not every mode has: a cache of a session ends with it, and the unit of DVC is a process."""
 
 

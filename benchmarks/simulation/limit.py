@@ -18,8 +18,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.simulation.forecasters import true
 from benchmarks.simulation.work import Work
 from helix_spark.planner.candidates import WRITE_WEIGHT
-from helix_spark.planner.demands import Outlook, outlook, recalls
-from helix_spark.planner.frontiers import frontiers, upstream
+from helix_spark.planner.demands import Outlook, frontiers, outlook, recalls, upstream
 from helix_spark.planner.joint_program import add_demand
 from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem

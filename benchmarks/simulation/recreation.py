@@ -11,8 +11,7 @@ import time
 from dataclasses import dataclass, replace
 
 from helix_spark.planner.candidates import capacity, had_now
-from helix_spark.planner.execution import plan_execution
-from helix_spark.planner.problem import Solution
+from helix_spark.planner.problem import Solution, plan_execution
 from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, RoomPriority, execution_problem
 from helix_spark.sizes import seconds_text
 

@@ -12,9 +12,10 @@ from benchmarks.simulation.limit import expected_seconds, limit
 from benchmarks.simulation.oracle import Oracle, foresee
 from benchmarks.simulation.recreation import Recreation
 from benchmarks.simulation.replay import Beliefs, exact, replay, wrong
+from benchmarks.simulation.rule import RULE, RULE_PURGE
 from benchmarks.simulation.work import Work, draw
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
+from helix_spark.planner.policies import ALWAYS, NEVER
 from helix_spark.planner.storage import Policy
 
 BUDGETS: tuple[float | None, ...] = (0.1, 0.3, 1.0, None)

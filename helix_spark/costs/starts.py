@@ -1,18 +1,10 @@
-"""What starting Spark costs, what work takes longer in a process that is new, and how likely the next iteration has
-one."""
+"""What starting Spark and its first work cost, and how likely the next iteration runs in a process of its own."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
-
-_WARM_UP_AT_MOST, _WARM_UP_OVER = 3.0, 6.0
-"""Seconds that a node's work takes longer in a process of its own, and over how much of it that is spread, beside what
-any first work takes longer there (`first_work_seconds`). Whole first runs of 2.5, 5.8 and 20 s (census, flights,
-genomics; two cores) took 4, 7 and 9 s longer, 3 s of which are the first work's; of nodes in a row each takes half as
-long again, and long ones no more than some seconds longer."""
 
 USUAL_START = 2.5
 """Seconds that a start is taken for until one is on record; about what a small machine takes."""
@@ -22,9 +14,9 @@ REMEMBERED_STARTS = 5
 
 _FIRST_WORK, _FIRST_WORK_AT_MOST = 1.2, 10.0
 """What the first work of a new session takes longer, whatever it is, as a share of the session's start: both load
-classes and compile. Iterations in processes of their own took about 3 s (census, flights, genomics; starts of about
-2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start and `with_warm_up` explain. A start
-that waits for a cluster says nothing of that, so it is bounded (seconds)."""
+classes and compile. Iterations in processes of their own took at least 3 s (census, flights, genomics; starts of about
+2.5 s) and 8 s (flights, where a start took 6.5 s) longer than the start explains. A start that waits for a cluster says
+nothing of that, so it is bounded (seconds)."""
 
 _UNTOLD = {False: 0.1, None: 0.5}
 """Probability that the next iteration runs in a process of its own while nothing is on record, by whether this process
@@ -94,18 +86,3 @@ def fresh_process(writers: Sequence[str], one_run: bool | None) -> float:
     for before, after in pairwise(writers):
         weight, differed = _FRESHNESS * weight + 1.0, _FRESHNESS * differed + float(before != after)
     return (_UNTOLD[one_run] + differed) / (1.0 + weight)
-
-
-def with_warm_up(seconds: float, probability: float) -> float:
-    """Return the seconds that work is expected to take in a process that may be a new one.
-
-    Costs on record are those of a process that has done the like before. In a new one Spark's code is loaded and
-    compiled meanwhile, whatever the work is: little of it takes half as long again, much of it some seconds longer.
-
-    Args:
-        seconds: in a process that has run for a while.
-
-    >>> with_warm_up(0.3, 0.0), round(with_warm_up(0.3, 1.0), 2), round(with_warm_up(60.0, 1.0), 1)
-    (0.3, 0.45, 63.0)
-    """
-    return seconds + probability * _WARM_UP_AT_MOST * (1.0 - math.exp(-seconds / _WARM_UP_OVER))

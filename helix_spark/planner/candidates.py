@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.demands import last_steps
-from helix_spark.planner.frontiers import Frontiers
+from helix_spark.planner.demands import Frontiers, last_steps
 from helix_spark.planner.problem import Solution, State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
 
@@ -21,11 +20,6 @@ they think, but at the end of a batch job somebody does, and the machine is busy
 TIE = 1e-4
 """Seconds by which keeping what is stored is preferred, and writing what is not is disliked, where all else is equal.
 Below anything that is measured, above the solvers' tolerances; not part of the reported objective."""
-
-SMALL = 10_000
-"""What takes less than this part of the budget is seldom worth a choice (metrics, small models): if keeping it pays at
-all it is kept, where all that is so small has room beside the best of the rest. Sizes are not known better than that
-beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,38 +140,24 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Certain:
-    """What is kept without a choice, by signature.
-
-    Attributes:
-        insisted: what an author insists on.
-        small: what saves more by its last step alone than it takes, and is small beside the budget (or the budget has
-            no limit). There may be so many of it that the budget has no room for all.
-    """
-
-    insisted: frozenset[str]
-    small: frozenset[str]
-
-
-def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> Certain:
-    """Return what is kept without a choice, of what is stored or is computed in every plan."""
+def has_room_for_all(problem: PlanningProblem, found: Mapping[str, Candidate]) -> bool:
+    """Return whether all that may be kept fits into the budget."""
     room = capacity(problem)
+    return room is None or sum(candidate.bytes for candidate in found.values()) <= room
+
+
+def certain(problem: PlanningProblem, ahead: Frontiers, found: Mapping[str, Candidate]) -> frozenset[str]:
+    """Return signatures of what is kept without a choice, of what is stored or is computed in every plan: what an
+    author insists on, and what saves more by its last step alone than it takes, where it takes no room from others."""
     there = {name for name, candidate in found.items() if candidate.stored}
     there |= _surely_computed(problem) if problem.done is None else had_now(problem, problem.done)
-    saved = last_steps(ahead)
+    saved, is_roomy = last_steps(ahead), has_room_for_all(problem, found)
 
-    def is_small(candidate: Candidate) -> bool:
-        return room is None or candidate.bytes * SMALL <= room
+    def is_sure(name: str, candidate: Candidate) -> bool:
+        pays = saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
+        return candidate.insisted or (pays and (is_roomy or not candidate.bytes))
 
-    def pays(name: str, candidate: Candidate) -> bool:
-        return saved.get(name, 0.0) + candidate.worth > candidate.seconds + candidate.tie
-
-    sure = {name: candidate for name, candidate in found.items() if name in there}
-    return Certain(
-        frozenset(name for name, one in sure.items() if one.insisted),
-        frozenset(name for name, one in sure.items() if not one.insisted and is_small(one) and pays(name, one)),
-    )
+    return frozenset(name for name, candidate in found.items() if name in there and is_sure(name, candidate))
 
 
 def _surely_computed(problem: PlanningProblem) -> frozenset[str]:

@@ -1,40 +1,30 @@
-"""The joint policy: states now and what is kept, from one program; the rule's answer where the program has none."""
+"""The joint policy: states now and what is kept, from one program."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from helix_spark.errors import ParameterError, nearest
 from helix_spark.planner.candidates import TIE, Candidate, candidates, capacity, certain, had_now
-from helix_spark.planner.demands import Outlook, Recall, outlook, recalls
-from helix_spark.planner.execution import STATE_TIE, without_choice
-from helix_spark.planner.frontiers import Frontiers, frontiers
+from helix_spark.planner.demands import Outlook, Recall, frontiers, outlook, recalls
 from helix_spark.planner.joint_program import JointProgram, build
-from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
-from helix_spark.planner.problem import Certificate, Solution, State, total_seconds
-from helix_spark.planner.solver import Answer, solve
+from helix_spark.planner.policies import ALWAYS, NEVER
+from helix_spark.planner.problem import STATE_TIE, Certificate, Solution, total_seconds, without_choice
+from helix_spark.planner.solver import solve
 from helix_spark.planner.storage import (
     Decision,
     PlanningProblem,
     Policy,
     default_scenarios,
     execution_problem,
-    seconds_now,
 )
 from helix_spark.planner.storage_reasons import explain
 
-LARGE, LARGE_GAP = 2_000, 0.004
+LARGE, LARGE_GAP = 500, 0.004
 """Variables from which a program counts as large, and the gap that is good enough for it: costs are not known to half a
 percent, and proving the last of it takes most of the time."""
-
-CROWD = 50
-"""Small results from which `LARGE_GAP` is good enough as well, where there is no room for all of them: they are much
-alike, so that proving which of them to keep takes long and saves next to nothing."""
-
-_REPAIRS = 3
-"""How often the program is solved again when rounding let the kept results exceed the budget by a few bytes."""
 
 _PROVEN = 1e-6
 """A relative gap below which a solution counts as optimal."""
@@ -45,7 +35,7 @@ class Joint:
     """States now and what to keep, evict and write, by one program (see `joint_program`).
 
     Attributes:
-        time_limit: seconds for the solver; then the best plan found so far is taken, or else the rule's.
+        time_limit: seconds for the solver; then the best plan found so far is taken, or else that of `ALWAYS`.
         gap: relative; the solver stops when no plan can be better by more. None for none where the program is small,
             else `LARGE_GAP`.
     """
@@ -61,59 +51,33 @@ class Joint:
             problem = replace(problem, scenarios=default_scenarios(problem))
         ahead = frontiers(problem)
         chosen = candidates(problem, ahead.hazard)
-        view, found = self._find_plan(problem, ahead, chosen)
+        kept = certain(problem, ahead, chosen)
+        view = outlook(ahead, chosen.keys(), kept)
+        forced = _without_choice(problem, chosen, kept)
+        found = forced or self._solved(problem, build(problem, view, chosen, kept), chosen)
         if isinstance(found, str):
             return _fallback(problem, found, start)
         return _decision(problem, view, chosen, found, start)
 
-    def _find_plan(
-        self, problem: PlanningProblem, ahead: Frontiers, chosen: Mapping[str, Candidate]
-    ) -> tuple[Outlook, _ChosenPlan | str]:
-        """Return the plan, or in words why there is none; with the outlook that it looks at.
-
-        At first what is small and pays is kept without a choice, as if it took no room. A plan that has room for it all
-        the same is the best; else small results are a choice like others, and a plan is looked for anew.
-        """
-        sure = certain(problem, ahead, chosen)
-        small = sure.small
-        while True:
-            kept = sure.insisted | small
-            view = outlook(ahead, chosen.keys(), kept)
-            found: _ChosenPlan | str | None = _without_choice(problem, view, chosen, kept)
-            if found is None:
-                crowded = len(sure.small) - len(small) > CROWD
-                found = self._solved(problem, build(problem, view, chosen, kept), chosen, crowded=crowded)
-            if found is not None:
-                return view, found
-            small = frozenset(name for name in small if not chosen[name].bytes)
-
     def _solved(
-        self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate], *, crowded: bool
-    ) -> _ChosenPlan | str | None:
-        """Return a plan within the budget, or in words why there is none; None where the best one has no room for what
-        the program spares (see `JointProgram.spared`)."""
-        bound = None
+        self, problem: PlanningProblem, program: JointProgram, chosen: Mapping[str, Candidate]
+    ) -> _ChosenPlan | str:
+        """Return the program's plan, or in words why there is none."""
         room = capacity(problem)
-        gap = self.gap
-        if gap is None and (crowded or len(program.program.costs) > LARGE):
-            gap = LARGE_GAP
-        for _ in range(_REPAIRS):
-            answer = solve(program.program, time_limit=self.time_limit, gap=gap)
-            if answer.values is None:
-                return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
-            bound = answer.bound if bound is None else bound
-            picked = frozenset(name for name, index in program.keep.items() if answer.values[index] > 0.5)
-            keep = picked | program.settled
-            used = sum(chosen[name].bytes for name in keep)
-            if room is None or used <= room or program.budget_row is None:
-                states = problem.done or _states(program, answer)
-                offset = program.underestimate - _ties(program, answer, chosen, picked)
-                return _ChosenPlan(states, keep, answer.solver, bound + offset)
-            if program.spared:
-                return None
-            terms, limit = program.program.rows_at_most[program.budget_row]
-            program.program.rows_at_most[program.budget_row] = (terms, limit - (used - room + 1) / program.unit)
-        return "the kept results exceed the budget by a rounding error that could not be removed"
+        gap = LARGE_GAP if self.gap is None and len(program.program.costs) > LARGE else self.gap
+        answer = solve(program.program, time_limit=self.time_limit, gap=gap)
+        if answer.values is None:
+            return f"the solver found no plan in {self.time_limit:g} s ({answer.status})"
+        picked = [name for name, index in program.keep.items() if answer.values[index] > 0.5]
+        keep = program.settled.union(picked)
+        if room is not None and sum(chosen[name].bytes for name in keep) > room:
+            return "the kept results exceed the budget by a rounding error"
+        ways = [way for way, index in program.ways.items() if answer.values[index] > 0.5]
+        ties = sum(STATE_TIE[way.state] for way in ways) + sum(chosen[name].tie for name in picked)
+        return _ChosenPlan(
+            problem.done or Solution.optimal({way.node: way for way in ways}, answer.solver), keep, answer.solver,
+            answer.bound + program.underestimate - ties,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,67 +95,28 @@ class _ChosenPlan:
 
 
 def _without_choice(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], kept: frozenset[str]
+    problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: frozenset[str]
 ) -> _ChosenPlan | None:
     """Return the plan, where the states leave no choice, and all that could be kept is certain to be, or stored with
     room.
 
-    The best states for now are the best at all when all they bring is kept, and to compute more, in order to keep it,
-    does not pay.
+    The best states for now are the best at all when all they bring is kept, and the next iteration would compute more
+    at no higher price, and only perhaps. One in another process may pay more than this one, for a session.
     """
     solution = problem.done
     if solution is None:
-        asked = execution_problem(problem)
-        forced = without_choice(asked)
+        forced = without_choice(execution_problem(problem))
         if forced is None:
             return None
         solution = Solution.optimal(forced, "none needed")
     had = had_now(problem, solution)
     keep = frozenset(name for name, candidate in chosen.items() if candidate.stored or name in had)
-    used = sum(chosen[name].bytes for name in keep)
     room = capacity(problem)
-    if (room is not None and used > room) or any(not chosen[name].stored and name not in kept for name in keep):
+    is_full = room is not None and sum(chosen[name].bytes for name in keep) > room
+    if is_full or any(not chosen[name].stored and name not in kept for name in keep):
         return None
-    if problem.done is None and _more_may_pay(problem, view, chosen, solution, keep):
-        return None
-    return _ChosenPlan(solution, keep, "none needed")
-
-
-def _more_may_pay(
-    problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate], solution: Solution, keep: frozenset[str]
-) -> bool:
-    """Return whether computing more than the states need, in order to keep it, may save more than it takes.
-
-    It never does while the next iteration would compute it at no higher price, and only perhaps. An iteration in
-    another process may pay more than this one: for a session, and for work in a young JVM. Even then what could be
-    kept besides saves no more than the next iteration takes longer without all of it, and no set of which one member
-    takes as much now for its last step alone can pay; what is left without those saves less, and so on. A step that
-    needs a session which the states do without takes, besides, the session beyond all that the states take.
-    """
-    more = chosen.keys() - keep
-    no_dearer = problem.later_session_seconds <= problem.session_seconds
-    if not more or (no_dearer and (problem.young or problem.fresh_process <= 0)):
-        return False
-    session = max(0.0, problem.session_seconds - total_seconds(solution.chosen.values()))
-    takes = _last_steps(problem, more, session)
-    without, left = _expected(view, recalls(view, keep)), set(more)
-    while left:
-        gain = without - _expected(view, recalls(view, keep | left))
-        fewer = {signature for signature in left if takes[signature] < gain}
-        if fewer == left:
-            return True
-        left = fewer
-    return False
-
-
-def _last_steps(problem: PlanningProblem, signatures: Collection[str], session: float) -> dict[str, float]:
-    """Return seconds of the last step to have each result now, by signature; none where memory holds it."""
-    takes: dict[str, float] = {}
-    for node in problem.nodes:
-        if node.signature in signatures:
-            own = seconds_now(problem, node, State.COMPUTE) + (session if node.compute_needs_spark else 0.0)
-            takes[node.signature] = min(0.0 if node.held else own, takes.get(node.signature, own))
-    return takes
+    more_may_pay = len(keep) < len(chosen) and problem.later_session_seconds > problem.session_seconds
+    return None if problem.done is None and more_may_pay else _ChosenPlan(solution, keep, "none needed")
 
 
 def _decision(
@@ -223,21 +148,6 @@ def _constant_seconds(problem: PlanningProblem, view: Outlook, chosen: Mapping[s
     return done + sum(candidate.worth for candidate in chosen.values()) + view.certain_seconds
 
 
-def _ties(
-    program: JointProgram, answer: Answer, chosen: Mapping[str, Candidate], keep: frozenset[str]
-) -> float:
-    """Return seconds in the program's objective that only tell equal plans apart."""
-    values = answer.values or ()
-    states = sum(STATE_TIE[way.state] for way, index in program.ways.items() if values[index] > 0.5)
-    return states + sum(chosen[name].tie for name in sorted(keep))
-
-
-def _states(program: JointProgram, answer: Answer) -> Solution:
-    values = answer.values or ()
-    ways = {way.node: way for way, index in program.ways.items() if values[index] > 0.5}
-    return Solution.optimal(ways, answer.solver)
-
-
 def _objective(
     view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution, ahead: Sequence[Recall]
 ) -> float:
@@ -253,9 +163,8 @@ def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
-    """Decide by the rule."""
-    decision = RULE.decide(problem)
-    notice = f"{why}; what to keep was decided by Helix's rule instead"
+    decision = ALWAYS.decide(problem)
+    notice = f"{why}; every result is kept instead, while the budget lasts"
     cost = total_seconds(decision.solution.chosen.values())
     certificate = Certificate(
         "fallback", cost, 0.0, 1.0 if cost else 0.0, "none", time.perf_counter() - start, notice,
@@ -264,7 +173,7 @@ def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:
     return replace(decision, certificate=certificate)
 
 
-POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, RULE, RULE_PURGE, Joint())}
+POLICIES: dict[str, Policy] = {policy.name: policy for policy in (NEVER, ALWAYS, Joint())}
 """By the names that they have on the command line."""
 
 

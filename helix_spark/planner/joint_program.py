@@ -8,9 +8,8 @@
           sum_r bytes_r m_r <= budget, over everything stored, also of older iterations and other workflows.
 
 x_d: derivation d is used now; m_r: result r is kept. L_r is how many iterations r is expected to stay valid
-(see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `execution`), so only x_d and
-m_r need to be integer. What is small and certain to pay has m_r = 1, and is not counted in the last row: no plan within
-the budget is better than the program's, and that one is within it where it leaves room for them (else see `joint`).
+(see `candidates.lifetime`). With m fixed, each demand's part is totally unimodular (as in `problem`), so only x_d and
+m_r need to be integer.
 
 A demand has, for each result r that is required or that a required one is made from, a_r = r is had, x_r = computed:
 
@@ -24,14 +23,12 @@ than the last step (l_r > c_r), r may also be computed though it is kept, and th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from helix_spark.planner.candidates import Candidate, capacity
-from helix_spark.planner.demands import Demand, Outlook
-from helix_spark.planner.execution import add_execution
-from helix_spark.planner.frontiers import upstream
-from helix_spark.planner.problem import Derivation, State
+from helix_spark.planner.candidates import Candidate, capacity, has_room_for_all
+from helix_spark.planner.demands import Demand, Outlook, upstream
+from helix_spark.planner.problem import Derivation, State, add_execution
 from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, ResultCosts, execution_problem
 
@@ -47,10 +44,7 @@ class JointProgram:
     Attributes:
         ways: the variable of each derivation of this iteration; empty where the states are given.
         keep: the variable of each candidate that leaves a choice or that a demand asks for, by signature.
-        settled: signatures of what is kept besides.
-        budget_row: index of the budget's row in `program.rows_at_most`, or None.
-        unit: bytes in which that row counts.
-        spared: bytes of what is kept without a choice and does not count in that row.
+        settled: signatures of what is kept besides, as it takes no room from others and no demand needs it.
         underestimate: constant seconds that the program's objective leaves out.
     """
 
@@ -58,9 +52,6 @@ class JointProgram:
     ways: dict[Derivation, int]
     keep: dict[str, int]
     settled: frozenset[str] = frozenset()
-    budget_row: int | None = None
-    unit: float = 1.0
-    spared: int = 0
     underestimate: float = 0.0
 
 
@@ -78,7 +69,11 @@ def build(
     whole, rest = _within(view, ALLOWANCE)
     asked = {name for _, names in whole for name in names}.union(*(demand.results for demand in rest))
     useful = {name for name in asked if view.results[name].loadable}
-    settled = _settled(problem, chosen, kept, useful)
+    is_roomy = has_room_for_all(problem, chosen)
+    settled = frozenset(
+        name for name, candidate in chosen.items()
+        if name not in useful and (name in kept or candidate.stored) and (is_roomy or not candidate.bytes)
+    )
     keep: dict[str, int] = {}
     for name, candidate in chosen.items():
         if name not in settled and (candidate.stored or candidate.insisted or name in useful):
@@ -91,45 +86,12 @@ def build(
     underestimate += sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
     underestimate += sum(_add_last_steps(program, view.results, demand, keep) for demand in rest)
     program.integer = states | frozenset(keep.values())
-    small = frozenset(name for name in kept if not chosen[name].insisted)
-    row, unit, spared = _add_budget(problem, program, chosen, keep, settled, small)
-    return JointProgram(program, ways, keep, settled, row, unit, spared, underestimate)
-
-
-def _settled(
-    problem: PlanningProblem, chosen: Mapping[str, Candidate], kept: Collection[str], useful: Collection[str]
-) -> frozenset[str]:
-    """Return signatures of what is kept in any case and no demand needs: certain, or stored where there is room."""
-    room = capacity(problem)
-    most = sum(
-        candidate.bytes for name, candidate in chosen.items()
-        if candidate.stored or candidate.insisted or name in useful or name in kept
-    )
-    tight = room is not None and most > room
-    return frozenset(
-        name for name, candidate in chosen.items()
-        if name not in useful and (name in kept or (candidate.stored and not (tight and candidate.bytes)))
-    )
-
-
-def _add_budget(
-    problem: PlanningProblem, program: LinearProgram, chosen: Mapping[str, Candidate], keep: Mapping[str, int],
-    settled: Collection[str], small: Collection[str],
-) -> tuple[int | None, float, int]:
-    """Return the budget's row, its unit in bytes, and the bytes that it does not count; no row where everything fits.
-
-    Args:
-        small: signatures of what is kept without a choice because it is small, among `keep` and `settled`.
-    """
-    room = capacity(problem)
-    if room is None or sum(chosen[name].bytes for name in (*settled, *keep)) <= room:
-        return None, 1.0, 0
-    # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
-    unit = max(1.0, room / 1000)
-    counted = {name: chosen[name].bytes for name in (*settled, *keep) if chosen[name].bytes and name not in small}
-    taken = sum(size for name, size in counted.items() if name in settled)
-    program.at_most({keep[name]: size / unit for name, size in counted.items() if name in keep}, (room - taken) / unit)
-    return len(program.rows_at_most) - 1, unit, sum(chosen[name].bytes for name in small)
+    if not is_roomy:
+        # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
+        room = capacity(problem) or 0
+        unit = max(1.0, room / 1000)
+        program.at_most({index: chosen[name].bytes / unit for name, index in keep.items()}, room / unit)
+    return JointProgram(program, ways, keep, settled, underestimate)
 
 
 def _add_had(

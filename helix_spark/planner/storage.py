@@ -8,7 +8,6 @@ from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.forecast import Prospect, forecast
-from helix_spark.costs.starts import with_warm_up
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
 
 
@@ -143,8 +142,6 @@ class PlanningProblem:
         horizon: H, how many further iterations to plan for.
         session_seconds: what needing Spark costs in this iteration: its start, if that is still to come, and what the
             first work of a session takes longer, if this one has done none.
-        young: whether that work is still to come, so that whatever Spark does in this iteration takes longer (see
-            `costs.starts.with_warm_up`).
         start_price: what an iteration in a process of its own pays if it needs Spark.
         fresh_process: probability that the next iteration runs in a process of its own.
         done: the states, when the iteration has run and only storage is left to decide.
@@ -161,7 +158,6 @@ class PlanningProblem:
     session_seconds: float = 0.0
     start_price: float = 0.0
     fresh_process: float = 0.0
-    young: bool = False
 
     @property
     def later_session_seconds(self) -> float:
@@ -219,23 +215,14 @@ def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
     """
     start = (SESSION,) if problem.session_seconds > 0 else ()
     derivations = [Derivation(name, State.COMPUTE, (), problem.session_seconds) for name in start]
-    derivations += [way for node in problem.nodes for way in _ways(problem, node, start)]
+    derivations += [way for node in problem.nodes for way in _ways(node, start)]
     names = (*start, *(node.name for node in problem.nodes))
     return ExecutionProblem(names, tuple(derivations), problem.outputs)
 
 
-def seconds_now(problem: PlanningProblem, node: NodeCosts, state: State) -> float:
-    """Return the seconds to compute a node, or to load it from the catalog, in this iteration."""
-    seconds, in_spark = (
-        (node.compute_seconds, node.compute_needs_spark) if state is State.COMPUTE
-        else (node.load_seconds, node.load_needs_spark)
-    )
-    return with_warm_up(seconds, 1.0) if in_spark and problem.young else seconds
-
-
-def _ways(problem: PlanningProblem, node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
+def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     computing = node.inputs + (start if node.compute_needs_spark else ())
-    ways = [Derivation(node.name, State.COMPUTE, computing, seconds_now(problem, node, State.COMPUTE))]
+    ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
     if node.recompute:
         return ways
     if node.fixed and (node.held or node.stored):
@@ -244,24 +231,8 @@ def _ways(problem: PlanningProblem, node: NodeCosts, start: tuple[str, ...]) -> 
         ways.insert(0, Derivation(node.name, State.LOAD, (), 0.0))
     elif node.stored:
         loading = start if node.load_needs_spark else ()
-        ways.insert(0, Derivation(node.name, State.LOAD, loading, seconds_now(problem, node, State.LOAD)))
+        ways.insert(0, Derivation(node.name, State.LOAD, loading, node.load_seconds))
     return ways
-
-
-def cumulative_seconds(problem: PlanningProblem, solution: Solution) -> dict[str, float]:
-    """C(n): what this iteration spends on each node that it has and on everything it has that node from.
-
-    Each ancestor counts once (Helix, PVLDB 12(4), section 5.3).
-    """
-    sources: dict[str, frozenset[str]] = {}
-    spent: dict[str, float] = {}
-    for node in problem.nodes:
-        way = solution.chosen.get(node.name)
-        if way is None:
-            continue
-        sources[node.name] = frozenset({node.name}).union(*(sources[need] for need in way.needs if need != SESSION))
-        spent[node.name] = sum(solution.chosen[name].seconds for name in sources[node.name])
-    return spent
 
 
 Version = tuple[tuple[NodeCosts, ...], frozenset[str]]

@@ -77,7 +77,6 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
             session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
-            young=not session.worked,
         ), session.started,
         notices=tuple(_notices(run, view)),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),

@@ -172,7 +172,7 @@ def test_an_empty_source(spark: SparkSession, catalog: Path, tmp_path: Path) -> 
     ("options", "kind", "words"),
     [
         ({"budget": "plenty"}, ParameterError, "'plenty' is no size"),
-        ({"policy": "rul"}, ParameterError, "did you mean 'rule'?"),
+        ({"policy": "alway"}, ParameterError, "did you mean 'always'?"),
     ],
 )
 def test_wrong_options(catalog: Path, options: dict[str, str], kind: type[HelixError], words: str) -> None:

@@ -18,7 +18,7 @@ from helix_spark.errors import ParameterError
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(
-        '[project]\nname = "x"\n\n[tool.helix_spark]\ncatalog = "results"\nbudget = "1 GB"\npolicy = "rule"\n'
+        '[project]\nname = "x"\n\n[tool.helix_spark]\ncatalog = "results"\nbudget = "1 GB"\npolicy = "always"\n'
     )
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "a.py").write_text("")

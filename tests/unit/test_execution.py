@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from helix_spark.errors import PlanError
-from helix_spark.planner.execution import add_execution, plan_execution
-from helix_spark.planner.problem import Derivation, ExecutionProblem, State
+from helix_spark.planner.problem import Derivation, ExecutionProblem, State, add_execution, plan_execution
 from helix_spark.planner.solver import LinearProgram, solve
 
 

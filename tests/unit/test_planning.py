@@ -78,7 +78,7 @@ def situation(
         KnownNode(node, described[node.name], signed[node.name], costs[node.name]) for node in merged.nodes
     )
     ahead = PlanningProblem(
-        (), frozenset(), budget, horizon=2.0, start_price=start_price(()), young=not session_worked,
+        (), frozenset(), budget, horizon=2.0, start_price=start_price(()),
         session_seconds=session_seconds((), runs=session_runs, worked=session_worked),
     )
     return Situation(merged, nodes, 4, ahead, session_runs, recorded=recorded)
@@ -101,7 +101,7 @@ def after(before: Situation, now: Situation) -> Situation:
     return replace(now, nodes=tuple(replace(one, before=past.get(one.name)) for one in now.nodes))
 
 
-def plan(now: Situation, policy: str = "rule") -> Plan:
+def plan(now: Situation, policy: str = "always") -> Plan:
     return make_plan(now, policy_named(policy))
 
 
@@ -335,13 +335,6 @@ def test_a_session_that_has_done_nothing_yet_is_still_to_do_its_first_work() -> 
     assert "Spark's" not in str(warm)
 
 
-def test_what_spark_does_in_a_young_session_is_expected_to_take_longer_and_nothing_else_is() -> None:
-    young, warm = plan(situation(build(), session_worked=False)), plan(situation(build()))
-    assert young["rows"].predicted_seconds > young["rows"].compute_seconds == warm["rows"].predicted_seconds
-    assert young["mean"].predicted_seconds == young["mean"].compute_seconds
-    assert young.run_all_seconds == pytest.approx(young.predicted_seconds)
-
-
 def test_a_plan_that_needs_no_spark_pays_for_none_and_saves_it() -> None:
     now = situation(build(), session_runs=False, session_worked=False)
     made = plan(storing(now, "mean"))
@@ -367,7 +360,7 @@ def test_a_record_of_a_plan_has_all_that_a_run_prints_of_it() -> None:
 
 def test_how_many_iterations_were_weighed_is_told_by_who_weighed_them() -> None:
     now = situation(build())
-    weighed = [plan_json(plan(now, policy))["plan"]["scenarios"] for policy in ("joint", "rule")]
+    weighed = [plan_json(plan(now, policy))["plan"]["scenarios"] for policy in ("joint", "always")]
     assert weighed[0] > weighed[1] == 0
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
+from benchmarks.simulation.rule import RULE, RULE_PURGE
 from helix_spark.planner.joint import Joint
-from helix_spark.planner.policies import ALWAYS, NEVER, RULE, RULE_PURGE
+from helix_spark.planner.policies import ALWAYS, NEVER
 from helix_spark.planner.problem import State
 from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, Policy
 
@@ -31,11 +32,6 @@ def test_always_stores_in_the_order_of_the_graph_while_the_budget_lasts() -> Non
 
 def test_the_rule_stores_what_costs_more_than_two_loads() -> None:
     assert RULE.decide(PROBLEM).keep == {"s-rows", "s-model"}
-
-
-def test_the_simple_policies_say_seconds_as_all_else_does() -> None:
-    slow = replace(PROBLEM, nodes=(replace(ROWS, compute_seconds=400.0), COUNTS, MODEL))
-    assert RULE.decide(slow).reasons["s-rows"] == "kept: 6.7 min to recompute is more than twice 2.0 s to load"
 
 
 @pytest.mark.parametrize(("purge", "evicted"), [(False, set()), (True, {"s-past"})])

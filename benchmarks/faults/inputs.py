@@ -159,8 +159,8 @@ def no_solver(folder: Path, count: int, tally: Tally) -> None:
         catalog, heard = folder / str(index), Heard()
         run(catalog, workflow(1))
         ways = (
-            mock.patch.object(solver, "available_solvers", return_value=()),
-            mock.patch.object(solver, "available_solvers", return_value=("PULP_CBC_CMD",)),
+            mock.patch.object(solver, "is_available", return_value=False),
+            mock.patch("helix_spark.planner.joint.solve", return_value=solver.Answer(None, "no time", "HiGHS")),
             mock.patch.object(pulp.LpProblem, "solve", side_effect=pulp.PulpSolverError("it fell over")),
         )
         policy = LoadsGladly(policy_named(("always", "joint", "never")[index // 3 % 3]))

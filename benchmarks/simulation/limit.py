@@ -47,7 +47,7 @@ def limit(work: Work, budget: int | None, *, time_limit: float = 20.0, gap: floa
         seconds += view.certain_seconds
         for demand in view.demands:
             names = upstream(view.results, demand.results, demand.given)
-            seconds += add_demand(program, view.results, demand, names, kept)
+            add_demand(program, view.results, demand, names, kept)
     program.integer = frozenset(choices)
     answer = solve(program, time_limit=time_limit, gap=gap)
     assert answer.values is not None, answer.status

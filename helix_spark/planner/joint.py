@@ -76,7 +76,7 @@ class Joint:
         ties = sum(STATE_TIE[way.state] for way in ways) + sum(chosen[name].tie for name in picked)
         return _ChosenPlan(
             problem.done or Solution.optimal({way.node: way for way in ways}, answer.solver), keep, answer.solver,
-            answer.bound + program.underestimate - ties,
+            answer.bound - ties,
         )
 
 

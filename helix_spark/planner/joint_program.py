@@ -16,21 +16,19 @@ A demand has, for each result r that is required or that a required one is made 
     a_r = 1 if r is required, else a_r >= x_k for each k that r is made into, or a_k where loading k takes r, too;
     x_r >= a_r - m_r if r may be kept, else x_r = a_r;       cost: l_r (a_r - x_r) + c_r x_r.
 
-Most of these are no variables. x_r is 1 - m_r for what is required, a_r is x_k where r is made into one k only; so
-they are kept as affine terms of other variables, and a program of half the size is built. Where loading takes longer
-than the last step (l_r > c_r), r may also be computed though it is kept, and the load is the variable.
+Many of these are no variables: a_r is x_k where r is made into one k only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity, has_room_for_all
 from helix_spark.planner.demands import Demand, Outlook, upstream
 from helix_spark.planner.problem import Derivation, State, add_execution
 from helix_spark.planner.solver import LinearProgram
-from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, ResultCosts, execution_problem
+from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, execution_problem
 
 ALLOWANCE = 12_000
 """Variables that demands may have in all; about a second for HiGHS. Beyond it the least likely demands are
@@ -45,14 +43,12 @@ class JointProgram:
         ways: the variable of each derivation of this iteration; empty where the states are given.
         keep: the variable of each candidate that leaves a choice or that a demand asks for, by signature.
         settled: signatures of what is kept besides, as it takes no room from others and no demand needs it.
-        underestimate: constant seconds that the program's objective leaves out.
     """
 
     program: LinearProgram
     ways: dict[Derivation, int]
     keep: dict[str, int]
-    settled: frozenset[str] = frozenset()
-    underestimate: float = 0.0
+    settled: frozenset[str]
 
 
 def build(
@@ -82,16 +78,18 @@ def build(
                 program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
         _add_had(problem, program, chosen, keep, ways)
-    underestimate = sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
-    underestimate += sum(add_demand(program, view.results, demand, names, keep) for demand, names in whole)
-    underestimate += sum(_add_last_steps(program, view.results, demand, keep) for demand in rest)
+    program.costs[program.one] += sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
+    for demand, names in whole:
+        add_demand(program, view.results, demand, names, keep)
+    for demand in rest:
+        _add_last_steps(program, view.results, demand, keep)
     program.integer = states | frozenset(keep.values())
     if not is_roomy:
         # In thousandths of the budget: bytes as they are would drown the solver's tolerances.
         room = capacity(problem) or 0
         unit = max(1.0, room / 1000)
         program.at_most({index: chosen[name].bytes / unit for name, index in keep.items()}, room / unit)
-    return JointProgram(program, ways, keep, settled, underestimate)
+    return JointProgram(program, ways, keep, settled)
 
 
 def _add_had(
@@ -131,111 +129,44 @@ def _within(view: Outlook, allowance: int) -> tuple[list[tuple[Demand, list[str]
     return whole, rest
 
 
-def _add_last_steps(program: LinearProgram, results: Lineage, demand: Demand, keep: Mapping[str, int]) -> float:
-    """Return the least that a demand costs: each required result's last step, or its load if less and it is kept."""
-    seconds = 0.0
-    for name in demand.results:
+def _add_last_steps(program: LinearProgram, results: Lineage, demand: Demand, keep: Mapping[str, int]) -> None:
+    """Add the least that a demand costs: each required result's last step, or its load if less and it is kept."""
+    for name in sorted(demand.results):
         result = results[name]
-        seconds += demand.probability * result.compute_seconds
+        program.costs[program.one] += demand.probability * result.compute_seconds
         if name in keep:
             program.costs[keep[name]] -= demand.probability * max(0.0, result.compute_seconds - result.load_seconds)
-    return seconds
-
-
-# One demand: what it costs to have its results again, given what is kept
-
-
-@dataclass(frozen=True, slots=True)
-class _Affine:
-    """A constant plus coefficients of variables."""
-
-    constant: float
-    terms: Mapping[int, float] = field(default_factory=dict)
-
-    def minus(self, variable: int) -> _Affine:
-        """Return this, minus a variable."""
-        return _Affine(self.constant, {**self.terms, variable: self.terms.get(variable, 0.0) - 1.0})
-
-
-_ALWAYS = _Affine(1.0)
-
-
-@dataclass(slots=True)
-class _Rows:
-    """The program as one demand is added to it, and the constant seconds that come with it."""
-
-    program: LinearProgram
-    probability: float
-    seconds: float = 0.0
-
-    def charge(self, amount: _Affine, seconds: float) -> None:
-        """Add to the objective: seconds, as often as `amount` says."""
-        weight = self.probability * seconds
-        self.seconds += weight * amount.constant
-        for variable, coefficient in amount.terms.items():
-            self.program.costs[variable] += weight * coefficient
-
-    def at_most(self, smaller: _Affine, larger: int, *more: int) -> None:
-        """Add the row: smaller <= larger + more."""
-        terms = dict(smaller.terms)
-        for variable in (larger, *more):
-            terms[variable] = terms.get(variable, 0.0) - 1.0
-        self.program.at_most(terms, -smaller.constant)
-
-    def is_had(self, computed: list[_Affine]) -> _Affine:
-        """Return whether a result is had that others are made from, given whether each of these is computed."""
-        if _ALWAYS in computed:
-            return _ALWAYS
-        distinct = [amount for index, amount in enumerate(computed) if amount not in computed[:index]]
-        if len(distinct) == 1:
-            return distinct[0]
-        variable = self.program.variable(0.0)
-        for amount in distinct:
-            self.at_most(amount, variable)
-        return _Affine(0.0, {variable: 1.0})
-
-    def computed(self, result: ResultCosts, had: _Affine, kept: int | None) -> _Affine:
-        """Return whether it is computed, given whether it is had, and the variable that says whether it is kept."""
-        if kept is None:
-            self.charge(had, result.compute_seconds)
-            return had
-        more = result.compute_seconds - result.load_seconds
-        if more >= 0:
-            self.charge(had, result.load_seconds)
-            if had == _ALWAYS:
-                computed = had.minus(kept)
-                self.charge(computed, more)
-                return computed
-            variable = self.program.variable(self.probability * more)
-            self.at_most(had, variable, kept)
-            return _Affine(0.0, {variable: 1.0})
-        self.charge(had, result.compute_seconds)
-        loaded = self.program.variable(self.probability * -more)
-        self.program.at_most({loaded: 1.0, kept: -1.0}, 0.0)
-        if had != _ALWAYS:
-            self.program.at_most({loaded: 1.0, **{index: -value for index, value in had.terms.items()}}, had.constant)
-        return had.minus(loaded)
 
 
 def add_demand(
     program: LinearProgram, results: Lineage, demand: Demand, names: list[str], keep: Mapping[str, int]
-) -> float:
-    """Add one demand to a program.
+) -> None:
+    """Add to a program what one demand costs, given what is kept.
 
     Args:
         names: signatures of what the demand requires and all that is made from, inputs first.
         keep: the variable that says whether a result is kept, by signature.
-
-    Returns:
-        The constant seconds that the program's objective leaves out.
     """
-    rows = _Rows(program, demand.probability)
-    made_into: dict[str, list[_Affine]] = {}
+    made_into: dict[str, dict[int, None]] = {}
     for name in reversed(names):
-        result = results[name]
-        had = _ALWAYS if name in demand.results else rows.is_had(made_into[name])
-        computed = rows.computed(result, had, keep.get(name) if result.loadable else None)
+        result, readers = results[name], made_into.get(name, {})
+        if name in demand.results or program.one in readers:
+            had = program.one
+        elif len(readers) == 1:
+            (had,) = readers
+        else:
+            had = program.variable(0.0)
+            for reader in readers:
+                program.at_most({reader: 1.0, had: -1.0}, 0.0)
+        computed = had
+        if not result.loadable or name not in keep:
+            program.costs[had] += demand.probability * result.compute_seconds
+        else:
+            program.costs[had] += demand.probability * result.load_seconds
+            computed = program.variable(demand.probability * (result.compute_seconds - result.load_seconds))
+            program.at_most({had: 1.0, computed: -1.0, keep[name]: -1.0}, 0.0)
+            if result.compute_seconds < result.load_seconds:
+                program.at_most({computed: 1.0, had: -1.0}, 0.0)
         for source in result.inputs:
             if source not in demand.given:
-                made_into.setdefault(source, []).append(had if source in result.load_inputs else computed)
-    return rows.seconds
+                made_into.setdefault(source, {})[had if source in result.load_inputs else computed] = None

@@ -1,18 +1,16 @@
-"""One 0/1 program through PuLP: HiGHS where it is installed, else CBC from PuLP's own wheel."""
+"""One 0/1 program through PuLP and HiGHS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from helix_spark.errors import SetupError
 
-_SOLVERS = ("HiGHS", "PULP_CBC_CMD", "COIN_CMD")
-
 EXACT = 1e-9
-"""The gap, relative and absolute, that counts as none. The solvers' own, 1e-4 and 1e-6, would leave ties and small
+"""The gap, relative and absolute, that counts as none. The solver's own, 1e-4 and 1e-6, would leave ties and small
 costs to chance."""
 
 
@@ -30,6 +28,7 @@ class LinearProgram:
     rows_at_most: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
     rows_equal: list[tuple[Mapping[int, float], float]] = field(default_factory=list)
     integer: frozenset[int] | None = None
+    _one: int | None = None
 
     def at_most(self, terms: Mapping[int, float], bound: float) -> None:
         """Add the row: sum of coefficient x variable <= bound."""
@@ -44,14 +43,19 @@ class LinearProgram:
         self.costs.append(cost)
         return len(self.costs) - 1
 
+    @property
+    def one(self) -> int:
+        """The variable that is always 1, for constants."""
+        if self._one is None:
+            self._one = self.variable(0.0)
+            self.equal({self._one: 1.0}, 1.0)
+        return self._one
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a solver found: a value per variable, or None; its status, its name, the best bound it proved.
-
-    Attributes:
-        bound: no solution costs less, as far as the solver tells; minus infinity where it does not.
-    """
+    """What the solver found: a value per variable, or None; its status, its name, and the bound below which it proved
+    that no solution is."""
 
     values: tuple[float, ...] | None
     status: str
@@ -75,7 +79,12 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
     if not program.costs:
         return Answer((), "Optimal Solution Found", "none needed", 0.0, 0.0)
     problem = _model(program)
-    solver = _solver(time_limit, EXACT if gap is None else gap)
+    if not is_available():
+        raise SetupError("no solver is installed", remedy="pip install highspy")
+    # One thread: equal input must give an equal plan, and these programs are small.
+    solver = pulp.HiGHS(
+        msg=False, threads=1, timeLimit=time_limit, gapRel=EXACT if gap is None else gap, gapAbs=EXACT
+    )
     try:
         problem.solve(solver)
     except pulp.PulpSolverError as failure:
@@ -85,7 +94,9 @@ def solve(program: LinearProgram, *, time_limit: float | None = None, gap: float
         return Answer(None, status, solver.name)
     values = tuple(float(variable.varValue or 0.0) for variable in problem.helix_variables)
     objective = float(pulp.value(problem.objective) or 0.0)
-    return Answer(values, status, solver.name, objective, _bound(problem, status, objective))
+    # HiGHS has no bound of a linear program but its optimum.
+    bound = min(float(problem.solverModel.getInfo().mip_dual_bound), objective) if problem.isMIP() else objective
+    return Answer(values, status, solver.name, objective, bound)
 
 
 def _model(program: LinearProgram) -> Any:
@@ -107,29 +118,9 @@ def _model(program: LinearProgram) -> Any:
     return problem
 
 
-def _bound(problem: Any, status: str, objective: float) -> float:
-    """Return the bound that HiGHS proved; CBC keeps its own to itself, so there only an optimum is its own bound."""
-    model = getattr(problem, "solverModel", None)
-    if model is not None and hasattr(model, "getInfo") and problem.isMIP():
-        return min(float(model.getInfo().mip_dual_bound), objective)
-    return objective if status == "Optimal Solution Found" else float("-inf")
-
-
-@lru_cache(maxsize=1)
-def available_solvers() -> tuple[str, ...]:
-    """Return names of the installed solvers that we use, best first. `pulp.listSolvers` would start every solver it
-    knows."""
+@cache
+def is_available() -> bool:
+    """Return whether the solver is installed."""
     import pulp
 
-    usable = [name for name in _SOLVERS if hasattr(pulp, name) and getattr(pulp, name)(msg=False).available()]
-    return tuple(usable)
-
-
-def _solver(time_limit: float | None, gap: float) -> Any:
-    import pulp
-
-    if not available_solvers():
-        raise SetupError("no solver is installed", remedy="pip install highspy")
-    # One thread: equal input must give an equal plan, and these programs are small.
-    options: dict[str, Any] = {"msg": False, "threads": 1, "timeLimit": time_limit, "gapRel": gap, "gapAbs": EXACT}
-    return getattr(pulp, available_solvers()[0])(**{key: v for key, v in options.items() if v is not None})
+    return bool(pulp.HiGHS(msg=False).available())

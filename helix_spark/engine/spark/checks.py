@@ -112,11 +112,11 @@ def _jars(jars: JarSet, environ: Mapping[str, str]) -> str:
 
 
 def _solver() -> str:
-    from helix_spark.planner.solver import available_solvers
+    from helix_spark.planner.solver import is_available
 
-    if not (known := available_solvers()):
-        raise SetupError("none that PuLP can use", remedy="pip install highspy")
-    return ", ".join(known)
+    if not is_available():
+        raise SetupError("HiGHS is not installed", remedy="pip install highspy")
+    return "HiGHS"
 
 
 def _memory() -> str:

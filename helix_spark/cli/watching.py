@@ -37,7 +37,7 @@ from helix_spark.project.watched_files import (
 )
 from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
 from helix_spark.run.recorded_answers import RecordedAnswers
-from helix_spark.tracking.courier import URI_VARIABLE
+from helix_spark.tracking.sender import URI_VARIABLE
 
 if TYPE_CHECKING:
     from helix_spark.helix import Helix

@@ -48,6 +48,7 @@ def entry_of(
     started = round(record.started * 1000)
     return {
         "experiment": experiment or record.workflow, "name": f"{record.workflow} {record.number}", "run": record.run,
+        "title": f"iteration {record.number} of {record.workflow}",
         "status": _STATUS[record.status], "started": started, "ended": started + round((record.seconds or 0.0) * 1000),
         "parameters": {
             _name(name): value[:LONGEST_PARAMETER] for name, value in (*_of_stages(finished), *_of_run(parameters))

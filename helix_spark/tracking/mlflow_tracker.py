@@ -1,20 +1,36 @@
-"""MLflow as a tracker: notes an iteration quickly, and lets the courier do the rest."""
+"""MLflow as a tracker: an iteration is noted quickly, and sent in the background by a process of its own."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
 
 from helix_spark.engine.results.storing import export_model
 from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
 from helix_spark.sizes import without_password
-from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import entry_of
+from helix_spark.tracking.sender import TIMEOUT_VARIABLE, URI_VARIABLE
+
+START_SECONDS = 90.0
+"""What starting the sender may take. Importing mlflow takes 3 to 6 s, a multiple of that on a machine that is busy."""
+
+SENDER = (  # a file `mlflow.py` in the current folder is none of its business
+    sys.executable, "-c",
+    "import sys; sys.path[:] = filter(None, sys.path); from helix_spark.tracking.sender import main; main()",
+)
+
+Warn = Callable[[str], None]
 
 
 class MlflowTracker:
@@ -27,7 +43,8 @@ class MlflowTracker:
         experiment: its name; else the workflow's.
         log_models: whether the models that an iteration had are logged, too.
         timeout: seconds that the run of one iteration may take to be sent.
-        command: starts the process that sends, for tests.
+        command: starts the process that sends, for tests. It reads entries, a line of JSON each, and answers each by a
+            line.
 
     Raises:
         ParameterError: there is no `uri`.
@@ -35,38 +52,102 @@ class MlflowTracker:
 
     def __init__(
         self, uri: str, *, experiment: str | None = None, log_models: bool = False, timeout: float = 30.0,
-        command: Sequence[str] | None = None,
+        command: Sequence[str] = SENDER,
     ) -> None:
         if not uri:
             raise ParameterError("MLflow needs the URI of a server", remedy='such as "http://localhost:5000"')
         self._experiment, self._log_models = experiment, log_models
-        self._courier = Courier(command or sender_command(), without_password(uri), timeout, {URI_VARIABLE: uri})
+        self._uri, self._timeout, self._command = uri, timeout, command
+        self._server = f"MLflow at {without_password(uri)}"
+        self._inbox: SimpleQueue[tuple[Mapping[str, Any], Warn] | None] = SimpleQueue()
+        # A daemon: a program may end however long a server takes.
+        self._thread = Thread(target=self._work, name="helix-tracker", daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_given_up = False
 
-    def track(self, finished: Finished, warning: Callable[[str], None]) -> None:
+    def track(self, finished: Finished, warning: Warn) -> None:
         """Note an iteration; saves its models if they are wanted, for the session may end before they are sent."""
-        folder: Path | None = None
-        models: dict[str, dict[str, str]] = {}
+        folder, models = "", dict[str, dict[str, str]]()
         if self._log_models and finished.models:
-            folder = Path(tempfile.mkdtemp(prefix="helix-mlflow-"))
+            folder = tempfile.mkdtemp(prefix="helix-mlflow-")
             pyspark = json.loads(finished.record.versions)["pyspark"]
             try:
                 for name, model in finished.models.items():
-                    own = folder / str(len(models))
+                    own = Path(folder, str(len(models)))
                     kind = export_model(model, own / "sparkml")
                     models[name] = {"folder": str(own), "class_name": kind, "pyspark": pyspark}
             except Exception as error:  # noqa: BLE001 - a model's own writer may raise anything; the run is noted
-                _remove(folder)
-                folder, models = None, {}
+                models.clear()
                 warning(f"the models of iteration {finished.record.number} are not logged: {first_line(error)}")
-        title = f"iteration {finished.record.number} of {finished.record.workflow}"
-        entry = entry_of(finished, self._experiment, models)
-        self._courier.take(Delivery(entry, title, warning, lambda: _remove(folder)))
+        self.send(entry_of(finished, self._experiment, models) | {"temporary": folder}, warning)
+
+    def send(self, entry: Mapping[str, Any], warning: Warn) -> None:
+        """Queue an entry; what the server does not take is given up.
+
+        Args:
+            entry: of `entry_of`; its ``temporary`` folder is removed afterwards.
+            warning: prints what went wrong.
+        """
+        if self._thread.ident is None:
+            self._thread.start()
+        self._inbox.put((entry, warning))
 
     def close(self) -> None:
         """Wait until everything is sent, or could not be; never for longer than starting and one entry may take."""
-        self._courier.close()
+        if self._thread.ident is None:
+            return
+        self._inbox.put(None)
+        self._thread.join(START_SECONDS + self._timeout)
+        if self._thread.is_alive() and self._process is not None:
+            self._is_given_up = True
+            self._process.kill()
+            self._thread.join(1.0)
 
+    def _work(self) -> None:
+        missed, is_open = 0, True
+        while is_open:
+            waiting = [self._inbox.get()]
+            while not self._inbox.empty():
+                waiting.append(self._inbox.get())
+            is_open = waiting[-1] is not None
+            batch = [one for one in waiting if one is not None]
+            for (entry, warning), answer in zip(batch, self._answers([entry for entry, _ in batch]), strict=True):
+                error = answer.get("error")
+                if error is not None and not missed:  # a watch does not warn at each save
+                    warning(f"{self._server} has no run of {entry['title']}: {error}")
+                missed = 0 if error is None else missed + 1
+                last = warning
+                if entry["temporary"]:
+                    shutil.rmtree(entry["temporary"], ignore_errors=True)
+        if missed > 1:
+            last(f"{self._server} has no run of the last {missed} iterations")
 
-def _remove(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    def _answers(self, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the sender's answer to each entry; its silence and its end are answers, too."""
+        if not entries:
+            return []
+        root = str(Path(__file__).resolve().parents[2])
+        environ = {
+            # Fewer tries than mlflow's own, which go on for minutes; what the user has set stays.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, self._timeout):.0f}",
+            "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+            URI_VARIABLE: self._uri, TIMEOUT_VARIABLE: f"{self._timeout:g}",
+        }
+        # A session of its own: Ctrl-C at the terminal is meant for the run.
+        self._process = process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ,
+            start_new_session=True,
+        )
+        lines = "".join(f"{json.dumps(one)}\n" for one in entries).encode()
+        try:
+            said, _ = process.communicate(lines, START_SECONDS + self._timeout * len(entries))
+            is_late = self._is_given_up
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _ = process.communicate()
+            is_late = True
+        silence = "it could not be sent in time" if is_late else \
+            f"the process that sends ended early (exit code {process.returncode})"
+        answers = [json.loads(line) for line in said.splitlines(keepends=True)[: len(entries)] if line.endswith(b"\n")]
+        return [*answers, *[{"error": silence}] * (len(entries) - len(answers))]

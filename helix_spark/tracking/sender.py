@@ -1,6 +1,6 @@
 """The process that talks to MLflow: reads entries from stdin, a line of JSON each, and answers each with a line.
 
-The only importer of mlflow. It knows nothing of the engine; see `courier` for the other end.
+The only importer of mlflow. It knows nothing of the engine; `mlflow_tracker` is the other end.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.errors import install
-from helix_spark.tracking.courier import TIMEOUT_VARIABLE, URI_VARIABLE
 from helix_spark.tracking.entry import RUN_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+URI_VARIABLE, TIMEOUT_VARIABLE = "HELIX_MLFLOW", "HELIX_MLFLOW_SECONDS"
+"""Name the server to this process, and the seconds that one entry may take. Not on its command line: that is for all to
+read, and a URI may hold a password."""
 
 _METRICS_AT_ONCE, _PARAMETERS_AT_ONCE = 900, 100
 """`MlflowClient.log_batch` takes no more."""

@@ -26,13 +26,12 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.schema import show_json
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished
-from helix_spark.tracking.courier import URI_VARIABLE, Courier, Delivery, sender_command
 from helix_spark.tracking.entry import entry_of, numbers
-from helix_spark.tracking.mlflow_tracker import MlflowTracker
-from helix_spark.tracking.sender import describe_failure, send
+from helix_spark.tracking.mlflow_tracker import SENDER, MlflowTracker
+from helix_spark.tracking.sender import URI_VARIABLE, describe_failure, send
 
 WITH_MLFLOW = pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
-"""For tests whose couriers import it; that takes seconds."""
+"""For tests whose senders import it; that takes seconds."""
 
 
 def scores(factor: float = 2.0, broken: bool = False) -> hx.Workflow:
@@ -203,67 +202,73 @@ def test_troubles_in_words(error: str, words: str) -> None:
     assert words in describe_failure(RuntimeError(error))
 
 
-# The courier, with senders of our own making
+# The tracker, with senders of our own making
 
 IMPORTS = "import os, sys, time\n"
 
 
-def couriered(script: str, count: int = 1, timeout: float = 5.0) -> tuple[list[str], int, float]:
-    """Sends entries to a script; returns warnings, how many entries were let go, and seconds that closing took."""
+def entry_to_send(number: int, folder: Path | None = None) -> dict[str, Any]:
+    return {"n": number, "title": f"iteration {number}", "temporary": str(folder or "")}
+
+
+def send_to(script: str, folder: Path, count: int = 1, timeout: float = 5.0) -> tuple[list[str], float]:
+    """Send entries to a script; return warnings, and seconds that closing took."""
     warnings: list[str] = []
-    done: list[int] = []
-    courier = Courier([sys.executable, "-c", script], "http://h", timeout)
-    for number in range(count):
+    temporary = [folder / str(number) for number in range(count)]
+    tracker = MlflowTracker("http://h", timeout=timeout, command=[sys.executable, "-c", script])
+    for number, one in enumerate(temporary):
+        one.mkdir()
         began = time.monotonic()
-        courier.take(Delivery({"n": number}, f"iteration {number}", warnings.append, lambda: done.append(1)))
+        tracker.send(entry_to_send(number, one), warnings.append)
         assert time.monotonic() - began < 0.5
     began = time.monotonic()
-    courier.close()
-    return warnings, len(done), time.monotonic() - began
+    tracker.close()
+    assert not any(one.exists() for one in temporary)
+    return warnings, time.monotonic() - began
 
 
 def test_entries_are_delivered_in_order(tmp_path: Path) -> None:
     out = tmp_path / "seen"
     script = IMPORTS + f"for line in sys.stdin:\n open({str(out)!r}, 'a').write(line); print('{{}}', flush=True)\n"
-    assert couriered(script, 3)[:2] == ([], 3)
+    assert send_to(script, tmp_path, 3)[0] == []
     assert [json.loads(line)["n"] for line in out.read_text().splitlines()] == [0, 1, 2]
 
 
-def test_a_sender_that_hangs_is_waited_for_no_longer_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helix_spark.tracking.courier.START_SECONDS", 1.0)
-    warnings, done, seconds = couriered(IMPORTS + "time.sleep(600)", 1, timeout=0.5)
+def test_a_sender_that_hangs_is_waited_for_no_longer_than_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helix_spark.tracking.mlflow_tracker.START_SECONDS", 1.0)
+    warnings, seconds = send_to(IMPORTS + "time.sleep(600)", tmp_path, timeout=0.5)
     assert warnings == ["MLflow at http://h has no run of iteration 0: it could not be sent in time"]
-    assert done == 1
     assert seconds < 10
 
 
-def test_a_server_that_is_down_is_said_once_and_at_the_end() -> None:
+def test_a_server_that_is_down_is_said_once_and_at_the_end(tmp_path: Path) -> None:
     answer = json.dumps({"error": "no server answers there"})
-    warnings, done, _ = couriered(IMPORTS + f"for line in sys.stdin:\n print({answer!r}, flush=True)\n", 3)
+    warnings, _ = send_to(IMPORTS + f"for line in sys.stdin:\n print({answer!r}, flush=True)\n", tmp_path, 3)
     assert warnings == [
         "MLflow at http://h has no run of iteration 0: no server answers there",
         "MLflow at http://h has no run of the last 3 iterations",
     ]
-    assert done == 3
 
 
 def test_a_server_that_is_back_is_sent_the_next_entry(tmp_path: Path) -> None:
     answer, back = json.dumps({"error": "no server answers there"}), tmp_path / "back"
     script = IMPORTS + f"for line in sys.stdin:\n print('{{}}' if os.path.exists({str(back)!r}) else {answer!r})\n"
     warnings: list[str] = []
-    courier = Courier([sys.executable, "-c", script], "http://h", 5.0)
-    courier.take(Delivery({}, "iteration 1", warnings.append, lambda: None))
+    tracker = MlflowTracker("http://h", timeout=5.0, command=[sys.executable, "-c", script])
+    tracker.send(entry_to_send(1), warnings.append)
     until = time.monotonic() + 30
     while not warnings and time.monotonic() < until:
         time.sleep(0.01)
     back.touch()
-    courier.take(Delivery({}, "iteration 2", warnings.append, lambda: None))
-    courier.close()
+    tracker.send(entry_to_send(2), warnings.append)
+    tracker.close()
     assert warnings == ["MLflow at http://h has no run of iteration 1: no server answers there"]
 
 
-def test_a_sender_that_dies_is_a_warning() -> None:
-    warnings, _, _ = couriered("raise SystemExit(3)")
+def test_a_sender_that_dies_is_a_warning(tmp_path: Path) -> None:
+    warnings, _ = send_to("raise SystemExit(3)", tmp_path)
     place = "MLflow at http://h has no run of iteration 0"
     assert warnings == [f"{place}: the process that sends ended early (exit code 3)"]
 
@@ -276,7 +281,7 @@ def test_the_sender_is_told_the_uri_where_nobody_else_sees_it(tmp_path: Path) ->
     with hx.Helix(tmp_path / "catalog", tracker=tracker) as helix:
         helix.run(scores())
     assert out.read_text() == uri
-    assert not [word for word in sender_command() if "://" in word]
+    assert not [word for word in SENDER if "://" in word]
 
 
 def test_a_tracker_needs_a_place() -> None:

@@ -12,12 +12,12 @@ import click
 from helix_spark.cli import options
 from helix_spark.cli.export import export
 from helix_spark.cli.options import exit_code, read_settings, report_errors
-from helix_spark.cli.process_start import fix_hash_seed, process_start, waiting_since
+from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.upkeep_commands import upkeep_commands
-from helix_spark.cli.workflow_runs import WorkflowFile, open_helix
+from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.loaded_sources import is_loading
@@ -115,21 +115,14 @@ def explain(
 )
 def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
-    from helix_spark.cli.progress import observer_for
-    from helix_spark.cli.watching import watch_file, watch_program
-    from helix_spark.project.watched_files import SeenRun
+    from helix_spark.cli.watching import watch_program, watch_workflow
 
     named = _find_target(target, arguments, settings)
     place = read_settings(named.path, **given)
-    if not isinstance(named, WorkflowFile):
+    if isinstance(named, WorkflowFile):
+        watch_workflow(named, place)
+    else:
         watch_program(named, place)
-        return
-    seen = SeenRun(observer_for(quiet=False))
-    more = (*(("--set", one) for one in settings), *(("--conf", one) for one in given["conf"]))
-    plan_options = [*place.options, *(word for pair in more for word in pair)]
-    with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
-        engine.waiting_since = waiting_since()
-        watch_file(named.path, named.function, settings, engine, seen, plan_options)
 
 
 def _audit_text(found: Audit, what: str) -> str:

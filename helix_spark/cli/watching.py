@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.run_progress import Progress
 from helix_spark.cli.options import CommandSettings
+from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.programs import ScriptFile, check_settings, tell
+from helix_spark.cli.progress import observer_for
 from helix_spark.cli.terminal import say
-from helix_spark.cli.workflow_runs import load_workflow, run_and_print
+from helix_spark.cli.workflow_runs import WorkflowFile, open_helix, run_and_print
+from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.states import proofs_of
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.problem import State
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.project.watched_files import (
-    SeenRun,
     Texts,
     await_change,
     blamed,
     edited,
     forget_project,
     next_save,
-    overtaking,
-    planned_elsewhere,
     project_files,
     stamps,
     texts_of,
@@ -38,6 +44,7 @@ from helix_spark.project.watched_files import (
 from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.tracking.sender import URI_VARIABLE
+from helix_spark.visible_text import named
 
 if TYPE_CHECKING:
     from helix_spark.helix import Helix
@@ -46,29 +53,33 @@ _TO_END = 10.0
 """Seconds that a run has to end once it is told to."""
 
 
-def watch_file(
-    path: Path, function: str | None, settings: Sequence[str], engine: Helix, seen: SeenRun, plan_options: Sequence[str]
-) -> None:
-    """Run a workflow in one warm session at each save.
+def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
+    """Run a workflow in one warm session at each save."""
+    conf = (f"{name}={value}" for name, value in place.spark.items())
+    given = [*(("--set", one) for one in work.settings), *(("--conf", one) for one in conf)]
+    target = f"{work.path}:{work.function}" if work.function else str(work.path)
+    plan = partial(planned_elsewhere, [target, *place.options, *(word for pair in given for word in pair)])
+    seen = SeenRun(observer_for(quiet=False))
+    with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
+        _watch_workflow(work, engine, seen, plan)
 
-    Args:
-        seen: the engine's observer.
-        plan_options: of the command that plans a file that was saved meanwhile.
-    """
+
+def _watch_workflow(
+    work: WorkflowFile, engine: Helix, seen: SeenRun, plan: Callable[[Event], frozenset[str]]
+) -> None:
     ours, context = frozenset(list(sys.modules)), copy_context()
-    plan = partial(planned_elsewhere, f"{path}:{function}" if function else str(path), plan_options)
     broken = set[Path]()
     engine.sessions.warm()
 
     def load_and_run(texts: Texts) -> None:
-        workflow = load_workflow(path, function, settings, engine)
-        files = project_files(path)
+        workflow = work.load(engine)
+        files = project_files(work.path)
         loaded = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
         with overtaking(seen, next_save, plan, engine.overtake, loaded):
             run_and_print(engine, workflow, "", print_answer=True)
 
     def files() -> frozenset[Path]:
-        return project_files(path).union(broken)
+        return project_files(work.path).union(broken)
 
     def run(texts: Texts, started: float) -> None:
         engine.waiting_since, known = started, files()
@@ -81,7 +92,7 @@ def watch_file(
                 broken.update(known, blamed(error))
             raise
 
-    _watch(path, files, run, engine.end_audits, to_stderr=False, since=engine.waiting_since)
+    _watch(work.path, files, run, engine.end_audits, to_stderr=False, since=waiting_since())
 
 
 def watch_program(script: ScriptFile, place: CommandSettings) -> None:
@@ -214,3 +225,107 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(_TO_END)
     except subprocess.TimeoutExpired:
         process.kill()
+
+
+# What a save does to a workflow's run that is under way: where all that is being computed is stale by the edit, the run
+# is ended, and the watch goes on with the new text. What is still good is left to come to its end. What an edit makes
+# stale is told by a plan of the new text, which a process of its own makes: this one has the modules of the old text
+# loaded, and functions of them are running.
+
+_MOST_NAMES = 3
+
+_LOOK_AGAIN = 0.2
+"""Seconds after which it is looked again whether what is stale is all that runs."""
+
+
+class SeenRun(Telling):
+    """An observer that tells another one, and sees what is being computed right now."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(observer)
+        self._now: tuple[Plan | None, frozenset[str]] = (None, frozenset())  # one value: another thread reads it
+
+    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
+        """Return the names of the nodes that are to be computed and are not among those of a new plan; none where
+        something runs that is, or nothing runs.
+
+        Args:
+            signatures: of the new plan, as declared and as found.
+        """
+        plan, running = self._now
+        if plan is None or not running:
+            return ()
+        stale = {node.name for node in plan.nodes if signatures.isdisjoint((node.signature, node.declared))}
+        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale) if running <= stale else ()
+
+    def planned(self, plan: Plan) -> None:
+        self._now = (plan, frozenset())
+        super().planned(plan)
+
+    def shows(self, progress: Progress, began: float) -> None:
+        nodes = () if progress.answered is not None else progress.nodes
+        running = frozenset(one.name for one in nodes if one.started is not None and one.ended is None)
+        self._now = (self._now[0], running)
+        super().shows(progress, began)
+
+
+@contextmanager
+def overtaking(
+    seen: SeenRun, saved: Callable[[Texts, Event], Texts | None],
+    signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts,
+) -> Iterator[None]:
+    """Look out for saves while a run goes on, in a thread of its own.
+
+    Args:
+        saved: waits until there is something else in the files than what it is given, and gives that; None once the
+            event is set.
+        signatures: of all nodes as the files are now; none where they cannot be planned.
+        end: ends the run, and is told why.
+        before: what is in the files that run.
+    """
+    over = Event()
+
+    def look_out() -> None:
+        texts = before
+        while (found := saved(texts, over)) is not None:
+            texts = found
+            wanted = signatures(over) if texts != before else frozenset[str]()
+            while wanted and not over.wait(_LOOK_AGAIN) and texts_of(texts) == texts:
+                if stale := seen.stale_by(wanted):
+                    were = "was" if len(stale) == 1 else "were"
+                    end(f"{edited(before, texts)} saved while {named(stale, _MOST_NAMES)} {were} to be computed of the "
+                        "old text")
+
+    thread = Thread(target=look_out, name="helix-saves", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def planned_elsewhere(arguments: Sequence[str], over: Event) -> frozenset[str]:
+    """Return the signatures of all nodes as a file is now, by `helix plan` in a process of its own; none where it
+    cannot be planned, as one that is half written.
+
+    Args:
+        over: ends the process.
+    """
+    command = [sys.executable, "-m", "helix_spark", "plan", "--json", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        said = ""
+        while not over.is_set():
+            try:
+                said, _ = process.communicate(timeout=_LOOK_AGAIN)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            process.kill()
+        if process.wait():
+            return frozenset()
+    try:
+        return frozenset(node[which] for node in json.loads(said)["nodes"] for which in ("declared", "signature"))
+    except (ValueError, KeyError, TypeError):
+        return frozenset()

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
+from helix_spark.cli.watching import SeenRun, overtaking, planned_elsewhere
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
-from helix_spark.project.watched_files import SeenRun, next_save, overtaking, planned_elsewhere
+from helix_spark.project.watched_files import next_save
 
 SECONDS = 1.5
 """What the old text takes; a run that is ended waits no longer for it."""
@@ -91,7 +92,7 @@ def test_a_file_is_planned_as_it_is_now_and_a_half_written_one_not(tmp_path: Pat
         "import helix_spark as hx\n\ndef job() -> hx.Workflow:\n    wf = hx.Workflow('w')\n\n"
         "    @wf.reducer(output=True)\n    def one() -> int:\n        return 1\n\n    return wf\n"
     )
-    options = ["--catalog", str(tmp_path / "c")]
-    assert len(planned_elsewhere(str(job), options, Event())) == 1
+    planned = [str(job), "--catalog", str(tmp_path / "c")]
+    assert len(planned_elsewhere(planned, Event())) == 1
     job.write_text("def job(")
-    assert planned_elsewhere(str(job), options, Event()) == frozenset()
+    assert planned_elsewhere(planned, Event()) == frozenset()

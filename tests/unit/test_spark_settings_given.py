@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,11 @@ def test_a_watch_and_a_file_that_runs_itself_take_them_too(
 ) -> None:
     seen: list[str] = []
 
-    def watched(path: Path, function: str | None, settings: object, engine: Helix, _: object, plan: list[str]) -> None:
+    def watched(work: object, engine: Helix, _: object, plan: partial[object]) -> None:
         seen.append(engine.sessions.settings_that_change_results()[ANSI])
-        assert plan == ["--conf", f"{ANSI}=false"], "what is saved meanwhile is planned with them"
+        assert plan.args == (["prices_job.py", "--conf", f"{ANSI}=false"],), "what is saved is planned with them"
 
-    monkeypatch.setattr(watching, "watch_file", watched)
+    monkeypatch.setattr(watching, "_watch_workflow", watched)
     assert CliRunner().invoke(helix, ["watch", "prices_job.py", "--conf", f"{ANSI}=false"]).exit_code == 0
     assert seen == ["false"]
     monkeypatch.setattr(sys, "argv", ["prices_job.py", "--conf", f"{ANSI}=false", "--json"])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import importlib.util
 import inspect
+import operator
+import pathlib
+import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import partial, reduce
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import GenericAlias, ModuleType, NoneType, SimpleNamespace, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from helix_spark.errors import HelixError, Location, ParameterError, nearest
 from helix_spark.identity.objects.origin import is_project_file
 from helix_spark.loaded_sources import cache_no_fresh_bytecode, loading, note_load
-from helix_spark.project.factory_arguments import arguments_of
 from helix_spark.workflow.declared_at import caller
 from helix_spark.workflow.functions import location_of
 from helix_spark.workflow.workflow import Workflow
@@ -48,8 +53,6 @@ def split_target(target: str) -> tuple[Path, str | None]:
 
 
 def _other_files(path: Path) -> str:
-    """Return what may be meant by a file that is not there: one of its name in a folder near by, else one of a similar
-    name beside it."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {str(folder)!r} either"
@@ -118,18 +121,14 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
 
 
 def _is_authors(filename: str, path: Path) -> bool:
-    """Return whether code is of the author's file, or of another file of the project.
-
-    Below a project's folder there may be an environment, whose libraries are not the author's; and what was compiled of
-    a text (``<string>``) has no line that could be opened.
-    """
-    if filename.startswith("<"):
+    """Return whether code is of the author's file, or of another file of the project."""
+    if filename.startswith("<"):  # what was compiled of a text has no line that could be opened
         return False
     return Path(filename).resolve() == path.resolve() or is_project_file(str(Path(filename).absolute()))
 
 
 def _wants_session(error: Exception, frames: traceback.StackSummary) -> bool:
-    """Classic PySpark fails in its own code, by assertion or by a named condition, where no session is active."""
+    # Classic PySpark fails in its own code, by assertion or by a named condition, where no session is active.
     inside = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
     condition = getattr(error, "getCondition", lambda: "")() or ""
     return inside and (isinstance(error, AssertionError) or "SESSION" in condition or "CONTEXT" in condition)
@@ -173,19 +172,12 @@ def _named(module: ModuleType, path: Path, function: str) -> Factory:
 
 
 def _returned(function: Callable[..., Any]) -> str:
-    """Return the last name of what a function says it returns; empty if it says nothing."""
     annotation = function.__annotations__.get("return", "")
     named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     return named.strip("'\"").split(".")[-1]
 
 
 def _no_factory(path: Path, choice: Sequence[str], silent: Sequence[str]) -> ParameterError:
-    """Return the error of a file of which it cannot be told what to run.
-
-    Args:
-        choice: names of what builds a workflow, or is one.
-        silent: names of functions that do not say what they return.
-    """
     if choice:
         return ParameterError(
             f"{path} declares several workflows", exists=f"there are: {', '.join(choice)}",
@@ -234,3 +226,146 @@ def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
             remedy="return the workflow",
         )
     return workflow
+
+
+# What `--set NAME=VALUE` says
+
+
+class UnsettableError(Exception):
+    """No text stands for a value of a type."""
+
+
+def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of a workflow's function; of several values of one parameter the last counts.
+
+    Raises:
+        ParameterError: a parameter that the function does not take, one without a value, or a value of the wrong type.
+    """
+    parameters = inspect.signature(factory).parameters
+    arguments: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {setting!r} has no value", remedy="write --set NAME=VALUE")
+        if name not in parameters:
+            raise ParameterError(f"the workflow takes no parameter {name!r}", remedy=nearest(name, parameters))
+        arguments[name] = _value(parameters[name], text, factory)
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise ParameterError(
+            f"the workflow needs a value for {', '.join(missing)}", remedy=f"write --set {missing[0]}=VALUE"
+        )
+    return arguments
+
+
+def _value(parameter: inspect.Parameter, text: str, factory: Factory) -> Any:
+    kinds = _kinds(parameter, factory)
+    takes = f"parameter {parameter.name!r} takes {' | '.join(map(_shown, kinds))}"
+    try:
+        return _first_that_fits(kinds, text)
+    except ValueError:
+        raise ParameterError(
+            f"{takes}, and {text!r} is not one", where=location_of(factory),
+            remedy=f"write --set {parameter.name}=VALUE; values of a list are divided by commas",
+        ) from None
+    except UnsettableError:
+        raise ParameterError(
+            f"{takes}, which cannot be set on the command line", where=location_of(factory), exists="what can be: int, "
+            "float, bool, str, Path, date, Literal, and list or tuple of these, such as list[int]",
+            remedy="annotate it as one of these, or change its default in the file",
+        ) from None
+
+
+_FOR_THE_CHECKER: Mapping[str, Any] = {
+    "Any": Any, "Literal": Literal, "Optional": typing.Optional, "Path": Path, "Sequence": Sequence, "Union": Union,
+    "date": datetime.date, "pathlib": pathlib, "typing": typing,
+}
+"""What annotations may name that a file imports for the type checker alone."""
+
+
+def _kinds(parameter: inspect.Parameter, factory: Factory) -> list[Any]:
+    """Return the types that a parameter takes: as annotated, else as its default has, else text."""
+    annotation, default = parameter.annotation, parameter.default
+    by_default = [str, NoneType] if default is None or default is parameter.empty else [_kind_of(default)]
+    function = inspect.unwrap(factory.func if isinstance(factory, partial) else factory)
+    names = {**_FOR_THE_CHECKER, **getattr(function, "__globals__", {})}
+    try:
+        hint = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), names)["it"]
+    except (NameError, AttributeError, TypeError, SyntaxError):  # it names what is not there while the file runs
+        return by_default if NoneType not in by_default else [str(annotation).strip("'\"")]
+    hints = list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
+    return by_default if Any in hints or parameter.empty in hints else hints
+
+
+def _kind_of(default: Any) -> Any:
+    if isinstance(default, Enum):
+        return type(default)
+    if isinstance(default, list | tuple):
+        inside = sorted(dict.fromkeys(map(_kind_of, default)), key=lambda kind: kind in (str, Path))  # text fits always
+        if not inside:
+            return type(default)
+        kinds = reduce(operator.or_, inside)
+        return GenericAlias(tuple, (kinds, ...)) if isinstance(default, tuple) else GenericAlias(list, (kinds,))
+    return next((kind for kind in _CONVERSIONS if isinstance(default, kind)), type(default))
+
+
+def _first_that_fits(kinds: Sequence[Any], text: str) -> Any:
+    """Return text as the first of these types that it fits. Raises ValueError if it is of none of them, and
+    UnsettableError if no text is."""
+    is_settable = False
+    for kind in sorted(kinds, key=lambda kind: kind is not NoneType):  # where nothing is a value, `none` says so
+        try:
+            return _converted(kind, text)
+        except (ValueError, LookupError):
+            is_settable = is_settable or kind is not NoneType
+        except UnsettableError:
+            continue
+    raise ValueError(text) if is_settable else UnsettableError
+
+
+def _converted(kind: Any, text: str) -> Any:
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        for value in inside:
+            if text == value or (not isinstance(value, str) and text.lower() == str(value).lower()):
+                return value
+        raise ValueError(text)
+    if origin in (Union, UnionType):
+        return _first_that_fits(inside, text)
+    if origin in _ROWS:
+        items = [one for one in inside if one is not ...]
+        if any(get_origin(one) in _ROWS for one in items):
+            raise UnsettableError
+        texts = [one.strip() for one in text.split(",")] if text.strip() else []
+        is_open = origin is not tuple or inside[1:] == (...,)
+        each = items * len(texts) if is_open else items
+        return _ROWS[origin]([_converted(item, one) for item, one in zip(each, texts, strict=True)])
+    if not isinstance(kind, type) or kind not in _CONVERSIONS:
+        raise UnsettableError
+    return _CONVERSIONS[kind](text)
+
+
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+_CONVERSIONS: Mapping[type, Callable[[str], Any]] = {
+    bool: lambda text: _TRUTHS[text.lower()], int: int, float: float, Path: Path,
+    datetime.datetime: datetime.datetime.fromisoformat, datetime.date: datetime.date.fromisoformat, str: str,
+    NoneType: lambda text: {"none": None, "null": None}[text.lower()],
+}
+"""A type before those that it is one of: what is True is an int, too."""
+
+_ROWS: Mapping[Any, Callable[[Sequence[Any]], Any]] = {list: list, tuple: tuple, Sequence: tuple}
+
+
+def _shown(kind: Any) -> str:
+    """Return a type as its author writes it.
+
+    >>> _shown(Literal["a", "b"]), _shown(list[datetime.date]), _shown(NoneType), _shown(float)
+    ("Literal['a', 'b']", 'list[date]', 'None', 'float')
+    """
+    if kind is NoneType:
+        return "None"
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return re.sub(r"\b(?:typing|collections\.abc|datetime|pathlib)\.", "", str(kind))

@@ -19,12 +19,12 @@ from helix_spark.cli.programs import (
     check_settings,
     end_program,
     open_program,
+    program_to_run,
     start_over_where_needed,
     tell,
     writable_catalog,
 )
 from helix_spark.errors import HelixError, ParameterError, SetupError, nearest
-from helix_spark.program.program_text import needs_classic, recorded_need
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,26 +41,24 @@ def begin() -> None:
     main = getattr(sys.modules["__main__"], "__file__", None)
     if main is None or os.environ.get(OFF, "").lower() == "off":
         return
-    from helix_spark.cli.progress import program_bar
-    from helix_spark.program.questions_underway import QuestionsUnderway
-
     path = Path(main)
-    if (reason := needs_classic(path)) is not None:
-        tell(f"{reason}: nothing is reused")
-        return
     fix_hash_seed(path)
-    _check_no_session()
     given = read_settings(Path.cwd())
     check_settings(given, {})
-    program = open_program(path, sys.argv[1:], given, writable_catalog(given.catalog), began=process_start())
-    program.following = QuestionsUnderway(program, program_bar(quiet=False)).note
-    if found := recorded_need(program.catalog, path, program.arguments):
-        tell(f"{found}, as its last run found: nothing is reused")
+    program = program_to_run(path, sys.argv[1:], given, quiet=False, began=process_start())
+    if program is None:
         return
+    _check_no_session()
     start_over_where_needed(program, sys.orig_argv[1:])
     program.begin()
     ended: list[BaseException] = []
-    _note_error(ended)
+    before = sys.excepthook
+
+    def note_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        ended.append(error)
+        before(kind, error, trace)
+
+    sys.excepthook = note_error
     # Not by `atexit`: pools of threads, by which a catalog is written, have ended by then.
     threading._register_atexit(  # type: ignore[attr-defined]  # there is no other way
         lambda: end_program(program, ended[0] if ended else None, quiet=False, tracker=tracker_of(given))
@@ -199,13 +197,3 @@ def _check_no_session() -> None:
             "a Spark session was made before Helix was asked for", remedy="begin with `import helix_spark.auto`, or in "
             "a notebook with `%load_ext helix_spark`, before SparkSession.builder...getOrCreate()",
         )
-
-
-def _note_error(ended: list[BaseException]) -> None:
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        ended.append(error)
-        before(kind, error, trace)
-
-    sys.excepthook = hook

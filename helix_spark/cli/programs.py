@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -51,39 +50,36 @@ class ScriptFile:
         """Run it, and end this process as the program would.
 
         Args:
-            as_json: print the JSON of the run; what the program and its child processes print goes to stderr then.
+            as_json: print the JSON of a run that came to its end, ``null`` if it asked Spark nothing; what the program
+                and its child processes print goes to stderr then.
 
         Raises:
             ParameterError: a setting makes no sense.
             CatalogError: the catalog cannot be used.
         """
         check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
-        output, command = _redirect_to_stderr() if as_json else None, [str(self.path), *self.arguments]
-        run_plainly = partial(_replace_process, command, place.spark, output)
-        tracker = tracker_of(place)
-        if os.environ.get(OFF, "").lower() == "off":
-            run_plainly()
-        if (reason := needs_classic(self.path)) is not None:
-            tell(f"{reason}: it runs without reuse")
-            run_plainly()
-        catalog = writable_catalog(place.catalog)
-        from helix_spark.cli.progress import program_bar
-        from helix_spark.program.questions_underway import QuestionsUnderway
-
-        if found := recorded_need(catalog, self.path, self.arguments):
-            tell(f"{found}, as its last run found: it runs without reuse")
-            run_plainly()
-        program = open_program(
-            self.path, self.arguments, place, catalog, rerun_effects=rerun_effects, began=waiting_since(),
-            message=message,
-        )
-        program.following = QuestionsUnderway(program, program_bar(quiet=quiet or as_json)).note
+        output, command, quiet = None, [str(self.path), *self.arguments], quiet or as_json
+        if as_json:
+            sys.stdout.flush()
+            output = os.fdopen(os.dup(1), "w")
+            os.dup2(2, 1)
+        tracker, program = tracker_of(place), None
+        if os.environ.get(OFF, "").lower() != "off":
+            program = program_to_run(
+                self.path, self.arguments, place, quiet=quiet, began=waiting_since(), message=message,
+                rerun_effects=rerun_effects,
+            )
+        if program is None:
+            _replace_process(command, place.spark, output)
         start_over_where_needed(program, command, output)
-        code, recorded = _ended(program, tracker, quiet=quiet or as_json)
+        code, recorded = _ended(program, tracker, quiet=quiet)
         sys.stdout.flush()
         sys.stderr.flush()
-        if output is not None:
-            _print_json(recorded, program, output)
+        if output is not None and (recorded is None or recorded.status == "done"):
+            from helix_spark.cli.schema import recorded_run_json, to_text
+
+            found = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
+            print(to_text(found), file=output, flush=True)
         sys.exit(code)
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
@@ -151,6 +147,32 @@ class ScriptFile:
         return open_program(self.path, self.arguments, place, catalog, mode=mode)
 
 
+def program_to_run(
+    path: Path, arguments: Sequence[str], place: CommandSettings, *, quiet: bool, began: float | None,
+    message: str = "", rerun_effects: bool = False,
+) -> PlainProgram | None:
+    """Return a program that is about to run, with a bar. Where nothing of it is ever reused, say why, and return None.
+
+    Raises:
+        CatalogError: the catalog cannot be used.
+    """
+    from helix_spark.cli.progress import program_bar
+    from helix_spark.program.questions_underway import QuestionsUnderway
+
+    if (reason := needs_classic(path)) is not None:
+        tell(f"{reason}: it runs without reuse")
+        return None
+    catalog = writable_catalog(place.catalog)
+    if found := recorded_need(catalog, path, arguments):
+        tell(f"{found}, as its last run found: it runs without reuse")
+        return None
+    program = open_program(
+        path, arguments, place, catalog, rerun_effects=rerun_effects, began=began, message=message
+    )
+    program.following = QuestionsUnderway(program, program_bar(quiet=quiet)).note
+    return program
+
+
 def open_program(
     path: Path, arguments: Sequence[str], place: CommandSettings, catalog: Catalog, *, mode: Mode = "run",
     began: float | None = None, message: str = "", rerun_effects: bool = False,
@@ -160,8 +182,7 @@ def open_program(
 
     return PlainProgram(
         path, list(arguments), catalog, place.spark, tell, rerun_effects, mode, budget=place.room,
-        policy=place.policy, began=began or time.perf_counter(),
-        message=message,
+        policy=place.policy, began=began or time.perf_counter(), message=message,
     )
 
 
@@ -185,23 +206,6 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
             tell(f"--{name.replace('_', '-')} has no effect on a script: {why}")
     if place.mlflow and place.log_models:
         tell("--log-models has no effect on a script: its models are not logged")
-
-
-def _redirect_to_stderr() -> TextIO:
-    """Redirect what this process and its children print to stderr; return the stream of standard output."""
-    sys.stdout.flush()
-    output = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return output
-
-
-def _print_json(recorded: IterationRecord | None, program: PlainProgram, output: TextIO) -> None:
-    """Print the JSON of a run that came to its end; ``null`` if it asked Spark nothing."""
-    from helix_spark.cli.schema import recorded_run_json, to_text
-
-    if recorded is None or recorded.status == "done":
-        found = None if recorded is None else recorded_run_json(recorded, program.catalog, program.budget)
-        print(to_text(found), file=output, flush=True)
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
@@ -278,12 +282,17 @@ def end_program(
     """
     if not program.home.is_here:
         return None
+    from helix_spark.program.program_record import record_run, run_text
     from helix_spark.run.tracker import finished_on_record
     from helix_spark.run.tracker import tell as tell_tracker
-    try:
-        recorded = _recorded(program, error)
-        from helix_spark.program.program_record import run_text
 
+    try:
+        try:
+            recorded = record_run(program, error)
+        except KeyboardInterrupt as interrupt:  # it is recorded as interrupted, without storing what it computed
+            ignore_termination()
+            record_run(program, interrupt)
+            raise
         if recorded is not None and not quiet:
             tell(run_text(program, recorded))
         if recorded is not None and tracker is not None:
@@ -296,21 +305,6 @@ def end_program(
         program.close()
         if tracker is not None:
             tracker.close()
-
-
-def _recorded(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
-    """Record a program that has ended; where an interrupt comes meanwhile, as interrupted and without storing what it
-    computed. Raises that interrupt."""
-    try:
-        from helix_spark.program.program_record import record_run
-
-        return record_run(program, error)
-    except KeyboardInterrupt as interrupt:
-        from helix_spark.program.program_record import record_run
-
-        ignore_termination()
-        record_run(program, interrupt)
-        raise
 
 
 def writable_catalog(place: str) -> Catalog:
@@ -328,8 +322,7 @@ def tell(text: str) -> None:
 
 
 def _replace_process(command: Sequence[str], settings: Mapping[str, str], output: TextIO | None) -> NoReturn:
-    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark.
-    There is no JSON of its run."""
+    """Go on as a program that runs without Helix, also where its text asks for it, with the same settings of Spark."""
     if output is not None:
         print("null", file=output, flush=True)
     sys.stdout.flush()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
-from helix_spark.cli.export import export
 from helix_spark.cli.options import exit_code, read_settings, report_errors
+from helix_spark.cli.output_files import checkout, export
 from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
@@ -175,7 +175,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (run, plan, audit, explain, watch, *reading_commands, *upkeep_commands, export, ui):
+for _command in (run, plan, audit, explain, watch, *reading_commands, *upkeep_commands, checkout, export, ui):
     helix.add_command(_command)
 
 

@@ -1,71 +1,252 @@
-"""Files that commands write for people: synced, and renamed into place, before they are announced."""
+"""The commands that write what a catalog holds as files, never over anything: `helix export` a stored result, `helix
+checkout` the workflow's file. Without a JVM, and none of your code is loaded."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, sync_path
-from helix_spark.errors import HelixError, ParameterError
+from helix_spark.cli import options
+from helix_spark.cli.options import records
+from helix_spark.cli.terminal import say
+from helix_spark.errors import CatalogError, HelixError, NotStoredError, ParameterError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from helix_spark.catalog.catalog_reader import CatalogReader
+    from helix_spark.catalog.records import ArtifactRecord
+    from helix_spark.history.table_preview import TablePreview
+
+_ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
 
 @contextmanager
-def output_at(path: Path, *, replaces: bool = False) -> Iterator[Path]:
+def output_at(path: Path) -> Iterator[Path]:
     """Yield an unused path for a file or a folder; move what was written there to `path` once it survives a power cut.
 
-    Args:
-        replaces: whether a file at `path` is replaced. Its permissions stay; a link to it stays a link.
-
     Raises:
-        ParameterError: something is at `path`, and is not to be replaced.
+        ParameterError: something is at `path`.
         HelixError: the disk refuses.
     """
+    unfinished = LocalPath(path.with_name(f".{uuid.uuid4().hex}"))
     try:
-        if replaces and path.exists() and not path.is_file():
-            yield path  # a terminal or a pipe: nothing is kept there
-            return
-        target = path.resolve() if replaces else path
-        unfinished = LocalPath(target.with_name(f".{uuid.uuid4().hex}"))
         try:
             yield unfinished
-            _sync(unfinished)
-            _rename(unfinished, target, replaces=replaces)
+            if unfinished.is_dir():
+                unfinished.sync([file for file in unfinished.rglob("*") if file.is_file()])
+            else:
+                sync_path(unfinished)
+            _check_free(path)
+            unfinished.rename(path)
         finally:
             if unfinished.is_dir():
                 shutil.rmtree(unfinished, ignore_errors=True)
             else:
                 unfinished.unlink(missing_ok=True)
         with suppress(PermissionError):  # a user who may write into a folder may not always list it
-            sync_path(target.absolute().parent)
-    except FileExistsError:
-        raise already_there(path) from None
+            sync_path(path.absolute().parent)
     except OSError as error:
         raise HelixError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def already_there(path: Path) -> ParameterError:
-    """Return the error for a path that is taken."""
-    return ParameterError(f"{path} exists", remedy="name another, or remove it; nothing was written")
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise ParameterError(f"{path} exists", remedy="name another, or remove it; nothing was written")
 
 
-def _sync(unfinished: LocalPath) -> None:
-    if unfinished.is_dir():
-        unfinished.sync([file for file in unfinished.rglob("*") if file.is_file()])
+def _check_folder(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise ParameterError(f"there is no folder {path.parent}", remedy="make it, or name another")
+
+
+@options.command(
+    click.argument("number", type=int), click.argument("node"), click.argument("path", type=click.Path(path_type=Path)),
+    options.named_workflow, options.place, short_help="Write a stored result of an iteration to a file.",
+)
+def export(number: int, node: str, path: Path, named: str | None, **given: Any) -> None:
+    """Write what NODE made in iteration NUMBER to PATH, where nothing may be yet.
+
+    A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
+    ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
+    """
+    from helix_spark.history.iteration_lookup import find_iteration
+    from helix_spark.history.table_preview import tables_of
+    from helix_spark.run.iteration import node_named, stored_result, value_on_record
+
+    _check_free(path)
+    _check_folder(path)
+    catalog = records(**given)
+    iteration = find_iteration(catalog, named, number)
+    recorded, table = value_on_record(iteration, node), tables_of(iteration, catalog).get(node)
+    nodes = catalog.nodes(iteration)
+    if recorded is not None:
+        _write_value(recorded.value, node, path)
+    elif table is not None and catalog.artifact(node_named(iteration, nodes, node).signature) is None:
+        _check_whole(table, node)
+        _write_table(table.arrow, node, path)
     else:
-        sync_path(unfinished)
+        stored = stored_result(catalog, iteration, nodes, node)
+        match stored.kind:
+            case "value":
+                try:
+                    value = parsed(stored.value or "null")
+                except ValueError as error:
+                    raise _damaged(node, str(error)) from error
+                _write_value(value, node, path)
+            case "table":
+                _write_table(partial(catalog.read_arrow, stored), node, path)
+            case "model":
+                _write_model(stored, catalog, node, path)
+    say(f"wrote {path}")
 
 
-def _rename(unfinished: Path, target: Path, *, replaces: bool) -> None:
-    if replaces:
-        if target.exists():
-            unfinished.chmod(stat.S_IMODE(target.stat().st_mode))
-        unfinished.replace(target)
-    else:
-        if os.path.lexists(target):
-            raise FileExistsError
-        unfinished.rename(target)
+def _check_ending(path: Path, node: str, kind: str) -> None:
+    """Refuse a path whose ending says another format than the file gets."""
+    endings = _ENDINGS[kind]
+    if path.suffix.lower() not in endings:
+        wanted = " or ".join(one or "a folder without an ending" for one in endings)
+        raise ParameterError(
+            f"{node!r} is a {kind}, which is written as {wanted}", exists=f"not as {path.name!r}",
+            remedy=f"such as {path.with_suffix(endings[0]).name}",
+        )
+
+
+def _write_value(value: Any, node: str, path: Path) -> None:
+    from helix_spark.cli.schema import to_text
+
+    _check_ending(path, node, "value")
+    with output_at(path) as unfinished:
+        unfinished.write_text(to_text(value) + "\n", encoding="utf-8")
+
+
+def _check_whole(table: TablePreview, node: str) -> None:
+    """Raise NotStoredError where only the first rows of a table are on record."""
+    if not table.whole:
+        total = "more" if table.total is None else f"{table.total:,}"
+        raise NotStoredError(
+            f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
+            remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first rows',
+        )
+
+
+def _write_table(read: Callable[[], pa.Table], node: str, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    _check_ending(path, node, "table")
+    table, is_csv = read(), path.suffix.lower() == ".csv"
+    types = pa.types
+    formless = [field.name for field in table.schema if types.is_nested(field.type) or types.is_binary(field.type)]
+    if is_csv and formless:
+        raise ParameterError(
+            f"CSV has no form for {', '.join(formless)} of {node!r}: lists, structs and bytes", remedy="write .parquet"
+        )
+    with output_at(path) as unfinished:
+        (pa_csv.write_csv if is_csv else pq.write_table)(table, unfinished)
+
+
+def _write_model(stored: ArtifactRecord, catalog: CatalogReader, node: str, path: Path) -> None:
+    """Copy a stored model, and compare it with its record: it may be evicted meanwhile."""
+    from helix_spark.catalog.tables.model_files import StrangeModelError, checked_digest
+
+    _check_ending(path, node, "model")
+    folder = catalog.path_of(stored)
+    assert folder is not None
+    with output_at(path) as unfinished:
+        try:
+            digest = checked_digest(folder, unfinished)
+        except StrangeModelError as error:
+            raise _damaged(node, str(error)) from error
+        except OSError as error:
+            # That it cannot be read is not to be taken for a copy that cannot be written.
+            if error.filename is not None and Path(error.filename).is_relative_to(unfinished):
+                raise
+            raise CatalogError(
+                f"the stored result of {node!r} cannot be read: {error}",
+                remedy="a run may have evicted it meanwhile: try again",
+            ) from error
+        if stored.digest not in (None, digest):
+            raise _damaged(node, "its files are not those that were written")
+
+
+def _damaged(node: str, why: str) -> CatalogError:
+    return CatalogError(
+        f"the stored result of {node!r} is damaged: {why}",
+        remedy="a run that needs it puts it aside and computes it again",
+    )
+
+
+_ODD = re.compile(r"[^\w.-]+")
+_LONGEST_STEM = 100
+
+
+@options.command(
+    click.argument("number", type=int), click.argument("file", required=False, type=click.Path(path_type=Path)),
+    options.named_workflow, options.place, short_help="Write the workflow's file as an iteration had it.",
+)
+def checkout(number: int, file: Path | None, named: str | None, **given: Any) -> None:
+    """Write the workflow's file as iteration NUMBER had it, never over another: beside FILE; else beside where it was,
+    if that is below the current folder; else into the current folder.
+    """
+    from helix_spark.history.iteration_lookup import find_iteration
+
+    known = records(start=file, **given)
+    if file is not None and file.suffix != ".py" and not file.is_file():
+        is_workflow = str(file) in known.workflows()
+        remedy = f"the workflow is named by an option: --workflow {file}" if is_workflow else "name the workflow's file"
+        raise ParameterError(f"there is no file {str(file)!r}", remedy=remedy)
+    record = find_iteration(known, named, number)
+    text = known.file_text(record.file_digest)
+    if text is None:
+        why = "its file is too long, or is not text" if record.file else "it was declared in no file"
+        raise HelixError(
+            f"the file of iteration {number} is not recorded: {why}",
+            remedy=f"git has it at {record.commit}" if record.commit else "`helix show` has the code of its functions",
+        )
+    beside, content = file or where_it_was(record.file, Path.cwd()), text.encode()
+    _check_folder(beside)
+    path = beside.with_name(f"{beside.stem}.iteration-{number}{beside.suffix}")
+    with suppress(OSError):
+        if LocalPath(path).read_at_most(len(content)) == content:
+            say(f"already there: {path}")
+            return
+    if os.path.lexists(path):
+        raise ParameterError(f"{path} exists and has another text", remedy="rename or remove it; nothing was written")
+    with output_at(path) as unfinished:
+        unfinished.write_bytes(content)
+    say(f"wrote {path}")
+
+
+def where_it_was(file: str, below: Path) -> Path:
+    """Return where a workflow's file was, as far as its record may say.
+
+    The record may be a stranger's, so this is a Python file of a plain name: in its own folder if that is below another
+    one, else in that.
+
+    >>> where_it_was("/etc/cron.d/job.sh", Path("/home/me")), where_it_was("/home/me/../x/-rf *.pth", Path("/home/me"))
+    (PosixPath('/home/me/job.py'), PosixPath('/home/me/rf_.py'))
+    """
+    was, plain = Path(file), _ODD.sub("_", Path(file).stem).strip(".-")[:_LONGEST_STEM]
+    name = f"{plain or 'workflow'}.py"
+    try:
+        folder = was.parent.resolve()
+        if folder.is_dir() and folder.is_relative_to(below.resolve()):
+            inside = folder.relative_to(below.resolve()).parts
+            if not any(part.startswith(".") for part in inside):
+                return below.joinpath(*inside) / name
+    except (OSError, ValueError, RuntimeError):  # Python before 3.13 says so of links that lead round
+        pass  # no path at all
+    return below / name

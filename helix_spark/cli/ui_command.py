@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from helix_spark.cli import options
 from helix_spark.cli.options import records
 from helix_spark.cli.terminal import say
-from helix_spark.errors import ParameterError, SetupError, install
+from helix_spark.errors import HelixError, ParameterError, SetupError, install
 from helix_spark.sizes import format_size
 
 if TYPE_CHECKING:
@@ -80,10 +80,11 @@ def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:
 
 def _export_pages(catalog: CatalogReader, file: Path, workflow: str, limit: int) -> None:
     """Write one file. Raises HelixError if it cannot be written."""
-    from helix_spark.cli.output_files import output_at
     from helix_spark.ui.one_file import exported
 
     text = exported(catalog, workflow, limit)
-    with output_at(file, replaces=True) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HelixError(f"{file} cannot be written: {error.strerror or error}") from error
     say(f"wrote {file} ({format_size(len(text.encode()))})")

@@ -58,7 +58,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes, read_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.cli.reading_commands import where_it_was
+from helix_spark.cli.output_files import where_it_was
 from helix_spark.engine.results.loading import checked
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import card_from

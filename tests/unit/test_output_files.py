@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +23,8 @@ def write_folder(unfinished: Path) -> None:
     (unfinished / "stages" / "0" / "part").write_text("whole")
 
 
-def write(path: Path, content: Content, *, replaces: bool = False) -> None:
-    with output_at(path, replaces=replaces) as unfinished:
+def write(path: Path, content: Content) -> None:
+    with output_at(path) as unfinished:
         content(unfinished)
 
 
@@ -44,11 +43,10 @@ def syncs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[bool]:
 
 
 @pytest.mark.parametrize("content", [write_file, write_folder])
-@pytest.mark.parametrize("replaces", [False, True])
 def test_an_output_is_synced_before_it_has_its_name_and_its_name_after(
-    content: Content, replaces: bool, tmp_path: Path, syncs: list[bool]
+    content: Content, tmp_path: Path, syncs: list[bool]
 ) -> None:
-    write(tmp_path / "out", content, replaces=replaces)
+    write(tmp_path / "out", content)
     files_and_folders = 1 if content is write_file else 4
     assert syncs == [False] * files_and_folders + [True]
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
@@ -76,22 +74,3 @@ def test_what_took_the_name_meanwhile_stays(content: Content, tmp_path: Path) ->
         write(tmp_path / "out", race)
     assert (tmp_path / "out").read_text() == "another's"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_file_that_is_replaced_keeps_its_permissions_and_links_to_it(tmp_path: Path) -> None:
-    page, link = tmp_path / "page.html", tmp_path / "link.html"
-    page.write_text("old")
-    page.chmod(0o640)
-    link.symlink_to(page)
-    with output_at(link, replaces=True) as unfinished:
-        unfinished.write_text("new")
-    assert (page.read_text(), stat.S_IMODE(page.stat().st_mode), link.is_symlink()) == ("new", 0o640, True)
-
-
-def test_a_pipe_is_written_to_and_stays_a_pipe() -> None:
-    readable, writable = os.pipe()
-    with output_at(Path(f"/dev/fd/{writable}"), replaces=True) as unfinished:
-        unfinished.write_text("page")
-    os.close(writable)
-    with os.fdopen(readable) as pipe:
-        assert pipe.read() == "page"

@@ -1,20 +1,23 @@
-"""What the commands have in common: their options, their exit codes, and how they say what is wrong."""
+"""What the commands have in common: their options, their exit codes, how they say what is wrong, and how Ctrl-C and
+SIGTERM end them: both interrupt a command, which records that and ends soon, whatever its threads are at."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from helix_spark.cli.config import settings_for
-from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, interrupt_behind, interruptible, leave
 from helix_spark.cli.terminal import hush, say
 from helix_spark.errors import CatalogError, HelixError, NodeError, ParameterError, ResultTypeError, SetupError
 from helix_spark.sizes import parse_size
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 Parsed = TypeVar("Parsed")
 
-RUN_FAILED, BAD_INPUT, BAD_PLACE = 1, 2, 3
+RUN_FAILED, BAD_INPUT, BAD_PLACE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 EXIT_CODES = """\b
 Exit codes:
   0    all is well
@@ -53,6 +56,51 @@ def report_errors() -> Iterator[None]:
         sys.exit(exit_code(error))
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM. Handled wherever Ctrl-C is."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does, meanwhile. Only the main thread of a process can say so; others go without."""
+    def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise Terminated("SIGTERM")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def ignore_termination() -> None:
+    """Ignore SIGTERM from now on, as this process ends already. Only its main thread can do so."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interrupt that an error is, or that caused it: a signal to the whole group ends the JVM as well, and
+    code that tidies up then fails.
+
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     finally:
+    ...         raise ConnectionRefusedError
+    ... except ConnectionRefusedError as error:
+    ...     interrupt_behind(error), interrupt_behind(ValueError())
+    (KeyboardInterrupt(), None)
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__context__
+    return behind
+
+
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command so that it reports its errors, and ends quietly when it is interrupted."""
 
@@ -60,13 +108,16 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         hush()
         try:
-            with interruptible(), report_errors():
+            with _interruptible(), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
             interrupt = interrupt_behind(error)
             if interrupt is not None:
                 say("interrupted; what was stored before is kept", to_stderr=True)
-                leave(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                # Without waiting for threads: a function of the author's cannot be stopped in any other way.
+                os._exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
             if not isinstance(error, BrokenPipeError):
                 raise
             # Whoever read, `head` for one, has read enough.
@@ -124,9 +175,8 @@ def read_settings(
         try:
             return parse(values[name])
         except ValueError:
-            raise ParameterError(
-                f"{values[name]!r} is no setting of {name} ({settings[name].origin})", remedy=remedy
-            ) from None
+            what = f"{values[name]!r} is no setting of {name} ({settings[name].origin})"
+            raise ParameterError(what, remedy=remedy) from None
 
     return CommandSettings(
         values["catalog"] or "catalog", parse_size(values["budget"]) if values["budget"] else None, values["policy"],
@@ -212,11 +262,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def command(*options: Decorator, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function a command with these options, which reports its errors.
-
-    Args:
-        settings: of `click.command`.
-    """
+    """Make a function a command with these options, and settings of `click.command`, which reports its errors."""
     def make(function: Callable[..., None]) -> click.Command:
         made: click.Command = click.command(**settings)(_together(*options)(reporting_errors(function)))
         return made

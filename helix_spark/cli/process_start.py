@@ -51,15 +51,11 @@ def fix_hash_seed(script: Path | None = None) -> None:
         ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
         if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
             return
-    elif not _is_main(script):
-        return
+    else:
+        own = getattr(sys.modules["__main__"], "__file__", None)
+        if own is None or not Path(own).is_file() or not Path(own).samefile(script):
+            return
     os.environ["PYTHONHASHSEED"] = "0"
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-def _is_main(script: Path) -> bool:
-    """Return whether this process runs a file, whatever its arguments say."""
-    own = getattr(sys.modules["__main__"], "__file__", None)
-    return own is not None and Path(own).is_file() and Path(own).samefile(script)

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from helix_spark.cli.config import DEFAULTS
-from helix_spark.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, ignore_termination
-from helix_spark.cli.options import CommandSettings, print_found, tracker_of
+from helix_spark.cli.options import (
+    INTERRUPTED,
+    TERMINATED,
+    CommandSettings,
+    Terminated,
+    ignore_termination,
+    print_found,
+    tracker_of,
+)
 from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError

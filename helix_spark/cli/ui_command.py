@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 )
 def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **given: Any) -> None:
     """Show the catalog as web pages. Reads only, starts no JVM, loads no code of yours."""
-    _check_pages(click.get_current_context(), exported=export is not None)
+    context, exported = click.get_current_context(), export is not None
+    for name in ("host", "port") if exported else ("workflow", "limit"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            why = "pages that are served, and --export serves none" if exported else \
+                "an export; pages that are served show the whole catalog"
+            other = "leave out --export" if exported else "add --export FILE.html"
+            raise ParameterError(f"--{name} is for {why}", remedy=f"{other}, or leave out --{name}")
     catalog = records(**given)
     try:
         if export is not None:
@@ -41,24 +47,6 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
             _serve_pages(catalog, host, port)
     except ModuleNotFoundError as error:
         raise SetupError(f"the pages need {error.name}, which is not installed", remedy=install("ui")) from error
-
-
-def _check_pages(context: click.Context, *, exported: bool) -> None:
-    """Refuse options of `helix ui` that would be ignored: some are for an export alone, others for a server.
-
-    Raises:
-        ParameterError: one of them was given.
-    """
-    unused = ("host", "port") if exported else ("workflow", "limit")
-    given = [name for name in unused if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if not given:
-        return
-    option = f"--{given[0]}"
-    if exported:
-        raise ParameterError(f"{option} is for pages that are served, and --export serves none",
-                             remedy=f"leave out {option}, or --export")
-    raise ParameterError(f"{option} is for an export; pages that are served show the whole catalog",
-                         remedy=f"add --export FILE.html, or leave out {option}")
 
 
 def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:

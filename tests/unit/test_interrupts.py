@@ -20,7 +20,7 @@ import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.cli import options
-from helix_spark.cli.interrupts import TERMINATED, Terminated
+from helix_spark.cli.options import TERMINATED, Terminated
 from helix_spark.cli.terminal import hush
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.run import executing

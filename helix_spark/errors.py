@@ -36,7 +36,7 @@ class HelixError(Exception):
         exists: what there is instead (names, columns, versions).
         remedy: what to do about it.
 
-    >>> print(UnknownNodeError("no node is named 'modle'", where=Location("a.py", 3), remedy="did you mean 'model'?"))
+    >>> print(WorkflowError("no node is named 'modle'", where=Location("a.py", 3), remedy="did you mean 'model'?"))
     no node is named 'modle'
       at a.py:3
       did you mean 'model'?
@@ -58,22 +58,6 @@ class HelixError(Exception):
 
 class WorkflowError(HelixError):
     """The workflow as declared makes no sense."""
-
-
-class CycleError(WorkflowError):
-    """Nodes read each other in a circle."""
-
-
-class DuplicateNodeError(WorkflowError):
-    """Two nodes have one name."""
-
-
-class UnknownNodeError(WorkflowError):
-    """A name that no node has."""
-
-
-class MissingOutputError(WorkflowError):
-    """A workflow that asks for nothing."""
 
 
 class OperatorError(WorkflowError):
@@ -126,10 +110,6 @@ class DamagedRecordsError(CatalogError):
 
 class NotStoredError(HelixError):
     """A result of an iteration is asked for that is neither held in memory nor stored any more."""
-
-
-class PlanError(HelixError):
-    """The planner was given a problem that has no solution."""
 
 
 class NodeError(HelixError):

@@ -72,7 +72,7 @@ def foreseen(
         records: the catalog of a run of the whole script in which everything was stored.
 
     Raises:
-        PlanError: the program was not solved.
+        HelixError: the program was not solved.
     """
     catalog = Catalog.open(records, create=False)
     planned = [_planned(name, version, folder, records) for version in script]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from helix_spark.errors import PlanError
+from helix_spark.errors import HelixError
 from helix_spark.planner.candidates import WRITE_WEIGHT
 from helix_spark.planner.problem import Certificate, Derivation, Solution, State, total_seconds
 from helix_spark.planner.solver import LinearProgram, solve
@@ -52,7 +52,7 @@ def foresee(script: Sequence[Version], budget: int | None) -> Foresight:
         budget: bytes, or None for no limit.
 
     Raises:
-        PlanError: if the solver finds no plan in time.
+        HelixError: if the solver finds no plan in time.
         SetupError: if no solver is installed.
     """
     sizes = {node.signature: node.bytes for version in script for node in version.nodes}
@@ -62,7 +62,7 @@ def foresee(script: Sequence[Version], budget: int | None) -> Foresight:
     made.program.integer = frozenset(index for kept in made.kept for index in kept.values())
     answer = solve(made.program, time_limit=TIME_LIMIT, gap=GAP)
     if answer.values is None:
-        raise PlanError(f"the oracle found no plan in {TIME_LIMIT:g} s ({answer.status})")
+        raise HelixError(f"the oracle found no plan in {TIME_LIMIT:g} s ({answer.status})")
     steps = tuple(
         (
             {way.node: way for way, index in ways.items() if answer.values[index] > 0.5},

@@ -9,7 +9,7 @@ from dataclasses import replace
 import networkx as nx
 
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
-from helix_spark.errors import CycleError, MissingOutputError, OperatorError, UnknownNodeError, nearest
+from helix_spark.errors import OperatorError, WorkflowError, nearest
 from helix_spark.workflow.declaration import Keep, Wishes
 from helix_spark.workflow.functions import TABLE_FORMS, never_a_table
 from helix_spark.workflow.operators import (
@@ -35,9 +35,7 @@ def compile_workflow(workflow: Workflow) -> Dag:
     """Return the part of the workflow that its outputs need, as a frozen graph.
 
     Raises:
-        UnknownNodeError: a name that no node has, with the nearest one.
-        CycleError: with the circle printed.
-        MissingOutputError: if nothing is asked for.
+        WorkflowError: a name that no node has, with the nearest one; a circle, which is printed; or no output.
         OperatorError: a column of another table, or an input of another kind than its reader takes.
     """
     declared = {declaration.name: declaration for declaration in workflow.declarations}
@@ -55,7 +53,7 @@ def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
     kept = [name for name in declaration.inputs if name in declared or name not in declaration.optional]
     for name in kept:
         if name not in declared:
-            raise UnknownNodeError(
+            raise WorkflowError(
                 f"{declaration.name!r} reads {name!r}, and no node is named so", where=declaration.where,
                 remedy=nearest(name, declared),
             )
@@ -120,7 +118,7 @@ def _topological(nodes: list[Node]) -> tuple[Node, ...]:
         return tuple(by_name[name] for name in nx.lexicographical_topological_sort(graph, position.__getitem__))
     except nx.NetworkXUnfeasible:
         circle = [edge[0] for edge in nx.find_cycle(graph)]
-        raise CycleError(
+        raise WorkflowError(
             "nodes read each other in a circle: " + " -> ".join([*circle, circle[0]]),
             where=by_name[circle[0]].where, remedy="have one of them read something else",
         ) from None
@@ -128,13 +126,13 @@ def _topological(nodes: list[Node]) -> tuple[Node, ...]:
 
 def _outputs(workflow: Workflow, nodes: Mapping[str, Node]) -> tuple[str, ...]:
     if not workflow.outputs:
-        raise MissingOutputError(
+        raise WorkflowError(
             f"workflow {workflow.name!r} asks for nothing", where=workflow.where,
             remedy="mark what you want to see: output=True on a node, or wf.output(node)",
         )
     for name in workflow.outputs:
         if name not in nodes:
-            raise UnknownNodeError(
+            raise WorkflowError(
                 f"output {name!r} is not a node", where=workflow.where, remedy=nearest(name, nodes)
             )
         if nodes[name].result is Result.COLUMN:

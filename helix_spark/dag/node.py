@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import networkx as nx
 
-from helix_spark.errors import UnknownNodeError, nearest
+from helix_spark.errors import WorkflowError, nearest
 from helix_spark.workflow.declaration import Node as Node
 from helix_spark.workflow.operators import Form, Function, Read, Result
 from helix_spark.workflow.sources import MemorySource
@@ -52,7 +52,7 @@ class Dag:
 
     def __getitem__(self, name: str) -> Node:
         if name not in self.by_name:
-            raise UnknownNodeError(f"no node is named {name!r}", remedy=nearest(name, self.by_name))
+            raise WorkflowError(f"no node is named {name!r}", remedy=nearest(name, self.by_name))
         return self.by_name[name]
 
     def readers(self, name: str) -> tuple[str, ...]:

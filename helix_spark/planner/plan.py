@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from helix_spark.drawing.notebook import Displayed, text_of
-from helix_spark.errors import Location, UnknownNodeError, nearest
+from helix_spark.errors import Location, WorkflowError, nearest
 from helix_spark.planner.problem import Certificate, State
 
 Proof = Literal["unproven", "verified", "chance"]
@@ -110,7 +110,7 @@ class Plan(Displayed):
 
     def __getitem__(self, name: str) -> PlannedNode:
         if name not in self.by_name:
-            raise UnknownNodeError(f"the plan has no node {name!r}", remedy=nearest(name, self.by_name))
+            raise WorkflowError(f"the plan has no node {name!r}", remedy=nearest(name, self.by_name))
         return self.by_name[name]
 
     def in_state(self, state: State) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
     """Return the policy's decision, with everything that people and the engine need to know of it.
 
     Raises:
-        PlanError: if an output cannot be had.
+        HelixError: if an output cannot be had.
     """
     problem = situation.problem
     decision = policy.decide(problem)

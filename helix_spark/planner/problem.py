@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from helix_spark.errors import PlanError
+from helix_spark.errors import HelixError
 from helix_spark.planner.solver import LinearProgram, solve
 from helix_spark.since_python_311 import StrEnum
 
@@ -116,7 +116,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     """Return the cheapest way to have the outputs.
 
     Raises:
-        PlanError: if an output cannot be had.
+        HelixError: if an output cannot be had.
     """
     start = time.perf_counter()
     forced = without_choice(problem)
@@ -126,7 +126,7 @@ def plan_execution(problem: ExecutionProblem) -> Solution:
     variables = add_execution(problem, program)
     answer = solve(program)
     if answer.values is None:
-        raise PlanError(f"the execution program has no solution: {answer.status}")
+        raise HelixError(f"the execution program has no solution: {answer.status}")
     chosen = {
         derivation.node: derivation
         for derivation, index in variables.items() if answer.values[index] > 0.5
@@ -177,7 +177,7 @@ def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Der
     """Add the variables and rows of this iteration's states to a program; return the variable of each derivation.
 
     Raises:
-        PlanError: if an output has no derivation.
+        HelixError: if an output has no derivation.
     """
     variables = {
         derivation: program.variable(derivation.seconds + STATE_TIE[derivation.state])
@@ -190,7 +190,7 @@ def add_execution(problem: ExecutionProblem, program: LinearProgram) -> dict[Der
         terms = dict.fromkeys(ways[name], 1.0)
         if name in problem.outputs:
             if not terms:
-                raise PlanError(f"output {name!r} can be neither loaded nor computed")
+                raise HelixError(f"output {name!r} can be neither loaded nor computed")
             program.equal(terms, 1.0)
         elif len(terms) > 1:
             program.at_most(terms, 1.0)

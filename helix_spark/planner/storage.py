@@ -200,7 +200,7 @@ class Policy(Protocol):
         """Plan one iteration, or only its storage where `problem.done` gives the states.
 
         Raises:
-            PlanError: if an output cannot be had.
+            HelixError: if an output cannot be had.
         """
 
 

@@ -16,7 +16,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRec
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.engine.spark.driver_client import given
-from helix_spark.errors import EndedError, HelixError, Location, NotStoredError, UnknownNodeError, nearest
+from helix_spark.errors import EndedError, HelixError, Location, NotStoredError, WorkflowError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of
@@ -63,10 +63,10 @@ class NamedResults(ABC):
         """An output's value; tables and models as a short description.
 
         Raises:
-            UnknownNodeError: no output is named so.
+            WorkflowError: no output is named so.
         """
         if name not in self.outputs:
-            raise UnknownNodeError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
+            raise WorkflowError(f"no output is named {name!r}", remedy=nearest(name, self.outputs))
         value = deepcopy(self.outputs[name])
         return Plot(value) if is_plot(value) else value
 
@@ -74,7 +74,7 @@ class NamedResults(ABC):
         """A table, as a Spark DataFrame.
 
         Raises, as all that follow:
-            UnknownNodeError: no node is named so.
+            WorkflowError: no node is named so.
             HelixError: it is no table.
             NotStoredError: it is neither at hand, nor held in memory, nor stored.
             CatalogError: what is stored is damaged.
@@ -177,7 +177,7 @@ class Iteration(NamedResults):
 
         Raises:
             OperatorError: a function makes one of the features, or fits the model; the error names it.
-            UnknownNodeError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
+            WorkflowError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
                 learnt.
         """
         from helix_spark.engine.lowering.pipelines import pipeline
@@ -334,7 +334,7 @@ def stored_result(
     """Return what is stored of a node's result.
 
     Raises:
-        UnknownNodeError: the iteration has no such node.
+        WorkflowError: the iteration has no such node.
         NotStoredError: nothing is.
     """
     node = node_named(record, nodes, name)
@@ -348,12 +348,12 @@ def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) 
     """Return the record of a node, or of the one that it was merged into.
 
     Raises:
-        UnknownNodeError: there is none.
+        WorkflowError: there is none.
     """
     merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records do not say
     found = next((node for node in nodes if node.name == merged.get(name, name)), None)
     if found is None:
-        raise UnknownNodeError(
+        raise WorkflowError(
             f"iteration {record.number} of {record.workflow!r} has no node {name!r}",
             exists=None if nodes else f"it has none on record, for it is {record.status}",
             remedy=nearest(name, [*(node.name for node in nodes), *merged]) if nodes else None,

@@ -90,7 +90,7 @@ def decide(run: Run) -> Run:
     """Decide what to load, to compute and to store.
 
     Raises:
-        PlanError: an output cannot be had.
+        HelixError: an output cannot be had.
     """
     return replace(run, plan=make_plan(run.situation, run.tools.policy))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args, overload
 
-from helix_spark.errors import DuplicateNodeError, Location, OperatorError, nearest
+from helix_spark.errors import Location, OperatorError, WorkflowError, nearest
 from helix_spark.visible_text import is_name
 from helix_spark.workflow import ready_made
 from helix_spark.workflow.declaration import (
@@ -251,7 +251,7 @@ class Workflow:
             raise OperatorError(f"a node's name is a line of text, not {name!r}", where=declaration.where)
         same = next((other for other in self.declarations if other.name == name), None)
         if same is not None:
-            raise DuplicateNodeError(
+            raise WorkflowError(
                 f"two nodes are named {name!r}", where=declaration.where, exists=f"the first is at {same.where}",
                 remedy=_of_one_name(same, declaration),
             )

@@ -20,10 +20,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.errors import (
     CatalogError,
     ColumnNotFoundError,
-    CycleError,
-    DuplicateNodeError,
     HelixError,
-    MissingOutputError,
     NodeError,
     OperatorError,
     ParameterError,
@@ -31,7 +28,7 @@ from helix_spark.errors import (
     SetupError,
     SignatureError,
     SourceError,
-    UnknownNodeError,
+    WorkflowError,
 )
 from helix_spark.run import workflow_results
 
@@ -134,14 +131,14 @@ def not_a_node() -> hx.Workflow:
 @pytest.mark.parametrize(
     ("build", "kind", "words", "mark"),
     [
-        (cycle, CycleError, ["in a circle: ", "one -> two", "have one of them read something else"], "in a circle"),
-        (unknown, UnknownNodeError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
-        (duplicate, DuplicateNodeError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
-        (no_output, MissingOutputError, ["asks for nothing", "output=True"], "no output"),
+        (cycle, WorkflowError, ["in a circle: ", "one -> two", "have one of them read something else"], "in a circle"),
+        (unknown, WorkflowError, ["'count' reads 'dat'", "did you mean 'data'?"], "unknown"),
+        (duplicate, WorkflowError, ["two nodes are named 'data'", "the first is at", "another name"], "duplicate"),
+        (no_output, WorkflowError, ["asks for nothing", "output=True"], "no output"),
         (unhashable, SignatureError, ["node 'count'", "`lock`", "inside the function"], "unhashable"),
         (missing_source, SourceError, ["/nowhere/adult.data", "not there", "check the path"], "missing source"),
         (missing_table, SourceError, ["no Delta table at '/nowhere/table'", "check the path"], "missing table"),
-        (not_a_node, UnknownNodeError, ["'data frame'", "there are: data, model"], "not a node"),
+        (not_a_node, WorkflowError, ["'data frame'", "there are: data, model"], "not a node"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -19,13 +19,13 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.cli.main import exit_code, helix, main
 from helix_spark.errors import (
     CatalogError,
-    CycleError,
     HelixError,
     NodeError,
     ParameterError,
     ResultTypeError,
     SetupError,
     SourceError,
+    WorkflowError,
 )
 from helix_spark.project.author_file import load_file
 
@@ -365,7 +365,7 @@ def test_a_reader_that_has_read_enough_is_no_failure(command: Command) -> None:
 
 def test_exit_codes() -> None:
     assert {exit_code(NodeError("rows", "failed")), exit_code(ResultTypeError("x"))} == {1}
-    assert {exit_code(kind("x")) for kind in (ParameterError, CycleError, SourceError, HelixError)} == {2}
+    assert {exit_code(kind("x")) for kind in (ParameterError, WorkflowError, SourceError, HelixError)} == {2}
     assert {exit_code(kind("x")) for kind in (CatalogError, SetupError)} == {3}
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from helix_spark.errors import PlanError
+from helix_spark.errors import HelixError
 from helix_spark.planner.problem import Derivation, ExecutionProblem, State, add_execution, plan_execution
 from helix_spark.planner.solver import LinearProgram, solve
 
@@ -77,7 +77,7 @@ def test_equal_costs_prefer_a_load_and_fewer_nodes() -> None:
 
 def test_an_output_that_cannot_be_had_is_an_error() -> None:
     ways = (Derivation("b", State.COMPUTE, ("a",), 1.0),)
-    with pytest.raises(PlanError):
+    with pytest.raises(HelixError, match="output 'a' can be neither loaded nor computed"):
         plan_execution(ExecutionProblem(("a", "b"), ways, frozenset({"a"})))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from helix_spark.errors import CatalogError, HelixError, UnknownNodeError
+from helix_spark.errors import CatalogError, HelixError, WorkflowError
 from helix_spark.planner.problem import State
 
 
@@ -89,6 +89,6 @@ def test_a_result_of_another_kind_says_how_to_ask_for_it(stored: Path) -> None:
         with pytest.raises(HelixError, match="'bounds' is a value, not a table") as caught:
             made.table("bounds")
         assert "ask for it by .value('bounds')" in str(caught.value)
-        with pytest.raises(UnknownNodeError, match="no node is named 'bonds'") as unknown:
+        with pytest.raises(WorkflowError, match="no node is named 'bonds'") as unknown:
             made.value("bonds")
         assert "did you mean 'bounds'?" in str(unknown.value)

@@ -19,7 +19,7 @@ from helix_spark.cli.schema import plan_json
 from helix_spark.costs.model import estimate
 from helix_spark.costs.starts import session_seconds, start_price
 from helix_spark.dag.compilation import compile_workflow, merge_equal
-from helix_spark.errors import ParameterError, UnknownNodeError
+from helix_spark.errors import ParameterError, WorkflowError
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import POLICIES, policy_named
 from helix_spark.planner.plan import Plan
@@ -384,7 +384,7 @@ def test_a_plan_knows_its_nodes_by_each_of_their_names() -> None:
     wf.output(again, same)
     made = plan(situation(wf))
     assert made["same"] is made["again"]
-    with pytest.raises(UnknownNodeError, match="did you mean 'rows'"):
+    with pytest.raises(WorkflowError, match="did you mean 'rows'"):
         made["row"]
 
 

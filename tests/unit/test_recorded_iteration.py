@@ -12,7 +12,7 @@ import pytest
 from doubled import workflow as shared
 
 import helix_spark as hx
-from helix_spark.errors import HelixError, ParameterError, UnknownNodeError
+from helix_spark.errors import HelixError, ParameterError, WorkflowError
 
 
 def chain(times: int = 2) -> hx.Workflow:
@@ -105,13 +105,13 @@ def test_what_was_just_run_is_on_record(tmp_path: Path) -> None:
 
 def test_another_name_kind_or_number_says_what_there_is(helix: hx.Helix) -> None:
     made = helix.iteration(1)
-    with pytest.raises(UnknownNodeError, match="iteration 1 of 'chain' has no node 'bonds'") as unknown:
+    with pytest.raises(WorkflowError, match="iteration 1 of 'chain' has no node 'bonds'") as unknown:
         made.value("bonds")
     assert "did you mean 'bounds'?" in str(unknown.value)
     with pytest.raises(HelixError, match="'bounds' is a value, not a table") as other:
         made.table("bounds")
     assert "ask for it by .value('bounds')" in str(other.value)
-    with pytest.raises(UnknownNodeError, match="no output is named 'bounds'"):
+    with pytest.raises(WorkflowError, match="no output is named 'bounds'"):
         made["bounds"]
     with pytest.raises(ParameterError, match="there is no iteration 9"):
         helix.iteration(9)
@@ -135,7 +135,7 @@ def test_equal_nodes_that_became_one_are_there_under_each_name(tmp_path: Path) -
         assert past.outputs == just.outputs == {n: {"table": n, "rows": 3} for n in ("first", "second")}
         for made in (just, past):
             assert made.pandas("second").a.tolist() == [2, 4, 6]
-        with pytest.raises(UnknownNodeError, match="has no node 'secnd'") as caught:
+        with pytest.raises(WorkflowError, match="has no node 'secnd'") as caught:
             past.pandas("secnd")
     assert "did you mean 'second'?" in str(caught.value)
 

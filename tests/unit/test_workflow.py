@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame
 import helix_spark as hx
 from helix_spark.answers.capture_nodes import capture_nodes
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.errors import DuplicateNodeError, Location, OperatorError, SignatureError
+from helix_spark.errors import Location, OperatorError, SignatureError, WorkflowError
 from helix_spark.workflow.declaration import Node
 from helix_spark.workflow.operators import (
     ApplyStage,
@@ -429,7 +429,7 @@ def test_a_label_may_be_an_extractor_and_a_feature_at_once(wf: hx.Workflow, data
 
 
 def test_two_nodes_of_one_name(wf: hx.Workflow) -> None:
-    with pytest.raises(DuplicateNodeError) as caught:
+    with pytest.raises(WorkflowError) as caught:
         wf.source("data", hx.csv("other.csv"))
     assert "two nodes are named 'data'" in str(caught.value)
     assert "the first is at" in str(caught.value)
@@ -449,16 +449,16 @@ RUN_AGAIN = "run the cell that makes the Workflow again"
 def test_a_cell_that_is_run_again_says_which_other_one_to_run(wf: hx.Workflow) -> None:
     text = "@wf.reducer\ndef count(data):\n    return len(data)\n"
     in_a_cell(1, text)(wf)
-    with pytest.raises(DuplicateNodeError, match=RUN_AGAIN):
+    with pytest.raises(WorkflowError, match=RUN_AGAIN):
         in_a_cell(2, text.replace("len(data)", "2 * len(data)"))(wf)
     in_a_cell(3, "wf.source('more', hx.csv('a.csv'))")(wf)
-    with pytest.raises(DuplicateNodeError, match=RUN_AGAIN):
+    with pytest.raises(WorkflowError, match=RUN_AGAIN):
         in_a_cell(3, "wf.source('more', hx.csv('a.csv'))")(wf)
 
 
 def test_two_functions_of_one_name_are_no_cell_that_is_run_again(wf: hx.Workflow) -> None:
     in_a_cell(1, "@wf.reducer(name='count')\ndef one(data): ...")(wf)
-    with pytest.raises(DuplicateNodeError) as caught:
+    with pytest.raises(WorkflowError) as caught:
         in_a_cell(2, "@wf.reducer(name='count')\ndef other(data): ...")(wf)
     assert caught.value.remedy == "give one of them another name"
 

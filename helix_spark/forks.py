@@ -53,19 +53,14 @@ class Birthplace:
             raise HelixError(f"{what} is of process {self.pid}, from which this one was forked", remedy=_REMEDY)
 
 
-def _print_error(error: BaseException) -> None:
-    if not isinstance(error, SystemExit):
-        traceback.print_exception(type(error), error, error.__traceback__)
-
-
 @contextmanager
-def ending_children(print_error: Callable[[BaseException], None] = _print_error) -> Iterator[None]:
+def ending_children(print_error: Callable[[BaseException], None] = traceback.print_exception) -> Iterator[None]:
     """Run the author's code. A child that it forks ends where that code ends, as Python ends a process.
 
     Otherwise the child would go on as its parent: record the parent's run, stop its server, release its leases.
 
     Args:
-        print_error: prints what ends a child, unless that is a SystemExit.
+        print_error: prints what ends a child, which is no SystemExit.
     """
     home, error = Birthplace(), None
     try:
@@ -75,7 +70,7 @@ def ending_children(print_error: Callable[[BaseException], None] = _print_error)
             raise
         error = raised
     if not home.is_here:
-        if error is not None:
+        if error is not None and not isinstance(error, SystemExit):
             print_error(error)
         _end_process(error)
 

@@ -87,11 +87,8 @@ def read_lines(filename: str) -> list[str]:
 
 @cache
 def cache_no_fresh_bytecode() -> None:
-    """Let Python cache the code of a module only when no later save can have the same time; once a process.
-
-    Who saves twice in a second, as a program does that edits, would else run the code of the first save if both have
-    the same size.
-    """
+    """Let Python cache the code of a module only when no later save can have the same time; once a process. After two
+    saves of one size in a second the code of the first would run."""
     write: Any = SourceFileLoader.set_data
 
     def set_data(self: Any, path: str, data: Any, **named: Any) -> None:

@@ -10,8 +10,6 @@ PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 PAIRS = {"4.2.0": "4.4.0", "4.1.1": "4.3.1"}
 """pyspark and the delta-spark that goes with it, which takes no later one; of delta-spark 4.4.1 there are no jars."""
 
-_DELTA_OF = {".".join(pyspark.split(".")[:2]): (pyspark, delta) for pyspark, delta in PAIRS.items()}
-
 INSTALL = "pip install " + " ".join(f"'{name}=={one}'" for name, one in (
     ("pyspark[connect]", next(iter(PAIRS))), ("delta-spark", next(iter(PAIRS.values()))),
 ))
@@ -32,44 +30,22 @@ def refused_python(found: tuple[int, int] = sys.version_info[:2]) -> str:
 def refused_pair(pyspark: str, delta: str) -> str:
     """Return why a pyspark and a delta-spark do not do together, in a sentence; empty where they do.
 
-    >>> refused_pair("4.2.0", "4.4.0"), refused_pair("4.1.1", "4.3.1")
-    ('', '')
-    >>> refused_pair("4.2.0", "4.3.1")
-    'delta-spark 4.3.1 does not go with pyspark 4.2.0, but 4.4.0 does'
+    >>> refused_pair("4.2.0", "4.4.0"), refused_pair("4.2.0", "4.3.1")
+    ('', 'delta-spark 4.3.1 does not go with pyspark 4.2.0, but 4.4.0 does')
     >>> refused_pair("4.2.1", "4.4.0")
-    'helix_spark works with pyspark up to 4.2.0 and up to 4.1.1, not with 4.2.1'
+    'helix_spark works with pyspark 4.2.0 and 4.1.1, not with 4.2.1'
     """
-    line = line_of(pyspark)
-    newest, wanted = _DELTA_OF.get(line, ("", ""))
-    if not newest or _numbers(pyspark) > _numbers(newest):
-        return f"helix_spark works with pyspark up to {' and up to '.join(PAIRS)}, not with {pyspark}"
-    if delta != wanted:
-        return f"delta-spark {delta} does not go with pyspark {pyspark}, but {wanted} does"
-    return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+    if pyspark not in PAIRS:
+        return f"helix_spark works with pyspark {' and '.join(PAIRS)}, not with {pyspark}"
+    wanted = PAIRS[pyspark]
+    return "" if delta == wanted else f"delta-spark {delta} does not go with pyspark {pyspark}, but {wanted} does"
 
 
 def may_observe(pyspark: str) -> bool:
     """Return whether rows may be counted while Spark writes them (`DataFrame.observe`). Up to 4.1 a session that has
     observed anything cannot be sent to workers any more, and a model that holds the summary of its training holds its
-    session: whoever predicts with one fails from then on.
-
-    >>> may_observe("4.2.0"), may_observe("4.1.1")
-    (True, False)
-    """
-    return line_of(pyspark) != "4.1"
-
-
-def line_of(pyspark: str) -> str:
-    """Return the first two numbers of a version.
-
-    >>> line_of("4.2.0")
-    '4.2'
-    """
-    return ".".join(pyspark.split(".")[:2])
+    session: whoever predicts with one fails from then on."""
+    return not pyspark.startswith("4.1.")
 
 
 def check_pair() -> None:

@@ -1,8 +1,5 @@
-"""Waits that hear of Ctrl-C.
-
-A signal that comes just as Python's main thread begins to wait is noted, and wakes nobody: the wait goes on until what
-it is for is there, twenty seconds or an hour later. So nobody waits longer than a moment at a time.
-"""
+"""Waits that hear of Ctrl-C: a signal that comes just as Python's main thread begins to wait is noted, and does not end
+the wait, whether that takes twenty seconds or an hour. So each wait is for a moment, and repeated."""
 
 from __future__ import annotations
 
@@ -17,11 +14,7 @@ MOMENT = 0.2
 
 
 def first_done(futures: Iterable[Future[Awaited]]) -> set[Future[Awaited]]:
-    """Wait for any of these; return those that are done by then.
-
-    Raises:
-        KeyboardInterrupt: somebody interrupts the process, and this is its main thread.
-    """
+    """Wait for any of these; return those that are done by then. Raises KeyboardInterrupt in the main thread."""
     waited_for, done = set(futures), set[Future[Awaited]]()
     while not done:
         done, _ = wait(waited_for, MOMENT, FIRST_COMPLETED)
@@ -29,10 +22,6 @@ def first_done(futures: Iterable[Future[Awaited]]) -> set[Future[Awaited]]:
 
 
 def result_of(future: Future[Awaited]) -> Awaited:
-    """Wait for one.
-
-    Raises:
-        BaseException: whatever it ended with; KeyboardInterrupt as above.
-    """
+    """Wait for one. Raises whatever it ended with; KeyboardInterrupt as above."""
     first_done([future])
     return future.result()

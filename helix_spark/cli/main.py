@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from helix_spark.cli import options
+from helix_spark.cli.catalog_commands import catalog_commands
 from helix_spark.cli.options import exit_code, read_settings, report_errors
 from helix_spark.cli.output_files import checkout, export
 from helix_spark.cli.process_start import fix_hash_seed, process_start
-from helix_spark.cli.reading_commands import reading_commands
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
-from helix_spark.cli.upkeep_commands import upkeep_commands
 from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
@@ -175,7 +174,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (run, plan, audit, explain, watch, *reading_commands, *upkeep_commands, checkout, export, ui):
+for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, ui):
     helix.add_command(_command)
 
 

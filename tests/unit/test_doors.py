@@ -432,7 +432,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "plans/arrow_stream.py _check_messages",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/reading_commands.py _holds",
+        "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/output_files.py checkout",
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",

@@ -31,12 +31,7 @@ from helix_spark.plans.recorded_call import as_before
 from helix_spark.run.admission import Admission, Task
 from helix_spark.run.auditor import WHENS, Auditor, AuditProcess, When, job_for
 from helix_spark.run.executing import compute_output
-from helix_spark.run.iteration import (
-    Iteration,
-    NamedResults,
-    RecordedIteration,
-    RecordedIterations,
-)
+from helix_spark.run.iteration import Iteration, NamedResults, RecordedIteration, RecordedIterations
 from helix_spark.run.run import Run, Tools, through
 from helix_spark.run.steps import LOOKING, SHOWING, answered
 from helix_spark.run.tracker import Tracker
@@ -218,7 +213,7 @@ class Helix:
             CatalogError: the records cannot be read.
         """
         self._admission.check()
-        self._recorded()
+        self._wait_for(self._recording, Task.RECORD)
         check_workflow(self.catalog, workflow)
         return RecordedIterations(self.catalog.iterations(workflow, limit))
 
@@ -270,8 +265,7 @@ class Helix:
 
     def wait(self) -> None:
         """Wait until everything that was to be stored is."""
-        self._admission.check_waits(Task.RECORD, Task.STORE)
-        self._waited_for(self._behind)
+        self._wait_for(self._behind, Task.RECORD, Task.STORE)
 
     def close(self) -> None:
         """Wait for what is being stored, lets go of memory, and stops a session of Helix's own. A run that another
@@ -309,13 +303,9 @@ class Helix:
     ) -> None:
         self.close()
 
-    def _recorded(self) -> None:
-        """Wait until the last answer is on record."""
-        self._admission.check_waits(Task.RECORD)
-        self._waited_for(self._recording)
-
-    def _waited_for(self, pool: ThreadPoolExecutor) -> None:
-        """Wait until a thread has done what it was given by now."""
+    def _wait_for(self, pool: ThreadPoolExecutor, *tasks: Task) -> None:
+        """Wait until a thread has done what it was given by now. Raises HelixError where one of these tasks waits."""
+        self._admission.check_waits(*tasks)
         try:
             done = pool.submit(lambda: None)
         except RuntimeError:  # another thread has closed it meanwhile
@@ -326,7 +316,7 @@ class Helix:
     def _run(self, workflow: Workflow, message: str = "") -> Run:
         """Return a run that begins now, on what the last one recorded."""
         begun = time.perf_counter()
-        self._recorded()
+        self._wait_for(self._recording, Task.RECORD)
         self._follow_catalog()
         if self.sessions.let_go_of_ended():
             self.observer.warning("the Spark session has ended; what it held is loaded or computed again")
@@ -348,7 +338,7 @@ class Helix:
         try:
             self.catalog.check()
         except CatalogError as error:
-            self._waited_for(self._behind)  # what is still to be stored fails, and says so
+            self._wait_for(self._behind)  # what is still to be stored fails, and says so
             if self.catalog.reopen():
                 self.observer.warning(f"{error.what}; this run goes by what is there now")
                 self._memory.clear()
@@ -366,20 +356,16 @@ class Helix:
     def _tools(self) -> Tools:
         return Tools(
             self.sessions, self.catalog, self._memory, self._followed, self._executor, self._recording, self._behind,
-            self.policy, self.budget, self._one_run, self.tracker, self._cut_off,
-            self._admission.check,
+            self.policy, self.budget, self._one_run, self.tracker, self._cut_off, self._admission.check,
         )
 
 
 def _check_workflow(given: object, verb: str) -> None:
     """Check whether what a plan or a run is asked of is a workflow, and not the function that builds it."""
-    if isinstance(given, Workflow):
-        return
-    if inspect.isroutine(given):
+    if not isinstance(given, Workflow):
+        is_function = inspect.isroutine(given)
         called = getattr(given, "__name__", "the function")
         raise ParameterError(
-            "a workflow is run, not a function", where=caller(), remedy=f"call it: helix.{verb}({called}())"
+            f"a workflow is run, not a {'function' if is_function else type(given).__name__}", where=caller(),
+            remedy=f"call it: helix.{verb}({called}())" if is_function else "give it a hx.Workflow",
         )
-    raise ParameterError(
-        f"a workflow is run, not a {type(given).__name__}", where=caller(), remedy="give it a hx.Workflow"
-    )

@@ -135,8 +135,7 @@ def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -
 
 
 def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
-    """Say how it ended, or its first outputs, the one by which iterations are compared first, and what its author said
-    of it, or edited: in a line, or in several where `verbose`."""
+    """Say how it ended, or its first outputs, and what its author said of it, or edited."""
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
     text = Text(ending, style="red" if record.status == "failed" else "yellow")
@@ -199,23 +198,18 @@ def print_node_view(view: NodeView) -> None:
         print_tables({view.row.name: view.table}, ROWS_OF_SHOW)
     if view.note:
         print_lines(["", f"  {view.note}"])
-    _print_members(view)
-    if view.card is not None:
-        print_card(view.card)
-
-
-def _print_members(view: NodeView) -> None:
-    """Print a search as its points, another line of a program as its questions."""
-    if view.points:
+    shown = None
+    if view.points:  # of a search; another line of a program has its questions
         shown = table(("point", "left"), ("mean", "right"), ("folds", "left"), ("", "left"))
         for point in view.points:
             shown.add_row(*point.cells)
     elif view.members:
         shown = _table_of(view.members, "state", "seconds", "question", "why")
-    else:
-        return
-    console().print()
-    console().print(Padding(shown, (0, 0, 0, 2), expand=False))
+    if shown is not None:
+        out.print()
+        out.print(Padding(shown, (0, 0, 0, 2), expand=False))
+    if view.card is not None:
+        print_card(view.card)
 
 
 def print_card(card: ModelCard, indent: str = "") -> None:
@@ -233,19 +227,14 @@ def print_card(card: ModelCard, indent: str = "") -> None:
         shown = ", ".join([*card.labels[:_LABELS], *(["..."] if card.labels[_LABELS:] else [])])
         out.print(f"  {indent}{len(card.labels)} labels: {shown}")
     if card.weights:
-        _print_weights(card, 2 + len(indent))
+        heads = ["slot", *(shortened(head, _HEAD) for head in card.columns)]
+        rows = [[shortened(name, _SLOT), *(f"{one:.4g}" for one in values)] for name, values in card.weights[:_WEIGHTS]]
+        if more := print_fitting(heads, rows, [False] + [True] * len(card.columns), 2 + len(indent)):
+            out.print(f"  {indent}and {more} more column{'s' * (more > 1)} (--json has all)")
         if card.slots > _WEIGHTS:
             out.print(f"  {indent}the {_WEIGHTS} heaviest of {card.slots:,} slots (--json has {len(card.weights)})")
     for part in card.parts:
         print_card(part, f"{indent}  ")
-
-
-def _print_weights(card: ModelCard, indent: int) -> None:
-    """Print the heaviest slots, with as many columns as there is room for beside their names."""
-    heads = ["slot", *(shortened(head, _HEAD) for head in card.columns)]
-    rows = [[shortened(name, _SLOT), *(f"{value:.4g}" for value in values)] for name, values in card.weights[:_WEIGHTS]]
-    if more := print_fitting(heads, rows, [False] + [True] * len(card.columns), indent):
-        console().print(f"{' ' * indent}and {more} more column{'s' * (more > 1)} (--json has all)")
 
 
 # Two iterations
@@ -265,15 +254,22 @@ def print_comparison(view: ComparisonView) -> None:
     out.print(Text(view.title, style="bold"))
     if view.unrecorded:
         out.print(f"  {view.unrecorded}")
-    _pairs("parameters", "  name", view.parameters, view)
-    _nodes(view)
-    _code(view)
-    _pairs("outputs", "  name", view.outputs, view)
+    _print_pairs("parameters", "name", view.parameters, view)
+    if view.nodes:
+        _print_nodes(view)
+    for place, (name, lines) in enumerate(view.code.items()):
+        if not place:
+            _print_title("code")
+        out.print(Text(f"  {name}", style="bold"))
+        print_code(lines[:MOST_CODE_LINES])
+        if len(lines) > MOST_CODE_LINES:
+            out.print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")
+    _print_pairs("outputs", "name", view.outputs, view)
     print_differences(view.tables)
-    _pairs("versions", "  package", view.versions, view)
+    _print_pairs("versions", "package", view.versions, view)
     if view.nothing:
         out.print("  no difference")
-    _title("seconds")
+    _print_title("seconds")
     shown = table(("  node", "left"), *((head, "right") for head in view.heads))
     shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
     for pair in view.timed:
@@ -285,24 +281,22 @@ def print_comparison(view: ComparisonView) -> None:
         out.print(f"\ngit: {view.commits}")
 
 
-def _title(text: str) -> None:
+def _print_title(text: str) -> None:
     console().print(Text(f"\n{text}", style="bold"))
 
 
-def _pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonView) -> None:
+def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonView) -> None:
     if not pairs:
         return
-    _title(title)
-    shown = table((head, "left"), *((one, "left") for one in view.heads), ("change", "left"))
+    _print_title(title)
+    shown = table((f"  {head}", "left"), *((one, "left") for one in view.heads), ("change", "left"))
     for pair in pairs:
         shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
     console().print(shown)
 
 
-def _nodes(view: ComparisonView) -> None:
-    if not view.nodes:
-        return
-    _title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
+def _print_nodes(view: ComparisonView) -> None:
+    _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
     shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
     for sort, (sign, style) in _SIGNS.items():
         for node in view.of_sort(sort):
@@ -310,13 +304,3 @@ def _nodes(view: ComparisonView) -> None:
     if affected := view.of_sort("affected"):
         shown.add_row(Text(". through inputs", style="dim"), ", ".join(node.name for node in affected))
     console().print(shown)
-
-
-def _code(view: ComparisonView) -> None:
-    for place, (name, lines) in enumerate(view.code.items()):
-        if not place:
-            _title("code")
-        console().print(Text(f"  {name}", style="bold"))
-        print_code(lines[:MOST_CODE_LINES])
-        if len(lines) > MOST_CODE_LINES:
-            console().print(f"  ... {len(lines) - MOST_CODE_LINES} more lines; --json has all")

@@ -24,7 +24,6 @@ STATE_STYLES = {
     "compute": "yellow", "load": "blue", "prune": "dim", "failed": "red", "running": "yellow", "waiting": "dim",
 }
 
-
 _LINES = {"same": (" ", ""), "added": ("+", "green"), "removed": ("-", "red"), "gap": ("...", "cyan")}
 
 
@@ -102,22 +101,22 @@ def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
     Args:
         rows: of each, at most.
     """
-    for name, one in ((name, found.shown(rows, COLUMNS)) for name, found in tables.items()):
+    for name, found in tables.items():
+        one = found.shown(rows, COLUMNS)
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)
 
 
 def print_differences(differences: Mapping[str, TableDifference]) -> None:
     for name, found in differences.items():
-        right = [False, *([False] * len(found.columns))]
         rows = [[sign, *cells] for sign, cells in found.lines(ROWS_OF_DIFF)]
-        _print(name, found.summary, ("", *found.columns), right, rows)
+        _print(name, found.summary, ("", *found.columns), [False] * (1 + len(found.columns)), rows)
 
 
 def _print(
     name: str, summary: str, heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]
 ) -> None:
     out = console()
-    texts, heads = [[_cut(cell) for cell in row] for row in rows], [*map(_cut, heads)]
+    heads, *texts = ([cut(cell.replace("\n", " "), _WIDEST) for cell in row] for row in (heads, *rows))
     left = len(heads) - _fitting(heads, texts, out.width - 2)
     out.print()
     out.print(
@@ -147,7 +146,3 @@ def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
             break
         fitting += 1
     return fitting
-
-
-def _cut(text: str) -> str:
-    return cut(text.replace("\n", " "), _WIDEST)

@@ -1,8 +1,6 @@
-"""Plots among outputs: what a reducer returns as a specification of Vega-Lite, with its data in it.
-
-A specification is JSON (https://vega.github.io/vega-lite/docs/spec.html), so it is stored, compared and shown as any
-value is; pages and notebooks draw it.
-"""
+"""Plots among outputs: what a reducer returns as a specification of Vega-Lite, with its data in it. That is JSON
+(https://vega.github.io/vega-lite/docs/spec.html), so it is stored, compared and shown as any value is; pages and
+notebooks draw it."""
 
 from __future__ import annotations
 
@@ -42,8 +40,7 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
     ('line', {'field': 'tpr', 'type': 'quantitative'}, {'fpr': 1.0, 'tpr': 1.0})
     """
     if kind not in get_args(Kind):
-        raise ParameterError(f"there is no plot {kind!r}", exists=", ".join(get_args(Kind)),
-                             remedy=nearest(kind, get_args(Kind)))
+        raise ParameterError(f"there is no plot {kind!r}", remedy=nearest(kind, get_args(Kind)))
     rows = _rows(data)
     if len(rows) > MOST_POINTS:
         raise ParameterError(
@@ -52,10 +49,8 @@ def plot(kind: Kind, data: Any, *, x: str, y: str = "", color: str = "", title: 
     wanted = {"x": x, "y": y, "color": color}
     names = [name for name in wanted.values() if name]
     there = list(rows[0]) if rows else names
-    for name in names:
-        if name not in there:
-            raise ParameterError(f"the rows have no column {name!r}", exists=", ".join(there),
-                                 remedy=nearest(name, there))
+    if missing := [name for name in names if name not in there]:
+        raise ParameterError(f"the rows have no column {missing[0]!r}", remedy=nearest(missing[0], there))
     encoding = {channel: _channel(name, rows) for channel, name in wanted.items() if name}
     if kind == "histogram":
         encoding["x"]["bin"] = True
@@ -93,7 +88,7 @@ def plot_text(value: Mapping[str, Any]) -> str:
     named = f' "{title}"' if isinstance(title, str) and title else ""
     parts = [kind] if isinstance(kind, str) else []
     parts += [f"{len(rows):,} rows"] if isinstance(rows, list) else []
-    return f"plot{named}: {', '.join(parts)}" if parts else f"plot{named}"
+    return f"plot{named}: {', '.join(parts)}".removesuffix(": ")
 
 
 def as_plot(value: Any) -> Any:
@@ -128,10 +123,7 @@ def _rows(data: Any) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a cell as JSON has it; what is no number is none."""
     value = value.item() if hasattr(value, "item") else value
-    if value is None or isinstance(value, bool | int | str):
-        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return str(value)
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -36,7 +36,9 @@ def own_name(function: FunctionType) -> str:
     'f'
     """
     code, name = function.__code__, function.__qualname__
-    return _qualified(code) or (name if name.rpartition(".")[2] == code.co_name else code.co_name)
+    if sys.version_info >= (3, 11):
+        return code.co_qualname
+    return name if name.rpartition(".")[2] == code.co_name else code.co_name
 
 
 def is_of_dataclass(code: CodeType) -> bool:
@@ -45,9 +47,3 @@ def is_of_dataclass(code: CodeType) -> bool:
     if sys.version_info >= (3, 11):
         return code.co_qualname.startswith("__create_fn__.<locals>.")
     return (code.co_filename, code.co_firstlineno) == ("<string>", 2) and code.co_name.startswith("__")
-
-
-def _qualified(code: CodeType) -> str:
-    if sys.version_info >= (3, 11):
-        return code.co_qualname
-    return ""

@@ -23,12 +23,8 @@ def visible(text: str, encoding: str = "utf-8") -> str:
     >>> visible("a\\x1b[2Jb"), visible("exe.\\u202egnp"), visible("\\ud800"), visible("größe\\n\\t", "ascii")
     ('a\\\\x1b[2Jb', 'exe.\\\\u202egnp', '\\\\ud800', 'gr\\\\xf6\\\\xdfe\\n\\t')
     """
-    shown = _NOT_SHOWN.sub(_escaped, text)
+    shown = _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
     return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def cut(text: str, most: int) -> str:

@@ -1,5 +1,5 @@
-"""A plain program that runs itself, or a notebook's kernel: its sessions are taken over, and its answers put on record
-at its end, or after each cell."""
+"""A plain program that runs itself, or a notebook's kernel: its sessions are taken over, and its answers recorded at its
+end, or after each cell."""
 
 from __future__ import annotations
 
@@ -112,8 +112,23 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
     program = open_program(Path(named), (), given, writable_catalog(given.catalog))
     program.begin()
     _BEGUN.append((program, given.catalog))
-    cells = Cells(program)
-    shell.events.register("post_run_cell", cells.after_cell)
+    told = 0
+
+    def after_cell(_: Any = None) -> None:
+        """Record what a cell requested, and say what was reused."""
+        from helix_spark.program.program_record import keep_answers, tally_of
+
+        nonlocal told
+        answerer, record = program.answerer, program.record
+        if answerer is None or record is None or not (new := answerer.asked[told:]):
+            return
+        told += len(new)
+        try:
+            keep_answers(program, new)
+        except HelixError as error:
+            tell(f"what this cell asked is not on record: {error}")
+        if text := tally_of(new, record).cell_text:
+            print(f"helix: {text}")
 
     def place(file: str, line: int) -> str:
         name = shell.compile.format_code_name(file)
@@ -126,34 +141,11 @@ def _begin_notebook(shell: Any, given: CommandSettings) -> None:
         except HelixError as error:
             tell(f"error: {error}")
 
+    shell.events.register("post_run_cell", after_cell)
     shell.register_magic_function(helix, "line", "helix")
     threading._register_atexit(  # type: ignore[attr-defined]  # as above
         lambda: end_program(program, None, quiet=True, tracker=tracker_of(given))
     )
-
-
-class Cells:
-    """Puts on record what each cell of a notebook asked, and says what was reused."""
-
-    def __init__(self, program: PlainProgram, say: Callable[[str], None] = print) -> None:
-        self._program, self._say, self._told = program, say, 0
-
-    def after_cell(self, _: Any = None) -> None:
-        from helix_spark.program.program_record import keep_answers, tally_of
-
-        answerer, record = self._program.answerer, self._program.record
-        if answerer is None or record is None:
-            return
-        new = answerer.asked[self._told:]
-        self._told += len(new)
-        if not new:
-            return
-        try:
-            keep_answers(self._program, new)
-        except HelixError as error:
-            tell(f"what this cell asked is not on record: {error}")
-        if text := tally_of(new, record).cell_text:
-            self._say(f"helix: {text}")
 
 
 def run_notebook_verb(
@@ -164,12 +156,11 @@ def run_notebook_verb(
     Args:
         place: names where a question was asked, by file and line: ``In[3]:2``.
     """
+    from helix_spark.cli.printing import print_log
     from helix_spark.program.program_record import view_of_program
 
     def view() -> ProgramView:
-        return view_of_program(
-            program, lambda asked: place(asked.caller.file, asked.caller.line) if asked.caller.file else ""
-        )
+        return view_of_program(program, lambda one: place(one.caller.file, one.caller.line) if one.caller.file else "")
 
     verb, *given = shlex.split(line) or ["plan"]
     match verb, given:
@@ -178,8 +169,6 @@ def run_notebook_verb(
         case "explain", [*words] if words:
             lines = view().answer(" ".join(words)).lines
         case "log", []:
-            from helix_spark.cli.printing import print_log
-
             print_log(program.catalog.iterations(limit=_NEWEST))
             return
         case _:

@@ -26,17 +26,10 @@ _NUMBERS = frozenset({"budget", "audit_seconds"})
 TABLE = "helix_spark"
 """The table ``[tool.helix_spark]`` of a project's pyproject.toml."""
 
-_DISTRIBUTION = "helix-spark"
-"""What the package is installed as, by which other tools call their tables."""
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting.
-
-    Attributes:
-        origin: who gave it, in words.
-    """
+    """One setting; `origin` is who gave it, in words."""
 
     name: str
     value: str | None
@@ -84,10 +77,8 @@ def _project_settings(file: Path) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ParameterError(f"{file} cannot be read: {error}", remedy="mend it, or say the settings as arguments") \
             from error
-    if _DISTRIBUTION in tools:
-        raise ParameterError(
-            f"nothing reads the table [tool.{_DISTRIBUTION}] in {file}", remedy=f"write [tool.{TABLE}]"
-        )
+    if "helix-spark" in tools:  # the distribution's name, by which other tools call their tables
+        raise ParameterError(f"nothing reads the table [tool.helix-spark] in {file}", remedy=f"write [tool.{TABLE}]")
     found = {}
     for name, value in tools.get(TABLE, {}).items():
         if name not in DEFAULTS:

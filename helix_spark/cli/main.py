@@ -125,11 +125,7 @@ def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **give
 
 
 def _audit_text(found: Audit, what: str) -> str:
-    """Return a line for each result that is not verified, and what was looked at.
-
-    Args:
-        what: was computed again.
-    """
+    """Return a line for each result that is not verified, and what was looked at."""
     lines = []
     for one in found.results:
         if one.verdict != "verified":
@@ -148,11 +144,7 @@ def _audit_text(found: Audit, what: str) -> str:
 
 
 def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> WorkflowFile | ScriptFile:
-    """Return what a command names.
-
-    Raises:
-        ParameterError: there is no such file, arguments are given to a workflow, or parameters to a program.
-    """
+    """Return what a command names. Raises ParameterError for what does not go with it."""
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import split_target
 
@@ -194,26 +186,21 @@ def main(factory: Factory | Workflow | None = None) -> None:
         fix_hash_seed()
         helix(obj=process_start())
         return
-    with AUTHOR_SEEDS.untouched():
-        with report_errors():
-            command = _own_command(factory)
-        command(obj=process_start())
-
-
-def _own_command(declared: Factory | Workflow) -> click.Command:
     from helix_spark.project.author_file import given_to_main
 
-    factory, name, path = given_to_main(declared)
-    fix_hash_seed(path)
+    with AUTHOR_SEEDS.untouched():
+        with report_errors():
+            build, name, path = given_to_main(factory)
+            fix_hash_seed(path)
 
-    @options.command(
-        options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
-    )
-    def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
-        named = WorkflowFile(path, None, settings, factory)
-        named.run(read_settings(path, **given), message, quiet=quiet, as_json=as_json)
+        @options.command(
+            options.running, help=f"Run {name}: compute what changed, reuse the rest.", epilog=options.EXIT_CODES
+        )
+        def command(settings: Sequence[str], message: str, quiet: bool, as_json: bool, **given: Any) -> None:
+            named = WorkflowFile(path, None, settings, build)
+            named.run(read_settings(path, **given), message, quiet=quiet, as_json=as_json)
 
-    return command
+        command(obj=process_start())
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _end_with_parent() -> None:
 
 
 def parts_of(job: Job) -> Iterator[dict[str, Any]]:
-    """Audit what a job asks for, and return what was found, part by part."""
+    """Audit what a job asks for; yield what was found, part by part, and the error that ended it, if one did."""
     from helix_spark.errors import HelixError
 
     try:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -107,8 +107,11 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})
-    auditor = Auditor(place.audit, place.audit_seconds, tell)
-    begin, server = partial(_begin_audit, script, place), ConnectServer(place.spark)
+    auditor, server = Auditor(place.audit, place.audit_seconds, tell), ConnectServer(place.spark)
+
+    def begin(wanted: Collection[str], seconds: float) -> AuditProcess:
+        work = str(script.path), *script.arguments
+        return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
 
     def run(texts: Texts, started: float) -> None:
         nonlocal server
@@ -120,7 +123,12 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         environment = {**os.environ, **server.environment()}
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
-        _run(_command(script, place), environment)
+        with subprocess.Popen(_command(script, place), env=environment) as process:
+            try:
+                process.wait()
+            except BaseException:
+                _end(process)
+                raise
         if place.audit == "idle":
             audit_when_idle(auditor, turn, script, place, begin)
 
@@ -148,7 +156,10 @@ def _watch(
     while True:
         known = files_now()
         before, texts = stamps(known), texts_of(known)
-        _say_saved(ran, texts, to_stderr=to_stderr)
+        if sys.stdout.isatty():
+            print("\033[2J\033[H", end="", flush=True)  # an empty screen
+        if ran and (edit := edited(ran, texts)):
+            say(f"saved: {edit}", to_stderr=to_stderr)
         started, since = since or time.perf_counter(), None
         is_overtaken = False
         try:
@@ -169,14 +180,6 @@ def _watch(
         end_audits()
 
 
-def _say_saved(before: Texts, after: Texts, *, to_stderr: bool) -> None:
-    """Begin an empty screen with what was saved since the run before, if there was one."""
-    if sys.stdout.isatty():
-        print("\033[2J\033[H", end="", flush=True)
-    if before and (edit := edited(before, after)):
-        say(f"saved: {edit}", to_stderr=to_stderr)
-
-
 def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: CommandSettings, begin: Begin) -> None:
     """Audit the unproven answers of a script's last run in the background, unless that takes too long."""
     catalog = Catalog.open(place.catalog, create=True)
@@ -194,25 +197,9 @@ def audit_when_idle(auditor: Auditor, turn: int, script: ScriptFile, place: Comm
         auditor.audit_when_idle(turn, script.name, unproven, begin)
 
 
-def _begin_audit(
-    script: ScriptFile, place: CommandSettings, wanted: Collection[str], seconds: float
-) -> AuditProcess:
-    work = str(script.path), *script.arguments
-    return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
-
-
 def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
     options = place.options + ([] if place.experiment is None else ["--experiment", place.experiment])
     return [sys.executable, "-m", "helix_spark", "run", str(script.path), *options, "--", *script.arguments]
-
-
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> None:
-    with subprocess.Popen(command, env=environ) as process:
-        try:
-            process.wait()
-        except BaseException:
-            _end(process)
-            raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from threading import Event
@@ -20,12 +21,8 @@ _NEVER = frozenset({"__main__", "__mp_main__", "helix_spark", "pyspark", "py4j",
 
 
 def forget_project(kept: Collection[str] = ()) -> None:
-    """Forget the project's own modules, so that the next import reads them as they are now.
-
-    Args:
-        kept: modules that stay. What was there before the author's file was loaded is not of the project, wherever it
-            lies, as a debugger does.
-    """
+    """Forget the project's own modules, so that the next import reads them as they are now; but those `kept`, which
+    were there before the author's file was loaded, as a debugger is."""
     old = {name: one for name, one in list(sys.modules.items()) if name not in kept and _is_project(name, one)}
     for name, module in old.items():
         sys.modules.pop(name, None)
@@ -65,23 +62,18 @@ def _is_project(name: str, module: object) -> bool:
 
 def _files_of(name: str, module: object) -> list[str]:
     """Return the file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it
-    another package."""
+    another package; and of a module that put something else into its place, as ``sys.modules[__name__] = Settings()``
+    does."""
     if not isinstance(module, ModuleType):
-        return _file_behind(name) if module is not None else []
+        parent = name.rpartition(".")[0]
+        folders = _folders(sys.modules.get(parent)) if parent else None
+        found = None if module is None or folders == [] else PathFinder.find_spec(name, folders)
+        return [found.origin] if found is not None and found.origin is not None and found.has_location else []
     file = vars(module).get("__file__")
     return [file] if isinstance(file, str) else [str(Path(folder) / "__init__.py") for folder in _folders(module)]
 
 
-def _file_behind(name: str) -> list[str]:
-    """Return the file of a module that put something else into its place: ``sys.modules[__name__] = Settings()``."""
-    parent = name.rpartition(".")[0]
-    folders = _folders(sys.modules.get(parent)) if parent else None
-    found = PathFinder.find_spec(name, folders) if folders != [] else None
-    return [found.origin] if found is not None and found.origin is not None and found.has_location else []
-
-
 def _folders(package: object) -> list[str]:
-    """Return where the modules of a package lie; none of what is no package."""
     try:
         return [*vars(package)["__path__"]] if isinstance(package, ModuleType) else []
     except (KeyError, TypeError):  # also where a folder's own package is gone
@@ -113,10 +105,8 @@ def texts_of(files: Iterable[Path]) -> dict[Path, str]:
     """Return what is in each file; one that is not there, or is no text, has none."""
     found = {}
     for file in files:
-        try:
+        with suppress(OSError, UnicodeDecodeError):  # an editor may be replacing it
             found[file] = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue  # an editor may be replacing it
     return found
 
 
@@ -140,34 +130,31 @@ def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:
 
 
 def await_change(files: Iterable[Path], before: Mapping[Path, Stamp], over: Event | None = None) -> bool:
-    """Wait until files have other stamps than these, and hold still. Return False once the event is set before that."""
+    """Wait until files have other stamps than these, hold still, and none is empty that was not, unless that lasts.
+    Return False once the event is set before that."""
     over, pause = over or Event(), POLL_SECONDS
     while not over.wait(pause):
         began = time.perf_counter()
         if (now := stamps(files)) != before:
-            _await_end_of_save(files, before, now)
+            noticed = time.perf_counter()
+            last: Mapping[Path, Stamp] | None = None
+            while time.perf_counter() - noticed < _EMPTY and (now != last or _is_emptied(before, now)):
+                time.sleep(_SETTLED)
+                last, now = now, stamps(files)
             return True
         pause = min(max(POLL_SECONDS, _RARER * (time.perf_counter() - began)), _LONGEST_POLL)
     return False
 
 
-def _await_end_of_save(files: Iterable[Path], before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> None:
-    """Wait until files hold still, and none is empty that was not; for a file that is meant to be empty not long."""
-    noticed = time.perf_counter()
-    while time.perf_counter() - noticed < _EMPTY:
-        time.sleep(_SETTLED)
-        last, now = now, stamps(files)
-        if now == last and not any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items()):
-            return
+def _is_emptied(before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> bool:
+    return any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items())
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:
     """Return each file's time of change and size."""
     stamps = {}
     for file in files:
-        try:
+        with suppress(OSError):  # an editor may replace a file by removing it first; the next look finds the new one
             status = file.stat()
-        except OSError:
-            continue  # an editor may replace a file by removing it first; the next look finds the new one
-        stamps[file] = (status.st_mtime_ns, status.st_size)
+            stamps[file] = (status.st_mtime_ns, status.st_size)
     return stamps

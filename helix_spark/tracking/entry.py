@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.catalog.records import IterationRecord, NodeRecord
+from helix_spark.catalog.records import NodeRecord
 from helix_spark.drawing import Stored, svg
 from helix_spark.history.edit_message import edit_of
 from helix_spark.history.metrics import Metrics, metrics_of, number
@@ -58,8 +58,7 @@ def entry_of(
     }
 
 
-def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:
-    """Yield the parameters that nodes were given where they are declared: ``model.maxIter``."""
+def _of_stages(finished: Finished) -> Iterator[tuple[str, str]]:  # such as ``model.maxIter``
     for node in finished.nodes:
         for part in parts_from_json(node.parts):
             if part.group is Group.PARAMETER and part.shown is not None and node.kind in ("learner", "extractor"):
@@ -132,7 +131,8 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 
 def _texts(finished: Finished) -> dict[str, str]:
-    record, outputs, rows = finished.record, json.loads(finished.record.outputs), _rows(finished)
+    record, rows, proofs = finished.record, _rows(finished), _proofs(finished)
+    outputs = json.loads(record.outputs)
     lines = "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in rows)
     return {
         **{  # as `mlflow.log_table` writes them
@@ -142,7 +142,10 @@ def _texts(finished: Finished) -> dict[str, str]:
         **{f"plots/{_name(name)}.vl.json": json.dumps(value) for name, value in plots_among(outputs).items()},
         "outputs.json": record.outputs,
         "plan.txt": lines if finished.plan is None else plan_text(finished.plan),
-        "plan.json": json.dumps(_plan(finished, record), indent=1),
+        "plan.json": json.dumps({
+            "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
+            "nodes": [node_json(node, finished.live, proofs.get(node.name, "")) for node in finished.nodes],
+        }, indent=1),
         "dag.svg": svg(graph_of(f"{record.workflow}, iteration {record.number}", rows)),
         "versions.json": record.versions,
     }
@@ -153,29 +156,16 @@ def _table_path(name: str) -> str:
 
 
 def _rows(finished: Finished) -> list[NodeRow]:
-    """Return its nodes as they are shown everywhere."""
+    """Return its nodes as they are shown everywhere, with what is stored by the end: records were written before."""
+    def stored(node: NodeRecord) -> Stored:
+        return "stored" if node.signature in finished.live else "evicted" if node.stored else ""
+
     rows = recorded_rows(finished.record, finished.nodes, {}, _proofs(finished))
-    return [replace(row, stored=_stored(node, finished)) for row, node in zip(rows, finished.nodes, strict=True)]
+    return [replace(row, stored=stored(node)) for row, node in zip(rows, finished.nodes, strict=True)]
 
 
 def _proofs(finished: Finished) -> dict[str, str]:
-    """Return what the plan knew of whether its results come out the same, by name."""
     return {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
-
-
-def _stored(node: NodeRecord, finished: Finished) -> Stored:
-    """Return whether a result is stored by the end of the iteration. The node's record was written before that."""
-    if node.signature in finished.live:
-        return "stored"
-    return "evicted" if node.stored else ""
-
-
-def _plan(finished: Finished, record: IterationRecord) -> dict[str, Any]:
-    proofs = _proofs(finished)
-    return {
-        "workflow": record.workflow, "iteration": record.number, **json.loads(record.plan),
-        "nodes": [node_json(node, finished.live, proofs.get(node.name, "")) for node in finished.nodes],
-    }
 
 
 def _name(text: str) -> str:

@@ -444,7 +444,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "run/recording.py record_end",
         "history/edit_message.py edit_message", "program/program_record.py _edit",
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
-        "tracking/entry.py _of_stages", "tracking/entry.py _plan", "tracking/entry.py _texts",
+        "tracking/entry.py _of_stages", "tracking/entry.py _texts",
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
     ),
     "a stored result that a check has seen before": (

@@ -1,5 +1,5 @@
-"""A plain program that runs itself, or a notebook's kernel: its sessions are taken over, and its answers recorded at its
-end, or after each cell."""
+"""A plain program that runs itself, or a notebook's kernel: Helix takes over its sessions, and records its answers at
+its end, or after each cell."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from helix_spark.errors import ParameterError
 from helix_spark.sizes import format_size, without_password
 
 if TYPE_CHECKING:
-    from helix_spark.catalog.catalog import Catalog, Leftover
+    from helix_spark.catalog.catalog import Leftover
     from helix_spark.catalog.repair import Repair
     from helix_spark.catalog.verification import Verification
     from helix_spark.views.storage_view import StorageView
@@ -186,9 +186,11 @@ def verify(deep: bool, as_json: bool, **given: Any) -> None:
 )
 def gc(dry_run: bool, grace: str, as_json: bool, **given: Any) -> None:
     """Delete data that no record refers to: of writers that died, and evicted or damaged results."""
+    from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import gc_json
 
-    leftovers = _opened(**given).gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
+    catalog = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
+    leftovers = catalog.gc(dry_run=dry_run, grace_seconds=parse_grace(grace))
     print_found(
         as_json, lambda: gc_json(leftovers, dry_run=dry_run), lambda: say(_gc_text(leftovers, dry_run=dry_run))
     )
@@ -203,9 +205,10 @@ def repair(dry_run: bool, as_json: bool, **given: Any) -> None:
 
     Nothing is deleted. A run does the same by itself where nothing is lost that cannot be computed again.
     """
+    from helix_spark.catalog.catalog import Catalog
     from helix_spark.cli.schema import repair_json
 
-    found = _opened(**given).repair(dry_run=dry_run)
+    found = Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False).repair(dry_run=dry_run)
     print_found(as_json, lambda: repair_json(found), lambda: say(_repair_text(found)))
 
 
@@ -221,12 +224,6 @@ def doctor(as_json: bool, **given: Any) -> None:
     ]
     print_found(as_json, lambda: [asdict(check) for check in checks], lambda: say("\n".join(lines)))
     sys.exit(0 if all(check.ok for check in checks) else BAD_PLACE)
-
-
-def _opened(**given: Any) -> Catalog:
-    from helix_spark.catalog.catalog import Catalog
-
-    return Catalog.open(read_settings(Path.cwd(), **given).catalog, create=False)
 
 
 def parse_grace(text: str) -> float:

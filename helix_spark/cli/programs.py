@@ -59,10 +59,6 @@ class ScriptFile:
         Args:
             as_json: print the JSON of a run that came to its end, ``null`` if it asked Spark nothing; what the program
                 and its child processes print goes to stderr then.
-
-        Raises:
-            ParameterError: a setting makes no sense.
-            CatalogError: the catalog cannot be used.
         """
         check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
         output, command, quiet = None, [str(self.path), *self.arguments], quiet or as_json
@@ -90,37 +86,21 @@ class ScriptFile:
         sys.exit(code)
 
     def plan(self, place: CommandSettings, *, as_json: bool) -> None:
-        """Say what the record would answer of a run, and what the run would ask Spark first.
-
-        Raises:
-            ParameterError: it cannot be planned.
-        """
+        """Say what the record would answer of a run, and what the run would ask Spark first."""
         from helix_spark.cli.schema import program_json
 
         view, ended = self._planned(place)
         print_found(as_json, lambda: program_json(view, ended), lambda: say("\n".join(view.plan_lines(ended))))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
-        """Say all that is known of one answer, as far as the program can be planned.
-
-        Raises:
-            ParameterError: see `plan`; or it asks nothing of that name until it needs Spark.
-        """
+        """Say all that is known of one answer, as far as the program can be planned."""
         from helix_spark.cli.schema import answer_json
 
         answer = self._planned(place)[0].answer(name)
         print_found(as_json, lambda: answer_json(answer), lambda: say("\n".join(answer.lines)))
 
     def audit(self, place: CommandSettings, *, everything: bool = True, seconds: float | None = None) -> Audit:
-        """Run it from scratch, unheard, and compare; see `run_audited`.
-
-        Args:
-            everything, seconds: of no use for a script, which is run once as a whole.
-
-        Raises:
-            ParameterError: nothing of it is ever reused.
-            CatalogError: the catalog cannot be used.
-        """
+        """Run it from scratch, unheard, and compare; see `run_audited`. A script is run once, as a whole."""
         from helix_spark.program.program_audit import run_audited
 
         check_settings(place, {})
@@ -158,11 +138,7 @@ def program_to_run(
     path: Path, arguments: Sequence[str], place: CommandSettings, *, quiet: bool, began: float | None,
     message: str = "", rerun_effects: bool = False,
 ) -> PlainProgram | None:
-    """Return a program that is about to run, with a bar. Where nothing of it is ever reused, say why, and return None.
-
-    Raises:
-        CatalogError: the catalog cannot be used.
-    """
+    """Return a program that is about to run, with a bar. Where nothing of it is ever reused, say why; return None."""
     from helix_spark.cli.progress import program_bar
     from helix_spark.program.questions_underway import QuestionsUnderway
 
@@ -194,14 +170,8 @@ def open_program(
 
 
 def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) -> None:
-    """Refuse a policy that there is not, and say which options of this command have no effect on a script.
-
-    Args:
-        without_effect: why, by name of the setting.
-
-    Raises:
-        ParameterError: there is no such policy, or options about MLflow lack one.
-    """
+    """Refuse a policy that there is not, and options about MLflow without one; say which options have no effect on a
+    script, and why."""
     if place.policy != DEFAULTS["policy"]:  # else the planner need not be imported before the program runs
         from helix_spark.planner.joint import policy_named
 
@@ -216,12 +186,7 @@ def check_settings(place: CommandSettings, without_effect: Mapping[str, str]) ->
 
 
 def start_over_where_needed(program: PlainProgram, command: Sequence[str], output: TextIO | None = None) -> None:
-    """Start a program over in a classic session once it turns out to need one.
-
-    Args:
-        command: of Python, that runs it.
-        output: where JSON of its run is to be printed; None if none is.
-    """
+    """Start a program over in a classic session once it turns out to need one, by a command of Python's."""
     acts = LastingActs()
 
     def start_over(need: NeedsClassic) -> None:
@@ -279,13 +244,10 @@ def _ended(
 def end_program(
     program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
 ) -> IterationRecord | None:
-    """Record a program that has ended, say so, and stop its server. No-op in a forked child.
-
-    Return its iteration; None if there is none.
+    """Record a program that has ended, say so, tell its tracker, and stop its server. No-op in a forked child.
 
     Args:
         error: what ended it, if something did.
-        tracker: is told of it, too, and closed.
     """
     if not program.home.is_here:
         return None
@@ -315,7 +277,6 @@ def end_program(
 
 
 def writable_catalog(place: str) -> Catalog:
-    """Return a program's catalog. Raises CatalogError if it cannot be used."""
     from helix_spark.catalog.catalog import Catalog
 
     catalog = Catalog.open(place, create=True)

@@ -96,12 +96,7 @@ def _watch_workflow(
 
 
 def watch_program(script: ScriptFile, place: CommandSettings) -> None:
-    """Run a script in a process of its own at each save, next to a server that stays.
-
-    Raises:
-        ParameterError: it needs a classic session.
-        SetupError: Spark cannot be started.
-    """
+    """Run a script in a process of its own at each save, next to a server that stays."""
     from helix_spark.engine.spark.connect_server import ConnectServer
 
     if (reason := needs_classic(script.path)) is not None:
@@ -203,11 +198,8 @@ def _command(script: ScriptFile, place: CommandSettings) -> list[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a run, which records what it had. A run that a terminal's Ctrl-C has interrupted goes on with that.
-
-    SIGTERM, as a shell's background jobs and their children ignore SIGINT.
-    """
-    process.terminate()
+    """Interrupt a run, which records what it had. A run that a terminal's Ctrl-C has interrupted goes on with that."""
+    process.terminate()  # a shell's background jobs and their children ignore SIGINT
     try:
         process.wait(_TO_END)
     except subprocess.TimeoutExpired:

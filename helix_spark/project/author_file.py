@@ -38,11 +38,8 @@ class NeedsSessionError(HelixError):
 
 
 def split_target(target: str) -> tuple[Path, str | None]:
-    """File and function of a target such as ``jobs/census.py:census``.
-
-    Raises:
-        ParameterError: there is no such file, or it is a folder.
-    """
+    """Return file and function of a target such as ``jobs/census.py:census``. Raises ParameterError if there is no such
+    file, or it is a folder."""
     file, _, function = target.partition(":")
     path = Path(file)
     if path.is_dir():
@@ -142,54 +139,42 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
         ParameterError: there is none, or a choice.
     """
     if function is not None:
-        return _named(module, path, function)
+        named = getattr(module, function, None)
+        if not isinstance(named, Workflow) and not callable(named):
+            known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+            raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
+        return (lambda: named) if isinstance(named, Workflow) else named
     built = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
     own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
     builders = {name: value for name, value in own.items() if _returned(value) == "Workflow"}
     silent = {name: value for name, value in own.items() if _returned(value) == ""}
-    if path.stem in builders:
-        return builders[path.stem]
-    if len(builders) == 1 and not built:
-        return next(iter(builders.values()))
-    if len(built) == 1 and not builders:
-        workflow = next(iter(built.values()))
-        return lambda: workflow
-    if path.stem in silent and not builders and not built:
-        return silent[path.stem]
-    unsaid = sorted(name for name in silent if not name.startswith("_"))
-    raise _no_factory(path, sorted([*builders, *built]), unsaid)
-
-
-def _named(module: ModuleType, path: Path, function: str) -> Factory:
-    found = getattr(module, function, None)
-    if isinstance(found, Workflow):
-        return lambda: found
-    if not callable(found):
-        known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-        raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
-    made: Factory = found
-    return made
+    choice = {**builders, **built}
+    found: Any = builders.get(path.stem)
+    if found is None and len(choice) == 1:
+        found = next(iter(choice.values()))
+    if found is None and not choice:
+        found = silent.get(path.stem)
+    if found is not None:
+        factory: Factory = (lambda: found) if isinstance(found, Workflow) else found
+        return factory
+    if choice:
+        raise ParameterError(
+            f"{path} declares several workflows", exists=f"there are: {', '.join(sorted(choice))}",
+            remedy=f"say which: {path}:{min(choice)}",
+        )
+    if unsaid := sorted(name for name in silent if not name.startswith("_")):
+        raise ParameterError(
+            f"{path} declares no workflow", exists=f"functions that do not say what they return: {', '.join(unsaid)}",
+            remedy=f"annotate the one that returns the workflow (def {unsaid[0]}(...) -> hx.Workflow), or name it: "
+            f"{path}:{unsaid[0]}",
+        )
+    raise ParameterError(f"{path} declares no workflow", remedy="write a function that returns a hx.Workflow")
 
 
 def _returned(function: Callable[..., Any]) -> str:
     annotation = function.__annotations__.get("return", "")
     named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     return named.strip("'\"").split(".")[-1]
-
-
-def _no_factory(path: Path, choice: Sequence[str], silent: Sequence[str]) -> ParameterError:
-    if choice:
-        return ParameterError(
-            f"{path} declares several workflows", exists=f"there are: {', '.join(choice)}",
-            remedy=f"say which: {path}:{choice[0]}",
-        )
-    if silent:
-        return ParameterError(
-            f"{path} declares no workflow", exists=f"functions that do not say what they return: {', '.join(silent)}",
-            remedy=f"annotate the one that returns the workflow (def {silent[0]}(...) -> hx.Workflow), or name it: "
-            f"{path}:{silent[0]}",
-        )
-    return ParameterError(f"{path} declares no workflow", remedy="write a function that returns a hx.Workflow")
 
 
 def given_to_main(given: object) -> tuple[Factory, str, Path]:

@@ -100,7 +100,8 @@ def describe_failure(error: Exception) -> str:
     'odd'
     """
     text = " ".join(str(error).split())
-    if _is_refusal(error, text):
+    refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text)
+    if refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return (
             "the server refuses us; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
@@ -109,12 +110,6 @@ def describe_failure(error: Exception) -> str:
     if "connection" in text.lower() or "max retries exceeded" in text.lower():
         return "no server answers there"
     return text[:_LONGEST] or type(error).__name__
-
-
-def _is_refusal(error: Exception, text: str) -> bool:
-    """Return whether the server asks for credentials, by its HTTP status or the class of mlflow's error."""
-    is_refused = re.search(r"(?:error|status) code 40[13]|40[13] Client Error", text) is not None
-    return is_refused or getattr(error, "error_code", "") in ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 def main() -> None:

@@ -82,25 +82,6 @@ def ignore_termination() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """Return the interrupt that an error is, or that caused it: a signal to the whole group ends the JVM as well, and
-    code that tidies up then fails.
-
-    >>> try:
-    ...     try:
-    ...         raise KeyboardInterrupt
-    ...     finally:
-    ...         raise ConnectionRefusedError
-    ... except ConnectionRefusedError as error:
-    ...     interrupt_behind(error), interrupt_behind(ValueError())
-    (KeyboardInterrupt(), None)
-    """
-    behind: BaseException | None = error
-    while behind is not None and not isinstance(behind, KeyboardInterrupt):
-        behind = behind.__context__
-    return behind
-
-
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command so that it reports its errors, and ends quietly when it is interrupted."""
 
@@ -111,7 +92,10 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
             with _interruptible(), report_errors():
                 command(*args, **kwargs)
         except (KeyboardInterrupt, Exception) as error:
-            interrupt = interrupt_behind(error)
+            # A signal to the whole group ends the JVM as well, and code that tidies up then fails.
+            interrupt: BaseException | None = error
+            while interrupt is not None and not isinstance(interrupt, KeyboardInterrupt):
+                interrupt = interrupt.__context__
             if interrupt is not None:
                 say("interrupted; what was stored before is kept", to_stderr=True)
                 sys.stdout.flush()

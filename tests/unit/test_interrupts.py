@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import os
 import signal
 import sys
 import threading
@@ -139,7 +140,7 @@ def test_what_fails_behind_an_interrupt_is_told_as_an_interrupt(
         finally:
             raise ConnectionRefusedError
 
-    monkeypatch.setattr(options, "leave", sys.exit)
+    monkeypatch.setattr(os, "_exit", sys.exit)
     with pytest.raises(SystemExit) as caught:
         command()
     assert caught.value.code == TERMINATED

@@ -135,7 +135,7 @@ def config(show_origin: bool, as_json: bool, **given: Any) -> None:
 
 
 def _print_storage(view: StorageView, limit: int) -> None:
-    from helix_spark.cli.tables import WIDE, console, table
+    from helix_spark.cli.printing import WIDE, console, table
     from helix_spark.sizes import seconds_text
 
     out = console()

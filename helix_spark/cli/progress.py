@@ -50,7 +50,7 @@ class Bar(UnderwayBar):
         from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
         from rich.text import Text
 
-        from helix_spark.cli.tables import console
+        from helix_spark.cli.printing import console
 
         class Left(ProgressColumn):
             """What is left, which goes down while a node runs."""

@@ -1,5 +1,5 @@
-"""What the commands say: every line goes through here, or through `tables.console`, so that no text that somebody else
-wrote tells the terminal what to do."""
+"""What the commands say: every line goes through here, or through `printing.console`, so that no text of other people's
+tells the terminal what to do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ def hush() -> None:
     """Keep traces of errors that are told anyway out of the terminal."""
     for name in _NOISE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.getLogger().addFilter(_is_not_py4js)
+    logging.getLogger().addFilter(_is_not_py4js)  # py4j says some of it to everybody's logger
 
 
 def _is_not_py4js(record: logging.LogRecord) -> bool:
-    """py4j says some of it to everybody's logger."""
     return Path(record.pathname).parent.name != "py4j"
 
 

@@ -121,8 +121,8 @@ class WorkflowFile:
             print_found(as_json, lambda: plan_json(made), lambda: print_plan(made))
 
     def explain(self, name: str, place: CommandSettings, *, as_json: bool) -> None:
+        from helix_spark.cli.printing import print_lines
         from helix_spark.cli.schema import plan_json
-        from helix_spark.cli.tables import print_lines
         from helix_spark.dag.compilation import compile_workflow
         from helix_spark.history.feature_weights import feature_weights
         from helix_spark.views.iteration_view import planned_node_lines

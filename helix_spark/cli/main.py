@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from helix_spark.cli import options
 from helix_spark.cli.catalog_commands import catalog_commands
-from helix_spark.cli.options import exit_code, read_settings, report_errors
+from helix_spark.cli.options import CommandSettings, exit_code, read_settings, report_errors
 from helix_spark.cli.output_files import checkout, export
 from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.terminal import say
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from helix_spark.run.audit import Audit
     from helix_spark.workflow.workflow import Workflow
 
+    Work = WorkflowFile | ScriptFile
+
 __all__ = ["exit_code", "helix", "main"]
 
 
@@ -37,47 +41,50 @@ def helix() -> None:
     """Iterate on Spark ML workflows: edit, run, and compute only what the edit touched."""
 
 
-@options.command(
+def on_file(*given_options: options.Decorator) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function of a file, its settings and further options a command, which is given FILE[:FUNCTION]."""
+    def make(function: Callable[..., None]) -> click.Command:
+        own = inspect.signature(function).parameters
+
+        @wraps(function)
+        def command(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
+            work = _find_target(target, arguments, settings)
+            place = read_settings(work.path, **{name: one for name, one in given.items() if name not in own})
+            function(work, place, **{name: one for name, one in given.items() if name in own})
+
+        return options.command(*given_options, context_settings={"ignore_unknown_options": True})(command)
+
+    return make
+
+
+@on_file(
     options.target, options.running,
     click.option("--rerun-effects", is_flag=True, help="Of a plain program: write again what it wrote before."),
-    context_settings=options.PASSED_ON,
 )
-def run(
-    target: str, arguments: Sequence[str], settings: Sequence[str], message: str, quiet: bool, as_json: bool,
-    rerun_effects: bool, **given: Any,
-) -> None:
+def run(work: Work, place: CommandSettings, message: str, quiet: bool, as_json: bool, rerun_effects: bool) -> None:
     """Run a workflow: compute what changed, reuse the rest. Or a plain PySpark program, with its ARGUMENTS: it runs as
     by itself, and what Spark answered it before is not asked again."""
-    named = _find_target(target, arguments, settings)
-    place = read_settings(named.path, **given)
     if place.given.get("audit") == "idle":
         say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
             to_stderr=True)
-    named.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
+    work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
-@options.command(
-    options.target, options.parameters, options.deciding, options.spark, options.json_wanted,
-    context_settings=options.PASSED_ON,
-)
-def plan(target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any) -> None:
+@on_file(options.target, options.parameters, options.deciding, options.spark, options.json_wanted)
+def plan(work: Work, place: CommandSettings, as_json: bool) -> None:
     """Say what a run would do, and why. Runs nothing, starts no JVM unless the file itself needs one. Of a plain
     PySpark program with its ARGUMENTS, what is on record, and what Spark would be asked first: that runs its Python."""
-    named = _find_target(target, arguments, settings)
-    named.plan(read_settings(named.path, **given), as_json=as_json)
+    work.plan(place, as_json=as_json)
 
 
-@options.command(
+@on_file(
     options.target, options.parameters,
     click.option("--all", "everything", is_flag=True, help="Look again at what is verified, too."),
     click.option("--budget", "seconds", type=click.FloatRange(min=0), metavar="SECONDS",
                  help="How long it may take, as far as that is known; what is dearest if it is wrong comes first."),
-    options.place, options.spark, options.json_wanted, context_settings=options.PASSED_ON,
+    options.place, options.spark, options.json_wanted,
 )
-def audit(
-    target: str, arguments: Sequence[str], settings: Sequence[str], everything: bool, seconds: float | None,
-    as_json: bool, **given: Any,
-) -> None:
+def audit(work: Work, place: CommandSettings, everything: bool, seconds: float | None, as_json: bool) -> None:
     """Compute stored results again, and compare; exit code 1 if one came out different.
 
     What comes out the same is verified. What does not is never reused again, nor what is made of it. A plain PySpark
@@ -86,42 +93,32 @@ def audit(
     """
     from helix_spark.cli.schema import audit_json
 
-    named = _find_target(target, arguments, settings)
-    found = named.audit(read_settings(named.path, **given), everything=everything, seconds=seconds)
-    what = "stored results" if isinstance(named, WorkflowFile) else "answers"
+    found = work.audit(place, everything=everything, seconds=seconds)
+    what = "stored results" if isinstance(work, WorkflowFile) else "answers"
     options.print_found(as_json, lambda: audit_json(found), lambda: say(_audit_text(found, what)))
     if found.ended:
         say(f"helix: {found.ended}", to_stderr=True)
     sys.exit(0 if found.sound else 1)
 
 
-@options.command(
-    click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.json_wanted,
-    context_settings=options.PASSED_ON,
+@on_file(
+    click.argument("node"), options.target, options.parameters, options.deciding, options.spark, options.json_wanted
 )
-def explain(
-    node: str, target: str, arguments: Sequence[str], settings: Sequence[str], as_json: bool, **given: Any
-) -> None:
+def explain(work: Work, place: CommandSettings, node: str, as_json: bool) -> None:
     """Say everything that a plan knows of one NODE. Starts no JVM unless the file itself needs one. Of a plain PySpark
     program with its ARGUMENTS, NODE is what `helix show` calls an answer."""
-    named = _find_target(target, arguments, settings)
-    named.explain(node, read_settings(named.path, **given), as_json=as_json)
+    work.explain(node, place, as_json=as_json)
 
 
-@options.command(
-    options.target, options.parameters, options.deciding, options.spark, options.tracking,
-    context_settings=options.PASSED_ON,
-)
-def watch(target: str, arguments: Sequence[str], settings: Sequence[str], **given: Any) -> None:
+@on_file(options.target, options.parameters, options.deciding, options.spark, options.tracking)
+def watch(work: Work, place: CommandSettings) -> None:
     """Run at each save, in one warm session: a workflow, or a plain PySpark program with its ARGUMENTS."""
     from helix_spark.cli.watching import watch_program, watch_workflow
 
-    named = _find_target(target, arguments, settings)
-    place = read_settings(named.path, **given)
-    if isinstance(named, WorkflowFile):
-        watch_workflow(named, place)
+    if isinstance(work, WorkflowFile):
+        watch_workflow(work, place)
     else:
-        watch_program(named, place)
+        watch_program(work, place)
 
 
 def _audit_text(found: Audit, what: str) -> str:
@@ -143,7 +140,7 @@ def _audit_text(found: Audit, what: str) -> str:
     return "\n".join(lines)
 
 
-def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> WorkflowFile | ScriptFile:
+def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> Work:
     """Return what a command names. Raises ParameterError for what does not go with it."""
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import split_target

@@ -310,5 +310,3 @@ target = _together(
     click.argument("target", metavar="FILE[:FUNCTION]"),
     click.argument("arguments", nargs=-1, type=click.UNPROCESSED),
 )
-PASSED_ON = {"ignore_unknown_options": True}
-"""Settings of a command by which the options of a plain program are among its arguments."""

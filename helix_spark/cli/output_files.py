@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from helix_spark.catalog.catalog_reader import CatalogReader
     from helix_spark.catalog.records import ArtifactRecord
-    from helix_spark.history.table_preview import TablePreview
 
 _ENDINGS = {"table": (".parquet", ".csv"), "value": (".json",), "model": ("",)}
 
@@ -94,7 +93,13 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     if recorded is not None:
         _write_value(recorded.value, node, path)
     elif table is not None and catalog.artifact(node_named(iteration, nodes, node).signature) is None:
-        _check_whole(table, node)
+        if not table.whole:
+            total = "more" if table.total is None else f"{table.total:,}"
+            raise NotStoredError(
+                f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
+                remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first '
+                "rows",
+            )
         _write_table(table.arrow, node, path)
     else:
         stored = stored_result(catalog, iteration, nodes, node)
@@ -113,7 +118,6 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
 
 
 def _check_ending(path: Path, node: str, kind: str) -> None:
-    """Refuse a path whose ending says another format than the file gets."""
     endings = _ENDINGS[kind]
     if path.suffix.lower() not in endings:
         wanted = " or ".join(one or "a folder without an ending" for one in endings)
@@ -129,16 +133,6 @@ def _write_value(value: Any, node: str, path: Path) -> None:
     _check_ending(path, node, "value")
     with output_at(path) as unfinished:
         unfinished.write_text(to_text(value) + "\n", encoding="utf-8")
-
-
-def _check_whole(table: TablePreview, node: str) -> None:
-    """Raise NotStoredError where only the first rows of a table are on record."""
-    if not table.whole:
-        total = "more" if table.total is None else f"{table.total:,}"
-        raise NotStoredError(
-            f"of {node!r} the first {len(table.rows):,} of {total} rows are on record, and the table is not stored",
-            remedy='declare it with keep="always": then the next run stores it whole; `helix show` has the first rows',
-        )
 
 
 def _write_table(read: Callable[[], pa.Table], node: str, path: Path) -> None:

@@ -75,11 +75,7 @@ def run_json(
     plan: Plan, *, seconds: float, message: str, outputs: Mapping[str, Any], node_seconds: Mapping[str, float],
     stored: Mapping[str, int], used: int,
 ) -> dict[str, Any]:
-    """Return a finished run as JSON's types.
-
-    Args:
-        stored: physical bytes of the results that are stored by now, by signature.
-    """
+    """Return a finished run as JSON's types; `stored` has physical bytes of what is stored by now, by signature."""
     printed = plan_json(plan)
     printed |= {"seconds": seconds, "message": message, "outputs": dict(outputs)}
     printed["storage"]["bytes"] = used
@@ -101,11 +97,7 @@ def recorded_run_json(ended: IterationRecord, catalog: CatalogReader, budget: in
 
 
 def program_json(view: ProgramView, error: str) -> dict[str, Any]:
-    """Return the plan of a plain program as JSON's types.
-
-    Args:
-        error: what the program ends with.
-    """
+    """Return the plan of a plain program, and what it ends with, as JSON's types."""
     return {
         "workflow": view.workflow, "answers": [answer_json(one) for one in view.answers], "asked": list(view.asked),
         "first": view.first or None, "error": error if error and not view.first else None,
@@ -124,7 +116,6 @@ def iteration_json(record: IterationRecord) -> dict[str, Any]:
 
 
 def show_json(record: IterationRecord, catalog: CatalogReader) -> dict[str, Any]:
-    """Return an iteration and its nodes, with what is known of their results now, as JSON's types."""
     return {
         **iteration_json(record), "nodes": [entry for _, entry in _nodes_json(record, catalog)],
         "tables": {name: _table_json(table) for name, table in tables_of(record, catalog).items()},
@@ -171,18 +162,17 @@ def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> di
 
 
 def _metrics_json(compared: Comparison) -> dict[str, Any]:
-    before, after = compared.metrics
-
-    def metric_json(name: str) -> dict[str, Any]:
+    (before, after), metrics = compared.metrics, {}
+    for name in compared.leaf_outputs:
         old, new, why = before.values.get(name), after.values.get(name), after.incomparable(name, before)
-        return {
-            "before": old, "after": new, "better": after.direction(name) or None,
-            "primary": name == after.primary, "same_code": after.same_code(name, before),
-            "same_rows": why != "on other test rows", "doubt": after.doubt(name),
-            "change": None if why or old is None or new is None else new - old,
-        }
-
-    return {name: metric_json(name) for name in compared.leaf_outputs if name in before.values or name in after.values}
+        if name in before.values or name in after.values:
+            metrics[name] = {
+                "before": old, "after": new, "better": after.direction(name) or None,
+                "primary": name == after.primary, "same_code": after.same_code(name, before),
+                "same_rows": why != "on other test rows", "doubt": after.doubt(name),
+                "change": None if why or old is None or new is None else new - old,
+            }
+    return metrics
 
 
 def storage_json(view: StorageView) -> dict[str, Any]:

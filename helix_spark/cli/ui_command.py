@@ -50,24 +50,18 @@ def ui(port: int, host: str, export: str | None, workflow: str, limit: int, **gi
 
 
 def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:
-    """Serve until interrupted. Raises SetupError if the address is taken."""
     from helix_spark.ui.app import bound, serve
 
-    opened = bound(host, port)
-    names: list[str] = []
+    opened, names = bound(host, port), list[str]()
     if host not in ("127.0.0.1", "::1", "localhost"):
         names = [host, socket.gethostname(), socket.getfqdn()]
         say("whoever reaches this machine can read the catalog; nobody can change it", to_stderr=True)
 
-    def started(address: str) -> None:
-        say(f"{catalog.root} at {address} (Ctrl+C ends it)")
-
     with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
-        serve(catalog, opened, names, started)
+        serve(catalog, opened, names, lambda address: say(f"{catalog.root} at {address} (Ctrl+C ends it)"))
 
 
 def _export_pages(catalog: CatalogReader, file: Path, workflow: str, limit: int) -> None:
-    """Write one file. Raises HelixError if it cannot be written."""
     from helix_spark.ui.one_file import exported
 
     text = exported(catalog, workflow, limit)

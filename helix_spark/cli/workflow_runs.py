@@ -37,11 +37,8 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True, obs
 def load_workflow(
     path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
 ) -> Workflow:
-    """Load a file and return its workflow.
-
-    A file that builds Spark objects while it is loaded is loaded once more, for a client that needs no session. Where
-    that asks Spark something, Spark is started, and a warning says so.
-    """
+    """Load a file and return its workflow. A file that builds Spark objects while it is loaded is loaded once more, for
+    a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
     from helix_spark.answers.function_calls import declare_without_spark
     from helix_spark.program.program_text import is_plain_program
     from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
@@ -72,13 +69,8 @@ def load_workflow(
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """The workflow of a file, as a command names it.
-
-    Attributes:
-        function: that builds the workflow; None for the only one.
-        settings: parameters, as ``NAME=VALUE``.
-        factory: what builds the workflow of a file that runs itself.
-    """
+    """The workflow of a file, as a command names it: by its function, if the file has several; with parameters, as
+    ``NAME=VALUE``. A file that runs itself has given the factory."""
 
     path: Path
     function: str | None

@@ -61,17 +61,17 @@ class ScriptFile:
                 and its child processes print goes to stderr then.
         """
         check_settings(place, {"cut_off": "its questions are known by what they are made of, not by what that holds"})
-        output, command, quiet = None, [str(self.path), *self.arguments], quiet or as_json
+        command, quiet = [str(self.path), *self.arguments], quiet or as_json
+        output: TextIO | None = None
         if as_json:
             sys.stdout.flush()
             output = os.fdopen(os.dup(1), "w")
             os.dup2(2, 1)
-        tracker, program = tracker_of(place), None
-        if os.environ.get(OFF, "").lower() != "off":
-            program = program_to_run(
-                self.path, self.arguments, place, quiet=quiet, began=waiting_since(), message=message,
-                rerun_effects=rerun_effects,
-            )
+        tracker, is_off = tracker_of(place), os.environ.get(OFF, "").lower() == "off"
+        program = None if is_off else program_to_run(
+            self.path, self.arguments, place, quiet=quiet, began=waiting_since(), message=message,
+            rerun_effects=rerun_effects,
+        )
         if program is None:
             _replace_process(command, place.spark, output)
         start_over_where_needed(program, command, output)

@@ -162,7 +162,8 @@ def diff_json(compared: Comparison, tables: Mapping[str, TableDifference]) -> di
 
 
 def _metrics_json(compared: Comparison) -> dict[str, Any]:
-    (before, after), metrics = compared.metrics, {}
+    before, after = compared.metrics
+    metrics: dict[str, Any] = {}
     for name in compared.leaf_outputs:
         old, new, why = before.values.get(name), after.values.get(name), after.incomparable(name, before)
         if name in before.values or name in after.values:

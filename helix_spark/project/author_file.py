@@ -143,7 +143,8 @@ def find_factory(module: ModuleType, path: Path, function: str | None) -> Factor
         if not isinstance(named, Workflow) and not callable(named):
             known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
             raise ParameterError(f"{path} has no function {function!r}", remedy=nearest(function, known))
-        return (lambda: named) if isinstance(named, Workflow) else named
+        chosen: Factory = (lambda: named) if isinstance(named, Workflow) else named
+        return chosen
     built = {name: value for name, value in vars(module).items() if isinstance(value, Workflow)}
     own = {name: v for name, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__}
     builders = {name: value for name, value in own.items() if _returned(value) == "Workflow"}

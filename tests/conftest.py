@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from benchmarks.local_store import local_store
 from helix_spark.catalog.places.place import LocalPath
-from helix_spark.cli.workflow_runs import load_workflow
+from helix_spark.cli.workflow_runs import WorkflowFile
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 settings.register_profile("helix", deadline=None, max_examples=40)
@@ -61,9 +61,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _generators_without_a_seed() -> Iterator[None]:
     """Put generators back that a test seeds: they would count as seeded by the author of another test's workflow."""
     yield
-    AUTHOR_SEEDS.release(load_workflow)
+    AUTHOR_SEEDS.release(WorkflowFile)
     AUTHOR_SEEDS.look()
-    AUTHOR_SEEDS.begin_loading(load_workflow)
+    AUTHOR_SEEDS.begin_loading(WorkflowFile)
 
 
 @pytest.fixture(autouse=True)

@@ -39,16 +39,8 @@ class Setting:
 def settings_for(
     start: Path, arguments: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> dict[str, Setting]:
-    """Return all settings, by name.
-
-    Args:
-        start: a file or folder of the project: the nearest pyproject.toml above it counts.
-        arguments: as given to the command; None where it was not given.
-        environ: where HELIX_CATALOG and so on may be.
-
-    Raises:
-        ParameterError: the project's file cannot be read, or has a setting that there is not.
-    """
+    """Return all settings, by name: of a command's arguments, the environment, or the nearest pyproject.toml above a
+    file or folder. Raises ParameterError if that cannot be read, or has a setting that there is not."""
     file = project_file(start)
     project = _project_settings(file) if file else {}
     found = {}

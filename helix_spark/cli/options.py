@@ -144,14 +144,8 @@ def read_settings(
     start: Path, *, experiment: str | None = None, log_models: bool = False, conf: Sequence[str] = (),
     **arguments: str | None,
 ) -> CommandSettings:
-    """Return what a command's options say, filled up from the environment and the project that `start` is in.
-
-    Args:
-        arguments: of the settings in `config.DEFAULTS`, by name.
-
-    Raises:
-        ParameterError: see `config.settings_for` and `spark_settings`; or a setting makes no sense.
-    """
+    """Return what a command's options say, filled up from the environment and the project that `start` is in. Raises
+    ParameterError for a setting that makes no sense."""
     settings = settings_for(start, arguments, os.environ)
     values = {name: setting.value or "" for name, setting in settings.items()}
 
@@ -180,11 +174,8 @@ AUDITS: tuple[When, ...] = ("off", "idle")
 
 
 def tracker_of(given: CommandSettings) -> Tracker | None:
-    """Return the experiment tracker that the options name, if they name one.
-
-    Raises:
-        ParameterError: an option of MLflow's was given, and no MLflow.
-    """
+    """Return the experiment tracker that the options name, if they name one. Raises ParameterError for an option of
+    MLflow's without one."""
     if not given.mlflow:
         alone = "--experiment" if given.experiment is not None else "--log-models" if given.log_models else None
         if alone is not None:

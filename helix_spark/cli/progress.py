@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 class Bar(UnderwayBar):
-    """A bar on a terminal.
-
-    Args:
-        above: whether what is printed meanwhile is put above it. What a program prints stays as it is.
-    """
+    """A bar on a terminal; `above` has what is printed meanwhile put above it. What a program prints stays as it is."""
 
     def __init__(self, *, above: bool = True) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ def _watch_workflow(
         workflow = work.load(engine)
         files = project_files(work.path)
         loaded = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
-        with overtaking(seen, next_save, plan, engine.overtake, loaded):
+        with overtaking(seen, plan, engine.overtake, loaded):
             run_and_print(engine, workflow, "", print_answer=True)
 
     def files() -> frozenset[Path]:
@@ -250,15 +250,12 @@ class SeenRun(Telling):
 
 @contextmanager
 def overtaking(
-    seen: SeenRun, saved: Callable[[Texts, Event], Texts | None],
-    signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts,
+    seen: SeenRun, signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts
 ) -> Iterator[None]:
     """Look out for saves while a run goes on, in a thread of its own.
 
     Args:
-        saved: waits until there is something else in the files than what it is given, and gives that; None once the
-            event is set.
-        signatures: of all nodes as the files are now; none where they cannot be planned.
+        signatures: of all nodes as the files are now; none where they cannot be planned. The event ends the look.
         end: ends the run, and is told why.
         before: what is in the files that run.
     """
@@ -266,7 +263,7 @@ def overtaking(
 
     def look_out() -> None:
         texts = before
-        while (found := saved(texts, over)) is not None:
+        while (found := next_save(texts, over)) is not None:
             texts = found
             wanted = signatures(over) if texts != before else frozenset[str]()
             while wanted and not over.wait(_LOOK_AGAIN) and texts_of(texts) == texts:

@@ -34,39 +34,6 @@ def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True, obs
     )
 
 
-def load_workflow(
-    path: Path, function: str | None, settings: Sequence[str], engine: Helix, factory: Factory | None = None
-) -> Workflow:
-    """Load a file and return its workflow. A file that builds Spark objects while it is loaded is loaded once more, for
-    a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
-    from helix_spark.answers.function_calls import declare_without_spark
-    from helix_spark.program.program_text import is_plain_program
-    from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
-
-    if factory is None and function is None and is_plain_program(path):
-        raise ParameterError(
-            f"{path} is a plain PySpark program, and declares no workflow",
-            remedy="helix run, watch, plan and explain take it; show, diff, log and ui tell of its runs",
-        )
-
-    def load() -> Workflow:
-        if factory is not None:
-            return build(factory, path, settings)
-        AUTHOR_SEEDS.begin_loading(load_workflow)
-        workflow = build(find_factory(load_file(path), path, function), path, settings)
-        AUTHOR_SEEDS.hold(load_workflow)  # what this command draws from now on is not the author's draw
-        return workflow
-
-    try:
-        return load()
-    except NeedsSessionError as error:
-        if not engine.sessions.started and (found := declare_without_spark(load)) is not None:
-            return found
-        engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
-        engine.sessions.get()
-        return load()
-
-
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
     """The workflow of a file, as a command names it: by its function, if the file has several; with parameters, as
@@ -78,7 +45,27 @@ class WorkflowFile:
     factory: Factory | None = None
 
     def load(self, engine: Helix) -> Workflow:
-        return load_workflow(self.path, self.function, self.settings, engine, self.factory)
+        """Load the file and return its workflow. A file that builds Spark objects while it is loaded is loaded again,
+        for a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
+        from helix_spark.answers.function_calls import declare_without_spark
+        from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
+
+        def load() -> Workflow:
+            if self.factory is not None:
+                return build(self.factory, self.path, self.settings)
+            AUTHOR_SEEDS.begin_loading(WorkflowFile)
+            workflow = build(find_factory(load_file(self.path), self.path, self.function), self.path, self.settings)
+            AUTHOR_SEEDS.hold(WorkflowFile)  # what this command draws from now on is not the author's draw
+            return workflow
+
+        try:
+            return load()
+        except NeedsSessionError as error:
+            if not engine.sessions.started and (found := declare_without_spark(load)) is not None:
+                return found
+            engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")
+            engine.sessions.get()
+            return load()
 
     def run(
         self, place: CommandSettings, message: str, *, quiet: bool, as_json: bool, rerun_effects: bool = False

@@ -129,7 +129,7 @@ def test_explain_tells_of_a_learner_and_of_its_features(tmp_path: Path, monkeypa
     recorded(tmp_path / "c", 1)
     job = tmp_path / "job.py"
     job.touch()
-    monkeypatch.setattr(workflow_runs, "load_workflow", lambda *_: build())
+    monkeypatch.setattr(workflow_runs.WorkflowFile, "load", lambda *_: build())
 
     def explained(name: str, *more: str) -> str:
         done = CliRunner().invoke(main.helix, ["explain", name, str(job), "--catalog", str(tmp_path / "c"), *more])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +14,6 @@ import helix_spark as hx
 from helix_spark.cli.watching import SeenRun, overtaking, planned_elsewhere
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
-from helix_spark.project.watched_files import next_save
 
 SECONDS = 1.5
 """What the old text takes; a run that is ended waits no longer for it."""
@@ -56,7 +54,7 @@ def test_a_run_that_computes_what_an_edit_makes_stale_is_ended_and_the_next_one_
         new = signatures(helix, 2)
         threading.Timer(0.3, lambda: file.write_text("2\n")).start()
         with pytest.raises(OvertakenError, match=r"`job.py` saved while `total` was to be computed"):  # noqa: SIM117
-            with overtaking(seen, next_save, lambda over: new, helix.overtake, before):
+            with overtaking(seen, lambda over: new, helix.overtake, before):
                 helix.run(slow(1))
         done = helix.run(slow(2))
         assert done["total"] == 24
@@ -76,11 +74,8 @@ def test_a_run_of_which_nothing_is_stale_goes_on(tmp_path: Path, seen: SeenRun) 
             asked.set()
             return same
 
-        def saved(last: Mapping[Path, str], over: Event) -> Mapping[Path, str] | None:
-            file.write_text("# a comment\n1\n")
-            return next_save(last, over)
-
-        with overtaking(seen, saved, plan, helix.overtake, {file: "1\n"}):
+        threading.Timer(0.3, lambda: file.write_text("# a comment\n1\n")).start()
+        with overtaking(seen, plan, helix.overtake, {file: "1\n"}):
             assert helix.run(slow(1))["total"] == 12
     assert asked.is_set()
 

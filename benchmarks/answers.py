@@ -212,7 +212,7 @@ def _fits(iteration: Any) -> list[str]:
 
 def _workflow_of(job: Path) -> Any:
     """The workflow that a text declares, loaded as `helix watch` loads it."""
-    from helix_spark.project.author_file import find_factory, load_file
+    from helix_spark.cli.author_file import find_factory, load_file
 
     sys.modules.pop(job.stem, None)
     return find_factory(load_file(job), job, None)()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from helix_spark.project.watched_files import forget_project
+from helix_spark.cli.watching import forget_project
 
 
 def forget_jobs() -> None:

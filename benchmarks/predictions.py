@@ -40,8 +40,8 @@ EDITS: tuple[tuple[str, str, str], ...] = (
 
 def measure() -> list[dict[str, Any]]:
     """One row an iteration."""
+    from helix_spark.cli.author_file import find_factory, load_file
     from helix_spark.helix import Helix
-    from helix_spark.project.author_file import find_factory, load_file
 
     folder = Path(tempfile.mkdtemp(prefix="helix-predictions-"))
     job = folder / "census.py"

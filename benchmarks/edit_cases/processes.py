@@ -189,7 +189,7 @@ def _observe(engine: Helix, path: Path, project: Path, warnings: Warnings) -> Ob
 
 def _workflow(engine: Helix, path: Path, project: Path) -> Workflow:
     """As the command line loads it."""
-    from helix_spark.project.author_file import build, find_factory, load_file
+    from helix_spark.cli.author_file import build, find_factory, load_file
 
     engine.sessions.get()
     return build(find_factory(load_file(path), path, None), path, [f"path={project / 'data'}"])

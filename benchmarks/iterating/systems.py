@@ -159,7 +159,7 @@ def run_ours(path: Path, engine: Helix, version: Version, catalog: Path) -> Meas
 def workflow_of(path: Path, version: Version) -> Workflow:
     """The workflow that a job's text declares, as `helix watch` loads it."""
     from benchmarks.forgetting import forget_jobs
-    from helix_spark.project.author_file import build, find_factory, load_file
+    from helix_spark.cli.author_file import build, find_factory, load_file
 
     forget_jobs()
     return build(find_factory(load_file(path), path, None), path, settings_of(version))

@@ -25,8 +25,8 @@ from helix_spark.loaded_sources import is_loading
 from helix_spark.sizes import format_seconds
 
 if TYPE_CHECKING:
+    from helix_spark.cli.author_file import Factory
     from helix_spark.cli.programs import ScriptFile
-    from helix_spark.project.author_file import Factory
     from helix_spark.run.audit import Audit
     from helix_spark.workflow.workflow import Workflow
 
@@ -142,8 +142,8 @@ def _audit_text(found: Audit, what: str) -> str:
 
 def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> Work:
     """Return what a command names. Raises ParameterError for what does not go with it."""
+    from helix_spark.cli.author_file import split_target
     from helix_spark.program.program_text import is_plain_program
-    from helix_spark.project.author_file import split_target
 
     path, function = split_target(target)
     if function is not None or not is_plain_program(path):
@@ -183,7 +183,7 @@ def main(factory: Factory | Workflow | None = None) -> None:
         fix_hash_seed()
         helix(obj=process_start())
         return
-    from helix_spark.project.author_file import given_to_main
+    from helix_spark.cli.author_file import given_to_main
 
     with AUTHOR_SEEDS.untouched():
         with report_errors():

@@ -14,9 +14,9 @@ from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 if TYPE_CHECKING:
+    from helix_spark.cli.author_file import Factory
     from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
-    from helix_spark.project.author_file import Factory
     from helix_spark.run.audit import Audit
     from helix_spark.run.iteration import Iteration
     from helix_spark.workflow.workflow import Workflow
@@ -48,7 +48,7 @@ class WorkflowFile:
         """Load the file and return its workflow. A file that builds Spark objects while it is loaded is loaded again,
         for a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
         from helix_spark.answers.function_calls import declare_without_spark
-        from helix_spark.project.author_file import NeedsSessionError, build, find_factory, load_file
+        from helix_spark.cli.author_file import NeedsSessionError, build, find_factory, load_file
 
         def load() -> Workflow:
             if self.factory is not None:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from workflows import computed
 
 import helix_spark as hx
-from helix_spark.project.author_file import build, find_factory, load_file
+from helix_spark.cli.author_file import build, find_factory, load_file
 
 pytestmark = pytest.mark.spark
 

@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import helix_spark as hx
-from helix_spark.project.author_file import load_file
-from helix_spark.project.watched_files import forget_project
+from helix_spark.cli.author_file import load_file
+from helix_spark.cli.watching import forget_project
 from helix_spark.workflow.workflow import Workflow
 
 pytestmark = pytest.mark.spark

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.cli.author_file import load_file
 from helix_spark.cli.main import exit_code, helix, main
 from helix_spark.errors import (
     CatalogError,
@@ -27,7 +28,6 @@ from helix_spark.errors import (
     SourceError,
     WorkflowError,
 )
-from helix_spark.project.author_file import load_file
 
 SCHEMA = (Path(__file__).parents[2] / "docs" / "tools.md").read_text().partition("## The schema")[2]
 

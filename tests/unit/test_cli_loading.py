@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 
 import helix_spark as hx
-from helix_spark.cli.main import main
-from helix_spark.errors import HelixError, ParameterError
-from helix_spark.project import watched_files
-from helix_spark.project.author_file import (
+from helix_spark.cli import watching
+from helix_spark.cli.author_file import (
     NeedsSessionError,
     build,
     find_factory,
@@ -25,7 +23,9 @@ from helix_spark.project.author_file import (
     load_file,
     split_target,
 )
-from helix_spark.project.watched_files import blamed, forget_project, project_files
+from helix_spark.cli.main import main
+from helix_spark.cli.watching import blamed, forget_project, project_files
+from helix_spark.errors import HelixError, ParameterError
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def test_a_watch_forgets_the_projects_modules_wherever_python_lies(
         forget_project()
         left = set(sys.modules)
     assert "helper_of_test" not in left
-    others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.project.author_file", "__main__"}
+    others = {"json", "json.decoder", "pathlib", "pytest", "click", "helix_spark.cli.author_file", "__main__"}
     assert {*others, "library_of_test", "pyspark.part_of_test"} <= left
 
 
@@ -376,10 +376,10 @@ def test_a_watch_looks_more_rarely_where_a_look_takes_long(
 ) -> None:
     looks = itertools.chain([{}, {}], itertools.repeat({Path("job.py"): (1, 1)}))
     clock, pauses = itertools.count(step=took), list[float]()
-    monkeypatch.setattr(watched_files, "stamps", lambda _: next(looks))
-    monkeypatch.setattr(watched_files, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda _: None))
-    assert watched_files.await_change([], {}, SimpleNamespace(wait=pauses.append))  # type: ignore[arg-type]  # an event
-    assert pauses == pytest.approx([watched_files.POLL_SECONDS, pause, pause])
+    monkeypatch.setattr(watching, "stamps", lambda _: next(looks))
+    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda _: None))
+    assert watching.await_change([], {}, SimpleNamespace(wait=pauses.append))  # type: ignore[arg-type]  # an event
+    assert pauses == pytest.approx([watching.POLL_SECONDS, pause, pause])
 
 
 @pytest.mark.parametrize(("after", "looked"), [
@@ -399,9 +399,9 @@ def test_a_save_is_over_once_the_file_holds_still_and_is_filled(
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(watched_files, "stamps", look)
-    monkeypatch.setattr(watched_files, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
-    watched_files.await_change([job], {job: (4, 8)})
+    monkeypatch.setattr(watching, "stamps", look)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=sleep))
+    watching.await_change([job], {job: (4, 8)})
     assert len(seen) == pytest.approx(looked, abs=1)
 
 

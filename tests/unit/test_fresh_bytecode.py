@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helix_spark.project.author_file import load_file
+from helix_spark.cli.author_file import load_file
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""The author's project: its files loaded as workflows, and watched while somebody edits them."""

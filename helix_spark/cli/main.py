@@ -13,9 +13,15 @@ import click
 
 from helix_spark.cli import options
 from helix_spark.cli.catalog_commands import catalog_commands
-from helix_spark.cli.options import CommandSettings, exit_code, read_settings, report_errors
+from helix_spark.cli.options import (
+    CommandSettings,
+    exit_code,
+    fix_hash_seed,
+    process_start,
+    read_settings,
+    report_errors,
+)
 from helix_spark.cli.output_files import checkout, export
-from helix_spark.cli.process_start import fix_hash_seed, process_start
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.workflow_runs import WorkflowFile

@@ -1,5 +1,5 @@
-"""What the commands have in common: their options, their exit codes, how they say what is wrong, and how Ctrl-C and
-SIGTERM end them: both interrupt a command, which records that and ends soon, whatever its threads are at."""
+"""What the commands have in common: their options, their exit codes, how they say what is wrong, and how their process
+begins and ends: Ctrl-C and SIGTERM interrupt a command, which records that and ends soon."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +109,60 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return run
+
+
+# The start of the process
+
+_RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
+"""Verbs that run an author's code, or look at what it builds."""
+
+_COMMANDS = frozenset({"helix", "helix.exe"})
+
+
+def process_start() -> float | None:
+    """Return when this process began, on the clock of `time.perf_counter()`; None where `/proc` does not tell."""
+    try:
+        # The time stands behind the name, which may hold anything, in ticks since the machine was started.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return None if age < 0 else time.perf_counter() - age
+
+
+def waiting_since() -> float | None:
+    """Return since when this command is waited for; None outside of commands, as in a test."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.find_object(float)
+
+
+def fix_hash_seed(script: Path | None = None) -> None:
+    """Start this process again under a fixed hash seed, by which Python orders sets of texts, unless one is given or
+    nothing depends on it. Does nothing where the process is somebody else's: a notebook, a test.
+
+    Args:
+        script: the file that runs itself; None for the command `helix`.
+    """
+    if os.environ.get("PYTHONHASHSEED", "random") != "random":
+        return
+    running = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
+    if running is None or not sys.orig_argv[1:]:
+        return
+    if script is None:
+        ours = running.name in _COMMANDS or running.parts[-2:] == ("helix_spark", "__main__.py")
+        if not ours or sys.argv[1:2] == [] or sys.argv[1] not in _RUN_CODE:
+            return
+    else:
+        own = getattr(sys.modules["__main__"], "__file__", None)
+        if own is None or not Path(own).is_file() or not Path(own).samefile(script):
+            return
+    os.environ["PYTHONHASHSEED"] = "0"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+# Settings
 
 
 @dataclass(frozen=True, slots=True)

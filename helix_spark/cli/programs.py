@@ -20,8 +20,8 @@ from helix_spark.cli.options import (
     ignore_termination,
     print_found,
     tracker_of,
+    waiting_since,
 )
-from helix_spark.cli.process_start import waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.program.main_module import silence

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.run_progress import Progress
-from helix_spark.cli.options import CommandSettings
-from helix_spark.cli.process_start import waiting_since
+from helix_spark.cli.options import CommandSettings, waiting_since
 from helix_spark.cli.programs import ScriptFile, check_settings, tell
 from helix_spark.cli.progress import observer_for
 from helix_spark.cli.terminal import say

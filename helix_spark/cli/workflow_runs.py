@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import CommandSettings, print_found, report_errors, tracker_of
-from helix_spark.cli.process_start import waiting_since
+from helix_spark.cli.options import CommandSettings, print_found, report_errors, tracker_of, waiting_since
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS

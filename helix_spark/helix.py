@@ -314,7 +314,6 @@ class Helix:
         result_of(done)
 
     def _run(self, workflow: Workflow, message: str = "") -> Run:
-        """Return a run that begins now, on what the last one recorded."""
         begun = time.perf_counter()
         self._wait_for(self._recording, Task.RECORD)
         self._follow_catalog()
@@ -345,9 +344,8 @@ class Helix:
                 self._writable = False
 
     def _begin_audit(self, workflow: Workflow, wanted: Collection[str], seconds: float) -> AuditProcess:
-        """Raise SetupError where results come from a cluster."""
         settings = self.sessions.settings_elsewhere()
-        if settings is None:
+        if settings is None:  # a cluster
             raise SetupError(
                 "Spark runs on other machines, and an audit by itself starts one here", remedy="use `helix audit`"
             )
@@ -361,7 +359,6 @@ class Helix:
 
 
 def _check_workflow(given: object, verb: str) -> None:
-    """Check whether what a plan or a run is asked of is a workflow, and not the function that builds it."""
     if not isinstance(given, Workflow):
         is_function = inspect.isroutine(given)
         called = getattr(given, "__name__", "the function")

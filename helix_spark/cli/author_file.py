@@ -118,7 +118,6 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
 
 
 def _is_authors(filename: str, path: Path) -> bool:
-    """Return whether code is of the author's file, or of another file of the project."""
     if filename.startswith("<"):  # what was compiled of a text has no line that could be opened
         return False
     return Path(filename).resolve() == path.resolve() or is_project_file(str(Path(filename).absolute()))
@@ -271,7 +270,6 @@ _FOR_THE_CHECKER: Mapping[str, Any] = {
 
 
 def _kinds(parameter: inspect.Parameter, factory: Factory) -> list[Any]:
-    """Return the types that a parameter takes: as annotated, else as its default has, else text."""
     annotation, default = parameter.annotation, parameter.default
     by_default = [str, NoneType] if default is None or default is parameter.empty else [_kind_of(default)]
     function = inspect.unwrap(factory.func if isinstance(factory, partial) else factory)

@@ -143,11 +143,9 @@ def _print_storage(view: StorageView, limit: int) -> None:
     if not view.stored:
         return
     wide = out.width >= WIDE
-    more = (("kind", "left"), ("to load", "right"), ("saves per MB", "right"), ("proof", "left")) if wide else ()
-    shown = table(
-        ("node", "left"), ("size", "right"), ("to have again", "right"), *more, ("loaded", "right"),
-        ("made by", "left"), grow="made by",
-    )
+    more = ("kind", "to load", "saves per MB", "proof") if wide else ()
+    right = ("size", "to have again", "to load", "saves per MB", "loaded")
+    shown = table("node", "size", "to have again", *more, "loaded", "made by", right=right, grow="made by")
     for one in view.stored[:limit]:
         wider = (one.artifact.kind, seconds_text(one.load), one.saves_text, one.proof) if wide else ()
         shown.add_row(one.artifact.node, one.size_text, one.again_text, *wider, f"{one.loaded}x", one.made_text)
@@ -158,7 +156,6 @@ def _print_storage(view: StorageView, limit: int) -> None:
 
 
 def _workflow_from(argument: str | None, option: str | None) -> str | None:
-    """Return the workflow that a command names by its argument or by --workflow."""
     if argument and option and argument != option:
         raise ParameterError(f"two workflows are named, {argument!r} and {option!r}", remedy="name one of them")
     return argument or option

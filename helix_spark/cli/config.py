@@ -41,7 +41,9 @@ def settings_for(
 ) -> dict[str, Setting]:
     """Return all settings, by name: of a command's arguments, the environment, or the nearest pyproject.toml above a
     file or folder. Raises ParameterError if that cannot be read, or has a setting that there is not."""
-    file = project_file(start)
+    folder = start.resolve() if start.is_dir() else start.resolve().parent
+    candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
+    file = next((one for one in candidates if one.is_file()), None)
     project = _project_settings(file) if file else {}
     found = {}
     for name, default in DEFAULTS.items():
@@ -54,13 +56,6 @@ def settings_for(
         value, origin = next((one for one in given if one[0] is not None), (None, "default"))
         found[name] = Setting(name, value, origin)
     return found
-
-
-def project_file(start: Path) -> Path | None:
-    """Return the nearest pyproject.toml at or above a file or folder."""
-    folder = start.resolve() if start.is_dir() else start.resolve().parent
-    candidates = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
-    return next((file for file in candidates if file.is_file()), None)
 
 
 def _project_settings(file: Path) -> dict[str, str]:

@@ -128,7 +128,6 @@ def watch(work: Work, place: CommandSettings) -> None:
 
 
 def _audit_text(found: Audit, what: str) -> str:
-    """Return a line for each result that is not verified, and what was looked at."""
     lines = []
     for one in found.results:
         if one.verdict != "verified":
@@ -147,7 +146,6 @@ def _audit_text(found: Audit, what: str) -> str:
 
 
 def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str]) -> Work:
-    """Return what a command names. Raises ParameterError for what does not go with it."""
     from helix_spark.cli.author_file import split_target
     from helix_spark.program.program_text import is_plain_program
 

@@ -111,8 +111,6 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-# The start of the process
-
 _RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds."""
 
@@ -160,9 +158,6 @@ def fix_hash_seed(script: Path | None = None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-# Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,7 @@ _LINES = {"same": (" ", ""), "added": ("+", "green"), "removed": ("-", "red"), "
 
 
 class _Terminal(Console):
-    """A console that leaves it to the commands what becomes of a reader that has gone, and prints nothing that tells
-    the terminal what to do but what it is told by these."""
+    """A console that prints nothing that tells the terminal what to do but what commands say."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Yield the segments of what is printed, each text made visible."""
@@ -73,18 +72,12 @@ def console(*, to_stderr: bool = False) -> Console:
     return _Terminal(file=file, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
 
-def table(*columns: tuple[str, str], grow: str = "") -> Table:
-    """Return a table without lines.
-
-    Args:
-        columns: (title, "left" or "right").
-        grow: the column that takes the room that the others leave.
-    """
+def table(*titles: str, right: Collection[str] = (), grow: str = "") -> Table:
+    """Return a table without lines; columns of `right` are set to the right, `grow` takes the room that is left."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for title, side in columns:
-        right = side == "right"
+    for title in titles:
         made.add_column(
-            title, justify="right" if right else "left", no_wrap=right, overflow="fold",
+            title, justify="right" if title in right else "left", no_wrap=title in right, overflow="fold",
             ratio=1 if title == grow else None,
             # A long name is folded, so that the column that says why keeps its room.
             max_width=console().width // 3 if title.strip() == "node" else None,
@@ -137,7 +130,7 @@ def print_plan(plan: Plan) -> None:
 def _table_of(rows: Iterable[NodeRow], *columns: str) -> Table:
     """Return a line or two for each node. Of a plan its seconds are what it is expected to take."""
     numbers = ("seconds", "expected", "compute", "load", "size", "rows")
-    shown = table(*((name, "right" if name in numbers else "left") for name in columns), grow="why")
+    shown = table(*columns, right=numbers, grow="why")
     for row in rows:
         is_planned = row.seconds is None and row.compute is not None
         cells: dict[str, str | Text] = {
@@ -170,9 +163,8 @@ def print_answer(view: IterationView) -> None:
     print_tables(view.tables, ROWS_OF_RUN)
 
 
-def print_outputs(outputs: Iterable[OutputLine]) -> None:
+def print_outputs(outputs: Sequence[OutputLine]) -> None:
     """Print a line for each output, with the value before where it differs."""
-    outputs = tuple(outputs)
     width = min(_WIDEST_NAME, max((len(one.name) for one in outputs), default=0))
     for one in outputs:
         say(f"  {one.name:{width}}  {one.text}" + (f"  ({one.was})" if one.was else ""))
@@ -185,11 +177,8 @@ def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -
         out.print("no iterations yet")
         return
     wide = out.width >= WIDE
-    more = (("commit", "left"),) if wide else ()
-    shown = table(
-        ("workflow", "left"), ("no", "right"), ("when", "left"), ("seconds", "right"), *more, ("outcome", "left"),
-        grow="outcome",
-    )
+    titles = ("workflow", "no", "when", "seconds", *(("commit",) if wide else ()), "outcome")
+    shown = table(*titles, right=("no", "seconds"), grow="outcome")
     for record in iterations:
         shown.add_row(
             record.workflow, str(record.number), time.strftime("%m-%d %H:%M", time.localtime(record.started)),
@@ -200,7 +189,6 @@ def print_log(iterations: Sequence[IterationRecord], *, verbose: bool = False) -
 
 
 def _outcome(record: IterationRecord, *, wide: bool, verbose: bool) -> Text:
-    """Say how it ended, or its first outputs, and what its author said of it, or edited."""
     outputs = [f"{line.name} {line.text}" for line in output_lines(metrics_of(record), None)]
     ending = "running" if record.status == "running" else ending_text(record.status, record.error.split("\n")[0])
     text = Text(ending, style="red" if record.status == "failed" else "yellow")
@@ -265,7 +253,7 @@ def print_node_view(view: NodeView) -> None:
         print_lines(["", f"  {view.note}"])
     shown = None
     if view.points:  # of a search; another line of a program has its questions
-        shown = table(("point", "left"), ("mean", "right"), ("folds", "left"), ("", "left"))
+        shown = table("point", "mean", "folds", "", right=("mean",))
         for point in view.points:
             shown.add_row(*point.cells)
     elif view.members:
@@ -346,7 +334,7 @@ def _print(
 def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], indent: int) -> int:
     """Print a table with as many columns as there is room for, one at least. Return how many are left out."""
     fitting = _fitting(heads, rows, console().width - indent)
-    made = table(*((head, "right" if right[place] else "left") for place, head in enumerate(heads[:fitting])))
+    made = table(*heads[:fitting], right=[head for head, is_right in zip(heads, right, strict=True) if is_right])
     for row in rows:
         made.add_row(*row[:fitting], style=_STYLES.get(row[0], "") if heads[0] == "" else "")
     console().print(Padding(made, (0, 0, 0, indent), expand=False))
@@ -354,7 +342,6 @@ def print_fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Se
 
 
 def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> int:
-    """Return how many columns fit, one at least."""
     fitting = 0
     for place, head in enumerate(heads):
         room -= max(map(len, (head, *(row[place] for row in rows)))) + 2
@@ -397,7 +384,7 @@ def print_comparison(view: ComparisonView) -> None:
     if view.nothing:
         out.print("  no difference")
     _print_title("seconds")
-    shown = table(("  node", "left"), *((head, "right") for head in view.heads))
+    shown = table("  node", *view.heads, right=view.heads)
     shown.add_row("  to answer", view.seconds.before or "?", view.seconds.after or "?")
     for pair in view.timed:
         shown.add_row(f"  {pair.name}", *pair.sides)
@@ -416,7 +403,7 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
     if not pairs:
         return
     _print_title(title)
-    shown = table((f"  {head}", "left"), *((one, "left") for one in view.heads), ("change", "left"))
+    shown = table(f"  {head}", *view.heads, "change")
     for pair in pairs:
         shown.add_row(f"  {pair.name}", *(cut(one, _LONGEST) for one in pair.sides), pair.change)
     console().print(shown)
@@ -424,7 +411,7 @@ def _print_pairs(title: str, head: str, pairs: Sequence[Pair], view: ComparisonV
 
 def _print_nodes(view: ComparisonView) -> None:
     _print_title("nodes (+ added, - removed, ~ changed, * drawn anew, . only through its inputs)")
-    shown = table(("  node", "left"), ("what changed", "left"), grow="what changed")
+    shown = table("  node", "what changed", grow="what changed")
     for sort, (sign, style) in _SIGNS.items():
         for node in view.of_sort(sort):
             shown.add_row(Text(f"{sign} {node.name}", style=style), node.what)

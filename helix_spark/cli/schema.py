@@ -46,7 +46,6 @@ def _strict(value: Any) -> Any:
 
 
 def _picked(thing: object, names: str) -> dict[str, Any]:
-    """Return the attributes of these names."""
     values = {name: getattr(thing, name) for name in names.split()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

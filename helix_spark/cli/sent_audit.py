@@ -36,7 +36,6 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait until the parent process closes the pipe, then end."""
     while os.read(0, 1):  # not by `sys.stdin`: a thread that waits there is in the way of Python's own end
         pass
     os.killpg(0, signal.SIGKILL)

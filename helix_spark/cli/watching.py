@@ -138,11 +138,10 @@ def _watch(
     """Run a file now and at each save, until interrupted. An error is shown, and the watch goes on.
 
     Args:
-        files_now: gives the files of which a save has it run again.
         run: runs it, given what is in its files, and `time.perf_counter()` at the save. Raises OvertakenError where a
             save meanwhile ends the run: all that is being computed is stale by then.
         to_stderr: True if standard output is for what the file prints.
-        since: `time.perf_counter()` since when the first run is waited for; None for its begin.
+        since: when the first run began to be waited for.
     """
     ran: Texts = {}
     while True:
@@ -152,8 +151,7 @@ def _watch(
             print("\033[2J\033[H", end="", flush=True)  # an empty screen
         if ran and (edit := edited(ran, texts)):
             say(f"saved: {edit}", to_stderr=to_stderr)
-        started, since = since or time.perf_counter(), None
-        is_overtaken = False
+        started, since, is_overtaken = since or time.perf_counter(), None, False
         try:
             run(texts, started)
         except OvertakenError as overtaken:
@@ -351,9 +349,8 @@ def _is_project(name: str, module: object) -> bool:
 
 
 def _files_of(name: str, module: object) -> list[str]:
-    """Return the file of a module; of a folder that is a package without an ``__init__.py`` the one that would make it
-    another package; and of a module that put something else into its place, as ``sys.modules[__name__] = Settings()``
-    does."""
+    """Return the file of a module, also of one that put something else into its place, as ``sys.modules[__name__] =
+    Settings()`` does; of a package without an ``__init__.py`` the one that would make it another package."""
     if not isinstance(module, ModuleType):
         parent = name.rpartition(".")[0]
         folders = _folders(sys.modules.get(parent)) if parent else None
@@ -424,16 +421,14 @@ def await_change(files: Iterable[Path], before: Mapping[Path, Stamp], over: Even
         if (now := stamps(files)) != before:
             noticed = time.perf_counter()
             last: Mapping[Path, Stamp] | None = None
-            while time.perf_counter() - noticed < _EMPTY and (now != last or _is_emptied(before, now)):
+            emptied = True
+            while time.perf_counter() - noticed < _EMPTY and (now != last or emptied):
                 time.sleep(_SETTLED)
                 last, now = now, stamps(files)
+                emptied = any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items())
             return True
         pause = min(max(POLL_SECONDS, _RARER * (time.perf_counter() - began)), _LONGEST_POLL)
     return False
-
-
-def _is_emptied(before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> bool:
-    return any(size == 0 < before.get(file, (0, 0))[1] for file, (_, size) in now.items())
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, Stamp]:

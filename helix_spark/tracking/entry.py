@@ -18,7 +18,7 @@ from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import Group
 from helix_spark.plots import plots_among
 from helix_spark.run.tracker import Finished
-from helix_spark.views.node_row import NodeRow, graph_of, recorded_rows
+from helix_spark.views.node_row import graph_of, recorded_rows
 from helix_spark.views.notebook_views import plan_text
 
 RUN_TAG = "helix.run"
@@ -131,8 +131,13 @@ def _tags(finished: Finished) -> dict[str, str]:
 
 
 def _texts(finished: Finished) -> dict[str, str]:
-    record, rows, proofs = finished.record, _rows(finished), _proofs(finished)
-    outputs = json.loads(record.outputs)
+    def stored(node: NodeRecord) -> Stored:  # by the end of the iteration: records of nodes were written before
+        return "stored" if node.signature in finished.live else "evicted" if node.stored else ""
+
+    record, outputs = finished.record, json.loads(finished.record.outputs)
+    proofs = {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
+    shown = zip(recorded_rows(record, finished.nodes, {}, proofs), finished.nodes, strict=True)
+    rows = [replace(row, stored=stored(node)) for row, node in shown]
     lines = "\n".join(f"{row.state:8} {row.title}: {row.why}" for row in rows)
     return {
         **{  # as `mlflow.log_table` writes them
@@ -153,19 +158,6 @@ def _texts(finished: Finished) -> dict[str, str]:
 
 def _table_path(name: str) -> str:
     return f"tables/{_name(name)}.json"
-
-
-def _rows(finished: Finished) -> list[NodeRow]:
-    """Return its nodes as they are shown everywhere, with what is stored by the end: records were written before."""
-    def stored(node: NodeRecord) -> Stored:
-        return "stored" if node.signature in finished.live else "evicted" if node.stored else ""
-
-    rows = recorded_rows(finished.record, finished.nodes, {}, _proofs(finished))
-    return [replace(row, stored=stored(node)) for row, node in zip(rows, finished.nodes, strict=True)]
-
-
-def _proofs(finished: Finished) -> dict[str, str]:
-    return {} if finished.plan is None else {node.name: node.proof for node in finished.plan.nodes}
 
 
 def _name(text: str) -> str:

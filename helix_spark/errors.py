@@ -1,7 +1,5 @@
-"""The errors that people see: what is wrong, where, what exists, what to do.
-
-Everything this package raises on purpose is a `HelixError`. Bad input is found before anything runs or is written.
-"""
+"""The errors that people see: what is wrong, where, what exists, what to do. Everything this package raises on purpose
+is a `HelixError`. Bad input is found before anything runs or is written."""
 
 from __future__ import annotations
 

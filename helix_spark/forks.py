@@ -44,24 +44,15 @@ class Birthplace:
         return os.getpid() == self.pid
 
     def check(self, what: str) -> None:
-        """Raise HelixError in a process that was forked from it.
-
-        Args:
-            what: is used there, in words.
-        """
+        """Raise HelixError in a process that was forked from it; `what` is used there, in words."""
         if not self.is_here:
             raise HelixError(f"{what} is of process {self.pid}, from which this one was forked", remedy=_REMEDY)
 
 
 @contextmanager
 def ending_children(print_error: Callable[[BaseException], None] = traceback.print_exception) -> Iterator[None]:
-    """Run the author's code. A child that it forks ends where that code ends, as Python ends a process.
-
-    Otherwise the child would go on as its parent: record the parent's run, stop its server, release its leases.
-
-    Args:
-        print_error: prints what ends a child, which is no SystemExit.
-    """
+    """Run the author's code. A child that it forks ends where that code ends, as Python ends a process; what ends it is
+    printed. Otherwise it would go on as its parent: record the parent's run, stop its server, release its leases."""
     home, error = Birthplace(), None
     try:
         yield

@@ -112,7 +112,10 @@ def authors_code(path: Path, run: Callable[[], Any]) -> Any:
             where = Location(error.filename, error.lineno or 1)
         else:
             where = Location(mine[-1].filename, mine[-1].lineno or 1) if mine else Location(str(path), 1)
-        if _wants_session(error, frames):
+        # Classic PySpark fails in its own code, by assertion or by a named condition, where no session is active.
+        condition = getattr(error, "getCondition", lambda: "")() or ""
+        is_sparks = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
+        if is_sparks and (isinstance(error, AssertionError) or "SESSION" in condition or "CONTEXT" in condition):
             raise NeedsSessionError(f"{path} builds Spark objects while it is loaded", where=where) from error
         raise HelixError(f"{path} cannot be loaded: {type(error).__name__}: {error}", where=where) from error
 
@@ -123,20 +126,9 @@ def _is_authors(filename: str, path: Path) -> bool:
     return Path(filename).resolve() == path.resolve() or is_project_file(str(Path(filename).absolute()))
 
 
-def _wants_session(error: Exception, frames: traceback.StackSummary) -> bool:
-    # Classic PySpark fails in its own code, by assertion or by a named condition, where no session is active.
-    inside = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
-    condition = getattr(error, "getCondition", lambda: "")() or ""
-    return inside and (isinstance(error, AssertionError) or "SESSION" in condition or "CONTEXT" in condition)
-
-
 def find_factory(module: ModuleType, path: Path, function: str | None) -> Factory:
     """Return the function that builds the workflow: the named one, the one named as the file, or the only one that says
-    it returns a Workflow; or a Workflow that the file holds.
-
-    Raises:
-        ParameterError: there is none, or a choice.
-    """
+    it returns a Workflow; or a Workflow that the file holds. Raises ParameterError where there is none, or a choice."""
     if function is not None:
         named = getattr(module, function, None)
         if not isinstance(named, Workflow) and not callable(named):
@@ -178,11 +170,7 @@ def _returned(function: Callable[..., Any]) -> str:
 
 
 def given_to_main(given: object) -> tuple[Factory, str, Path]:
-    """Return what a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in.
-
-    Raises:
-        ParameterError: it is neither a function, a partial of one, nor a workflow.
-    """
+    """Return what a file gave to `hx.main`: what builds the workflow, its name, and the file that it is in."""
     if isinstance(given, Workflow):
         workflow = given
         return (lambda: workflow), workflow.name, Path(workflow.where.file)
@@ -197,12 +185,7 @@ def given_to_main(given: object) -> tuple[Factory, str, Path]:
 
 
 def build(factory: Factory, path: Path, settings: Sequence[str]) -> Workflow:
-    """Return the workflow with parameters set as by ``NAME=VALUE``.
-
-    Raises:
-        ParameterError: a parameter that the function does not take, or a value of the wrong type.
-        HelixError: the function fails.
-    """
+    """Return the workflow with parameters set as by ``NAME=VALUE``."""
     arguments = arguments_of(factory, settings)
     workflow = authors_code(path, lambda: factory(**arguments))
     if not isinstance(workflow, Workflow):
@@ -221,11 +204,8 @@ class UnsettableError(Exception):
 
 
 def arguments_of(factory: Factory, settings: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of a workflow's function; of several values of one parameter the last counts.
-
-    Raises:
-        ParameterError: a parameter that the function does not take, one without a value, or a value of the wrong type.
-    """
+    """Return the arguments of a workflow's function; of several values of one parameter the last counts. Raises
+    ParameterError for a parameter that it does not take, one without a value, or a value of the wrong type."""
     parameters = inspect.signature(factory).parameters
     arguments: dict[str, Any] = {}
     for setting in settings:

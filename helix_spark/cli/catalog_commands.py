@@ -224,7 +224,7 @@ def doctor(as_json: bool, **given: Any) -> None:
 
 
 def parse_grace(text: str) -> float:
-    """Return seconds of a time such as "10m"; a bare number is seconds. Raises ParameterError for anything else.
+    """Return seconds of a time such as "10m"; a bare number is seconds.
 
     >>> parse_grace("10m"), parse_grace("3d"), parse_grace("0")
     (600.0, 259200.0, 0.0)

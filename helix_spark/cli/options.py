@@ -167,8 +167,6 @@ class CommandSettings:
     Attributes:
         room: the budget in bytes; None for no limit.
         given: those that stand on this command's own line, by name, as they are written.
-        experiment, log_models: of MLflow.
-        spark: settings for a session of Helix's own.
     """
 
     catalog: str
@@ -238,10 +236,8 @@ def tracker_of(given: CommandSettings) -> Tracker | None:
 
 
 def spark_settings(given: Sequence[str]) -> dict[str, str]:
-    """Return the settings of ``--conf NAME=VALUE``, as of spark-submit; the last of several values of one counts.
-
-    Raises:
-        ParameterError: a setting without a value, or one that is none of Spark's, which Spark would pass over.
+    """Return the settings of ``--conf NAME=VALUE``, as of spark-submit; of several values of one the last counts.
+    Raises ParameterError for one without a value, or that is none of Spark's, which Spark would pass over.
 
     >>> spark_settings(["spark.master=local[2]", "spark.driver.extraJavaOptions=-Da=b"])
     {'spark.master': 'local[2]', 'spark.driver.extraJavaOptions': '-Da=b'}
@@ -259,7 +255,6 @@ def spark_settings(given: Sequence[str]) -> dict[str, str]:
 
 
 def warn_of_misfits(catalog: CatalogReader) -> None:
-    """Warn of records that do not fit and are rejected."""
     if rejections := catalog.rejections:
         more = f" and {len(rejections) - 1} more" if len(rejections) > 1 else ""
         say(f"warning: records that do not fit are left out ({rejections[0]}{more}); `helix verify` lists them",

@@ -220,12 +220,8 @@ class SeenRun(Telling):
         self._now: tuple[Plan | None, frozenset[str]] = (None, frozenset())  # one value: another thread reads it
 
     def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Return the names of the nodes that are to be computed and are not among those of a new plan; none where
-        something runs that is, or nothing runs.
-
-        Args:
-            signatures: of the new plan, as declared and as found.
-        """
+        """Return the names of the nodes that are to be computed and are not among those of a new plan, by its
+        signatures; none where something runs that is, or nothing runs."""
         plan, running = self._now
         if plan is None or not running:
             return ()
@@ -247,11 +243,10 @@ class SeenRun(Telling):
 def overtaking(
     seen: SeenRun, signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts
 ) -> Iterator[None]:
-    """Look out for saves while a run goes on, in a thread of its own.
+    """Look out for saves while a run goes on, in a thread of its own; `end` it where all that runs is stale.
 
     Args:
         signatures: of all nodes as the files are now; none where they cannot be planned. The event ends the look.
-        end: ends the run, and is told why.
         before: what is in the files that run.
     """
     over = Event()
@@ -277,12 +272,8 @@ def overtaking(
 
 
 def planned_elsewhere(arguments: Sequence[str], over: Event) -> frozenset[str]:
-    """Return the signatures of all nodes as a file is now, by `helix plan` in a process of its own; none where it
-    cannot be planned, as one that is half written.
-
-    Args:
-        over: ends the process.
-    """
+    """Return the signatures of all nodes as a file is now, by `helix plan` in a process of its own, which the event
+    ends; none where it cannot be planned, as one that is half written."""
     command = [sys.executable, "-m", "helix_spark", "plan", "--json", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         said = ""

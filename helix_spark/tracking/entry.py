@@ -39,7 +39,6 @@ def entry_of(
     by path.
 
     Args:
-        experiment: the workflow's own where none is named.
         models: by node name, what `sender` needs of a Spark ML model whose own writer left it in FOLDER/sparkml: the
             ``folder``, the ``class_name`` with its module, and the version of ``pyspark`` that wrote it.
     """

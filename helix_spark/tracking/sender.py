@@ -33,7 +33,11 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
 
     Raises whatever the client raises.
     """
-    experiment = _experiment(client, entry["experiment"])
+    name = entry["experiment"]
+    there = client.get_experiment_by_name(name)
+    if there is not None and there.lifecycle_stage == "deleted":
+        raise ValueError(f"the experiment {name!r} is deleted there; restore it, or name another")
+    experiment = str(client.create_experiment(name) if there is None else there.experiment_id)
     found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{entry['run']}'", max_results=1)
     if found and found[0].info.status != "RUNNING":
         return str(found[0].info.run_id)
@@ -47,15 +51,6 @@ def send(client: MlflowClient, entry: Mapping[str, Any]) -> str:
         _log_model(client, experiment, run, name, model)
     client.set_terminated(run, status=entry["status"], end_time=entry["ended"])
     return run
-
-
-def _experiment(client: MlflowClient, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        return str(client.create_experiment(name))
-    if found.lifecycle_stage == "deleted":
-        raise ValueError(f"the experiment {name!r} is deleted there; restore it, or name another")
-    return str(found.experiment_id)
 
 
 def _log_numbers(client: MlflowClient, run: str, entry: Mapping[str, Any]) -> None:

@@ -300,11 +300,7 @@ _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def print_tables(tables: Mapping[str, TablePreview], rows: int) -> None:
-    """Print the first rows of each table.
-
-    Args:
-        rows: of each, at most.
-    """
+    """Print the first rows of each table, so many at most."""
     for name, found in tables.items():
         one = found.shown(rows, COLUMNS)
         _print(name, one.total, [head for head, _ in one.columns], [right for _, right in one.columns], one.rows)

@@ -9,13 +9,10 @@ from pathlib import Path
 
 from helix_spark.visible_text import visible
 
-_NOISE = ("py4j", "DataFrameQueryContextLogger")
-"""Loggers of py4j and pyspark that write traces of what is raised besides, and told in a sentence."""
-
 
 def hush() -> None:
     """Keep traces of errors that are told anyway out of the terminal."""
-    for name in _NOISE:
+    for name in ("py4j", "DataFrameQueryContextLogger"):  # they write traces of what is raised besides
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_py4js)  # py4j says some of it to everybody's logger
 

@@ -42,6 +42,9 @@ from helix_spark.visible_text import named
 if TYPE_CHECKING:
     from helix_spark.helix import Helix
 
+_MOST_NAMES = 3
+"""Files or nodes that a line names."""
+
 _TO_END = 10.0
 """Seconds that a run has to end once it is told to."""
 
@@ -206,8 +209,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 # stale is told by a plan of the new text, which a process of its own makes: this one has the modules of the old text
 # loaded, and functions of them are running.
 
-_MOST_NAMES = 3
-
 _LOOK_AGAIN = 0.2
 """Seconds after which it is looked again whether what is stale is all that runs."""
 
@@ -360,8 +361,6 @@ def _folders(package: object) -> list[str]:
 
 # Saves
 
-_MOST_FILES = 3
-
 POLL_SECONDS = 0.05
 """How often files are looked at. Cheap for a project's files, and too short to be noticed."""
 
@@ -390,7 +389,7 @@ def edited(before: Mapping[Path, str], after: Mapping[Path, str]) -> str:
     >>> edited({Path("a.py"): "1"}, {Path("a.py"): "2", Path("b.py"): ""}), edited({Path("a.py"): "1"}, {})
     ('`a.py`, `b.py`', '`a.py`')
     """
-    return named([file.name for file in {**after, **before} if before.get(file) != after.get(file)], _MOST_FILES)
+    return named([file.name for file in {**after, **before} if before.get(file) != after.get(file)], _MOST_NAMES)
 
 
 def next_save(last: Mapping[Path, str], over: Event) -> dict[Path, str] | None:

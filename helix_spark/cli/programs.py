@@ -244,8 +244,8 @@ def _ended(
 def end_program(
     program: PlainProgram, error: BaseException | None, *, quiet: bool, tracker: Tracker | None = None
 ) -> IterationRecord | None:
-    """Record a program that has ended, by an error if one did, say so, tell its tracker, and stop its server. No-op in a
-    forked child."""
+    """Record a program that has ended, by an error if one did, say so, tell its tracker, and stop its server. No-op in
+    a forked child."""
     if not program.home.is_here:
         return None
     from helix_spark.program.program_record import record_run, run_text

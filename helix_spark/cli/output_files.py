@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.local_disk import LocalPath, sync_path
 from helix_spark.cli import options
 from helix_spark.cli.options import records
@@ -80,6 +79,7 @@ def export(number: int, node: str, path: Path, named: str | None, **given: Any) 
     A table as .parquet or .csv, a value as .json, a model as the folder of Spark ML's own writer, a PATH without an
     ending, which `CLASS.load(PATH)` reads. Vectors are lists of numbers in a table.
     """
+    from helix_spark.catalog.places.json_text import parsed
     from helix_spark.history.iteration_lookup import find_iteration
     from helix_spark.history.table_preview import tables_of
     from helix_spark.run.iteration import node_named, stored_result, value_on_record

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
+from typing import Any
 
 from helix_spark.errors import Location, SignatureError
 from helix_spark.identity.data_version import DataIdentity, SignedData, identify
@@ -32,39 +33,55 @@ from helix_spark.identity.objects.references import (
     edge_to,
     home_of,
     is_udf,
-    merge_findings,
     package_edge,
 )
 from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
 
 
 @dataclass(frozen=True)
-class CodeTrace(Findings):
-    """What a value depends on, and what was noticed on the way.
+class Description(Findings):
+    """What a value or a node depends on, and what was noticed on the way.
 
     Attributes:
         parts: one for each function, class, constant, package it reaches, breadth first; the value itself comes first,
             declared files last.
-        reads: these files.
+        reads: these files, and a source's data.
+        drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
     reads: tuple[SignedData, ...] = ()
+    drew: bool = False
 
     @property
     def digest(self) -> str:
         """One digest for all parts, 64 hex characters."""
         return digest(*(encode(part.group, part.digest) for part in self.parts))
 
+    @property
+    def version(self) -> DataIdentity | None:
+        """Of a source's data."""
+        return next((one.identity for one in self.reads if not isinstance(one.source, Path)), None)
+
+
+def merged(found: Sequence[Description], also: Sequence[Findings] = ()) -> Description:
+    """Return one description of all, each sentence once."""
+
+    def of_all(name: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(item for one in (*also, *found) for item in getattr(one, name)))
+
+    return Description(
+        tuple(part for one in found for part in one.parts), tuple(read for one in found for read in one.reads),
+        any(one.drew for one in found), in_turns=any(one.in_turns for one in (*also, *found)),
+        **{name: of_all(name) for name in ("warnings", "random", "unfollowed")},
+        **{name: frozenset(of_all(name)) for name in ("calls", "registers")},
+    )
+
 
 def trace(
-    value: object,
-    *,
-    node: str,
-    where: Location | None = None,
-    depends_on: Sequence[object] = (),
+    value: object, *, node: str, where: Location | None = None, depends_on: Sequence[object] = (),
     stages: dict[str, int] | None = None,
-) -> CodeTrace:
+) -> Description:
     """Return everything a value depends on.
 
     Args:
@@ -93,7 +110,7 @@ def trace(
     return replace(found, parts=(*found.parts, *files), reads=reads)
 
 
-def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTrace:
+def trace_path(path: str, *, node: str, where: Location | None = None) -> Description:
     """Return everything that what a dotted path names depends on: of a library its version, of the project its code.
 
     Raises:
@@ -116,7 +133,7 @@ def trace_path(path: str, *, node: str, where: Location | None = None) -> CodeTr
 def value_trace(
     group: Group, label: str, value: object, *, node: str, where: Location | None = None,
     stages: dict[str, int] | None = None,
-) -> tuple[Part, CodeTrace]:
+) -> Description:
     """Return one part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
 
     Args:
@@ -127,11 +144,11 @@ def value_trace(
     Raises:
         SignatureError: it cannot be identified.
 
-    >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model")[0].shown
+    >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model").parts[0].shown
     '0.1'
     """
     found = _Walk(node, where, home_of(value), stages).reach([edge_to(value, label, role="parameter")])
-    return Part(group, label, found.digest, shown(value)), found
+    return replace(found, parts=(Part(group, label, found.digest, shown(value)),))
 
 
 def _name(value: object) -> str:
@@ -195,7 +212,7 @@ class _Walk:
         self._effects: list[ImportEffect] = []  # of these modules, as long as nothing mentions their names
         self._takes_effects = False  # once what comes is what modules did as they were imported
 
-    def reach(self, roots: Sequence[Edge]) -> CodeTrace:
+    def reach(self, roots: Sequence[Edge]) -> Description:
         """Describe everything the roots reach, in order.
 
         Raises:
@@ -221,7 +238,7 @@ class _Walk:
         if self._lookups:
             looked_up = digest(*self._lookups.values())
             self._parts.append(Part(Group.CODE, "names that texts are searched for", looked_up))
-        return CodeTrace(tuple(self._parts), **merge_findings(self._findings))
+        return merged([Description(tuple(self._parts))], self._findings)
 
     def _describe(self, reference: Reference) -> Described:
         where, exists = self._where, None

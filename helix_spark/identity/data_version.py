@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 WHOLE_BYTES = 8 * HASHED_BYTES
-"""Where the files of one source that are no larger than that are more than this together, they are known as larger ones
-are. It is the most that a plan reads of a source to know it, and a run again behind its answer: half a second of
-hashing, or a few seconds of a disk. What that may miss is a rewrite that leaves a file's name, size and time as they
-were, and each of its sampled blocks. Files that grow past this, or shrink below it, are known otherwise from then on:
-their source is another one once."""
+"""Where files of one source that are read whole are more than this together, they are known as larger ones are: it is
+the most that a plan reads of a source, half a second of hashing or a few seconds of a disk. What that may miss is a
+rewrite that leaves a file's name, size and time as they were, and each of its sampled blocks."""
 
 LEAST_SAMPLE, MOST_SAMPLES = 2**12, 1024
 """No block of a sampled file is smaller than that, and of all files of a source together no more are read: at a
@@ -174,9 +172,8 @@ def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
 
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
-    """Return the (name, path) of each data file, in order of name. A name is relative to what the author named: moving
-    a folder does not change its data. Where ``basePath`` is given, it is relative to that: Spark makes columns of the
-    folders below it.
+    """Return the (name, path) of each data file, in order of name. A name is relative to what the author named, or to
+    ``basePath``: Spark makes columns of the folders below that.
 
     Raises:
         SourceError: nothing is there, or a path is not on this machine's file system.
@@ -200,10 +197,11 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
 
 
 def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
-    """Return the files that Spark reads of what an author named: a file, a folder, or a pattern for such."""
+    """Return the files that Spark reads of what an author named: a file, a folder, or a pattern for such. Unlike
+    Python's, Hadoop's patterns have braces, may negate by ^, and hide no names."""
     if path.is_dir() or path.is_file():
         return _files_at(path)
-    matches = _matches(str(path))
+    matches = {one for plain in _without_braces(str(path).replace("[^", "[!")) for one in matches_of(plain)}
     if not matches:
         near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
         raise SourceError(
@@ -212,11 +210,11 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
             remedy="check the path",
         )
     # Of a folder that a pattern matches Spark reads what is inside, whatever the folder is called.
-    return [file for one in matches if one.is_dir() or not _is_skipped(one.name) for file in _files_at(one)]
+    found = map(Path, sorted(matches))
+    return [file for one in found if one.is_dir() or not _is_skipped(one.name) for file in _files_at(one)]
 
 
 def _files_at(path: Path) -> list[tuple[str, Path]]:
-    """Return a file itself, or those below a folder; none of a link that leads nowhere."""
     if path.is_dir():
         return files_below(path, _is_skipped)[1]
     return [(path.name, path)] if path.is_file() else []
@@ -234,40 +232,27 @@ def _is_skipped(name: str) -> bool:
     return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)
 
 
-def _matches(pattern: str) -> list[Path]:
-    """Return what a pattern of Hadoop's matches: unlike Python's it has braces, may negate by ^, and hides no names."""
-    found: set[str] = set()
-    for plain in _without_braces(pattern.replace("[^", "[!")):
-        found.update(matches_of(plain))
-    return [Path(one) for one in sorted(found)]
+def _without_braces(pattern: str) -> Iterator[str]:
+    """Yield the patterns that one with alternatives in braces stands for.
 
-
-def _without_braces(pattern: str) -> list[str]:
-    """Return the patterns that one with alternatives in braces stands for.
-
-    >>> _without_braces("data/{2023,2024{a,b}}.csv")
-    ['data/2023.csv', 'data/2024a.csv', 'data/2024b.csv']
+    >>> list(_without_braces("data/{2023,2024{a,b}}.csv"))
+    ['data/2023.csv', 'data/2024a.csv', 'data/2023.csv', 'data/2024b.csv']
     """
-    innermost = _BRACES.search(pattern)
-    if innermost is None:
-        return [pattern]
-    before, after = pattern[: innermost.start()], pattern[innermost.end() :]
-    fewer = (f"{before}{choice}{after}" for choice in innermost[1].split(","))
-    return list(dict.fromkeys(plain for one in fewer for plain in _without_braces(one)))
+    if (innermost := _BRACES.search(pattern)) is None:
+        yield pattern
+        return
+    for choice in innermost[1].split(","):
+        yield from _without_braces(f"{pattern[: innermost.start()]}{choice}{pattern[innermost.end() :]}")
 
 
 def _files_identity(
     kind: str, named: Sequence[tuple[str, Path]], folders: Sequence[Path] = (), *, contents: bool
 ) -> DataIdentity:
-    """Identify files by their names and what is in them, each in one way: no two ways give one identity.
-
-    Args:
-        folders: those that are read as such.
-    """
+    """Identify files by their names and what is in them; `folders` are those that are read as such."""
     files = [path for _, path in named]
-    if not contents:
-        return DataIdentity("", states=states_of(files, folders))
     states = states_of(files, folders)
+    if not contents:
+        return DataIdentity("", states=states)
     if (seconds := seconds_to_settle(states, time.time_ns())) > 0:
         time.sleep(seconds)
         states = states_of(files, folders)
@@ -295,18 +280,9 @@ def _objects_identity(source: ObjectSource, where: Location | None) -> DataIdent
     return DataIdentity(identity, f"{count}, {format_size(size)}, {identity[:7]}", size)
 
 
-_Object = tuple[str, int, str]
-"""The name of an object below the path that was asked for, its bytes, and what differs with what it holds (an ETag, or
-the time of its last change where a store has none)."""
-
-
-def _objects_at(path: str, where: Location | None) -> list[_Object]:
-    """Return what Spark reads at a path, by name: an object, or all that are below it. Of a pattern these are all below
-    the folder of its first wildcard, so that none which it matches is missing.
-
-    Raises:
-        SourceError: nothing is there, or the store cannot be asked.
-    """
+def _objects_at(path: str, where: Location | None) -> list[tuple[str, int, str]]:
+    """Return the objects that Spark reads at a path: by name, with their bytes and ETags (or times of change). Of a
+    pattern these are all below the folder of its first wildcard, so that none which it matches is missing."""
     bucket, key = bucket_and_key(path)
     if wild := _WILD.search(key):
         key = key[: wild.start()].rpartition("/")[0]
@@ -325,7 +301,7 @@ def _objects_at(path: str, where: Location | None) -> list[_Object]:
     return kept
 
 
-def _listed(access: S3Access, bucket: str, key: str) -> Iterator[_Object]:
+def _listed(access: S3Access, bucket: str, key: str) -> Iterator[tuple[str, int, str]]:
     try:
         import obstore
         from obstore.store import S3Store
@@ -345,8 +321,6 @@ def _listed(access: S3Access, bucket: str, key: str) -> Iterator[_Object]:
 def _sampling(sizes: Sequence[int]) -> tuple[int, int, int]:
     """Return from which size on the files of a source are sampled, how many blocks of each, and the bytes of a block.
 
-    >>> _sampling([1, HASHED_BYTES + 1]) == (HASHED_BYTES + 1, SAMPLES, SAMPLED_BYTES // SAMPLES)
-    True
     >>> _sampling([HASHED_BYTES] * 9)
     (8193, 16, 29127)
     """
@@ -362,7 +336,7 @@ def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bo
     others. What is committed to it later changes nothing."""
     states: tuple[FileState, ...] = ()
     if "://" not in source.path and source.version is not None:
-        commit = Path(source.path, "_delta_log", _commit_name(source.version))
+        commit = Path(source.path, _COMMIT.format(source.version))
         states = states_of([commit]) if commit.is_file() else ()
     if not contents:
         return DataIdentity("", states=states)
@@ -372,8 +346,7 @@ def _delta_identity(source: DeltaSource, where: Location | None, *, contents: bo
     return DataIdentity(identity, f"version {version}", states=states)
 
 
-def _commit_name(version: int) -> str:
-    return f"{version:020}.json"
+_COMMIT = "_delta_log/{:020}.json"
 
 
 def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> str:
@@ -381,7 +354,7 @@ def _commit(table: DeltaTable, source: DeltaSource, where: Location | None) -> s
     was tidied, the files that make up the table."""
     from deltalake.fs import DeltaStorageHandler
 
-    name = f"_delta_log/{_commit_name(table.version())}"
+    name = _COMMIT.format(table.version())
     try:
         with DeltaStorageHandler.from_table(table._table).open_input_file(name) as stream:
             return hashlib.sha256(stream.read()).hexdigest()
@@ -415,23 +388,17 @@ def _unreadable(source: DeltaSource, error: Exception, where: Location | None) -
 
 
 def _in_a_line(error: Exception) -> str:
-    """Return what deltalake says in many lines and colours.
-
-    >>> _in_a_line(OSError("Kernel error\\n  \\x1b[31m-> \\x1b[0m no credentials"))
-    'Kernel error: no credentials'
-    """
+    """Return what deltalake says in many lines and colours."""
     lines = (line.strip(" \u21b3->") for line in _COLOURS.sub("", str(error)).splitlines())
     return ": ".join(line for line in lines if line)[:_LONGEST_REASON]
 
 
 def _memory_identity(source: MemorySource) -> DataIdentity:
+    def by_name(value: object, _path: str) -> bytes | None:
+        """Of the class of a column of another library than pandas: no function of it makes the table."""
+        return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None
+
     data = source.data
     size = data.nbytes if hasattr(data, "nbytes") else int(data.memory_usage(deep=True).sum())
-    identity = digest("memory", canonical(data, _by_name))
+    identity = digest("memory", canonical(data, by_name))
     return DataIdentity(identity, f"{len(data)} rows, {identity[:7]}", int(size))
-
-
-def _by_name(value: object, _path: str) -> bytes | None:
-    """Return what stands for the class of a column of another library's than pandas; no function of it makes the
-    table."""
-    return encode(value.__module__, value.__qualname__) if isinstance(value, type) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -95,46 +96,45 @@ def _became(old: str, new: str) -> str:
 
 
 def changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
-    """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a
-    parameter with several values, as in a grid, each value."""
-    grids = {label for parts in (before, after) for label, values in _parameters(parts).items() if len(values) > 1}
-    old, new = (
-        _indexed(one for one in parts if one.group is not Group.PARAMETER or one.label not in grids)
-        for parts in (before, after)
-    )
-    found = [
-        Change(part.group, part.label, old[key].shown, part.shown, "changed")
-        for key, part in new.items() if key in old and old[key].digest != part.digest
-    ]
-    added = [part for key, part in new.items() if key not in old]
-    removed = [part for key, part in old.items() if key not in new]
-    found += [Change(part.group, part.label, None, part.shown, "added") for part in added]
-    found += [Change(part.group, part.label, part.shown, None, "removed") for part in removed]
-    return (*found, *(one for label in sorted(grids) for one in _grid_changes(label, before, after)))
-
-
-def _parameters(parts: Sequence[Part]) -> dict[str, list[Part]]:
-    found: dict[str, list[Part]] = {}
-    for one in parts:
-        if one.group is Group.PARAMETER:
-            found.setdefault(one.label, []).append(one)
-    return found
-
-
-def _grid_changes(label: str, before: Sequence[Part], after: Sequence[Part]) -> Iterator[Change]:
-    """Yield the values that a parameter has on one side alone.
+    """Return the fields that differ. Fields are matched by group and label, repeated labels in order; of a parameter
+    with several values, as in a grid, the values that one side alone has.
 
     >>> grid = [Part(Group.PARAMETER, "regParam", one, one) for one in ("0.1", "1")]
     >>> print(*changes(grid[:1], grid))
     grid value `regParam` 1 added
     """
-    old, new = ({one.digest: one.shown for one in _parameters(parts).get(label, ())} for parts in (before, after))
-    gone, come = ([value for key, value in one.items() if key not in other] for one, other in ((old, new), (new, old)))
-    if len(gone) == len(come) == 1:
-        yield Change(Group.VALUE, f"grid value `{label}`", gone[0], come[0], "changed")
-        return
-    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", None, value, "added") for value in come)
-    yield from (Change(Group.VALUE, f"grid value `{label}` {value}", value, None, "removed") for value in gone)
+    old, new = _by_field(before), _by_field(after)
+    found = [one for key in {**new, **old} for one in _field_changes(*key, old.get(key, []), new.get(key, []))]
+    return tuple(sorted(found, key=lambda one: ("changed", "added", "removed").index(one.sort)))
+
+
+def _field_changes(group: Group, label: str, old: Sequence[Part], new: Sequence[Part]) -> Iterator[Change]:
+    gone, come = list(_beyond(old, new)), list(_beyond(new, old))
+    if group is Group.PARAMETER and max(len(old), len(new)) > 1:
+        group, label = Group.VALUE, f"grid value `{label}`"
+        if len(gone) != len(come):
+            yield from (Change(group, f"{label} {one.shown}", None, one.shown, "added") for one in come)
+            yield from (Change(group, f"{label} {one.shown}", one.shown, None, "removed") for one in gone)
+            return
+    pairs = min(len(gone), len(come))
+    yield from (Change(group, label, a.shown, b.shown, "changed") for a, b in zip(gone, come, strict=False))
+    yield from (Change(group, label, None, one.shown, "added") for one in come[pairs:])
+    yield from (Change(group, label, one.shown, None, "removed") for one in gone[pairs:])
+
+
+def _beyond(parts: Sequence[Part], others: Sequence[Part]) -> Iterator[Part]:
+    there = Counter(one.digest for one in others)
+    for part in parts:
+        there[part.digest] -= 1
+        if there[part.digest] < 0:
+            yield part
+
+
+def _by_field(parts: Iterable[Part]) -> dict[tuple[Group, str], list[Part]]:
+    found: dict[tuple[Group, str], list[Part]] = {}
+    for part in parts:
+        found.setdefault((part.group, part.label), []).append(part)
+    return found
 
 
 def own_changes(before: Sequence[Part], after: Sequence[Part]) -> tuple[Change, ...]:
@@ -150,12 +150,3 @@ def parts_to_json(parts: Iterable[Part]) -> str:
 def parts_from_json(text: str) -> tuple[Part, ...]:
     """Return parts from a record. The inverse of `parts_to_json`."""
     return tuple(Part(Group(group), label, digest, shown) for group, label, digest, shown in json.loads(text))
-
-
-def _indexed(parts: Iterable[Part]) -> dict[tuple[Group, str, int], Part]:
-    seen: dict[tuple[Group, str], int] = {}
-    index: dict[tuple[Group, str, int], Part] = {}
-    for part in parts:
-        count = seen[part.group, part.label] = seen.get((part.group, part.label), 0) + 1
-        index[part.group, part.label, count] = part
-    return index

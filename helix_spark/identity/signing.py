@@ -10,18 +10,16 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
-from pathlib import Path
 from types import MappingProxyType
 
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.seen import NOTHING_SEEN, Seen
-from helix_spark.identity.code import CodeTrace, trace, trace_path, value_trace
-from helix_spark.identity.data_version import DataIdentity, SignedData, identify
+from helix_spark.identity.code import Description, merged, trace, trace_path, value_trace
+from helix_spark.identity.data_version import SignedData, identify
 from helix_spark.identity.environment import context_parts, package_part, place_parts, python_part, setting_parts
 from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
-from helix_spark.identity.objects.references import Findings, merge_findings
 from helix_spark.identity.parts import Group, Part, digest, signature_of
 from helix_spark.plans.captured_function import CapturedFunction, SparkFunction
 from helix_spark.plans.plan_chance import chance_in_text
@@ -41,26 +39,9 @@ _SHOWN_DIGEST = 7
 _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 
-@dataclass(frozen=True)
-class Description(CodeTrace):
-    """What one node is, apart from its inputs. It is `random` also where its signature alone does not tell its result.
-
-    Attributes:
-        parts: of its operator, code and environment, in canonical order.
-        reads: what it reads by itself: a source, files of `depends_on`.
-        drew: whether it drew numbers while its plan was built, of which Helix gave the seed.
-    """
-
-    drew: bool = False
-
-    @property
-    def version(self) -> DataIdentity | None:
-        """Of a source's data."""
-        return next((one.identity for one in self.reads if not isinstance(one.source, Path)), None)
-
-
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
-    """Describe each node.
+    """Describe each node, apart from its inputs: its operator, environment and code, in canonical order. It is `random`
+    also where its signature alone does not tell its result.
 
     Args:
         settings: Spark settings that change results.
@@ -72,9 +53,10 @@ def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     others, around = replaced_packages(), surroundings(settings)
     found: dict[str, Description] = {}
     for node in dag.nodes:
-        own = _with_replaced(_describe(node, around), others)
-        asked = (f"you asked for a new draw of `{node.name}` in each run (fresh=True)",) if node.wishes.fresh else ()
-        found[node.name] = replace(own, random=(*own.random, *asked))
+        found[node.name] = own = _with_replaced(_describe(node, around), others)
+        if node.wishes.fresh:
+            asked = f"you asked for a new draw of `{node.name}` in each run (fresh=True)"
+            found[node.name] = replace(own, random=(*own.random, asked))
     return found
 
 
@@ -184,7 +166,7 @@ def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> D
 
 
 def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
-    operator = node.operator
+    operator, further = node.operator, node.wishes.depends_on
     kind = Part(Group.OPERATOR, "operator", digest(type(operator).__name__, node.result), type(operator).__name__)
     match operator:
         case Read(source=source):
@@ -195,17 +177,17 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
             own = _describe_function(node, operator)
         case _:
             own = _describe_ready_made(node)
-    further = node.wishes.depends_on
-    declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else CodeTrace(())
-    kept = (part for part in (*own.parts, *declared.parts) if _counts(part, node.wishes.exclude))
-    reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
-    findings = merge_findings([own, declared])
+    declared = trace(None, node=node.name, where=node.where, depends_on=further) if further else Description()
+    found = merged([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
-    lost = [f"{one}: {_LOST} ({advice})" for one in findings.pop("unfollowed")]
-    if not further:  # an author who declares what else counts is taken at their word
-        findings["random"] += tuple(lost)
-    parts = (kind, *_around(operator, surroundings), *kept)
-    return Description(parts, (*own.reads, *reads), own.drew, **findings)
+    # An author who declares what else counts is taken at their word.
+    lost = () if further else (f"{one}: {_LOST} ({advice})" for one in found.unfollowed)
+    kept = (part for part in found.parts if _counts(part, node.wishes.exclude))
+    reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
+    return replace(
+        found, parts=(kind, *_around(operator, surroundings), *kept), reads=(*own.reads, *reads),
+        random=(*found.random, *lost), unfollowed=(),
+    )
 
 
 def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -238,14 +220,15 @@ def _describe_read(node: Node, source: Source) -> Description:
             exists=f"it was looked for at {error.filename}" if error.filename else None, remedy="check the path, and "
             "whether you may read it",
         ) from error
-    parts, traced = [Part(Group.SOURCE, node.name, version.digest, version.shown)], CodeTrace(())
+    part = Part(Group.SOURCE, node.name, version.digest, version.shown)
+    found = [Description((part,), (SignedData(source, version),))]
     match source:
         case FileSource(format=format, schema=schema, options=options):
-            parts += [_parameter(node, "format", format)[0], _parameter(node, "schema", schema)[0]]
-            parts += [_named(name, _parameter(node, name, value)[0]) for name, value in options]
+            found += [_parameter(node, "format", format), _parameter(node, "schema", schema)]
+            found += [_named(name, _parameter(node, name, value)) for name, value in options]
         case ReaderSource(read=function):
-            traced = trace(function, node=node.name, where=node.where)
-    return Description((*parts, *traced.parts), (SignedData(source, version),), **merge_findings([traced]))
+            found.append(trace(function, node=node.name, where=node.where))
+    return merged(found)
 
 
 def _describe_function(node: Node, operator: Function) -> Description:
@@ -254,60 +237,46 @@ def _describe_function(node: Node, operator: Function) -> Description:
     positions = [str(known.index(name)) if name in known else name for name in operator.arguments]
     forms = digest("forms", *operator.forms, operator.returns, *positions)
     shape = Part(Group.OPERATOR, "annotations", forms, ", ".join([*operator.forms, f"-> {operator.returns}"]))
-    traced = trace(operator.call, node=node.name, where=node.where)
-    return Description((shape, *traced.parts), **merge_findings([traced]))
+    return merged([Description((shape,)), trace(operator.call, node=node.name, where=node.where)])
 
 
 def _describe_built(node: Node, built: CapturedFunction) -> Description:
     """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
-    traced = [trace(function, node=node.name, where=node.where) for function in built.code]
-    plan = Part(Group.PLAN, node.name, built.identity, "\n".join(built.lines))
-    own = Findings(
-        warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
+    own = Description(
+        drew=built.drew, warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),
         random=tuple(f"`{node.name}` {why}" for why in built.chance),
         registers=frozenset(built.functions), in_turns=built.registers,
     )
-    code = (part for one in traced for part in one.parts)
-    return Description((*code, plan), drew=built.drew, **merge_findings([own, *traced]))
+    plan = Description((Part(Group.PLAN, node.name, built.identity, "\n".join(built.lines)),))
+    return merged([own, *(trace(function, node=node.name, where=node.where) for function in built.code), plan])
 
 
 def _describe_ready_made(node: Node) -> Description:
-    parts: list[Part] = []
-    traced: list[Findings] = []
+    found: list[Description] = []
     texts: list[object] = [getattr(node.operator, "label", None)]  # which may be SQL
     for entry in fields(node.operator):
         value = getattr(node.operator, entry.name)
         if not isinstance(value, Stage):
-            part, found = _parameter(node, entry.name, value)
-            parts.append(part)
-            traced.append(found)
+            found.append(_parameter(node, entry.name, value))
             continue
         stages: dict[str, int] = {}  # a grid names stages of the estimator, which is a parameter of its own
-        is_path = isinstance(value.make, str)
-        made = (
-            trace_path(value.make, node=node.name, where=node.where) if is_path
-            else trace(value.make, node=node.name, where=node.where, stages=stages)
-        )
-        parts += made.parts
-        traced.append(made)
+        if isinstance(value.make, str):
+            found.append(trace_path(value.make, node=node.name, where=node.where))
+        else:
+            found.append(trace(value.make, node=node.name, where=node.where, stages=stages))
         for name, one in sorted(value.parameters, key=itemgetter(0)):
-            part, found = _parameter(node, name, one, stages)
-            parts.append(_named(name, part))
-            traced.append(found)
+            found.append(_named(name, _parameter(node, name, one, stages)))
             texts += [one] if name == "statement" else []  # of an SQLTransformer
     written = [text for text in texts if isinstance(text, str)]
     chance = filter(None, (chance_in_text(text, user_known=True) for text in written))
     random = tuple(f"`{node.name}` {why}" for why in chance)
-    own = Findings(random=random, calls=functions_called(written))
-    return Description(tuple(parts), **merge_findings([*traced, own]))
+    return merged([*found, Description(random=random, calls=functions_called(written))])
 
 
-def _parameter(
-    node: Node, label: str, value: object, stages: dict[str, int] | None = None
-) -> tuple[Part, CodeTrace]:
+def _parameter(node: Node, label: str, value: object, stages: dict[str, int] | None = None) -> Description:
     return value_trace(Group.PARAMETER, label, value, node=node.name, where=node.where, stages=stages)
 
 
-def _named(name: str, part: Part) -> Part:
+def _named(name: str, found: Description) -> Description:
     """Return a parameter by keyword: of two that are given the same value, the name says which one it is."""
-    return replace(part, digest=digest(name, part.digest))
+    return replace(found, parts=tuple(replace(part, digest=digest(name, part.digest)) for part in found.parts))

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from helix_spark.costs.model import Costs
 from helix_spark.dag.node import Dag, Node, computes_with_spark
+from helix_spark.identity.code import Description
 from helix_spark.identity.parts import Part
-from helix_spark.identity.signing import Description, Signed
+from helix_spark.identity.signing import Signed
 from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.workflow.declaration import Wishes
 from helix_spark.workflow.operators import Read, Result

@@ -24,10 +24,11 @@ from helix_spark.dag.node import Dag
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.history.metrics import metrics_of
+from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import Description, Signed, describe, resolve
+from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem

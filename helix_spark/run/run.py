@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from helix_spark.dag.node import Dag, Node
     from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview
-    from helix_spark.identity.signing import Description
+    from helix_spark.identity.code import Description
     from helix_spark.run.foresight import RecordsRead
     from helix_spark.run.function_answers import FunctionAnswers
     from helix_spark.run.recording import Provenance

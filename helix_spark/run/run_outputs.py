@@ -22,8 +22,9 @@ from helix_spark.errors import CatalogError, nearest
 from helix_spark.history.metrics import Metrics, leaves, metrics_of, output_of
 from helix_spark.history.model_card import card_of
 from helix_spark.history.table_preview import COLUMNS, ROWS, TablePreview, previewed, tables_of
+from helix_spark.identity.code import Description
 from helix_spark.identity.parts import Group, digest
-from helix_spark.identity.signing import Description, Signed
+from helix_spark.identity.signing import Signed
 from helix_spark.planner.problem import State
 from helix_spark.run.run import NodeRun, Run
 from helix_spark.run.workflow_results import WorkflowResults

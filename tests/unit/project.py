@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-from helix_spark.identity.code import CodeTrace, trace
+from helix_spark.identity.code import Description, trace
 from helix_spark.identity.objects import origin
 
 
@@ -48,7 +48,7 @@ class Project:
         for name in [one for one in sys.modules if one.partition(".")[0] in self.names]:
             del sys.modules[name]
 
-    def trace(self, attribute: str = "f") -> CodeTrace:
+    def trace(self, attribute: str = "f") -> Description:
         return trace(getattr(self.load(), attribute), node="n")
 
     def digest(self, **modules: str) -> str:

@@ -215,7 +215,7 @@ DIFFERENT: list[list[object]] = [
 
 @pytest.mark.parametrize("group", DIFFERENT, ids=lambda group: type(group[0]).__name__)
 def test_what_differs_has_other_bytes(group: list[object]) -> None:
-    parts = [value_trace(Group.VALUE, "v", value, node="n")[0].digest for value in group]
+    parts = [value_trace(Group.VALUE, "v", value, node="n").parts[0].digest for value in group]
     assert len(set(parts)) == len(group)
 
 
@@ -243,7 +243,7 @@ SAME: list[tuple[object, object]] = [
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=lambda value: type(value).__name__)
 def test_what_is_equal_has_the_same_bytes(one: object, other: object) -> None:
-    a, b = (value_trace(Group.VALUE, "v", value, node="n")[0].digest for value in (one, other))
+    a, b = (value_trace(Group.VALUE, "v", value, node="n").parts[0].digest for value in (one, other))
     assert a == b
 
 
@@ -279,7 +279,7 @@ def test_shared_values_do_not_multiply() -> None:
 )
 def test_what_cannot_be_seen_is_an_error_that_says_where(value: object, path: str) -> None:
     with pytest.raises(SignatureError) as caught:
-        value_trace(Group.PARAMETER, "regParam", value, node="model")[0]
+        value_trace(Group.PARAMETER, "regParam", value, node="model")
     assert f"parameter `regParam{path}`" in caught.value.what
     assert "model" in caught.value.what
     assert caught.value.remedy
@@ -306,7 +306,7 @@ def test_canonical_of_code_alone_is_refused() -> None:
     ],
 )  # fmt: skip
 def test_shown_text(value: object, text: str) -> None:
-    assert value_trace(Group.PARAMETER, "p", value, node="n")[0].shown == text
+    assert value_trace(Group.PARAMETER, "p", value, node="n").parts[0].shown == text
 
 
 def test_an_object_may_say_itself_what_it_stands_for() -> None:

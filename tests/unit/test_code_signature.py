@@ -16,7 +16,7 @@ from edit_matrix import DIFFERENT, SAME
 from project import Project, forget_packages
 
 from helix_spark.errors import Location, SignatureError
-from helix_spark.identity.code import CodeTrace, trace, trace_path
+from helix_spark.identity.code import Description, trace, trace_path
 from helix_spark.identity.objects import origin
 from helix_spark.identity.parts import Group
 
@@ -141,7 +141,7 @@ def test_nested_lambdas_on_one_line_are_told_apart(project: Project) -> None:
 # -- what is told ------------------------------------------------------------------------------------------------------
 
 
-def differing(one: CodeTrace, other: CodeTrace) -> set[str]:
+def differing(one: Description, other: Description) -> set[str]:
     return {part.label for part in {*one.parts} ^ {*other.parts}}
 
 

@@ -31,10 +31,11 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.errors import SourceError
 from helix_spark.identity import data_version, signing
+from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import WHOLE_BYTES, files_of, identify
 from helix_spark.identity.objects.encoder import canonical
 from helix_spark.identity.parts import digest
-from helix_spark.identity.signing import Description, Signed, describe, resolve
+from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.regular_files import HASHED_BYTES, SAMPLED_BYTES, SAMPLES, sample_places
 
 SETTINGS = {"spark.sql.ansi.enabled": "true"}

@@ -13,8 +13,8 @@ from helix_spark.engine.execution.units import is_lazy
 from helix_spark.engine.lowering.watcher import Notes
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.engine.spark.gateway import spark_errors
+from helix_spark.identity.code import Description
 from helix_spark.identity.parts import Group
-from helix_spark.identity.signing import Description
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.plans.sql_texts import spark_functions

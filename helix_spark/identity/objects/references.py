@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import sys
 import types
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from itertools import accumulate
@@ -251,18 +250,6 @@ class Findings:
     calls: frozenset[str] = frozenset()
     registers: frozenset[str] = frozenset()
     in_turns: bool = False
-
-
-def merge_findings(findings: Sequence[Findings]) -> dict[str, Any]:
-    """Return all findings by the fields of `Findings`, to make one of them."""
-    texts = {
-        name: tuple(dict.fromkeys(text for one in findings for text in getattr(one, name)))
-        for name in ("warnings", "random", "unfollowed")
-    }
-    words = {
-        name: frozenset[str]().union(*(getattr(one, name) for one in findings)) for name in ("calls", "registers")
-    }
-    return {**texts, **words, "in_turns": any(one.in_turns for one in findings)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ _SAME = {
 """Others that do what these do."""
 
 _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
-
-_WIDTH = 2
-"""Bytes of a step."""
+_BYTES_OF_A_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def instructions(code: CodeType) -> tuple[Instruction, ...]:
     ['a', 'b']
     """
     found: list[Instruction] = []
-    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _WIDTH)}
+    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _BYTES_OF_A_STEP)}
     is_target = False
     for one in dis.get_instructions(code):
         is_target |= one.is_jump_target
@@ -107,23 +105,13 @@ def texts_of(constant: object) -> Iterator[str]:
 
 
 def parameter_names(code: CodeType) -> tuple[str, ...]:
-    """Return all names that the signature of a code object's function shows.
-
-    >>> def f(a, /, b, *rest, c=1, **more): d = a
-    >>> parameter_names(f.__code__)
-    ('a', 'b', 'c', 'rest', 'more')
-    """
+    """Return all names that the signature of a code object's function shows, ``*rest`` and ``**more`` last."""
     collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
 
 
 def is_compiled_in(code: CodeType, function: Any) -> bool:
-    """Return whether code is that of a function which this one defines.
-
-    >>> def f(): return lambda: 1
-    >>> is_compiled_in(f().__code__, f), is_compiled_in(f.__code__, f)
-    (True, False)
-    """
+    """Return whether code is that of a function which this one defines."""
     return any(one is code for one in function.__code__.co_consts)
 
 

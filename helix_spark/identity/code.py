@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -86,8 +87,7 @@ def trace(
 
     Args:
         value: a function, class, partial, method, callable object, or plain data.
-        node: the node it belongs to, for errors.
-        where: where that node is declared, for errors.
+        node, where: the node it belongs to, and where that is declared, for errors.
         depends_on: further values that count; a `pathlib.Path` counts by the content of the file or folder.
         stages: numbers of the stages of Spark ML met so far, by identifier, where a node is signed in several walks;
             takes up those that are new.
@@ -95,12 +95,8 @@ def trace(
     Raises:
         SignatureError: something it reaches cannot be identified.
 
-    >>> a = trace(lambda rows: rows + 1, node="a")
-    >>> b = trace(lambda r: r + 1, node="b")
-    >>> a.digest == b.digest
+    >>> trace(lambda rows: rows + 1, node="a").digest == trace(lambda r: r + 1, node="b").digest
     True
-    >>> a.digest == trace(lambda rows: rows + 2, node="c").digest
-    False
     """
     label = _name(value) or node
     more = [_declared(one, node, where) for one in depends_on if not isinstance(one, Path)]
@@ -135,14 +131,7 @@ def value_trace(
     stages: dict[str, int] | None = None,
 ) -> Description:
     """Return one part for a value, whatever it reaches, and what was noticed on the way: a parameter of an operator.
-
-    Args:
-        group: what kind of thing the value is to the node.
-        label: what it is called there.
-        value, node, where, stages: as in `trace`.
-
-    Raises:
-        SignatureError: it cannot be identified.
+    Arguments and errors are those of `trace`.
 
     >>> value_trace(Group.PARAMETER, "regParam", 0.1, node="model").parts[0].shown
     '0.1'
@@ -165,20 +154,16 @@ def _root(value: object, label: str) -> Edge:
 
 
 def _declared(value: object, node: str, where: Location | None) -> Edge:
-    if isinstance(value, str) and _is_file(value):
+    is_file = False
+    with suppress(OSError, ValueError):  # no path at all
+        is_file = isinstance(value, str) and Path(value).is_file()
+    if is_file:
         raise SignatureError(
             f"node {node!r}: depends_on names the file {value!r} as text, which would count by its name alone",
             where=where, remedy=f"write Path({value!r}), which counts by what is in the file",
         )
     label = value.__name__ if isinstance(value, ModuleType) else _name(value) or shown(value)
     return edge_to(value, label, role="depends_on")
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # no path at all
-        return False
 
 
 def _identity(path: Path, node: str, where: Location | None) -> DataIdentity:
@@ -193,11 +178,7 @@ def _identity(path: Path, node: str, where: Location | None) -> DataIdentity:
 
 
 class _Walk:
-    """A walk over everything that something reaches. Parameters as for `trace`.
-
-    Args:
-        home: the module whose names need no prefix.
-    """
+    """A walk over everything that something reaches. Parameters as for `trace`; names of `home` need no prefix."""
 
     def __init__(self, node: str, where: Location | None, home: str, stages: dict[str, int] | None) -> None:
         self._node, self._where, self._home = node, where, home
@@ -213,11 +194,7 @@ class _Walk:
         self._takes_effects = False  # once what comes is what modules did as they were imported
 
     def reach(self, roots: Sequence[Edge]) -> Description:
-        """Describe everything the roots reach, in order.
-
-        Raises:
-            SignatureError: something cannot be identified.
-        """
+        """Describe everything the roots reach, in order. Raises SignatureError."""
         for root in roots:
             token = self._token(root)
             if isinstance(root, str) or isinstance(root.value, Package):  # known by its name alone, which counts
@@ -285,12 +262,11 @@ class _Walk:
             self._effects += effects_with(name, self._modules)
         code = (value.__code__ for value, _ in self._described if type(value) is FunctionType)
         mentioned = frozenset(texts).union(*(form_of(one).mentioned for one in code))
-        for effect in tuple(self._effects):
-            if not effect.names or effect.names & mentioned:
-                self._effects.remove(effect)
-                self._takes_effects = True
-                self._findings.append(Findings(unfollowed=tuple(filter(None, (effect.doubt,)))))
-                self._token(Reference(effect.code, "import effects"))
+        for effect in [one for one in self._effects if not one.names or one.names & mentioned]:
+            self._effects.remove(effect)
+            self._takes_effects = True
+            self._findings.append(Findings(unfollowed=(effect.doubt,) if effect.doubt else ()))
+            self._token(Reference(effect.code, "import effects"))
 
     def _key(self, reference: Reference) -> Hashable:
         """Return one key for one thing. Whether two equal constants are one object is up to the interpreter, so they

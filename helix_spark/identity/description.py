@@ -18,7 +18,7 @@ from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_fu
 from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
     attributes,
-    beside_value,
+    builtin_content,
     declares_itself,
     held_values,
     hints_of,
@@ -66,13 +66,15 @@ _ENUM_INTERNALS = frozenset({
 })
 """What Python keeps in a class of an enum besides its members."""
 
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
+"""What Python keeps in each of these members, the last one once a flag was inverted."""
+
 
 def describe(reference: Reference, home: str) -> Described:
     """Describe one thing, as a part of a signature. `home` as for `describe_function`.
 
     Raises:
-        UnidentifiedError: it cannot be told apart from others.
-        SignatureError: it says so itself, or a module it needs cannot be imported.
+        UnidentifiedError, SignatureError: it cannot be told apart from others, or a module it needs not be imported.
     """
     value = reference.value
     if isinstance(value, Package):
@@ -95,16 +97,14 @@ def describe(reference: Reference, home: str) -> Described:
 
 def _visible_in(package: Package) -> tuple[Edge, ...]:
     """Return what a compiled module of the project shows: classes that it extends, modules that it imports, data."""
+
+    def is_visible(value: object) -> bool:  # by itself, and not but a piece of the file
+        is_whole = isinstance(value, Package | types.FunctionType | types.ModuleType | type)
+        return is_whole or (not is_code(value) and _is_identifiable_around_code(value))
+
     found = [one for one in sys.modules.values() if package.file and vars(one).get("__file__") == package.file]
     edges = _describe_module(Reference(found[0], package.name)).edges if found else ()
-    return tuple(edge for edge in edges if isinstance(edge, str) or _is_visible(edge.value))
-
-
-def _is_visible(value: object) -> bool:
-    """Return whether something in a compiled module can be told by itself, and is not but a piece of the file."""
-    if isinstance(value, Package | types.FunctionType | types.ModuleType | type):
-        return True
-    return not is_code(value) and _is_identifiable_around_code(value)
+    return tuple(edge for edge in edges if isinstance(edge, str) or is_visible(edge.value))
 
 
 def _describe_library_function(reference: Reference, function: types.FunctionType, package: Package) -> Described:
@@ -200,12 +200,9 @@ def _describe_value(reference: Reference) -> Described:
 
 
 def _describe_class(reference: Reference, home: str) -> Described:
-    """Describe a class of the project: bases, metaclass, fields, members. `home` as in `describe_function`.
-
-    Its docstring and module do not count, nor do the methods a decorator generated from its fields.
-    """
-    kind = reference.value
-    assert isinstance(kind, type)
+    """Describe a class of the project: bases, metaclass, fields, members. Its docstring and module do not count, nor do
+    the methods that a decorator generated from its fields."""
+    kind: type = reference.value  # type: ignore[assignment]  # a value of any type
     label = kind.__qualname__.rpartition("<locals>.")[2]
     label = label if kind.__module__ == home else f"{kind.__module__}.{label}"
     edges: list[Edge] = [edge_to(base, base.__qualname__, role="base", owner=label) for base in kind.__bases__]
@@ -213,30 +210,23 @@ def _describe_class(reference: Reference, home: str) -> Described:
         edges.append(edge_to(type(kind), type(kind).__qualname__, role="metaclass", owner=label))
     if issubclass(kind, enum.Enum):
         edges += _enum_members(kind, label)
-    edges += _fields(kind, label)
-    edges += _decorators(kind, label)
-    edges += _annotations(kind, label)
+    edges += [*_fields(kind, label), *_decorators(kind, label), *_annotations(kind, label)]
     edges.append(f"called {kind.__name__}")
     edges.append(edge_to(vars(kind).get("__orig_bases__"), f"{label}.__orig_bases__", role="base", owner=label))
     own = ((name, member) for name, member in vars(kind).items() if not _is_generated(kind, name, member))
     edges += _members(own, id(kind), "class attribute", label)
-    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=tuple(_unseen(kind, label)))
-
-
-def _unseen(kind: type, label: str) -> Iterator[str]:
-    """Yield a warning where a metaclass may keep the members that it takes out of sight."""
+    unseen: tuple[str, ...] = ()
     meta = type(kind)
     if _library_of(meta) is not None and not any(hasattr(kind, table) for table in _FIELD_TABLES):
-        yield f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count"
+        unseen = (f"`{label}` was made by {meta.__module__}.{meta.__qualname__}: fields that it took out do not count",)
+    return Described(Group.CODE, label, encode("class"), tuple(edges), warnings=unseen)
 
 
 def _describe_module(reference: Reference) -> Described:
     """Describe a module of the project used as a whole: every name in it."""
-    module = reference.value
-    assert isinstance(module, types.ModuleType)
-    label = module.__name__
-    own = ((name, member) for name, member in vars(module).items() if name not in MODULE_INTERNALS)
-    return Described(Group.CODE, label, encode("module"), tuple(_members(own, id(vars(module)), "global", label)))
+    names, label = vars(reference.value), reference.value.__name__  # type: ignore[attr-defined]  # a module
+    own = ((name, member) for name, member in names.items() if name not in MODULE_INTERNALS)
+    return Described(Group.CODE, label, encode("module"), tuple(_members(own, id(names), "global", label)))
 
 
 def _members(members: Iterable[tuple[str, object]], holder: int, role: str, label: str) -> Iterator[Edge]:
@@ -249,7 +239,9 @@ def _enum_members(kind: type[enum.Enum], label: str) -> Iterator[Edge]:
     for name, member in kind.__members__.items():  # aliases included, in order of definition
         yield f"enum member {name}"
         yield edge_to(member._value_, f"{label}.{name}", role="enum member", owner=label)
-        for attribute, value in beside_value(member):
+        base, content = builtin_content(member)  # which the `__new__` of its class may have made another than its value
+        beside = [one for one in attributes(member) if one[0] not in _OF_MEMBERS]
+        for attribute, value in [(base.__name__, content), *beside] if base is not object else beside:
             variable = (id(member), attribute)
             yield f"attribute {attribute}"
             yield edge_to(value, f"{label}.{name}.{attribute}", role="attribute", owner=label, variable=variable)
@@ -300,8 +292,9 @@ def _is_generated(kind: type, name: str, member: object) -> bool:
         return True  # of a slot, or a named tuple, whose fields are listed besides
     if _PYDANTIC.match(name) or (name == "__signature__" and _library_of(type(member)) is not None):
         return True  # the signature is pydantic's, which keeps what it was asked for
-    function = _function_of(member)
-    if function is not None:
+    inner = _inner(member) if isinstance(member, staticmethod | classmethod | property | cached_property) else None
+    function = inner[0][1] if inner else member
+    if isinstance(function, types.FunctionType):
         return _is_made_from_fields(function)
     if any(name == field.name and member is field.default for field in _dataclass_fields(kind)):
         return True  # a field's default is a class attribute as well, unless somebody set another one
@@ -334,13 +327,3 @@ def _library_of(kind: type) -> Package | None:
     return package if package != PYTHON else None
 
 
-def _function_of(member: object) -> types.FunctionType | None:
-    """Return the function inside a member of a class; None for what is around none."""
-    match member:
-        case staticmethod() | classmethod():
-            member = member.__func__
-        case property():
-            member = member.fget
-        case cached_property():
-            member = member.func
-    return member if isinstance(member, types.FunctionType) else None

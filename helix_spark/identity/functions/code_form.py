@@ -46,11 +46,7 @@ def key_step(key: str) -> str:
 
 
 def path_text(path: Sequence[str]) -> str:
-    """Return attributes and keys as they are written behind a name.
-
-    >>> path_text(("model", key_step("reg"), "real"))
-    ".model['reg'].real"
-    """
+    """Return attributes and keys as they are written behind a name: ``.model['reg'].real``."""
     return "".join(step if step.startswith("[") else f".{step}" for step in path)
 
 
@@ -93,14 +89,8 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A place where code reads something.
-
-    Attributes:
-        slot: which slot; None for attributes of what has none.
-        names: of such attributes, one of the other: ``sparkSession.conf`` of `rows`.
-        text: of a slot the constant text that it is called with first.
-        line: in the file.
-    """
+    """A place where code reads something: a slot, with the constant text that it is called with first; or names of
+    attributes, one of the other, of what has no slot (``sparkSession.conf`` of `rows`)."""
 
     slot: int | None
     names: tuple[str, ...]
@@ -131,12 +121,8 @@ class CodeForm:
 def form_of(code: CodeType) -> CodeForm:
     """Return the form of a function's code.
 
-    >>> def form(source: str) -> bytes:
-    ...     return form_of(eval(source).__code__).text
-    >>> form("lambda rows: rows + K  # a comment") == form("lambda r: (r + J)")
+    >>> form_of((lambda rows: rows + K).__code__).text == form_of((lambda r: (r + J)).__code__).text
     True
-    >>> form("lambda a, b: a - b") == form("lambda a, b: b - a")
-    False
     """
     all_code = (code, *nested_code(code))
     names = frozenset(name for one in all_code for name in one.co_names)
@@ -160,17 +146,14 @@ def form_of(code: CodeType) -> CodeForm:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the form of one function as text, and notes its slots, uses and texts on the way.
-
-    Attributes:
-        words: which names of locals count; None for all.
-        around: the variables that the function has from around it.
-        imports: the variables that are bound by one import and by nothing else.
-    """
+    """Writes the form of one function as text, and notes its slots, uses and texts on the way."""
 
     words: frozenset[str] | None
+    """Names of locals that count; None for all."""
     around: frozenset[str]
+    """Variables that the function has from around it."""
     imports: Mapping[str, Imported]
+    """Variables that are bound by one import and by nothing else."""
     out: list[str] = field(default_factory=list)
     slots: dict[Free, int] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)

@@ -98,15 +98,10 @@ _OF_FILES = f"reads paths or times of files ({_METADATA})"
 
 
 def describe_function(reference: Reference, home: str) -> Described:
-    """Describe a function of the project.
-
-    Args:
-        reference: to the function.
-        home: the module of the traced function, whose names need no prefix.
-    """
+    """Describe a function of the project. `home` is the module of the traced function, whose names need no prefix."""
     function = reference.value
     assert isinstance(function, FunctionType)
-    names = Names(function, label_of(function, home, reference.label), home)
+    names = Names(function, _label_of(function, home, reference.label), home)
     form = form_of(function.__code__)
     edges = [*map(names.resolve, form.free)]
     modules, unfollowed = _dynamic_lookups(form, edges)
@@ -128,7 +123,7 @@ def describe_function(reference: Reference, home: str) -> Described:
     )
 
 
-def label_of(function: FunctionType, home: str, fallback: str) -> str:
+def _label_of(function: FunctionType, home: str, fallback: str) -> str:
     """Return how people call a function: ``accuracy``, ``helpers.clean``; a lambda as the variable that holds it."""
     name = own_name(function).rpartition("<locals>.")[2]
     module = str(function.__globals__.get("__name__", ""))
@@ -151,10 +146,7 @@ def _sentence(names: Names, what: str, line: int) -> str:
 
 def _dynamic_lookups(form: CodeForm, edges: Sequence[Edge]) -> tuple[list[Free], list[tuple[str, int]]]:
     """Return the modules that a function imports by a constant name; and other lookups, as phrases each with its line.
-
-    Args:
-        edges: what the slots of its form stand for.
-    """
+    `edges` are what the slots of its form stand for."""
     modules: list[Free] = []
     first = min((use.line for use in form.uses), default=0)
     unfollowed = [(f"names {text}", first) for text in form.texts if text in UNFOLLOWED]
@@ -215,22 +207,13 @@ def _random_uses(form: CodeForm, edges: Sequence[Edge]) -> Iterator[tuple[str, i
 
 
 def functions_called(texts: Iterable[str]) -> frozenset[str]:
-    """Return the words that SQL may call as functions, in texts or pieces of such.
-
-    >>> sorted(functions_called(["sum(clean (age)) + 1", "no query"]))
-    ['clean', 'sum']
-    """
+    """Return the words that SQL may call as functions, in texts or pieces of such."""
     return frozenset(word for text in texts for word in _CALLED.findall(text))
 
 
 def text_lookups(function: FunctionType, described: Described, texts: Iterable[str], home: str) -> Iterator[Edge]:
     """Yield what a function has looked up in texts: variables around it that hold data, and by an @ any, also its own.
-
-    Args:
-        described: the part of the function.
-        texts: those that anything says which is reached with the function, which may be given one that evaluates texts.
-        home: as in `describe_function`.
-    """
+    `texts` are those of all that is reached with the function, which may be given one that evaluates texts."""
     form = form_of(function.__code__)
     at: dict[str, None] = {}
     own: list[str] = []
@@ -263,11 +246,7 @@ def _is_data(value: object) -> bool:
 
 
 def random_name(name: str) -> str | None:
-    """Return what is random about a dotted name; None if nothing is.
-
-    >>> random_name("time.time"), random_name("math.pi")
-    ('calls time.time', None)
-    """
+    """Return what is random about a dotted name; None if nothing is."""
     if _RANDOM.match(name):
         return f"calls {name}"
     if (of_spark := _OF_SPARK.match(name)) is not None and (why := CHANCE.get(of_spark[1])) is not None:
@@ -292,11 +271,7 @@ def hash_seed() -> str:
 
 
 def held_uses(place: str, edges: Sequence[Edge]) -> tuple[str, ...]:
-    """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict.
-
-    Args:
-        place: the thing, in words.
-        edges: to what it holds; not to what its code calls, which `random_uses` tells.
-    """
+    """Return the sources of chance that a thing holds, in sentences: a clock as a default, `F.rand` in a dict. `edges`
+    are to what it holds, and not to what its code calls."""
     names = filter(None, map(dotted_name, edges))
     return tuple(f"{place} is or holds {name}" for name in names if random_name(name))

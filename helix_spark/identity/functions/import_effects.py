@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
@@ -32,6 +33,7 @@ from helix_spark.loaded_sources import is_edited, read_lines
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "vars"})
 """Builtins that act on what they are given first."""
 
+_ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Names = Mapping[str, object]
 
@@ -53,16 +55,8 @@ class ImportEffect:
 
 @dataclass(slots=True, eq=False)
 class _Module:
-    """A module of the project as it was imported.
-
-    Attributes:
-        spec: of this import; a reload has another, and a program none.
-        file: its file.
-        names: its variables.
-        statements: its text, as it was when the module was first met: a later edit of the file is not loaded yet.
-        doubt: see `ImportEffect`.
-        scan: its effects, and the names of what it imports; once it was imported as a whole.
-    """
+    """A module of the project as it was imported: `spec` is of this import, and `statements` its text when the module
+    was first met, as a later edit of the file is not loaded yet. `scan` is kept once it was imported as a whole."""
 
     spec: ModuleSpec | None
     file: str
@@ -76,11 +70,8 @@ _modules: WeakKeyDictionary[ModuleType, _Module] = WeakKeyDictionary()
 
 
 def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
-    """Yield what a module of the project, and those that it imports outside of functions, put into libraries.
-
-    Args:
-        seen: names of modules, whose effects are not yielded; takes up those that are new.
-    """
+    """Yield what a module of the project, and those that it imports outside of functions, put into libraries. Modules
+    that are `seen` yield nothing; it takes up those that are new."""
     waiting = [name]
     while waiting:
         module = _module(one) if (one := waiting.pop()) not in seen else None
@@ -100,6 +91,7 @@ def module_of_file(file: str) -> str:
 
 
 def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:
+    """Return the effects of a module, and the names of what it imports."""
     effects: list[ImportEffect] = []
     imports: list[str] = []
     for statement in module.statements:
@@ -165,21 +157,16 @@ def _outside_functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _is_effect(statement: ast.stmt, names: _Names, callers: frozenset[CodeType]) -> bool:
     """Return whether a statement by itself changes what a library does."""
-    match statement:
-        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-            stored: list[ast.expr] = targets
-        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            stored = [target]
-        case _:
-            stored = []
-    for one in (node for target in stored for node in ast.walk(target)):
-        is_stored = isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
-        if is_stored and _is_librarys(_base(one.value, names)):  # type: ignore[attr-defined]  # as asked before
-            return True
+    stored = (
+        one.value for one in ast.walk(statement)
+        if isinstance(one, ast.Attribute | ast.Subscript) and not isinstance(one.ctx, ast.Load)
+    )
+    if isinstance(statement, _ASSIGNMENTS) and any(_is_librarys(_base(one, names)) for one in stored):
+        return True
     call = getattr(statement, "value", None)
-    if not isinstance(call, ast.Call):
-        return False
-    return _calls_effect(call.func, names, callers) or (isinstance(statement, ast.Expr) and _registers(call, names))
+    return isinstance(call, ast.Call) and (
+        _calls_effect(call.func, names, callers) or (isinstance(statement, ast.Expr) and _registers(call, names))
+    )
 
 
 def _registers(call: ast.Call, names: _Names) -> bool:
@@ -188,24 +175,24 @@ def _registers(call: ast.Call, names: _Names) -> bool:
         return bool(call.args) and _is_librarys(_base(call.args[0], names))
     holder = _base(call.func.value if isinstance(call.func, ast.Attribute) else call.func, names)
     given = [node for one in (*call.args, *(word.value for word in call.keywords)) for node in ast.walk(one)]
-    return _is_librarys(holder) and (
-        issubclass(type(holder), type)
-        or any(isinstance(node, ast.Lambda) for node in given)
-        or any(isinstance(node, ast.Name) and _is_project_code(names.get(node.id)) for node in given)
-    )
+    return _is_librarys(holder) and (issubclass(type(holder), type) or any(
+        isinstance(node, ast.Lambda) or (isinstance(node, ast.Name) and _is_project_code(names.get(node.id)))
+        for node in given
+    ))
 
 
 def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType]) -> bool:
-    """Return whether a function of the project is called that changes what a library does."""
+    """Return whether a function of the project is called that changes what a library does; also where its text cannot
+    tell, as the file was edited since its import."""
     function = _base(called, names)
-    if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
+    if not isinstance(function, FunctionType) or not _is_project_code(function) or function.__code__ in callers:
         return False
-    module = _module(function.__module__)
-    texts = [one for one in module.statements if isinstance(one, _Definition)] if module is not None else []
-    inside = [*_outside_functions(one for text in texts if text.name == function.__name__ for one in text.body)]
-    around = function.__globals__ | dict(_imported_in(inside))
-    callers |= {function.__code__}
-    return any(_is_effect(one, around, callers) for one in inside)
+    if (module := _module(function.__module__)) is None or module.doubt:
+        return module is not None
+    texts = [one for one in module.statements if isinstance(one, _Definition) and one.name == function.__name__]
+    inside = [*_outside_functions(one for text in texts for one in text.body)]
+    around = {**function.__globals__, **dict(_imported_in(inside))}
+    return any(_is_effect(one, around, callers | {function.__code__}) for one in inside)
 
 
 def _imported_in(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, object]]:
@@ -258,11 +245,10 @@ def _base(node: ast.expr, names: _Names) -> object:
 
 
 def _is_librarys(value: object, *, of_python: bool = True) -> bool:
-    try:
+    with suppress(Exception):  # a proxy that answers for itself may raise anything
         known = identity(value)
-    except Exception:  # noqa: BLE001 - a proxy that answers for itself may raise anything
-        return False
-    return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
+        return known is not None and known[0].name != "helix_spark" and (of_python or known[0] != PYTHON)
+    return False
 
 
 def _is_project_code(value: object) -> bool:

@@ -4,12 +4,11 @@ closure values, defaults, the functions they are wrapped around."""
 from __future__ import annotations
 
 import copyreg
-import enum
 import inspect
 import struct
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property, singledispatch
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
@@ -27,14 +26,7 @@ _CODE = (type, FunctionType, BuiltinFunctionType, MethodType)
 
 def attributes(value: object) -> list[tuple[str, object]]:
     """Return the attributes an object holds itself, by name: in `__dict__` or slots, without values cached by its
-    class.
-
-    >>> class Scale:
-    ...     __slots__ = ("factor",)
-    >>> scale = Scale(); scale.factor = 2
-    >>> attributes(scale)
-    [('factor', 2)]
-    """
+    class."""
     found: dict[str, object] = {}
     for name in _slot_names(type(value)):
         with suppress(AttributeError):  # a slot not set yet
@@ -81,28 +73,6 @@ def _slot_names(kind: type) -> list[str]:
     return list(copyreg._slotnames(kind))  # type: ignore[attr-defined]  # in no stub
 
 
-_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"})
-"""What Python keeps in each member of an enum, the last one once a flag was inverted."""
-
-
-def beside_value(member: enum.Enum) -> Iterator[tuple[str, object]]:
-    """Yield what a member of an enum holds beside its name and value: attributes of its own, and the number or text
-    that it is, which the `__new__` of its class may have made another than the value.
-
-    >>> class Level(int, enum.Enum):
-    ...     def __new__(cls, text, number):
-    ...         made = int.__new__(cls, number); made._value_ = text; made.half = number / 2
-    ...         return made
-    ...     HIGH = "high", 3
-    >>> list(beside_value(Level.HIGH))
-    [('int', 3), ('half', 1.5)]
-    """
-    base, content = builtin_content(member)
-    if base is not object:
-        yield base.__name__, content
-    yield from ((name, held) for name, held in attributes(member) if name not in _OF_MEMBERS)
-
-
 _BUILTIN_CONTENT: tuple[tuple[type, Callable[..., object]], ...] = (
     (dict, lambda value: dict(dict.items(value))),
     (list, lambda value: list.__getitem__(value, slice(None))),
@@ -132,10 +102,8 @@ _MANAGED_DICT = 1 << 4
 
 
 def has_hidden_state(value: object, base: type) -> bool:
-    """Return whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...).
-
-    The test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c).
-    """
+    """Return whether an object holds more than its attributes and what makes it a `base` (``object``, ``dict``, ...):
+    the test by which `pickle` refuses an object (``object_getstate_default`` in Objects/typeobject.c)."""
     kind = type(value)
     words = len(_slot_names(kind)) + _header_words(kind) - _header_words(base)
     room = base.__basicsize__ + words * struct.calcsize("P")
@@ -147,11 +115,7 @@ def _header_words(kind: type) -> int:
 
 
 def is_class(value: object) -> TypeGuard[type]:
-    """Return whether something is a class itself. To `isinstance`, ``list[int]`` is one in Python 3.10.
-
-    >>> is_class(list), is_class(list[int])
-    (True, False)
-    """
+    """Return whether something is a class itself. To `isinstance`, ``list[int]`` is one in Python 3.10."""
     return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
@@ -180,12 +144,7 @@ def closure_of(function: FunctionType) -> dict[str, object]:
 
 
 def defaults_of(function: FunctionType) -> dict[str, object]:
-    """Return the parameters that have defaults, with their values, in order.
-
-    >>> def f(a, b=1, *, c=2): ...
-    >>> defaults_of(f)
-    {'b': 1, 'c': 2}
-    """
+    """Return the parameters that have defaults, with their values, in order."""
     code, defaults = function.__code__, function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
     with_default = positional[len(positional) - len(defaults) :]

@@ -48,25 +48,22 @@ _LONG_TEXT, _LONG = 10_000, 1000
 
 
 def canonical(value: object, refer: Refer | None = None) -> bytes:
-    """Return the canonical bytes of a value.
+    """Return the canonical bytes of a value: plain data, an object made of such, numpy's, pandas', pyarrow's.
 
     Args:
-        value: plain data, a dataclass or other object made of such, numpy, pandas, pyarrow or Spark type objects.
         refer: what to do with functions, classes and other code in it.
 
     Raises:
-        UnidentifiedError: holds something whose state cannot be seen.
+        UnidentifiedError: it holds something whose state cannot be seen.
 
-    >>> canonical([1, 2.0]) == canonical([1, 2])
-    False
-    >>> canonical({2, 1}) == canonical({1, 2})
-    True
+    >>> canonical([1, 2.0]) == canonical([1, 2]), canonical({2, 1}) == canonical({1, 2})
+    (False, True)
     """
     return Encoder(refer or _refuse).whole(value)
 
 
 def is_identifiable(value: object, refer: Refer | None = None) -> bool:
-    """Return whether a value has canonical bytes. `refer` as for `canonical`."""
+    """Return whether a value has canonical bytes."""
     try:
         canonical(value, refer)
     except UnidentifiedError:
@@ -136,8 +133,7 @@ class Encoder:
         return result
 
     def stage(self, identifier: str) -> str:
-        """Return what stands for the identifier of a stage of Spark ML, which ends in random letters: the stage's
-        number."""
+        """Return the number of a stage of Spark ML, whose identifier ends in random letters."""
         return str(self.stages.setdefault(identifier, len(self.stages)))
 
     def reduced(self, value: Any) -> Iterable[bytes | str]:
@@ -212,11 +208,7 @@ _IMMUTABLE = (*LEAVES.keys() - {bytearray, array}, tuple, frozenset, slice, dt.d
 
 
 def is_immutable(value: object) -> bool:
-    """Return whether a value is plain and cannot change, so that it does not matter which object it is.
-
-    >>> is_immutable((1, 2)), is_immutable([1, 2])
-    (True, False)
-    """
+    """Return whether a value is plain and cannot change, so that it does not matter which object it is."""
     return type(value) in _IMMUTABLE or issubclass(type(value), enum.Enum)
 
 
@@ -225,10 +217,9 @@ def is_immutable(value: object) -> bool:
 
 def _sequence(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     yield type(value).__name__
-    is_long = len(value) >= _LONG
+    is_long = len(value) >= _LONG  # its texts are data
     for position, item in enumerate(value):
-        leaf = LEAVES.get(type(item)) if is_long else None
-        yield leaf(item) if leaf is not None else encoder(item, f"[{position}]")
+        yield LEAVES[type(item)](item) if is_long and type(item) in LEAVES else encoder(item, f"[{position}]")
 
 
 def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
@@ -236,8 +227,15 @@ def _mapping(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     is_long = len(value) >= _LONG
     for key, item in value.items():  # in order of insertion, which a program can see
         for one, step in ((key, f" key {shown(key, 30)}"), (item, f"[{shown(key, 30)}]")):
-            leaf = LEAVES.get(type(one)) if is_long else None
-            yield leaf(one) if leaf is not None else encoder(one, step)
+            yield LEAVES[type(one)](one) if is_long and type(one) in LEAVES else encoder(one, step)
+
+
+def _name_of_code(value: object, path: str) -> bytes | None:
+    """Return what orders the elements of a set before any slot is given away."""
+    if is_class(value) or callable(value):
+        qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
+        return encode(str(own_attribute(value, "__module__")), str(qualified))
+    return None
 
 
 def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
@@ -250,14 +248,6 @@ def _set(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
         raise UnidentifiedError("a set whose elements have no order that can be told", "make it a list")
     for _, item in keyed:
         yield encoder(item, " element")
-
-
-def _name_of_code(value: object, path: str) -> bytes | None:
-    """Return what orders the elements of a set before any slot is given away."""
-    if is_class(value) or callable(value):
-        qualified = own_attribute(value, "__qualname__") or type(value).__qualname__
-        return encode(str(own_attribute(value, "__module__")), str(qualified))
-    return None
 
 
 _CONTAINERS: dict[type, Callable[[Encoder, Any], Iterable[bytes | str]]] = {
@@ -326,12 +316,7 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return a short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else the name of its
-    type.
-
-    >>> shown([1, 2]), shown(len), shown(object())
-    ('[1, 2]', 'len', 'object')
-    """
+    """Return a short text of a value for people: ``0.1``, ``['a', 'b']``, ``LogisticRegression``, else its type."""
     text = ""
     if type(value) in _SHORT or (type(value) in (list, tuple, dict, set, frozenset) and _is_short(value)):
         text = repr(value) if type(value) is not set else f"{{{', '.join(sorted(map(repr, value)))}}}"

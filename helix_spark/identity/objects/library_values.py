@@ -1,9 +1,9 @@
 """Canonical fields of values of numpy, pandas and pyarrow, by content; and of Spark's types, rows and parameters of
-stages, without a session.
+stages, without a session. Each returns None for any other object of its library.
 
 Only called for values that exist, so the library is imported already; classes of pyspark are known by name. Objects
-that live in a session (a DataFrame, a Column) say nothing of what they stand for that would still be true in another
-process; they are errors with a remedy.
+that live in a session (a DataFrame, a Column) say nothing that would still be true in another process; they are errors
+with a remedy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 
 def numpy_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a numpy scalar, array, dtype or calendar; None for any other object of numpy.
-
-    Raises:
-        UnidentifiedError: a random generator.
-    """
+    """Return the fields of a scalar, array, dtype or calendar. Raises UnidentifiedError of a random generator."""
     import numpy as np
 
     if isinstance(value, np.dtype):
@@ -47,8 +43,7 @@ def _dtype(dtype: Any) -> str:
 
 
 def pandas_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a pandas frame, series, index, array, scalar or dtype; None for any other object of
-    pandas."""
+    """Return the fields of a frame, series, index, array, scalar or dtype."""
     import pandas as pd
     from pandas.api.extensions import ExtensionArray, ExtensionDtype
 
@@ -106,8 +101,7 @@ def _noted(encoder: Encoder, value: Any) -> Iterator[bytes | str]:
 
 
 def pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of a pyarrow table, batch, array, scalar, schema, field or type; None for any other object of
-    pyarrow."""
+    """Return the fields of a table, batch, array, scalar, schema, field or type."""
     import pyarrow as pa
 
     if isinstance(value, pa.Table | pa.RecordBatch):
@@ -127,11 +121,9 @@ def pyarrow_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None
 
 
 def _stream(table: Any) -> bytes:
-    """Return the table as one Arrow stream; the schema's metadata holds library versions and the like, and is left
-    out."""
     import pyarrow as pa
 
-    table = table.replace_schema_metadata(None).combine_chunks()
+    table = table.replace_schema_metadata(None).combine_chunks()  # metadata hold versions of libraries and the like
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -160,17 +152,13 @@ _STAGE_INTERNALS = frozenset({"uid", "_paramMap", "_defaultParamMap", "_params",
 
 
 def spark_classes(value: object) -> list[str]:
-    """Return the names of the classes of Spark a value belongs to, its own first."""
+    """Return the names of Spark's classes that a value belongs to, its own first."""
     return [kind.__name__ for kind in type(value).__mro__ if kind.__module__.partition(".")[0] in ("pyspark", "py4j")]
 
 
 def spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
-    """Return the fields of an object whose class is Spark's own, or extends one; None for objects made of plain
-    attributes.
-
-    Raises:
-        UnidentifiedError: it lives in a session.
-    """
+    """Return the fields of a type, parameter or stage, or of one whose class extends such. Raises UnidentifiedError of
+    what lives in a session."""
     classes = spark_classes(value)
     for name in classes:
         if name in _REMEDIES:

@@ -59,12 +59,8 @@ _looked_at: dict[str, int] = {}
 
 
 def package_of_file(filename: str, module: str | None) -> Package | None:
-    """Return the package a code object belongs to, by the file it was compiled from; None for project code.
-
-    Args:
-        filename: `co_filename`.
-        module: the module whose globals it sees; decides where the file is none (``<string>``).
-    """
+    """Return the package a code object belongs to, by the file it was compiled from; None for project code. `module`,
+    whose globals it sees, decides where the file is none (``<string>``)."""
     if filename.startswith("<frozen"):
         return PYTHON
     if filename.startswith("<"):
@@ -80,12 +76,7 @@ def package_of_function(function: FunctionType) -> Package | None:
 @cache
 def is_project_file(filename: str) -> bool:
     """Return whether `package_of_file` finds no package for a file that is there, without asking which one it is: to
-    find that out for the thousand modules of a process takes most of a second.
-
-    >>> import json
-    >>> is_project_file(json.__file__)
-    False
-    """
+    find that out for the thousand modules of a process takes most of a second."""
     path = Path(filename)
     return _is_project_folder(str(path.resolve().parent if path.is_symlink() else path.parent))
 
@@ -96,10 +87,8 @@ def _is_project_folder(name: str) -> bool:
 
 
 def _is_project(path: Path) -> bool:
-    return not (
-        path.is_relative_to(_HERE) or _site_folder(path) is not None
-        or any(path.is_relative_to(folder) for folder in _STDLIB)
-    )
+    ours = (_HERE, *_STDLIB)
+    return _site_folder(path) is None and not any(path.is_relative_to(folder) for folder in ours)
 
 
 CYTHON = "_cython_"
@@ -114,21 +103,24 @@ def module_of(kind: type) -> str:
 
 
 def package_of_module(name: str | None) -> Package | None:
-    """Return the package a module belongs to, whether it is imported or not; None for project code.
-
-    >>> package_of_module("json.decoder") == PYTHON
-    True
-    """
+    """Return the package a module belongs to, whether it is imported or not; None for project code."""
     if not name or name == "__main__":
         return None
     top = name.partition(".")[0]
     module = sys.modules.get(name) or sys.modules.get(top)
-    if module is None:
-        return _package_of_missing(top)
-    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if module is not None:
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    else:
+        try:
+            spec = importlib.util.find_spec(top)
+        except (ImportError, ValueError):
+            return None
+        if spec is None or spec.origin in ("built-in", "frozen"):
+            return None if spec is None else PYTHON
+        file = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
     if isinstance(file, str):
         return _package_of_path(file)
-    return PYTHON if top in sys.stdlib_module_names else None
+    return PYTHON if module is not None and top in sys.stdlib_module_names else None
 
 
 def as_first_read(read: Callable[..., Package], *of: object) -> Package:
@@ -141,8 +133,8 @@ def as_first_read(read: Callable[..., Package], *of: object) -> Package:
 
 def replaced_packages() -> Mapping[tuple[str, str], str]:
     """Return packages that were replaced since this process first asked for them: the version that is there now, by
-    name and the version that was. What was imported stays; what is imported afterwards, by a worker of Spark's or by a
-    reload, is the new one. So nobody knows which of them a function runs, not even once the old version is put back."""
+    name and the version that was. What is imported afterwards, by a worker of Spark's or by a reload, is the new one.
+    So nobody knows which of them a function runs, not even once the old version is put back."""
     now = _changes_of_sites()
     if now != _looked_at:
         _installation.cache_clear()
@@ -161,20 +153,6 @@ def _changes_of_sites() -> dict[str, int]:
     """Return when something was put into each folder of installed packages, or taken out of it."""
     sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
     return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
-
-
-def _package_of_missing(top: str) -> Package | None:
-    """Return the package of a module that is not imported, without importing it."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.origin in ("built-in", "frozen"):
-        return PYTHON
-    file = spec.origin or next(iter(spec.submodule_search_locations or ()), None)
-    return _package_of_path(file) if file else None
 
 
 @cache
@@ -211,11 +189,7 @@ def _distribution(site: Path, top: str) -> Package:
 
 
 def installed_package(name: str) -> Package:
-    """Return an installed distribution, by minor version where that is what counts.
-
-    Raises:
-        PackageNotFoundError: there is none.
-    """
+    """Return an installed distribution, by minor version where that is what counts. Raises PackageNotFoundError."""
     own = _installation(name)
     required = _required(own)
     told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
@@ -260,11 +234,7 @@ def _distribution_names(site: Path, top: str) -> list[str]:
 
 def metadata_field(found: metadata.Distribution, key: str) -> str:
     """Return what the metadata of a distribution say under a key that they begin with. To parse all of them takes
-    milliseconds where a licence is part of them.
-
-    >>> metadata_field(metadata.distribution("numpy"), "Name")
-    'numpy'
-    """
+    milliseconds where a licence is part of them."""
     line = re.search(rf"^{key}:[ \t]*(\S+)[ \t]*$", found.read_text("METADATA") or "", re.MULTILINE)
     return line[1] if line is not None else found.metadata[key]
 

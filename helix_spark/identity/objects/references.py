@@ -60,11 +60,7 @@ _HEAP_TYPE = 1 << 9
 
 
 def is_code(value: object) -> bool:
-    """Return whether a value stands for code rather than data.
-
-    >>> is_code(len), is_code(int), is_code([len])
-    (True, True, False)
-    """
+    """Return whether a value stands for code rather than data."""
     kind = type(value)
     if kind is types.GenericAlias:  # list[int] passes for a class
         return False
@@ -82,8 +78,7 @@ def identity(value: object) -> tuple[Package, str] | None:
     if kind in _PLAIN:
         return None
     if kind is types.FunctionType:
-        assert isinstance(value, types.FunctionType)
-        return _function_identity(value)
+        return _function_identity(value)  # type: ignore[arg-type]  # the line before
     if isinstance(value, types.ModuleType):
         return _named(value.__name__, value.__name__)
     if is_class(value):
@@ -91,14 +86,17 @@ def identity(value: object) -> tuple[Package, str] | None:
     if kind in (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType):
         return _bound_identity(value)
     if isinstance(value, DESCRIPTORS):
-        found = _class_identity(value.__objclass__)
-        return (found[0], f"{found[1]}.{value.__name__}") if found else None
+        return _attribute(_class_identity(value.__objclass__), value)
     return None if isinstance(value, _CODE) else _kept_identity(value)
 
 
 def _named(module: str | None, name: str) -> tuple[Package, str] | None:
     package = package_of_module(module)
     return (package, name) if package else None
+
+
+def _attribute(of: tuple[Package, str] | None, value: Any) -> tuple[Package, str] | None:
+    return (of[0], f"{of[1]}.{value.__name__}") if of else None
 
 
 def is_udf(value: object) -> bool:
@@ -149,22 +147,19 @@ def _class_identity(kind: type) -> tuple[Package, str] | None:
     return None
 
 
-def _bound_identity(value: object) -> tuple[Package, str] | None:
+def _bound_identity(value: Any) -> tuple[Package, str] | None:
     """Return the identity of a method of a library's class or module, or of a generator that its library keeps, as
     `random.shuffle`; those of another object are identified by the object."""
-    assert isinstance(value, types.MethodType | types.BuiltinFunctionType | types.MethodWrapperType)
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, types.ModuleType):
         module = str(value.__module__ or "builtins")
         return _named(module, f"{module}.{value.__qualname__}")
     if isinstance(owner, random.SystemRandom):
         return PYTHON, f"secrets.{value.__name__}"
-    found = None
     if isinstance(owner, type):
-        found = _class_identity(owner)
-    elif type(owner).__module__.startswith(("random", "numpy.random")):
-        found = _kept_identity(owner)
-    return (found[0], f"{found[1]}.{value.__name__}") if found else None
+        return _attribute(_class_identity(owner), value)
+    is_generator = type(owner).__module__.startswith(("random", "numpy.random"))
+    return _attribute(_kept_identity(owner), value) if is_generator else None
 
 
 _UFUNCS = "scipy.special"
@@ -205,7 +200,7 @@ class Reference:
         role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
         text: what the referring code says about it besides: attributes it reads, the name within a package.
         variable: the variable it was read from; two variables are two parts, even if their values are equal. A value
-            without identity makes its node "never reused"; elsewhere it is an error.
+            without identity makes its node "never reused"; where it was read from none it is an error.
         top: True for the function that a node runs, whose name, parameters and annotations count nothing.
     """
 
@@ -219,11 +214,7 @@ class Reference:
     top: bool = False
 
     def place(self, path: str = "") -> str:
-        """Return where it is, in words.
-
-        >>> Reference(1, "cfg", "closure value", "cfg", "clean").place(".limit")
-        'closure value `cfg.limit` of `clean`'
-        """
+        """Return where it is, in words."""
         return f"{self.role} `{self.name or self.label}{path}`" + (f" of `{self.owner}`" if self.owner else "")
 
 
@@ -279,8 +270,7 @@ def edge_to(
     value: object, label: str, *, role: str, name: str = "", owner: str = "", text: str = "",
     variable: tuple[int, str] | None = None,
 ) -> Edge:
-    """Return the edge to a value: to its package if it is not the project's, else to itself. `text` as in
-    `Reference`."""
+    """Return the edge to a value: to its package if it is not the project's, else to itself."""
     known = identity(value)
     if known is None:
         return Reference(value, label, role, name or label, owner, text, variable)

@@ -33,15 +33,13 @@ class Action:
 
     Args:
         seed: what its draws follow from.
-        watched: whether it matters what it reads and asks for.
+        watched: whether it matters what it reads and asks for; else `watch` is None.
         reads_declared: whether its author says by a version what it has Spark read, as of a source.
 
     Attributes:
-        watch: what it read and asked for; None where that does not matter.
         drew: once it is over, whether it drew numbers.
         identifiers: what identifiers of Spark's stages are drawn from.
         disturbed: whether another action may have drawn from the generators while it did.
-        under_way: whether it has begun and is not over.
     """
 
     def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
@@ -66,12 +64,8 @@ class Action:
 
 
 class _Turn:
-    """Whose turn it is.
-
-    Attributes:
-        holder: the thread, as an ident is given again once its thread has ended; None between two turns.
-        action: the innermost one of that thread.
-    """
+    """Whose turn it is: that of the `holder`, a thread and not its ident, which is given again once the thread has
+    ended. `action` is the innermost one of that thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -105,12 +99,7 @@ def current() -> Action | None:
 
 
 def asks(what: str, frame: FrameType | None) -> None:
-    """Note something that is another one in the next session, if it is the author's own code that asks.
-
-    Args:
-        what: a phrase.
-        frame: who asks.
-    """
+    """Note something that is another one in the next session (a phrase), if it is the author's own code that asks."""
     watch = _watch(frame)
     if watch is not None and (who := direct(frame)) is not None and who.kind is CodeOwner.AUTHOR:
         watch.differs(who.at(what))
@@ -187,16 +176,12 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
 @contextmanager
 def _intercepted(action: Action) -> Iterator[None]:
     """Have an action draw by its seed, and see what it reads."""
-    with actions_to_come():
-        AUTHOR_SEEDS.hold(action)
+    with actions_to_come(), AUTHOR_SEEDS.held_by(action):
+        action.draws.begin()
         try:
-            action.draws.begin()
-            try:
-                yield
-            finally:
-                action.end_draws()
+            yield
         finally:
-            AUTHOR_SEEDS.release(action)
+            action.end_draws()
 
 
 @contextmanager
@@ -292,14 +277,10 @@ class ThreadContext:
             for name in _settings_of(local).keys() - values.keys():
                 del own[name]
             own.update(deepcopy(values))
-        return self._variables.copy().run(_with_own_decimals, function, *arguments)
-
-
-def _with_own_decimals(function: Callable[..., _R], *arguments: Any) -> _R:
-    """Call a function. A copy of context variables shares the decimal context, which code changes in place."""
-    if (decimal := sys.modules.get("decimal")) is not None:
-        decimal.setcontext(decimal.getcontext().copy())
-    return function(*arguments)
+        variables = self._variables.copy()
+        if (decimal := sys.modules.get("decimal")) is not None:  # its context is shared by copies, and changed in place
+            variables.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
+        return variables.run(function, *arguments)
 
 
 def _locals() -> Iterator[threading.local]:

@@ -38,13 +38,8 @@ class CodeOwner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks.
-
-    Attributes:
-        kind: of the innermost code that is not Python's own.
-        package: of a library its name.
-        place: the author's line that asks, or calls what does, as ``FILE:LINE``; empty where none is known.
-    """
+    """Who asks: the kind of the innermost code that is not Python's own, the package of a library, and the author's
+    line that asks, or calls what does, as ``FILE:LINE``; empty where none is known."""
 
     kind: CodeOwner
     package: str
@@ -60,9 +55,6 @@ class Asker:
 def kind_of(file: str) -> CodeOwner:
     """Return whose code a file holds.
 
-    >>> import json
-    >>> kind_of(json.__file__), kind_of("<frozen os>")
-    (<CodeOwner.PYTHON: "Python's own">, <CodeOwner.PYTHON: "Python's own">)
     >>> kind_of("/home/me/pyspark/train.py"), kind_of("/opt/spark/python/pyspark/sql/functions.py")
     (<CodeOwner.AUTHOR: "the author's">, <CodeOwner.SPARK: "Spark's">)
     """

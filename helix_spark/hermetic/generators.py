@@ -19,11 +19,7 @@ from typing import Any
 
 
 class Entropy:
-    """Bytes that follow from a seed, without end: each request gets others.
-
-    >>> Entropy("a").take(4) == Entropy("a").take(4), Entropy("a").take(4) == Entropy("b").take(4)
-    (True, False)
-    """
+    """Bytes that follow from a seed, without end: each request gets others."""
 
     def __init__(self, seed: str) -> None:
         self._seed = hashlib.sha256(seed.encode()).digest()
@@ -43,14 +39,7 @@ class Entropy:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A generator that all code shares.
-
-    Attributes:
-        name: of its module.
-        get: returns its state, given the module.
-        put: puts a state back.
-        seed: has it begin anew from 32 bits.
-    """
+    """A generator that all code shares, by the name of its module. `seed` has it begin anew from 32 bits."""
 
     name: str
     get: Callable[[Any], Any]
@@ -62,9 +51,13 @@ class Shared:
         """The module, which is loaded."""
         return sys.modules[self.name]
 
-    def current(self) -> Any:
-        """Return the state that it has now."""
+    @property
+    def state(self) -> Any:
+        """The state that it has now."""
         return self.get(self.module)
+
+    def restore(self, state: Any) -> None:
+        self.put(self.module, state)
 
 
 def _seed_numpy(numpy_random: Any, number: int) -> None:
@@ -130,25 +123,14 @@ _stages_seeded = WhenImported({_STAGES}, _seed_by_name)
 
 
 def default_seed(name: str) -> int:
-    """Return the seed of the stages of a class.
-
-    >>> default_seed("KMeans")
-    60884861
-    """
+    """Return the seed of the stages of a class."""
     return zlib.crc32(name.encode())
 
 
 class Draws:
-    """The shared generators while code runs whose draws follow from a seed.
-
-    Args:
-        seed: any text.
-        start: gives the state in which a generator begins, by its module; None for one that is seeded.
-
-    Attributes:
-        entropy: what seeds all others.
-        drawn: once it is over, the modules of the shared generators that were drawn from.
-    """
+    """The shared generators while code runs whose draws follow from a seed, any text. `start` gives the state in which
+    a generator begins, by its module; None for one that is seeded. Once it is over, `drawn` names the modules of those
+    that were drawn from."""
 
     def __init__(self, seed: str, start: Callable[[str], Any] = lambda _name: None) -> None:
         self.entropy = Entropy(seed)
@@ -161,7 +143,7 @@ class Draws:
     def begin(self) -> None:
         """Seed the generators that are loaded, and those that will be when they are."""
         for name in SHARED:
-            if is_loaded(name):
+            if name not in self._began and is_loaded(name):
                 self._take_over(name)
         sys.meta_path.insert(0, self._imports)
 
@@ -169,20 +151,18 @@ class Draws:
         """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
         if self._imports in sys.meta_path:
             sys.meta_path.remove(self._imports)
-        self.drawn = tuple(
-            name for name, began in self._began.items() if plain_state(SHARED[name].current()) != began
-        )
+        self.drawn = tuple(name for name, began in self._began.items() if plain_state(SHARED[name].state) != began)
         self.put_back()
         return bool(self.drawn) or self.entropy.requests > 0
 
     def put_back(self) -> None:
         """Give the generators the process's own states again."""
         for name, state in self._before.items():
-            SHARED[name].put(sys.modules[name], state)
+            SHARED[name].restore(state)
 
     def away(self) -> dict[str, Any]:
         """Put the process's own states back for a while; return those that `back` needs."""
-        ours = {name: SHARED[name].current() for name in self._began}
+        ours = {name: SHARED[name].state for name in self._began}
         self.put_back()
         sys.meta_path.remove(self._imports)
         return ours
@@ -190,21 +170,18 @@ class Draws:
     def back(self, ours: Mapping[str, Any]) -> None:
         """Go on from there."""
         for name, state in ours.items():
-            self._before[name] = SHARED[name].current()
-            SHARED[name].put(sys.modules[name], state)
-        for name in SHARED:
-            if name not in self._began and is_loaded(name):  # it was loaded meanwhile
-                self._take_over(name)
-        sys.meta_path.insert(0, self._imports)
+            self._before[name] = SHARED[name].state
+            SHARED[name].restore(state)
+        self.begin()  # of others, which were loaded meanwhile
 
     def _take_over(self, name: str) -> None:
-        module, shared = sys.modules[name], SHARED[name]
-        self._before[name] = shared.current()
+        shared = SHARED[name]
+        self._before[name] = shared.state
         if (start := self._start(name)) is None:
-            shared.seed(module, Entropy(f"{name} {self._seed}").number(32))
+            shared.seed(shared.module, Entropy(f"{name} {self._seed}").number(32))
         else:
-            shared.put(module, start)
-        self._began[name] = plain_state(shared.current())
+            shared.restore(start)
+        self._began[name] = plain_state(shared.state)
 
 
 def is_loaded(name: str) -> bool:
@@ -229,25 +206,19 @@ def plain_state(state: Any) -> Any:
 
 
 class EntropyGiven:
-    """While it is installed, what asks the system for entropy gets it from elsewhere: `secrets`, `uuid`, numpy's
-    `SeedSequence`, and generators of `random` that are given no seed.
-
-    Args:
-        source: of the thread that asks; None for the system's own.
-    """
+    """While it is installed, what asks the system for entropy gets it from the source of its thread, if there is one:
+    `secrets`, `uuid`, numpy's `SeedSequence`, and generators of `random` that are given no seed."""
 
     def __init__(self, source: Callable[[], Entropy | None]) -> None:
         self._source = source
         self._theirs: list[tuple[Any, str, Any]] = []
 
     def install(self) -> None:
-        """Put the replacements in place."""
         for holder, name, ours in self._replacements():
             self._theirs.append((holder, name, vars(holder)[name]))
             setattr(holder, name, ours)
 
     def remove(self) -> None:
-        """Put everything back."""
         while self._theirs:
             setattr(*self._theirs.pop())
 
@@ -315,21 +286,28 @@ class AuthorSeeds:
         it is loaded again, and may not do it any more."""
         self.release(holder)
         for name in self._seeded.keys() & self._unseeded.keys():
-            SHARED[name].put(SHARED[name].module, self._unseeded[name])
+            SHARED[name].restore(self._unseeded[name])
         self._seeded.clear()
+
+    @contextmanager
+    def held_by(self, holder: object) -> Iterator[None]:
+        """Keep the states as they are now meanwhile."""
+        self.hold(holder)
+        try:
+            yield
+        finally:
+            self.release(holder)
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
         """Keep the states while Helix works, and put them back: what it draws itself is not the author's draw."""
-        holder = object()
-        self.hold(holder)
-        held = dict(self._seeded)
-        try:
-            yield
-        finally:
-            for name, state in held.items():
-                SHARED[name].put(SHARED[name].module, state)
-            self.release(holder)
+        with self.held_by(object()):
+            held = dict(self._seeded)
+            try:
+                yield
+            finally:
+                for name, state in held.items():
+                    SHARED[name].restore(state)
 
     def state(self, name: str) -> Any:
         """Return the state of a generator that the author seeded, by its module; None for another one."""
@@ -345,13 +323,11 @@ class AuthorSeeds:
         """Look at the generators, unless something holds their states. What the first look sees counts as unseeded."""
         if self._busy:
             return
-        for name, shared in SHARED.items():
-            if is_loaded(name):
-                state = shared.current()
-                if self._is_seeded(name, state):
-                    self._seeded[name] = state
-                else:
-                    self._seeded.pop(name, None)
+        for name in filter(is_loaded, SHARED):
+            if self._is_seeded(name, state := SHARED[name].state):
+                self._seeded[name] = state
+            else:
+                self._seeded.pop(name, None)
 
     def _is_seeded(self, name: str, state: Any) -> bool:
         if name == "torch":
@@ -389,7 +365,6 @@ def _follows(words: Words, earlier: Any, twists: int) -> bool:
 
 
 def _twists(words: Words, times: int) -> Iterator[Words]:
-    """Yield the states that a Mersenne Twister comes to."""
     twister = random.Random(0)
     for _ in range(times if words else 0):
         twister.setstate((3, (*words, len(words)), None))

@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, TypeGuard
 
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import ABSENT, AUTHOR_SEEDS, SHARED
@@ -32,11 +33,10 @@ class Seen:
 
     Attributes:
         drew: whether it drew numbers.
+        files, listed, environment: what it read by itself, by path or name, with what identifies it: contents of files
+            (`content_of`), names in folders (`names_in`), variables (`value_of`).
         generators: by module, what stands for the state from which a shared generator was drawn that the author's code
             has seeded (see `AuthorSeeds`); ABSENT for one that Helix seeded.
-        files: by absolute path, the content of what it read: see `content_of`.
-        listed: by absolute path, the names in folders that it looked through: see `names_in`.
-        environment: by name, a digest of each variable that it asked for.
         chance: why its result may differ each time, as phrases with the author's line.
         outside: the same, of what it asked others: the network, other processes.
     """
@@ -53,7 +53,7 @@ class Seen:
         return Seen(
             self.drew or other.drew, chance=tuple(dict.fromkeys((*self.chance, *other.chance))),
             outside=tuple(dict.fromkeys((*self.outside, *other.outside))),
-            **_of_each_kind(lambda kind: {**getattr(self, kind), **getattr(other, kind)}),
+            **{kind: {**getattr(self, kind), **getattr(other, kind)} for kind in _LOOKS},
         )
 
     @property
@@ -74,28 +74,20 @@ class Seen:
 
     def agrees(self, other: Seen) -> bool:
         """Return whether all that the other one read is known to be the same here."""
-        return not other.unknown and all(
-            getattr(self, kind).items() >= getattr(other, kind).items() for kind in _LOOKS
-        )
+        return not other.unknown and all(getattr(self, kind).items() >= getattr(other, kind).items() for kind in _LOOKS)
 
     def only(self, other: Seen) -> Seen:
         """Return this, as far as the other one read it."""
-        return Seen(self.drew, **_of_each_kind(
-            lambda kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)}
-        ))
+        reads = {kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in _LOOKS}
+        return Seen(self.drew, **reads)
 
     def now(self) -> Seen:
         """Return the same of what is there now."""
-        return Seen(self.drew, **_of_each_kind(
-            lambda kind: {name: _LOOKS[kind](name) for name in getattr(self, kind)}
-        ))
+        reads = {kind: {name: look(name) for name in getattr(self, kind)} for kind, look in _LOOKS.items()}
+        return Seen(self.drew, **reads)
 
     def to_json(self) -> str:
-        """Return the text for a record; empty if there is nothing to say. Why a result differs is on record elsewhere.
-
-        >>> Seen(drew=True).to_json(), Seen().to_json()
-        ('{"drew": true, "generators": {}}', '')
-        """
+        """Return the text for a record, without why a result differs; empty if there is nothing to say."""
         said: dict[str, Any] = {
             kind: dict(sorted(known.items())) for kind in _LOOKS if (known := getattr(self, kind))
         }
@@ -129,8 +121,8 @@ def content_of(path: str) -> str:
     """Return what identifies the content at a path: the SHA-256 of a file, or of what tells a large one from others.
     The path may come from a record: nothing but a regular file of a disk is opened.
 
-    >>> content_of("/no/such/file"), content_of("/dev/zero"), content_of("/proc/kmsg"), content_of("/dev")
-    ('absent', 'no file', 'no file', 'folder')
+    >>> content_of("/no/such/file"), content_of("/dev/zero"), content_of("/dev")
+    ('absent', 'no file', 'folder')
     """
     try:
         fields = content_fields(path)
@@ -172,10 +164,6 @@ _LOOKS: Mapping[str, Callable[[str], str]] = {
 """By field of `Seen`, what tells the present state of something that code read."""
 
 
-def _of_each_kind(make: Callable[[str], Mapping[str, str]]) -> dict[str, Any]:
-    return {kind: make(kind) for kind in _LOOKS}
-
-
 _LONGEST = 1000
 """Characters of a path."""
 
@@ -191,35 +179,27 @@ def files_named(function: Callable[..., Any]) -> Iterator[str]:
         if isinstance(one, FunctionType):
             if id(one) not in met and kind_of(one.__code__.co_filename) is CodeOwner.AUTHOR:
                 met.add(id(one))
-                waiting.extend(_held(one))
-        elif isinstance(one, str | os.PathLike) and (path := _file(os.fspath(one))) is not None:
-            found[path] = None
+                waiting += [*(one.__defaults__ or ()), *_held(one.__code__, one.__globals__)]
+                for cell in one.__closure__ or ():
+                    with suppress(ValueError):  # it is empty as yet
+                        waiting.append(cell.cell_contents)
+        elif isinstance(one, str | os.PathLike) and _is_file(text := os.fspath(one)):
+            found[str(Path(text).absolute())] = None
     yield from found
 
 
-def _held(function: FunctionType) -> Iterator[object]:
-    """Yield the constants of a function, and what its names and its closure hold."""
-    codes: list[CodeType] = [function.__code__]
-    while codes:
-        code = codes.pop()
-        yield from (function.__globals__[name] for name in code.co_names if name in function.__globals__)
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                codes.append(constant)
-            yield from constant if isinstance(constant, tuple) else (constant,)
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # it is empty as yet
-            continue
-    yield from (function.__defaults__ or ())
+def _held(code: CodeType, names: Mapping[str, object]) -> Iterator[object]:
+    """Yield the constants of code, and what its names hold."""
+    yield from (names[name] for name in code.co_names if name in names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _held(constant, names)
+        yield from constant if isinstance(constant, tuple) else (constant,)
 
 
-def _file(text: str | bytes) -> str | None:
-    """Return the file that a text names; a name alone is one if it has an ending."""
-    if not isinstance(text, str) or not 2 < len(text) < _LONGEST or not ("/" in text or "." in text):
-        return None
-    if "\n" in text or "\0" in text:
-        return None
-    path = Path(text)
-    return str(path.absolute()) if path.is_file() else None
+def _is_file(text: object) -> TypeGuard[str]:
+    """Return whether a text names a file; a name alone is one if it has an ending."""
+    return (
+        isinstance(text, str) and 2 < len(text) < _LONGEST and ("/" in text or "." in text)
+        and not {"\n", "\0"}.intersection(text) and Path(text).is_file()
+    )

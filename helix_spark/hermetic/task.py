@@ -23,18 +23,14 @@ from helix_spark.hermetic.generators import Draws, EntropyGiven
 
 
 class Purpose(NamedTuple):
-    """What functions are written for.
-
-    Attributes:
-        key: of a node: what its functions draw follows from this, and what they do is told under it.
-        folder: where workers are to tell (see `worker_reports.WorkerReports`); empty if they are not.
-        home: the folder that they are to be in, as workers of a classic session are in the driver's; empty for the one
-            that Spark has them in.
-    """
+    """What functions are written for. What a node's functions draw follows from its key, and what they do is told under
+    it."""
 
     key: str
     folder: str = ""
+    """Where workers are to tell (see `worker_reports.WorkerReports`); empty if they are not."""
     home: str = ""
+    """The folder that they are to be in, as workers of a classic session are in the driver's; empty for Spark's."""
 
 
 _STATE = "_helix_task"
@@ -135,16 +131,11 @@ def in_turn(function: Any, task: Any, seed: str) -> Any:
 
 
 class _Task:
-    """The draws of one task, and what is to be put back when the next one begins.
-
-    Attributes:
-        number: Spark's.
-        seed: what is drawn now follows from this; None as long as nothing was called.
-    """
+    """The draws of one task, by Spark's number, and what is to be put back when the next one begins."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.seed: str | None = None
+        self.seed: str | None = None  # what is drawn now follows from this; None as long as nothing was called
         self._draws: dict[str, Draws] = {}
         self._left: dict[str, dict[str, Any]] = {}
         self._given = EntropyGiven(lambda: None if self.seed is None else self._draws[self.seed].entropy)
@@ -154,11 +145,9 @@ class _Task:
         """Draw what follows from a seed, from where it was left."""
         if self.seed is not None:
             self._left[self.seed] = self._draws[self.seed].away()
-        if seed in self._left:
-            self._draws[seed].back(self._left.pop(seed))
-        else:
+        if seed not in self._draws:
             self._draws[seed] = Draws(seed)
-            self._draws[seed].begin()
+        self._draws[seed].back(self._left.pop(seed, {}))
         self.seed = seed
 
     def end(self) -> None:

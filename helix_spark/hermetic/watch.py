@@ -28,8 +28,6 @@ _stat, _now = os.stat, time.time_ns
 _UNCOUNTED = (
     *{f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib")}, f"{Path(__file__).resolve().parents[1]}/",
 )
-"""Code that counts by its version."""
-
 _ENTROPY = frozenset({"/dev/urandom", "/dev/random", "/dev/hwrng"})
 _OF_MACHINE = ("/proc/", "/sys/", "/dev/")
 
@@ -47,14 +45,11 @@ Event = tuple[str, str, Any]
 
 
 class Watch:
-    """What one action did. Several threads may tell of it at the same time.
+    """What one action did: events, each once, in order. Several threads may tell of it at the same time.
 
     Args:
         own: environment variables that the author's code has set itself; added to.
         began: when it did, in nanoseconds since 1970; None for now.
-
-    Attributes:
-        events: what was noticed, each once, in order.
     """
 
     def __init__(self, own: set[str] | None = None, began: int | None = None) -> None:
@@ -167,7 +162,8 @@ def _state(path: str) -> State | None:
 
 
 def _is_uncounted(path: str) -> bool:
-    inside = "/site-packages/" in path or "/dist-packages/" in path or "/__pycache__/" in path
+    """Return whether a file holds code that counts by its version."""
+    inside = any(folder in path for folder in ("/site-packages/", "/dist-packages/", "/__pycache__/"))
     return inside or path.startswith(_UNCOUNTED)
 
 
@@ -273,12 +269,8 @@ _TELLS: Mapping[str, Tell] = {
 
 class Wrapped:
     """While it is installed, clocks and the environment tell who asks for them. So do readers in C++, which Python does
-    not see open a file: by the paths that they are given.
-
-    Args:
-        finder: tells what watches who asks.
-        begins_thread: is told of each thread before it is started, and by which frame.
-    """
+    not see open a file: by the paths that they are given. `begins_thread` is told of each thread before it is started,
+    and by which frame."""
 
     def __init__(self, finder: Finder, begins_thread: Callable[[threading.Thread, FrameType | None], None]) -> None:
         self.finder, self.begins_thread = finder, begins_thread
@@ -366,13 +358,8 @@ class Wrapped:
         self, told: Callable[..., Any], tell: Callable[..., None], find: Callable[[FrameType], Asker | None],
         counts: Callable[..., bool] = lambda *_given, **_named: True,
     ) -> Callable[..., Any]:
-        """Return a function that tells of its calls before they are made.
-
-        Args:
-            tell: called with the watch, the asker, and what the function is given.
-            find: tells who asks, from the frame that does.
-            counts: whether a call with such arguments counts.
-        """
+        """Return a function that tells of its calls before they are made, where such arguments count. `find` tells who
+        asks, from the frame that does."""
 
         def ask(*given: Any, **named: Any) -> Any:
             if counts(*given, **named):

@@ -104,32 +104,22 @@ def _seen(events: list[Event]) -> Seen:
 
 
 class _Telling(Watch):
-    """The worker's end: tells at once what it sees.
-
-    Args:
-        folder: where the driver reads.
-        keys: what the functions were written for that may do it.
-        began: when its task did, as of `Watch`.
-    """
+    """The worker's end: tells at once what it sees, in the folder that the driver reads. `keys` are what the functions
+    were written for that may do it."""
 
     def __init__(self, folder: str, keys: Collection[str], began: int) -> None:
         super().__init__(_own_variables, began)
         self._file, self._keys = f"{folder}/{os.uname().nodename}-{os.getpid()}", keys
 
     def _note(self, sort: str, name: str, more: Any = None) -> None:
-        told = len(self.events)
+        is_known = (sort, name) in self._met
         super()._note(sort, name, more)
-        if len(self.events) == told:
-            return
-        tell(self._file, *([key, sort, name, more] for key in self._keys))
+        if not is_known:
+            tell(self._file, *([key, sort, name, more] for key in self._keys))
 
 
 class _InTask:
-    """What is watched in the task that a worker runs.
-
-    Attributes:
-        number: of the task.
-    """
+    """What is watched in the task that a worker runs."""
 
     def __init__(self, number: int, folder: str) -> None:
         self.number = number

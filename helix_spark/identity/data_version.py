@@ -66,13 +66,12 @@ Readable = Source | ObjectSource | Path
 
 @dataclass(frozen=True, slots=True)
 class DataIdentity:
-    """Which data something holds that is read, and how its files were when that was looked at.
+    """Which data something holds that is read, and how its files on this machine were when that was looked at.
 
     Attributes:
         digest: hex SHA-256 of what a signature covers; empty where nobody looked at contents.
         shown: in words: ``2 files, 5.7 MB, 3f2a91c``, and by what else than content it is known.
         bytes: of the data as it lies there; 0 if unknown.
-        states: of its files, and of what is passed on the way to them; none where it has none of this machine's.
     """
 
     digest: str
@@ -120,13 +119,9 @@ def place_of(source: Readable) -> str:
 
 
 def identify(what: Readable, *, where: Location | None = None, contents: bool = True) -> DataIdentity:
-    """Tell which data is there now.
-
-    A file that has just changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds
-    alone): what is done to it from then on shows.
-
-    Args:
-        contents: whether files and commits are read, too; without, none but the states of files on this machine.
+    """Tell which data is there now; without contents, only the states of files on this machine. A file that has just
+    changed is waited for until its clock has ticked (20 ms; 2 s on a disk that tells whole seconds alone): what is done
+    to it from then on shows.
 
     Raises:
         SourceError: the data is missing or empty, or its version cannot be told.
@@ -153,11 +148,7 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
 
 def pin_versions(dag: Dag) -> Dag:
     """Return the same graph with Delta sources at the version that is the newest now, so that what is signed is what is
-    read, and with the commit of each.
-
-    Raises:
-        SourceError: there is no such table.
-    """
+    read, and with the commit of each. Raises SourceError."""
     nodes = tuple(
         replace(node, operator=Read(_pinned(source, node.where)))
         if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource) else node
@@ -173,11 +164,7 @@ def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
     """Return the (name, path) of each data file, in order of name. A name is relative to what the author named, or to
-    ``basePath``: Spark makes columns of the folders below that.
-
-    Raises:
-        SourceError: nothing is there, or a path is not on this machine's file system.
-    """
+    ``basePath``: Spark makes columns of the folders below that. Raises SourceError."""
     found: list[tuple[str, Path]] = []
     for given in source.paths:
         if "://" in given and not given.startswith("file://"):
@@ -221,8 +208,7 @@ def _files_at(path: Path) -> list[tuple[str, Path]]:
 
 
 def _is_skipped(name: str) -> bool:
-    """Return whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`): parts
-    of a write in progress, checksums, logs. Not what Parquet keeps its schema in, nor folders named after a column.
+    """Return whether Spark passes over files and folders of this name (`HadoopFSUtils.shouldFilterOutPathName`).
 
     >>> [name for name in ("a.csv", "_SUCCESS", ".a.crc", "_year=2020", "_metadata") if _is_skipped(name)]
     ['_SUCCESS', '.a.crc']

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod
 from typing import Any
 
-from helix_spark.identity.bytecode import is_compiled_in
 from helix_spark.identity.functions.function_part import UNFOLLOWED, describe_function, functions_called
 from helix_spark.identity.functions.names import MODULE_INTERNALS
 from helix_spark.identity.objects.attributes import (
@@ -23,6 +22,7 @@ from helix_spark.identity.objects.attributes import (
     held_values,
     hints_of,
     is_class,
+    is_compiled_in,
     wrapped_functions,
 )
 from helix_spark.identity.objects.encoder import Encoder, is_identifiable, shown

@@ -14,13 +14,8 @@ from helix_spark.identity.parts import Group, Part
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field that differs between two versions of a node.
-
-    Attributes:
-        group, label: which field.
-        before, after: short texts; None where there is none to show, or the field is not there.
-        sort: changed, added or removed.
-    """
+    """One field that differs between two versions of a node: it was changed, added or removed. The short texts before
+    and after are None where there is none to show."""
 
     group: Group
     label: str
@@ -31,14 +26,8 @@ class Change:
     def __str__(self) -> str:
         """Return the change in words.
 
-        >>> print(Change(Group.PARAMETER, "regParam", "0.1", "0.01", "changed"))
-        parameter `regParam` 0.1 -> 0.01
         >>> print(Change(Group.CODE, "helpers.clean", None, None, "changed"))
         code of `helpers.clean` changed
-        >>> print(Change(Group.INPUT, "rows", None, None, "changed"))
-        input `rows` changed
-        >>> print(Change(Group.PARAMETER, "features", "tuple", "tuple", "changed"))
-        parameter `features` changed
         >>> print(Change(Group.VALUE, "closure value `k`", "2", "3", "changed"))
         closure value `k` 2 -> 3
         """

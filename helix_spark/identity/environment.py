@@ -20,11 +20,7 @@ from helix_spark.identity.parts import Group, Part, digest
 
 @cache
 def package_version(name: str) -> str:
-    """Return the version of an installed distribution as this process first met it; "absent" if it is not installed.
-
-    >>> package_version("no-such-package")
-    'absent'
-    """
+    """Return the version of an installed distribution as this process first met it; "absent" if it is not installed."""
     try:
         return metadata_field(distribution(name), "Version")
     except PackageNotFoundError:

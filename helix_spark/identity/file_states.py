@@ -34,16 +34,8 @@ class Met(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """One file, folder or link as it was.
-
-    Attributes:
-        path: absolute, as it was reached.
-        place: the same with all links followed.
-        number: device and inode.
-        size: bytes.
-        modified, changed: nanoseconds since 1970.
-        content: of a file that is read, a digest of its bytes or of what stands for them; empty if nobody looked.
-    """
+    """One file, folder or link as it was: its absolute path as it was reached and with all links followed, its device
+    and inode, bytes, and times in nanoseconds since 1970; of a file that was read a digest of its content."""
 
     path: str
     met: Met
@@ -56,11 +48,7 @@ class FileState:
 
 
 def states_of(files: Iterable[Path], folders: Iterable[Path] = ()) -> tuple[FileState, ...]:
-    """Return the states of files, of folders that are read as such, and of all that is passed on the way to them.
-
-    Raises:
-        OSError: one of them is not there, or may not be looked at.
-    """
+    """Return the states of files, of folders that are read as such, and of all that is passed on the way to them."""
     passed: dict[str, FileState] = {}
     real: dict[str, str] = {}
 
@@ -152,15 +140,8 @@ def files_below(
     folder: Path, is_skipped: Callable[[str], bool] = lambda name: False
 ) -> tuple[list[Path], list[tuple[str, Path]]]:
     """Return a folder with all folders below it, and all files in them by their names from there, in order: those
-    behind links too, once for each way that leads to them.
-
-    Args:
-        folder: to start from, whatever it is called.
-        is_skipped: whether a file or folder of this name is left out, with all that is in it.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
+    behind links too, once for each way that leads to them. What `is_skipped` says of a name holds for all below it.
+    Raises OSError."""
     folders: list[Path] = []
     files: list[tuple[str, Path]] = []
 

@@ -30,14 +30,8 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One field of a signature.
-
-    Attributes:
-        group: the kind of thing.
-        label: how people call it: ``accuracy``, ``helpers.clean``, ``BINS``, ``regParam``. Not part of the identity.
-        digest: hex SHA-256 of its canonical bytes; the identity.
-        shown: a short text of the value where it has one (``0.1``), for `diff`.
-    """
+    """One field of a signature: its identity is the group and the digest, a hex SHA-256 of canonical bytes. People call
+    it by the label (``accuracy``, ``helpers.clean``, ``regParam``) and see a short text of its value (``0.1``)."""
 
     group: Group
     label: str
@@ -68,26 +62,15 @@ PLAIN_DATA = (
 
 
 class UnidentifiedError(Exception):
-    """A value that cannot be told apart from others. Code that knows where it came from makes it a `SignatureError`.
-
-    Attributes:
-        what: why it cannot.
-        remedy: what to do instead.
-        path: from the outermost value to it: ``['a'].scale``; None until an encoder has filled it in.
-    """
+    """A value that cannot be told apart from others: why, and what to do instead. Code that knows where it came from
+    makes it a `SignatureError`."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.what, self.remedy = what, remedy
-        self.path: str | None = None
+        self.path: str | None = None  # from the outermost value to it, ``['a'].scale``, which the encoder fills in
 
 
 def signature_of(parts: Iterable[Part]) -> str:
-    """Return the signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count.
-
-    >>> a = Part(Group.VALUE, "BINS", digest("10"), "10")
-    >>> b = Part(Group.VALUE, "N_BINS", digest("10"), "10")
-    >>> signature_of([a]) == signature_of([b])
-    True
-    """
+    """Return the signature of a list of parts, in order: 64 hex characters. Labels and shown texts do not count."""
     return digest(str(FORMAT), *(encode(part.group, part.digest) for part in parts))

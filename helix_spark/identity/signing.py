@@ -1,8 +1,5 @@
-"""Signs a graph: each node gets the signature of its operator, all that the operator reaches, its data and its inputs.
-
-Two steps, for two costs: `describe` looks at code, parameters and data once; `resolve` chains signatures through the
-graph, and is repeated when some are found to stand for earlier, equivalent ones.
-"""
+"""Signs a graph: `describe` looks at each node's code, parameters and data once; `resolve` chains signatures through
+the graph, and is repeated when some are found to stand for earlier, equivalent ones."""
 
 from __future__ import annotations
 
@@ -41,10 +38,7 @@ _PLAIN_FORMS = {Form.PANDAS, Form.ARROW, Form.VALUE}
 
 def describe(dag: Dag, settings: Mapping[str, str]) -> dict[str, Description]:
     """Describe each node, apart from its inputs: its operator, environment and code, in canonical order. It is `random`
-    also where its signature alone does not tell its result.
-
-    Args:
-        settings: Spark settings that change results.
+    also where its signature alone does not tell its result. `settings` are those of Spark that change results.
 
     Raises:
         SignatureError: a node depends on something that cannot be identified.
@@ -67,14 +61,7 @@ def surroundings(settings: Mapping[str, str]) -> tuple[Part, ...]:
 
 def declared_by_plan(node: Node, settings: Mapping[str, str], inputs: Mapping[str, str]) -> str | None:
     """Return the declared signature of a captured function, by what it builds; None where that may differ each time.
-
-    Args:
-        settings: Spark settings that change results.
-        inputs: signatures of the node's inputs, by name.
-
-    Raises:
-        SignatureError: its Python code depends on something that cannot be identified.
-    """
+    `inputs` are signatures of the node's inputs, by name. Arguments and errors are otherwise those of `describe`."""
     own = _with_replaced(_describe(node, surroundings(settings)), replaced_packages())
     if own.random:
         return None
@@ -151,8 +138,7 @@ def parts_read(seen: Seen) -> tuple[Part, ...]:
 
 
 def _with_replaced(own: Description, others: Mapping[tuple[str, str], str]) -> Description:
-    """Mark what a node uses that was replaced under this process. Its result belongs to neither version, so it is this
-    run's alone, and what is on record of it is said of no version that another process has."""
+    """Mark what a node uses that was replaced under this process. Its result belongs to neither version."""
     parts: list[Part] = []
     reasons: dict[str, None] = {}
     for part in own.parts:
@@ -191,8 +177,8 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
 
 
 def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return the environment of an operator: of a function without Spark that of Python alone; of Python code the place
-    where it runs, and the packages whose objects it is handed."""
+    """Return what surrounds an operator: a function without Spark Python alone; Python code also the place where it
+    runs, and the packages whose objects it is handed."""
     match operator:
         case SparkFunction(built=CapturedFunction() as built):
             return (*surroundings, *place_parts()) if built.code else surroundings
@@ -205,8 +191,7 @@ def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, .
 
 
 def _counts(part: Part, exclude: tuple[str, ...]) -> bool:
-    """Return whether the author does not leave a part out. With a value its fields are left out: `CFG.alpha` with
-    `CFG`."""
+    """Return whether the author does not leave a part out; with a value go its fields, `CFG.alpha` with `CFG`."""
     fields = tuple(f"{label}{step}" for label in exclude for step in ".[")
     return part.label not in exclude and not (part.group is Group.VALUE and part.label.startswith(fields))
 

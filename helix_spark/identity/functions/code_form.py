@@ -1,6 +1,7 @@
 """The form of a function: what the compiler made of it, without how its author said it.
 
-Comments, formatting, docstrings and the names of locals are gone. A name the function does not bind itself is a
+Its steps are alike for each Python; later ones join instructions that often follow each other. Comments, formatting,
+docstrings and the names of locals are gone. A name the function does not bind itself is a
 numbered *slot*, so that the form says nothing of what the slot holds; `names` finds that out from the live function.
 """
 
@@ -9,22 +10,111 @@ from __future__ import annotations
 import dis
 import inspect
 import re
+import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise, takewhile
 from types import CodeType
 
-from helix_spark.identity.bytecode import (
-    Instruction,
-    constant_text,
-    instructions,
-    nested_code,
-    parameter_names,
-    texts_of,
-)
+_SILENT = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "MAKE_CELL", "COPY_FREE_VARS"})
+"""Instructions that say nothing that other ones do not say."""
+
+_SPLIT = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+"""Two in one, since Python 3.13."""
+
+_SAME = {
+    "LOAD_FAST_CHECK": "LOAD_FAST", "LOAD_FAST_AND_CLEAR": "LOAD_FAST", "LOAD_FROM_DICT_OR_GLOBALS": "LOAD_NAME",
+    "LOAD_METHOD": "LOAD_ATTR", "LOAD_CLASSDEREF": "LOAD_DEREF", "LOAD_FROM_DICT_OR_DEREF": "LOAD_DEREF",
+    "CALL_FUNCTION": "CALL", "CALL_METHOD": "CALL", "CALL_FUNCTION_KW": "CALL_KW",
+}
+"""Others that do what these do."""
+
+_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+_BYTES_OF_A_STEP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One step of compiled code: the operation's name, and the name or constant that it reads, assigns or loads; of a
+    jump the offset that it leads to. The line is 0 where none is known; a jump may lead to a target."""
+
+    name: str
+    value: object
+    offset: int = 0
+    line: int = 0
+    is_target: bool = False
+    is_jump: bool = False
+
+
+@lru_cache(maxsize=256)
+def instructions(code: CodeType) -> tuple[Instruction, ...]:
+    """Return the steps of a code object, without the code inside it."""
+    found: list[Instruction] = []
+    lines = {at: line or 0 for start, end, line in code.co_lines() for at in range(start, end, _BYTES_OF_A_STEP)}
+    is_target = False
+    for one in dis.get_instructions(code):
+        is_target |= one.is_jump_target
+        if one.opname in _SILENT:
+            continue
+        line, value = lines.get(one.offset, 0), one.argval
+        steps = [(_SAME.get(one.opname, one.opname), value)]
+        if one.opname in _SPLIT:
+            steps = [*zip(_SPLIT[one.opname], value, strict=True)]
+        elif one.opname == "RETURN_CONST":
+            steps = [("LOAD_CONST", value), ("RETURN_VALUE", None)]
+        elif one.opname == "KW_NAMES":
+            steps = [("KW_NAMES", code.co_consts[one.arg or 0])]
+        elif one.opname == "MAKE_FUNCTION" and _LOADS_FUNCTION_NAME:
+            found.pop()
+        for name, told in steps:
+            found.append(Instruction(name, told, one.offset, line, is_target, one.opcode in _JUMPS))
+            is_target = False
+    return tuple(found)
+
+
+_LOADS_FUNCTION_NAME = sys.version_info < (3, 11)
+"""True if a function's qualified name is loaded before the function is made."""
+
+
+def nested_code(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code objects inside one, at any depth."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from nested_code(constant)
+
+
+def texts_of(constant: object) -> Iterator[str]:
+    """Yield the texts in a constant of code."""
+    if isinstance(constant, str):
+        yield constant
+    elif isinstance(constant, tuple | frozenset):
+        for one in sorted(constant, key=repr) if isinstance(constant, frozenset) else constant:
+            yield from texts_of(one)
+
+
+def parameter_names(code: CodeType) -> tuple[str, ...]:
+    """Return all names that the signature of a code object's function shows, ``*rest`` and ``**more`` last."""
+    collecting = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + collecting]
+
+
+def constant_text(value: object) -> str:
+    """Return the type and source of a constant, the same in every process."""
+    if isinstance(value, frozenset):  # its own order is not the same in every process
+        return f"frozenset {sorted(map(constant_text, value))}"
+    if isinstance(value, tuple):
+        return f"tuple {list(map(constant_text, value))}"
+    # Integers of more than 4300 digits have no decimal text; hexadecimal has no such limit.
+    return f"{type(value).__name__} {hex(value) if type(value) is int else repr(value)}"
+
 
 _KINDS = (
     inspect.CO_VARARGS | inspect.CO_VARKEYWORDS | inspect.CO_GENERATOR | inspect.CO_COROUTINE
@@ -51,23 +141,14 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text that may be an expression, which somebody may evaluate.
-
-    >>> words_of("age > LIMIT"), words_of("age")
-    (['age', 'LIMIT'], [])
-    """
+    """Return the words of a text that may be an expression, which somebody may evaluate, as ``age > LIMIT``."""
     return _WORD.findall(text) if _EXPRESSION.search(text) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import statement binds a name to.
-
-    Attributes:
-        module: ``a.b`` of ``import a.b as x`` and of ``from a.b import c``.
-        name: ``c`` of ``from a.b import c``; None for a module.
-        level: number of leading dots.
-    """
+    """What an import statement binds a name to: ``a.b`` and ``c`` of ``from a.b import c``, whose leading dots are the
+    level; of a module the name is None."""
 
     module: str
     name: str | None = None
@@ -76,12 +157,8 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``.
-
-    Attributes:
-        base: the name.
-        attributes: in order; a constant key that is read, as of ``CFG.model["reg"]``, is one of them: see `key_step`.
-    """
+    """A name the function does not bind, with the attributes read from it: ``helpers.sub.clean``. A constant key that
+    is read, as of ``CFG.model["reg"]``, is one of them: see `key_step`."""
 
     base: str | Imported
     attributes: tuple[str, ...] = ()
@@ -100,15 +177,8 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class CodeForm:
-    """The form of one function.
-
-    Attributes:
-        text: the form itself; its slots are numbered in order of first appearance.
-        free: what each slot is called.
-        uses: the places where it reads slots and attributes, in order.
-        texts: its texts.
-        mentioned: those, and all names that it reads but for those of locals.
-    """
+    """The form of one function, whose slots are numbered in order of first appearance; what each is called, and where
+    it reads slots and attributes. `mentioned` are its texts, and all names that it reads but for those of locals."""
 
     text: bytes
     free: tuple[Free, ...]
@@ -261,7 +331,6 @@ class _Writer:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _places(code: CodeType) -> dict[str, int]:
-    """Return the places of a code object's variables."""
     names = dict.fromkeys((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
     return {name: place for place, name in enumerate(names)}
 

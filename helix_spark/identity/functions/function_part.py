@@ -15,8 +15,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType
 
-from helix_spark.identity.bytecode import nested_code, parameter_names
-from helix_spark.identity.functions.code_form import CodeForm, Free, Imported, Use, form_of, words_of
+from helix_spark.identity.functions.code_form import (
+    CodeForm,
+    Free,
+    Imported,
+    Use,
+    form_of,
+    nested_code,
+    parameter_names,
+    words_of,
+)
 from helix_spark.identity.functions.names import Names, is_plain
 from helix_spark.identity.objects.attributes import hints_of
 from helix_spark.identity.objects.references import Described, Edge, Reference, dotted_name, edge_to

@@ -11,10 +11,9 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS, cached_property, singledispatch
-from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, GenericAlias, MethodType
 from typing import Any, TypeGuard
 
-from helix_spark.identity.bytecode import is_compiled_in
 from helix_spark.identity.objects.origin import PYTHON, package_of_module
 
 _ABOUT_CODE = frozenset(WRAPPER_ASSIGNMENTS)
@@ -164,6 +163,11 @@ def held_values(function: FunctionType) -> Iterable[tuple[str, object]]:
     for kind, implementation in dispatched.items():
         yield f"dispatch type {kind.__qualname__}", kind
         yield f"dispatch {kind.__qualname__}", implementation
+
+
+def is_compiled_in(code: CodeType, function: Any) -> bool:
+    """Return whether code is that of a function which this one defines."""
+    return any(one is code for one in function.__code__.co_consts)
 
 
 def hints_of(annotated: type | FunctionType) -> Mapping[str, object]:

@@ -78,13 +78,8 @@ def _refuse(value: object, path: str) -> bytes | None:
 
 
 class Encoder:
-    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers what it saw.
-
-    Attributes:
-        stages: numbers of the stages of Spark ML that it holds or names, in order of appearance, by identifier.
-        texts: what it says, which may be queries or names.
-        statements: the SQL of transformers in it.
-    """
+    """Canonical bytes of one value and all that is in it. One encoder per value: it remembers stages of Spark ML that
+    the value holds or names, numbered by identifier, its texts, and the SQL of transformers."""
 
     def __init__(self, refer: Refer) -> None:
         self.refer = refer

@@ -34,12 +34,8 @@ _STDLIB = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("std
 
 @dataclass(frozen=True, slots=True, order=True)
 class Package:
-    """Code identified by version: ``Package("numpy", "2.4.1")``.
-
-    Attributes:
-        content: digest of what is installed of it and of all that it requires; empty where the version says all.
-        file: of a compiled module of the project, ``fast.so`` beside ``job.py``, its file: nobody can read its code.
-    """
+    """Code identified by version, and by a digest of what is installed of it and of all that it requires, unless the
+    version says all. A compiled module of the project, ``fast.so`` beside ``job.py``, is one with a file."""
 
     name: str
     version: str
@@ -241,13 +237,8 @@ def metadata_field(found: metadata.Distribution, key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Installation:
-    """What is said of one installed distribution.
-
-    Attributes:
-        version: by minor version where that is what counts.
-        record: digest of what its RECORD says of its code; empty where it says nothing, or its version says all.
-        requires: name, extras of that, and the extra of its own for which it is required, if any.
-    """
+    """One installed distribution: with a digest of what its RECORD says of its code, unless its version says all; what
+    it requires, with the extras of that, and the extra of its own for which it is required, if any."""
 
     name: str
     version: str

@@ -192,10 +192,9 @@ def _keeps(module: str | None, name: str, value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """Something that gets a part of its own.
+    """Something that gets a part of its own: an object, or a `Package`.
 
     Attributes:
-        value: the object, or a `Package`.
         label: how people call it, where it has no name itself.
         role, name, owner: where it was found, for errors: "closure value", "cfg", "clean".
         text: what the referring code says about it besides: attributes it reads, the name within a package.
@@ -248,9 +247,8 @@ class Described(Findings):
     """What a part is made of.
 
     Attributes:
-        group, label, shown: as in `Part`.
-        form: its own canonical bytes, in which what it refers to is left out.
-        edges: what it refers to, in the order of the slots of its form.
+        form: its own canonical bytes, without what it refers to.
+        edges: that, in the order of the slots of its form.
         checked: how many edges, the first ones, were checked for chance together with how they are called.
         texts: what it says, which others may look names up in.
         stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.

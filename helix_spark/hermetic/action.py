@@ -45,21 +45,15 @@ class Action:
     def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
         self.draws, self.reads_declared = Draws(seed, AUTHOR_SEEDS.state), reads_declared
         self.identifiers = Entropy(f"identifiers {seed}")
-        self._seeds: dict[str, str] = {}
+        self.seeds: dict[str, str] = {}
         self.watch = Watch() if watched else None
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
 
-    def end_draws(self) -> None:
-        """Put the generators back, and take note of which were drawn from."""
-        self.drew = self.draws.end()
-        self._seeds = {name: AUTHOR_SEEDS.digest(name) for name in self.draws.drawn}
-
     def seen(self) -> Seen:
         """Return what the action did, once it is over."""
         chance = ("drew numbers while another function may have drawn from the same generators",)
-        disturbed = chance if self.drew and self.disturbed else ()
-        drawn = Seen(self.drew, generators=self._seeds, chance=disturbed)
+        drawn = Seen(self.drew, generators=self.seeds, chance=chance if self.drew and self.disturbed else ())
         return drawn if self.watch is None else drawn | seen_in(self.watch.events)
 
 
@@ -106,18 +100,14 @@ def asks(what: str, frame: FrameType | None) -> None:
 
 
 def _entropy() -> Entropy | None:
-    found = current()
-    if found is None:
+    if (found := current()) is None:
         return None
-    # Identifiers that Spark draws for stages change no result: they are no draw of the author's.
-    return found.identifiers if _asks_for_spark(sys._getframe(1)) else found.draws.entropy
-
-
-def _asks_for_spark(frame: FrameType | None) -> bool:
-    """Return whether the innermost code that is neither Python's own nor Helix's is Spark's."""
-    while frame is not None and (kind := kind_of(frame.f_code.co_filename)) in (CodeOwner.PYTHON, CodeOwner.HELIX):
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and kind_of(frame.f_code.co_filename) in (CodeOwner.PYTHON, CodeOwner.HELIX):
         frame = frame.f_back
-    return frame is not None and kind is CodeOwner.SPARK
+    # Identifiers that Spark draws for stages change no result: they are no draw of the author's.
+    is_sparks = frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.SPARK
+    return found.identifiers if is_sparks else found.draws.entropy
 
 
 def _watch(_frame: FrameType | None) -> Watch | None:
@@ -181,7 +171,8 @@ def _intercepted(action: Action) -> Iterator[None]:
         try:
             yield
         finally:
-            action.end_draws()
+            action.drew = action.draws.end()
+            action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
 
 
 @contextmanager
@@ -232,31 +223,19 @@ def abandon() -> None:
 def actions_to_come() -> Iterator[None]:
     """Intercept what actions ask for, in all threads; several may share one installation."""
     global _under_way
-    with _counting:
-        if _under_way == 0:
-            _install()
-        _under_way += 1
     try:
+        with _counting:
+            _under_way += 1
+            if _under_way == 1:
+                _given.install()
+                _wrapped.install()
         yield
     finally:
         with _counting:
             _under_way -= 1
             if _under_way == 0:
-                _remove()
-
-
-def _install() -> None:
-    try:
-        _given.install()
-        _wrapped.install()
-    except BaseException:
-        _remove()
-        raise
-
-
-def _remove() -> None:
-    _wrapped.remove()
-    _given.remove()
+                _wrapped.remove()
+                _given.remove()
 
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)

@@ -335,8 +335,10 @@ class AuthorSeeds:
         if (words := _words(state)) is None:  # the author has put a generator of another kind in its place
             return True
         before = self._unseeded.get(name)
-        if before is None and name == "numpy.random" and _is_seeded_numpy():
-            return True
+        if before is None and name == "numpy.random":
+            own = SHARED[name].module.get_bit_generator()
+            if getattr(own, "seed_seq", None) is None:  # its first seeding was replaced before anybody looked
+                return True
         known = self._seeded.get(name)
         if known is not None and _follows(words, known, 2):
             return True
@@ -371,8 +373,3 @@ def _twists(words: Words, times: int) -> Iterator[Words]:
         twister.getrandbits(32)
         words = twister.getstate()[1][:-1]
         yield words
-
-
-def _is_seeded_numpy() -> bool:
-    """Return whether numpy's own seeding, which was given no entropy, was replaced before anybody looked."""
-    return getattr(SHARED["numpy.random"].module.get_bit_generator(), "seed_seq", None) is None

@@ -111,8 +111,7 @@ class Watch:
         """Note files that the code names: something that nobody sees may read them for it. A file that the action has
         written meanwhile is its own."""
         for path in paths:
-            state = _state(path)
-            if state is not None and max(state[-1], state[-2]) < self._began:
+            if (state := _state(path)) is not None and max(state[-1], state[-2]) < self._began:
                 self.looked_at(path)
 
     def listed(self, folder: str) -> None:
@@ -230,26 +229,23 @@ def _load_library(watch: Watch, who: Asker, given: tuple[Any, ...], _frame: Fram
         watch.read(_full(given[0]), who)
 
 
+_LOOK_FOR_THEMSELVES = ("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")
+"""These start a process to find out how many processors there are, say."""
+
+
 def _asks_others(what: str, place: int | None = None) -> Tell:
-    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
-        if not _looks_for_itself(frame):
-            shown = f" ({str(given[place])[:80]})" if place is not None else ""
-            watch.asks_others(who.at(f"{what}{shown}"))
+    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.endswith(_LOOK_FOR_THEMSELVES):
+                return
+            frame = frame.f_back
+        watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
 
     return tell
 
 
 def _asks_machine(what: str) -> Tell:
     return lambda watch, who, _given, _frame: watch.differs(who.at(what))
-
-
-def _looks_for_itself(frame: FrameType | None) -> bool:
-    """Return whether a process is started to find out how many processors there are, say."""
-    while frame is not None:
-        if frame.f_code.co_filename.endswith(("/platform.py", "/ctypes/util.py", "/loky/backend/context.py")):
-            return True
-        frame = frame.f_back
-    return False
 
 
 _NETWORK, _PROCESS = "asks the network", "starts another process"
@@ -319,8 +315,9 @@ class Wrapped:
         if sys.version_info < (3, 11):  # where paths hold what `os` has
             yield vars(pathlib)["_NormalAccessor"], "stat", staticmethod(self._status(os.stat))
         environ = type(os.environ)
-        yield environ, "__getitem__", self._variable(environ.__getitem__, _asks_variable)
-        yield environ, "__setitem__", self._variable(environ.__setitem__, _sets_variable)
+        get, put = environ.__getitem__, environ.__setitem__
+        yield environ, "__getitem__", self._variable(get, lambda watch, who, _, key: watch.asked(key, who))
+        yield environ, "__setitem__", self._variable(put, lambda watch, _who, _, key, _value: watch.sets(key))
         yield from ((datetime, name, self._moment(vars(datetime)[name])) for name in ("now", "utcnow"))
         clocks = {vars(time)[name]: self._clock(vars(time)[name]) for name in _CLOCKS}
         yield from ((time, name, clocks[vars(time)[name]]) for name in _CLOCKS)
@@ -378,10 +375,10 @@ class Wrapped:
             return isinstance(path, _PATH) and not getattr(_busy, "is_so", False)
 
         stat = self._telling(told, tell, direct, counts)
+        self._known.append(stat)
         for known in _KNOWN_ABLE:  # who asks whether it can follow no links looks for it there
             if told in known:
                 known.add(stat)
-                self._known.append(stat)
         return stat
 
     def _variable(self, told: Any, tell: Callable[..., None]) -> Callable[..., Any]:
@@ -410,14 +407,6 @@ def _asks_clock(what: str) -> Callable[..., None]:
             watch.differs(who.at(f"asks the clock, {what}"))
 
     return tell
-
-
-def _asks_variable(watch: Watch, who: Asker, _environ: Any, key: str) -> None:
-    watch.asked(key, who)
-
-
-def _sets_variable(watch: Watch, _who: Asker, _environ: Any, key: str, _value: Any) -> None:
-    watch.sets(key)
 
 
 def _asks_database(watch: Watch, who: Asker, /, *_given: Any, **_named: Any) -> None:

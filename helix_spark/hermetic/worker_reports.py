@@ -152,9 +152,9 @@ class _InTask:
         thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # makes none up
         if keys is None and thread is not None and thread in self._threads:
             return self._threads[thread]
-        return self._watch_for(keys or self._all) if keys or authors else None
-
-    def _watch_for(self, keys: tuple[str, ...]) -> Watch:
+        if keys is None and not authors:
+            return None
+        keys = keys or self._all
         if keys not in self._watches:
             self._watches[keys] = _Telling(self._folder, keys, self._began)
         return self._watches[keys]

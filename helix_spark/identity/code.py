@@ -8,6 +8,7 @@ changed. No JVM, no session.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from helix_spark.identity.data_version import DataIdentity, SignedData, identify
 from helix_spark.identity.description import describe
 from helix_spark.identity.functions.code_form import form_of
 from helix_spark.identity.functions.function_part import held_uses, text_lookups
-from helix_spark.identity.functions.import_effects import ImportEffect, effects_with, module_of_file
+from helix_spark.identity.functions.import_effects import ImportEffect, effects_with
 from helix_spark.identity.objects.attributes import is_class, own_attribute
 from helix_spark.identity.objects.encoder import is_immutable, shown
 from helix_spark.identity.objects.origin import Package, package_of_function, package_of_module
@@ -258,7 +259,9 @@ class _Walk:
                     if (id(value), name) not in self._lookups:
                         self._lookups[id(value), name] = self._token(edge)
         homes = {name: None for value, _ in self._described if (name := _home_module(value))}
-        for name in (*homes, module_of_file(self._where.file if self._where is not None else "")) if homes else ():
+        file = self._where.file if self._where is not None else ""
+        loaded = (name for name, one in [*sys.modules.items()] if getattr(one, "__dict__", {}).get("__file__") == file)
+        for name in (*homes, next(loaded, "")) if homes else ():
             self._effects += effects_with(name, self._modules)
         code = (value.__code__ for value, _ in self._described if type(value) is FunctionType)
         mentioned = frozenset(texts).union(*(form_of(one).mentioned for one in code))

@@ -149,17 +149,14 @@ def identify(what: Readable, *, where: Location | None = None, contents: bool = 
 def pin_versions(dag: Dag) -> Dag:
     """Return the same graph with Delta sources at the version that is the newest now, so that what is signed is what is
     read, and with the commit of each. Raises SourceError."""
-    nodes = tuple(
-        replace(node, operator=Read(_pinned(source, node.where)))
-        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource) else node
-        for node in dag.nodes
-    )
-    return replace(dag, nodes=nodes)
-
-
-def _pinned(source: DeltaSource, where: Location | None) -> DeltaSource:
-    table = _delta_table(source, where)
-    return replace(source, version=table.version(), commit=_commit(table, source, where))
+    nodes = []
+    for node in dag.nodes:
+        if isinstance(node.operator, Read) and isinstance(source := node.operator.source, DeltaSource):
+            table = _delta_table(source, node.where)
+            pinned = replace(source, version=table.version(), commit=_commit(table, source, node.where))
+            node = replace(node, operator=Read(pinned))
+        nodes.append(node)
+    return replace(dag, nodes=tuple(nodes))
 
 
 def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[str, Path], ...]:
@@ -186,8 +183,10 @@ def files_of(source: FileSource, where: Location | None = None) -> tuple[tuple[s
 def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
     """Return the files that Spark reads of what an author named: a file, a folder, or a pattern for such. Unlike
     Python's, Hadoop's patterns have braces, may negate by ^, and hide no names."""
-    if path.is_dir() or path.is_file():
-        return _files_at(path)
+    if path.is_dir():
+        return files_below(path, _is_skipped)[1]
+    if path.is_file():
+        return [(path.name, path)]
     matches = {one for plain in _without_braces(str(path).replace("[^", "[!")) for one in matches_of(plain)}
     if not matches:
         near = sorted(one.name for one in path.parent.iterdir())[:10] if path.parent.is_dir() else []
@@ -197,14 +196,8 @@ def _expand(path: Path, where: Location | None) -> list[tuple[str, Path]]:
             remedy="check the path",
         )
     # Of a folder that a pattern matches Spark reads what is inside, whatever the folder is called.
-    found = map(Path, sorted(matches))
-    return [file for one in found if one.is_dir() or not _is_skipped(one.name) for file in _files_at(one)]
-
-
-def _files_at(path: Path) -> list[tuple[str, Path]]:
-    if path.is_dir():
-        return files_below(path, _is_skipped)[1]
-    return [(path.name, path)] if path.is_file() else []
+    found = [one for one in map(Path, sorted(matches)) if one.is_dir() or (one.is_file() and not _is_skipped(one.name))]
+    return [file for one in found for file in _expand(one, where)]
 
 
 def _is_skipped(name: str) -> bool:

@@ -58,8 +58,9 @@ _CALLS_BY_NAME = frozenset({"call_udf", "call_function"})
 _REGISTERS = frozenset({"register", "registerFunction"})
 _CREATES_VIEW = re.compile(r"\bcreate\b.*\bview\b", re.IGNORECASE | re.DOTALL)
 
-_AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*)")
-_MADE = re.compile(r"@\s*$")
+_AFTER_AT = re.compile(r"@\s*([A-Za-z_]\w*|$)")
+"""Nothing follows where the text is put together at run time."""
+
 _MADE_NAMES = "has names looked up in a text that is made at run time"
 _CALLED = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _LOOK_UP = frozenset({"query", "eval"})
@@ -233,7 +234,9 @@ def text_lookups(function: FunctionType, described: Described, texts: Iterable[s
     names = Names(function, function.__name__, home)
     around = {**function.__globals__, **names.closure}
     for word in dict.fromkeys((*at, *(word for text in texts for word in words_of(text)))):
-        if word in around and (word in at or _is_data(around[word])):
+        value = around.get(word)
+        is_table = type(value).__module__.partition(".")[0] in _TABLES and not callable(value)
+        if word in around and (word in at or is_table or is_plain(value)):
             yield names.resolve(Free(word))
         if word in own and word in at:
             yield f"local {own.index(word)} {word}"
@@ -246,11 +249,7 @@ def _is_put_together(function: FunctionType, form: CodeForm) -> bool:
     code = function.__code__
     known = {*function.__globals__, *code.co_freevars}
     known.update(name for one in (code, *nested_code(code)) for name in (*one.co_varnames, *one.co_cellvars))
-    return any(_MADE.search(text) or not known.issuperset(_AFTER_AT.findall(text)) for text in form.texts)
-
-
-def _is_data(value: object) -> bool:
-    return is_plain(value) or (type(value).__module__.partition(".")[0] in _TABLES and not callable(value))
+    return not known.issuperset(word for text in form.texts for word in _AFTER_AT.findall(text))
 
 
 def random_name(name: str) -> str | None:

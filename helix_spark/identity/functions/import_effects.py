@@ -40,13 +40,8 @@ _Names = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportEffect:
-    """A statement of a module that changes what a library does.
-
-    Attributes:
-        code: a function of this statement.
-        names: code has to mention one of them for the effect to count; empty if it always counts.
-        doubt: why it may not be what was done, as the end of a sentence; empty where nothing says so.
-    """
+    """A statement of a module that changes what a library does, as a function. It counts for code that mentions one of
+    the names, if there are any. A doubt says why it may not be what was done, as the end of a sentence."""
 
     code: FunctionType
     doubt: str
@@ -82,12 +77,6 @@ def effects_with(name: str, seen: set[str]) -> Iterator[ImportEffect]:
                 module.scan = scan
             waiting += imports
             yield from effects
-
-
-def module_of_file(file: str) -> str:
-    """Return the name of the module that is loaded from a file; empty if there is none."""
-    loaded = ((name, getattr(module, "__dict__", {})) for name, module in list(sys.modules.items()))
-    return next((name for name, names in loaded if names.get("__file__") == file), "")
 
 
 def _scan(module: _Module) -> tuple[list[ImportEffect], list[str]]:

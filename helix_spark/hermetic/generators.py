@@ -332,17 +332,13 @@ class AuthorSeeds:
     def _is_seeded(self, name: str, state: Any) -> bool:
         if name == "torch":
             return bool(SHARED[name].module.initial_seed() != _TORCH_UNSEEDED)
-        if (words := _words(state)) is None:  # the author has put a generator of another kind in its place
-            return True
-        before = self._unseeded.get(name)
+        words, before, known = _words(state), self._unseeded.get(name), self._seeded.get(name)
         if before is None and name == "numpy.random":
             own = SHARED[name].module.get_bit_generator()
             if getattr(own, "seed_seq", None) is None:  # its first seeding was replaced before anybody looked
                 return True
-        known = self._seeded.get(name)
-        if known is not None and _follows(words, known, 2):
-            return True
-        if before is not None and not _follows(words, before, _MOST_TWISTS):
+        # A generator of another kind, which the author has put in its place, has no words.
+        if words is None or _follows(words, known, 2) or not (before is None or _follows(words, before, _MOST_TWISTS)):
             return True
         self._unseeded[name] = state
         return False
@@ -362,14 +358,12 @@ def _words(state: Any) -> Words | None:
 
 def _follows(words: Words, earlier: Any, twists: int) -> bool:
     """Return whether a state is an earlier one, or what that comes to as numbers are drawn."""
-    before = _words(earlier) or ()
-    return words == before or words in _twists(before, twists)
-
-
-def _twists(words: Words, times: int) -> Iterator[Words]:
+    before: Words = (None if earlier is None else _words(earlier)) or ()
     twister = random.Random(0)
-    for _ in range(times if words else 0):
-        twister.setstate((3, (*words, len(words)), None))
+    for _ in range(twists + 1 if before else 0):
+        if words == before:
+            return True
+        twister.setstate((3, (*before, len(before)), None))
         twister.getrandbits(32)
-        words = twister.getstate()[1][:-1]
-        yield words
+        before = twister.getstate()[1][:-1]
+    return False

@@ -15,7 +15,9 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -44,17 +46,17 @@ _LEVELS = 6
 """How deep plain data may be in lists and dicts to be looked at."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Names:
     """The names one function can see."""
 
     function: FunctionType
     label: str
     home: str
-    closure: dict[str, object] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.closure = closure_of(self.function)
+    @cached_property
+    def closure(self) -> dict[str, object]:
+        return closure_of(self.function)
 
     def place(self, line: int) -> Location:
         path = Path(self.function.__code__.co_filename)
@@ -133,24 +135,15 @@ class Names:
     def _imported(self, imported: Imported, attributes: tuple[str, ...]) -> Edge:
         """Return what an import inside the function binds, imported now if it is the project's."""
         path = (imported.name, *attributes) if imported.name else attributes
-        name = self._absolute(imported)
-        package = package_of_module(name)
-        if package is not None:
-            return package_edge(package, ".".join((str(name), *path)))
+        written, name = "." * imported.level + imported.module, ""
+        with suppress(ImportError):  # there may be no package for the dots to start from
+            name = importlib.util.resolve_name(written, str(self.function.__globals__.get("__package__") or ""))
+        if (package := package_of_module(name)) is not None:
+            return package_edge(package, ".".join((name, *path)))
         module = _module(name) if name else None
         if module is None:
-            return ".".join(("unbound module", "." * imported.level + imported.module, *path))
-        return self._along(self._found(module, str(name), "module", str(name)), path)
-
-    def _absolute(self, imported: Imported) -> str | None:
-        """Return the full name of the module; None if there is no package for the dots to start from."""
-        if not imported.level:
-            return imported.module
-        try:
-            package = str(self.function.__globals__.get("__package__") or "")
-            return importlib.util.resolve_name("." * imported.level + imported.module, package)
-        except ImportError:
-            return None
+            return ".".join(("unbound module", written, *path))
+        return self._along(self._found(module, name, "module", name), path)
 
 
 def _module(name: str) -> object | None:

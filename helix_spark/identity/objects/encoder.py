@@ -301,10 +301,9 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     if has_hidden_state(value, base):
         what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
         raise UnidentifiedError(what, PLAIN_DATA)
-    fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
-    for name, attribute in attributes(value):
-        fields += [name, encoder(attribute, f".{name}")]
-    return fields
+    return "object", encoder(kind), base.__name__, encoder(content), *(
+        field for name, held in attributes(value) for field in (name, encoder(held, f".{name}"))
+    )
 
 
 # -- for people --------------------------------------------------------------------------------------------------------
@@ -324,7 +323,6 @@ def shown(value: object, limit: int = 60) -> str:
 _SHORT = (NoneType, bool, int, float, complex, str, bytes, Decimal, Fraction, dt.date, dt.datetime, dt.timedelta)
 
 
-def _is_short(value: object) -> bool:
-    assert isinstance(value, list | tuple | dict | set | frozenset)
-    items: Iterable[object] = [*value, *value.values()] if isinstance(value, dict) else value
+def _is_short(value: Any) -> bool:
+    items = [*value, *value.values()] if type(value) is dict else value
     return len(value) <= 20 and all(type(item) in _SHORT for item in items)

@@ -138,9 +138,9 @@ _REMEDIES = {
     "GroupedData": "group inside the function",
     "Broadcast": "pass the plain value; broadcast it inside the function",
     "Accumulator": "count inside the result, not beside it",
-    "SparkSession": "take it from the rows inside the function: rows.sparkSession",
-    "SparkContext": "take it from the rows inside the function: rows.sparkSession.sparkContext",
-    "SQLContext": "take the session from the rows inside the function: rows.sparkSession",
+    **dict.fromkeys(
+        ("SparkSession", "SparkContext", "SQLContext"), "take it from the rows inside the function: rows.sparkSession"
+    ),
     "Model": "declare it as a learner of the workflow and read that node",
 }
 """What to do instead of keeping an object of a session, by class of pyspark or py4j."""
@@ -160,9 +160,8 @@ def spark_fields(encoder: Encoder, value: Any) -> Iterable[bytes | str] | None:
     """Return the fields of a type, parameter or stage, or of one whose class extends such. Raises UnidentifiedError of
     what lives in a session."""
     classes = spark_classes(value)
-    for name in classes:
-        if name in _REMEDIES:
-            raise UnidentifiedError(f"it is a Spark {classes[0]}, which lives in one session", _REMEDIES[name])
+    if remedy := next(filter(None, map(_REMEDIES.get, classes)), None):
+        raise UnidentifiedError(f"it is a Spark {classes[0]}, which lives in one session", remedy)
     if "DataType" in classes:
         # One of an author's own is code, and its JSON has a pickle of it: such types are told by their attributes.
         return None if _has_own_type(value) else ("spark.type", value.json())
@@ -186,16 +185,15 @@ def _stage(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     """Return the fields of a stage: its class and the parameters set; the defaults come with the version of Spark or
     with its code."""
     settings = {param.name: setting for param, setting in value._paramMap.items()}
-    result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
-    for name, setting in sorted(settings.items()):
-        result += [name, encoder(setting, f".{name}")]
     if "SQLTransformer" in spark_classes(value) and isinstance(statement := settings.get("statement"), str):
         encoder.statements.append(statement)
+    yield from ("spark.stage", encoder(type(value)), encoder.stage(value.uid))
+    for name, setting in sorted(settings.items()):
+        yield from (name, encoder(setting, f".{name}"))
     if not type(value).__module__.startswith("pyspark."):
         # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
         defaults = {param.name: default for param, default in value._defaultParamMap.items()}
-        result.append(encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default"))
+        yield encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default")
         for name, attribute in attributes(value):
             if name not in _STAGE_INTERNALS:
-                result += [name, encoder(attribute, f".{name}")]
-    return result
+                yield from (name, encoder(attribute, f".{name}"))

@@ -131,7 +131,8 @@ def replaced_packages() -> Mapping[tuple[str, str], str]:
     """Return packages that were replaced since this process first asked for them: the version that is there now, by
     name and the version that was. What is imported afterwards, by a worker of Spark's or by a reload, is the new one.
     So nobody knows which of them a function runs, not even once the old version is put back."""
-    now = _changes_of_sites()
+    sites = [folder for folder in sys.path if Path(folder).name in _SITES and Path(folder).is_dir()]
+    now = {folder: Path(folder).stat().st_mtime_ns for folder in sites}
     if now != _looked_at:
         _installation.cache_clear()
         for (read, of), package in list(_first_read.items()):
@@ -145,20 +146,13 @@ def replaced_packages() -> Mapping[tuple[str, str], str]:
     return dict(_replaced)
 
 
-def _changes_of_sites() -> dict[str, int]:
-    """Return when something was put into each folder of installed packages, or taken out of it."""
-    sites = [folder for folder in dict.fromkeys(sys.path) if Path(folder).name in _SITES and Path(folder).is_dir()]
-    return {folder: Path(folder).stat().st_mtime_ns for folder in sites}
-
-
 @cache
 def _package_of_path(filename: str) -> Package | None:
     path = Path(filename).resolve()
     if _is_project(path):
-        compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES)) and path.is_file()
-        if not compiled:
-            return None
-        return Package(path.name.partition(".")[0], digest(*content_fields(path))[:12], file=filename)
+        is_compiled = path.name.endswith(tuple(EXTENSION_SUFFIXES)) and path.is_file()
+        name = path.name.partition(".")[0]
+        return Package(name, digest(*content_fields(path))[:12], file=filename) if is_compiled else None
     if path.is_relative_to(_HERE):
         return Package("helix_spark", str(FORMAT))
     site = _site_folder(path)

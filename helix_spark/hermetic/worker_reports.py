@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -164,19 +164,22 @@ _own_variables: set[str] = set()
 _tasks: list[_InTask] = []
 """The one that runs."""
 
-_put_in_place: list[Wrapped] = []
-
 
 def watch_in_task(number: int, function: Any, key: str, folder: str) -> None:
     """Make a worker watch a function, or the class of a table function, from now on to the end of its task."""
-    if not _put_in_place:  # once a process
-        wrapped = Wrapped(_watch, _begins_thread)
-        wrapped.install()
-        _put_in_place.append(wrapped)
     if not _tasks or _tasks[-1].number != number:
         _tasks[:] = [_InTask(number, folder)]
+    _watch_tasks()
     for code in _codes(function):
         _tasks[-1].add(code, key)
+
+
+@cache
+def _watch_tasks() -> None:
+    """Once a process."""
+    Wrapped(
+        lambda frame: _tasks[-1].watch(frame), lambda thread, frame: _tasks[-1].begins_thread(thread, frame)
+    ).install()
 
 
 def _codes(function: Any) -> Iterator[CodeType]:
@@ -191,12 +194,3 @@ def _codes(function: Any) -> Iterator[CodeType]:
 
 
 _TABLE_FUNCTION = ("__init__", "eval", "terminate", "cleanup")
-
-
-def _watch(frame: FrameType | None) -> Watch | None:
-    return _tasks[-1].watch(frame) if _tasks else None
-
-
-def _begins_thread(thread: threading.Thread, frame: FrameType | None) -> None:
-    if _tasks:
-        _tasks[-1].begins_thread(thread, frame)

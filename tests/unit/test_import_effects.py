@@ -313,6 +313,13 @@ def test_an_effect_of_a_file_that_was_edited_since_its_import_is_never_reused(pr
     assert project.trace().unfollowed == ()
 
 
+def test_a_call_of_what_was_edited_since_its_import_counts_in_doubt(project: Project) -> None:
+    project.write(other="import pandas as pd\ndef hang(): pd.DataFrame.hung = 1")
+    job = project.write(job="import other\nother.hang()\ndef f(x): return x.hung").load()
+    project.write(other="def hang(): print('It hangs nothing any more.')")
+    assert "import effects" in [part.label for part in trace(job.f, node="n").parts]
+
+
 def test_the_part_says_where_the_method_hangs(project: Project) -> None:
     patch, use = METHODS["of Spark"]
     parts = project.write(job=f"{patch.format(1)}\ndef f(x): return {use}").trace().parts

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from helix_spark.forks import ending_children
-from helix_spark.hermetic.asking import CodeOwner, direct, is_for_spark, kind_of
+from helix_spark.hermetic.asking import CodeOwner, callers, direct, is_for_spark, kind_of
 from helix_spark.hermetic.generators import AUTHOR_SEEDS, Draws, Entropy, EntropyGiven
 from helix_spark.hermetic.seen import Seen
 from helix_spark.hermetic.watch import Watch, Wrapped, seen_in
@@ -102,12 +102,10 @@ def asks(what: str, frame: FrameType | None) -> None:
 def _entropy() -> Entropy | None:
     if (found := current()) is None:
         return None
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and kind_of(frame.f_code.co_filename) in (CodeOwner.PYTHON, CodeOwner.HELIX):
-        frame = frame.f_back
     # Identifiers that Spark draws for stages change no result: they are no draw of the author's.
-    is_sparks = frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.SPARK
-    return found.identifiers if is_sparks else found.draws.entropy
+    passing_on = (CodeOwner.PYTHON, CodeOwner.HELIX)
+    asks = next((kind for _, kind in callers(sys._getframe(1)) if kind not in passing_on), None)
+    return found.identifiers if asks is CodeOwner.SPARK else found.draws.entropy
 
 
 def _watch(_frame: FrameType | None) -> Watch | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -69,40 +70,43 @@ def kind_of(file: str) -> CodeOwner:
     return CodeOwner.PYTHON if made or file.startswith(_PYTHON) else CodeOwner.AUTHOR
 
 
+def callers(frame: FrameType | None) -> Iterator[tuple[FrameType, CodeOwner]]:
+    """Yield a frame and those that led to it, each with whose code it runs."""
+    while frame is not None:
+        yield frame, kind_of(frame.f_code.co_filename)
+        frame = frame.f_back
+
+
 def asker(frame: FrameType | None) -> Asker | None:
     """Return who asks, from the frame that does. None where it is no concern of a node's: Helix itself, Spark and what
     it calls, code that is being imported, messages."""
     first: tuple[CodeOwner, str] | None = None
-    while frame is not None:
-        file, name = frame.f_code.co_filename, frame.f_code.co_name
-        kind = kind_of(file)
-        if kind is CodeOwner.HELIX and first is not None and not _serves_spark(frame):
+    for one, kind in callers(frame):
+        file = one.f_code.co_filename
+        if kind is CodeOwner.HELIX and first is not None and not _serves_spark(one):
             break
         if kind in (CodeOwner.HELIX, CodeOwner.SPARK):  # a library that Spark calls, as grpc, asks for Spark
             return None
-        if file.startswith("<frozen importlib") or (kind is CodeOwner.LIBRARY and name == "<module>"):
+        if file.startswith("<frozen importlib") or (kind is CodeOwner.LIBRARY and one.f_code.co_name == "<module>"):
             return None
         if kind is CodeOwner.PYTHON and file.endswith(_SILENT):
             return None
         if first is None and kind is not CodeOwner.PYTHON:
             first = kind, _package(file)
         if kind is CodeOwner.AUTHOR:
-            return Asker(*(first or (kind, "")), f"{Path(file).name}:{frame.f_lineno}")
-        frame = frame.f_back
+            return Asker(*(first or (kind, "")), f"{Path(file).name}:{one.f_lineno}")
     return None if first is None else Asker(*first, "")
 
 
 def is_for_spark(frame: FrameType | None) -> bool:
     """Return whether a library works for Spark, which calls it: grpc, by which its client speaks to a server."""
     by_library = False
-    while frame is not None:
-        kind = kind_of(frame.f_code.co_filename)
-        if kind is CodeOwner.SPARK or (kind is CodeOwner.HELIX and _serves_spark(frame)):
+    for one, kind in callers(frame):
+        if kind is CodeOwner.SPARK or (kind is CodeOwner.HELIX and _serves_spark(one)):
             return by_library
         if kind in (CodeOwner.AUTHOR, CodeOwner.HELIX):
             return False
         by_library = by_library or kind is CodeOwner.LIBRARY
-        frame = frame.f_back
     return False
 
 
@@ -110,25 +114,24 @@ _IN_PLACE_OF_SPARK = "/plans/frame_creation.py"
 """Of Helix: it takes the place of pyspark's methods that give tables."""
 
 
-def _serves_spark(frame: FrameType | None) -> bool:
+def _serves_spark(frame: FrameType) -> bool:
     """Return whether Spark calls the code of Helix's that a frame is of: what passes its client's requests on."""
-    while frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.HELIX:
-        if frame.f_code.co_filename.endswith(_IN_PLACE_OF_SPARK):
+    for one, kind in callers(frame):
+        if kind is not CodeOwner.HELIX:
+            return kind is CodeOwner.SPARK
+        if one.f_code.co_filename.endswith(_IN_PLACE_OF_SPARK):
             return True
-        frame = frame.f_back
-    return frame is not None and kind_of(frame.f_code.co_filename) is CodeOwner.SPARK
+    return False
 
 
 def direct(frame: FrameType | None) -> Asker | None:
     """Return who asks, as `asker` does; None where code of Python's own library asks for itself."""
-    while frame is not None and frame.f_code.co_filename.endswith(_PASSING_ON):
-        frame = frame.f_back
-    if frame is None or kind_of(frame.f_code.co_filename) not in (CodeOwner.AUTHOR, CodeOwner.LIBRARY):
-        return None
-    return asker(frame)
+    for one, kind in callers(frame):
+        if not one.f_code.co_filename.endswith(_PASSING_ON):
+            return asker(one) if kind in (CodeOwner.AUTHOR, CodeOwner.LIBRARY) else None
+    return None
 
 
 def _package(file: str) -> str:
-    """Return the package of a library's file."""
     found = next((file.partition(part)[2] for part in _SITES if part in file), "")
     return found.partition("/")[0].removesuffix(".py")

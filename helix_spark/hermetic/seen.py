@@ -78,12 +78,14 @@ class Seen:
 
     def only(self, other: Seen) -> Seen:
         """Return this, as far as the other one read it."""
-        reads = {kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in _LOOKS}
+        reads: dict[str, Any] = {
+            kind: {name: getattr(self, kind)[name] for name in getattr(other, kind)} for kind in _LOOKS
+        }
         return Seen(self.drew, **reads)
 
     def now(self) -> Seen:
         """Return the same of what is there now."""
-        reads = {kind: {name: look(name) for name in getattr(self, kind)} for kind, look in _LOOKS.items()}
+        reads: dict[str, Any] = {kind: {name: _LOOKS[kind](name) for name in getattr(self, kind)} for kind in _LOOKS}
         return Seen(self.drew, **reads)
 
     def to_json(self) -> str:

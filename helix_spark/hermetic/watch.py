@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from helix_spark.hermetic.asking import Asker, CodeOwner, asker, direct, kind_of
+from helix_spark.hermetic.asking import Asker, CodeOwner, asker, callers, direct, kind_of
 from helix_spark.hermetic.generators import WhenImported
 from helix_spark.hermetic.seen import Seen, content_of, names_in, value_of
 
@@ -234,12 +234,9 @@ _LOOK_FOR_THEMSELVES = ("/platform.py", "/ctypes/util.py", "/loky/backend/contex
 
 
 def _asks_others(what: str, place: int | None = None) -> Tell:
-    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType | None) -> None:
-        while frame is not None:
-            if frame.f_code.co_filename.endswith(_LOOK_FOR_THEMSELVES):
-                return
-            frame = frame.f_back
-        watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
+    def tell(watch: Watch, who: Asker, given: tuple[Any, ...], frame: FrameType) -> None:
+        if not any(one.f_code.co_filename.endswith(_LOOK_FOR_THEMSELVES) for one, _ in callers(frame)):
+            watch.asks_others(who.at(what if place is None else f"{what} ({str(given[place])[:80]})"))
 
     return tell
 

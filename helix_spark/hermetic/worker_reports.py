@@ -22,7 +22,7 @@ from types import CodeType, FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from helix_spark.hermetic.asking import CodeOwner, kind_of
+from helix_spark.hermetic.asking import CodeOwner, callers
 from helix_spark.hermetic.seen import Seen, value_of
 from helix_spark.hermetic.task import tell
 from helix_spark.hermetic.watch import Event, Watch, Wrapped, seen_in
@@ -145,10 +145,9 @@ class _InTask:
         may be the cause. None where Spark asks."""
         keys: tuple[str, ...] | None = None
         authors = False
-        while frame is not None:
-            keys = self._keys.get(frame.f_code, keys)
-            authors = authors or kind_of(frame.f_code.co_filename) is CodeOwner.AUTHOR
-            frame = frame.f_back
+        for one, kind in callers(frame):
+            keys = self._keys.get(one.f_code, keys)
+            authors = authors or kind is CodeOwner.AUTHOR
         thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # makes none up
         if keys is None and thread is not None and thread in self._threads:
             return self._threads[thread]

@@ -76,7 +76,6 @@ class Signed:
         declared: from code, parameters and inputs alone.
         signature: the one its result goes by: `declared`, or that of an equivalent earlier program, or one of this
             run alone where the result may differ each time.
-        parts: with the inputs' parts at the end.
         random: names of the nodes that make its result differ each time, itself included.
         seen: what its code did when it ran, with what it reads as that is now.
         by_plan: the declared signature by what its code builds, where that is known through answers on record.

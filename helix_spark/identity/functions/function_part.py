@@ -1,11 +1,10 @@
 """The part of a function of the project: its form, what each slot of it stands for, and what its names and texts say.
 
-- Routes to code that are no syntax: ``import_module("helpers")``, ``globals()["clean"]``, ``eval``, frames; variables
-  that texts name, as pandas looks them up for ``rows.query("x > @LIMIT")``. A module that is imported by a constant
-  name is followed like any other. What else is looked up at run time is not known: such a function is never reused.
+- Routes to code that are no syntax. A module that is imported by a constant name is followed like any other, and so are
+  variables that texts name, as in ``rows.query("x > @LIMIT")``. What else is looked up at run time (``eval``,
+  ``globals()["clean"]``, frames) is not known: such a function is never reused.
 - What makes a result another one each time, and nobody sees as it runs: what Spark draws, and Python's own clocks, as
-  a module may have bound them before anybody could watch (``from time import time``). The plan of a Spark query says
-  more, once there is one. What libraries do is controlled or seen while they do it (see `hermetic`).
+  a module may have bound them before anybody could watch (``from time import time``).
 """
 
 from __future__ import annotations

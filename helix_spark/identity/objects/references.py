@@ -223,12 +223,11 @@ Edge = Reference | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was noticed where code and values were described, each sentence once.
+    """What was noticed where code and values were described, in sentences.
 
     Attributes:
-        warnings: what is known by its bytecode alone, and what is not seen inside libraries, in sentences.
-        random: why the result may be another one each time, in sentences; empty if nothing says so.
-        unfollowed: routes to code that could not be followed, in sentences; where they lead is not covered.
+        random: why the result may be another one each time.
+        unfollowed: routes to code that could not be followed; where they lead is not covered.
         calls: words that SQL may call as functions.
         registers: names under which functions may be registered with the session.
         in_turns: whether views or functions may be registered with the session.
@@ -251,7 +250,7 @@ class Described(Findings):
         edges: that, in the order of the slots of its form.
         checked: how many edges, the first ones, were checked for chance together with how they are called.
         texts: what it says, which others may look names up in.
-        stages: identifiers of the stages of Spark ML that its form numbers, in order; one may be in several parts.
+        stages: identifiers of the stages of Spark ML that its form numbers, in order.
     """
 
     group: Group

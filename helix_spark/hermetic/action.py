@@ -157,7 +157,7 @@ def _turn_taken(thread: threading.Thread) -> _Turn:
             abandon()
         turn = _turn
     turn.holder = thread
-    _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - since
+    _waited.seconds = seconds_waited() + time.perf_counter() - since
     return turn
 
 
@@ -173,11 +173,9 @@ def _intercepted(action: Action) -> Iterator[None]:
             action.seeds = {name: AUTHOR_SEEDS.digest(name) for name in action.draws.drawn}
 
 
-@contextmanager
-def waiting() -> Iterator[Callable[[], float]]:
-    """Give a function that returns the seconds for which this thread has waited for its turns since."""
-    before = getattr(_waited, "seconds", 0.0)
-    yield lambda: getattr(_waited, "seconds", 0.0) - before
+def seconds_waited() -> float:
+    """Return the seconds for which this thread has waited for its turns."""
+    return float(getattr(_waited, "seconds", 0.0))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from helix_spark.identity.functions.function_part import hash_seed
 from helix_spark.identity.objects.encoder import canonical, is_identifiable, shown
-from helix_spark.identity.objects.origin import Package, as_first_read, installed_package, metadata_field
+from helix_spark.identity.objects.origin import PYTHON, as_first_read, installed_package, metadata_field
 from helix_spark.identity.parts import Group, Part, digest
 
 
@@ -27,23 +27,16 @@ def package_version(name: str) -> str:
         return "absent"
 
 
-def _identified(name: str) -> Package:
-    try:
-        return installed_package(name)
-    except PackageNotFoundError:
-        return Package(name, "absent")
-
-
 def package_part(name: str) -> Part:
     """Return the part that stands for an installed distribution."""
-    found = as_first_read(_identified, name)
+    found = as_first_read(installed_package, name)
     return Part(Group.PACKAGE, name, digest(name, found.version, found.content), found.version)
 
 
 def python_part() -> Part:
     """Return the part of Python, by major.minor: the form of code depends on it, and so may results; so they do on the
     hash seed, where it is another than the one that commands fix."""
-    found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = PYTHON.version
     if hash_seed() not in ("", "0"):
         found += f", hash seed {hash_seed()}"
     return Part(Group.PACKAGE, "python", digest("python", found), found)

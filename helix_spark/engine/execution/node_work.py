@@ -34,7 +34,7 @@ from helix_spark.engine.results.node_results import MemoryTier, NodeResult, Tabl
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import CatalogError, SetupError
-from helix_spark.hermetic.action import waiting
+from helix_spark.hermetic.action import seconds_waited
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import Read, Result
@@ -92,9 +92,9 @@ class NodeWork:
         steps = self.fill(unit.names) if computes else []
         if computes and self._is_overtaken(unit.names):
             return steps
-        with waiting() as waited:
-            step = self.timed(unit.names, lambda: self.have(unit))
-        steps.append(replace(step, start=step.start + waited()))
+        waited = seconds_waited()
+        step = self.timed(unit.names, lambda: self.have(unit))
+        steps.append(replace(step, start=step.start + seconds_waited() - waited))
         for name in unit.names:
             self._compare(name)
         return steps

@@ -179,8 +179,11 @@ def _distribution(site: Path, top: str) -> Package:
 
 
 def installed_package(name: str) -> Package:
-    """Return an installed distribution, by minor version where that is what counts. Raises PackageNotFoundError."""
-    own = _installation(name)
+    """Return an installed distribution, by minor version where that is what counts; "absent" if there is none."""
+    try:
+        own = _installation(name)
+    except metadata.PackageNotFoundError:
+        return Package(name, "absent")
     required = _required(own)
     told = (field for one in (own, *required) for field in (one.name, one.version, one.record))
     return Package(own.name, own.version, digest(*told) if required or own.record else "")

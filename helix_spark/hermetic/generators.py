@@ -109,17 +109,14 @@ class WhenImported:
 def seed_stages_by_name() -> None:
     """Give stages of Spark ML without a seed one that follows from the name of their class: by itself it is Python's
     `hash` of the name, which differs from process to process."""
+
+    def seed(module: ModuleType) -> None:
+        vars(module)["hash"] = default_seed
+
     if (stages := _loaded(_STAGES)) is not None:
-        _seed_by_name(stages)
-    elif _stages_seeded not in sys.meta_path:
-        sys.meta_path.insert(0, _stages_seeded)
-
-
-def _seed_by_name(module: Any) -> None:
-    vars(module)["hash"] = default_seed
-
-
-_stages_seeded = WhenImported({_STAGES}, _seed_by_name)
+        seed(stages)
+    else:
+        sys.meta_path.insert(0, WhenImported({_STAGES}, seed))
 
 
 def default_seed(name: str) -> int:

@@ -269,7 +269,7 @@ class Wrapped:
         self.finder, self.begins_thread = finder, begins_thread
         self._theirs: list[tuple[Any, str, Any]] = []
         self._known: list[Any] = []
-        self._imports = WhenImported(_IN_C, self._wrap_readers)
+        self._imports = WhenImported(_IN_C, lambda library: self._replace(self._readers_of(library)))
 
     def install(self) -> None:
         """Put the wrappers in place; the audit hook once and for all."""
@@ -279,9 +279,7 @@ class Wrapped:
             _hooked = True
         _installed.append(self)
         sys.meta_path.insert(0, self._imports)
-        for holder, name, ours in self._wrappers():
-            self._theirs.append((holder, name, vars(holder)[name]))
-            _put(holder, name, ours)
+        self._replace(self._wrappers())
 
     def remove(self) -> None:
         """Put everything back."""
@@ -294,10 +292,10 @@ class Wrapped:
             known.difference_update(self._known)
         self._known.clear()
 
-    def _wrap_readers(self, library: ModuleType) -> None:
-        for holder, reader, ours in self._readers_of(library):
-            self._theirs.append((holder, reader, vars(holder)[reader]))
-            setattr(holder, reader, ours)
+    def _replace(self, replacements: Iterable[tuple[Any, str, Any]]) -> None:
+        for holder, name, ours in replacements:
+            self._theirs.append((holder, name, vars(holder)[name]))
+            _put(holder, name, ours)
 
     def _wrappers(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         started = threading.Thread.start

@@ -34,8 +34,8 @@ from helix_spark.identity.objects.references import (
     Reference,
     edge_to,
     home_of,
-    is_udf,
     package_edge,
+    udf_of,
 )
 from helix_spark.identity.parts import PLAIN_DATA, Group, Part, UnidentifiedError, digest, encode
 
@@ -147,7 +147,7 @@ def _name(value: object) -> str:
 
 
 def _root(value: object, label: str) -> Edge:
-    if type(value) is FunctionType and not is_udf(value):
+    if type(value) is FunctionType and udf_of(value) is None:
         package = package_of_function(value)
         if package is None or package.name == "helix_spark":
             return Reference(value, label, name=label, top=True)

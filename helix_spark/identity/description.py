@@ -35,7 +35,6 @@ from helix_spark.identity.objects.references import (
     code_name,
     edge_to,
     is_code,
-    is_udf,
     package_edge,
     udf_of,
 )
@@ -80,7 +79,7 @@ def describe(reference: Reference, home: str) -> Described:
     if isinstance(value, Package):
         form = encode("package", value.name, value.version, value.content)
         return Described(Group.PACKAGE, value.name, form, _visible_in(value), shown=value.version)
-    if type(value) is types.FunctionType and not is_udf(value):
+    if type(value) is types.FunctionType and udf_of(value) is None:
         package = package_of_function(value)
         if package is None or reference.top:
             return describe_function(reference, home)

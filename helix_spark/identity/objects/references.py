@@ -68,7 +68,7 @@ def is_code(value: object) -> bool:
         return True
     if declares_itself(value):
         return False
-    return is_udf(value) or bool(wrapped_functions(value)) or identity(value) is not None
+    return udf_of(value) is not None or bool(wrapped_functions(value)) or identity(value) is not None
 
 
 def identity(value: object) -> tuple[Package, str] | None:
@@ -99,13 +99,8 @@ def _attribute(of: tuple[Package, str] | None, value: Any) -> tuple[Package, str
     return (of[0], f"{of[1]}.{value.__name__}") if of else None
 
 
-def is_udf(value: object) -> bool:
-    """Return whether a value is what pyspark's `udf(...)` or `udtf(...)` returns: code that knows what it returns."""
-    return udf_of(value) is not None
-
-
 def udf_of(value: Any) -> Any:
-    """Return pyspark's object of a Python function for Spark; None for all else."""
+    """Return what pyspark's `udf(...)` or `udtf(...)` made of a function; None for all else."""
     udf = value.__dict__.get("_unwrapped") if type(value) is types.FunctionType else value
     kind = type(udf)
     is_table_function = (kind.__module__, kind.__name__) == ("pyspark.sql.udtf", "UserDefinedTableFunction")
@@ -117,7 +112,7 @@ def _function_identity(function: types.FunctionType) -> tuple[Package, str] | No
     """Return the identity of a function that the library keeps under its name. One that it made for the project, around
     the project's code or around values, has none."""
     package = package_of_function(function)
-    if package is None or is_udf(function):
+    if package is None or udf_of(function) is not None:
         return None
     module = function.__module__  # of the wrapped function, if `functools.wraps` was at work
     if package_of_module(module) == package and _keeps(module, function.__qualname__, function):

@@ -139,10 +139,8 @@ class Draws:
 
     def begin(self) -> None:
         """Seed the generators that are loaded, and those that will be when they are."""
-        for name in SHARED:
-            if name not in self._began and is_loaded(name):
-                self._take_over(name)
-        sys.meta_path.insert(0, self._imports)
+        self._began.clear()
+        self.back({})
 
     def end(self) -> bool:
         """Put all generators back. Return whether anything was drawn from them, or entropy asked for."""
@@ -169,7 +167,10 @@ class Draws:
         for name, state in ours.items():
             self._before[name] = SHARED[name].state
             SHARED[name].restore(state)
-        self.begin()  # of others, which were loaded meanwhile
+        for name in SHARED:
+            if name not in self._began and is_loaded(name):
+                self._take_over(name)
+        sys.meta_path.insert(0, self._imports)
 
     def _take_over(self, name: str) -> None:
         shared = SHARED[name]

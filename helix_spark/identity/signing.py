@@ -166,7 +166,7 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
     found = merged([own, declared])
     advice = "call it by its name" + ("" if isinstance(operator, Read) else ", or declare it in depends_on=")
     # An author who declares what else counts is taken at their word.
-    lost = () if further else (f"{one}: {_LOST} ({advice})" for one in found.unfollowed)
+    lost = [] if further else [f"{one}: {_LOST} ({advice})" for one in found.unfollowed]
     kept = (part for part in found.parts if _counts(part, node.wishes.exclude))
     reads = (one for one in declared.reads if one.shown not in node.wishes.exclude)
     return replace(

@@ -174,7 +174,7 @@ def _calls_effect(called: ast.expr, names: _Names, callers: frozenset[CodeType])
     """Return whether a function of the project is called that changes what a library does; also where its text cannot
     tell, as the file was edited since its import."""
     function = _base(called, names)
-    if not isinstance(function, FunctionType) or not _is_project_code(function) or function.__code__ in callers:
+    if not _is_project_code(function) or not isinstance(function, FunctionType) or function.__code__ in callers:
         return False
     if (module := _module(function.__module__)) is None or module.doubt:
         return module is not None

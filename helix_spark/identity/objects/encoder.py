@@ -301,9 +301,10 @@ def _object(encoder: Encoder, value: object) -> Iterable[bytes | str]:
     if has_hidden_state(value, base):
         what = f"it is a {kind.__module__}.{kind.__qualname__}, whose state is out of sight"
         raise UnidentifiedError(what, PLAIN_DATA)
-    return "object", encoder(kind), base.__name__, encoder(content), *(
-        field for name, held in attributes(value) for field in (name, encoder(held, f".{name}"))
-    )
+    fields: list[bytes | str] = ["object", encoder(kind), base.__name__, encoder(content)]
+    for name, attribute in attributes(value):
+        fields += [name, encoder(attribute, f".{name}")]
+    return fields
 
 
 # -- for people --------------------------------------------------------------------------------------------------------

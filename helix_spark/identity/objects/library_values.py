@@ -187,13 +187,14 @@ def _stage(encoder: Encoder, value: Any) -> Iterable[bytes | str]:
     settings = {param.name: setting for param, setting in value._paramMap.items()}
     if "SQLTransformer" in spark_classes(value) and isinstance(statement := settings.get("statement"), str):
         encoder.statements.append(statement)
-    yield from ("spark.stage", encoder(type(value)), encoder.stage(value.uid))
+    result: list[bytes | str] = ["spark.stage", encoder(type(value)), encoder.stage(value.uid)]
     for name, setting in sorted(settings.items()):
-        yield from (name, encoder(setting, f".{name}"))
+        result += [name, encoder(setting, f".{name}")]
     if not type(value).__module__.startswith("pyspark."):
         # Only those that are asked for: Spark names the default of an output column after the stage's identifier.
         defaults = {param.name: default for param, default in value._defaultParamMap.items()}
-        yield encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default")
+        result.append(encoder(sorted(item for item in defaults.items() if item[0] not in settings), " default"))
         for name, attribute in attributes(value):
             if name not in _STAGE_INTERNALS:
-                yield from (name, encoder(attribute, f".{name}"))
+                result += [name, encoder(attribute, f".{name}")]
+    return result

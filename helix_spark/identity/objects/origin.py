@@ -83,7 +83,7 @@ def _is_project_folder(name: str) -> bool:
 
 
 def _is_project(path: Path) -> bool:
-    ours = (_HERE, *_STDLIB)
+    ours = (str(_HERE), *_STDLIB)
     return _site_folder(path) is None and not any(path.is_relative_to(folder) for folder in ours)
 
 

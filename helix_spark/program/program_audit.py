@@ -15,7 +15,7 @@ from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
-from helix_spark.answers.questions import AnsweredQuestion, Question
+from helix_spark.answers.questions import Question
 from helix_spark.catalog.records import AnswerRecord, ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
@@ -23,7 +23,7 @@ from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import kind_of, rows_of_program
+from helix_spark.program.program_nodes import QuestionRow, rows_of_program
 from helix_spark.run.audit import Audit, Audited, AuditRow, judge, record_verdicts
 from helix_spark.visible_text import cut
 
@@ -57,43 +57,37 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
 
     Fits and tables are judged by what was made from them.
     """
-    questions = rows_of_program(program)
-    asked = {row.name: row.asked for row in questions}
-    record = program.record
-    before = {} if record is None else {
-        row.name: record.answer(row.asked.question.identity) for row in questions
-        if row.asked.fresh and row.asked.question.sort != "fit"
-    }
+    questions = {row.name: row for row in rows_of_program(program)}
     rows = [
-        AuditRow(ResultRecord(identity, identity, program.name, row.name, kind_of(row.asked.question), 0), row.inputs)
-        for row in questions for identity in (row.asked.question.identity,)
+        AuditRow(ResultRecord(row.identity, row.identity, program.name, row.name, row.kind, 0), row.inputs)
+        for row in questions.values()
     ]
 
     def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
-        one, earlier = asked[name], before.get(name)
-        if not earlier or not one.answer:
+        row, again = questions[name], questions[name].asked.answer
+        if program.record is None or not row.asked.fresh or not again or row.kind == "learner":
             return None
-        if one.answer == earlier:
-            return Audited(name, one.question.identity, "verified", exact=True)
-        how = _how_they_differ(one.question, earlier, one.answer)
-        return Audited(name, one.question.identity, "verified" if how is None else "different", how or "")
+        if not (earlier := program.record.answer(row.identity)):
+            return None
+        how = None if again == earlier else _how_they_differ(row.question, earlier, again)
+        return Audited(name, row.identity, "verified" if how is None else "different", how or "", again == earlier)
 
     results = judge(rows, compare)
-    hidden = [name for name, one in asked.items() if one.question.sort in ("fit", "table")]
-    _doubt(record_verdicts(results, rows, program.catalog, hidden), rows, asked, program)
+    hidden = [name for name, row in questions.items() if row.kind in ("learner", "table")]
+    _doubt(record_verdicts(results, rows, program.catalog, hidden), rows, questions, program)
     return results
 
 
 def _doubt(
-    reasons: Mapping[str, str], rows: Sequence[AuditRow], asked: Mapping[str, AnsweredQuestion], program: PlainProgram
+    reasons: Mapping[str, str], rows: Sequence[AuditRow], questions: Mapping[str, QuestionRow], program: PlainProgram
 ) -> None:
     """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
     now, doubts, above = time.time(), dict[str, str](), ancestors_of(rows)
     for name, why in reasons.items():
-        question = asked[name].question
-        tables = (one.identity for one in (asked[row].question for row in above[name]) if one.sort == "table")
-        fits = (handle.removeprefix(HANDLE) for handle in question.handles if handle.startswith(HANDLE))
-        doubts |= dict.fromkeys((question.identity, *fits, *tables), why)
+        tables = (one.identity for one in map(questions.__getitem__, above[name]) if one.kind == "table")
+        handles = questions[name].question.handles
+        fits = (handle.removeprefix(HANDLE) for handle in handles if handle.startswith(HANDLE))
+        doubts |= dict.fromkeys((questions[name].identity, *fits, *tables), why)
     program.catalog.answers.append([
         AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
     ])

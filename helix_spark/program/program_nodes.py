@@ -11,7 +11,14 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTables
-from helix_spark.answers.questions import AnsweredQuestion, Question, handle_in, ml_command, stage_class
+from helix_spark.answers.questions import (
+    AnsweredQuestion,
+    Question,
+    fitted_class,
+    handle_in,
+    ml_command,
+    stage_class,
+)
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of, lines_of_source, source_rows
@@ -32,6 +39,19 @@ class QuestionRow:
     name: str
     asked: AnsweredQuestion
     inputs: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> Question:
+        return self.asked.question
+
+    @property
+    def identity(self) -> str:
+        return self.asked.question.identity
+
+    @property
+    def kind(self) -> str:
+        """The kind of node that it is recorded as."""
+        return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.sort, "answer")
 
 
 def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[QuestionRow]:
@@ -118,19 +138,13 @@ def is_metric(question: Question, who: Caller) -> bool:
 def _inside(what: Any) -> str:
     """Return the class of Spark ML that is fitted, or the metric that is evaluated; empty for other questions."""
     command = ml_command(what)
-    match None if command is None else command.WhichOneof("command"):
-        case "fit":
-            return str(command.fit.estimator.name.rpartition(".")[2])
-        case "evaluate":
-            evaluator = str(command.evaluate.evaluator.name)
-            return dict(params_of(what)).get("metricName") or _default_metric(evaluator)
-    return ""
-
-
-def _default_metric(evaluator: str) -> str:
-    """Return the default metric of an evaluator, by its name in the JVM: clients send only what is set."""
+    if command is None or not command.HasField("evaluate"):
+        return fitted_class(what).rpartition(".")[2]
+    if metric := dict(params_of(what)).get("metricName"):
+        return metric
+    evaluator = str(command.evaluate.evaluator.name)
     kind = stage_class(evaluator)
-    known = {} if kind is None else inspect.signature(kind).parameters
+    known = {} if kind is None else inspect.signature(kind).parameters  # clients send only what is set
     return str(known["metricName"].default) if "metricName" in known else evaluator.rpartition(".")[2]
 
 
@@ -155,16 +169,6 @@ def params_of(what: Any) -> Iterator[tuple[str, str]]:
                 yield name, str(deserialize_param(value))[:200]
 
 
-def kind_of(question: Question) -> str:
-    """Return the kind of node that a question is recorded as."""
-    return {"fit": "learner", "effect": "write", "table": "table"}.get(question.sort, "answer")
-
-
-def is_fit(what: Any) -> bool:
-    command = ml_command(what)
-    return command is not None and command.WhichOneof("command") == "fit"
-
-
 def place_of(asked: AnsweredQuestion) -> str:
     """Return the author's line that asks a question, as ``FILE:LINE``; empty where none is known."""
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
@@ -172,8 +176,7 @@ def place_of(asked: AnsweredQuestion) -> str:
 
 def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
     """Return the parts of a question, to compare two runs by."""
-    question = row.asked.question
-    what = question.what
+    question, what = row.question, row.question.what
     relations = [what] if sort_of(what) == "Relation" else \
         [one for one in messages(what) if sort_of(one) == "Relation"][:1]  # the outermost
     text = "\n".join(str(line) for one in relations for line in lines_of(one))
@@ -192,31 +195,29 @@ def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
 def nodes_of(rows: Sequence[QuestionRow], program: PlainProgram) -> list[NodeRecord]:
     """Return questions as they are recorded, of no iteration yet. Why each was asked of Spark, or not, is told by what
     its line was made of in the last iteration."""
-    last = last_ended(program.catalog, program.name)
+    last, record = last_ended(program.catalog, program.name), program.record
+    assert record is not None
     before = {} if last is None else _parts_of_lines(program.catalog.nodes(last))
-    nodes = [_node(row, program) for row in rows]
-    now, asked = _parts_of_lines(nodes), {row.name: row.asked for row in rows}
+    nodes = [
+        NodeRecord(
+            run="", workflow=program.name, iteration=0, name=row.name, kind=row.kind, inputs=row.inputs,
+            state="compute" if asked.fresh else "load", reason="", declared=row.identity, signature=row.identity,
+            parts=parts_to_json(parts_of_row(row)), code=place_of(asked), seconds=asked.seconds,
+            predicted_seconds=record.seconds(row.identity) or None, stored=not asked.fresh,
+            output=row.question.sort == "rows", started=max(0.0, asked.started - program.began),
+        )
+        for row in rows for asked in (row.asked,)
+    ]
+    now, answers = _parts_of_lines(nodes), {row.name: row.asked for row in rows}
     reasons: dict[str, str] = {}
     for line, members in lines_of_source(nodes).items():
         differing = changes(before[line], now[line]) if line in before else None
-        reasons |= {one.name: _reason(asked[one.name], differing, parts_from_json(one.parts)) for one in members}
+        reasons |= {one.name: _reason(answers[one.name], differing, parts_from_json(one.parts)) for one in members}
     return [replace(one, reason=reasons[one.name]) for one in nodes]
 
 
 def _parts_of_lines(nodes: Sequence[NodeRecord]) -> dict[str, tuple[Part, ...]]:
     return {one.name: parts_from_json(one.parts) for one in source_rows(nodes)}
-
-
-def _node(row: QuestionRow, program: PlainProgram) -> NodeRecord:
-    asked, question = row.asked, row.asked.question
-    assert program.record is not None
-    return NodeRecord(
-        run="", workflow=program.name, iteration=0, name=row.name, kind=kind_of(question), inputs=row.inputs,
-        state="compute" if asked.fresh else "load", reason="", declared=question.identity,
-        signature=question.identity, parts=parts_to_json(parts_of_row(row)), code=place_of(asked),
-        seconds=asked.seconds, predicted_seconds=program.record.seconds(question.identity) or None,
-        stored=not asked.fresh, output=question.sort == "rows", started=max(0.0, asked.started - program.began),
-    )
 
 
 _LOST = {"table": "it is not stored"}

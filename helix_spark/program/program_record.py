@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.questions import AnsweredQuestion, ml_command
+from helix_spark.answers.questions import AnsweredQuestion, fitted_class, ml_command
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
@@ -20,11 +20,9 @@ from helix_spark.history.source_rows import source_rows
 from helix_spark.history.value_text import titled
 from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
-from helix_spark.program.keeping_results import keep_results
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (
     QuestionRow,
-    is_fit,
     is_metric,
     nodes_of,
     parts_of_row,
@@ -32,7 +30,7 @@ from helix_spark.program.program_nodes import (
     rows_of,
     rows_of_program,
 )
-from helix_spark.program.served_results import keep_cards
+from helix_spark.program.served_results import keep_cards, keep_results
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.run.recording import Provenance, record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
@@ -68,7 +66,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             seconds=seconds, start_seconds=program.server.start_seconds if program.server is not None else 0.0,
             outputs={
                 row.name: values[row.name] for row in rows
-                if row.name in values and is_metric(row.asked.question, row.asked.caller)
+                if row.name in values and is_metric(row.question, row.asked.caller)
             },
             notes={"edit": _edit(last, program, begun, nodes) if failure is None else "", "evaluated": values},
         )
@@ -128,12 +126,12 @@ def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str
 
     found: dict[str, Any] = {}
     for row in rows:
-        command = ml_command(row.asked.question.what)
+        command = ml_command(row.question.what)
         if command is None or not command.HasField("evaluate"):
             continue
-        text = row.asked.answer or record.answer(row.asked.question.identity) or ""
+        text = row.asked.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):
-            for answer in answer_of_text(form_of(row.asked.question), text) if text else ():
+            for answer in answer_of_text(form_of(row.question), text) if text else ():
                 found[row.name] = deserialize_param(answer.ml_command_result.param)
     return found
 
@@ -148,7 +146,7 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
 
     def viewed(row: QuestionRow, node: NodeRecord) -> AnswerView:
         one, again = row.asked, row.asked.why
-        if one.fresh and not (one.why or one.answer or one.left or one.question.sort == "table"):
+        if one.fresh and not (one.why or one.answer or one.left or row.kind == "table"):
             again = "it is done each time"
         return AnswerView(
             row.name, one.caller.call, place(one), node.signature, one.fresh, node.reason,
@@ -179,4 +177,4 @@ def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tall
     found = {one.question.identity for one in asked}
     fresh = {one.question.identity: one for one in asked if one.fresh}
     saved = sum(record.seconds(identity) for identity in found - fresh.keys())
-    return Tally(len(found), len(fresh), sum(is_fit(one.question.what) for one in fresh.values()), saved)
+    return Tally(len(found), len(fresh), sum(bool(fitted_class(one.question.what)) for one in fresh.values()), saved)

@@ -1,43 +1,146 @@
-"""The models and tables that a script's server holds, as results: pyspark's own classes, over a client of ours. They
-are described and stored as a workflow's are, behind the script's last answer."""
+"""What is kept of a script's run, behind its last answer: its fitted models and persisted tables, as rows of the planner.
+Its server holds them; they are described and stored as a workflow's results are, by pyspark's own classes over a client
+of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTable
-from helix_spark.answers.questions import Question, handle_of, ml_command, stage_class
+from helix_spark.answers.questions import Question, fitted_class, handle_of, ml_command, stage_class
 from helix_spark.answers.sent_requests import as_new, rpc_error, server_message
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.stored_tables import PLACE, partitions_told
 from helix_spark.catalog.records import ArtifactRecord, FileRecord, ResultRecord
 from helix_spark.catalog.tables.spark_types import slot_names_of
+from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, TableResult
 from helix_spark.engine.results.storing import Origin, StoringError, store
-from helix_spark.errors import CatalogError, HelixError
+from helix_spark.errors import CatalogError, HelixError, ServerEndedError
+from helix_spark.history.source_rows import call_of
+from helix_spark.planner.joint import policy_named
+from helix_spark.planner.problem import State
+from helix_spark.planner.storage import NodeCosts, PlanningProblem
 from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.connect_session import active, active_session, frame_of
 from helix_spark.plans.program_client import beside
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, is_fit
+from helix_spark.program.program_nodes import QuestionRow
+from helix_spark.run.foresight import RecordsRead, foresee
+from helix_spark.run.retention import Retention
 
-MOST_FITS = 40
-"""Of a run, the last ones that it fitted. A card takes some ten questions to the server, of 5 ms each."""
+_LOAD = {**LOAD, "model": Throughput(0.2, 1 / 100e6)}
+_WRITE = {**WRITE, "model": Throughput(0.07, 1 / 50e6)}
+"""A server reads a model by one command, and writes several side by side: so each takes less than a workflow's."""
+
+_MODEL_BYTES = 50_000
+"""A logistic regression of a hundred features takes 12 KB in some ten files, a small forest 200."""
+
+_MOST_CARDS = 40
+"""Of the last fits of a run. A card takes some ten questions to the server, of 5 ms each."""
 
 
-def store_served(
-    wanted: Sequence[tuple[Origin, Question]], served: ServedSession, program: PlainProgram
-) -> list[ArtifactRecord | None]:
+def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int, *, has_ended: bool) -> None:
+    """Store what is worth keeping of a run, and evict what is not.
+
+    Args:
+        has_ended: True to evict also what is beyond the budget, once all is recorded.
+    """
+    if not any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
+        return
+    assert program.answerer is not None
+    results = ServedResults(
+        number, RecordsRead(program.catalog.snapshot(program.name), {}, _LOAD), program.catalog, program.tell,
+        policy_named(program.policy), rows=rows, program=program,
+    )
+    try:
+        if results.writable and program.shares_catalog:
+            results.keep()
+            program.answerer.served.forget_given_up()
+    except ServerEndedError as error:
+        program.tell(f"what this run computed is not stored, but for its answers: {error.what}")
+    results.acknowledge(results.tidy() if has_ended else ())
+
+
+@dataclass(kw_only=True, eq=False)
+class ServedResults(Retention):
+    """The results of a program's run."""
+
+    rows: Sequence[QuestionRow]
+    program: PlainProgram
+
+    @cached_property
+    def base(self) -> PlanningProblem:
+        stored = self.records.view.artifacts
+        nodes = tuple(self._costs(row, stored.get(row.identity)) for row in self.rows)
+        needed = {name for node in nodes for name in node.inputs}
+        outputs = frozenset(node.name for node in nodes if node.name not in needed)
+        # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
+        found = foresee(PlanningProblem(nodes, outputs, self.program.budget), (), self.records, line=call_of)
+        # Whatever is kept, Spark is needed: to compute it and to load it.
+        return replace(found, start_price=0.0, fresh_process=0.0)
+
+    @property
+    def states(self) -> dict[str, State]:
+        return {row.name: State.COMPUTE if row.asked.fresh else State.LOAD for row in self.rows}
+
+    def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
+        return self._costs(self._by_name[node.name], record)
+
+    @cached_property
+    def _by_name(self) -> dict[str, QuestionRow]:
+        return {row.name: row for row in self.rows}
+
+    @property
+    def writable(self) -> frozenset[str]:
+        return frozenset(row.name for row in self.rows if not row.asked.why and (
+            _has_new_model(row) or (row.asked.fresh and row.question.sort == "table")
+        ))
+
+    def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
+        questions = {row.identity: row.question for row in self.rows}
+        return iter(store_served([(one, questions[one.signature]) for one in origins], self.program))
+
+    def drop(self, signature: str) -> None:
+        """No-op: nothing stays in memory between runs."""
+
+    def _costs(self, row: QuestionRow, stored: ArtifactRecord | None) -> NodeCosts:
+        asked, question, record = row.asked, row.question, self.program.record
+        assert record is not None
+        seconds = asked.seconds if asked.fresh else record.seconds(row.identity)
+        fitted = "" if row.kind == "table" else fitted_class(question.what)
+        if row.kind != "table" and not fitted:  # its answer is on record, which takes no room
+            known = bool(asked.answer) or not asked.fresh
+            return NodeCosts(row.name, "reducer", row.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
+        # A table is expected to take as much as the files that it was read from; a model little.
+        kind, size = ("model", _MODEL_BYTES) if fitted else ("table", sum(one.identity.bytes for one in question.reads))
+        size = size if stored is None else stored.bytes
+        return NodeCosts(
+            row.name, "learner" if fitted and ".ml.feature." not in fitted else "extractor", row.identity, row.inputs,
+            seconds, _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
+            storable=stored is not None or not asked.why,  # what the program released stays where it is stored
+            compute_needs_spark=True, load_needs_spark=True,
+        )
+
+
+def _has_new_model(row: QuestionRow) -> bool:
+    return row.asked.fresh and bool(row.asked.answer and fitted_class(row.question.what))
+
+
+def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
     """Store results of a script's run; return their records in this order, None for one that cannot be stored, which
     people are told.
 
     Models are stored side by side; tables one by one: while one is written, the session has settings of ours.
     """
+    assert program.answerer is not None
+    served = program.answerer.served
     service = _ServedClient(served)
     tables = {one.question.identity: one for one in served.tables if one.question and not one.forgotten}
 
@@ -62,7 +165,7 @@ def store_served(
 
     def store_all() -> list[ArtifactRecord | None]:
         session = active_session()
-        found = [service.model(one) if is_fit(one.what) else None for _, one in wanted]
+        found = [service.model(one) if fitted_class(one.what) else None for _, one in wanted]
         with ThreadPoolExecutor(AT_A_TIME, "helix-models") as pool:
             records = [
                 pool.submit(store_one, *pair, model, session) if model is not None else None
@@ -86,12 +189,9 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
         CatalogError: the catalog cannot be written.
     """
     assert program.answerer is not None
-    fits = [row for row in rows if row.asked.fresh and row.asked.answer and is_fit(row.asked.question.what)]
-    known = program.catalog.results((), [row.asked.question.identity for row in fits]).measured if fits else {}
-    new = [
-        row for row in fits
-        if (before := known.get(row.asked.question.identity)) is None or not before.trained
-    ][-MOST_FITS:]
+    fits = {row.identity: row for row in rows if _has_new_model(row)}
+    known = program.catalog.results((), [*fits]).measured if fits else {}
+    new = [row for one, row in fits.items() if one not in known or not known[one].trained][-_MOST_CARDS:]
     service = _ServedClient(program.answerer.served)
     try:
         cards = beside(service, lambda: [(row, service.card(row)) for row in new]) if new else []
@@ -103,9 +203,8 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
     for row, card in cards:
         if card is not None:
             program.catalog.keep_file(card)
-            identity = row.asked.question.identity
             found.append(ResultRecord(
-                identity, identity, program.name, row.name, "learner", number,
+                row.identity, row.identity, program.name, row.name, "learner", number,
                 compute_seconds=row.asked.seconds, trained=card.digest,
             ))
     return found
@@ -113,8 +212,7 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
 
 @dataclass(slots=True)
 class _ServedClient:
-    """A service that passes requests of a client of ours on to the session that a script's server has. What its models
-    and tables are, pyspark's own classes ask by it."""
+    """A service that passes requests of a client of ours on to the session that a script's server has."""
 
     served: ServedSession
     _like: Any = None
@@ -141,10 +239,10 @@ class _ServedClient:
 
     def card(self, row: QuestionRow) -> FileRecord | None:
         """Return the card of a fit's model; None where the server has no such model."""
-        if (model := self.model(row.asked.question)) is None:
+        if (model := self.model(row.question)) is None:
             return None
         column = model.getOrDefault("featuresCol") if model.hasParam("featuresCol") else ""
-        slots = self._slots_of(ml_command(row.asked.question.what).fit.dataset)
+        slots = self._slots_of(ml_command(row.question.what).fit.dataset)
         return card_of_model(model, slots.get(column, ())).record(row.name)
 
     def _slots_of(self, dataset: Any) -> Mapping[str, tuple[str, ...]]:

@@ -4,5 +4,5 @@
 is what they hand on, with one row a node (`planner.situation` up to the plan, `run.NodeRun` from the answer on).
 
 Both fronts are recorded by `recording` and kept by `retention`: a workflow's results are handed over by
-`workflow_results`, a script's by `program.keeping_results`.
+`workflow_results`, a script's by `program.served_results`.
 """

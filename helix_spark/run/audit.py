@@ -12,14 +12,12 @@ from typing import Literal
 
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.dag.node import ancestors_of, slice_to_outputs
+from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult
-from helix_spark.planner.planning import make_plan
-from helix_spark.planner.policies import NEVER
-from helix_spark.run.executing import registering, release_results
+from helix_spark.run.executing import compute_alone, release_results
 from helix_spark.run.run import Run
 
 Verdict = Literal["verified", "different", "not compared"]
@@ -162,7 +160,7 @@ def audit(
     chosen = _within(asked, run, seconds).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
-        outcome = _from_scratch(run, chosen)
+        outcome = compute_alone(run, tuple(chosen), from_scratch=True).outcome
         try:
             rows = [
                 AuditRow(ResultRecord(
@@ -204,23 +202,6 @@ def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[
         if seconds is None or sum(run.situation[one].costs.compute_seconds for one in more) <= seconds:
             needed = more
     return needed
-
-
-def _from_scratch(run: Run, chosen: Collection[str]) -> Outcome:
-    """Compute nodes, and load nothing but `fixed` results."""
-    dag = slice_to_outputs(replace(run.dag, outputs=tuple(chosen)))
-    fixed = {run.situation[node.name].signature for node in dag.nodes if node.wishes.fixed}
-    drawn = {signature: record for signature, record in run.view.artifacts.items() if signature in fixed}
-    asked = run.situation.alone(dag)
-    situation = replace(asked, nodes=tuple(
-        replace(one, artifact=drawn.get(one.signature), held=False) for one in asked.nodes
-    ))
-    plan = make_plan(situation, NEVER)
-    outcome = run.tools.executor.execute(dag, plan, drawn, run.id, registering(replace(run, situation=situation)))
-    if outcome.failure is not None:
-        release_results(outcome)
-        raise outcome.failure
-    return outcome
 
 
 def _compare(

@@ -1,5 +1,5 @@
-"""From a plan to its outcome: what is wrong is said before anything runs, other processes that compute the same are
-waited for, the record says that the iteration runs, and the plan is executed until all is had or nothing helps.
+"""From a plan to its outcome: other processes that compute the same are waited for, then the plan is executed until all
+is had or nothing helps.
 
 Nobody holds one lease while waiting for another, so no two drivers wait for each other; and since the first record of a
 result wins, a lease that is lost costs time and nothing else.
@@ -21,6 +21,7 @@ from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
+from helix_spark.engine.lowering.watcher import begin_anew
 from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.errors import NotStoredError
@@ -91,8 +92,7 @@ WORTH_WAITING = 1.0
 _MOST_WAITS = 50
 """Waits of a run before it computes whatever others do; each time, somebody else had come to an end."""
 
-FACTOR = 3.0
-LEAST = 30.0
+FACTOR, LEAST = 3.0, 30.0
 """A result is waited for as long as three times what its holder, or where that did not say, this run, expects to take;
 30 seconds at least, as what takes a second in the plan may wait for a session or for the cores. A holder that lives and
 comes to no end (its code hangs, its data grew) would be waited for without limit else: its heartbeat goes on."""
@@ -195,16 +195,36 @@ def compute_output(run: Run, name: str, signature: str) -> NodeResult:
             remedy="run the workflow again",
         )
     run.tools.observer.warning(f"`{name}` was not kept: it is computed now, as its result is asked for")
-    dag = slice_to_outputs(replace(run.dag, outputs=(node.name,)))
-    situation = run.situation.alone(dag)
+    run = compute_alone(run, (node.name,))
+    hold_in_memory(run)
+    return run.outcome.results[node.name]
+
+
+def compute_alone(run: Run, names: Collection[str], *, from_scratch: bool = False) -> Run:
+    """Compute nodes that are not stored, and nothing else, from what is stored.
+
+    Args:
+        run: looked up now.
+        from_scratch: True to load nothing but `fixed` results, and to ask Spark all.
+
+    Raises:
+        NodeError: the author's code or a Spark job failed.
+    """
+    situation = run.situation.alone(slice_to_outputs(replace(run.dag, outputs=tuple(names))))
+    if from_scratch:
+        situation = replace(situation, nodes=tuple(
+            replace(one, artifact=one.artifact if one.node.wishes.fixed else None, held=False)
+            for one in situation.nodes
+        ))
     run = replace(run, situation=situation, plan=make_plan(situation, NEVER))
     outcome = run.tools.executor.execute(
-        dag, run.plan, run.view.artifacts, run.id, registering(run), begin_call=run.answered.begin
+        run.dag, run.plan, run.view.artifacts, run.id, registering(run),
+        begin_call=begin_anew if from_scratch else run.answered.begin,
     )
     if outcome.failure is not None:
+        release_results(outcome)
         raise outcome.failure
-    hold_in_memory(replace(run, outcome=outcome))
-    return outcome.results[node.name]
+    return replace(run, outcome=outcome)
 
 
 def registering(run: Run) -> frozenset[str]:
@@ -313,25 +333,10 @@ def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[st
         if node.name not in ran:
             return node
         had = before[node.name]
-        reason = f"{had.reason}; {_describe_cut(had, before, after, equal)}" if node.name in equal else had.reason
-        return replace(
-            node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held,
-        )
+        reason = "; ".join(filter(None, (had.reason, equal.get(node.name, ""))))
+        return replace(node, state=had.state, reason=reason, predicted_seconds=had.predicted_seconds, held=had.held)
 
     return replace(after, nodes=tuple(map(with_history, after.nodes)), run_all_seconds=before.run_all_seconds)
-
-
-def _describe_cut(node: PlannedNode, before: Plan, after: Plan, equal: Mapping[str, str]) -> str:
-    """Say what a result is equal to, and what below it is not computed for that reason."""
-    below, names = {node.name}, list[str]()
-    for reader in before.nodes:
-        if below.isdisjoint(reader.inputs):
-            continue
-        below.add(reader.name)
-        if reader.state is State.COMPUTE and after[reader.name].state is not State.COMPUTE:
-            names.append(f"`{reader.name}`")
-    stands = f": {', '.join(names)} {'stands' if len(names) == 1 else 'stand'}" if names else ""
-    return equal[node.name] + stands
 
 
 def _describe_earlier(run: Run, signature: str) -> str:

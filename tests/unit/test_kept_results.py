@@ -12,8 +12,8 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.planner.problem import State
 from helix_spark.plans.program_client import Caller
-from helix_spark.program.keeping_results import ServedResults
 from helix_spark.program.program_nodes import QuestionRow
+from helix_spark.program.served_results import ServedResults
 from helix_spark.run.foresight import RecordsRead
 
 RELEASED = "it is not kept any more"
@@ -24,7 +24,7 @@ def results_of(*rows: QuestionRow) -> ServedResults:
     nothing: Any = None
     view = CatalogView("train", {}, (), None, (), (), 1, 0)
     return ServedResults(
-        1, RecordsRead(view, {}), nothing, nothing, nothing, rows=rows, program=program, served=nothing,
+        1, RecordsRead(view, {}), nothing, nothing, nothing, rows=rows, program=program,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.cli.programs import end_program
 from helix_spark.plans import recorded_call
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.questions_underway import QuestionsUnderway, progress_of_program
+from helix_spark.program.questions_underway import QuestionsUnderway, expected_nodes
 from helix_spark.run.recorded_answers import RecordedAnswers
 from helix_spark.views.progress_view import ProgressView, progress_view, running_states
 
@@ -43,11 +43,16 @@ def question(
     return {identity: RunningNode(title, "answer", (), state, "", 0.0, output=False, started=started, ended=done)}
 
 
+def progress_of(
+    met: dict[str, RunningNode], before: Sequence[NodeRecord] = BEFORE, *, session_seconds: float = 0.0,
+    starting: bool = False,
+) -> Progress:
+    nodes = expected_nodes(before, KEPT, met, is_starting=session_seconds > 0)
+    return Progress("train", 2, nodes, session_seconds=session_seconds, starting=starting)
+
+
 def view_of(met: dict[str, RunningNode], now: float, starting: bool = False) -> ProgressView:
-    progress = progress_of_program(
-        "train", 2, BEFORE, KEPT, met, began=0.0, session_seconds=5.0 if starting else 0.0, starting=starting,
-    )
-    return progress_view(progress, now)
+    return progress_view(progress_of(met, session_seconds=5.0 if starting else 0.0, starting=starting), now)
 
 
 def test_what_follows_an_edited_question_is_expected_to_be_asked_again() -> None:
@@ -77,25 +82,20 @@ def test_what_never_ran_is_not_said_to_be_ending() -> None:
     view = view_of(question("another", "rows.show", fresh=True, started=0.0), now=1.0)
     assert view.doing == "rows.show"
     assert view.known is False
-    nothing = progress_of_program(
-        "train", 1, (), (), question("a", "b.count", fresh=True, started=0.0), began=0.0, session_seconds=0.0,
-        starting=False,
-    )
+    nothing = progress_of(question("a", "b.count", fresh=True, started=0.0), ())
     assert progress_view(nothing, 9.0).left_text == "no time on record"
-    first = progress_of_program(
-        "train", 1, (), (), question("a", "b.count", fresh=True), began=0.0, session_seconds=0.0, starting=True
-    )
+    first = progress_of(question("a", "b.count", fresh=True), (), starting=True)
     assert (progress_view(first, 1.0).doing, progress_view(first, 1.0).left_text) == (
         "starting Spark", "no time on record",
     )
 
 
 def test_what_was_answered_from_the_record_is_shown_as_loaded() -> None:
-    progress = progress_of_program("train", 2, BEFORE, KEPT, {
+    progress = progress_of({
         **question(BEFORE[0].signature, "rows.count", fresh=False),
         **question("another", "lr.fit: LR", fresh=True, started=0.0, ended=9.0),
         **question("one more", "model.evaluate", fresh=True, started=9.0),
-    }, began=0.0, session_seconds=0.0, starting=False)
+    })
     assert running_states(progress) == {
         "rows.count": "load", "lr.fit: LR": "compute", "model.evaluate": "running", "rows.write": "waiting",
     }

@@ -54,8 +54,8 @@ def stored(runs: Runs, catalog: Catalog, server: FakeServer, said: list[str]) ->
         served = spark.client._internal_stub.service.served
         (table,) = served.tables
         origin = Origin(table.question.identity, "train", "kept", 1)
-        keeper: Any = SimpleNamespace(catalog=catalog, tell=said.append)
-        (record,) = store_served([(origin, table.question)], served, keeper)
+        keeper: Any = SimpleNamespace(catalog=catalog, tell=said.append, answerer=SimpleNamespace(served=served))
+        (record,) = store_served([(origin, table.question)], keeper)
         return record
 
     runs.run(program, server=server)

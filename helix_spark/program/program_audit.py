@@ -16,7 +16,7 @@ from typing import Any
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
 from helix_spark.answers.questions import Question
-from helix_spark.catalog.records import AnswerRecord, ResultRecord
+from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
 from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
@@ -82,15 +82,14 @@ def _doubt(
     reasons: Mapping[str, str], rows: Sequence[AuditRow], questions: Mapping[str, QuestionRow], program: PlainProgram
 ) -> None:
     """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
-    now, doubts, above = time.time(), dict[str, str](), ancestors_of(rows)
+    doubts, above = dict[str, str](), ancestors_of(rows)
     for name, why in reasons.items():
         tables = (one.identity for one in map(questions.__getitem__, above[name]) if one.kind == "table")
         handles = questions[name].question.handles
         fits = (handle.removeprefix(HANDLE) for handle in handles if handle.startswith(HANDLE))
         doubts |= dict.fromkeys((questions[name].identity, *fits, *tables), why)
-    program.catalog.answers.append([
-        AnswerRecord(identity, program.name, 0, now, doubt=why) for identity, why in doubts.items()
-    ])
+    if program.record is not None:
+        program.record.append(0, doubts=doubts.items())
     program.catalog.append_results([
         replace(row.record, random=doubts[row.record.signature])
         for row in rows if row.record.signature in doubts and row.name not in reasons

@@ -10,9 +10,8 @@ from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.questions import AnsweredQuestion, fitted_class, ml_command
-from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.places.json_text import mapping
-from helix_spark.catalog.records import AnswerRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.errors import Location
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
@@ -57,7 +56,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
         values = _evaluated(rows, record)
-        catalog.answers.append(_answers(answerer.asked, program, begun.number))
+        _record_answers(answerer.asked, program, begun.number)
         answerer.served.is_over = True
         nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
@@ -87,7 +86,7 @@ def keep_answers(program: PlainProgram, asked: Sequence[AnsweredQuestion]) -> No
     assert program.answerer is not None
     number = program.begun_iteration().number
     rows = rows_of(asked, program.answerer.served.tables)
-    program.catalog.answers.append(_answers(asked, program, number))
+    _record_answers(asked, program, number)
     program.catalog.append_results(keep_cards(rows, program, number))
     keep_results(rows, program, number, has_ended=False)
 
@@ -106,18 +105,12 @@ def _edit(
     return edit_message(last, old, mapping(begun.parameters), new, places)
 
 
-def _answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[AnswerRecord]:
-    """Return what is put on record: the answers, and what Python functions were seen to read for them."""
-    now = time.time()
-    learned = program.watched.learned() if program.watched is not None else ()
-    analyses = program.answerer.analyses.take() if program.answerer is not None else ()
-    return [
-        *(
-            AnswerRecord(one.question.identity, program.name, number, now, one.seconds, one.answer or "", one.left)
-            for one in (*analyses, *asked) if one.answer or one.left
-        ),
-        *(AnswerRecord(reads_of(code), program.name, number, now, reads=text) for code, text in learned),
-    ]
+def _record_answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> None:
+    """Record answers, and what Python functions were seen to read for them."""
+    assert program.answerer is not None
+    assert program.record is not None
+    found = ((one.question.identity, one) for one in (*program.answerer.analyses.take(), *asked))
+    program.record.append(number, found, reads=() if program.watched is None else program.watched.learned())
 
 
 def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:

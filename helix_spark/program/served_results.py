@@ -1,6 +1,5 @@
-"""What is kept of a script's run, behind its last answer: its fitted models and persisted tables, as rows of the planner.
-Its server holds them; they are described and stored as a workflow's results are, by pyspark's own classes over a client
-of ours."""
+"""What is kept of a script's run behind its last answer: models and persisted tables, as rows of the planner. Its
+server holds them; they are described and stored as a workflow's results are, by pyspark's own classes over our client."""
 
 from __future__ import annotations
 

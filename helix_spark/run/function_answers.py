@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +10,6 @@ from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin, capture
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.engine.spark.session import Sessions
@@ -19,7 +17,6 @@ from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import declared_by_plan, surroundings
-from helix_spark.plans.answer_gate import with_identity
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, SparkFunction
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 from helix_spark.workflow.operators import Read
@@ -56,12 +53,11 @@ class FunctionAnswers:
 
     @cached_property
     def _around_script(self) -> str:
-        """The identity of versions and settings around a script that is run as this workflow."""
         master, given = self.sessions.master_and_given()
         return around_script({**self.settings, "spark.master": master}, given)
 
     def begin(self, node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
-        """A call of a node's function, answered from the record and put on record."""
+        """Begin a call of a node's function."""
         given = replace(given, settings=given.settings or self.settings)
         if given.is_known:  # then it asks nothing, unless for columns
             return begin(given, server=server)
@@ -70,14 +66,14 @@ class FunctionAnswers:
         return call
 
     def declared(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """The declared signature of a node by what its function builds; None where there is none."""
+        """Return the declared signature of a node by what its function builds; None where there is none."""
         try:
             return declared_by_plan(node, self.settings, inputs)
         except SignatureError:
             return None
 
     def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """The same of a function that asks Spark something, if all that it asks is on record. Calls the function.
+        """Call a function that asks Spark something; return the same of it, if all that it asks is on record.
 
         Args:
             inputs: signatures of the node's inputs, by name.
@@ -96,13 +92,12 @@ class FunctionAnswers:
         return next((call.fit for one, call in reversed(self._calls) if one == name), "")
 
     def _terms(self, node: Node) -> ScriptTerms:
-        """What a call of a node's function is answered from."""
         found = ((place, self._origin(name)) for place, name in enumerate(node.inputs))
         origins = {place: one for place, one in found if one is not None}
         return ScriptTerms(self._record, self._around_script if origins else "", origins)
 
     def _origin(self, name: str) -> ScriptOrigin | None:
-        """What a node's result is made of, as a script would say it; None where no script can, or nobody knows yet."""
+        """Return what a node's result is made of, as a script would say it; None where no script can."""
         if name not in self._origins and (found := self._found_origin(self.dag[name])) is not None:
             self._origins[name] = found
         return self._origins.get(name)
@@ -117,20 +112,15 @@ class FunctionAnswers:
                 return None if built.registers else self._terms(node).origin(built.plan)
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
-    def records(self, iteration: int, void: Collection[str], uncertain: Collection[str]) -> list[AnswerRecord]:
-        """Return what this run was answered, for the record.
+    def record(self, iteration: int, unsure: Collection[str]) -> None:
+        """Record what this run was answered.
 
         Args:
-            void: names of the nodes whose data changed meanwhile.
-            uncertain: names of those whose rows, and so answers, may be others the next time.
+            unsure: names of nodes whose data changed meanwhile, or whose rows, and so answers, may be others next time.
         """
-        now = time.time()
-        return [
-            AnswerRecord(
-                identity, self.workflow, iteration, now, one.seconds,
-                with_identity(one.answer, one.question.identity, identity),
-            )
-            for name, call in self._calls if name not in void and name not in uncertain
+        self._record.append(iteration, (
+            (identity, one)
+            for name, call in self._calls if name not in unsure
             for one in call.answerer.asked if one.answer
             for identity in call.terms.identities(one.question.identity)
-        ]
+        ))

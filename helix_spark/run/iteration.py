@@ -162,7 +162,7 @@ class Iteration(NamedResults):
     def __init__(self, run: Run, compute: Callable[[str, str], NodeResult]) -> None:
         super().__init__(run.plan.workflow, run.record.number, run.outputs, lasting(run.outcome))
         self.plan, self.seconds, self.waited = run.numbered, run.seconds, run.waited
-        took = {one.name: one.time.seconds for one in run.nodes if one.time.seconds is not None}
+        took = {name: one.seconds for name, one in run.times.items() if one.seconds is not None}
         self.node_seconds: Mapping[str, float] = took
         self.session_seconds, self.tables = run.start_seconds, run.tables
         self._dag, self._behind, self._compute = run.dag, run.behind, compute

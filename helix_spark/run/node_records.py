@@ -14,13 +14,15 @@ from helix_spark.dag.node import Node
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.fitted_cards import card_of_model
-from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult
+from helix_spark.engine.results.node_results import ColumnResult, ModelResult, NodeResult, TableResult, ValueResult
 from helix_spark.hermetic.seen import Seen
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Part, digest
 from helix_spark.identity.signing import parts_read
 from helix_spark.loaded_sources import text_of
-from helix_spark.run.run import NodeRun, Run
+from helix_spark.planner.plan import PlannedNode
+from helix_spark.planner.problem import State
+from helix_spark.run.run import Run
 from helix_spark.workflow.operators import Function
 
 _SHOWN_CODE = 20_000
@@ -35,15 +37,15 @@ def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
     """
     return [
         NodeRecord(
-            run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=one.name, kind=own.kind,
+            run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=own.name, kind=own.kind,
             inputs=own.inputs, state=own.state, reason=own.reason, declared=own.declared,
-            signature=digest("void", run.id, one.name) if one.name in void else own.signature,
-            parts=parts_to_json(_parts(one, run.outcome)), code=_code(one.node), seconds=one.time.seconds,
+            signature=digest("void", run.id, own.name) if own.name in void else own.signature,
+            parts=parts_to_json(_parts(run, own.name)), code=_code(run.dag[own.name]), seconds=time.seconds,
             predicted_seconds=own.predicted_seconds, bytes=own.bytes if own.bytes_known else None,
-            rows=run.outcome.rows.get(one.name), stored=own.stored, output=own.output,
-            started=None if one.time.started is None else one.time.started - run.begun + run.waited,
+            rows=run.outcome.rows.get(own.name), stored=own.stored, output=own.output,
+            started=None if time.started is None else time.started - run.begun + run.waited,
         )
-        for one in run.nodes for own in (one.planned,)
+        for own in run.plan.nodes for time in (run.time(own.name),)
     ]
 
 
@@ -54,51 +56,47 @@ def result_records(run: Run, cards: Mapping[str, FileRecord]) -> list[ResultReco
     """
     outcome = run.outcome
     records = [  # of what was found by what functions build, so that the next plan finds it at once
-        _learnt(run, one.name) for one in run.nodes
-        if one.known.signed.by_plan and one.planned.declared != one.planned.signature and not one.computed
+        _learnt(run, own) for own in run.plan.nodes
+        if own.state is not State.COMPUTE and own.declared != own.signature and run.situation[own.name].signed.by_plan
     ]
     random, doubted = {**run.chance.drawn, **run.chance.found}, run.results.uncertain
-    for one in run.nodes:
-        own, known = one.planned, one.known
-        if one.result is None or (known.signed.random and one.name not in known.signed.random):
+    for own in run.plan.nodes:
+        name, time, computed = own.name, run.time(own.name), own.state is State.COMPUTE
+        known, node, result = run.situation[name], run.dag[name], outcome.results.get(name)
+        if result is None or (known.signed.random and name not in known.signed.random):
             continue
-        why = random.get(one.name, "") or next(iter(known.described.random), "")
-        if not (one.computed or why) and (differs := outcome.seen_to_differ(one.node)):
-            why = f"`{one.name}` {differs}"
-        observed = _observed(one.node, outcome)  # of a held table workers may tell more, when its rows are computed
-        if one.time.warm_seconds is None and not (why or observed):
+        why = random.get(name, "") or next(iter(known.described.random), "")
+        if not (computed or why) and (differs := outcome.seen_to_differ(node)):
+            why = f"`{name}` {differs}"
+        observed = _observed(node, outcome)  # of a held table workers may tell more, when its rows are computed
+        if time.warm_seconds is None and not (why or observed):
             continue
-        doubt = bool(why) or one.name in doubted
+        doubt = bool(why) or name in doubted
         # A chance that was found too late says nothing of the earlier result that this one was equal to.
         signature = own.declared if doubt and own.declared in run.equal else own.signature
-        read_seconds = None
-        if isinstance(one.result, TableResult | ModelResult) and not own.held:
-            read_seconds = one.result.read_seconds
         content = None  # of a result that may be reused, as it was compared, else taken now
-        if one.computed and not doubt and outcome.contents is not None:
-            content = outcome.contents.get(one.name) or content_here(one.result)
+        if computed and not doubt and outcome.contents is not None:
+            content = outcome.contents.get(name) or content_here(result)
         record = replace(
-            _learnt(run, one.name), signature=signature,
-            compute_seconds=one.time.warm_seconds if one.computed else None,
-            load_seconds=one.time.load_seconds if not own.held else None,
-            read_seconds=read_seconds,
-            rows=outcome.rows.get(one.name), random=why,
-            trained=cards[one.name].digest if one.name in cards else "",
-            content=content,
-            observed=observed,
+            _learnt(run, own), signature=signature,
+            compute_seconds=time.warm_seconds if computed else None,
+            load_seconds=None if own.held else time.load_seconds,
+            read_seconds=None if own.held or isinstance(result, ValueResult | ColumnResult) else result.read_seconds,
+            rows=outcome.rows.get(name), random=why, trained=cards[name].digest if name in cards else "",
+            content=content, observed=observed,
         )
         # Why a result varies is on record by the time that it is loaded or held.
-        if (one.computed and why) or _tells(record):
+        if (computed and why) or _tells(record):
             records.append(record)
-        fit = run.answered.fit_of(one.name) if one.computed and isinstance(one.result, ModelResult) else ""
-        stands_for = () if doubt else (_by_plan(run, one), fit)
-        records += (replace(_learnt(run, one.name), declared=declared) for declared in stands_for if declared)
+        fit = run.answered.fit_of(name) if computed and isinstance(result, ModelResult) else ""
+        stands_for = () if doubt else (_by_plan(run, name), fit)
+        records += (replace(_learnt(run, own), declared=declared) for declared in stands_for if declared)
     return records
 
 
-def _by_plan(run: Run, one: NodeRun) -> str:
+def _by_plan(run: Run, name: str) -> str:
     """Return the declared signature by what a node's function turned out to build; empty if there is none."""
-    made = run.outcome.built.get(one.name)
+    made = run.outcome.built.get(name)
     if made is None:
         return ""
     return run.answered.declared(made, {name: run.plan[name].signature for name in made.inputs}) or ""
@@ -117,12 +115,12 @@ def _observed(node: Node, outcome: Outcome) -> str:
     return (declared if node.wishes.depends_on else seen).to_json()
 
 
-def _parts(one: NodeRun, outcome: Outcome) -> tuple[Part, ...]:
+def _parts(run: Run, name: str) -> tuple[Part, ...]:
     """Return a signature's parts, with what the node's code read, where that was not known when it was signed."""
-    own, seen = one.known.signed, outcome.seen
-    if own.seen.reads or one.name not in seen or one.node.wishes.depends_on:
+    own, seen = run.situation[name].signed, run.outcome.seen
+    if own.seen.reads or name not in seen or run.dag[name].wishes.depends_on:
         return own.parts
-    return (*own.parts, *parts_read(seen[one.name]))
+    return (*own.parts, *parts_read(seen[name]))
 
 
 def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str]) -> list[ResultRecord]:
@@ -134,19 +132,19 @@ def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str
     """
     records = list[ResultRecord]()
     for node in run.dag.nodes:
+        own = run.plan[node.name]
         if node.name in stored:
-            records.append(_learnt(run, node.name, bytes=stored[node.name]))
+            records.append(_learnt(run, own, bytes=stored[node.name]))
         if node.name in late:
             why = run.outcome.seen_to_differ(node)
             random = f"`{node.name}` {why}" if why else ""
-            records.append(_learnt(run, node.name, observed=_observed(node, run.outcome), random=random))
+            records.append(_learnt(run, own, observed=_observed(node, run.outcome), random=random))
     return records
 
 
-def _learnt(run: Run, name: str, **what: Any) -> ResultRecord:
-    own = run.plan[name]
+def _learnt(run: Run, own: PlannedNode, **what: Any) -> ResultRecord:
     return ResultRecord(
-        declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=name, kind=own.kind,
+        declared=own.declared, signature=own.signature, workflow=run.plan.workflow, node=own.name, kind=own.kind,
         iteration=run.record.number, **what,
     )
 
@@ -162,15 +160,14 @@ def _code(node: Node) -> str:
 def fitted_cards(run: Run) -> dict[str, FileRecord]:
     """Return a model card of each fit of this run, by name. Runs no job."""
     found: dict[str, FileRecord] = {}
-    for one in run.nodes:
-        if not one.computed or not isinstance(one.result, ModelResult):
+    for node in run.dag.nodes:
+        result = run.outcome.results.get(node.name)
+        if run.plan[node.name].state is not State.COMPUTE or not isinstance(result, ModelResult):
             continue
-        model = one.result.model
-        slots = slot_names(_metadata(one.node, model, "featuresCol", run.outcome.results))
-        classes = class_names(_metadata(one.node, model, "labelCol", run.outcome.results))
-        record = card_of_model(model, slots, classes).record(one.name)
-        if record is not None:
-            found[one.name] = record
+        slots = slot_names(_metadata(node, result.model, "featuresCol", run.outcome.results))
+        classes = class_names(_metadata(node, result.model, "labelCol", run.outcome.results))
+        if (record := card_of_model(result.model, slots, classes).record(node.name)) is not None:
+            found[node.name] = record
     return found
 
 

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
 from helix_spark.catalog.catalog_reader import CatalogReader
@@ -20,7 +19,7 @@ from helix_spark.catalog.view import WHY_MISSING, CatalogView
 from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
-from helix_spark.dag.node import Dag
+from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.history.metrics import metrics_of
@@ -38,15 +37,9 @@ from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
 from helix_spark.run.run_outputs import changed_tests, describe_tests, recorded_outputs
 
-if TYPE_CHECKING:
-    from helix_spark.run.function_answers import FunctionAnswers
 
 def declare(run: Run) -> Run:
-    """Compile the graph as its author declares it, and describe its nodes.
-
-    Raises:
-        WorkflowError, SignatureError, SourceError: see there.
-    """
+    """Compile the graph as its author declares it, and describe its nodes."""
     settings = run.tools.sessions.settings_that_change_results()
     compiled = pin_versions(compile_workflow(run.workflow))
     with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
@@ -88,11 +81,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
 
 
 def decide(run: Run) -> Run:
-    """Decide what to load, to compute and to store.
-
-    Raises:
-        HelixError: an output cannot be had.
-    """
+    """Decide what to load, to compute and to store. Raises HelixError if an output cannot be had."""
     return replace(run, plan=make_plan(run.situation, run.tools.policy))
 
 
@@ -231,9 +220,8 @@ def known_nodes(
     """Return the rows, in the order of the graph."""
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
-    previous = _previous_versions(signatures, records, catalog)
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
-    costs = _estimates(dag, signatures, sources, records, previous)
+    costs = _estimates(dag, signatures, sources, records, _previous_versions(signatures, records, catalog))
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
     ended = {
@@ -242,19 +230,19 @@ def known_nodes(
     }
     ended |= {record.signature: WHY_MISSING for record in view.missing}
 
-    def known(name: str) -> KnownNode:
-        own, node, description = signed[name], dag[name], described[name]
-        record, before = measured.get(own.signature), last.get(name)
+    def known(node: Node) -> KnownNode:
+        own, description = signed[node.name], described[node.name]
+        record, before = measured.get(own.signature), last.get(node.name)
         if (why := known_random.get(own.declared)) and not description.random:
             description = replace(description, random=(why,))
         return KnownNode(
-            node, description, own, costs[name],
+            node, description, own, costs[node.name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
             before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
             verified=record is not None and bool(record.verified),
         )
 
-    return tuple(known(node.name) for node in dag.nodes)
+    return tuple(map(known, dag.nodes))
 
 
 def _estimates(
@@ -262,19 +250,15 @@ def _estimates(
     previous: Mapping[str, ResultRecord],
 ) -> dict[str, Costs]:
     """Return estimates from what was measured of each result, else of the node's newest version."""
-    sizes: dict[str, int] = {}
+    measured = {signature: _measurement(record) for signature, record in records.measured.items()}
+    before = {name: _measurement(record) for name, record in previous.items()}
     for node in records.view.nodes:
-        record = records.measured.get(node.signature)
-        size = record.bytes if record is not None and record.bytes is not None else node.bytes
-        if size is not None:
-            sizes[node.name] = size
+        size = measured.get(node.signature, Measurement()).bytes
+        if (size := node.bytes if size is None else size) is not None:
+            before[node.name] = replace(before.get(node.name, Measurement()), bytes=size)
     return estimate(
-        dag, signatures, {s: _measurement(record) for s, record in records.measured.items()},
-        {
-            name: replace(own := _measurement(previous.get(name)), bytes=sizes.get(name, own.bytes))
-            for name in previous.keys() | sizes.keys()
-        },
-        source_bytes, load=records.loads, write=calibrated_writes(records.view.artifacts.values()),
+        dag, signatures, measured, before, source_bytes, load=records.loads,
+        write=calibrated_writes(records.view.artifacts.values()),
     )
 
 
@@ -292,5 +276,5 @@ def _previous_versions(
     return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
-def _measurement(record: ResultRecord | None) -> Measurement:
-    return Measurement() if record is None else Measurement(record.compute_seconds, record.load_seconds, record.bytes)
+def _measurement(record: ResultRecord) -> Measurement:
+    return Measurement(record.compute_seconds, record.load_seconds, record.bytes)

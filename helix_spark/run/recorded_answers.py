@@ -1,14 +1,16 @@
-"""What the catalog has of a program's earlier runs: answers, what effects left, and models."""
+"""What the catalog has of a program's runs: answers, what effects left, doubts, models and tables."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from helix_spark.answers.questions import Question, Signer
+from helix_spark.answers.questions import AnsweredQuestion, Question, Signer
 from helix_spark.answers.stored_tables import can_be_files, partitions_of
 from helix_spark.answers.watched_functions import reads_of
 from helix_spark.catalog.answer_ledger import AnswersRead
@@ -22,6 +24,7 @@ from helix_spark.engine.spark.settings import results_settings
 from helix_spark.errors import CatalogError
 from helix_spark.identity.environment import package_version
 from helix_spark.identity.parts import digest
+from helix_spark.plans.answer_gate import with_identity
 
 READ_AHEAD = 5_000
 """Answers of a program that are looked up at its start. Others are looked up one by one."""
@@ -29,7 +32,7 @@ READ_AHEAD = 5_000
 
 @dataclass(slots=True)
 class RecordedAnswers:
-    """Recorded answers, as an `Answerer` looks them up.
+    """Recorded answers, as an `Answerer` looks them up, and as they are written.
 
     Attributes:
         workflow: the program's name in the catalog.
@@ -47,6 +50,26 @@ class RecordedAnswers:
     _refused: set[str] = field(default_factory=set)
     _has_told: bool = False
 
+    def append(
+        self, iteration: int, answers: Iterable[tuple[str, AnsweredQuestion]] = (), *,
+        reads: Iterable[tuple[str, str]] = (), doubts: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Record what Spark answered, or an effect left, by identities; what Python functions were seen to read in
+        workers, by their code; and why answers are not reused, by their identities."""
+        def texts() -> Iterable[tuple[str, dict[str, Any]]]:
+            for identity, one in answers:
+                if one.answer or one.left:
+                    own = one.question.identity
+                    text = one.answer or "" if identity == own else with_identity(one.answer or "", own, identity)
+                    yield identity, {"seconds": one.seconds, "answer": text, "left": one.left}
+            yield from ((reads_of(code), {"reads": text}) for code, text in reads)
+            yield from ((identity, {"doubt": why}) for identity, why in doubts)
+
+        now = time.time()
+        self.catalog.answers.append([
+            AnswerRecord(identity, self.workflow, iteration, now, **found) for identity, found in texts()
+        ])
+
     def meet(self, question: Question, signer: Signer) -> None:
         pass
 
@@ -62,13 +85,11 @@ class RecordedAnswers:
         self._tell_of_misfits()
 
     def _tell_of_misfits(self) -> None:
-        answers = self.catalog.answers
-        if not self._has_told and answers.rejections:
+        rejections = self.catalog.answers.rejections
+        if rejections and not self._has_told:
             self._has_told = True
-            self.tell(
-                f"recorded answers that do not fit are requested again ({answers.rejections[0]}); `helix verify` lists "
-                "them"
-            )
+            why = rejections[0]
+            self.tell(f"recorded answers that do not fit are requested again ({why}); `helix verify` lists them")
 
     def doubt(self, identity: str) -> str:
         found = self._read_record(identity)
@@ -92,7 +113,7 @@ class RecordedAnswers:
         return "" if found is None else found.reads
 
     def model(self, identity: str) -> tuple[str, str] | None:
-        record = self._stored(identity) or self._stored_by_node(identity)
+        record = self._stored(identity, is_fit=True)
         if record is None or record.kind != "model":
             return None
         path = self.catalog.path_of(record)
@@ -117,15 +138,13 @@ class RecordedAnswers:
             self.tell(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None
 
-    def _stored(self, identity: str) -> ArtifactRecord | None:
+    def _stored(self, identity: str, *, is_fit: bool = False) -> ArtifactRecord | None:
+        """Return what is stored of an answer; of a fit also the result of a workflow's node that stands for it."""
         if self.elsewhere or self.is_unread or self.doubt(identity):
             return None
-        return self.catalog.artifact(identity)
-
-    def _stored_by_node(self, identity: str) -> ArtifactRecord | None:
-        """Return the stored result of a workflow's node that stands for a fit."""
-        if self.elsewhere or self.is_unread or self.doubt(identity):
-            return None
+        own = self.catalog.artifact(identity)
+        if own is not None or not is_fit:
+            return own
         found = self.catalog.results((identity,))
         stands = (one for one in found.stood_for.get(identity, ()) if not found.measured[one].random)
         return next(filter(None, map(self.catalog.artifact, stands)), None)
@@ -146,7 +165,7 @@ _SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "sp
 
 
 def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
-    """The identity of what is around a script: versions, the settings that change results, and whatever is given.
+    """Return the identity of versions and settings around a script.
 
     Args:
         initial: settings of its session: the master, and those that change results.
@@ -162,9 +181,9 @@ def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
     )
 
 
+_LARGEST_METADATA = 16 << 20
+
+
 def _class_of(folder: Place) -> str:
     (part,) = (path for path in (folder / "metadata").files() if path.name.startswith("part-"))
     return str(json.loads(part.read_at_most(_LARGEST_METADATA))["class"])
-
-
-_LARGEST_METADATA = 16 << 20

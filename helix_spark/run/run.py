@@ -14,9 +14,8 @@ from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult
 from helix_spark.engine.spark.session import Sessions
-from helix_spark.planner.plan import Plan, PlannedNode
-from helix_spark.planner.problem import State
-from helix_spark.planner.situation import KnownNode, Situation
+from helix_spark.planner.plan import Plan
+from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Policy
 from helix_spark.run.tracker import Tracker
 from helix_spark.workflow.workflow import Workflow
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from helix_spark.catalog.leases.leases import RunLeases
     from helix_spark.catalog.records import IterationRecord
     from helix_spark.catalog.view import CatalogView
-    from helix_spark.dag.node import Dag, Node
+    from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview
     from helix_spark.identity.code import Description
@@ -77,34 +76,6 @@ NOT_YET: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRun:
-    """One node of a run: what was known of it, planned, and became of it.
-
-    Attributes:
-        result: None where it was not needed.
-        time: what it took, by `time.perf_counter()`.
-    """
-
-    known: KnownNode
-    planned: PlannedNode
-    result: NodeResult | None = None
-    time: NodeTime = field(default_factory=NodeTime)
-
-    @property
-    def node(self) -> Node:
-        return self.known.node
-
-    @property
-    def name(self) -> str:
-        return self.known.name
-
-    @property
-    def computed(self) -> bool:
-        """True if the plan computes this node."""
-        return self.planned.state is State.COMPUTE
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """One run of a workflow. Each group of attributes is made by a step: declare, look up, decide, execute, measure,
     record and keep.
@@ -115,6 +86,7 @@ class Run:
         answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         planning_seconds: from the begin of the run to a plan that nothing waits for.
+        times: what nodes took, by name, by `time.perf_counter()`.
         chance: which results may differ each time, and why.
         seconds: to the answer, since it is waited for.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
@@ -147,7 +119,7 @@ class Run:
     record: IterationRecord = NOT_YET
     outcome: Outcome = NOT_YET
 
-    nodes: tuple[NodeRun, ...] = ()
+    times: Mapping[str, NodeTime] = field(default_factory=dict)
     chance: Chance = NOT_YET
     seconds: float = 0.0
     start_seconds: float = 0.0
@@ -172,6 +144,10 @@ class Run:
     def numbered(self) -> Plan:
         """The plan, with the number that the iteration has on record."""
         return replace(self.plan, iteration=self.record.number)
+
+    def time(self, name: str) -> NodeTime:
+        """Return what a node took."""
+        return self.times.get(name, NodeTime())
 
     @property
     def is_interrupted(self) -> bool:

@@ -14,9 +14,8 @@ from helix_spark.catalog.tables.spark_types import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import examples_of
 from helix_spark.dag.leakage import doubts_of, predictions_below
-from helix_spark.dag.node import Dag, Node, ancestors_of
+from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
-from helix_spark.engine.execution.timing import NodeTime
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, TableResult, ValueResult, collect
 from helix_spark.errors import CatalogError, nearest
 from helix_spark.history.metrics import Metrics, leaves, metrics_of, output_of
@@ -25,8 +24,9 @@ from helix_spark.history.table_preview import COLUMNS, ROWS, TablePreview, previ
 from helix_spark.identity.code import Description
 from helix_spark.identity.parts import Group, digest
 from helix_spark.identity.signing import Signed
+from helix_spark.planner.plan import PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.run.run import NodeRun, Run
+from helix_spark.run.run import Run
 from helix_spark.run.workflow_results import WorkflowResults
 from helix_spark.workflow.operators import Kind, Predict, Result
 
@@ -90,20 +90,12 @@ def measure(run: Run) -> Run:
     outcome = run.outcome
     run = replace(
         run, seconds=time.perf_counter() - run.begun + run.waited,
-        start_seconds=run.tools.sessions.start_seconds_since(run.begun), nodes=collect_node_runs(run),
+        start_seconds=run.tools.sessions.start_seconds_since(run.begun),
+        times=times_by_node(run.dag, run.plan, outcome),
         chance=found_random(run.dag, run.plan, outcome, run.described),
     )
     run = replace(run, results=WorkflowResults(run))
     return run if outcome.failure is not None else replace(run, outputs=dict(_described_outputs(run)))
-
-
-def collect_node_runs(run: Run) -> tuple[NodeRun, ...]:
-    """Return a row for each node, inputs first, once all is executed."""
-    times = times_by_node(run.dag, run.plan, run.outcome)
-    return tuple(
-        NodeRun(one, run.plan[one.name], run.outcome.results.get(one.name), times.get(one.name, NodeTime()))
-        for one in run.situation.nodes
-    )
 
 
 def hold_in_memory(run: Run, spoiled: Collection[str] = ()) -> None:
@@ -161,7 +153,7 @@ def look_at_tables(run: Run) -> Run:
         if (record := _recorded_by(run, name)) is not None:
             found |= {one: table for one, table in tables_of(record, run.tools.catalog).items() if one == name}
     found |= {
-        name: _previewed(rows, len(rows), one, run) for name, one, result in _tables(run)
+        name: _previewed(rows, len(rows), own, run) for name, own, result in _tables(run)
         if result.collected and (rows := result.arrow()) is not None
     }
     return replace(run, tables=found)
@@ -169,46 +161,46 @@ def look_at_tables(run: Run) -> Run:
 
 def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
     """Preview the others: stored ones without Spark, those in Spark's memory, and those that were quick to make."""
-    for name, one, result in _tables(run):
-        own = one.planned
+    for name, own, result in _tables(run):
         if result.collected or own.random:
             continue
         total = run.outcome.rows.get(own.name)
         record = run.view.artifacts.get(own.signature) if own.state is State.LOAD else None
         if record is not None:
             try:
-                yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, one, run)
+                yield name, _previewed(run.tools.catalog.first_rows(record, ROWS, COLUMNS).table, total, own, run)
             except CatalogError:  # it went meanwhile, or is damaged: who loads it says so
                 continue
-        elif not result.lost and (result.in_memory or (one.time.seconds or 0.0) <= QUICK):
-            yield name, _previewed(collect(result.frame().limit(ROWS)), total, one, run)
+        elif not result.lost and (result.in_memory or (run.time(own.name).seconds or 0.0) <= QUICK):
+            yield name, _previewed(collect(result.frame().limit(ROWS)), total, own, run)
 
 
-def _previewed(rows: pa.Table, total: int | None, one: NodeRun, run: Run) -> TablePreview:
+def _previewed(rows: pa.Table, total: int | None, own: PlannedNode, run: Run) -> TablePreview:
     """Preview a table, with the class names of its label where all that it is made of agrees on them. Runs no job."""
-    across = one.result.across if isinstance(one.result, TableResult) else ""
-    preview = replace(previewed(rows, total), across=across)
+    result = run.outcome.results.get(own.name)
+    preview = replace(previewed(rows, total), across=result.across if isinstance(result, TableResult) else "")
     if not preview.class_columns:
         return preview
-    above = ancestors_of(row.node for row in run.nodes)[one.name]
-    found = {classes for row in run.nodes if row.name in above and (classes := _classes(row, run))}
+    above = run.dag.ancestors(own.name)
+    found = {classes for one in run.plan.nodes if one.name in above and (classes := _classes(one, run))}
     return replace(preview, classes=found.pop() if len(found) == 1 else ())
 
 
-def _classes(one: NodeRun, run: Run) -> tuple[str, ...]:
+def _classes(own: PlannedNode, run: Run) -> tuple[str, ...]:
     """Return the class names of a table's label by its schema, or of a learner's by its card."""
-    if isinstance(one.result, TableResult) and one.result.framed and "label" in one.result.frame().columns:
-        return class_names(one.result.frame().schema["label"].metadata)
-    card = card_of(one.planned.signature, run.tools.catalog) if one.node.kind is Kind.LEARNER else None
+    result = run.outcome.results.get(own.name)
+    if isinstance(result, TableResult) and result.framed and "label" in result.frame().columns:
+        return class_names(result.frame().schema["label"].metadata)
+    card = card_of(own.signature, run.tools.catalog) if own.kind == Kind.LEARNER else None
     return card.labels if card is not None else ()
 
 
-def _tables(run: Run) -> Iterator[tuple[str, NodeRun, TableResult]]:
-    rows = {one.name: one for one in run.nodes}
+def _tables(run: Run) -> Iterator[tuple[str, PlannedNode, TableResult]]:
     for name in run.whole.outputs:
-        one = rows[run.plan[name].name]
-        if isinstance(one.result, TableResult):
-            yield name, one, one.result
+        own = run.plan[name]
+        result = run.outcome.results.get(own.name)
+        if isinstance(result, TableResult):
+            yield name, own, result
 
 
 _OWN_GROUPS = frozenset({Group.OPERATOR, Group.PARAMETER, Group.PLAN, Group.CODE, Group.VALUE})

@@ -30,6 +30,7 @@ from helix_spark.run.preparation import decide, declare, look_up
 from helix_spark.run.run import Run, RunStep, through
 from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
 from helix_spark.run.tracker import finished_on_record, tell
+from helix_spark.workflow.operators import Kind
 
 
 def record(run: Run) -> Run:
@@ -41,7 +42,7 @@ def record(run: Run) -> Run:
     tables = _tables(run) if failure is None else {}
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
-    catalog.answers.append(run.answered.records(run.record.number, void, run.results.uncertain))
+    run.answered.record(run.record.number, void | run.results.uncertain)
     results = node_records.result_records(run, cards)
     previews = {name: one.record(name) for name, one in tables.items()}
     ended = recording.record_end(
@@ -85,8 +86,8 @@ def track(run: Run) -> Run:
     """Tell a tracker of the iteration, if it is recorded."""
     if run.tools.tracker is not None and run.record.status != "running":
         models = {
-            one.name: one.result.model for one in run.nodes
-            if one.node.kind == "learner" and isinstance(one.result, ModelResult)
+            name: result.model for name, result in run.outcome.results.items()
+            if run.plan[name].kind == Kind.LEARNER and isinstance(result, ModelResult)
         }
         finished = finished_on_record(run.tools.catalog, run.record)
         finished = replace(finished, plan=run.numbered, models=models, stored=run.stored, tables=run.tables)

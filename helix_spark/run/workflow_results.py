@@ -52,9 +52,9 @@ class WorkflowResults(Retention):
     @cached_property
     def base(self) -> PlanningProblem:
         run, problem = self.run, self.run.situation.problem
-        seconds = {one.name: one.time.warm_seconds for one in run.nodes if one.time.warm_seconds is not None}
+        seconds = {name: one.warm_seconds for name, one in run.times.items() if one.warm_seconds is not None}
         again = seconds_to_have_again(run.dag, seconds, self._at_hand)
-        computed = {one.name: seconds[one.name] for one in run.nodes if one.computed and one.name in seconds}
+        computed = {name: took for name, took in seconds.items() if run.plan[name].state is State.COMPUTE}
         nodes = tuple(
             replace(
                 node, compute_seconds=computed.get(node.name, node.compute_seconds),

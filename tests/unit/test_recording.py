@@ -12,12 +12,11 @@ from doubled import workflow
 from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.execution.outcome import Chance, Outcome
-from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.outcome import Chance, Outcome, times_by_node
+from helix_spark.engine.execution.timing import NodeTime, Step
 from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.planner.problem import State
 from helix_spark.run.node_records import result_records
-from helix_spark.run.run_outputs import collect_node_runs
 
 INSIDE = [Step(("total",), 0.0, 60.0)]
 """`rows` has no step of its own."""
@@ -49,7 +48,8 @@ def recorded(steps: Sequence[Step], rows: State, held: bool = False, random: str
         outcome=outcome, chance=Chance({}, {}), record=SimpleNamespace(number=7),
         results=SimpleNamespace(uncertain=frozenset()),
     )
-    run.nodes = collect_node_runs(run)
+    times = times_by_node(run.dag, made, outcome)
+    run.time = lambda name: times.get(name, NodeTime())
     found = result_records(run, {})
     return {record.node: record for record in found}
 

@@ -35,7 +35,7 @@ from helix_spark.planner.storage import Decision, PlanningProblem, ResultCosts, 
 from helix_spark.run import foresight, workflow_results
 from helix_spark.run.foresight import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention
-from helix_spark.run.run import NodeRun, Run
+from helix_spark.run.run import Run
 from helix_spark.run.workflow_results import WorkflowResults
 
 
@@ -211,9 +211,7 @@ class Answered:
             records=RecordsRead(self.catalog.snapshot("w"), {}), situation=now, plan=plan,
             outcome=outcome,
             record=IterationRecord("run", "w", 4, "running", 0.0), chance=Chance({}, {}),
-            nodes=tuple(
-                NodeRun(one, plan[one.name], time=NodeTime(warm_seconds=WARM.get(one.name))) for one in now.nodes
-            ),
+            times={one.name: NodeTime(warm_seconds=WARM.get(one.name)) for one in now.nodes},
         ))
 
 

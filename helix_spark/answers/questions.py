@@ -70,6 +70,7 @@ class AnsweredQuestion:
         fresh: whether Spark answered it.
         why: if it is not put on record, the reason.
         left: what an effect left at its place.
+        name: as a node of its run, once that is looked at; `inputs` the nodes that its answer is made from.
     """
 
     question: Question
@@ -80,6 +81,17 @@ class AnsweredQuestion:
     answer: str | None = None
     why: str = ""
     left: str = ""
+    name: str = ""
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        return self.question.identity
+
+    @property
+    def kind(self) -> str:
+        """The kind of node that it is recorded as."""
+        return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.sort, "answer")
 
 
 @dataclass(slots=True)

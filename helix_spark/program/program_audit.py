@@ -15,7 +15,7 @@ from typing import Any
 
 from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
-from helix_spark.answers.questions import Question
+from helix_spark.answers.questions import AnsweredQuestion, Question
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE
@@ -23,7 +23,7 @@ from helix_spark.plans.answer_fields import HANDLE, StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.main_module import silence
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow, rows_of_program
+from helix_spark.program.program_nodes import rows_of_program
 from helix_spark.run.audit import Audit, Audited, AuditRow, judge, record_verdicts
 from helix_spark.visible_text import cut
 
@@ -64,8 +64,8 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
     ]
 
     def compare(name: str, above: Mapping[str, Audited]) -> Audited | None:
-        row, again = questions[name], questions[name].asked.answer
-        if program.record is None or not row.asked.fresh or not again or row.kind == "learner":
+        row, again = questions[name], questions[name].answer
+        if program.record is None or not row.fresh or not again or row.kind == "learner":
             return None
         if not (earlier := program.record.answer(row.identity)):
             return None
@@ -79,7 +79,8 @@ def compare_answers(program: PlainProgram) -> tuple[Audited, ...]:
 
 
 def _doubt(
-    reasons: Mapping[str, str], rows: Sequence[AuditRow], questions: Mapping[str, QuestionRow], program: PlainProgram
+    reasons: Mapping[str, str], rows: Sequence[AuditRow], questions: Mapping[str, AnsweredQuestion],
+    program: PlainProgram,
 ) -> None:
     """Doubt answers, and the fits and tables that they rest on: any of these may be what was wrong."""
     doubts, above = dict[str, str](), ancestors_of(rows)

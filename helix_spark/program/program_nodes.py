@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -32,42 +32,20 @@ from helix_spark.program.plain_program import PlainProgram
 from helix_spark.visible_text import LONGEST_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionRow:
-    """A question with its name in the run, and the names of the questions whose results it is made from."""
-
-    name: str
-    asked: AnsweredQuestion
-    inputs: tuple[str, ...] = ()
-
-    @property
-    def question(self) -> Question:
-        return self.asked.question
-
-    @property
-    def identity(self) -> str:
-        return self.asked.question.identity
-
-    @property
-    def kind(self) -> str:
-        """The kind of node that it is recorded as."""
-        return {"fit": "learner", "effect": "write", "table": "table"}.get(self.question.sort, "answer")
-
-
-def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[QuestionRow]:
+def rows_of(asked: Sequence[AnsweredQuestion], tables: PersistedTables) -> list[AnsweredQuestion]:
     """Return the questions that count as nodes, once each, inputs first: those that run something, and persisted
     tables."""
     once: dict[str, AnsweredQuestion] = {}
     for one in (*_kept_tables(tables), *asked):
         if is_node(one.question, one.caller):
-            once.setdefault(one.question.identity, one)
+            once.setdefault(one.identity, one)
     names = _names(once.values())
     inputs = {identity: _inputs(one, tables, names) for identity, one in once.items()}
     ordered = TopologicalSorter(inputs).static_order()
-    return [QuestionRow(names[one], once[one], tuple(names[made] for made in inputs[one])) for one in ordered]
+    return [replace(once[one], name=names[one], inputs=tuple(names[made] for made in inputs[one])) for one in ordered]
 
 
-def rows_of_program(program: PlainProgram) -> list[QuestionRow]:
+def rows_of_program(program: PlainProgram) -> list[AnsweredQuestion]:
     """Return all that a program has asked so far."""
     answerer = program.answerer
     return [] if answerer is None else rows_of(answerer.asked, answerer.served.tables)
@@ -108,10 +86,8 @@ def _names(asked: Iterable[AnsweredQuestion]) -> dict[str, str]:
         groups[title_of(one.question, one.caller)].append(one)
     names: dict[str, str] = {}
     for title, group in groups.items():
-        ordered = sorted(group, key=lambda one: (
-            one.caller.line, sorted(params_of(one.question.what)), one.question.identity,
-        ))
-        names |= {one.question.identity: title if at == 1 else f"{title} #{at}" for at, one in enumerate(ordered, 1)}
+        ordered = sorted(group, key=lambda one: (one.caller.line, sorted(params_of(one.question.what)), one.identity))
+        names |= {one.identity: title if at == 1 else f"{title} #{at}" for at, one in enumerate(ordered, 1)}
     return names
 
 
@@ -174,7 +150,7 @@ def place_of(asked: AnsweredQuestion) -> str:
     return f"{asked.caller.file}:{asked.caller.line}" if asked.caller.file else ""
 
 
-def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
+def parts_of_row(row: AnsweredQuestion) -> tuple[Part, ...]:
     """Return the parts of a question, to compare two runs by."""
     question, what = row.question, row.question.what
     relations = [what] if sort_of(what) == "Relation" else \
@@ -192,7 +168,7 @@ def parts_of_row(row: QuestionRow) -> tuple[Part, ...]:
     )
 
 
-def nodes_of(rows: Sequence[QuestionRow], program: PlainProgram) -> list[NodeRecord]:
+def nodes_of(rows: Sequence[AnsweredQuestion], program: PlainProgram) -> list[NodeRecord]:
     """Return questions as they are recorded, of no iteration yet. Why each was asked of Spark, or not, is told by what
     its line was made of in the last iteration."""
     last, record = last_ended(program.catalog, program.name), program.record
@@ -201,14 +177,14 @@ def nodes_of(rows: Sequence[QuestionRow], program: PlainProgram) -> list[NodeRec
     nodes = [
         NodeRecord(
             run="", workflow=program.name, iteration=0, name=row.name, kind=row.kind, inputs=row.inputs,
-            state="compute" if asked.fresh else "load", reason="", declared=row.identity, signature=row.identity,
-            parts=parts_to_json(parts_of_row(row)), code=place_of(asked), seconds=asked.seconds,
-            predicted_seconds=record.seconds(row.identity) or None, stored=not asked.fresh,
-            output=row.question.sort == "rows", started=max(0.0, asked.started - program.began),
+            state="compute" if row.fresh else "load", reason="", declared=row.identity, signature=row.identity,
+            parts=parts_to_json(parts_of_row(row)), code=place_of(row), seconds=row.seconds,
+            predicted_seconds=record.seconds(row.identity) or None, stored=not row.fresh,
+            output=row.question.sort == "rows", started=max(0.0, row.started - program.began),
         )
-        for row in rows for asked in (row.asked,)
+        for row in rows
     ]
-    now, answers = _parts_of_lines(nodes), {row.name: row.asked for row in rows}
+    now, answers = _parts_of_lines(nodes), {row.name: row for row in rows}
     reasons: dict[str, str] = {}
     for line, members in lines_of_source(nodes).items():
         differing = changes(before[line], now[line]) if line in before else None

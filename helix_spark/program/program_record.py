@@ -21,7 +21,6 @@ from helix_spark.plans.answer_fields import StrangeAnswerError
 from helix_spark.plans.answer_gate import answer_of_text
 from helix_spark.program.plain_program import PlainProgram
 from helix_spark.program.program_nodes import (
-    QuestionRow,
     is_metric,
     nodes_of,
     parts_of_row,
@@ -65,7 +64,7 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
             seconds=seconds, start_seconds=program.server.start_seconds if program.server is not None else 0.0,
             outputs={
                 row.name: values[row.name] for row in rows
-                if row.name in values and is_metric(row.question, row.asked.caller)
+                if row.name in values and is_metric(row.question, row.caller)
             },
             notes={"edit": _edit(last, program, begun, nodes) if failure is None else "", "evaluated": values},
         )
@@ -109,11 +108,11 @@ def _record_answers(asked: Sequence[AnsweredQuestion], program: PlainProgram, nu
     """Record answers, and what Python functions were seen to read for them."""
     assert program.answerer is not None
     assert program.record is not None
-    found = ((one.question.identity, one) for one in (*program.answerer.analyses.take(), *asked))
+    found = ((one.identity, one) for one in (*program.answerer.analyses.take(), *asked))
     program.record.append(number, found, reads=() if program.watched is None else program.watched.learned())
 
 
-def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str, Any]:
+def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dict[str, Any]:
     """Return what evaluators gave, of the author's calls and of searches, by name."""
     from pyspark.ml.connect.serialize import deserialize_param
 
@@ -122,7 +121,7 @@ def _evaluated(rows: Sequence[QuestionRow], record: RecordedAnswers) -> dict[str
         command = ml_command(row.question.what)
         if command is None or not command.HasField("evaluate"):
             continue
-        text = row.asked.answer or record.answer(row.identity) or ""
+        text = row.answer or record.answer(row.identity) or ""
         with suppress(StrangeAnswerError):
             for answer in answer_of_text(form_of(row.question), text) if text else ():
                 found[row.name] = deserialize_param(answer.ml_command_result.param)
@@ -137,18 +136,17 @@ def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], s
     """
     rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.asked
 
-    def viewed(row: QuestionRow, node: NodeRecord) -> AnswerView:
-        one, again = row.asked, row.asked.why
-        if one.fresh and not (one.why or one.answer or one.left or row.kind == "table"):
-            again = "it is done each time"
+    def viewed(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:
+        is_kept = row.why or row.answer or row.left or row.kind == "table" or not row.fresh
         return AnswerView(
-            row.name, one.caller.call, place(one), node.signature, one.fresh, node.reason,
-            one.seconds if one.fresh else node.predicted_seconds or 0.0, again, row.inputs, parts_of_row(row),
+            row.name, row.caller.call, place(row), row.identity, row.fresh, node.reason,
+            row.seconds if row.fresh else node.predicted_seconds or 0.0,
+            row.why if is_kept else "it is done each time", row.inputs, parts_of_row(row),
         )
 
     return ProgramView(
-        program.name, tuple(map(viewed, rows, nodes_of(rows, program))), tuple(one.question.identity for one in asked),
-        next((one.question.identity for one in asked if one.fresh), ""),
+        program.name, tuple(map(viewed, rows, nodes_of(rows, program))), tuple(one.identity for one in asked),
+        next((one.identity for one in asked if one.fresh), ""),
     )
 
 
@@ -167,7 +165,7 @@ def run_text(program: PlainProgram, ended: IterationRecord) -> str:
 
 def tally_of(asked: Sequence[AnsweredQuestion], record: RecordedAnswers) -> Tally:
     """Count how questions were answered."""
-    found = {one.question.identity for one in asked}
-    fresh = {one.question.identity: one for one in asked if one.fresh}
+    found = {one.identity for one in asked}
+    fresh = {one.identity: one for one in asked if one.fresh}
     saved = sum(record.seconds(identity) for identity in found - fresh.keys())
     return Tally(len(found), len(fresh), sum(bool(fitted_class(one.question.what)) for one in fresh.values()), saved)

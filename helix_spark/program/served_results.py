@@ -1,5 +1,5 @@
-"""What is kept of a script's run behind its last answer: models and persisted tables, as rows of the planner. Its
-server holds them; they are described and stored as a workflow's results are, by pyspark's own classes over our client."""
+"""What is kept of a script's run behind its last answer: models and persisted tables, as rows of the planner. Its server
+holds them; they are described and stored as a workflow's are, by pyspark's own classes over a client of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTable
-from helix_spark.answers.questions import Question, fitted_class, handle_of, ml_command, stage_class
+from helix_spark.answers.questions import AnsweredQuestion, Question, fitted_class, handle_of, ml_command, stage_class
 from helix_spark.answers.sent_requests import as_new, rpc_error, server_message
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
@@ -30,7 +30,6 @@ from helix_spark.plans.answer_gate import of_session
 from helix_spark.plans.connect_session import active, active_session, frame_of
 from helix_spark.plans.program_client import beside
 from helix_spark.program.plain_program import PlainProgram
-from helix_spark.program.program_nodes import QuestionRow
 from helix_spark.run.foresight import RecordsRead, foresee
 from helix_spark.run.retention import Retention
 
@@ -45,13 +44,13 @@ _MOST_CARDS = 40
 """Of the last fits of a run. A card takes some ten questions to the server, of 5 ms each."""
 
 
-def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int, *, has_ended: bool) -> None:
+def keep_results(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int, *, has_ended: bool) -> None:
     """Store what is worth keeping of a run, and evict what is not.
 
     Args:
         has_ended: True to evict also what is beyond the budget, once all is recorded.
     """
-    if not any(row.asked.fresh for row in rows):  # an unchanged run adds little, and ends at once
+    if not any(row.fresh for row in rows):  # an unchanged run adds little, and ends at once
         return
     assert program.answerer is not None
     results = ServedResults(
@@ -71,7 +70,7 @@ def keep_results(rows: Sequence[QuestionRow], program: PlainProgram, number: int
 class ServedResults(Retention):
     """The results of a program's run."""
 
-    rows: Sequence[QuestionRow]
+    rows: Sequence[AnsweredQuestion]
     program: PlainProgram
 
     @cached_property
@@ -87,19 +86,19 @@ class ServedResults(Retention):
 
     @property
     def states(self) -> dict[str, State]:
-        return {row.name: State.COMPUTE if row.asked.fresh else State.LOAD for row in self.rows}
+        return {row.name: State.COMPUTE if row.fresh else State.LOAD for row in self.rows}
 
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
         return self._costs(self._by_name[node.name], record)
 
     @cached_property
-    def _by_name(self) -> dict[str, QuestionRow]:
+    def _by_name(self) -> dict[str, AnsweredQuestion]:
         return {row.name: row for row in self.rows}
 
     @property
     def writable(self) -> frozenset[str]:
-        return frozenset(row.name for row in self.rows if not row.asked.why and (
-            _has_new_model(row) or (row.asked.fresh and row.question.sort == "table")
+        return frozenset(row.name for row in self.rows if not row.why and (
+            _has_new_model(row) or (row.fresh and row.kind == "table")
         ))
 
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
@@ -109,27 +108,28 @@ class ServedResults(Retention):
     def drop(self, signature: str) -> None:
         """No-op: nothing stays in memory between runs."""
 
-    def _costs(self, row: QuestionRow, stored: ArtifactRecord | None) -> NodeCosts:
-        asked, question, record = row.asked, row.question, self.program.record
+    def _costs(self, row: AnsweredQuestion, stored: ArtifactRecord | None) -> NodeCosts:
+        record = self.program.record
         assert record is not None
-        seconds = asked.seconds if asked.fresh else record.seconds(row.identity)
-        fitted = "" if row.kind == "table" else fitted_class(question.what)
+        seconds = row.seconds if row.fresh else record.seconds(row.identity)
+        fitted = "" if row.kind == "table" else fitted_class(row.question.what)
         if row.kind != "table" and not fitted:  # its answer is on record, which takes no room
-            known = bool(asked.answer) or not asked.fresh
+            known = bool(row.answer) or not row.fresh
             return NodeCosts(row.name, "reducer", row.identity, row.inputs, seconds, 0.0, 0.0, 0, stored=known)
         # A table is expected to take as much as the files that it was read from; a model little.
-        kind, size = ("model", _MODEL_BYTES) if fitted else ("table", sum(one.identity.bytes for one in question.reads))
-        size = size if stored is None else stored.bytes
+        kind = "model" if fitted else "table"
+        expected = _MODEL_BYTES if fitted else sum(one.identity.bytes for one in row.question.reads)
+        size = expected if stored is None else stored.bytes
         return NodeCosts(
             row.name, "learner" if fitted and ".ml.feature." not in fitted else "extractor", row.identity, row.inputs,
             seconds, _LOAD[kind].seconds(size), _WRITE[kind].seconds(size), size, stored=stored is not None,
-            storable=stored is not None or not asked.why,  # what the program released stays where it is stored
+            storable=stored is not None or not row.why,  # what the program released stays where it is stored
             compute_needs_spark=True, load_needs_spark=True,
         )
 
 
-def _has_new_model(row: QuestionRow) -> bool:
-    return row.asked.fresh and bool(row.asked.answer and fitted_class(row.question.what))
+def _has_new_model(row: AnsweredQuestion) -> bool:
+    return row.fresh and bool(row.answer and fitted_class(row.question.what))
 
 
 def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgram) -> list[ArtifactRecord | None]:
@@ -178,7 +178,7 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
     return beside(service, store_all) if wanted else []
 
 
-def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) -> list[ResultRecord]:
+def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[ResultRecord]:
     """Store the cards of a run's fits, where a server has their models; return the records by which they are found.
 
     Args:
@@ -204,7 +204,7 @@ def keep_cards(rows: Sequence[QuestionRow], program: PlainProgram, number: int) 
             program.catalog.keep_file(card)
             found.append(ResultRecord(
                 row.identity, row.identity, program.name, row.name, "learner", number,
-                compute_seconds=row.asked.seconds, trained=card.digest,
+                compute_seconds=row.seconds, trained=card.digest,
             ))
     return found
 
@@ -236,7 +236,7 @@ class _ServedClient:
             of_model._summary = of_model._summaryCls(f"{known_as}.summary")
         return estimator._copyValues(model)
 
-    def card(self, row: QuestionRow) -> FileRecord | None:
+    def card(self, row: AnsweredQuestion) -> FileRecord | None:
         """Return the card of a fit's model; None where the server has no such model."""
         if (model := self.model(row.question)) is None:
             return None

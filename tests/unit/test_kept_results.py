@@ -12,14 +12,13 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.view import CatalogView
 from helix_spark.planner.problem import State
 from helix_spark.plans.program_client import Caller
-from helix_spark.program.program_nodes import QuestionRow
 from helix_spark.program.served_results import ServedResults
 from helix_spark.run.foresight import RecordsRead
 
 RELEASED = "it is not kept any more"
 
 
-def results_of(*rows: QuestionRow) -> ServedResults:
+def results_of(*rows: AnsweredQuestion) -> ServedResults:
     program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
     nothing: Any = None
     view = CatalogView("train", {}, (), None, (), (), 1, 0)
@@ -28,9 +27,9 @@ def results_of(*rows: QuestionRow) -> ServedResults:
     )
 
 
-def table(*, fresh: bool, why: str = "") -> QuestionRow:
+def table(*, fresh: bool, why: str = "") -> AnsweredQuestion:
     made = Question("a" * 64, "a" * 64, "table", SimpleNamespace())
-    return QuestionRow("rows", AnsweredQuestion(made, Caller("cache"), 2.0, 0.0, fresh, why=why))
+    return AnsweredQuestion(made, Caller("cache"), 2.0, 0.0, fresh, why=why, name="rows")
 
 
 @pytest.mark.parametrize(("fresh", "stored", "storable"), [(True, False, False), (False, True, True)])

@@ -1,5 +1,5 @@
-"""What is kept of a script's run behind its last answer: models and persisted tables, as rows of the planner. Its server
-holds them; they are described and stored as a workflow's are, by pyspark's own classes over a client of ours."""
+"""What is kept of a script's run behind its last answer: models and persisted tables as rows of the planner. Its server
+holds them; they are described and stored as those of a workflow, by pyspark's own classes over a client of ours."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ known of it: what it costs, what is there of it, what it was before. No Spark: a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
@@ -15,14 +15,13 @@ from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.catalog.view import WHY_MISSING, CatalogView
+from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node
 from helix_spark.hermetic.action import actions_to_come
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
-from helix_spark.history.metrics import metrics_of
 from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
 from helix_spark.identity.difference import parts_from_json
@@ -35,7 +34,7 @@ from helix_spark.plans.captured_function import SparkFunction
 from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, starts_of
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
-from helix_spark.run.run_outputs import changed_tests, describe_tests, recorded_outputs
+from helix_spark.run.run_outputs import recorded_outputs
 
 
 def declare(run: Run) -> Run:
@@ -72,7 +71,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
             session_seconds=session_seconds(starts, runs=session.started, worked=session.worked),
         ), session.started,
-        notices=tuple(_notices(run, view)),
+        notices=_notices(catalog.rejections),
         recorded=recorded_outputs(view, dag, signed, whole.outputs),
     )
     random = {one.name for one in situation.nodes if one.signed.random}
@@ -90,14 +89,11 @@ def plan_again(run: Run, had: Collection[str] = ()) -> Run:
     return decide(look_up(run, had))
 
 
-def _notices(run: Run, view: CatalogView) -> Iterator[str]:
-    """Yield what a plan says of records that do not fit, and of metrics that are measured on other rows than before."""
-    if rejections := run.tools.catalog.rejections:
-        more = f", and {len(rejections) - 1} more" if len(rejections) > 1 else ""
-        yield f"the catalog has records that do not fit, and this plan goes without them ({rejections[0]}{more})"
-    past = next((one.record for one in reversed(view.past) if one.record.status == "done"), None)
-    if past is not None:
-        yield from changed_tests(describe_tests(run.whole, run.described), metrics_of(past), past.number)
+def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
+    if not rejections:
+        return ()
+    more = f", and {len(rejections) - 1} more" if len(rejections) > 1 else ""
+    return (f"the catalog has records that do not fit, and this plan goes without them ({rejections[0]}{more})",)
 
 
 class Lookup:
@@ -150,27 +146,26 @@ class Lookup:
     def _learn(self, found: KnownResults) -> None:
         """Note what stands for what. Of a nondeterministic result the first draw stands that is stored or in memory."""
         for declared, signature in found.standing.items():
-            observed = found.observed.get(declared, {})
-            why = self._why_random(signature) or _why_unknown(observed)
-            if why:
+            seen = {one: seen_from_json(text) for one, text in found.observed.get(declared, {}).items()}
+            unknown = next(filter(None, (one.unknown for one in seen.values())), "")
+            if why := self._why_random(signature) or (reads_unknown(unknown) if unknown else ""):
                 self.known_random[declared] = why
                 draws = (one for one in found.stood_for[declared] if one in self._had and self._why_random(one))
                 stands = next(draws, None)
             else:
-                stands = self._of_what_is_there(declared, observed) or signature
+                stands = self._of_what_is_there(declared, seen) or signature
             if stands is not None:
                 self._stands.setdefault(declared, stands)
 
-    def _of_what_is_there(self, declared: str, observed: Mapping[str, str]) -> str | None:
+    def _of_what_is_there(self, declared: str, seen: Mapping[str, Seen]) -> str | None:
         """Return the signature of what code makes of the files and variables that it reads, as they are now.
 
         It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
         nothing is known to be read.
 
         Args:
-            observed: what it was seen to do, by what it then stood for.
+            seen: what it was seen to do, by what it then stood for.
         """
-        seen = {signature: seen_from_json(text) for signature, text in observed.items()}
         if any(one.drew for one in seen.values()):
             self._seen[declared] = Seen(drew=True)
         reading = {signature: one for signature, one in seen.items() if one.reads}
@@ -186,12 +181,6 @@ class Lookup:
 
     def _why_random(self, signature: str) -> str:
         return self.measured[signature].random if signature in self.measured else ""
-
-
-def _why_unknown(observed: Mapping[str, str]) -> str:
-    """Return a phrase on why it is unknown whether code still reads the same; empty if that can be known."""
-    path = next((path for text in observed.values() if (path := seen_from_json(text).unknown)), "")
-    return reads_unknown(path) if path else ""
 
 
 def calibrated_writes(artifacts: Collection[ArtifactRecord]) -> dict[str, Throughput]:
@@ -221,7 +210,7 @@ def known_nodes(
     view, measured = records.view, records.measured
     signatures = {node.name: signed[node.name].signature for node in dag.nodes}
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
-    costs = _estimates(dag, signatures, sources, records, _previous_versions(signatures, records, catalog))
+    costs = _estimates(dag, signatures, sources, records, catalog)
     last = {node.name: node for node in view.nodes}
     lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
     ended = {
@@ -247,33 +236,22 @@ def known_nodes(
 
 def _estimates(
     dag: Dag, signatures: Mapping[str, str], source_bytes: Mapping[str, int], records: RecordsRead,
-    previous: Mapping[str, ResultRecord],
+    catalog: CatalogReader,
 ) -> dict[str, Costs]:
     """Return estimates from what was measured of each result, else of the node's newest version."""
     measured = {signature: _measurement(record) for signature, record in records.measured.items()}
-    before = {name: _measurement(record) for name, record in previous.items()}
-    for node in records.view.nodes:
+    view = records.view
+    unmeasured = sorted(name for name, signature in signatures.items() if records.compute_seconds(signature) is None)
+    earlier = catalog.measured(view.workflow, unmeasured) if unmeasured and view.last else {}
+    before = {name: _measurement(record) for name, record in earlier.items()}
+    for node in view.nodes:
         size = measured.get(node.signature, Measurement()).bytes
         if (size := node.bytes if size is None else size) is not None:
             before[node.name] = replace(before.get(node.name, Measurement()), bytes=size)
     return estimate(
         dag, signatures, measured, before, source_bytes, load=records.loads,
-        write=calibrated_writes(records.view.artifacts.values()),
+        write=calibrated_writes(view.artifacts.values()),
     )
-
-
-def _previous_versions(
-    signatures: Mapping[str, str], records: RecordsRead, catalog: CatalogReader
-) -> dict[str, ResultRecord]:
-    """Return the newest measured earlier version of each node that was not measured itself."""
-    view = records.view
-    unmeasured = {name for name, signature in signatures.items() if records.compute_seconds(signature) is None}
-    last = {
-        node.name: records.measured[node.signature] for node in view.nodes
-        if node.name in unmeasured and records.compute_seconds(node.signature) is not None
-    }
-    left = sorted(unmeasured - last.keys())
-    return last | (catalog.measured(view.workflow, left) if left and view.last else {})
 
 
 def _measurement(record: ResultRecord) -> Measurement:

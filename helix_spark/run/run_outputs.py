@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
@@ -14,7 +14,7 @@ from helix_spark.catalog.tables.spark_types import class_names
 from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import examples_of
 from helix_spark.dag.leakage import doubts_of, predictions_below
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.outcome import found_random, lasting, times_by_node
 from helix_spark.engine.results.node_results import ColumnResult, ModelResult, TableResult, ValueResult, collect
 from helix_spark.errors import CatalogError, nearest
@@ -28,10 +28,12 @@ from helix_spark.planner.plan import PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.run.run import Run
 from helix_spark.run.workflow_results import WorkflowResults
-from helix_spark.workflow.operators import Kind, Predict, Result
+from helix_spark.workflow.operators import Kind, Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from helix_spark.workflow.operators import Predict
 
 QUICK = 2.0
 """Seconds that a table may have taken whose rows Spark has not kept: looking at its first rows may take as long."""
@@ -217,14 +219,13 @@ def values_of(dag: Dag) -> list[str]:
 
 
 def describe_tests(dag: Dag, described: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
-    """Return digests of what decides the rows that each output was measured on: the data below its predictions, the
-    split."""
+    """Return digests of what decides the rows that each output was measured on: data, split and label."""
     tested = {}
     for name in values_of(dag):
         scored = predictions_below(dag, name)
         if not scored:
             continue
-        examples = [_examples(dag[one]) for one in scored]
+        examples = [examples_of(cast("Predict", dag[one].operator), dag[one].inputs) for one in scored]
         below = {*examples}.union(*map(dag.ancestors, examples))
         data = [version.digest for one in sorted(below) if (version := described[one].version) is not None]
         divides = [
@@ -275,11 +276,6 @@ def _rows(name: str, run: Run) -> int | None:
     return run.outcome.rows.get(name, artifact.rows if artifact is not None else None)
 
 
-def _examples(node: Node) -> str:
-    assert isinstance(node.operator, Predict)
-    return examples_of(node.operator, node.inputs)
-
-
 def measured_by(run: Run) -> dict[str, str]:
     """Return what measured each output, as digests of its code.
 
@@ -311,21 +307,3 @@ def _same_inputs(run: Run, output: str, before: Mapping[str, PastNode]) -> bool:
         return False
     past = [before[one].signature if one in before else None for one in before[output].inputs]
     return past == [run.plan[one].signature for one in run.whole[output].inputs]
-
-
-def changed_tests(tested: Mapping[str, Mapping[str, Any]], before: Metrics, number: int) -> Iterator[str]:
-    """Yield warnings of outputs that are measured on other test rows than iteration `number` was."""
-    reasons: dict[str, list[str]] = {}
-    for name, own in tested.items():
-        old = before.tested.get(name, {})
-        what = [words for key, words in _CHANGED.items() if key in old and key in own and old[key] != own[key]]
-        if what:
-            reasons.setdefault(" and ".join(what), []).append(f"`{name}`")
-    for why, names in reasons.items():
-        yield (
-            f"{', '.join(names)}: other test rows than in iteration {number}, since {why} changed; the numbers of both "
-            "are not to be compared"
-        )
-
-
-_CHANGED = {"data": "the data", "split": "the split or the label"}

@@ -8,10 +8,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 
 from helix_spark.catalog.records import FileRecord
-from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.errors import HelixError, SetupError
@@ -59,7 +57,7 @@ def record(run: Run) -> Run:
 
 def keep(run: Run) -> Run:
     """Store and evict, and record what that taught of results. Report what was stored once that survives a loss of
-    power: the records of the run are synced, whatever becomes of its results.
+    power.
 
     After a failure what was planned to be stored is, and nothing is evicted for it. After an interrupt nothing is: a
     person wants an end to it.
@@ -106,8 +104,7 @@ def _tables(run: Run) -> dict[str, TablePreview]:
     """Return the output tables to record, without those that are void or may differ each time."""
     found = dict(run.tables)
     with _spark_may_end(run, "the first rows of some outputs are not known"):
-        for name, table in tables_elsewhere(run):
-            found[name] = table
+        found.update(tables_elsewhere(run))
     spoiled = run.results.spoiled | run.results.void
     return {
         name: table for name, table in found.items() if name in run.tables or run.plan[name].name not in spoiled
@@ -160,17 +157,14 @@ def answered(run: Run) -> Run:
     try:
         run = through(ANSWERING, run)
         on_record = run.tools.recording.submit(_recorded, replace(run, outputs=deepcopy(run.outputs)))
-        behind = run.tools.behind.submit(_finished, on_record)
+        return replace(run, behind=run.tools.behind.submit(_finished, run, on_record))
     except BaseException:
         run.leased.release_all()
         raise
-    behind.add_done_callback(partial(_tell_defect, run.tools.observer))
-    return replace(run, behind=behind)
 
 
 def _recorded(run: Run) -> Run:
-    """Record the run, which the next plan waits for; return it as it was if that fails. Never raises: the answer
-    stands."""
+    """Record the run, which the next plan waits for; return it as it was if that fails: the answer stands."""
     try:
         return record(run)
     except (HelixError, OSError) as error:
@@ -178,22 +172,19 @@ def _recorded(run: Run) -> Run:
         return run
 
 
-def _finished(on_record: Future[Run]) -> Mapping[str, int]:
-    """Store and evict, once the iteration is recorded; return physical bytes stored by node. Never raises."""
-    run = on_record.result()
+def _finished(run: Run, on_record: Future[Run]) -> Mapping[str, int]:
+    """Store and evict, once the iteration is recorded; return physical bytes stored by node. It raises nothing, as
+    nobody may wait for it."""
+    warning = run.tools.observer.warning
     try:
-        return through(KEEPING, run).stored
+        return through(KEEPING, on_record.result()).stored
     except (HelixError, OSError) as error:
-        run.tools.observer.warning(f"what follows the answer could not be done: {error}")
-        return {}
-    finally:
-        run.leased.release_all()
-
-
-def _tell_defect(observer: Observer, behind: Future[Mapping[str, int]]) -> None:
-    """Report an unforeseen failure after an answer, as the caller may not wait for the end."""
-    if not behind.cancelled() and (error := behind.exception()) is not None:
-        observer.warning(
+        warning(f"what follows the answer could not be done: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect is reported, and what was stored before is kept
+        warning(
             f"what follows the answer ended early, by a defect of Helix: {type(error).__name__}: {error}; what was "
             "stored before is kept"
         )
+    finally:
+        run.leased.release_all()
+    return {}

@@ -26,7 +26,7 @@ from helix_spark.history.metrics import Metrics
 from helix_spark.identity.signing import describe, resolve
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
-from helix_spark.run.run_outputs import changed_tests, describe_tests
+from helix_spark.run.run_outputs import describe_tests
 from helix_spark.workflow.operators import (
     FitCategories,
     FitQuantiles,
@@ -351,5 +351,5 @@ def test_what_decides_which_rows_are_test_rows_is_told_apart_from_the_rest() -> 
     others = ((tested(split=hx.HashSplit(test=0.2, seed=2)), "split"), (tested(TABLE.assign(y=[0.0])), "data"))
     for other, key in others:
         assert {name for name in first if first[name] != other[name]} == {key}
-    (told,) = changed_tests({"share": tested(split="y")}, Metrics({"share": 0.5}, tested={"share": first}), 7)
-    assert "`share`: other test rows than in iteration 7, since the split or the label changed" in told
+    now, before = (Metrics({"share": 0.5}, tested={"share": one}) for one in (tested(split="y"), first))
+    assert now.change_text("share", before) == "on other test rows"

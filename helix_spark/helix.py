@@ -66,8 +66,8 @@ class Helix:
             start Spark anew. If it is not, or nobody can say (None), the first plans rest on that, later ones on the
             record.
         cut_off: whether what is computed anew is compared with earlier results, so that what lies below it is found
-            again where it holds the same; or for how many seconds below it, at least, that is done (True: as many as
-            planning takes).
+            again where it holds the same; or for how many seconds below it, at least, that is done (True: half a
+            second, about what planning once more takes).
         audit: when stored results are computed again by themselves, in a process of their own, and compared: "off",
             never; "idle", behind an answer, until the next run begins.
         audit_seconds: how long an audit behind an answer may take.
@@ -105,7 +105,7 @@ class Helix:
         )
         self._one_run, self._writable = one_run, False
         self.waiting_since: float | None = None
-        self._cut_off = cut_off if not isinstance(cut_off, bool) else None if cut_off else math.inf
+        self._cut_off = cut_off if not isinstance(cut_off, bool) else 0.5 if cut_off else math.inf
         self._memory = MemoryTier()
         self._auditor = Auditor(audit, audit_seconds, self.observer.warning)
         take_on = self._admission.take_on

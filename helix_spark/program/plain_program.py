@@ -142,7 +142,7 @@ class PlainProgram:
         return cores_of(self._master, os.cpu_count() or 1) if small and not question.chance else 1
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model in the place of what lies there. See `Answerer.save`."""
+        """See `Answerer.save`."""
         if self.answerer is None:
             write()
         else:
@@ -200,10 +200,7 @@ class PlainProgram:
         return given, address
 
     def begun_iteration(self) -> IterationRecord:
-        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end.
-
-        Thread-safe.
-        """
+        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end. Thread-safe."""
         from helix_spark.run.recording import start_iteration
 
         with self._lock:
@@ -220,7 +217,6 @@ class PlainProgram:
             return self.begun
 
     def close(self) -> None:
-        """End what was started for it."""
         if self.watched is not None:
             self.watched.close()
         if self.server is not None:

@@ -105,9 +105,6 @@ class ServedResults(Retention):
         questions = {row.identity: row.question for row in self.rows}
         return iter(store_served([(one, questions[one.signature]) for one in origins], self.program))
 
-    def drop(self, signature: str) -> None:
-        """No-op: nothing stays in memory between runs."""
-
     def _costs(self, row: AnsweredQuestion, stored: ArtifactRecord | None) -> NodeCosts:
         record = self.program.record
         assert record is not None

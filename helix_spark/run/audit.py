@@ -137,17 +137,7 @@ _LONGEST = 1_000
 def audit(
     run: Run, *, everything: bool, seconds: float | None, wanted: Collection[str] | None = None
 ) -> Audit:
-    """Compute stored results of a workflow again, and record how they came out.
-
-    Args:
-        everything: also what is verified.
-        seconds: that it is expected to take at most.
-        wanted: signatures of results; these alone are computed. None: all that are stored.
-
-    Raises:
-        NodeError: the author's code or a Spark job failed; nothing is recorded then.
-        CatalogError: a stored result is damaged, or cannot be reached.
-    """
+    """Compute stored results of a workflow again, and record how they came out; see `Helix.audit`."""
     begun = time.perf_counter()
     auditable = [  # would come out the same, as far as is known
         one.name for one in run.situation.nodes

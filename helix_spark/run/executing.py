@@ -41,18 +41,16 @@ def note_provenance(run: Run) -> Run:
 
 
 def check_what_computes(run: Run) -> Run:
-    """Check the stages that are to be computed and the columns that nodes name, and note how long planning took by
-    then.
+    """Check the stages that are to be computed and the columns that nodes name.
 
     Raises:
         OperatorError: a stage cannot be had; nothing was run.
         ColumnNotFoundError: a table does not have a column.
     """
-    planned = time.perf_counter() - run.begun
     nodes = [node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE]
     check_stages(nodes)
     check_columns_exist(nodes, run.dag, run.tools.sessions.settings_that_change_results())
-    return replace(run, planning_seconds=planned)
+    return run
 
 
 def prepare_catalog(run: Run) -> Run:
@@ -256,20 +254,18 @@ def worth_comparing(run: Run) -> frozenset[str] | None:
     """Return the nodes to compare with earlier results as soon as they are computed; None if nothing is ever compared.
 
     Nondeterministic results are never compared, nor those without an earlier version whose content is recorded, nor
-    those below which less work is expected than `--cut-off` says, or than planning took: a match costs planning once
-    more.
+    those below which less work is expected than `--cut-off` says: a match costs planning once more.
     """
     if run.tools.cut_off == math.inf:
         return None
     plan, below = run.plan, _seconds_below(run.dag, run.plan)
     contents = {signature for signature, record in run.records.measured.items() if record.content is not None}
     comparable = {node.name for past in run.view.past for node in past.nodes if node.signature in contents}
-    least = run.planning_seconds if run.tools.cut_off is None else run.tools.cut_off
     return frozenset(
         node.name for node in run.dag.nodes
         if node.name in comparable and plan[node.name].state is State.COMPUTE
         and not plan[node.name].random and not node.wishes.fixed
-        and below[node.name] > least
+        and below[node.name] > run.tools.cut_off
     )
 
 

@@ -66,7 +66,10 @@ def foresee(
         line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
     nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
-    versions = [*(_signed(iteration.nodes, random) for iteration in past), _signed(nodes, random)]
+    versions: list[Signed] = [
+        {node.name: (node.signature, node.inputs) for node in version if node.name not in random}
+        for version in (*(iteration.nodes for iteration in past), nodes)
+    ]
     kinds, today = {node.name: node.kind for node in nodes}, {node.name: node for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]
     previous, best = earlier[-1] if earlier else None, _best(earlier)
@@ -160,10 +163,6 @@ def others_among(
         )
         for record in live if record.signature not in current
     )
-
-
-def _signed(nodes: Sequence[NodeCosts] | Sequence[PastNode], random: Collection[str]) -> Signed:
-    return {node.name: (node.signature, node.inputs) for node in nodes if node.name not in random}
 
 
 def _best(past: Sequence[PastIteration]) -> PastIteration | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from helix_spark.run.run import Run
+    from helix_spark.views.iteration_view import IterationView
 
 _LISTED = 8
 """Names that an error lists of what is still stored."""
@@ -106,9 +107,19 @@ class NamedResults(ABC):
             value: ValueResult = self._result_here(name, Result.VALUE)
             return value.copy()
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from helix_spark.drawing.notebook import bundle
+        from helix_spark.views.notebook_views import iteration_html, iteration_text
+
+        view = self._view()
+        return bundle(iteration_text(view), iteration_html(view))
+
+    @abstractmethod
+    def _view(self) -> IterationView: ...
+
     @abstractmethod
     def _result(self, name: str, wanted: Result) -> Any:
-        """The result of a node. It raises what `table` says."""
+        """Return the result of a node. It raises what `table` says."""
 
     def _where(self, name: str) -> Location | None:
         return None
@@ -207,14 +218,10 @@ class Iteration(NamedResults):
         took = seconds_text(self.seconds)
         return f"<iteration {self.number} of {self.plan.workflow}: {dict(self.outputs)} in {took}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Return what a notebook shows. The whole graph is in sight once; later iterations show what was computed."""
-        from helix_spark.drawing.notebook import bundle
+    def _view(self) -> IterationView:
         from helix_spark.views.iteration_view import view_of_run
-        from helix_spark.views.notebook_views import iteration_html, iteration_text
 
-        view = view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
-        return bundle(iteration_text(view), iteration_html(view))
+        return view_of_run(self, self.before, tuple(self.wait()) if self.stored else ())
 
     def _where(self, name: str) -> Location | None:
         return self._dag[name].where
@@ -276,13 +283,10 @@ class RecordedIteration(NamedResults):
     def __repr__(self) -> str:
         return f"<iteration {self.number} of {self.workflow}, {self.record.status}: {dict(self.outputs)}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from helix_spark.drawing.notebook import bundle
+    def _view(self) -> IterationView:
         from helix_spark.views.iteration_view import recorded_view
-        from helix_spark.views.notebook_views import iteration_html, iteration_text
 
-        view = recorded_view(self.record, self._catalog)
-        return bundle(iteration_text(view), iteration_html(view))
+        return recorded_view(self.record, self._catalog)
 
     def _result(self, name: str, wanted: Result) -> Any:
         if name not in self._results:
@@ -331,12 +335,7 @@ def value_on_record(record: IterationRecord, name: str) -> ValueResult | None:
 def stored_result(
     catalog: CatalogReader, record: IterationRecord, nodes: Sequence[NodeRecord], name: str
 ) -> ArtifactRecord:
-    """Return what is stored of a node's result.
-
-    Raises:
-        WorkflowError: the iteration has no such node.
-        NotStoredError: nothing is.
-    """
+    """Return what is stored of a node's result. Raises WorkflowError, NotStoredError."""
     node = node_named(record, nodes, name)
     found = catalog.artifact(node.signature)
     if found is None:
@@ -345,11 +344,7 @@ def stored_result(
 
 
 def node_named(record: IterationRecord, nodes: Sequence[NodeRecord], name: str) -> NodeRecord:
-    """Return the record of a node, or of the one that it was merged into.
-
-    Raises:
-        WorkflowError: there is none.
-    """
+    """Return the record of a node, or of the one that it was merged into. Raises WorkflowError."""
     merged: Mapping[str, str] = json.loads(record.plan).get("merged", {})  # older records do not say
     found = next((node for node in nodes if node.name == merged.get(name, name)), None)
     if found is None:

@@ -52,25 +52,25 @@ class Provenance:
         digest: SHA-256 of its bytes, hex; empty without a file.
     """
 
-    path: Path | None
-    text: str | None
-    digest: str
-    _git: subprocess.Popen[str] | None
+    path: Path | None = None
+    text: str | None = None
+    digest: str = ""
+    _git: subprocess.Popen[str] | None = None
 
     @classmethod
     def read(cls, where: Location | None) -> Provenance:
         """Read the file at a location, and query git about it without waiting for its answer."""
         path = Path(where.file).absolute() if where is not None else None
         if path is None or not path.is_file():
-            return cls(None, None, "", None)
+            return cls()
+        text = None
         try:
             raw = path.read_bytes()
-        except OSError:
-            return cls(path, None, "", None)
-        try:
             text = raw.decode() if len(raw) <= LONGEST_FILE else None
+        except OSError:
+            return cls(path)
         except UnicodeDecodeError:
-            text = None
+            pass
         return cls(path, text, sha256(raw).hexdigest(), _ask_git(path))
 
     def file_record(self) -> FileRecord | None:

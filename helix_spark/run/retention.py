@@ -93,8 +93,7 @@ class Retention(ABC):
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         """Store results, in this order; None for one that cannot be stored, which the front reports."""
 
-    @abstractmethod
-    def drop(self, signature: str) -> None:
+    def drop(self, signature: str) -> None:  # noqa: B027 - a front without memory has none to forget
         """Forget a fixed result in memory: another driver stored another draw of it first."""
 
     def keep(self) -> dict[str, int]:
@@ -115,7 +114,7 @@ class Retention(ABC):
         return stored
 
     def keep_planned(self, keep: Collection[str]) -> dict[str, int]:
-        """Store results that a plan keeps, by signature, after a failure. Nothing is evicted for them."""
+        """Store results that a plan keeps, by signature, after a failure."""
         return self._store(self._problem_now(), keep)
 
     def tidy(self) -> set[str]:

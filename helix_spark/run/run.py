@@ -44,7 +44,7 @@ class Tools:
         recording: records answers; the next run waits for it, to plan on them.
         behind: stores what follows the answers; nobody waits for it.
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
-            before the run goes on; None: as long as the run's planning took.
+            before the run goes on; infinite if nothing is ever compared.
         check_open: raises EndedError once another thread closes the Helix.
     """
 
@@ -59,7 +59,7 @@ class Tools:
     budget: int | None
     one_run: bool | None
     tracker: Tracker | None
-    cut_off: float | None
+    cut_off: float
     check_open: Callable[[], None]
 
     def find_result(self, signature: str) -> NodeResult | None:
@@ -85,7 +85,6 @@ class Run:
         whole: the graph as it is declared; `described` its nodes, by name.
         answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
-        planning_seconds: from the begin of the run to a plan that nothing waits for.
         times: what nodes took, by name, by `time.perf_counter()`.
         chance: which results may differ each time, and why.
         seconds: to the answer, since it is waited for.
@@ -114,8 +113,6 @@ class Run:
     situation: Situation = NOT_YET
 
     plan: Plan = NOT_YET
-    planning_seconds: float = 0.0
-
     record: IterationRecord = NOT_YET
     outcome: Outcome = NOT_YET
 

@@ -22,7 +22,7 @@ from helix_spark.engine.results.storing import Origin, StoringError, store
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.identity.data_version import Readable, SignedData, identify
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import NodeCosts, PlanningProblem
+from helix_spark.planner.storage import PlanningProblem
 from helix_spark.run.foresight import starts_of
 from helix_spark.run.retention import Retention
 from helix_spark.run.run import Run
@@ -59,6 +59,7 @@ class WorkflowResults(Retention):
             replace(
                 node, compute_seconds=computed.get(node.name, node.compute_seconds),
                 write_seconds=node.write_seconds + again.get(node.name, 0.0),
+                held=node.signature in run.tools.memory.held,
             )
             for node in problem.nodes
         )
@@ -68,9 +69,6 @@ class WorkflowResults(Retention):
     @property
     def states(self) -> dict[str, State]:
         return {node.name: node.state for node in self.run.plan.nodes}
-
-    def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
-        return replace(super().as_stored(node, record), held=node.signature in self.run.tools.memory.held)
 
     def write(self, origins: Sequence[Origin]) -> Iterator[ArtifactRecord | None]:
         return map(self._write, origins)

@@ -50,9 +50,6 @@ def silence() -> Iterator[None]:
 
 def await_threads(before: set[threading.Thread]) -> None:
     """Wait for the threads that a program has started, as Python does at its end. Those of pools end with the process.
-
-    Args:
-        before: those that there were at its start.
     """
     of_pools = set(pools._threads_queues)
     for one in set(threading.enumerate()) - before - of_pools:

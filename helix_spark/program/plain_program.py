@@ -50,13 +50,8 @@ class PlainProgram:
     """A program, from its start to its end. It is what pyspark asks for a session.
 
     Attributes:
-        arguments: its command line, without its name.
-        settings: Spark's, by the command that runs it.
         rerun_effects, mode: see `Answerer`.
         budget: bytes that the catalog may hold in all; None for no limit.
-        policy: the name of what decides which results are stored.
-        began: `time.perf_counter()` at the start.
-        message: what its author says of the run.
         on_need: starts it over where it turns out to need a classic session; pyspark refuses that if it returns.
         home: the process that it runs in; a child that it forks ends as a process of its own.
     """
@@ -200,7 +195,7 @@ class PlainProgram:
         return given, address
 
     def begun_iteration(self) -> IterationRecord:
-        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end. Thread-safe."""
+        """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end."""
         from helix_spark.run.recording import start_iteration
 
         with self._lock:

@@ -36,11 +36,7 @@ from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 def record_run(program: PlainProgram, error: BaseException | None) -> IterationRecord | None:
     """Record a run that has ended, store what is worth keeping of it, and return its iteration; None if it asked Spark
-    nothing.
-
-    Args:
-        error: what ended it, if something did.
-    """
+    nothing."""
     answerer, record = program.answerer, program.record
     if answerer is None or record is None:
         return None

@@ -75,7 +75,6 @@ class QuestionsUnderway:
     """Shows how far a run is while Spark is asked something; in between, the terminal is the program's own.
 
     Args:
-        display: where it is shown besides the catalog; None for nowhere.
         long: seconds that an answer is waited for before anything is shown.
     """
 

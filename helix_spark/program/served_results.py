@@ -176,14 +176,7 @@ def store_served(wanted: Sequence[tuple[Origin, Question]], program: PlainProgra
 
 
 def keep_cards(rows: Sequence[AnsweredQuestion], program: PlainProgram, number: int) -> list[ResultRecord]:
-    """Store the cards of a run's fits, where a server has their models; return the records by which they are found.
-
-    Args:
-        number: of the iteration.
-
-    Raises:
-        CatalogError: the catalog cannot be written.
-    """
+    """Store the cards of a run's fits, where a server has their models; return the records by which they are found."""
     assert program.answerer is not None
     fits = {row.identity: row for row in rows if _has_new_model(row)}
     known = program.catalog.results((), [*fits]).measured if fits else {}

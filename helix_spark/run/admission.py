@@ -24,10 +24,6 @@ class Task(Enum):
 class Admission:
     """Lets runs of one Helix in, one at a time.
 
-    Args:
-        root: of its catalog, for people.
-        session: gives the session that its threads work in, once there is one.
-
     Attributes:
         running: held by the run that goes on.
     """
@@ -45,12 +41,7 @@ class Admission:
         work_in(self._session)
 
     def check(self) -> None:
-        """Check that the Helix can be used.
-
-        Raises:
-            HelixError: this is a child process.
-            EndedError: it was closed.
-        """
+        """Raise HelixError in a child process, EndedError once the Helix was closed."""
         self.home.check(self._name)
         if self._closing.is_set():
             raise EndedError(f"{self._name} was closed", remedy="make another one")

@@ -70,13 +70,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """A node of what is audited.
-
-    Attributes:
-        record: of its result, without findings.
-        inputs: names of the nodes that it reads.
-        stored: True if its result is stored, and may go with one that it is made of.
-    """
+    """A node of what is audited; `stored` where its result may go with one that it is made of."""
 
     record: ResultRecord
     inputs: tuple[str, ...]

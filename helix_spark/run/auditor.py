@@ -63,11 +63,7 @@ class Job:
 def job_for(
     workflow: Workflow, wanted: Collection[str], seconds: float, catalog: str, settings: Mapping[str, str]
 ) -> Job:
-    """Return the job to audit results of a workflow; arguments as the attributes of `Job`.
-
-    Raises:
-        Exception: whatever the author's objects raise that cannot be sent.
-    """
+    """Return the job to audit results of a workflow. What cannot be sent raises whatever its author had it raise."""
     from helix_spark.engine.spark.worker_code import sent_to_another_process
 
     cells = {name: text for name, text in linecache.cache.items() if not Path(name).is_file()}
@@ -125,13 +121,7 @@ Begin = Callable[[Collection[str], float], AuditProcess]
 
 
 class Auditor:
-    """Has results computed again that are unproven.
-
-    Args:
-        when: it does so.
-        seconds: that an audit behind an answer may take.
-        warn: called with a text about what came out different.
-    """
+    """Has results computed again that are unproven. An audit behind an answer may take `seconds`."""
 
     def __init__(self, when: When, seconds: float, warn: Callable[[str], None]) -> None:
         self.when = when

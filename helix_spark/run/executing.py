@@ -41,12 +41,7 @@ def note_provenance(run: Run) -> Run:
 
 
 def check_what_computes(run: Run) -> Run:
-    """Check the stages that are to be computed and the columns that nodes name.
-
-    Raises:
-        OperatorError: a stage cannot be had; nothing was run.
-        ColumnNotFoundError: a table does not have a column.
-    """
+    """Check stages that are to be computed, and that columns exist. Raises OperatorError, ColumnNotFoundError."""
     nodes = [node for node in run.dag.nodes if run.plan[node.name].state is State.COMPUTE]
     check_stages(nodes)
     check_columns_exist(nodes, run.dag, run.tools.sessions.settings_that_change_results())
@@ -178,10 +173,6 @@ def execute(run: Run) -> Run:
 def compute_output(run: Run, name: str, signature: str) -> NodeResult:
     """Compute an output that was answered from the record, from what is stored.
 
-    Args:
-        run: looked up now.
-        signature: the one that the output had then.
-
     Raises:
         NotStoredError: it would be another result now.
         NodeError: the author's code or a Spark job failed.
@@ -202,7 +193,6 @@ def compute_alone(run: Run, names: Collection[str], *, from_scratch: bool = Fals
     """Compute nodes that are not stored, and nothing else, from what is stored.
 
     Args:
-        run: looked up now.
         from_scratch: True to load nothing but `fixed` results, and to ask Spark all.
 
     Raises:
@@ -232,11 +222,7 @@ def registering(run: Run) -> frozenset[str]:
 
 def _without_damage(run: Run, set_aside: set[str]) -> Run | None:
     """Quarantine a damaged stored result, once each, and plan again without it and all that this run had: any of that
-    may be made of it. None where that is not what ended the run.
-
-    Args:
-        set_aside: attempts that were quarantined before; this one is added.
-    """
+    may be made of it. None where that is not what ended the run."""
     damage, tools = run.outcome.failure, run.tools
     if not isinstance(damage, DamagedResultError) or damage.record.attempt in set_aside:
         return None
@@ -319,12 +305,7 @@ def _shape(dag: Dag) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _carry_on(before: Plan, after: Plan, ran: Collection[str], equal: Mapping[str, str]) -> Plan:
-    """Return the later plan with what happened by the earlier one.
-
-    Args:
-        ran: nodes that were computed or loaded by then.
-        equal: those that turned out to be earlier results, with a sentence about that.
-    """
+    """Return the later plan with what happened by the earlier one; `equal` has sentences about equal results."""
     def with_history(node: PlannedNode) -> PlannedNode:
         if node.name not in ran:
             return node

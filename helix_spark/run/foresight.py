@@ -34,8 +34,6 @@ class RecordsRead:
     """Records of a catalog as they were read for one run.
 
     Attributes:
-        view: the iterations of the workflow, and what is stored.
-        measured: records of results, by signature.
         loads: load throughput by kind of artifact, calibrated to the catalog.
     """
 
@@ -136,9 +134,6 @@ def others_among(
 
     A result of this workflow is as old as the newest iteration that had it; of another workflow the newest of each node
     is its current one.
-
-    Args:
-        live: everything that is stored, with its authors' wishes as recorded.
     """
     view, current = records.view, {node.signature for node in problem.nodes}
     lineage: Lineage = {} if problem.budget is None else past_lineage(problem.nodes, records)

@@ -28,8 +28,6 @@ class FunctionAnswers:
     """Begins calls (`engine.lowering.watcher.BeginCall`). Several threads may ask.
 
     Attributes:
-        settings: Spark settings that change results.
-        dag: as captured.
         built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
             known. It is found out once a run, however often that is planned again: it takes a call of the function.
     """
@@ -73,11 +71,7 @@ class FunctionAnswers:
             return None
 
     def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
-        """Call a function that asks Spark something; return the same of it, if all that it asks is on record.
-
-        Args:
-            inputs: signatures of the node's inputs, by name.
-        """
+        """Call a function that asks Spark something; return the same of it, if all that it asks is on record."""
         operator = node.operator
         assert isinstance(operator, SparkFunction)
         given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})

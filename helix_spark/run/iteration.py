@@ -46,9 +46,6 @@ _SORTS: Mapping[type, Result] = {TableResult: Result.TABLE, ModelResult: Result.
 class NamedResults(ABC):
     """Tables, models and values by the names of their nodes.
 
-    Args:
-        results: those at hand, by node name; further ones are added as they are asked for.
-
     Attributes:
         workflow, number: which iteration; numbers count from 1 within a workflow.
         outputs: values as they are; tables and models as a short description.
@@ -152,10 +149,6 @@ class Iteration(NamedResults):
     Its tables, models and values are those that the run had. What it did not need is loaded when somebody asks for it,
     if it is held in memory or stored.
 
-    Args:
-        run: that has come to its answer.
-        compute: computes an output that the run told from the record alone, by its name and signature.
-
     Attributes:
         workflow, number: its name; numbers count from 1 within it.
         plan: what was decided, and why.
@@ -201,11 +194,7 @@ class Iteration(NamedResults):
         return dict(self.plan.parameters)
 
     def wait(self) -> Mapping[str, int]:
-        """Wait until everything that was to be stored is; return physical bytes by node.
-
-        Raises:
-            HelixError: this is a forked child, which has nothing that stores.
-        """
+        """Wait until all is stored; return physical bytes by node. Raises HelixError in a forked child."""
         self._home.check(f"what stores behind iteration {self.number} of {self.workflow}")
         return result_of(self._behind)
 
@@ -252,9 +241,6 @@ class Iteration(NamedResults):
 
 class RecordedIteration(NamedResults):
     """An iteration of the catalog. Values are read from its record; tables and models as far as they are stored.
-
-    Args:
-        elsewhere: finds the result of a signature; None where it is neither held in memory nor stored.
 
     Attributes:
         workflow, number: which iteration.

@@ -124,12 +124,7 @@ def _parts(run: Run, name: str) -> tuple[Part, ...]:
 
 
 def records_of_storing(run: Run, stored: Mapping[str, int], late: Collection[str]) -> list[ResultRecord]:
-    """Return what storing results taught of them: bytes, and what code that ran once more was seen to do.
-
-    Args:
-        stored: bytes by node name.
-        late: names of the nodes whose code was seen to do more.
-    """
+    """Return what storing results taught of them: bytes, and what code that ran once more was seen to do."""
     records = list[ResultRecord]()
     for node in run.dag.nodes:
         own = run.plan[node.name]

@@ -48,11 +48,7 @@ def declare(run: Run) -> Run:
 
 
 def look_up(run: Run, had: Collection[str] = ()) -> Run:
-    """Sign, look up in the catalog and estimate all that a plan starts from.
-
-    Args:
-        had: names of the nodes whose results this run has already.
-    """
+    """Sign, look up in the catalog and estimate all that a plan starts from."""
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view, in_memory = catalog.snapshot(whole.workflow), frozenset(tools.memory.held)
     also = may_come_back(view)
@@ -99,10 +95,6 @@ def _notices(rejections: Sequence[str]) -> tuple[str, ...]:
 class Lookup:
     """Signs graphs of a workflow's nodes and looks up their records; these take turns, as a record may change what
     readers of its node are signed from.
-
-    Args:
-        also: signatures to look up besides the workflow's own.
-        had: signatures of results that are stored or in memory.
 
     Attributes:
         measured: records of results, by signature.
@@ -162,9 +154,6 @@ class Lookup:
 
         It is the newest whose code read just this, else a new one of all that it was ever seen to read. None where
         nothing is known to be read.
-
-        Args:
-            seen: what it was seen to do, by what it then stood for.
         """
         if any(one.drew for one in seen.values()):
             self._seen[declared] = Seen(drew=True)

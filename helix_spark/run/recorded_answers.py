@@ -35,9 +35,7 @@ class RecordedAnswers:
     """Recorded answers, as an `Answerer` looks them up, and as they are written.
 
     Attributes:
-        workflow: the program's name in the catalog.
         elsewhere: the other machine that Spark runs on, which cannot read what is stored here; empty for this one.
-        tell: prints a line for people.
         is_unread: True if nothing at all is reused.
     """
 
@@ -165,12 +163,7 @@ _SAYS_NOTHING = ("spark.app.name", "spark.driver.", "spark.executor.memory", "sp
 
 
 def around_script(initial: Mapping[str, str], given: Mapping[str, str]) -> str:
-    """Return the identity of versions and settings around a script.
-
-    Args:
-        initial: settings of its session: the master, and those that change results.
-        given: those that somebody gave.
-    """
+    """Return the identity of versions and settings around a script."""
     settings = results_settings(initial) | {"spark.master": initial["spark.master"]} | {
         name: value for name, value in given.items() if not name.startswith(_SAYS_NOTHING)
     }

@@ -135,7 +135,6 @@ def start_iteration(
     """Record that an iteration runs; return its record, with the number that it has.
 
     Args:
-        number: the expected one.
         started: Unix seconds.
         plan: what the plan expects, see `plan_summary`.
     """
@@ -172,7 +171,6 @@ def record_end(
 
     Args:
         start_seconds: of Spark; 0.0 if it was not started.
-        outputs: values as they are; tables and models as a short description.
         notes: what is recorded with its plan: the edit, how outputs were measured.
         changes: what changed while it ran, in sentences.
     """

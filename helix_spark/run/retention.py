@@ -35,9 +35,7 @@ class Retention(ABC):
     """What a run that has its answers keeps in the catalog. Its front has the results.
 
     Attributes:
-        number: of its iteration.
         records: of the catalog, as the run was planned.
-        warning: is told what cannot be kept, or done as decided.
         wishes: what the author wishes today of each result, by signature; of others nothing.
     """
 
@@ -140,13 +138,7 @@ class Retention(ABC):
         return gone
 
     def acknowledge(self, gone: Collection[str]) -> list[ArtifactRecord]:
-        """Sync all records, so that they survive a loss of power; return those of what was stored.
-
-        Args:
-            gone: signatures of what is not stored any more.
-
-        Raises CatalogError if the records cannot be synced.
-        """
+        """Sync all records, so that they survive a loss of power; return those of what was stored but `gone`."""
         self.catalog.sync()
         return [record for record in self._written if record.signature not in gone]
 

@@ -43,11 +43,7 @@ def recorded_outputs(
     view: CatalogView, dag: Dag, signed: Mapping[str, Signed], outputs: Collection[str]
 ) -> dict[str, int]:
     """Return, by node, the number of the newest iteration that has the same output recorded. Such outputs can be told
-    without Spark, and computed when somebody asks for their rows.
-
-    Args:
-        outputs: the author's names, as before equal nodes were merged.
-    """
+    without Spark, and computed when somebody asks for their rows."""
     found: dict[str, int] = {}
     for node in (dag[name] for name in dag.outputs):
         if signed[node.name].random or node.wishes.recompute or node.wishes.insisted:

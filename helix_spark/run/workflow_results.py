@@ -33,9 +33,6 @@ from helix_spark.workflow.sources import DeltaSource, FileSource
 class WorkflowResults(Retention):
     """The results of a workflow's run.
 
-    Args:
-        run: once it is known what it took.
-
     Attributes:
         changes: what changed while the iteration ran, in sentences, as far as is known.
     """
@@ -180,9 +177,6 @@ def seconds_to_have_again(dag: Dag, seconds: Mapping[str, float], at_hand: Colle
 
     A lazy table that is not persisted comes from its inputs again, up to what is in memory. A table that columns extend
     is made once for all of them: it counts with its other readers, not with each column.
-
-    Args:
-        at_hand: names of the results whose rows are in memory.
     """
     again: dict[str, float] = {}
     for node in dag.nodes:

@@ -139,9 +139,9 @@ def audit(
     ]
     stored = [name for name in auditable if wanted is None or run.situation[name].signature in wanted]
     verified = [] if everything else [name for name in stored if run.situation[name].verified]
-    asked = _dearest_first([name for name in stored if name not in verified], run)
+    asked = [name for name in stored if name not in verified]
     # With the stored results that they are made of: else what is made of a different one would take the blame.
-    chosen = _within(asked, run, seconds).intersection(auditable)
+    chosen = _affordable(asked, run, seconds).intersection(auditable)
     results: tuple[Audited, ...] = ()
     if chosen:
         outcome = compute_alone(run, tuple(chosen), from_scratch=True).outcome
@@ -166,24 +166,21 @@ def audit(
     )
 
 
-def _dearest_first(names: Sequence[str], run: Run) -> list[str]:
-    """Sort by seconds of work at risk per second of audit."""
+def _affordable(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
+    """Return as many of these as are expected to be computed in time, with all that they are made of: first those with
+    the most seconds of work at risk per second of audit."""
     costs = {one.name: one.costs.compute_seconds for one in run.situation.nodes}
 
+    def took(names: Collection[str]) -> float:
+        return sum(costs[one] for one in names)
+
     def harm(name: str) -> float:
-        below = sum(costs[one] for one in run.dag.descendants([name]))
-        above = sum(costs[one] for one in run.dag.ancestors(name))
-        return (costs[name] + below) / max(costs[name] + above, 1e-3)
+        return took(run.dag.descendants([name]) | {name}) / max(took(run.dag.ancestors(name) | {name}), 1e-3)
 
-    return sorted(names, key=harm, reverse=True)
-
-
-def _within(names: Sequence[str], run: Run, seconds: float | None) -> frozenset[str]:
-    """Return as many of these as are expected to be computed in time, with all that they are made of."""
     needed = frozenset[str]()
-    for name in names:
+    for name in sorted(names, key=harm, reverse=True):
         more = needed | {name} | run.dag.ancestors(name)
-        if seconds is None or sum(run.situation[one].costs.compute_seconds for one in more) <= seconds:
+        if seconds is None or took(more) <= seconds:
             needed = more
     return needed
 

@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -71,7 +72,11 @@ class Provenance:
             return cls(path)
         except UnicodeDecodeError:
             pass
-        return cls(path, text, sha256(raw).hexdigest(), _ask_git(path))
+        git = None
+        if any((folder / ".git").exists() for folder in path.parents):
+            with suppress(OSError):  # untracked files, such as a catalog, are not looked for
+                git = _git(path, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+        return cls(path, text, sha256(raw).hexdigest(), git)
 
     def file_record(self) -> FileRecord | None:
         """Return the file's text for the catalog; None if there is none."""
@@ -97,16 +102,6 @@ class Provenance:
             return commit, True
         tracked = _git(path, "ls-files", "--error-unmatch", "--", path.name)
         return commit, None if _said(tracked) is None else tracked.returncode != 0
-
-
-def _ask_git(path: Path) -> subprocess.Popen[str] | None:
-    """Start git, if the file may be in a repository. Untracked files, such as a catalog, are not looked for."""
-    if not any((folder / ".git").exists() for folder in path.parents):
-        return None
-    try:
-        return _git(path, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
-    except OSError:
-        return None
 
 
 def _git(path: Path, *command: str) -> subprocess.Popen[str]:

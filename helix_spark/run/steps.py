@@ -50,7 +50,7 @@ def record(run: Run) -> Run:
             "edit": edit_message(run.view.last, run.view.nodes, run.whole.parameters, nodes),
             "tables": {name: one.digest for name, one in previews.items()}, **measured(run),
         },
-        changes=run.results.changes.values(), texts=(*previews.values(), *cards.values()),
+        changes=run.results.changes, texts=(*previews.values(), *cards.values()),
     )
     return replace(run, record=ended, tables=tables)
 

@@ -44,7 +44,7 @@ class WorkflowResults(Retention):
             {run.plan[node.name].signature: node.wishes for node in run.dag.nodes},
         )
         self.run = run
-        self.changes = dict[str, str]()
+        self.changes = list[str]()
 
     @cached_property
     def base(self) -> PlanningProblem:
@@ -131,20 +131,17 @@ class WorkflowResults(Retention):
             if (how := self._data.change(name)) is not None:
                 is_source = isinstance(self.run.dag[name].operator, Read)
                 what = f"source `{name}`" if is_source else f"what `{name}` depends on"
-                self._warn(name, f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
+                self._warn(f"{what} changed while the iteration ran ({how}): nothing made of it is kept")
         left = self.run.outcome.left  # all that it computed may rest on other settings than it is signed for
         for name, what in left.items():
             remedy = "set it back before it returns, or have the session start with it"
-            kept = f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})"
-            self._warn(f"settings of {name}", kept)
+            self._warn(f"`{name}` leaves the setting {what}: nothing that this run computed is kept ({remedy})")
         under_others = (node.name for node in self.run.plan.nodes if left and node.state is State.COMPUTE)
         return self._data.void.union(under_others)
 
-    def _warn(self, key: str, sentence: str) -> None:
-        """Warn of a change, once."""
-        if key not in self.changes:
-            self.changes[key] = sentence
-            self.run.tools.observer.warning(sentence)
+    def _warn(self, sentence: str) -> None:
+        self.changes.append(sentence)
+        self.run.tools.observer.warning(sentence)
 
     @cached_property
     def _data(self) -> DataRead:
@@ -159,8 +156,8 @@ class WorkflowResults(Retention):
             if not isinstance(result, TableResult)
             or not (result.only_in_its_files or (failed and not result.in_memory))
         }
-        there = {node.name for node in self.run.plan.nodes if node.stored}
-        return frozenset(had - self.spoiled - self.drawn_once - self.void - there)
+        stored = {node.name for node in self.run.plan.nodes if node.stored}
+        return frozenset(had - self.spoiled - self.drawn_once - self.void - stored)
 
     def _check_unmoved(self, name: str) -> None:
         """Raise CatalogError if files have changed from which a table was read again while it was written."""

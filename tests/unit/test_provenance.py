@@ -96,7 +96,7 @@ def test_no_repository_and_no_git_are_fine_and_said_nowhere(
 def test_a_git_that_takes_long_is_done_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (job.parent / ".git").mkdir()
     slow = subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE, text=True)
-    monkeypatch.setattr(recording, "_ask_git", lambda path: slow)
+    monkeypatch.setattr(recording, "_git", lambda *_: slow)
     monkeypatch.setattr(recording, "GIT_SECONDS", 0.1)
     assert stamp(job).commit == ""
     assert slow.poll() is not None

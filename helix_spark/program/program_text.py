@@ -52,7 +52,7 @@ def is_plain_program(path: Path) -> bool:
     """Return whether a file uses PySpark and declares nothing of Helix's; by its words if it cannot be parsed."""
     try:
         text = path.read_bytes()
-        names = set(imports_of(ast.parse(text)))
+        names = {name for _, name in _imports(ast.parse(text))}
     except OSError:
         return False
     except (SyntaxError, ValueError):
@@ -91,17 +91,17 @@ def _trees(path: Path) -> Iterator[tuple[Path, ast.AST]]:
         waiting += _beside(tree, path.absolute().parent)
 
 
-def imports_of(tree: ast.AST) -> Iterator[str]:
-    """Yield the names that a file imports, with their modules."""
+def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the names that a file imports, with their modules, each with its line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def _beside(tree: ast.AST, folder: Path) -> Iterator[Path]:
-    for name in imports_of(tree):
+    for _, name in _imports(tree):
         parts = name.split(".")
         for size in range(1, len(parts) + 1):
             below = folder.joinpath(*parts[:size])
@@ -121,6 +121,10 @@ def _uses_of_contexts(nodes: Sequence[ast.AST]) -> set[int]:
 
 
 def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for line, name in _imports(tree):
+        is_context = name.startswith("pyspark.") and name.rpartition(".")[2] in _CONTEXTS
+        if is_context or name.startswith(_OF_RDDS) or name in _DELTA_TABLE:
+            yield line, name
     nodes = list(ast.walk(tree))
     inner = _uses_of_contexts(nodes)
     for node in nodes:
@@ -131,18 +135,6 @@ def _outside(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, '.format("pmml")'
             case ast.Attribute(attr="sparkContext") if id(node) not in inner:
                 yield node.lineno, ".sparkContext"
-            case ast.ImportFrom(module=str() as module) if module.partition(".")[0] == "pyspark":
-                for alias in node.names:
-                    if alias.name in _CONTEXTS or module.startswith(_OF_RDDS):
-                        yield node.lineno, f"{module}.{alias.name}"
-            case ast.ImportFrom(module="delta" | "delta.tables" as module):
-                for alias in node.names:
-                    if f"{module}.{alias.name}" in _DELTA_TABLE:
-                        yield node.lineno, f"{module}.{alias.name}"
-            case ast.Import(names=names):
-                for alias in names:
-                    if alias.name.startswith(_OF_RDDS) or alias.name in _DELTA_TABLE:
-                        yield node.lineno, alias.name
 
 
 _EVENTS = {

@@ -75,8 +75,7 @@ class ServedResults(Retention):
 
     @cached_property
     def base(self) -> PlanningProblem:
-        stored = self.records.view.artifacts
-        nodes = tuple(self._costs(row, stored.get(row.identity)) for row in self.rows)
+        nodes = tuple(map(self._costs, self.rows))
         needed = {name for node in nodes for name in node.inputs}
         outputs = frozenset(node.name for node in nodes if node.name not in needed)
         # An edit of a call in the program's text touches all that the call asks: of a search each fit of a stage.
@@ -89,11 +88,7 @@ class ServedResults(Retention):
         return {row.name: State.COMPUTE if row.fresh else State.LOAD for row in self.rows}
 
     def as_stored(self, node: NodeCosts, record: ArtifactRecord | None) -> NodeCosts:
-        return self._costs(self._by_name[node.name], record)
-
-    @cached_property
-    def _by_name(self) -> dict[str, AnsweredQuestion]:
-        return {row.name: row for row in self.rows}
+        return node if node.kind == "reducer" else super().as_stored(node, record)
 
     @property
     def writable(self) -> frozenset[str]:
@@ -105,8 +100,8 @@ class ServedResults(Retention):
         questions = {row.identity: row.question for row in self.rows}
         return iter(store_served([(one, questions[one.signature]) for one in origins], self.program))
 
-    def _costs(self, row: AnsweredQuestion, stored: ArtifactRecord | None) -> NodeCosts:
-        record = self.program.record
+    def _costs(self, row: AnsweredQuestion) -> NodeCosts:
+        record, stored = self.program.record, self.records.view.artifacts.get(row.identity)
         assert record is not None
         seconds = row.seconds if row.fresh else record.seconds(row.identity)
         fitted = "" if row.kind == "table" else fitted_class(row.question.what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,10 +19,10 @@ from helix_spark.run.foresight import RecordsRead
 RELEASED = "it is not kept any more"
 
 
-def results_of(*rows: AnsweredQuestion) -> ServedResults:
+def results_of(*rows: AnsweredQuestion, live: Sequence[ArtifactRecord] = ()) -> ServedResults:
     program: Any = SimpleNamespace(record=SimpleNamespace(seconds=lambda identity: 7.0), budget=None)
     nothing: Any = None
-    view = CatalogView("train", {}, (), None, (), (), 1, 0)
+    view = CatalogView("train", {one.signature: one for one in live}, (), None, (), (), 1, 0)
     return ServedResults(
         1, RecordsRead(view, {}), nothing, nothing, nothing, rows=rows, program=program,
     )
@@ -35,7 +36,7 @@ def table(*, fresh: bool, why: str = "") -> AnsweredQuestion:
 @pytest.mark.parametrize(("fresh", "stored", "storable"), [(True, False, False), (False, True, True)])
 def test_a_stored_table_that_the_program_released_stays_stored(fresh: bool, stored: bool, storable: bool) -> None:
     live = [ArtifactRecord("a" * 64, "b" * 32, "table", "published", "train", "rows", 1, 0.0, bytes=100)] * stored
-    results = results_of(table(fresh=fresh, why=RELEASED))
+    results = results_of(table(fresh=fresh, why=RELEASED), live=live)
     (node,) = results.problem(live, 0, to_write=True).nodes
     assert (node.storable, node.stored, node.compute_seconds) == (storable, stored, 2.0 if fresh else 7.0)
     assert results.writable == set()

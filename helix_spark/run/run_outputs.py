@@ -157,10 +157,11 @@ def look_at_tables(run: Run) -> Run:
     return replace(run, tables=found)
 
 
-def tables_elsewhere(run: Run) -> Iterator[tuple[str, TablePreview]]:
-    """Preview the others: stored ones without Spark, those in Spark's memory, and those that were quick to make."""
+def tables_elsewhere(run: Run, spoiled: Collection[str]) -> Iterator[tuple[str, TablePreview]]:
+    """Preview the others, but for spoiled ones: stored ones without Spark, those in Spark's memory, and those that were
+    quick to make."""
     for name, own, result in _tables(run):
-        if result.collected or own.random:
+        if result.collected or own.random or own.name in spoiled:
             continue
         total = run.outcome.rows.get(own.name)
         record = run.view.artifacts.get(own.signature) if own.state is State.LOAD else None

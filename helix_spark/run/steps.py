@@ -14,7 +14,6 @@ from helix_spark.engine.results.node_results import ModelResult
 from helix_spark.engine.spark.gateway import first_line, spark_errors
 from helix_spark.errors import HelixError, SetupError
 from helix_spark.history.edit_message import edit_message
-from helix_spark.history.table_preview import TablePreview
 from helix_spark.run import node_records, recording
 from helix_spark.run.executing import (
     begin,
@@ -37,7 +36,10 @@ def record(run: Run) -> Run:
     hold_in_memory(run, run.results.spoiled | run.results.drawn_once | void)
     for name in void:  # it is made of data that changed meanwhile
         run.tools.memory.drop(run.plan[name].signature)
-    tables = _tables(run) if failure is None else {}
+    tables = dict(run.tables)
+    if failure is None:
+        with _spark_may_end(run, "the first rows of some outputs are not known"):
+            tables.update(tables_elsewhere(run, run.results.spoiled | void))
     nodes = node_records.node_records(run, void)
     cards = {} if recording.ending_of(failure)[0] == "interrupted" else read_fits(run)
     run.answered.record(run.record.number, void | run.results.uncertain)
@@ -98,17 +100,6 @@ def read_fits(run: Run) -> dict[str, FileRecord]:
     with _spark_may_end(run, "what fits gave is not known"):
         return node_records.fitted_cards(run)
     return {}
-
-
-def _tables(run: Run) -> dict[str, TablePreview]:
-    """Return the output tables to record, without those that are void or may differ each time."""
-    found = dict(run.tables)
-    with _spark_may_end(run, "the first rows of some outputs are not known"):
-        found.update(tables_elsewhere(run))
-    spoiled = run.results.spoiled | run.results.void
-    return {
-        name: table for name, table in found.items() if name in run.tables or run.plan[name].name not in spoiled
-    }
 
 
 @contextmanager

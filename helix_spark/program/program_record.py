@@ -125,11 +125,7 @@ def _evaluated(rows: Sequence[AnsweredQuestion], record: RecordedAnswers) -> dic
 
 
 def view_of_program(program: PlainProgram, place: Callable[[AnsweredQuestion], str] = place_of) -> ProgramView:
-    """Return what a program has asked so far.
-
-    Args:
-        place: names where a question was asked, for people.
-    """
+    """Return what a program has asked so far; `place` names where a question was asked, for people."""
     rows, asked = rows_of_program(program), [] if program.answerer is None else program.answerer.asked
 
     def viewed(row: AnsweredQuestion, node: NodeRecord) -> AnswerView:

@@ -36,7 +36,6 @@ def expected_nodes(
     it was not asked before, what follows is taken to be made of that; else it is asked what is never kept.
 
     Args:
-        before: the questions of the run before, in their order.
         kept: identities of those that are answered from the record as long as they stay the same.
         met: the questions that this run has come to, by identity, under their titles; state ``load`` of those that
             Spark is not asked.

@@ -107,11 +107,7 @@ class FunctionAnswers:
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
     def record(self, iteration: int, unsure: Collection[str]) -> None:
-        """Record what this run was answered.
-
-        Args:
-            unsure: names of nodes whose data changed meanwhile, or whose rows, and so answers, may be others next time.
-        """
+        """Record what this run was answered, but of `unsure` nodes: their answers may be others the next time."""
         self._record.append(iteration, (
             (identity, one)
             for name, call in self._calls if name not in unsure

@@ -30,11 +30,7 @@ _SHOWN_CODE = 20_000
 
 
 def node_records(run: Run, void: Collection[str] = ()) -> list[NodeRecord]:
-    """Return what happened to each node.
-
-    Args:
-        void: names of nodes whose data changed meanwhile: they get a signature of this run, by which nothing is found.
-    """
+    """Return what happened to each node. A void one gets a signature of this run, by which nothing is found."""
     return [
         NodeRecord(
             run=run.id, workflow=run.plan.workflow, iteration=run.record.number, name=own.name, kind=own.kind,

@@ -48,7 +48,6 @@ class Provenance:
     """Where a workflow or a script comes from, as of the start of a run.
 
     Attributes:
-        path: of its file; None if there is none.
         text: of the file; None if it cannot be recorded.
         digest: SHA-256 of its bytes, hex; empty without a file.
     """

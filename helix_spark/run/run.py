@@ -39,10 +39,8 @@ class Tools:
     """What a run works with.
 
     Attributes:
-        budget: bytes that may be stored in all; None for no limit.
         one_run: whether this process is for one run alone; None if nobody can say.
         recording: records answers; the next run waits for it, to plan on them.
-        behind: stores what follows the answers; nobody waits for it.
         cut_off: seconds that what lies below a result must be expected to take for it to be compared with earlier ones
             before the run goes on; infinite if nothing is ever compared.
         check_open: raises EndedError once another thread closes the Helix.
@@ -83,14 +81,11 @@ class Run:
     Attributes:
         begun: `time.perf_counter()` at its start; its answer had been waited for `waited` seconds by then.
         whole: the graph as it is declared; `described` its nodes, by name.
-        answered: Spark's answers to functions of nodes.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
         times: what nodes took, by name, by `time.perf_counter()`.
         chance: which results may differ each time, and why.
-        seconds: to the answer, since it is waited for.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
         results: what can be stored, and is kept.
-        outputs: as they are recorded, by the author's names; none after a failure.
         tables: previews of output tables, by the author's names.
         behind: gives physical bytes by node once all is stored.
     """

@@ -64,9 +64,10 @@ def foresee(
         line: returns what people edit, by the name of a node of it; an edit hits all of its nodes.
     """
     nodes, past = problem.nodes, [iteration for iteration in records.view.past if iteration.nodes]
+    all_nodes: list[Sequence[PastNode | NodeCosts]] = [*(iteration.nodes for iteration in past), nodes]
     versions: list[Signed] = [
         {node.name: (node.signature, node.inputs) for node in version if node.name not in random}
-        for version in (*(iteration.nodes for iteration in past), nodes)
+        for version in all_nodes
     ]
     kinds, today = {node.name: node.kind for node in nodes}, {node.name: node for node in nodes}
     earlier = [one for one, version in zip(past, versions, strict=False) if version != versions[-1]]

@@ -1,5 +1,4 @@
-"""Opens files by names that somebody else may have written, as those in a record: regular files of real disks alone.
-And what tells the content of one from others.
+"""Regular files of real disks, opened by names from strangers; and what tells the content of a file from others.
 
 What else a name may lead to waits for ever (a pipe, /proc/kmsg), never ends (/dev/zero), or acts when it is opened (a
 watchdog, a tape).
@@ -23,18 +22,13 @@ _KERNEL = ("/proc/", "/sys/")
 """Folders in which a kernel shows what it does: files there wait, or act when they are opened."""
 
 HASHED_BYTES = 64 * 2**20
-"""Files up to this size are known by content; larger ones by size, time of last change and samples of their content.
-Hashing 64 MiB takes about as long (0.1 s) as people do not notice."""
+"""Files up to this size are known by content (0.1 s); larger ones by size, time of last change and samples."""
 
 SAMPLES, SAMPLED_BYTES = 16, 2**22
-"""Of each larger file so many blocks are hashed, the first and the last among them, and so many bytes. They tell most
-rewrites that leave size and time as they were (`cp -p`)."""
-
-_CHUNK = 1 << 20
+"""Blocks of each larger file that are hashed, and bytes in all: they tell most rewrites that leave size and time as
+they were (`cp -p`)."""
 
 _ODD = "it is a link, or no regular file"
-_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What opening says of a link, of a socket and of a folder."""
 
 
 class OddFileError(OSError):
@@ -42,14 +36,11 @@ class OddFileError(OSError):
 
 
 def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
-    """Open a file for reading; never wait for what is not there.
+    """Open a file for reading; never wait for what is not there. Raises OddFileError for what is no regular file of a
+    disk, or no name; OSError.
 
     Args:
         links: whether the name may lead to the file by a link.
-
-    Raises:
-        OddFileError: it is no regular file of a disk, or the name is none.
-        OSError: it is not there, or cannot be read.
     """
     name = _checked_name(path)
     follow = 0 if links else os.O_NOFOLLOW
@@ -60,7 +51,7 @@ def open_regular(path: str | Path, *, links: bool = True) -> BinaryIO:
     try:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | follow)
     except OSError as error:
-        if error.errno not in _NO_FILE:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # of a link, a socket, a folder
             raise
         raise OddFileError(error.errno, _ODD, _shown(name)) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):  # it was replaced in between
@@ -92,7 +83,7 @@ def content_fields(
         status = os.fstat(file.fileno())
         if status.st_size < least:
             told = hashlib.sha256()
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(1 << 20):
                 told.update(chunk)
             return "content", told.hexdigest()
         blocks: list[bytes] = []
@@ -103,8 +94,7 @@ def content_fields(
 
 
 def sample_places(size: int, block: int, count: int = SAMPLES) -> list[int]:
-    """Return where the blocks of a large file begin that are hashed: evenly, from its first byte on, the last one at
-    its end.
+    """Return where the blocks of a large file begin that are hashed, evenly, from its first byte to its end.
 
     >>> places = sample_places(10_000, block=100)
     >>> places[:3], places[-1], len(places) == SAMPLES

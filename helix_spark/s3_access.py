@@ -1,8 +1,7 @@
 """How an S3 store is reached: read once from the standard AWS_ variables, then told to each library in its own words.
 
 Four libraries reach one store: pyarrow reads, lists and writes files, obstore makes files that must not be there yet,
-deltalake writes records, and Hadoop's S3A writes for Spark. Each has its own names for the same few settings, so what
-one of them knew the others would miss if each looked for itself.
+deltalake writes records, and Hadoop's S3A writes for Spark. Each has its own names for the same few settings.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from typing import Any
 from helix_spark.errors import CatalogError
 
 CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS, TRIES = 5, 10, 60, 4
-"""Seconds until a store is reached, without a byte from it, and of a request altogether: a store that does not answer
-is an error within a minute, not after the quarter of an hour that the libraries would try."""
+"""Seconds until a store is reached, without a byte from it, and of a request altogether; the libraries would try for a
+quarter of an hour."""
 
 SCHEMES = ("s3a", "s3")
 """Two names of one place: S3A is what Hadoop calls its client, and the only name that Spark knows without settings."""
@@ -51,22 +50,20 @@ class S3Access:
 
     @property
     def where(self) -> str:
-        """The store, for people."""
         return self.endpoint or f"AWS, region {self.region}"
 
     @property
     def plain(self) -> bool:
-        """Whether nothing is encrypted on the way."""
+        """True if nothing is encrypted on the way."""
         return self.endpoint.startswith("http://")
 
     def arrow(self) -> dict[str, Any]:
         """Arguments of `pyarrow.fs.S3FileSystem`; its retry strategy apart."""
-        said = {
-            "access_key": self.key, "secret_key": self.secret, "session_token": self.token,
-            "endpoint_override": self.endpoint, "tls_ca_file_path": self.authorities,
-        }
         return {
-            **{name: value for name, value in said.items() if value},
+            **_set(
+                access_key=self.key, secret_key=self.secret, session_token=self.token,
+                endpoint_override=self.endpoint, tls_ca_file_path=self.authorities,
+            ),
             "region": self.region, "connect_timeout": CONNECT_SECONDS, "request_timeout": SILENT_SECONDS,
             "force_virtual_addressing": bool(self.endpoint) and self.virtual_hosts,
             # A small file then takes one request and not three.
@@ -94,9 +91,9 @@ class S3Access:
 
     def hadoop(self, bucket: str) -> dict[str, str]:
         """Settings of Hadoop's S3A for one bucket, by Hadoop's names: data in other buckets may be in another store."""
-        said = {"endpoint": self.endpoint} if self.endpoint else {}
         found = {
-            **said, "endpoint.region": self.region, "path.style.access": str(not self.virtual_hosts).lower(),
+            **_set(endpoint=self.endpoint), "endpoint.region": self.region,
+            "path.style.access": str(not self.virtual_hosts).lower(),
             "connection.ssl.enabled": str(not self.plain).lower(),
             "connection.establish.timeout": f"{CONNECT_SECONDS}s", "connection.timeout": f"{SILENT_SECONDS}s",
             "connection.request.timeout": f"{REQUEST_SECONDS}s", "connection.part.upload.timeout": "5m",
@@ -107,21 +104,22 @@ class S3Access:
 
     def _rust(self) -> dict[str, str]:
         """By the names that deltalake and obstore share."""
-        said = {
-            "aws_endpoint": self.endpoint, "aws_access_key_id": self.key, "aws_secret_access_key": self.secret,
-            "aws_session_token": self.token,
-        }
         return {
-            **{name: value for name, value in said.items() if value},
+            **_set(
+                aws_endpoint=self.endpoint, aws_access_key_id=self.key, aws_secret_access_key=self.secret,
+                aws_session_token=self.token,
+            ),
             "aws_region": self.region, "aws_virtual_hosted_style_request": str(self.virtual_hosts).lower(),
         }
 
 
-def access_from(environ: Mapping[str, str] = os.environ) -> S3Access:
-    """What the AWS_ variables say.
+def _set(**settings: str) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if value}
 
-    Raises:
-        CatalogError: half of the credentials is missing, or the endpoint is no address or is not encrypted unasked.
+
+def access_from(environ: Mapping[str, str] = os.environ) -> S3Access:
+    """Return what the AWS_ variables say. Raises CatalogError if half of the credentials is missing, or the endpoint is
+    no address or is not encrypted unasked.
 
     >>> access_from({"AWS_ENDPOINT_URL": "https://s3.example.org/", "AWS_DEFAULT_REGION": "eu-north-1"})
     S3Access(endpoint='https://s3.example.org', region='eu-north-1', virtual_hosts=False, authorities='')
@@ -157,10 +155,7 @@ def is_in_store(path: str) -> bool:
 
 
 def is_reached_alike(path: str, settings: Mapping[str, str], access: S3Access | None = None) -> bool:
-    """Return whether Spark, by its settings of S3A, looks for a path in the store that the AWS_ variables name.
-
-    Args:
-        settings: of Spark, by their whole names.
+    """Return whether Spark, by its settings of S3A (whole names), looks for a path in the store of the AWS_ variables.
 
     >>> here = S3Access("http://127.0.0.1:9000")
     >>> is_reached_alike("s3a://b/x", {}, here)
@@ -199,17 +194,16 @@ _SILENT_SINCE: dict[str, float] = {}
 """By the name of the store, on the clock of `time.monotonic`."""
 
 _SAID = ("TimedOut", "kind: Timeout", "Timeout was reached", "Operation too slow")
-"""What libraries say of requests that were not answered in time."""
 
 
 class StoreError(OSError):
-    """The store did not do what it was asked: no answer, or a refusal. Nothing is told of what it holds."""
+    """The store did not answer, or refused: that tells nothing of what it holds."""
 
 
 @contextmanager
 def answering(store: str) -> Iterator[None]:
-    """A request to a store. Each gives up after a while; those that come soon after one that was not answered are not
-    sent at all, or a run that stores thirty results would wait thirty times as long: they raise StoreError at once."""
+    """Send a request to a store. Soon after one that was not answered raises StoreError at once, or a run that stores
+    thirty results would wait thirty times as long."""
     since = _SILENT_SINCE.get(store)
     if since is not None and time.monotonic() - since < REST:
         raise StoreError(errno.ETIMEDOUT, "the store took a request and did not answer; it is asked again in a minute")

@@ -72,7 +72,7 @@ import sys
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
 for signature in sys.argv[2:]:
-    Leases(LocalPath(sys.argv[1])).take(signature, 0.1)
+    Leases(LocalPath(sys.argv[1])).take(signature)
 print("taken", flush=True)
 sys.stdin.readline()
 """

@@ -31,13 +31,11 @@ def _replace(shared: Shared, table: Any, *, rows: int | None = None, **options: 
     import pyarrow.parquet as pq
     from deltalake import Schema
 
-    from helix_spark.catalog.places.side_checksums import write_checksums
     from helix_spark.catalog.tables.table_check import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
     pq.write_table(table, file, write_page_checksum=True, **options)
-    write_checksums(file)
     schema = Schema.from_arrow(table.schema).to_json()
     _rewrite_log(shared, file, schema, table.num_rows if rows is None else rows)
     shared.change(
@@ -94,14 +92,12 @@ def pickled_type(shared: Shared) -> None:
     stored = base64.b64encode(schema.serialize().to_pybytes())
     import pyarrow.parquet as pq
 
-    from helix_spark.catalog.places.side_checksums import write_checksums
     from helix_spark.catalog.tables.table_check import digest_of_table
 
     file = shared.data_of("rows")
     file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
     table = pa.table({"a": [1, 2]}).replace_schema_metadata({b"ARROW:schema": stored})
     pq.write_table(table, file, write_page_checksum=True, store_schema=False)
-    write_checksums(file)
     from deltalake import Schema
 
     told = Schema.from_arrow(pa.schema([("a", pa.int64())])).to_json()

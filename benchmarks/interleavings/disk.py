@@ -127,10 +127,10 @@ _NOT_SIMULATED = "no driver of the simulation does that"
 class SimPath:
     """A file or folder, there or not."""
 
-    __slots__ = ("path", "seen")
+    __slots__ = ("path",)
 
-    def __init__(self, path: str, seen: ObjectStatus | None = None) -> None:
-        self.path, self.seen = path, seen
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def __str__(self) -> str:
         return self.path
@@ -175,8 +175,6 @@ class SimPath:
         return disk().find(self.path) is not None
 
     def stat(self) -> ObjectStatus:
-        if self.seen is not None:
-            return self.seen
         world().step("looks at", self.path)
         file = disk().get(self.path)
         return ObjectStatus(file.size, file.mtime)
@@ -197,7 +195,7 @@ class SimPath:
         world().step("lists", self.path)
         here = disk()
         names = [name for name in here.children(self.path) if fnmatchcase(name, pattern)]
-        yield from [self._listed(f"{self.path}/{name}") for name in names]
+        yield from [self / name for name in names]
 
     # What can be done there ----------------------------------------------------------------------------------------
 
@@ -239,7 +237,7 @@ class SimPath:
         world().step("lists", self.path)
         if not disk().is_folder(self.path):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self.path)
-        yield from [self._listed(path) for path, _ in disk().below(self.path)]
+        yield from [SimPath(path) for path, _ in disk().below(self.path)]
 
     def delete_tree(self) -> None:
         for path in sorted(path for path, _ in disk().below(self.path)):
@@ -274,7 +272,3 @@ class SimPath:
     @property
     def spark_uri(self) -> str:
         raise NotImplementedError(_NOT_SIMULATED)
-
-    def _listed(self, path: str) -> SimPath:
-        file = disk().find(path)
-        return SimPath(path, None if file is None else ObjectStatus(file.size, file.mtime))

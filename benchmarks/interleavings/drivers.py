@@ -245,6 +245,10 @@ class Script:
         """Between two runs, for days."""
         self.world.sleep(self.world.random.choice((60.0, DAY, 4 * DAY, 5 * DAY, 40 * DAY)))
 
+    def soon(self) -> None:
+        """A moment later than others."""
+        self.world.sleep(60.0)
+
     def longer(self) -> None:
         """So long that what waits for days does not wait any longer."""
         self.world.sleep(5 * DAY)

@@ -14,8 +14,8 @@ from benchmarks.interleavings import checks, world
 from benchmarks.interleavings.disk import DISK, Disk
 from benchmarks.interleavings.drivers import ACTIONS, BUDGETS, SIGNATURES, Acknowledged, Script, opened
 from benchmarks.interleavings.rows import ROWS
-from benchmarks.interleavings.tables import in_place_of_deltalake
-from benchmarks.interleavings.world import DAY, Clock, Driver, Faults, World
+from benchmarks.interleavings.tables import UNNAMED, in_place_of_deltalake
+from benchmarks.interleavings.world import DAY, HOUR, Clock, Driver, Faults, Stop, World
 from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog import failpoints
 from helix_spark.catalog.journal import journal, upkeep
@@ -31,6 +31,10 @@ _FAULTS = (
 
 _ABSENT = 0.3
 """Of the histories: in these one is stopped for long while another works on."""
+
+
+_SLOW_COMMIT = 0.2
+"""Of the others: in these an append and upkeep of the same records overlap for an hour."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +149,14 @@ def history(seed: int, *, traced: bool = False, planted: Callable[[], ExitStack]
     works = [[chosen.choice(ACTIONS) for _ in range(chosen.choice((1, 2, 2, 3)))] for _ in made.drivers]
     if chosen.random() < _ABSENT:
         # One is stopped somewhere in what it does, and another works on for days and tidies meanwhile.
-        made.drivers[0].absent_at = chosen.randrange(1, 25)
+        made.drivers[0].stop = Stop(chosen.randrange(1, 25))
         works[0] = [chosen.choice(("iterates", "stores", "tidies", "evicts")), "iterates"]
         works[1] = ["iterates", "iterates", "longer", "iterates", "longer", "iterates", "tidies"]
+    elif chosen.random() < _SLOW_COMMIT:
+        # One is stopped between what upkeep merged and what it deletes, another meanwhile before a commit.
+        made.drivers[0].stop = Stop(1, HOUR, "upkeep.merged")
+        made.drivers[1].stop = Stop(chosen.randrange(1, 4), 2 * HOUR, UNNAMED)
+        works[0], works[1] = ["iterates"], ["soon", "iterates", "iterates"]
     scripts = [Script(made, driver, told, work, budget) for driver, work in zip(made.drivers, works, strict=True)]
     with planted():
         made.run([script.run for script in scripts])

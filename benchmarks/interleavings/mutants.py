@@ -15,7 +15,7 @@ from helix_spark.catalog import catalog as catalogs
 from helix_spark.catalog.artifacts import ArtifactLedger
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.journal.journal import Journal
-from helix_spark.catalog.journal.log_end import LogEnd
+from helix_spark.catalog.journal.table_files import LogEnd
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.records import ArtifactRecord
@@ -58,26 +58,21 @@ def _old_view(stack: ExitStack) -> None:
         views.append(opened(journal))
         return views[-1]
 
-    def clears(journal: Journal[Any], lying: Any) -> int:
+    def clears(journal: Journal[Any]) -> None:
         live = {uri.rpartition("/")[2] for uri in views[-1].file_uris()}
         for path in list(SimPath(str(journal.folder)).glob("*.parquet")):
             if path.name not in live and world().now - path.stat().st_mtime > 600:
                 path.unlink(missing_ok=True)
-        return 0
 
     _patch(stack, upkeep, "_opened", opens)
     _patch(stack, upkeep, "clear", clears)
 
 
-@mutant("upkeep deletes what no entry names after minutes, by a look after the commit")
+@mutant("upkeep deletes what no entry names after minutes, by its own clock")
 def _unknown_at_once(stack: ExitStack) -> None:
+    written = upkeep._written
     _patch(stack, upkeep, "UNKNOWN_SECONDS", 600.0)
-    clear = upkeep.clear
-
-    def clears(journal: Journal[Any], lying: Any) -> int:
-        return clear(journal, upkeep.files_lying(journal.folder))
-
-    _patch(stack, upkeep, "clear", clears)
+    _patch(stack, upkeep, "_written", lambda file: world().now if file.name.endswith(".json") else written(file))
 
 
 @mutant("upkeep deletes log entries above the oldest checkpoint that it keeps")
@@ -90,11 +85,10 @@ def _too_many_entries(stack: ExitStack) -> None:
 def _no_checkpoint(stack: ExitStack) -> None:
     clear = upkeep.clear
 
-    def clears(journal: Journal[Any], lying: Any) -> int:
-        deleted = clear(journal, lying)
+    def clears(journal: Journal[Any]) -> None:
+        clear(journal)
         for checkpoint in DeltaLog(journal.folder).numbered()[1].values():
             checkpoint.unlink(missing_ok=True)
-        return deleted
 
     _patch(stack, upkeep, "clear", clears)
 

@@ -220,6 +220,10 @@ def _committed(folder: str, version: int, commit: _Commit, info: Mapping[str, st
         raise exceptions.DeltaError(str(error)) from error
 
 
+UNNAMED = "rows.unnamed"
+"""The point at which a file of rows is there that no entry names yet."""
+
+
 def write_deltalake(
     table: DeltaTable, data: _Table, *, mode: str, schema_mode: str | None, writer_properties: object,
     commit_properties: _Properties, post_commithook_properties: object,
@@ -236,6 +240,7 @@ def write_deltalake(
     except StoreError as error:
         raise exceptions.DeltaError(str(error)) from error
     commit = _Commit({name: (size, number)})
+    world().point(UNNAMED)
     _committed(folder, table.version() + 1, commit, commit_properties.custom_metadata or {})
     table._state = _after(table._state, commit)
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from helix_spark.catalog.leases.leases import Holder
 from helix_spark.s3_access import StoreError
 
-DAY = 24 * 3600.0
+HOUR = 3600.0
+DAY = 24 * HOUR
 TICK = 0.004
 """Seconds that a touch of the disk takes."""
 
@@ -55,13 +56,27 @@ class Faults:
 
 
 @dataclass
+class Stop:
+    """A point at which a driver is stopped once.
+
+    Attributes:
+        left: how many such points it passes until then, this one included.
+        at: a failpoint, or a point of the simulation; empty for any.
+    """
+
+    left: int
+    seconds: float = ABSENCE
+    at: str = ""
+
+
+@dataclass
 class Driver:
     """A process that works on the catalog.
 
     Attributes:
         skew: seconds by which its clock is ahead of that of the disk.
         wake: when it goes on, at the earliest.
-        absent_at: the failpoint at which it is stopped for `ABSENCE`, counted from 1; 0 for none.
+        stop: where it is stopped for long.
         beat: gives the heartbeats of what it holds.
         turn: held by everybody but the driver whose turn it is.
     """
@@ -72,8 +87,7 @@ class Driver:
     dead: bool = False
     done: bool = False
     error: BaseException | None = None
-    absent_at: int = 0
-    points: int = 0
+    stop: Stop | None = None
     beat: Callable[[], None] | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -127,12 +141,14 @@ class World:
             raise KilledError
 
     def point(self, name: str) -> None:
-        """A failpoint: stopped there more often than elsewhere."""
+        """A failpoint, or another point at which drivers are stopped more often than elsewhere."""
         self.step("at", name)
         me = self.current
-        me.points += 1
-        if me.points == me.absent_at and not self.calm:
-            self.stop(me, ABSENCE)
+        if me.stop is not None and me.stop.at in ("", name):
+            me.stop.left -= 1
+        if me.stop is not None and me.stop.left == 0 and not self.calm:
+            seconds, me.stop = me.stop.seconds, None
+            self.stop(me, seconds)
         elif not self.calm and self.faults.pause and self.random.random() < 0.03:
             self.stop(me, self.random.choice(PAUSES))
 

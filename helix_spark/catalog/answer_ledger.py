@@ -51,15 +51,13 @@ class AnswerLedger:
 
     def newest(self, question: str) -> AnswerRecord | None:
         """The newest record of a question, whichever workflow asked it."""
-        where = f"question = {text_literal(checked_signature(question))}"
+        where = f"question = '{checked_signature(question)}'"
         rows = self._journal.query(f"SELECT * FROM journal WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT 1")
         return next(iter(rows), None)
 
     def questions(self, most: int) -> frozenset[str]:
         """The newest questions that have records, whichever workflow asked them."""
-        columns = self._journal.columns(
-            f"SELECT question FROM journal ORDER BY {SEQUENCE} DESC LIMIT {most:d}"
-        )
+        columns = self._journal.columns(f"SELECT question FROM journal ORDER BY {SEQUENCE} DESC LIMIT {most:d}")
         return frozenset(columns.get("question", ()))
 
     def records(self) -> Iterator[AnswerRecord]:
@@ -79,25 +77,22 @@ class AnswerLedger:
         return None
 
     def reject(self, question: str, why: str) -> None:
-        """Remember that an answer was left out because it does not fit."""
         self._journal.reject(f"the answer to {question[:12]}: {why}")
 
     @property
     def rejections(self) -> Sequence[str]:
-        """Why answers were left out, in words."""
         return tuple(self._journal.rejections)
 
 
 def _commits(records: Sequence[AnswerRecord]) -> Iterator[list[AnswerRecord]]:
-    """Records in groups of bounded size."""
-    group: list[AnswerRecord] = []
-    size = 0
+    """Yield records in groups of at most `COMMIT_BYTES`, or of one."""
+    group, size = list[AnswerRecord](), 0
     for record in records:
-        if group and size + len(record.answer) > COMMIT_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(record)
         size += len(record.answer)
+        if group and size > COMMIT_BYTES:
+            yield group
+            group, size = [], len(record.answer)
+        group.append(record)
     if group:
         yield group
 
@@ -108,18 +103,13 @@ of other workflows are asked again."""
 
 
 class AnswersRead:
-    """Answers as one run reads them: the newest of its workflow at the first question, others one by one. A workflow
-    without any, such as a copy of a script, takes those of the workflow that asked one of its first questions. Of the
-    texts of either no more than `AHEAD_BYTES` are held.
-
-    Args:
-        ahead: how many are looked up at first.
-    """
+    """Answers as one run reads them: the newest of its workflow, so many `ahead`, at the first question, others one by
+    one. A workflow without any, such as a copy of a script, takes those of the workflow that asked one of its first
+    questions. Of the texts of either no more than `AHEAD_BYTES` are held."""
 
     def __init__(self, ledger: AnswerLedger, workflow: str, ahead: int) -> None:
         self._ledger, self._workflow, self._ahead = ledger, workflow, ahead
         self._kept = dict[str, AnswerRecord | None]()
-        self._seconds = dict[str, float]()
         self._bytes = 0
 
     @cached_property
@@ -136,8 +126,6 @@ class AnswersRead:
             return self._kept[question]
         record = self._newest.get(question) or self._look_up(question)
         record = None if record is None else self._ledger.sound(record)
-        if record is not None:
-            self._seconds[question] = record.seconds
         size = 0 if record is None or question in self._newest else len(record.answer)
         if self._bytes + size <= AHEAD_BYTES:
             self._bytes += size
@@ -146,9 +134,8 @@ class AnswersRead:
 
     def seconds(self, question: str) -> float:
         """The seconds that the answer took Spark; 0.0 if that is not known."""
-        if question not in self._seconds:
-            self.of(question)
-        return self._seconds.get(question, 0.0)
+        record = self.of(question)
+        return 0.0 if record is None else record.seconds
 
     def _look_up(self, question: str) -> AnswerRecord | None:
         record = self._ledger.newest(question) if question in self._known else None

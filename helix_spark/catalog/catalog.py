@@ -1,6 +1,4 @@
-"""The catalog of one root folder: the journals and the folders of data, kept in agreement. Decides nothing.
-
-Who only looks at it has a `CatalogReader`. Here is all that changes it.
+"""All that changes the catalog of one root folder: its journals and folders of data are kept in agreement.
 
 The order of steps carries the safety. To store: data first, under a path of its own, synced, then one record. To
 remove: the record's end first, synced, then the data. Whoever stops in between, or loses power, leaves bytes that
@@ -18,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.artifacts import End
-from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import sync
 from helix_spark.catalog.journal.upkeep import maintain
@@ -39,7 +37,6 @@ from helix_spark.catalog.tables.attempts import Attempt, has_manifest, write_man
 from helix_spark.catalog.tables.model_files import checked_digest
 from helix_spark.catalog.tables.table_check import written_digest
 from helix_spark.catalog.tables.table_writing import TableStats, write_arrow
-from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -53,11 +50,11 @@ class Leftover:
     """Data that no live record refers to.
 
     Attributes:
-        attempt: whose it is; its `path` is the folder.
+        attempt: its `path` is the folder.
         bytes: physical.
         why: in words: no record, evicted, quarantined.
-        certain: whether it is known to be nobody's: its end is on record, or its writer's process is gone. Else nobody
-            has touched it for long, and whoever writes it may only have been stopped.
+        certain: True if its end is on record or its writer's process is gone. Else it was untouched for long, and its
+            writer may only have been stopped.
     """
 
     attempt: Attempt
@@ -75,8 +72,8 @@ class Catalog(CatalogReader):
         self._in_doubt: set[str] = set()
 
     def reopen(self) -> bool:
-        """Whether something else is in the catalog's place, or its name leads elsewhere: that is the catalog from now
-        on. To be asked between runs, while nothing is written. Raises CatalogError as `open` does."""
+        """Return whether something else is in the catalog's place, or its name leads elsewhere: that is the catalog
+        from now on. Call it between runs, while nothing is written. Raises CatalogError as `open` does."""
         try:
             self._place.check()
         except CatalogError:
@@ -93,8 +90,8 @@ class Catalog(CatalogReader):
         check_writable(self._layout)
 
     def repair_by_itself(self, tell: Callable[[str], None]) -> None:
-        """From now on, damage of the records that is met is repaired where nothing is lost that cannot be computed
-        again, and told; else it stays an error, as it is for who only reads."""
+        """From now on repair damaged records where nothing is lost that cannot be computed again, and tell it; else
+        damage stays an error, as for readers."""
         self._mender = mends(self._layout, self.leases, tell)
 
     def repair(self, *, dry_run: bool = False) -> Repair:
@@ -104,13 +101,13 @@ class Catalog(CatalogReader):
     # What ran ------------------------------------------------------------------------------------------------------
 
     def start_iteration(self, record: IterationRecord) -> IterationRecord:
-        """Record that an iteration runs. Its number is given here, and no two runs of a workflow get the same."""
+        """Record that an iteration runs, under a number that no other run of its workflow gets."""
         self._place.make()
         return self._history.start(record)
 
     def make(self) -> None:
-        """Make it, unless it exists. Before the first lease: a folder that holds leases alone is no catalog. Raises
-        CatalogError as `check` does, as all else that writes."""
+        """Make the catalog, unless it exists. Call it before the first lease: a folder of leases alone is no catalog.
+        Raises CatalogError as `check` does, as all else that writes."""
         self._place.make()
 
     def append_iteration(
@@ -123,13 +120,13 @@ class Catalog(CatalogReader):
         self._history.append(record, nodes)
 
     def note_progress(self, progress: Progress) -> None:
-        """Let those who watch know how far a run is. Never raises: a note that cannot be written is no loss."""
+        """Write down how far a run is, for those who watch it. Never raises: losing a note loses nothing."""
         with contextlib.suppress(OSError, CatalogError):
             self._place.make()
             write_progress(self._layout, progress)
 
     def forget_progress(self, workflow: str, number: int) -> None:
-        """The end of what `note_progress` began."""
+        """Remove what `note_progress` wrote of a run."""
         with contextlib.suppress(CatalogError):
             self._place.check()
             remove_progress(self._layout, workflow, number)
@@ -140,8 +137,8 @@ class Catalog(CatalogReader):
         self._history.keep_file(record)
 
     def sync(self) -> None:
-        """Have all that is on record by now, whoever recorded it, survive a loss of power. Until then nobody is told
-        that it is stored. Behind an answer, once for many records. Raises CatalogError if that cannot be had."""
+        """Have all that is recorded by now, by any process, survive a loss of power: only then is it reported as
+        stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
         sync(tuple(self._journals))
 
@@ -153,7 +150,7 @@ class Catalog(CatalogReader):
     # What is stored ------------------------------------------------------------------------------------------------
 
     def begin_attempt(self, signature: str, kind: ArtifactKind) -> Attempt:
-        """A fresh, private place to store a result. Nobody sees it until it is published."""
+        """Return a fresh, private place to store a result, under a lease of its own."""
         self._place.make()
         attempt = folders.attempt_in(self._layout, signature, uuid.uuid4().hex, kind)
         if attempt.path is not None:
@@ -167,7 +164,7 @@ class Catalog(CatalogReader):
             try:
                 self._place.check()
             except CatalogError:
-                folders.delete(self._layout, attempt)
+                folders.delete_all(self._layout, [attempt])
                 raise
             if attempt.attempt in self._in_doubt:
                 published = not self._end_unpublished({attempt: "publishing it failed"})
@@ -192,9 +189,7 @@ class Catalog(CatalogReader):
         """Make a written result exist, and return the record that counts.
 
         The first record of a signature wins: if there is a live one already, that is returned and the folder of
-        `record` is deleted. What is seen to be published survives a loss of power; that it is does after a `sync`.
-
-        Raises CatalogError if the folder of `record` is not there, or it or the record cannot be written.
+        `record` is deleted. The data survives a loss of power, and its record does after a `sync`. Raises CatalogError.
         """
         self._place.make()
         record = self._synced(record)
@@ -217,7 +212,7 @@ class Catalog(CatalogReader):
     def evict_all(
         self, why: Mapping[str, str], *, attempts: Collection[str] | None = None, seen: int | None = None
     ) -> tuple[ArtifactRecord, ...]:
-        """End the live artifacts of some signatures, all at once, then delete their data. Returns what they were.
+        """End the live artifacts of some signatures, all at once, then delete their data. Return what they were.
 
         Args:
             why: by signature.
@@ -230,13 +225,12 @@ class Catalog(CatalogReader):
         return self._end_all(why, "evicted", attempts, seen)
 
     def quarantine(self, signature: str, why: str, *, attempt: str | None = None) -> ArtifactRecord | None:
-        """The same for one damaged artifact; with `attempt`, only if that is still the live one."""
+        """End one damaged artifact as `evict_all` does; with `attempt`, only if that is still the live one."""
         attempts = None if attempt is None else {attempt}
         return next(iter(self._end_all({signature: why}, "quarantined", attempts)), None)
 
     def quarantine_missing(self, records: Collection[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
-        """Quarantine those of some artifacts whose folder is gone, which is looked at again, as an end is final. Return
-        these."""
+        """Quarantine those of some artifacts whose folder is still gone, and return them."""
         if not records:
             return ()
         with explained(self._layout, "read"):
@@ -264,10 +258,9 @@ class Catalog(CatalogReader):
     def gc(self, *, dry_run: bool, grace_seconds: float = GRACE_SECONDS) -> tuple[Leftover, ...]:
         """Delete what no live record refers to, and return it. Nothing happens while another process does it.
 
-        Ended artifacts, and attempts without a record whose writer has ended, go at once; those of whose writer nothing
-        is known when untouched for the grace. What a writer may only have been stopped at is ended on record first, so
-        that it cannot be published later. Never what a live process is writing, nor what was finished and whose record
-        was lost since: `helix repair` takes that up again.
+        Ended artifacts, and attempts without a record whose writer has ended, go at once; those of unknown writers when
+        untouched for the grace, and their end is recorded first, so that they cannot be published later. What a live
+        process is writing stays, and what was finished and lost its record: `helix repair` takes that up again.
 
         Raises CatalogError when something cannot be deleted, once all else is.
         """
@@ -286,23 +279,18 @@ class Catalog(CatalogReader):
             silent = {leftover.attempt: leftover.why for leftover in leftovers if not leftover.certain}
             ended = self._end_unpublished(silent)
             folders.delete_all(self._layout, ended)
-            self.leases.clear(dead, untouched=grace_seconds)
+            self.leases.clear(dead)
             return tuple(one for one in leftovers if one.certain or one.attempt in ended)
 
     def maintain(self) -> None:
-        """Keep the records quick to read. Not needed for a right answer: call it after a run, in the background.
-        Nothing happens while another process does it.
-
-        Raises CatalogError if they cannot be kept so.
-        """
+        """Keep the records quick to read: call it after a run, in the background. Nothing happens while another process
+        does it. Raises CatalogError if they cannot be kept so."""
         self._place.check()
-        if not self._layout.marker.exists():
-            return
-        with self.leases.alone("upkeep") as alone:
-            if alone is None:
-                return
-            for journal in self._journals:
-                maintain(journal, alone)
+        if self._layout.marker.exists():
+            with self.leases.alone("upkeep") as alone:
+                if alone is not None:
+                    for journal in self._journals:
+                        maintain(journal, alone)
 
     def _leftovers(self, dead: Collection[str], grace_seconds: float) -> tuple[Leftover, ...]:
         with explained(self._layout, "read"):
@@ -315,7 +303,7 @@ class Catalog(CatalogReader):
                 if end := ended.get(attempt.attempt):
                     why, certain = f"{end.event}: {end.why}" if end.why else end.event, True
                 else:
-                    why, certain = self._why_nobodys(attempt, dead, grace_seconds)
+                    why, certain = self._why_orphaned(attempt, dead, grace_seconds)
                 if why and attempt.path is not None:
                     found.append(Leftover(attempt, attempt.path.total_bytes(), why, certain))
             # A writer gives its lease back after it has published: what had none may be live by now.
@@ -326,8 +314,8 @@ class Catalog(CatalogReader):
         live = {record.attempt for record in self._artifacts.live(()).values()}
         return [attempt for attempt in attempts if attempt.attempt not in live]
 
-    def _why_nobodys(self, attempt: Attempt, dead: Collection[str], grace_seconds: float) -> tuple[str, bool]:
-        """Why an attempt without a record is nobody's, and whether that is certain; empty if it may be somebody's, or
+    def _why_orphaned(self, attempt: Attempt, dead: Collection[str], grace_seconds: float) -> tuple[str, bool]:
+        """Return why an attempt without a record is orphaned, and whether that is certain; empty if it may not be, or
         was finished and lost its record."""
         assert attempt.path is not None
         lease = self.leases.find(attempt.attempt)
@@ -364,7 +352,7 @@ class Catalog(CatalogReader):
         return [attempt for attempt in why if attempt.attempt in ended]
 
     def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
-        """A record whose folder survives a loss of power. That takes time as well: it is part of the writing."""
+        """Have a result's folder survive a loss of power, which is part of the time that writing it takes."""
         path = self.path_of(record)
         if path is None:
             return record
@@ -375,6 +363,5 @@ class Catalog(CatalogReader):
             raise CatalogError(f"node {record.node!r} is not published: its folder {path} is gone") from error
         except OSError as error:
             raise CatalogError(f"node {record.node!r} is not published: {path} cannot be synced: {error}") from error
-        if not record.write_seconds:
-            return record
-        return replace(record, write_seconds=record.write_seconds + time.perf_counter() - begun)
+        took = time.perf_counter() - begun
+        return replace(record, write_seconds=record.write_seconds + took) if record.write_seconds else record

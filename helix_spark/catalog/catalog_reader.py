@@ -1,19 +1,16 @@
-"""A catalog as those see it who change nothing of it: what is on record, and what is stored.
-
-Pages ask for still less: they have a Protocol of what they read.
-"""
+"""A catalog as its readers see it, who change nothing of it: what is recorded, and what is stored."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.artifacts import ArtifactLedger
-from helix_spark.catalog.history import History
+from helix_spark.catalog.history import History, PastIteration
 from helix_spark.catalog.journal.journal import Journal, Mender
 from helix_spark.catalog.journal.rows import Row
 from helix_spark.catalog.known_results import KnownResults, ResultLedger
@@ -33,7 +30,6 @@ from helix_spark.catalog.tables import attempts as folders
 from helix_spark.catalog.tables.attempts import Attempt, has_manifest
 from helix_spark.catalog.tables.table_check import CheckedTable, check_table
 from helix_spark.catalog.tables.table_reading import FirstRows, read_arrow, read_first
-from helix_spark.catalog.view import CatalogView, without_past
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
@@ -44,12 +40,51 @@ REMEMBERED = 40
 """Iterations that a snapshot holds: a forecast weighs those further back with less than a third (`FRESHNESS`)."""
 
 
+WHY_MISSING = "its folder is gone"
+"""Why a record among `CatalogView.missing` cannot be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogView:
+    """A catalog as one workflow sees it before it runs, read once.
+
+    Attributes:
+        workflow: its name.
+        artifacts: all live artifacts, of all workflows, by signature, without those in `missing`. Schemas are told of
+            those alone that the iterations in `past` had.
+        missing: live artifacts to be quarantined, never planned with: those that iterations in `past` had and whose
+            folder is gone.
+        last: the newest of these that has ended, however it ended; None where none has.
+        nodes: its nodes.
+        past: the newest iterations of the workflow, oldest first, however they ended.
+        next_iteration: the number that a run would get now.
+        bytes_used: physical bytes of the whole catalog: live artifacts, records, leftovers; of these not those that a
+            disk has in one folder with a live artifact of the same signature.
+    """
+
+    workflow: str
+    artifacts: Mapping[str, ArtifactRecord]
+    missing: tuple[ArtifactRecord, ...]
+    last: IterationRecord | None
+    nodes: tuple[NodeRecord, ...]
+    past: tuple[PastIteration, ...]
+    next_iteration: int
+    bytes_used: int
+
+    @property
+    def artifact_bytes(self) -> int:
+        """Physical bytes of the live artifacts."""
+        return sum(record.bytes for record in self.artifacts.values())
+
+    @property
+    def other_bytes(self) -> int:
+        """Physical bytes of everything else: records, leftovers."""
+        return self.bytes_used - self.artifact_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Journals:
-    """One of each type of record; the folder of each is called as the field is.
-
-    They are synced in this order: when an iteration's end is, what was recorded before it is as well.
-    """
+    """One of each type of record, in a folder of the field's name. They are synced in this order."""
 
     files: Journal[FileRecord]
     iterations: Journal[IterationRecord]
@@ -63,7 +98,7 @@ class Journals:
 
 
 def journals_in(records: Place, mender: Mender | None = None) -> Journals:
-    """The journals in the folder of all records; see `Journal` for the others."""
+    """Return the journals in the folder of all records."""
     def journal(name: str, row_type: type[Row], *pruned_by: str) -> Journal[Row]:
         return Journal(records / name, row_type, pruned_by=pruned_by, mender=mender)
 
@@ -94,10 +129,9 @@ class CatalogReader:
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], *, create: bool) -> Self:
-        """The catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
+        """Open the catalog at `root`. Writes nothing: with `create` a new one is made by its first write.
 
-        Raises:
-            CatalogError: `root` holds something else, is of a newer layout, or does not exist (without `create`).
+        Raises CatalogError if `root` holds something else, is of a newer layout, or does not exist (without `create`).
         """
         return cls(locate(root, create=create))
 
@@ -113,14 +147,14 @@ class CatalogReader:
 
     @property
     def rejections(self) -> tuple[str, ...]:
-        """Why records were left out of what was read so far, in words: they do not fit."""
+        """Why records that do not fit were left out of what was read so far, in words."""
         return tuple(why for journal in self._journals for why in journal.rejections)
 
     def snapshot(self, workflow: str) -> CatalogView:
-        """What `workflow` needs to know to plan, in one reading. Raises CatalogError for damaged records.
+        """Read what `workflow` needs to know to plan. Raises CatalogError for damaged records.
 
-        Of all that is stored it reads the records, without what is long in them. Whether it is there is seen only of
-        what the remembered iterations had; and a disk's folders in which something is live are not searched.
+        Whether data is there is looked at only for what the remembered iterations had; and a disk's folders in which
+        something is live are not searched.
         """
         past = self._history.recent(workflow, REMEMBERED)
         near = {node.signature for one in past for node in one.nodes}
@@ -134,22 +168,17 @@ class CatalogReader:
                 self._layout, (live[one] for one in sorted(near & live.keys()) if live[one].attempt not in listed)
             )
         lost = {record.signature for record in missing}
-        past_wishes = self._past_wishes(live.values(), workflow)
         ended = [one.record for one in past if one.record.status != "running"]
         last = ended[-1] if ended else None
         return CatalogView(
             workflow,
-            MappingProxyType({
-                signature: without_past(record, past_wishes)
-                for signature, record in live.items() if signature not in lost
-            }),
+            MappingProxyType({signature: record for signature, record in live.items() if signature not in lost}),
             tuple(missing),
             last,
             self._history.nodes_of(last) if last else (),
             past,
             past[-1].record.number + 1 if past else 1,
             self._bytes_from_records(live.values(), stored),
-            past_wishes,
         )
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
@@ -157,16 +186,15 @@ class CatalogReader:
         return self._results.known(declared, signatures)
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
-        """The signature of an earlier result of a node that holds the same, if there is one to go by; of several the
-        newest."""
+        """The signature of the newest earlier result of a node that holds the same; see `ResultLedger.with_content`."""
         return self._results.with_content(workflow, node, content)
 
     def measured(self, workflow: str, names: Collection[str]) -> dict[str, ResultRecord]:
-        """The newest record with measured compute seconds of each named node of a workflow, whatever its signature."""
+        """The newest record with measured compute seconds of each named node of a workflow."""
         return self._results.last_measured(workflow, names)
 
     def live(self) -> tuple[ArtifactRecord, ...]:
-        """All live artifacts, of all workflows, whether their data is there or not."""
+        """All live artifacts, of all workflows."""
         return tuple(self._artifacts.live().values())
 
     def artifact(self, signature: str) -> ArtifactRecord | None:
@@ -211,8 +239,7 @@ class CatalogReader:
         return self._history.nodes_of(iteration)
 
     def progress(self, iteration: IterationRecord) -> Progress | None:
-        """How far an iteration is that runs or, after its answer, still stores; how far one came that died. None
-        otherwise."""
+        """How far an iteration is that runs or, after its answer, still stores; or how far one came that died."""
         ended = iteration.status not in ("running", "died")
         if ended and self._leases.is_dead(iteration.run, untouched=SILENCE_SECONDS):
             return None
@@ -263,8 +290,8 @@ class CatalogReader:
         return self._bytes_from_records(self._artifacts.live(()).values(), stored)
 
     def _check_recorded(self) -> tuple[IterationRecord, ...]:
-        """Raises DamagedRecordsError if the journal of iterations is gone, though finished results are stored; else
-        returns that there are none."""
+        """Return that there are no iterations. Raises DamagedRecordsError if their journal is gone, though finished
+        results are stored."""
         if not self._history.workflows() and self._journals.iterations.is_gone():
             stored = (one.path for one in folders.stored_attempts(self._layout))
             if any(path is not None and has_manifest(path) for path in stored):
@@ -273,13 +300,6 @@ class CatalogReader:
                     remedy="copy them back; or have `helix repair` record again what is stored",
                 )
         return ()
-
-    def _past_wishes(self, live: Collection[ArtifactRecord], workflow: str) -> frozenset[tuple[str, str]]:
-        """See `CatalogView`: what another workflow insists on is wanted as long as the newest version of that one has
-        it."""
-        theirs = [(name, record) for record in live for name in record.insisting - {workflow}]
-        current = self._history.in_newest_versions({name for name, _ in theirs})
-        return frozenset((name, record.attempt) for name, record in theirs if (name, record.signature) not in current)
 
     def _table_path(self, record: ArtifactRecord) -> Place:
         path = self.path_of(record)

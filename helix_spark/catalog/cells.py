@@ -7,29 +7,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.visible_text import CONTROL
 
 
-class Rule:
+class Rule(Protocol):
     """What values of a field are to be. A value is never None here."""
-
-    __slots__ = ()
 
     def misfit(self, value: Any) -> str:
         """Return what is wrong with a value, in words; empty if nothing is."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Rule):
-    """A text.
+class Text:
+    """A text of at most so many letters.
 
     Attributes:
-        most: letters.
-        form: a pattern of all of it; none for any.
+        form: a pattern of all of it; empty for any.
         named: whether it is a name, which takes one line and has no control characters.
 
     >>> Text(3).misfit("abcd"), Text(3, form="[0-9]*").misfit("a"), Text(9, named=True).misfit("a\\tb")
@@ -50,16 +46,11 @@ class Text(Rule):
 
 
 def one_of(*words: str) -> Text:
-    """Return the rule of one of some words.
-
-    >>> one_of("a", "b").misfit("c"), one_of("a", "b").misfit("b")
-    ("it is 'c'", '')
-    """
     return Text(80, form="|".join(words))
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Rule):
+class Number:
     """A number of a range, its ends included; a whole one where these are.
 
     >>> Number(0, 9).misfit(True), Number(0.0, 9.0).misfit(math.nan), Number(0.0, 9.0).misfit(1)
@@ -75,15 +66,10 @@ class Number(Rule):
         # Python compares whole numbers of any size with floats; NaN is in no range.
         if self.least <= value <= self.most:
             return ""
-        return f"it is {value:.4g}" if isinstance(value, float) or abs(value) < _LONG else "it has too many digits"
+        return f"it is {value:.4g}" if isinstance(value, float) or abs(value) < 10**300 else "it has too many digits"
 
 
-_LONG = 10**300
-"""A whole number from here on is not written as a float."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flag(Rule):
+class Flag:
     """Yes or no."""
 
     def misfit(self, value: Any) -> str:
@@ -91,12 +77,11 @@ class Flag(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class Json(Rule):
-    """JSON text.
+class Json:
+    """JSON text of at most so many letters.
 
     Attributes:
         shape: of its value, see `is_like`.
-        most: letters.
         needed: whether the empty text is none.
 
     >>> Json({}, 20).misfit("[1]"), Json({}, 20).misfit("{}"), Json({}, 20, needed=False).misfit("")
@@ -122,11 +107,8 @@ class Json(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaText(Rule):
-    """The Spark schema of a table, as JSON.
-
-    Attributes:
-        most: letters.
+class SchemaText:
+    """The Spark schema of a table, as JSON of at most so many letters.
 
     >>> SchemaText(99).misfit('{"type": "struct", "fields": [{"name": "a", "type": "long", "nullable": true}]}')
     ''
@@ -146,19 +128,16 @@ class SchemaText(Rule):
         return ""
 
 
-MOST_COLUMNS, LONGEST_COLUMN = 20_000, 10_000
-"""Fields of a struct, and letters of the name of one."""
+MOST_COLUMNS, LONGEST_COLUMN, _LONGEST_TYPE = 20_000, 10_000, 200
+"""Fields of a struct, letters of the name of one, and of a type's."""
 
 _DECIMAL = re.compile(r"decimal\((\d{1,3}), ?(-?\d{1,3})\)")
-_LONGEST_TYPE = 200
 
 
 @lru_cache(maxsize=256)
 def parsed_schema(text: str) -> Mapping[str, Any]:
-    """Return a table's Spark schema, in which each field and each type has what readers of schemas look for.
-
-    Raises ValueError for what is no schema.
-    """
+    """Return a table's Spark schema, in which each field and each type has what readers of schemas look for. Raises
+    ValueError for what is no schema."""
     schema = parsed(text)
     if not isinstance(schema, dict) or schema.get("type") != "struct":
         raise ValueError("it is no struct")
@@ -204,7 +183,7 @@ _INSIDE: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 
 def is_like(value: Any, shape: Any) -> bool:
-    """Whether a value of JSON's types has a shape: a type, of numbers finite ones; a text or None, which it is to be;
+    """True if a value of JSON's types has a shape: a type, of numbers finite ones; a text or None, which it is to be;
     several of which one fits, as a frozenset; of a list that of each item, or, as a tuple, those of all in order; of an
     object those of some fields, where "NAME?" need not be there, or that of each field by `str`.
 
@@ -237,8 +216,8 @@ def _has(value: dict[str, Any], name: Any, shape: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts(Rule):
-    """A list of texts.
+class Texts:
+    """A list of at most so many texts.
 
     >>> Texts(Text(3), 1).misfit(["a", "b"]), Texts(Text(1), 2).misfit(["a", "bc"])
     ('it has 2 texts', 'of its texts: it has 2 letters')

@@ -39,15 +39,12 @@ POINTS: Mapping[str, str] = {
 }
 """All failpoints, in the order of a result's life, and what is so when each is reached."""
 
-_Armed = dict[str, tuple[int, str]]
-
-
-def _parsed(text: str) -> _Armed:
+def _parsed(text: str) -> dict[str, tuple[int, str]]:
     """
     >>> _parsed("publish.recorded@2:kill,store.begun:raise")
     {'publish.recorded': (2, 'kill'), 'store.begun': (0, 'raise')}
     """
-    armed: _Armed = {}
+    armed: dict[str, tuple[int, str]] = {}
     for entry in filter(None, text.split(",")):
         place, _, action = entry.partition(":")
         name, _, nth = place.partition("@")
@@ -59,14 +56,12 @@ def _parsed(text: str) -> _Armed:
 
 _ARMED = _parsed(os.environ.get("HELIX_FAILPOINT", ""))
 _REACHED: dict[str, int] = {}
-
-
 _WATCHERS: list[Callable[[str], None]] = []
 
 
 @contextmanager
 def watched(by: Callable[[str], None]) -> Iterator[None]:
-    """Have somebody told of every failpoint that is reached while a block runs: a simulation stops drivers there."""
+    """Call `by` with every failpoint that is reached while a block runs."""
     _WATCHERS.append(by)
     try:
         yield
@@ -75,7 +70,7 @@ def watched(by: Callable[[str], None]) -> Iterator[None]:
 
 
 def reach(name: str) -> None:
-    """Say that a failpoint is reached. Nothing happens unless it is armed, or watched."""
+    """Do what is armed for a failpoint, and tell its watchers."""
     if name in _ARMED:
         _act(name)
     for told in _WATCHERS:

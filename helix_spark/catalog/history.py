@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
@@ -13,11 +12,29 @@ from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.open_table import text_literal
 from helix_spark.catalog.places.catalog_folder import checked_id, checked_signature
 from helix_spark.catalog.records import GREATEST_NUMBER, FileRecord, IterationRecord, NodeRecord, Status
-from helix_spark.catalog.view import PastIteration, PastNode
 
 _WEIGHT: Mapping[Status, int] = {"running": 0, "died": 0, "interrupted": 1, "failed": 2, "done": 3}
 """Of two rows of one run the heavier counts: an end over its start, and what the run said of itself over what another
 process concluded from its silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastNode:
+    """A node of an earlier iteration, as far as a forecast looks at it; see `NodeRecord`."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    signature: str
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PastIteration:
+    """An earlier iteration and its nodes, inputs first; none where it ended before they were recorded."""
+
+    record: IterationRecord
+    nodes: tuple[PastNode, ...]
 
 
 class History:
@@ -29,18 +46,15 @@ class History:
         self._iterations, self._nodes, self._files = iterations, nodes, files
 
     def start(self, record: IterationRecord) -> IterationRecord:
-        """Append the start of an iteration under the next free number of its workflow, and return it with that.
-
-        No two iterations of a workflow get one number, whoever starts them.
-        """
+        """Append the start of an iteration under the next free number of its workflow, and return it with that."""
         checked_id(record.run)
         (numbered,) = self._iterations.decide_and_append(
-            lambda: [dataclasses.replace(record, number=self.next_number(record.workflow), status="running")]
+            lambda: [replace(record, number=self.next_number(record.workflow), status="running")]
         )
         return numbered
 
     def append(self, record: IterationRecord, nodes: Sequence[NodeRecord]) -> None:
-        """Append an iteration and its nodes; nodes first, so that an iteration that has ended has them all."""
+        """Append an iteration after its nodes: one that has ended has them all."""
         checked_id(record.run)
         if nodes:
             self._nodes.append(nodes)
@@ -48,7 +62,6 @@ class History:
         self._iterations.append([record])
 
     def next_number(self, workflow: str) -> int:
-        """One more than the greatest number of the workflow; 1 for the first."""
         sql = f"""SELECT max(number) AS greatest FROM journal
                   WHERE workflow = {text_literal(workflow)} AND number < {GREATEST_NUMBER}"""
         (greatest,) = self._iterations.columns(sql).get("greatest") or [None]
@@ -70,16 +83,13 @@ class History:
         return found[:limit]
 
     def nodes_of(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """The nodes of an iteration in the order they were appended, each once, and none that reads itself or a later
-        one. Its workflow and number tell which files to read."""
+        """The nodes of an iteration, each once, in their order; see `in_order`."""
         sql = f"""SELECT * FROM journal WHERE workflow = {text_literal(iteration.workflow)}
                   AND iteration = {iteration.number:d} AND run = '{checked_id(iteration.run)}' ORDER BY place"""
         found: dict[str, NodeRecord] = {}
         for node in self._nodes.query(sql):
-            if node.name in found:
+            if found.setdefault(node.name, node) is not node:
                 self._nodes.reject(f"name: there are two {node.name!r}")
-            else:
-                found[node.name] = node
         return tuple(in_order(list(found.values())))
 
     def loads(self) -> dict[str, tuple[int, str, int]]:
@@ -101,7 +111,7 @@ class History:
         if not records:
             return ()
         columns = self._nodes.columns(
-            f"""SELECT run, {", ".join(field.name for field in dataclasses.fields(PastNode))} FROM journal
+            f"""SELECT run, {", ".join(field.name for field in fields(PastNode))} FROM journal
                 WHERE workflow = {text_literal(workflow)} AND iteration >= {records[-1].number:d}
                 ORDER BY iteration, run, place"""
         )
@@ -113,21 +123,7 @@ class History:
             PastIteration(record, tuple(in_order(nodes[record.run], closed=True))) for record in reversed(records)
         )
 
-    def in_newest_versions(self, workflows: Collection[str]) -> frozenset[tuple[str, str]]:
-        """(workflow, signature) of what the newest iteration of each of some workflows had, as far as its nodes were
-        recorded."""
-        if not workflows:
-            return frozenset()
-        listed = ", ".join(map(text_literal, sorted(workflows)))
-        return frozenset(_rows(self._nodes.columns(
-            f"""SELECT DISTINCT workflow, signature FROM (
-                  SELECT workflow, signature, iteration, max(iteration) OVER (PARTITION BY workflow) AS newest
-                  FROM journal WHERE workflow IN ({listed})
-                ) WHERE iteration = newest"""
-        )))
-
     def workflows(self) -> tuple[str, ...]:
-        """The names of all workflows, sorted."""
         return tuple(sorted(self._iterations.columns("SELECT DISTINCT workflow FROM journal").get("workflow", ())))
 
     def keep_file(self, record: FileRecord) -> None:
@@ -142,7 +138,6 @@ class History:
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
-    """Columns, in the order of a query that named two or more, as tuples."""
     return zip(*columns.values(), strict=True)
 
 
@@ -156,8 +151,6 @@ def heaviest(rows: Iterable[IterationRecord]) -> dict[str, IterationRecord]:
 
 
 class _Reads(Protocol):
-    """A node of a graph, as frozen data."""
-
     @property
     def name(self) -> str: ...
     @property
@@ -168,12 +161,11 @@ _Node = TypeVar("_Node", bound=_Reads)
 
 
 def in_order(nodes: Sequence[_Node], *, closed: bool = False) -> Iterator[_Node]:
-    """The nodes of a graph, which come inputs first; none reads itself or a later one, or it would have no end.
+    """Yield the nodes of a graph, inputs first, without inputs that come later.
 
     Args:
-        closed: whether none reads what is not among them either, as where its record does not fit.
+        closed: leave out inputs that are not among the nodes, too, as where their record does not fit.
 
-    >>> from helix_spark.catalog.view import PastNode
     >>> one, other = PastNode("a", "", ("b", "x"), "", False), PastNode("b", "", ("a",), "", False)
     >>> [node.inputs for node in in_order([one, other])], [node.inputs for node in in_order([one, other], closed=True)]
     ([('x',), ('a',)], [(), ('a',)])

@@ -11,8 +11,7 @@ Which record counts, where there are several:
 
 Newest is by `SEQUENCE`, never by a clock.
 
-The query itself merges records by these rules. Each run adds some to signatures that stay as they are, so a plan that
-was handed all of them would take the longer, the more runs there were.
+The query itself merges records by these rules: a plan takes no longer, the more runs there were.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.open_table import text_literal
 from helix_spark.catalog.journal.rows import columns_of
-from helix_spark.catalog.places.catalog_folder import checked_signature, listed_signatures
+from helix_spark.catalog.places.catalog_folder import checked_signature, listed
 from helix_spark.catalog.records import ResultRecord
 
 _FIGURES = ("compute_seconds", "load_seconds", "read_seconds", "bytes", "rows", "content", "verified")
@@ -68,7 +67,7 @@ class ResultLedger:
             self._journal.append(records)
 
     def known(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
-        """What is known of these; see `KnownResults`. What a declared signature stands for is measured as well."""
+        """What is known of these, and of what the declared signatures stand for."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
         pairs = self._pairs(declared)
@@ -83,10 +82,10 @@ class ResultLedger:
         return KnownResults(standing, stood_for, measured, observed)
 
     def _pairs(self, declared: Collection[str]) -> list[tuple[int, str, str, int, str | None]]:
-        """Each declared signature with each that it stood for: place of the oldest of their records, both, place of the
-        newest, and what code was seen to do."""
-        listed = listed_signatures(declared)
-        there = self._columns_there() if listed else frozenset[str]()
+        """Each declared signature with each that it stood for: place of the oldest of their records, both signatures,
+        place of the newest, and what code was seen to do."""
+        wanted = listed(declared)
+        there = self._columns_there() if wanted else ()
         if not there:
             return []
         observed = "observed" if "observed" in there else "'' AS observed"
@@ -95,33 +94,30 @@ class ResultLedger:
                   last_value(observed ORDER BY turn) FILTER (WHERE {_told("observed")}) AS observed
                 FROM (
                   SELECT declared, signature, {observed}, row_number() OVER (ORDER BY {_IN_ORDER}) AS turn
-                  FROM journal WHERE declared IN ({listed})
+                  FROM journal WHERE declared IN ({wanted})
                 ) GROUP BY declared, signature"""
         )
         return list(zip(*columns.values(), strict=True))
 
     def _merged(self, signatures: Collection[str]) -> dict[str, ResultRecord]:
-        """The records of each signature, merged into one."""
-        listed = listed_signatures(signatures)
-        there = self._columns_there() if listed else frozenset[str]()
+        wanted = listed(signatures)
+        there = self._columns_there() if wanted else ()
         if not there:
             return {}
         # A plain list, no join: it is pushed into the scan, which then reads other columns of the hits only.
         rows = self._journal.query(
-            f"SELECT {', '.join(_merging(there))} FROM journal WHERE signature IN ({listed}) GROUP BY signature"
+            f"SELECT {', '.join(_merging(there))} FROM journal WHERE signature IN ({wanted}) GROUP BY signature"
         )
         return {row.signature: row for row in rows}
 
     def _columns_there(self) -> frozenset[str]:
-        """The columns that the journal has, none before the first append. One that an older version wrote may lack
-        some, which a query cannot name then; once it has them all, it is not asked again."""
+        """The columns that the journal has: one of an older version may lack some, which a query cannot name."""
         if not columns_of(ResultRecord).keys() <= self._columns:
             self._columns = frozenset(self._journal.columns("SELECT * FROM journal LIMIT 0"))
         return self._columns
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
-        """The signature of an earlier result of a node that holds this, of several the newest; None where there is
-        none. What differs each time, or was seen to hold something else as well, is nothing to go by."""
+        """The signature of the newest earlier result of a node that holds this, and never held anything else."""
         if "content" not in self._columns_there():
             return None
         checked_signature(content)
@@ -132,7 +128,7 @@ class ResultLedger:
         if not hits.get("signature"):
             return None
         found = self._journal.columns(
-            f"""SELECT signature FROM journal WHERE signature IN ({listed_signatures(hits["signature"])})
+            f"""SELECT signature FROM journal WHERE signature IN ({listed(hits["signature"])})
                 GROUP BY signature
                 HAVING count(DISTINCT content) = 1 AND max(coalesce(random, '')) = ''
                 ORDER BY max(sequence) DESC, signature LIMIT 1"""
@@ -143,19 +139,19 @@ class ResultLedger:
         """The newest record with measured compute seconds of each node of a workflow, by name."""
         if not names:
             return {}
-        listed = ", ".join(text_literal(name) for name in sorted(names))
+        wanted = ", ".join(text_literal(name) for name in sorted(names))
         rows = self._journal.query(
             f"""SELECT * FROM (
                   SELECT *, row_number() OVER (PARTITION BY node ORDER BY sequence DESC, place DESC) AS age
                   FROM journal
-                  WHERE workflow = {text_literal(workflow)} AND node IN ({listed}) AND compute_seconds IS NOT NULL
+                  WHERE workflow = {text_literal(workflow)} AND node IN ({wanted}) AND compute_seconds IS NOT NULL
                 ) WHERE age = 1"""
         )
         return {row.node: row for row in rows}
 
 
 def _told(name: str) -> str:
-    """The test whether a record tells something in a column; empty where any does."""
+    """Return the test whether a record tells something in a column; empty where any does."""
     if name in _FIGURES:
         return f'"{name}" IS NOT NULL'
     # A filter must not be null anywhere: DataFusion 55 may take null for true in `first_value` and `last_value`.
@@ -163,11 +159,7 @@ def _told(name: str) -> str:
 
 
 def _merging(there: Collection[str]) -> Iterator[str]:
-    """The columns of a query that merges the records of each signature.
-
-    Args:
-        there: columns that the journal has.
-    """
+    """Yield the columns of a query that merges the records of each signature."""
     yield "signature"
     for name in columns_of(ResultRecord):
         if name in there and name != "signature":

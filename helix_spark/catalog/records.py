@@ -23,8 +23,7 @@ Event = Literal["published", "evicted", "quarantined", "abandoned"]
 Status = Literal["running", "done", "failed", "interrupted", "died"]
 
 LARGEST_VALUE = 4 << 20
-"""Bytes of a value, as JSON, that are recorded at most. Values lie in the records themselves, which count against a
-budget, are read whole, and are never evicted: what is larger belongs into a table."""
+"""Bytes of a value, as JSON, that are recorded at most: records are read whole and never evicted."""
 
 GREATEST_NUMBER = 10**9
 """Of iterations."""
@@ -65,28 +64,23 @@ Kind = Annotated[str, Text(200, named=True)]
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
     """One stored result, or the end of one (`event`). An attempt is live until there is an end of it; that is final.
-    That of an attempt which was never published tells neither workflow, node nor iteration.
+    The end of an attempt which was never published has neither workflow, node nor iteration.
 
     Attributes:
-        signature: of the result that is stored, 64 hex characters.
-        attempt: 32 hex characters; names the folder, so that no two writers ever share one.
+        attempt: names the folder, so that no two writers ever share one.
         kind: table (Delta), model (Spark ML's own writer) or value (JSON, in `value`).
-        event: what happened to it.
-        workflow, node, iteration: who made it.
         at: Unix seconds by the writer's clock; for people, never for a decision.
         bytes: physical, logs included; 0 for a value.
         rows, files, version: of a table; None otherwise. `version` is the Delta version.
-        schema: a table's Spark schema as JSON.
-        value: a value as JSON text. The record of an end has neither: nobody reads them there.
-        write_seconds: what writing it took; 0 where that cannot be told from computing it.
-        recompute_seconds: C, what it would take to have it again with everything it is made from, as estimated when it
-            was stored.
+        schema: a table's Spark schema as JSON; not in the record of an end, nor is `value`.
+        value: a value as JSON text.
+        write_seconds: 0 where it cannot be told from computing.
+        recompute_seconds: C, an estimate of what it would take to have it again with everything it is made from.
         why: of an eviction or quarantine.
-        digest: of what its files must not change in, see `digest_of_table` and `checked_digest`; None for a value, and
-            in older records.
-        insisted: whether the author of `workflow` insists that it is kept, as far as a run that had it said.
+        digest: of its files, see `digest_of_table` and `checked_digest`; None for a value, and in older records.
+        insisted: whether the author of `workflow` insists that it is kept.
         insisted_by: other workflows whose authors insist on it as well, sorted.
-        fixed: whether somebody does because computing it again would give another result (`hx.fixed`).
+        fixed: whether an author does because computing it again would give another result (`hx.fixed`).
     """
 
     signature: Signature
@@ -124,18 +118,14 @@ class ResultRecord:
     Attributes:
         declared: the signature as signed from code and parameters alone.
         signature: the signature it stands for: the same, or that of one run alone, whose result may differ each time.
-        workflow, node, kind: the node it was first computed for.
-        iteration: when.
         compute_seconds: measured, given the node's inputs; None if it was not measured.
         load_seconds: measured when it was last loaded in a step of its own; None if never.
-        read_seconds: what reading it took when it was last read by itself, apart from what it was read for; None if it
-            never was.
+        read_seconds: measured when it was last read by itself, apart from what it was read for; None if it never was.
         bytes: physical bytes when stored, else an estimate; None if unknown.
-        rows: None if unknown.
         random: why the result may differ each time it is computed; empty if it does not.
         verified: whether an audit computed it once more and it came out the same; None where none did.
         content: digest of what the result holds, see `engine.results.agreement`; None where it was not taken.
-        observed: of what runs the author's code, what that was seen to do: JSON of `hermetic.seen.Seen`; else empty.
+        observed: what the author's code was seen to do: JSON of `hermetic.seen.Seen`; else empty.
         trained: of a fit, the digest of the `FileRecord` that says what it gave (`past.model_card`); else empty.
     """
 
@@ -158,7 +148,7 @@ class ResultRecord:
 
     @property
     def proof(self) -> Proof:
-        """What is known of whether it comes out the same when it is computed again."""
+        """Whether it comes out the same when it is computed again."""
         return "chance" if self.random else "verified" if self.verified else "unproven"
 
 
@@ -167,18 +157,15 @@ class NodeRecord:
     """What happened to one node in one iteration.
 
     Attributes:
-        run: the iteration's id, 32 hex characters.
-        workflow, iteration, name, kind: which node of which iteration.
+        run: the iteration's id.
         inputs: names of the nodes it reads, in order.
-        state: load, compute or prune.
-        reason: in words.
+        reason: of its state, in words.
         declared, signature: see `ResultRecord`.
         parts: the signature's parts as JSON, ``[[group, label, digest, shown], ...]``.
         code: the source text of the author's function, for people; empty if there is none.
-        seconds: measured or attributed; None if it was not run. `predicted_seconds` stands beside it.
+        seconds: measured or attributed; None if it was not run.
         bytes: of the result as stored, of this version or else of the newest earlier one whose size was measured; None
             if none was.
-        rows: of the result, where known.
         stored: whether a stored result was there when the run was planned.
         output: whether the workflow asked for it.
         started: seconds since the iteration began; None if it was not run.
@@ -211,10 +198,8 @@ class IterationRecord:
     weightiest status counts: see `history`.
 
     Attributes:
-        run: 32 hex characters.
-        workflow, number: numbers count from 1 within a workflow.
-        status: running, done, failed or interrupted. Died is never recorded: it is what readers conclude of a running
-            one whose process is gone.
+        number: counts from 1 within a workflow.
+        status: "died" is never recorded: it is what readers conclude of a running one whose process is gone.
         started: Unix seconds by the writer's clock; for people.
         seconds: time to answer; None while running.
         message: what the author said of it.
@@ -227,7 +212,7 @@ class IterationRecord:
         error: of a failed one, in words; of any, what changed while it was read, so that nothing made of it is kept.
         file: path of the file that declares the workflow; empty if it is no file (a notebook). Its text is the
             `FileRecord` of `file_digest`.
-        commit: of the file's git repository, 40 or 64 hex characters; empty where there is none.
+        commit: of the file's git repository; empty where there is none.
         dirty: whether the repository differed from its commit, or did not have the file; None if that is not known.
         start_seconds: what starting Spark took in it; None where that was not needed.
     """
@@ -257,7 +242,7 @@ class FileRecord:
     """The text of a file that declared a workflow, once for each content.
 
     Attributes:
-        digest: SHA-256 of the text as UTF-8, 64 hex characters.
+        digest: SHA-256 of the text as UTF-8.
         name: of the file, without folders, when this text was first seen.
         text: whole; a file that is too long for a record has none.
     """
@@ -273,8 +258,7 @@ class AnswerRecord:
     on tells it, and the others are empty.
 
     Attributes:
-        question: its identity, 64 hex characters.
-        workflow, iteration: of the run that was answered.
+        question: its identity.
         at: Unix seconds by the writer's clock; for people.
         seconds: that it took Spark.
         answer: see `plans.answer_gate.text_of_answer`.
@@ -299,7 +283,7 @@ class AnswerRecord:
     needs_classic: Annotated[str, Text(2_000)] = ""
 
     def content_digest(self) -> str:
-        """The digest that the record has to have. A field that was added later counts where it is not empty."""
+        """Return the digest that the record must have. A field that was added later counts where it is not empty."""
         found = hashlib.sha256(b"helix answer 1")
         for field in fields(self):
             later = field.name in ("reads", "needs_classic") and not getattr(self, field.name)

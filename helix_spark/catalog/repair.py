@@ -1,7 +1,7 @@
 """A damaged catalog made usable again: what can be read is kept, what cannot is set aside, what is lost is said.
 
-Each journal is written anew from its readable files (`journal.salvage`). Stored results without a record have a
-manifest, by which they are recorded again once all of each was checked. All else that is lost is computed again.
+Each damaged journal is written anew from its readable files (`journal.salvage`). Stored results without a record are
+recorded again by their manifest, once all of each was checked. All else that is lost is computed again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from helix_spark.catalog.journal.salvage import remains_of, salvage
 from helix_spark.catalog.leases.leases import SILENCE_SECONDS, Leases, this_process
 from helix_spark.catalog.places.catalog_folder import Layout, explained, make_catalog
 from helix_spark.catalog.places.place import Place, is_out_of_reach
-from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.attempts import read_manifest, stored_attempts
 from helix_spark.catalog.tables.table_check import DamagedArtifactError, unreached
@@ -34,15 +33,12 @@ LEASE = "repair"
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was found of a catalog and done about it, or would be: a sentence each.
+    """What was found of a catalog and done about it, or would be in a dry run: a sentence each.
 
     Attributes:
-        damage: what is wrong.
         saved: what is recorded again.
-        lost: what is not to be had again.
-        lost_history: whether some of that is what ran, which is not computed again.
+        lost_history: whether some of what is lost is what ran, which is not computed again.
         aside: the folder of what was moved aside; empty if nothing was.
-        done: False for a dry run.
     """
 
     damage: tuple[str, ...] = ()
@@ -58,30 +54,24 @@ class Repair:
 
 
 def repair(layout: Layout, leases: Leases, *, dry_run: bool) -> Repair:
-    """Repair a catalog, or say what a repair would do.
-
-    Raises:
-        CatalogError: others work on it, or it cannot be read or written.
-    """
+    """Repair a catalog, or say what a repair would do. Raises CatalogError if others work on it, or it cannot be read
+    or written."""
     if dry_run:
         return _repaired(layout, leases, None)
     with leases.alone(LEASE) as alone:
         if alone is None:
             held = leases.find(LEASE)
-            holder = held.holder if held is not None else None
-            raise CatalogError(f"{holder or 'another process'} repairs the catalog {layout.root} at the moment",
-                               remedy="wait until it has ended")
+            raise CatalogError(
+                f"{(held and held.holder) or 'another process'} repairs the catalog {layout.root} at the moment",
+                remedy="wait until it has ended",
+            )
         _check_idle(layout, leases)
         return _repaired(layout, leases, _new_aside(layout))
 
 
 def mends(layout: Layout, leases: Leases, tell: Callable[[str], None]) -> Mender:
     """Return what repairs a catalog in a run that meets damage, where nothing is lost but what is computed again, or
-    was not acknowledged.
-
-    Args:
-        tell: receives a line that says what was done.
-    """
+    was not acknowledged; `tell` receives a line that says what was done."""
     def mender(error: DamagedRecordsError) -> bool:
         if error.exists is not None:
             return False  # it was refused already, by the reader in which it was met first
@@ -127,7 +117,7 @@ def _new_aside(layout: Layout) -> Place:
 
 
 def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
-    """What is found; repaired as well where there is a folder for what is moved aside."""
+    """Look for damage; repair it where there is a folder for what is moved aside."""
     with explained(layout, "read" if aside is None else "repaired"):
         if aside is not None:
             make_catalog(layout)
@@ -155,7 +145,7 @@ def _repaired(layout: Layout, leases: Leases, aside: Place | None) -> Repair:
 def _results_again(
     layout: Layout, journals: Journals, leases: Leases, aside: Place | None
 ) -> tuple[list[str], list[str]]:
-    """Record finished results that no record names; return what is recorded again and what cannot be, in words."""
+    """Record finished results without a record; return what is recorded again and what cannot be, in words."""
     ledger, again, lost = ArtifactLedger(journals.artifacts), list[str](), list[str]()
     live = ledger.live()
     for attempt in stored_attempts(layout):
@@ -171,7 +161,7 @@ def _results_again(
             if said != (attempt.signature, attempt.attempt, attempt.kind, "published"):
                 raise ValueError("its manifest is that of another result")
             check_copy(record, attempt.path)
-        except (DamagedArtifactError, ChecksumError, OSError, ValueError, TypeError) as error:
+        except (DamagedArtifactError, OSError, ValueError, TypeError) as error:
             if is_out_of_reach(error):
                 raise unreached(attempt.path, error) from error
             lost.append(f"the stored {attempt.kind} {attempt.signature[:12]}/{attempt.attempt[:8]}: {error}")
@@ -183,7 +173,7 @@ def _results_again(
 
 
 def _numbers_again(journals: Journals, aside: Place | None) -> Iterator[str]:
-    """Record the newest iteration of each workflow as lost where only other records name it: no run gets its number."""
+    """Record the newest iteration of each workflow as lost where only other records name it: its number stays taken."""
     named = dict[str, int]()
     for journal in (journals.nodes, journals.results, journals.artifacts):
         for workflow, number in _greatest(journal, "iteration").items():
@@ -200,6 +190,5 @@ def _numbers_again(journals: Journals, aside: Place | None) -> Iterator[str]:
 
 
 def _greatest(journal: Journal[Any], column: str) -> dict[str, int]:
-    """The greatest iteration of each workflow that a journal names."""
     columns = journal.columns(f"SELECT workflow, max({column}) AS number FROM journal GROUP BY workflow")
     return dict(zip(columns.get("workflow", ()), columns.get("number", ()), strict=True))

@@ -1,7 +1,5 @@
-"""How far a running iteration is: one small file a run, replaced as it goes on, for those who watch it.
-
-Apart from the records: it decides nothing, nobody plans with it, and losing it loses nothing. What a killed run leaves
-behind tells where it was; the iteration's record says whether it still counts.
+"""How far a running iteration is: one small file a run, replaced as it goes on, for those who watch it. It decides
+nothing. What a killed run leaves behind tells where it was.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        answered: seconds to the answer, since somebody waited for it; None before.
+        answered: seconds to the answer; None before.
         stored: names of what was stored since.
         began: Unix seconds by the writer's clock; 0 where an older writer did not say.
         session_seconds: what Spark's start and the first work of its session are expected to take beside the nodes.
@@ -67,7 +65,6 @@ class Progress:
         return any(node.ended is not None for node in self.nodes)
 
     def with_times(self, name: str, *, started: float | None = None, ended: float | None = None) -> Progress:
-        """Return the same run in which a node has started, or ended."""
         return replace(self, nodes=tuple(
             replace(node, started=node.started if started is None else started, ended=ended)
             if node.name == name else node for node in self.nodes
@@ -84,20 +81,19 @@ _SHAPE = {
 
 
 def write_progress(layout: Layout, progress: Progress) -> None:
-    """Replace what is known of a run. Raises OSError."""
+    """Replace the note of a run. Raises OSError."""
     path = _path(layout, progress.workflow, progress.number)
     path.parent.make_folder()
     path.replace_text(json.dumps(asdict(progress)))
 
 
 def remove_progress(layout: Layout, workflow: str, number: int) -> None:
-    """Forget a run; nothing happens where nothing is known."""
     with contextlib.suppress(OSError):
         _path(layout, workflow, number).unlink(missing_ok=True)
 
 
 def read_progress(layout: Layout, workflow: str, number: int) -> Progress | None:
-    """What is known of a run; None if nothing is, or if it cannot be read."""
+    """Read the note of a run; None where none can be read."""
     try:
         known = parsed(text_in(_path(layout, workflow, number), _LONGEST))
         if not is_like(known, _SHAPE):

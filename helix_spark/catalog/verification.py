@@ -9,7 +9,6 @@ from helix_spark.catalog.answer_ledger import AnswerLedger
 from helix_spark.catalog.catalog_reader import CatalogReader
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach
-from helix_spark.catalog.places.side_checksums import ChecksumError, check_all
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.model_files import checked_digest
@@ -24,14 +23,7 @@ Verdict = Literal["sound", "damaged", "partly checked", "not reached"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one stored result.
-
-    Attributes:
-        record: of the result.
-        verdict: sound as far as it was looked at; damaged; sound, with parts that only Spark can read; or not reached,
-            as where a permission is missing.
-        why: in words; empty for a sound one.
-    """
+    """What was found of one stored result; of a partly checked one only Spark can read some parts."""
 
     record: ArtifactRecord
     verdict: Verdict
@@ -42,8 +34,8 @@ class Finding:
         return self.verdict == "damaged"
 
     def __str__(self) -> str:
-        of = f"{self.record.workflow} {self.record.iteration}"
-        text = f"{self.record.node} ({of}), {self.record.kind}: {self.verdict}"
+        one = self.record
+        text = f"{one.node} ({one.workflow} {one.iteration}), {one.kind}: {self.verdict}"
         return f"{text}: {self.why}" if self.why else text
 
 
@@ -53,10 +45,9 @@ class Verification:
 
     Attributes:
         findings: one a live result.
-        iterations: how many were read.
+        iterations, answers: how many were read.
         deep: whether all bytes were read.
         rejections: why records were left out that do not fit.
-        answers: how many recorded answers were read.
     """
 
     findings: tuple[Finding, ...]
@@ -72,13 +63,10 @@ class Verification:
 
 
 def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
-    """Compares all live results with their records.
+    """Compare all live results with their records. Raises CatalogError if the records themselves are damaged.
 
     Args:
-        deep: read every page and compare every checksum; else only logs, sizes, footers and values are looked at.
-
-    A result that cannot be reached is no damaged one, and not sound either. Raises CatalogError if the records
-    themselves are damaged.
+        deep: read every page of tables and compare its checksum; else only logs, sizes and footers of these.
     """
     iterations = catalog.iterations()
     findings = []
@@ -94,7 +82,7 @@ def verify(catalog: CatalogReader, *, deep: bool) -> Verification:
 
 
 def _check_answers(answers: AnswerLedger) -> int:
-    """Read all recorded answers as a run reads them; those that do not fit are left out. Returns how many there are."""
+    """Read all recorded answers as a run reads them; return how many there are."""
     count = 0
     for record in answers.records():
         count += 1
@@ -108,11 +96,11 @@ def _check_answers(answers: AnswerLedger) -> int:
 
 
 def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Finding:
-    """Compares one live result with its record. Raises CatalogError if it cannot be reached."""
+    """Compare one live result with its record. Raises CatalogError if it cannot be reached."""
     path = catalog.path_of(record)
     try:
         remarks = _remarks(path, record, deep=deep)
-    except (DamagedArtifactError, ChecksumError, OSError, ValueError) as error:
+    except (DamagedArtifactError, OSError, ValueError) as error:
         if is_out_of_reach(error):
             raise unreached(path, error) from error
         return Finding(record, "damaged", error.what if isinstance(error, DamagedArtifactError) else str(error))
@@ -120,7 +108,7 @@ def examine(catalog: CatalogReader, record: ArtifactRecord, *, deep: bool) -> Fi
 
 
 def _remarks(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple[str, ...]:
-    """What could not be checked. Raises for what is wrong."""
+    """Return what could not be checked. Raises for what is wrong."""
     if path is None:
         parsed(record.value or "")
         return ()
@@ -133,19 +121,12 @@ def _remarks(path: Place | None, record: ArtifactRecord, *, deep: bool) -> tuple
             raise DamagedArtifactError("its files are not those that were written")
     elif (size := physical_bytes(path)) != record.bytes:
         raise DamagedArtifactError(f"it has {size:,} bytes, its record {record.bytes:,}")
-    if not deep:
-        return ()
-    for file in path.files():
-        if not file.name.startswith("."):
-            check_all(file)
-    return check_rows(path, record) if record.kind == "table" else ()
+    return check_rows(path, record) if deep and record.kind == "table" else ()
 
 
 def check_copy(record: ArtifactRecord, folder: Place) -> None:
-    """Checks all of a stored result against a record that nobody vouches for.
-
-    Raises DamagedArtifactError, ChecksumError, OSError or ValueError for one that is not what the record says.
-    """
+    """Check all of a stored result against the record in its manifest. Raises DamagedArtifactError, OSError or
+    ValueError."""
     if record.digest is None:
         raise ValueError("its record has no digest")
     _remarks(folder, record, deep=True)

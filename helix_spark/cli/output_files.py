@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from helix_spark.catalog.places.local_disk import LocalPath, sync_path
+from helix_spark.catalog.places.place import LocalPath, sync_path
 from helix_spark.cli import options
 from helix_spark.cli.options import records
 from helix_spark.cli.terminal import say

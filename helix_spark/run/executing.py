@@ -16,8 +16,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from helix_spark.answers.capture_nodes import check_columns_exist
+from helix_spark.catalog.catalog_reader import WHY_MISSING
 from helix_spark.catalog.leases.leases import Lease
-from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
@@ -86,9 +86,9 @@ _MOST_WAITS = 50
 """Waits of a run before it computes whatever others do; each time, somebody else had come to an end."""
 
 FACTOR, LEAST = 3.0, 30.0
-"""A result is waited for as long as three times what its holder, or where that did not say, this run, expects to take;
-30 seconds at least, as what takes a second in the plan may wait for a session or for the cores. A holder that lives and
-comes to no end (its code hangs, its data grew) would be waited for without limit else: its heartbeat goes on."""
+"""A result is waited for as long as three times what this run expects to take; 30 seconds at least, as what takes a
+second in the plan may wait for a session or for the cores. A holder that lives and comes to no end (its code hangs, its
+data grew) would be waited for without limit else: its heartbeat goes on."""
 
 
 def wait_for_others(run: Run) -> Run:
@@ -99,7 +99,7 @@ def wait_for_others(run: Run) -> Run:
     late: set[str] = set()
     for _ in range(_MOST_WAITS):
         wanted = {signature: name for signature, name in expensive(run.plan).items() if signature not in late}
-        taken = (run.leased.take(signature, run.plan.predicted_seconds) for signature in sorted(wanted))
+        taken = (run.leased.take(signature) for signature in sorted(wanted))
         blocking = next((lease for lease in taken if lease is not None), None)  # the first that another process has
         if blocking is None and not run.tools.catalog.live_among(run.leased.names):
             return run
@@ -132,8 +132,7 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
     """Wait for the end of a lease. Return whether it came in time. Raise EndedError if the Helix is closed."""
     tools, holder = run.tools, str(blocking.holder or "another process")
     tools.observer.waiting(name, holder)
-    expected = blocking.expected if blocking.expected is not None else run.plan.predicted_seconds
-    limit, begun = max(LEAST, FACTOR * expected), time.monotonic()
+    limit, begun = max(LEAST, FACTOR * run.plan.predicted_seconds), time.monotonic()
 
     def is_late() -> bool:
         tools.check_open()
@@ -142,8 +141,7 @@ def _waited(blocking: Lease, name: str, run: Run) -> bool:
     if tools.catalog.leases.wait(blocking.name, until=is_late):
         return True
     tools.observer.warning(
-        f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it (it expected {expected:.0f}): "
-        "it is computed here as well"
+        f"{name!r} was waited for {limit:.0f} seconds, and {holder} still computes it: it is computed here as well"
     )
     return False
 

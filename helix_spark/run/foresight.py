@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from helix_spark.catalog.catalog_reader import CatalogView
+from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.forecast import Signed, edits, forecast, horizon
 from helix_spark.costs.model import LOAD, Throughput
 from helix_spark.costs.starts import fresh_process, start_price

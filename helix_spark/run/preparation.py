@@ -11,11 +11,10 @@ from functools import reduce
 from operator import or_
 
 from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
-from helix_spark.catalog.catalog_reader import CatalogReader
+from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
 from helix_spark.catalog.records import ArtifactRecord, ResultRecord
-from helix_spark.catalog.view import WHY_MISSING
 from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal

@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from helix_spark.catalog.artifacts import wished
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.view import wished
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.storing import Origin
 from helix_spark.engine.spark.gateway import first_line
@@ -182,20 +182,21 @@ class Retention(ABC):
         return self.wishes.get(signature, _NO_WISHES)
 
     def _note_wishes(self, stored: Mapping[str, ArtifactRecord]) -> None:
-        """Record wishes that differ from those recorded with a result: evictions go by records. Of several drivers'
-        records the first counts, which says what its own wishes are."""
+        """Record wishes that differ from those recorded with a result: evictions go by records. What this version of
+        the workflow lacks is not wished any more. Of several drivers' records the first counts, which says what its own
+        wishes are."""
         workflow = self.records.view.workflow
         news = {
-            signature: wishes for signature, wishes in self.wishes.items()
-            if (record := stored.get(signature)) is not None and wished(record, workflow, wishes) != record
+            signature: wishes for signature, record in stored.items()
+            if wished(record, workflow, wishes := self._wishes(signature)) != record
         }
         if news:
             with self._warned():
                 self.catalog.note_wishes(workflow, news)
 
     def _live(self) -> tuple[ArtifactRecord, ...]:
-        """Return all that is stored by now, with what other workflows wish of it today."""
-        live = tuple(map(self.records.view.as_wished, self.catalog.live()))
+        """Return all that is stored by now."""
+        live = self.catalog.live()
         self._attempts = {record.signature: record.attempt for record in live}
         return live
 

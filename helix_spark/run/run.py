@@ -21,9 +21,9 @@ from helix_spark.run.tracker import Tracker
 from helix_spark.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
+    from helix_spark.catalog.catalog_reader import CatalogView
     from helix_spark.catalog.leases.leases import RunLeases
     from helix_spark.catalog.records import IterationRecord
-    from helix_spark.catalog.view import CatalogView
     from helix_spark.dag.node import Dag
     from helix_spark.engine.execution.outcome import Chance, Outcome
     from helix_spark.history.table_preview import TablePreview

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from helix_spark.catalog.catalog_reader import CatalogView
+from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord
 from helix_spark.catalog.tables.spark_types import class_names
-from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import examples_of
 from helix_spark.dag.leakage import doubts_of, predictions_below
 from helix_spark.dag.node import Dag

@@ -17,12 +17,11 @@ from helix_spark.catalog import failpoints
 from helix_spark.catalog.answer_ledger import AnswersRead
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import journal as journal_module
-from helix_spark.catalog.journal import upkeep
+from helix_spark.catalog.journal import open_table, upkeep
 from helix_spark.catalog.journal.journal import Journal, OutrunError, sync
 from helix_spark.catalog.journal.open_table import OpenTable
-from helix_spark.catalog.journal.own_files import SealedFiles
 from helix_spark.catalog.journal.upkeep import maintain
-from helix_spark.catalog.places.local_disk import LocalPath
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.places.side_checksums import ChecksumError
 from helix_spark.catalog.records import AnswerRecord, IterationRecord
 from helix_spark.errors import CatalogError
@@ -323,7 +322,7 @@ class TestUpkeep:
         rewritten = 0
         for i in range(72):
             journal.append([Seen(digest(str(i), str(j))) for j in range(10)])
-            rewritten += maintain(journal).merged
+            rewritten += maintain(journal)
         assert len(journal.query("SELECT * FROM journal")) == 720
         # A row is merged a few times, not once for each later append; and files do not pile up.
         assert rewritten < 3 * 72
@@ -340,10 +339,11 @@ class TestUpkeep:
                 of(tmp_path).append([Seen(str(i))])
             if turn == 0:
                 assert len(names(reader)) == 6
-            counts.append((maintain(of(tmp_path)).deleted, len(list((tmp_path / "seen").glob("*.parquet")))))
+            maintain(of(tmp_path))
+            counts.append(len(list((tmp_path / "seen").glob("*.parquet"))))
             pass_days(tmp_path, 4)
         # What is replaced goes with the log entry that says so, once a checkpoint is days old.
-        assert counts == [(0, 7), (0, 14), (6, 15), (7, 15)]
+        assert counts == [7, 14, 15, 15]
         assert len(list((tmp_path / "seen" / "_delta_log").iterdir())) < 30
         # The reader's version is long gone, with its files and its part of the log.
         assert len(names(reader)) == 24
@@ -352,8 +352,9 @@ class TestUpkeep:
         for _ in range(4):
             for i in range(6):
                 of(tmp_path).append([Seen(str(i))])
-            assert maintain(of(tmp_path)).deleted == 0
+            maintain(of(tmp_path))
             pass_days(tmp_path, 11 / (24 * 60))
+        assert len(list((tmp_path / "seen").glob("*.parquet"))) == 28
 
     def test_what_waits_is_bounded(self, tmp_path: Path) -> None:
         for _ in range(9):
@@ -469,10 +470,10 @@ class TestSeals:
         journal.append([Seen("one")])
         met = iter([FileNotFoundError("replaced"), ChecksumError("it does not match")])
 
-        def check(self: SealedFiles, table: object) -> None:
+        def check(folder: Path, table: object, checked: set[str]) -> None:
             raise next(met)
 
-        monkeypatch.setattr(SealedFiles, "check", check)
+        monkeypatch.setattr(open_table, "check_files", check)
         with pytest.raises(CatalogError, match="are damaged: it does not match"):
             names(journal)
 

@@ -7,8 +7,10 @@ import datetime
 import json
 import random
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.side_checksums import check_end, write_checksums
+from helix_spark.catalog.places.side_checksums import missing_sums
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.spark_types import NeedsSparkError, columns, same_types, to_lists
@@ -60,7 +62,7 @@ def stored(catalog: Catalog, table: pa.Table) -> ArtifactRecord:
     stats = catalog.write_arrow(attempt, table)
     return catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=stats.bytes, rows=stats.rows,
-        files=stats.files, version=stats.version, schema=stats.schema,
+        files=stats.files, version=stats.version, schema=stats.schema, digest=catalog.written_digest(attempt),
     ))
 
 
@@ -87,7 +89,7 @@ def as_spark(catalog: Catalog, parts: Sequence[pa.Table], schema: str, **options
     (attempt.path / "_delta_log" / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)))
     return catalog.publish(ArtifactRecord(
         A, attempt.attempt, "table", "published", "census", "rows", 1, 0.0, bytes=physical_bytes(attempt.path),
-        rows=sum(map(len, parts)), files=len(parts), version=0, schema=schema,
+        rows=sum(map(len, parts)), files=len(parts), version=0, schema=schema, digest=catalog.written_digest(attempt),
     ))
 
 
@@ -298,15 +300,9 @@ class TestDamage:
             with pytest.raises(DamagedArtifactError):
                 catalog.read_arrow(record)
 
-    def test_a_copy_without_checksum_files_is_read(self, catalog: Catalog, record: ArtifactRecord) -> None:
-        folder = catalog.path_of(record)
-        assert folder is not None
-        beside = next(folder.glob(".part-*.crc"))
-        beside.write_bytes(beside.read_bytes()[:20])
-        with pytest.raises(DamagedArtifactError, match="checksums"):
-            catalog.read_arrow(record)
-        beside.unlink()
-        assert len(catalog.read_arrow(record)) == 2000
+    def test_a_record_without_a_digest_is_of_no_table(self, catalog: Catalog, record: ArtifactRecord) -> None:
+        with pytest.raises(DamagedArtifactError, match="footers"):
+            catalog.read_arrow(dataclasses.replace(record, digest=None))
 
     def test_a_flipped_value_fails_its_page_checksum(self, catalog: Catalog) -> None:
         # Uncompressed, so that nothing but the checksum can notice.
@@ -411,12 +407,13 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_checksum_files_are_hadoops(tmp_path: Path) -> None:
     file = tmp_path / "data"
-    file.write_bytes(b"a" * 512 + b"b" * 100)
-    write_checksums(file)
-    # CRC-32 of 512 times "a", of 100 times "b".
-    assert (tmp_path / ".data.crc").read_bytes().hex() == "63726300" + "00000200" + "f9517051" + "250162db"
-    assert check_end(file, 8)
-    assert check_end(file, 10_000)
+    file.write_bytes(b"a" * 65_536 + b"b" * 100)
+    ((sums, content),) = missing_sums([file]).items()
+    assert sums == tmp_path / ".data.crc"
+    # CRC-32 of 65,536 times "a", of 100 times "b".
+    assert content == bytes.fromhex("63726300" + "00010000") + struct.pack(">I", zlib.crc32(b"a" * 65_536)) + (
+        bytes.fromhex("250162db")
+    )
 
 
 @pytest.mark.parametrize("column", [

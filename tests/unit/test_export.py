@@ -16,7 +16,7 @@ from doubled import workflow as shared
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.places.local_disk import LocalPath
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.cli.main import helix
 from helix_spark.identity.parts import digest

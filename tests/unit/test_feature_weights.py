@@ -88,7 +88,7 @@ def test_an_older_record_of_influence_is_read_without_it() -> None:
         "declared": [signature], "signature": [signature], "workflow": ["w"], "node": ["n"], "kind": ["learner"],
         "iteration": [1], "influence": ['{"workflow": "w"}'],
     }
-    assert from_columns(columns, ResultRecord) == [ResultRecord(signature, signature, "w", "n", "learner", 1)]
+    assert from_columns(columns, ResultRecord) == ([ResultRecord(signature, signature, "w", "n", "learner", 1)], [])
 
 
 # -- from the catalog, without Spark

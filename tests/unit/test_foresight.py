@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from helix_spark.catalog.catalog_reader import CatalogView
+from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
-from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.costs.model import LOAD
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.storage import Lineage, NodeCosts, OtherArtifact, PlanningProblem, RoomPriority

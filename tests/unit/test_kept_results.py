@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from helix_spark.answers.questions import AnsweredQuestion, Question
+from helix_spark.catalog.catalog_reader import CatalogView
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.catalog.view import CatalogView
 from helix_spark.planner.problem import State
 from helix_spark.plans.program_client import Caller
 from helix_spark.program.served_results import ServedResults

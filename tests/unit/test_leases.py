@@ -112,20 +112,6 @@ def test_a_heartbeat_keeps_it(folder: Path, holding: Start, monkeypatch: pytest.
     assert leases.take(NAME) is not None
 
 
-def test_what_the_dead_left_aside_goes_in_time(folder: Path) -> None:
-    leases = Leases(folder)
-    leases.take(NAME)
-    aside = folder / f".{NAME}.{'01' * 16}"
-    aside.write_text("")
-    leases.clear(leases.dead(untouched=0.0), untouched=0.0)
-    assert aside.exists(), "it may be made right now"
-    os.utime(aside, (0, 0))
-    leases.clear(leases.dead(untouched=60.0), untouched=60.0)
-    assert not aside.exists()
-    assert leases.find(NAME) is not None
-    leases.release(NAME)
-
-
 def test_a_number_used_again_is_another_process(folder: Path) -> None:
     folder.mkdir()
     earlier = dataclasses.replace(this_process(), started="1")

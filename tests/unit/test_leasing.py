@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,6 @@ from doubled import workflow
 
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.planner.plan import Plan
@@ -28,7 +28,7 @@ HOLDS = """
 import sys
 from helix_spark.catalog.leases.leases import Leases
 from helix_spark.catalog.places.place import LocalPath
-assert Leases(LocalPath(sys.argv[1])).take(sys.argv[2], *map(float, sys.argv[3:])) is None
+assert Leases(LocalPath(sys.argv[1])).take(sys.argv[2]) is None
 print("taken", flush=True)
 sys.stdin.readline()
 """
@@ -126,7 +126,7 @@ def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
     told = Told()
     with hx.Helix(tmp_path / "catalog", policy="always", observer=told) as helix:
         signature = helix.plan(workflow())["total"].signature
-        with holding(tmp_path / "catalog", signature, "0.2") as other:
+        with holding(tmp_path / "catalog", signature) as other:
             begun = time.monotonic()
             iteration = helix.run(workflow())
             took = time.monotonic() - begun
@@ -136,21 +136,13 @@ def test_who_lives_and_comes_to_no_end_is_not_waited_for_without_limit(
             assert found is not None
             assert found.holder is not None
             assert found.holder.pid == other
-    assert took >= executing.FACTOR * 0.2
+    assert took >= executing.LEAST
     assert [name for name, _ in told.waited] == ["total"]
     assert iteration.plan["total"].state is State.COMPUTE
     assert dict(iteration.outputs) == {"total": 12}
     (warning,) = told.warnings
-    assert warning.startswith("'total' was waited for 1 seconds, and process ")
-    assert warning.endswith("still computes it (it expected 0): it is computed here as well")
+    assert re.fullmatch(
+        r"'total' was waited for \d seconds, and process .* still computes it: it is computed here as well", warning
+    )
     # The first record of a result wins, so what was computed here counts.
     assert "total" in {record.node for record in Catalog.open(tmp_path / "catalog", create=False).live()}
-
-
-def test_a_lease_says_how_long_it_is_expected_to_be_had(tmp_path: Path) -> None:
-    leases = Leases(tmp_path)
-    assert leases.take("a" * 64, 12.5) is None
-    assert leases.take("b" * 64) is None
-    assert [leases.find(name * 64).expected for name in "ab"] == [12.5, None]  # type: ignore[union-attr]
-    (tmp_path / ("c" * 64)).write_text('{"expected": "soon"}')
-    assert leases.find("c" * 64).expected is None  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ from doubled import workflow
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.local_disk import LocalPath
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
@@ -297,9 +297,9 @@ def test_a_catalog_is_there_before_anything_is_leased_in_it(tmp_path: Path, monk
     seen: list[bool] = []
     take = Leases.take
 
-    def noted(self: Leases, name: str, expected: float | None = None) -> Any:
+    def noted(self: Leases, name: str) -> Any:
         seen.append((tmp_path / "catalog" / "helix.json").exists())
-        return take(self, name, expected)
+        return take(self, name)
 
     monkeypatch.setattr(Leases, "take", noted)
     monkeypatch.setattr("helix_spark.run.executing.WORTH_WAITING", 0.0)

@@ -193,19 +193,19 @@ def test_a_lease_is_removed_only_as_it_was_seen(place: Place) -> None:
     dead = leases.dead(untouched=0.0)
     assert list(dead) == ["lease"]
     lease.replace_text('{"beat": 1}')
-    leases.clear(dead, untouched=0.0)
+    leases.clear(dead)
     assert list(leases.names()) == ["lease"]
     lease.replace_text("\0")
-    leases.clear(leases.dead(untouched=0.0), untouched=0.0)
+    leases.clear(leases.dead(untouched=0.0))
     assert not lease.exists()
 
 
 def test_a_lease_is_taken_beaten_and_given_back(place: Place) -> None:
     leases, others = Leases(place), Leases(place)
-    assert leases.take("lease", expected=5.0) is None
+    assert leases.take("lease") is None
     found = others.find("lease")
     assert found is not None
-    assert (found.holder, found.expected) == (this_process(), 5.0)
+    assert found.holder == this_process()
     assert not others.is_dead("lease", untouched=0.0)
     leases.release("lease")
     assert others.find("lease") is None

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
+from helix_spark.catalog.catalog_reader import CatalogView
+from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import IterationRecord
-from helix_spark.catalog.view import CatalogView, PastIteration, PastNode
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
 from helix_spark.identity.signing import Signed, describe, resolve

@@ -27,7 +27,7 @@ from helix_spark.catalog.journal.journal import Journal, sync
 from helix_spark.catalog.journal.salvage import Remains, remains_of, salvage
 from helix_spark.catalog.journal.upkeep import maintain
 from helix_spark.catalog.leases.leases import Leases
-from helix_spark.catalog.places.local_disk import LocalPath
+from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.places.side_checksums import beside
 from helix_spark.catalog.repair import LEASE
 from helix_spark.catalog.tables.attempts import MANIFEST
@@ -98,7 +98,7 @@ def kept_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A journal that was kept up and then appended to, and the names in it; tests take copies of it."""
     rows = Rows(LocalPath(tmp_path_factory.mktemp("rows")))
     written = rows.append(*range(1, 7))
-    assert maintain(rows.journal()).merged == 6
+    assert maintain(rows.journal()) == 6
     return rows.folder, written + rows.append(8, 9)
 
 

@@ -21,7 +21,7 @@ import helix_spark as hx
 from benchmarks.simulation.rule import RULE_PURGE, Rule
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
-from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
+from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.outcome import Chance, Outcome
 from helix_spark.engine.execution.timing import NodeTime
@@ -37,6 +37,7 @@ from helix_spark.run.foresight import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention
 from helix_spark.run.run import Run
 from helix_spark.run.workflow_results import WorkflowResults
+from helix_spark.workflow.declaration import Wishes
 
 
 @dataclass
@@ -360,15 +361,6 @@ def test_within_the_budget_nothing_is_asked(catalog: Catalog) -> None:
 # What somebody insists on
 
 
-def ran(catalog: Catalog, workflow: str, number: int, *signatures: str) -> None:
-    """An iteration that had these results."""
-    record = IterationRecord(f"{number:032x}", workflow, number, "done", 0.0)
-    catalog.append_iteration(record, [
-        NodeRecord(record.run, workflow, number, one[:4], "scanner", (), "compute", "", one, one, "[]")
-        for one in signatures
-    ])
-
-
 def test_what_its_author_insists_on_is_on_record(catalog: Catalog, writes: Writes) -> None:
     run = Answered(catalog, Told(lambda problem: signatures_of(problem, "wide", "size")))
     run.retention().keep()
@@ -389,6 +381,13 @@ def test_what_its_author_insists_on_since_it_was_stored_is_on_record(catalog: Ca
     before = catalog._artifacts.version()
     retention_of(replace(run_of(keeps), records=RecordsRead(catalog.snapshot("w"), {}))).keep()
     assert catalog._artifacts.version() == before, "nothing is written where nothing changed"
+
+
+def test_what_a_version_lacks_is_not_insisted_on_any_more(catalog: Catalog, writes: Writes) -> None:
+    past = published(catalog, "a" * 64, "wide", 1_000, 3, "w", insisted=True)
+    Answered(catalog, Told()).retention().keep()
+    told = catalog.artifact(past.signature)
+    assert told == replace(past, insisted=False)
 
 
 def test_what_its_author_insists_on_is_on_record_though_another_drivers_record_came_first(
@@ -454,8 +453,8 @@ def test_what_cannot_be_put_on_record_is_said(catalog: Catalog, monkeypatch: pyt
 def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalog) -> None:
     past, now, since, draw = (letter * 64 for letter in "abcd")
     for number, one in ((1, past), (2, now)):
-        ran(catalog, "theirs", number, one)
         published(catalog, one, "rows", 1_000, number, "theirs", insisted=True)
+    catalog.note_wishes("theirs", {past: Wishes()})
     published(catalog, draw, "drawn", 1_000, insisted=True, fixed=True)
     run = Answered(catalog, Told(), budget=10**9)
     keeps = run.retention()
@@ -472,8 +471,8 @@ def test_of_too_much_what_another_workflow_insists_on_goes_after_what_its_newest
 ) -> None:
     past, now = "a" * 64, "b" * 64
     for number, one, size in ((1, past, 700_000), (2, now, 600_000)):
-        ran(catalog, "theirs", number, one)
         published(catalog, one, "rows", size, number, "theirs", insisted=True)
+    catalog.note_wishes("theirs", {past: Wishes()})
     keeps = Answered(catalog, policy_named("never"), budget=10**9).retention(over=500_000)
     assert keeps.evict_overflow() == {past}
 

@@ -1,12 +1,10 @@
 """One Delta table of records: rows are appended and read, never changed. No JVM, and no knowledge of what rows mean.
 
-An append is one Delta commit, put in place by a link that fails where the version exists already, so of several
-processes none loses a row. Reading sees whole commits. Each append has an id, which its commit names: an append whose
-answer was lost, or which met itself, is found by it and not made twice.
-
-What is appended is seen at once, and survives a loss of power once it is synced: before, it is not said to be recorded.
-One sync serves all commits since the last one (group commit) and several journals, as a disk takes hardly longer for
-many files than for one. The heads come last, when all that they name is safe: see `log_end`.
+An append is one Delta commit, put in place on the condition that the version does not exist yet, so of several
+processes none loses a row. Each append has an id, which its commit names: one whose answer was lost is found by it and
+not made twice. What is appended is seen at once, and reported as recorded once it is synced. One sync serves all
+commits since the last one and several journals. The heads come last, when all that they name is safe: see
+`table_files`.
 """
 
 from __future__ import annotations
@@ -19,24 +17,24 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.log_end import COMMIT, LogEnd, Unsynced, head_file
 from helix_spark.catalog.journal.open_table import LOOKS, OpenTable
-from helix_spark.catalog.journal.own_files import remove_sums
 from helix_spark.catalog.journal.rows import (
     PLACE,
     SEQUENCE,
-    Misfit,
+    Columns,
     Row,
     columns_of,
+    fitting,
     from_columns,
     journal_settings,
-    misfits,
     table_schema,
     to_table,
     written_as,
 )
+from helix_spark.catalog.journal.table_files import COMMIT, LogEnd, head_file
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
+from helix_spark.catalog.places.side_checksums import missing_sums, remove_sums
 from helix_spark.errors import CatalogError, DamagedRecordsError
 
 if TYPE_CHECKING:
@@ -53,18 +51,17 @@ LONGEST_PAUSE = 0.25
 """Seconds between two tries at most."""
 
 PAUSES = random.Random()
-"""Draws how long a writer waits before it tries again. `random`'s own generator is the author's."""
+"""Draws pauses. `random`'s own generator is the author's."""
 
 _MOST_TOLD = 100
 """Rows that do not fit of which it is told why."""
 
-
 Mender = Callable[[DamagedRecordsError], bool]
-"""Receives damage that was met; returns whether it was repaired, so that what met it is done again."""
+"""Receives damage; returns whether it was repaired."""
 
 
 def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P], T]:
-    """Does once more what met damage, if that could be mended."""
+    """Have a method tried again after damage that could be mended."""
     def whole(self: J, /, *args: P.args, **named: P.kwargs) -> T:
         try:
             return method(self, *args, **named)
@@ -78,23 +75,21 @@ def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P
 
 
 class OutrunError(Exception):
-    """A conditional append found that the table has moved on; look again and decide anew."""
+    """A conditional append found that the table has moved on."""
 
 
 class Journal(Generic[Row]):
-    """The rows of one frozen dataclass in one Delta table.
-
-    Safe to use from several threads; the table is made by the first append.
+    """The rows of one frozen dataclass in one Delta table, which is made by the first append. Safe to use from several
+    threads.
 
     Args:
-        folder: of the table; ``FOLDER.head`` beside it is the journal's as well (see `log_end`).
-        row_type: the dataclass.
+        folder: of the table; ``FOLDER.head`` is the journal's as well (see `table_files`).
         pruned_by: columns whose smallest and largest values the log keeps per file, so that a query which names them
             skips files.
         mender: is asked once where damage is met; by default it is an error.
 
     Attributes:
-        rejections: why rows were left out that do not fit, in words, in the order in which they were met.
+        rejections: why rows were left out that do not fit, in words.
     """
 
     def __init__(
@@ -108,22 +103,17 @@ class Journal(Generic[Row]):
 
     @_mended
     def version(self) -> int:
-        """The newest version there is; -1 before the first append. Raises CatalogError for a damaged log."""
+        """Return the newest version; -1 before the first append."""
         with self._open.held("read"):
             table = self._open.newest()
             return table.version() if table else -1
 
     @_mended
     def append(self, rows: Sequence[Row], *, seen: int | None = None) -> int:
-        """Append all rows in one commit, and return its version.
+        """Append rows, at least one, in one commit, and return its version.
 
         Args:
-            rows: at least one.
-            seen: commit only if this is still the newest version (see `version`).
-
-        Raises:
-            OutrunError: somebody committed after `seen`; nothing was appended.
-            CatalogError: the table is damaged or cannot be written.
+            seen: commit only if this is still the newest version; else raises OutrunError.
         """
         from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -156,9 +146,8 @@ class Journal(Generic[Row]):
         raise self._outrun()
 
     def _holds(self, rows: Sequence[Row], version: int) -> bool:
-        """Whether rows are on record as those of a version whose part of the log was cleaned up. They are where their
-        writer was stopped after its commit; where it was stopped before, the version is another's, and what was put in
-        its place lies below a checkpoint, where nobody reads it."""
+        """Return whether rows are those of a version whose part of the log was cleaned up: not so where their writer
+        was stopped before its commit, which then lies below a checkpoint and is never read."""
         self._open.forget()
         return self.query(f"SELECT * FROM journal WHERE {SEQUENCE} = {version:d} ORDER BY {PLACE}") == list(rows)
 
@@ -185,52 +174,38 @@ class Journal(Generic[Row]):
         reach("journal.committed")
 
     def decide_and_append(self, decide: Callable[[], Sequence[Row]]) -> Sequence[Row]:
-        """Read, decide and append as one step: what `decide` read is still so when its rows are committed.
+        """Read, decide and append as one step; return the rows that were appended.
 
         Args:
-            decide: reads this journal and gives the rows to append, or none; asked again if others commit meanwhile.
-
-        Returns the rows that were appended. Raises CatalogError as `append` does.
+            decide: reads this journal and gives the rows to append, or none; called again if others commit meanwhile.
         """
         for attempt in range(ATTEMPTS):
             seen = self.version()
             rows = decide()
-            if not rows:
-                return rows
             try:
-                self.append(rows, seen=seen)
+                if rows:
+                    self.append(rows, seen=seen)
+                return rows
             except OutrunError:
                 _pause(attempt)
-                continue
-            return rows
         raise self._outrun()
 
     def query(self, sql: str) -> list[Row]:
-        """The rows that a query gives, without those that do not fit. In `sql` the table is called ``journal``.
+        """Return the rows that a query of the table ``journal`` gives, without those that do not fit."""
+        rows, wrong = from_columns(self._read(sql), self.row_type)
+        self.reject(*wrong)
+        return rows
 
-        Raises CatalogError for damaged records.
-        """
-        found = from_columns(self._read(sql), self.row_type)
-        for row in found:
-            if isinstance(row, Misfit):
-                self.reject(str(row))
-        return [row for row in found if not isinstance(row, Misfit)]
+    def columns(self, sql: str) -> Columns:
+        """Return the columns that a query gives, without rows that do not fit; none before the first append."""
+        columns, wrong = fitting(self._read(sql), self.row_type)
+        self.reject(*wrong)
+        return columns
 
-    def columns(self, sql: str) -> dict[str, list[Any]]:
-        """The columns that a query gives, without rows in which a field does not fit; none before the first append."""
-        columns = self._read(sql)
-        wrong = misfits(columns, self.row_type)
-        for of_row in wrong.values():
-            self.reject(str(Misfit(of_row)))
-        if not wrong:
-            return columns
-        return {name: [one for place, one in enumerate(values) if place not in wrong]
-                for name, values in columns.items()}
-
-    def reject(self, why: str) -> None:
-        """Remember that a row was left out because it does not fit."""
-        if len(self.rejections) < _MOST_TOLD:
-            self.rejections[f"{self.folder.name}: {why}"] = None
+    def reject(self, *why: str) -> None:
+        """Remember that rows were left out because they do not fit."""
+        for one in why[: _MOST_TOLD - len(self.rejections)]:
+            self.rejections[f"{self.folder.name}: {one}"] = None
 
     @_mended
     def _read(self, sql: str) -> dict[str, list[Any]]:
@@ -238,19 +213,19 @@ class Journal(Generic[Row]):
 
     @_mended
     def files(self) -> frozenset[str]:
-        """The names of the files that hold the rows of the newest version."""
+        """Return the names of the files that hold the rows of the newest version."""
         with self._open.held("read"):
             table = self._open.newest()
             return frozenset(uri.rpartition("/")[2] for uri in table.file_uris()) if table else frozenset()
 
     def is_gone(self) -> bool:
-        """Whether there is none: it was never begun, or is lost as a whole. Raises CatalogError."""
+        """Return whether there is none: it was never begun, or is lost as a whole."""
         with self._open.explained("read"):
             return not head_file(self.folder).exists()
 
     @_mended
-    def unsynced(self) -> Unsynced | None:
-        """Return what `sync` has to sync for all that is committed by now; None if nothing. Raises OSError."""
+    def unsynced(self) -> tuple[int, Sequence[Place]] | None:
+        """Return what `sync` has to sync; see `LogEnd.unsynced`."""
         return self._log.unsynced()
 
     def forget_sums(self, version: int) -> None:
@@ -289,16 +264,12 @@ class Journal(Generic[Row]):
 
 
 def _pause(attempt: int) -> None:
-    """Wait a random while, longer from try to try, so that writers that collided do not collide again."""
+    """Wait a random while, longer from try to try."""
     time.sleep(PAUSES.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
 
 
 def sync(journals: Sequence[Journal[Any]]) -> None:
-    """Make all that is committed to journals of one folder survive a loss of power. Readers and writers go on
-    meanwhile.
-
-    Raises CatalogError if that cannot be had.
-    """
+    """Make all that is committed to journals of one folder survive a loss of power. Raises CatalogError."""
     records = journals[0].folder.parent
     for look in range(LOOKS):
         try:
@@ -314,12 +285,13 @@ def sync(journals: Sequence[Journal[Any]]) -> None:
 
 
 def _sync(records: Place, journals: Sequence[Journal[Any]]) -> None:
-    unsynced = [found for journal in journals if (found := journal.unsynced()) is not None]
-    if not unsynced:
-        return
-    reach("journal.syncing")
-    records.sync(
-        [file for found in unsynced for file in found.files],
-        {seal: sums for found in unsynced for seal, sums in found.seals.items()},
-    )
-    records.sync((), {found.head: f"{found.version}\n".encode() for found in unsynced})
+    heads, files = dict[Place, bytes](), list[Place]()
+    for journal in journals:
+        if unsynced := journal.unsynced():
+            heads[head_file(journal.folder)] = f"{unsynced[0]}\n".encode()
+            files += unsynced[1]
+    if heads:
+        sums = missing_sums(files)
+        reach("journal.syncing")
+        records.sync(files, sums)
+        records.sync((), heads)

@@ -6,14 +6,13 @@ Upkeep of other processes may delete at any time what it replaced, so who meets 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from helix_spark.catalog.journal.log_end import LogEnd
-from helix_spark.catalog.journal.own_files import SealedFiles, StrangeFilesError, check_folder
 from helix_spark.catalog.journal.rows import RowType, other_types
+from helix_spark.catalog.journal.table_files import LogEnd, StrangeFilesError, check_files, check_folder
 from helix_spark.catalog.places.delta_log import DeltaLog
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.places.side_checksums import ChecksumError
@@ -22,26 +21,24 @@ from helix_spark.errors import CatalogError
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+T = TypeVar("T")
+
 LOOKS = 3
 """Tries to read a table whose files or log entries vanish meanwhile."""
 
-class OpenTable:
-    """The Delta table in a folder. Several threads may share it: each holds it while it uses it (`held`).
 
-    Args:
-        log: the end of its log.
-    """
+class OpenTable:
+    """The Delta table in a folder. Several threads may share it: each holds it while it uses it (`held`)."""
 
     def __init__(self, folder: Place, row_type: type[RowType], log: LogEnd) -> None:
         self._folder, self._row_type, self._log = folder, row_type, log
-        self._sealed = SealedFiles(folder)
+        self._sound_files: set[str] = set()
         self._lock = threading.RLock()
         self._table: DeltaTable | None = None
-        self._options: dict[str, str] | None = None
 
     @contextmanager
     def held(self, done: Literal["read", "written"]) -> Iterator[None]:
-        """Keep other threads from using it meanwhile, and explain its errors as `explained` does."""
+        """Keep other threads from using it meanwhile; raise errors as `explained` does."""
         with self._lock, self.explained(done):
             yield
 
@@ -60,55 +57,42 @@ class OpenTable:
             raise self._failed(done, error) from error
 
     def forget(self) -> None:
-        """Open it anew at the next use."""
         with self._lock:
             self._table = None
 
     def columns(self, sql: str) -> dict[str, list[Any]]:
-        """The columns that a query gives, of files that were checked; none where there is no table.
-
-        Raises CatalogError.
-        """
-        from deltalake.exceptions import DeltaError
-
+        """Return the columns that a query gives, of files that were checked; none where there is no table."""
         with self.held("read"):
-            for look in range(LOOKS):
-                try:
-                    table = self.newest()
-                    return {} if table is None else self._checked(table, sql)
-                except (FileNotFoundError, DeltaError):
-                    # Upkeep elsewhere deleted what was replaced between looking and reading.
-                    self._table = None
-                    if look + 1 == LOOKS:
-                        raise
-        raise AssertionError("the last look returns or raises")
-
-    def _checked(self, table: DeltaTable, sql: str) -> dict[str, list[Any]]:
-        try:
-            self._sealed.check(table)
-            return _answer(table, sql)
-        except (ChecksumError, StrangeFilesError) as error:
-            self._table = None
-            raise self._log.damaged(str(error)) from error
+            return self._again(lambda: self._checked(self.newest(), sql))
 
     def newest(self) -> DeltaTable | None:
-        """The table at its newest version; None where there is none. To be asked while it is `held`."""
+        """Return the table at its newest version; None where there is none. Call it while it is `held`."""
+        return self._again(self._looked_at)
+
+    def _again(self, look: Callable[[], T]) -> T:
+        """Look again where upkeep elsewhere deleted what it replaced between listing and reading."""
         from deltalake.exceptions import DeltaError
 
         for _ in range(LOOKS - 1):
-            # Upkeep elsewhere may delete a checkpoint or an entry between listing and reading it.
             with suppress(FileNotFoundError, DeltaError):
-                return self._looked_at()
+                return look()
             self._table = None
-        return self._looked_at()
+        return look()
+
+    def _checked(self, table: DeltaTable | None, sql: str) -> dict[str, list[Any]]:
+        try:
+            if table is None:
+                return {}
+            check_files(self._folder, table, self._sound_files)
+            return _answer(table, sql)
+        except (ChecksumError, StrangeFilesError) as error:
+            raise self._log.damaged(str(error)) from error
 
     def _looked_at(self) -> DeltaTable | None:
-        # The head is read first: read later, it could name a commit that came after the table was read.
         from deltalake.exceptions import DeltaError
 
-        head, options = self._log.head(), self._folder.table_options
-        if self._options != options:  # what the place can do may be found out once it is written to
-            self._table, self._options = None, options
+        # The head is read first: read later, it could name a commit that came after the table was read.
+        head = self._log.head()
         if self._table is not None and not self._log.ends_at(self._table.version(), head):
             self._check_folder()
             try:
@@ -130,7 +114,7 @@ class OpenTable:
             return None
         self._check_folder()
         try:
-            table = DeltaTable(self._folder.table_uri, storage_options=self._options)
+            table = DeltaTable(self._folder.table_uri, storage_options=self._folder.table_options)
         except TableNotFoundError as error:
             if head < 0:
                 # Being made by another process, which will have it whole in a moment.
@@ -171,11 +155,8 @@ A text that a file has once may be in each of its rows."""
 
 
 def _answer(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
-    """The columns that a query gives. In `sql` the table is called ``journal``.
-
-    Raises FileNotFoundError for a file that is gone, StrangeFilesError for more letters than records have, and what
-    deltalake raises.
-    """
+    """Return the columns that a query gives. Raises FileNotFoundError for a file that is gone, StrangeFilesError for
+    more letters than records have, and what deltalake raises."""
     from deltalake import QueryBuilder
 
     try:
@@ -200,7 +181,7 @@ def _answer(table: DeltaTable, sql: str) -> dict[str, list[Any]]:
 
 
 def text_literal(value: str) -> str:
-    """A text as it stands in a query.
+    """Return a text as it stands in a query.
 
     >>> text_literal("it's")
     "'it''s'"
@@ -209,19 +190,16 @@ def text_literal(value: str) -> str:
 
 
 def _is_deltas(error: BaseException) -> bool:
-    """Whether an error says that a table cannot be read or written.
-
-    A stream's errors are bare `Exception`s with a text; so are no others that are ours. A damaged footer makes the
-    reader panic, which reaches us as a `PanicException` that no package exports.
-    """
+    """True if an error says that a table cannot be read or written. A stream's errors are bare `Exception`s; a damaged
+    footer makes the reader panic, which is a `PanicException` that no package exports."""
     from deltalake.exceptions import DeltaError
 
-    if isinstance(error, DeltaError | OSError):
-        return True
-    return type(error) is Exception or type(error).__name__ == "PanicException"
+    return isinstance(error, DeltaError | OSError) or type(error) is Exception or (
+        type(error).__name__ == "PanicException"
+    )
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
+    """Return the innermost cause: deltalake puts each layer's name before it, and a stack trace below."""
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     return first_line.rsplit(" error: ", 1)[-1]

@@ -8,9 +8,8 @@ it when it is read.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -37,78 +36,89 @@ Plain = Literal["str", "int", "float", "bool", "strs"]
 class RowType(Protocol):
     """A frozen dataclass of plain fields."""
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 Row = TypeVar("Row", bound=RowType)
 
 
-@cache
-def columns_of(row_type: type[RowType]) -> Mapping[str, Plain]:
-    """The columns of a dataclass, in order, without `SEQUENCE` and `PLACE`.
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field as a column.
 
-    >>> @dataclasses.dataclass(frozen=True)
+    Attributes:
+        default: of the field; MISSING where it has none.
+        may_be_null: also where the field has a default: it may have been added later.
+    """
+
+    plain: Plain
+    rule: Rule | None
+    default: Any
+    may_be_null: bool
+
+
+@cache
+def columns_of(row_type: type[RowType]) -> Mapping[str, Column]:
+    """Return the columns of a dataclass by name, in order, without `SEQUENCE` and `PLACE`.
+
+    >>> @dataclass(frozen=True)
     ... class Seen:
     ...     name: str
     ...     seconds: float | None = None
     ...     inputs: tuple[str, ...] = ()
-    >>> dict(columns_of(Seen))
-    {'name': 'str', 'seconds': 'float', 'inputs': 'strs'}
+    >>> [(name, one.plain, one.may_be_null) for name, one in columns_of(Seen).items()]
+    [('name', 'str', False), ('seconds', 'float', True), ('inputs', 'strs', True)]
     """
-    hints = get_type_hints(row_type)
-    return {field.name: _plain(hints[field.name]) for field in dataclasses.fields(row_type)}
+    hints = get_type_hints(row_type, include_extras=True)
+    return {field.name: _column(hints[field.name], field.default) for field in fields(row_type)}
 
 
-def _plain(hint: Any) -> Plain:
-    if _is_optional(hint):
+def _column(hint: Any, default: Any) -> Column:
+    is_optional = get_origin(hint) in (UnionType, Union)
+    if is_optional:
         (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
-    if get_origin(hint) is Literal:
-        return "str"
-    if get_origin(hint) is tuple:
-        return "strs"
-    names: dict[Any, Plain] = {str: "str", int: "int", float: "float", bool: "bool"}
-    return names[hint]
+    (rule,) = getattr(hint, "__metadata__", (None,))
+    type_ = getattr(hint, "__origin__", hint) if rule is not None else hint
+    names: dict[Any, Plain] = {str: "str", int: "int", float: "float", bool: "bool", Literal: "str", tuple: "strs"}
+    return Column(names[get_origin(type_) or type_], rule, default, is_optional or default is not MISSING)
 
 
 def table_schema(row_type: type[RowType]) -> Schema:
-    """The Arrow schema of the table that holds `row_type`."""
+    """Return the Arrow schema of the table that holds `row_type`."""
     return to_table((), row_type, 0).schema
 
 
-def other_types(schema: str, row_type: type[RowType]) -> dict[str, Any]:
-    """The columns of a table, by its schema as Delta's JSON, that have another type than their field, each with the one
-    that it is to have. Raises ValueError, KeyError or TypeError for what is no schema."""
-    wanted = {SEQUENCE: "long", PLACE: "long", **{name: _DELTA[one] for name, one in columns_of(row_type).items()}}
+def other_types(schema: str, row_type: type[RowType]) -> list[str]:
+    """Return the columns of a table, by its schema as Delta's JSON, that have another type than their field. Raises
+    ValueError, KeyError or TypeError for what is no schema."""
+    wanted: dict[str, Any] = {SEQUENCE: "long", PLACE: "long"}
+    wanted |= {name: _DELTA[one.plain] for name, one in columns_of(row_type).items()}
     found = {one["name"]: one["type"] for one in parsed(schema)["fields"]}
-    return {name: type_ for name, type_ in wanted.items() if name in found and not _is_same(found[name], type_)}
+    return [name for name, type_ in wanted.items() if name in found and _bare(found[name]) != type_]
 
 
-_DELTA: Mapping[Plain, Any] = {
-    "str": "string", "int": "long", "float": "double", "bool": "boolean",
-    "strs": {"type": "array", "elementType": "string", "containsNull": True},
+_DELTA: Mapping[str, Any] = {
+    "str": "string", "int": "long", "float": "double", "bool": "boolean", "strs": ("array", "string"),
 }
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether two types are one, whether or not their items may be null."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return all(one.get(key) == other.get(key) for key in ("type", "elementType"))
-    return bool(one == other)
+def _bare(type_: Any) -> Any:
+    """A type without whether its items may be null."""
+    return (type_.get("type"), type_.get("elementType")) if isinstance(type_, dict) else type_
 
 
 def to_table(rows: Sequence[RowType], row_type: type[Row], sequence: int) -> Table:
-    """Rows as an Arrow table, `SEQUENCE` and `PLACE` first. Raises CatalogError for text that is not Unicode."""
+    """Return rows as an Arrow table, `SEQUENCE` and `PLACE` first. Raises CatalogError for text that is not Unicode."""
     from arro3.core import Array, DataType, Table
 
     arrays: dict[str, Any] = {
         SEQUENCE: Array([sequence] * len(rows), type=DataType.int64()),
         PLACE: Array(list(range(len(rows))), type=DataType.int64()),
     }
-    for name, plain in columns_of(row_type).items():
-        rule, _ = rules_of(row_type)[name]
-        values = [_cut(getattr(row, name), rule) for row in rows]
+    for name, column in columns_of(row_type).items():
+        values = [_cut(getattr(row, name), column.rule) for row in rows]
         try:
-            arrays[name] = _array(values, plain)
+            arrays[name] = _array(values, column.plain)
         except UnicodeEncodeError as error:
             raise CatalogError(f"the {name} of a record holds characters that are not Unicode: {error}") from error
     return Table.from_pydict(arrays)
@@ -136,99 +146,60 @@ def _array(values: Sequence[Any], plain: Plain) -> Array:
     return Array(values, type=kinds[plain])
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """A row that is none of its dataclass.
-
-    Attributes:
-        wrong: what is wrong with its fields, in words, by name.
-    """
-
-    wrong: Mapping[str, str]
-
-    def __str__(self) -> str:
-        """Return what is wrong, in a line."""
-        return "; ".join(f"{name}: {what}" for name, what in self.wrong.items())
+Columns = Mapping[str, Sequence[Any]]
+"""Columns of Python values by name."""
 
 
-def from_columns(columns: Mapping[str, Sequence[Any]], row_type: type[Row]) -> list[Row | Misfit]:
-    """Rows from columns of Python values, some of which may not fit; columns that are no field are ignored."""
-    present = [name for name in columns_of(row_type) if name in columns]
-    size = len(columns[present[0]]) if present else 0
-    needed = {field.name for field in dataclasses.fields(row_type) if field.default is dataclasses.MISSING}
-    wrong = misfits(columns, row_type)
-    if absent := needed.difference(present):
-        wrong = {place: dict.fromkeys(absent, "it is missing") | wrong.get(place, {}) for place in range(size)}
-    cells = [_filled(columns[name], name, row_type) for name in present]
-    found: list[Row | Misfit] = []
-    for place, values in enumerate(zip(*cells, strict=True)):
-        row = Misfit(wrong[place]) if place in wrong else row_type(**dict(zip(present, values, strict=True)))
-        found.append(row)
-    return found
+def from_columns(columns: Columns, row_type: type[Row]) -> tuple[list[Row], list[str]]:
+    """Return the rows in columns; and of those that do not fit, why. Columns that are no field are ignored."""
+    columns, wrong = fitting(columns, row_type)
+    known = columns_of(row_type)
+    present = {name: one for name, one in known.items() if name in columns}
+    absent = [name for name, one in known.items() if name not in columns and one.default is MISSING]
+    if absent:
+        return [], wrong or ["; ".join(f"{name}: it is missing" for name in absent)] * any(map(len, columns.values()))
+    cells = [_filled(columns[name], one) for name, one in present.items()]
+    return [row_type(**dict(zip(present, values, strict=True))) for values in zip(*cells, strict=True)], wrong
 
 
-def _filled(values: Sequence[Any], name: str, row_type: type[RowType]) -> list[Any]:
+def _filled(values: Sequence[Any], column: Column) -> list[Any]:
     """A column's values as those of its field. One that was added later is null in older rows, also where its field
     allows no None."""
-    if columns_of(row_type)[name] == "strs":
+    if column.plain == "strs":
         return [tuple(value) if isinstance(value, list) else () for value in values]
-    default = row_type.__dataclass_fields__[name].default
-    default = None if default is dataclasses.MISSING else default
+    default = None if column.default is MISSING else column.default
     return [default if value is None else value for value in values]
 
 
-def misfits(columns: Mapping[str, Sequence[Any]], row_type: type[RowType]) -> dict[int, dict[str, str]]:
-    """Return what is wrong with the values in columns that are fields, by place and name; nothing of what fits."""
-    wrong: dict[int, dict[str, str]] = {}
-    for name, (rule, may_be_null) in rules_of(row_type).items():
-        if rule is None:
+def fitting(columns: Columns, row_type: type[RowType]) -> tuple[Columns, list[str]]:
+    """Return columns without the rows in which a field does not fit; and of each of these, why."""
+    wrong: dict[int, list[str]] = {}
+    for name, column in columns_of(row_type).items():
+        if (rule := column.rule) is None:
             continue
         for place, value in enumerate(columns.get(name, ())):
-            what = rule.misfit(value) if value is not None else "" if may_be_null else "it is missing"
+            what = rule.misfit(value) if value is not None else "" if column.may_be_null else "it is missing"
             if what:
-                wrong.setdefault(place, {})[name] = what
-    return wrong
-
-
-@cache
-def rules_of(row_type: type[RowType]) -> Mapping[str, tuple[Rule | None, bool]]:
-    """The rule of each field, and whether its column may be null: where the field may be None, or has a default."""
-    hints = get_type_hints(row_type, include_extras=True)
-    needed = {field.name for field in dataclasses.fields(row_type) if field.default is dataclasses.MISSING}
-    return {
-        name: (_rule(hints[name]), name not in needed or _is_optional(hints[name])) for name in columns_of(row_type)
-    }
-
-
-def _rule(hint: Any) -> Rule | None:
-    inner = [arg for arg in get_args(hint) if arg is not type(None)] if _is_optional(hint) else [hint]
-    return next((one for arg in inner for one in getattr(arg, "__metadata__", ())), None)
-
-
-def _is_optional(hint: Any) -> bool:
-    return get_origin(hint) in (UnionType, Union)
-
-
-SETTINGS = {
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": f"interval {GRACE_SECONDS:.0f} seconds",
-    "delta.deletedFileRetentionDuration": "interval 10 minutes",
-}
-"""What Delta is told of each table of records. Its log is cleaned up by `upkeep` alone. How long a checkpoint names
-removed files matters to Delta's own vacuum alone, which is never asked."""
+                wrong.setdefault(place, []).append(f"{name}: {what}")
+    if wrong:
+        columns = {name: [one for place, one in enumerate(values) if place not in wrong]
+                   for name, values in columns.items()}
+    return columns, ["; ".join(wrong[place]) for place in sorted(wrong)]
 
 
 def journal_settings(pruned_by: Sequence[str]) -> dict[str, str]:
-    """The settings of a journal's table.
-
-    Args:
-        pruned_by: the columns of which the log keeps the least and greatest values.
-    """
-    return {**SETTINGS, "delta.dataSkippingStatsColumns": ",".join(pruned_by)}
+    """Return the settings of a journal's table, with the columns of which the log keeps the least and greatest
+    values."""
+    return {
+        "delta.enableExpiredLogCleanup": "false",  # but by `upkeep`
+        "delta.logRetentionDuration": f"interval {GRACE_SECONDS:.0f} seconds",
+        "delta.deletedFileRetentionDuration": "interval 10 minutes",
+        "delta.dataSkippingStatsColumns": ",".join(pruned_by),
+    }
 
 
 def written_as(pruned_by: Sequence[str]) -> WriterProperties:
-    """How its files are written: with statistics of those columns alone that skip files.
+    """Return how its files are written: with statistics of those columns alone that skip files.
 
     A footer has a column's smallest and largest value whole, twice each; of rows with long texts, one or two a
     file, that was half of all bytes of records.

@@ -1,37 +1,28 @@
 """What can still be read of a damaged journal, written anew as one commit after its newest version.
 
-Each file is read by itself, so that a damaged one hides no other: the rows are those of all files that an entry of the
-log names, and of those whose own entry cannot be read. The new commit has all of them. It is a checkpoint, so that no
-reader needs an entry before it, and it is put in place as any other commit, which is safe next to readers and writers.
-Then the log before it is moved aside, so that a writer that was stopped before it took one of its numbers finds out
-that nobody reads it (`LogEnd.is_cleaned`).
+Each file is read by itself: the rows are those of all files that an entry of the log names, and of those whose own
+entry cannot be read. The new commit has all of them. It is a checkpoint, so that no reader needs an entry before it,
+and is put in place as any other commit, which is safe next to readers and writers. Then the log before it is moved
+aside, so that a writer that was stopped before it took one of its numbers finds out (`LogEnd.is_cleaned`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.journal.journal import Journal, sync
-from helix_spark.catalog.journal.log_end import head_file
-from helix_spark.catalog.journal.own_files import (
-    StrangeFilesError,
-    check_sums,
-    checked_name,
-    name_in,
-    odd_files,
-    remove_sums,
-)
 from helix_spark.catalog.journal.rows import PLACE, SEQUENCE, Row, RowType, journal_settings, table_schema, written_as
+from helix_spark.catalog.journal.table_files import StrangeFilesError, checked_name, head_file, name_in, odd_files
 from helix_spark.catalog.journal.upkeep import sync_checkpoint
 from helix_spark.catalog.places.delta_log import DeltaLog, actions_in, entry_text, now
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place, is_out_of_reach, text_in
-from helix_spark.catalog.places.side_checksums import ChecksumError
+from helix_spark.catalog.places.side_checksums import ChecksumError, check_sums, remove_sums
 from helix_spark.errors import CatalogError, DamagedRecordsError
 from helix_spark.regular_files import OddFileError
 
@@ -55,7 +46,7 @@ class _Log:
 
     Attributes:
         newest: the greatest version that anything names.
-        synced: the newest version of which somebody was told that it is recorded.
+        synced: the newest version that was reported as recorded.
         live: statistics of the files that were added and not removed, by name.
         named: names of all files that were ever added or removed.
         lost: versions whose entries cannot be read, or are gone.
@@ -85,7 +76,6 @@ class Remains:
         damage: what is wrong with it; empty for a sound one.
         rows: all that can be read, each once; None where there are none, or nothing is damaged.
         files: names of the files that they are in.
-        log: what its log says.
         bad_files: files of rows that cannot be read, and why.
         lost: what was recorded and cannot be read any more, in words.
     """
@@ -99,7 +89,7 @@ class Remains:
 
 
 def remains_of(journal: Journal[Row]) -> Remains:
-    """Read all of a journal that can be read. Raises OSError where it cannot be reached."""
+    """Read all of a journal that can be read."""
     folder, log = journal.folder, _read_log(journal.folder)
     readable, bad = dict[str, Any](), {folder / name: "is gone" for name in log.live}
     for file in sorted(folder.glob("*.parquet"), key=str):
@@ -121,13 +111,8 @@ def remains_of(journal: Journal[Row]) -> Remains:
 
 
 def salvage(journal: Journal[Row], aside: Place) -> Remains:
-    """Write a damaged journal anew from what can be read of it; a sound one stays as it is.
-
-    Args:
-        aside: the folder to which unreadable files are moved; made when there is one.
-
-    Raises CatalogError or OSError where that cannot be done.
-    """
+    """Write a damaged journal anew from what can be read of it, and move unreadable files to a folder `aside`; a sound
+    one stays as it is."""
     for _ in range(_TRIES):
         remains = remains_of(journal)
         if not remains.damage:
@@ -151,17 +136,14 @@ def salvage(journal: Journal[Row], aside: Place) -> Remains:
 def _read_log(folder: Place) -> _Log:
     log, found = DeltaLog(folder), _Log()
     entries, checkpoints = log.numbered() if log.folder.is_own_folder() else ({}, {})
-    base = -1
+    base, head = -1, _head(folder)
     for version in sorted((one for one in checkpoints if one < _MOST_VERSIONS), reverse=True):
-        try:
+        with suppress(_UnreadableError):
             found.take(_checkpoint_actions(checkpoints[version]))
-        except _UnreadableError:
-            continue
-        base = version
-        break
-    head = _head(folder)
-    numbered = {*entries, *checkpoints} if head is None else {*entries, *checkpoints, head}
-    found.newest = max((one for one in numbered if one < _MOST_VERSIONS), default=-1)
+            base = version
+            break
+    numbered = {*entries, *checkpoints, -1 if head is None else head}
+    found.newest = max(one for one in numbered if one < _MOST_VERSIONS)
     found.synced = found.newest if head is None else head
     for version in range(base + 1, found.newest + 1):
         try:
@@ -172,14 +154,14 @@ def _read_log(folder: Place) -> _Log:
 
 
 def _before(log: DeltaLog, version: int) -> list[Place]:
-    """The entries and checkpoints before a version, the oldest first; and those with a number that no journal has."""
+    """Return the entries and checkpoints before a version, and those with a number that no journal has."""
     return [
         file for named in log.numbered() for one, file in named.items() if one < version or one >= _MOST_VERSIONS
     ]
 
 
 def _head(folder: Place) -> int | None:
-    """The version that was synced last; None where nothing says it."""
+    """Return the version that was synced last; None where nothing says it."""
     try:
         head = int(text_in(head_file(folder)))
     except (FileNotFoundError, NotADirectoryError, OddFileError, ValueError):
@@ -227,7 +209,7 @@ def _checkpoint_actions(checkpoint: Place) -> list[Mapping[str, Any]]:
 
 
 def _read_rows(file: Place, row_type: type[RowType]) -> pa.Table:
-    """The rows of a file, the columns that records have in the type that records have."""
+    """Read the rows of a file, with the types that records have."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -247,7 +229,7 @@ def _read_rows(file: Place, row_type: type[RowType]) -> pa.Table:
 
 
 def _each_once(tables: Iterable[pa.Table]) -> pa.Table:
-    """Rows in their order, each once: what upkeep merged is in two files."""
+    """Return rows in their order, each once: what upkeep merged is in two files."""
     import pyarrow as pa
 
     whole = pa.concat_tables(tables, promote_options="permissive")
@@ -256,7 +238,7 @@ def _each_once(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _reading_error(journal: Journal[Row]) -> str:
-    """Return what a reader of the journal is told of its damage; empty if nothing."""
+    """Return what a reader of the journal is told of its damage."""
     try:
         journal.query("SELECT * FROM journal WHERE false")
     except DamagedRecordsError as error:
@@ -276,11 +258,8 @@ def _lost_rows(name: str, log: _Log, bad: Iterable[Place], rows: pa.Table | None
 
 
 def _lost_entries(name: str, log: _Log, files: Iterable[set[int]]) -> Iterator[str]:
-    """The versions of which nothing is left. Version 0 makes the table; upkeep's have rows of the versions before.
-
-    Args:
-        files: the sequences of the rows in each readable file.
-    """
+    """Say of which versions nothing is left, by the sequences of the rows in each readable file. Version 0 makes the
+    table; upkeep's have rows of the versions before."""
     there = {0}
     for sequences in files:
         there |= sequences | ({max(sequences) + 1} if len(sequences) > 1 else set())
@@ -294,10 +273,8 @@ def _move_odd(folder: Place, aside: Place) -> None:
     for place in (folder, DeltaLog(folder).folder):
         if not place.is_own_folder():
             _move(place, aside)
-    for odd in odd_files(folder):
+    for odd in (*odd_files(folder), *([head_file(folder)] if _head(folder) is None else [])):
         _move(odd, aside)
-    if _head(folder) is None:
-        _move(head_file(folder), aside)
 
 
 def _move(place: Place, kept: Place) -> None:
@@ -311,7 +288,7 @@ def _move(place: Place, kept: Place) -> None:
 
 
 def _commit(journal: Journal[Row], remains: Remains, aside: Place) -> None:
-    """Write the rows as a table of its own, and take that table's commit and checkpoint over."""
+    """Write the rows as another table, and take that table's commit and checkpoint over."""
     import pyarrow as pa
     from deltalake import DeltaTable, write_deltalake
 

@@ -1,23 +1,20 @@
 """Who is at work on what: a result that is being computed, a folder that is being written, an iteration that runs.
 
 A lease is a file ``leases/NAME`` made so that it fails where one exists, naming its holder, who writes it anew as a
-heartbeat. Files and not records, because a heartbeat every other second would fill the records, and
-because no answer rests on a lease: of two who compute one result the first record wins, as without leases. So a lease
-on a result may be lost, doubled or taken over wrongly, and the worst of it is work done twice. On that of an attempt
-rests what is being written: `gc` deletes the folder of an attempt whose lease is dead.
+heartbeat. No answer rests on a lease: of two who compute one result the first record wins, as without leases. So a
+lease on a result may be lost, doubled or taken over wrongly, and the worst of it is work done twice. On that of an
+attempt rests what is being written: `gc` deletes the folder of an attempt whose lease is dead.
 
-Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock: whoever takes a lease over
-or deletes does that. Clocks of two machines are compared (`is_dead`) to say in words that a run elsewhere has died, and
-to choose whom `gc` looks at twice.
+Whether a heartbeat goes on is told by looking twice, with the looker's own monotonic clock, before a lease is taken
+over or a folder deleted. Clocks of two machines are compared (`is_dead`) to say in words that a run elsewhere has died,
+and to choose which leases `gc` looks at twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import re
 import socket
 import threading
 import time
@@ -36,9 +33,6 @@ HEARTBEAT, _LOOKS = 2.0, 0.1
 
 _IN_STORE = 5.0, 1.0
 """The same in an object store, which counts requests."""
-
-_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}", re.DOTALL)
-"""Names of what is made and removed beside a lease."""
 
 _GREATEST_PID = 1 << 31
 _LONGEST = 255
@@ -63,8 +57,7 @@ class Holder:
     Attributes:
         host: name of its machine, for people.
         machine: the boot of the machine and the space of process numbers, where the system tells; else the host.
-        pid: its number there.
-        started: when the system says it started, in the system's own form; empty where it does not say.
+        started: in the system's own form; empty where it does not say.
     """
 
     host: str
@@ -77,13 +70,13 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is a process of this machine, since it last started."""
+        """True for a process of this machine since it last started."""
         return self.machine == _machine()
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is known to have ended. Of other machines nothing is known; and when a process started, not of
-        those that /proc hides (`hidepid`: other users')."""
+        """True if it is known to have ended. Nothing is known of other machines, nor when a process started that /proc
+        hides (`hidepid`: other users')."""
         if not self.is_here:
             return False
         started = _started(self.pid)
@@ -94,17 +87,16 @@ class Holder:
 
 
 def this_process() -> Holder:
-    """The process that asks."""
     return Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()))
 
 
 def writer() -> str:
-    """The process that asks, as the records of iterations name it: JSON object of host and pid."""
+    """Return this process as the records of iterations name it: JSON object of host and pid."""
     return json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
 
 
 def holder_from(text: str) -> Holder | None:
-    """A holder from its JSON; None if the text is none (half-written, or of a version that wrote less)."""
+    """Return a holder from its JSON; None if the text is none."""
     try:
         given = parsed(text)
         pid = int(given["pid"])
@@ -141,7 +133,7 @@ def _started(pid: int) -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields 3 and following; none where there is no such file."""
+    """Return fields 3 and following; none where there is no such file."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -150,12 +142,8 @@ def _stat(pid: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as found; it differs with each heartbeat, and with each holder.
-
-    Attributes:
-        text: what its file holds.
-        touched: when that was last written, in seconds since 1970 by the clock of the place.
-    """
+    """A lease as found: what its file holds, and when that was last written, in seconds since 1970 by the clock of the
+    place. It differs with each heartbeat."""
 
     name: str
     text: str
@@ -163,31 +151,17 @@ class Lease:
 
     @property
     def holder(self) -> Holder | None:
-        """The process that has it, if the file says."""
         return holder_from(self.text)
 
     @property
-    def expected(self) -> float | None:
-        """Seconds for which the holder expected to have it when it took it, if it said."""
-        try:
-            expected = float(parsed(self.text)["expected"])
-        except (ValueError, KeyError, TypeError, OverflowError):
-            return None
-        return expected if 0.0 <= expected < math.inf else None
-
-    @property
     def is_gone(self) -> bool:
-        """Whether its holder has certainly ended. A file that says nothing at all was put in place whole, so its bytes
-        were lost with the power, and its holder's machine was off."""
+        """True if its holder has certainly ended. A file that says nothing lost its bytes with the power: its holder's
+        machine was off."""
         return not self.text.strip("\0") or ((holder := self.holder) is not None and holder.is_gone)
 
 
 class Leases:
-    """The leases of one catalog, as one process takes and sees them. Safe to use from several threads.
-
-    Args:
-        folder: of the files; made by the first lease.
-    """
+    """The leases in a folder, as one process takes and sees them. Safe to use from several threads."""
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
@@ -196,18 +170,14 @@ class Leases:
         self._lock = threading.Lock()
         self._beating: threading.Thread | None = None
 
-    def take(self, name: str, expected: float | None = None) -> Lease | None:
-        """Take a lease, unless another process has it: then that is returned. Raises nothing: a lease that cannot be
-        written is one that nobody sees.
-
-        Args:
-            expected: seconds for which it will be had, for those who wait for it.
-        """
+    def take(self, name: str) -> Lease | None:
+        """Take a lease, unless another process has it: then return that. Raises nothing: others do not see a lease that
+        cannot be written."""
         with self._lock:
             if name in self._held:
                 self._held[name] += 1
                 return None
-            found = self._made(name, expected)
+            found = self._made(name)
             if found is None:
                 self._held[name] = 1
                 self._beat_along()
@@ -215,7 +185,7 @@ class Leases:
         return found
 
     def release(self, name: str) -> None:
-        """Give a lease back; as often as it was taken."""
+        """Give a lease back, as often as it was taken."""
         with self._lock:
             if name not in self._held:
                 return
@@ -229,8 +199,8 @@ class Leases:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[Callable[[], bool] | None]:
-        """Do what one process at a time does; None where another is at it. What it gives tells whether this process
-        still has the lease: one that was stopped for long finds that another has taken over."""
+        """Do what one process at a time does. Yields a look whether this process still has the lease, which another
+        takes over from one that was stopped for long; None where another has it."""
         if not self._taken_over(name):
             yield None
             return
@@ -240,7 +210,7 @@ class Leases:
             self.release(name)
 
     def find(self, name: str) -> Lease | None:
-        """The lease of a name, dead or not; None if there is none."""
+        """Return the lease of a name, dead or not."""
         path = self._folder / name
         try:
             touched = path.lstat().st_mtime
@@ -251,19 +221,14 @@ class Leases:
             return None
 
     def is_dead(self, name: str, *, untouched: float) -> bool:
-        """Whether nobody works under a lease any more: there is none, its process has ended, or, where that cannot be
-        known, it was `untouched` for so many seconds by the clocks of two machines: see `dead`."""
+        """True if there is no lease, its process has ended, or, where that cannot be known, it was `untouched` for so
+        many seconds by the clocks of two machines."""
         found = self.find(name)
         return found is None or self._seems_dead(found, untouched)
 
     def wait(self, name: str, *, until: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until a lease is given back, or taken over because its holder has ended or gives no heartbeat.
-
-        Args:
-            until: ends the wait early.
-
-        Returns whether nobody has it any more; False if the wait ended early.
-        """
+        """Wait until a lease is given back, or remove it because its holder has ended or gives no heartbeat. Return
+        False if `until` ended the wait early."""
         found, since = self.find(name), time.monotonic()
         while found is not None:
             if until():
@@ -278,32 +243,24 @@ class Leases:
         return True
 
     def names(self) -> Iterator[str]:
-        """The names of all leases."""
         with contextlib.suppress(OSError):
             yield from sorted(path.name for path in self._folder.glob("[!.]*"))
 
     def dead(self, *, untouched: float) -> dict[str, Lease]:
-        """The leases under which nobody works any more: their process has ended; or, where that cannot be known, they
-        were `untouched` for so many seconds and are silent while they are watched, too. Clocks of two machines may
-        differ by more than any such time."""
+        """The leases whose process has ended; or, where that cannot be known, that were `untouched` for so many seconds
+        and are silent while they are watched, too: clocks of two machines may differ by more than any such time."""
         leases = [lease for lease in map(self.find, self.names()) if lease and self._seems_dead(lease, untouched)]
         if not all(lease.is_gone for lease in leases):
             time.sleep(PATIENCE)
         return {lease.name: lease for lease in leases if lease.is_gone or self.find(lease.name) == lease}
 
-    def clear(self, dead: Mapping[str, Lease], *, untouched: float) -> None:
-        """Remove leases that were found `dead`, and what those left behind that died while they wrote one."""
-        with contextlib.suppress(OSError):
-            # Never what is being written right now: who cannot make a lease works without one.
-            for path in self._folder.glob(".*"):
-                age = time.time() - path.lstat().st_mtime
-                if _ASIDE.fullmatch(path.name) and age > max(untouched, SILENCE_SECONDS):
-                    path.unlink(missing_ok=True)
+    def clear(self, dead: Mapping[str, Lease]) -> None:
+        """Remove leases that were found `dead`."""
         for lease in dead.values():
             self._remove(lease)
 
     def _taken_over(self, name: str) -> bool:
-        """Takes a lease, and of another process one that gives no heartbeat: it is watched for a while first."""
+        """Take a lease, and of another process one that gives no heartbeat: it is watched for a while first."""
         found = self.take(name)
         if found is None:
             return True
@@ -312,23 +269,21 @@ class Leases:
         until = time.monotonic() + 2 * PATIENCE
         return self.wait(name, until=lambda: time.monotonic() > until) and self.take(name) is None
 
-    def _made(self, name: str, expected: float | None) -> Lease | None:
+    def _made(self, name: str) -> Lease | None:
         for _ in range(3):
             try:
                 self._folder.make_folder()
-                told = asdict(this_process()) | ({} if expected is None else {"expected": expected})
-                (self._folder / name).write_new_text(json.dumps(told))
+                (self._folder / name).write_new_text(this_process().to_json())
             except FileExistsError:
                 found = self.find(name)
-                if found is None:
-                    continue
-                if not found.is_gone:
+                if found is not None and not found.is_gone:
                     return None if found.holder == this_process() else found
-                self._remove(found)
-                continue
+                if found is not None:
+                    self._remove(found)
             except OSError:
                 return None
-            return None
+            else:
+                return None
         return self.find(name)
 
     def _seems_dead(self, found: Lease, untouched: float) -> bool:
@@ -341,7 +296,7 @@ class Leases:
         return found is not None and found.holder == this_process()
 
     def _remove(self, lease: Lease) -> None:
-        """Remove a lease, if it is still as it was found. That another may have come meanwhile is a lease lost."""
+        """Remove a lease, if it is still as it was found."""
         with contextlib.suppress(OSError):
             if self.find(lease.name) == lease:
                 (self._folder / lease.name).unlink()
@@ -361,11 +316,8 @@ class Leases:
             self.beat()
 
     def beat(self) -> None:
-        """One heartbeat of all leases that are held here."""
-        with self._lock:
-            names = list(self._held)
-        for name in names:
-            # None is released meanwhile, or its file would be there for ever.
+        """Give one heartbeat of all leases that are held here."""
+        for name in list(self._held):
             with self._lock, contextlib.suppress(OSError, UnicodeDecodeError):
                 text = text_in(self._folder / name)
                 if name in self._held and holder_from(text) == this_process():
@@ -373,27 +325,23 @@ class Leases:
 
 
 class RunLeases:
-    """The leases that one run holds: each is noted as it is taken, so that the end of the run gives it back."""
+    """The leases that one run holds, to give back in the end."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self.names: list[str] = []
 
-    def take(self, name: str, expected: float | None = None) -> Lease | None:
-        """Take a lease, or return that of the process that has it."""
-        other = self._leases.take(name, expected)
+    def take(self, name: str) -> Lease | None:
+        other = self._leases.take(name)
         if other is None:
             self.names.append(name)
         return other
 
     def release(self, name: str) -> None:
-        """Give a lease back, if it is among these."""
         if name in self.names:
             self._leases.release(name)
             self.names.remove(name)
 
     def release_all(self) -> None:
-        """Give back those that are left."""
         while self.names:
-            self._leases.release(self.names[-1])
-            self.names.pop()
+            self.release(self.names[-1])

@@ -10,16 +10,15 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helix_spark.catalog.places.json_text import parsed
-from helix_spark.catalog.places.local_disk import LocalPath, what_is_there
 from helix_spark.catalog.places.object_store import ObjectPath, check_conditional, object_path
-from helix_spark.catalog.places.place import Place, is_remote, text_in
+from helix_spark.catalog.places.place import LocalPath, Place, is_remote, text_in, what_is_there
 from helix_spark.catalog.records import LAYOUT, ArtifactKind
 from helix_spark.errors import CatalogError
 from helix_spark.forks import check_catalogs_work
@@ -30,7 +29,7 @@ MARKER = "helix.json"
 _TRIED = ".helix-try-"
 """What the name of a file begins with by which a disk is tried."""
 
-_FOLDERS: dict[ArtifactKind, str] = {"table": "tables", "model": "models"}
+FOLDERS: Mapping[ArtifactKind, str] = {"table": "tables", "model": "models"}
 _NO_TABLES = re.compile(r"[\[\]|\\^]|%[0-9A-Fa-f]{2}")
 """What deltalake (1.x) takes for part of a URL: it panics, or looks in another folder."""
 
@@ -38,41 +37,37 @@ _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-def checked_signature(text: str) -> str:
-    """`text`, if it is 64 lower-case hex characters; nothing else may become part of a path or a query."""
-    if not _SIGNATURE.fullmatch(text):
-        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
-    return text
-
-
-def listed_signatures(signatures: Iterable[str]) -> str:
-    """Signatures as they stand in a query's list. Raises CatalogError for one that is not plain hex."""
-    return ", ".join(f"'{checked_signature(signature)}'" for signature in sorted(set(signatures)))
-
-
-def checked_id(text: str) -> str:
-    """`text`, if it is 32 lower-case hex characters, as attempts and runs have."""
-    if not _ID.fullmatch(text):
-        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
-    return text
-
-
 def is_signature(text: str) -> bool:
     return _SIGNATURE.fullmatch(text) is not None
 
 
 def is_id(text: str) -> bool:
+    """True for the id of an attempt or a run."""
     return _ID.fullmatch(text) is not None
+
+
+def checked_signature(text: str) -> str:
+    """Return a signature; nothing else may become part of a path or a query. Raises CatalogError."""
+    if not is_signature(text):
+        raise CatalogError(f"{text!r} is not a signature (64 hex characters)")
+    return text
+
+
+def checked_id(text: str) -> str:
+    """Return an id; nothing else may become part of a path or a query. Raises CatalogError."""
+    if not is_id(text):
+        raise CatalogError(f"{text!r} is not the id of an attempt or a run (32 hex characters)")
+    return text
+
+
+def listed(texts: Iterable[str], checked: Callable[[str], str] = checked_signature) -> str:
+    """Return signatures, or texts of another form, as they stand in a query's list."""
+    return ", ".join(f"'{checked(text)}'" for text in sorted(set(texts)))
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one catalog.
-
-    Attributes:
-        root: its folder, links followed: a link that is turned elsewhere later leads nobody who works on it there.
-        given: the folder as it was named, where that is another path.
-    """
+    """The paths of one catalog: its folder, links followed, and as it was named where that is another path."""
 
     root: Place
     given: Place | None = None
@@ -95,28 +90,17 @@ class Layout:
         return self.root / "leases"
 
     def attempts(self, kind: ArtifactKind) -> Place:
-        """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``."""
-        if kind not in _FOLDERS:
-            raise CatalogError(f"a {kind} has no folder: it lives in its record")
-        return self.root / _FOLDERS[kind]
+        """The folder that holds all attempts of a kind, as ``SIGNATURE/ATTEMPT``; a value has none."""
+        return self.root / FOLDERS[kind]
 
     def attempt(self, kind: ArtifactKind, signature: str, attempt: str) -> Place:
         """The folder of one attempt. Raises CatalogError for ids that are not plain hex."""
         return self.attempts(kind) / checked_signature(signature) / checked_id(attempt)
 
-    @property
-    def kinds_with_folders(self) -> tuple[ArtifactKind, ...]:
-        return tuple(_FOLDERS)
-
 
 def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
-    """The layout at `root`, after all checks that can be made without writing.
-
-    Raises:
-        CatalogError: `root` is another kind of place, in a store that cannot be reached, holds something else, is of a
-            newer layout, or does not exist (and `create` is false).
-        HelixError: this process was forked from one that has opened a catalog.
-    """
+    """Return the layout at `root`, after all checks that can be made without writing. Raises CatalogError; HelixError
+    if this process was forked from one that has opened a catalog."""
     check_catalogs_work()
     if isinstance(root, Path) and root.parts[:1] in (("s3a:",), ("s3:",)):
         raise CatalogError(f"the catalog {root} is an address that was made a path, which leaves out a slash",
@@ -145,15 +129,14 @@ def locate(root: str | os.PathLike[str], *, create: bool) -> Layout:
 
 
 def _on_disk(path: LocalPath) -> Layout:
-    """Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, deltalake among
-    them."""
+    # Behind a link, `..` is another folder to the disk than to libraries that shorten it as text, as deltalake does.
     root, given = path.resolve(), path.absolute()
     return Layout(root, None if root == given else given)
 
 
 @contextmanager
 def explained(layout: Layout, done: str) -> Iterator[None]:
-    """Raises an OSError of the block as the CatalogError that says what could not be `done`."""
+    """Raise an OSError of the block as the CatalogError that says what could not be `done`."""
     try:
         yield
     except OSError as error:
@@ -163,11 +146,8 @@ def explained(layout: Layout, done: str) -> Iterator[None]:
         ) from error
 
 
-def make_catalog(layout: Layout) -> Layout:
-    """Make the catalog, unless it exists: its folder and its marker.
-
-    Safe for several processes at once: each writes the marker whole, and the first one's stays.
-    """
+def make_catalog(layout: Layout) -> None:
+    """Make the catalog, unless it exists: its folder and its marker, of which the first process's stays."""
     with explained(layout, "made"):
         try:
             _read_marker(layout)
@@ -176,7 +156,7 @@ def make_catalog(layout: Layout) -> Layout:
         except ValueError:  # what lies in its place gets another name
             layout.marker.move_to(layout.marker.with_name(f".{MARKER}.{uuid.uuid4().hex}"))
         else:
-            return layout
+            return
         # Synced once in a catalog's life, before anything else is in it.
         layout.root.make_folder(synced=True)
         new = {"layout": LAYOUT, "created_by": f"helix_spark {package_version('helix_spark')}", "id": uuid.uuid4().hex}
@@ -184,14 +164,10 @@ def make_catalog(layout: Layout) -> Layout:
             layout.marker.write_new_text(json.dumps(new) + "\n", synced=True)
         if isinstance(layout.marker, ObjectPath):
             check_conditional(layout.marker, text_in(layout.marker))
-    return layout
 
 
 def _read_marker(layout: Layout) -> dict[str, Any]:
-    """What the marker says.
-
-    Raises FileNotFoundError if there is none, ValueError for one that names no layout, OSError if it cannot be read.
-    """
+    """Read the marker. Raises FileNotFoundError if there is none, ValueError for one that names no layout, OSError."""
     try:
         marker = parsed(text_in(layout.marker))
     except OddFileError as error:
@@ -202,9 +178,9 @@ def _read_marker(layout: Layout) -> dict[str, Any]:
 
 
 def _holds_records(layout: Layout) -> bool:
-    """Whether a folder is a catalog by what it holds, whatever its marker says."""
+    """True if a folder is a catalog by what it holds, whatever its marker says."""
     return any(True for _ in layout.records.glob("*.head")) or any(
-        is_signature(first) for kind in layout.kinds_with_folders for first, _ in layout.attempts(kind).second_names()
+        is_signature(first) for kind in FOLDERS for first, _ in layout.attempts(kind).second_names()
     )
 
 
@@ -227,8 +203,8 @@ def _check_marker(layout: Layout) -> None:
 
 
 def _check_no_links(layout: Layout) -> None:
-    """The folders that a catalog has are its own. Whoever hands one on could have a link lead to what is nobody else's
-    business: leases are made and removed, records merged, and what no record names is deleted."""
+    """Check that the folders of a catalog are its own: by a link in one that is handed on, leases would be made and
+    removed, records merged, and what no record names deleted elsewhere."""
     if not isinstance(layout.root, Path):
         return
     for folder in (layout.root, layout.root / "records"):
@@ -247,12 +223,11 @@ def _check_free(layout: Layout, *, create: bool) -> None:
     if not layout.root.is_dir():
         raise CatalogError(f"the catalog {layout.root} is a file, not a folder", remedy="name a folder")
     try:
-        # Another process may be trying the disk, or be half-way through writing the marker; one that was killed may
-        # have left leases alone. Spark makes what is above a folder that it writes to, also where a catalog was moved
-        # away.
+        # Another process may be trying the disk, or writing the marker; one that was killed may have left leases alone.
+        # Spark makes what is above a folder that it writes to, also where a catalog was moved away.
         if isinstance(layout.root, Path):
             next(layout.root.iterdir(), None)  # `glob` finds nothing where it may not look
-        bare = (layout.records, *map(layout.attempts, layout.kinds_with_folders))
+        bare = (layout.records, *map(layout.attempts, FOLDERS))
         names = sorted(
             p.name for p in layout.root.glob("*")
             if not p.name.startswith((f".{MARKER}.", _TRIED)) and p != layout.leases
@@ -260,36 +235,34 @@ def _check_free(layout: Layout, *, create: bool) -> None:
         )
     except OSError as error:
         raise CatalogError(f"the folder {layout.root} cannot be read: {error.strerror}") from error
-    if MARKER in names:  # another process made it, after it was looked for
-        _check_marker(layout)
-        _check_no_links(layout)
-    elif names:
+    if MARKER in names:
+        return  # another process made it, after it was looked for
+    if names:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise CatalogError(
             f"{layout.root} is not a catalog: it holds other files and no {MARKER}",
             exists=f"it holds: {shown}",
             remedy="name a new or empty folder, or the folder of an earlier run",
         )
-    elif not create:
+    if not create:
         raise CatalogError(f"{layout.root} is empty: there is no catalog in it", remedy="run a workflow first")
 
 
 def check_writable(layout: Layout) -> None:
     """Raise CatalogError if a catalog cannot be written, or cannot be made."""
-    root = layout.root
     with explained(layout, "read"):
-        if isinstance(root, Path):
-            _check_folder_writable(layout, root)
+        if isinstance(layout.root, Path):
+            _check_folder_writable(layout, layout.root)
             if not layout.marker.exists():
-                _check_links(root)
+                _check_links(layout.root)
         elif isinstance(layout.marker, ObjectPath) and layout.marker.exists():
             # A new one is checked when it is made, which is before anything runs.
             check_conditional(layout.marker, text_in(layout.marker))
 
 
 def _check_links(root: Path) -> None:
-    """Check that the disk of a new catalog has hard links: by them a file is put where none must be, and deltalake
-    commits by them, too. USB sticks (exFAT, FAT) and some folders shared with a virtual machine have none."""
+    """Check that the disk of a new catalog has hard links, by which a file is put where none must be: exFAT, FAT and
+    some folders shared with a virtual machine have none."""
     with tempfile.NamedTemporaryFile(dir=what_is_there(root), prefix=_TRIED) as file:
         other = Path(f"{file.name}.link")
         try:
@@ -304,7 +277,7 @@ def _check_links(root: Path) -> None:
 
 
 def _folder_above(root: Path) -> Path:
-    """The folder that a catalog is, or will be made in."""
+    """Return the folder that a catalog is, or will be made in."""
     place = what_is_there(root)
     if not place.is_dir():
         raise CatalogError(f"the catalog {root} cannot be made: {place} is a file", remedy="name another folder")
@@ -313,7 +286,7 @@ def _folder_above(root: Path) -> Path:
 
 def _check_folder_writable(layout: Layout, root: Path) -> None:
     place = _folder_above(root)
-    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, layout.kinds_with_folders)))
+    inside = (LocalPath(str(path)) for path in (layout.records, *map(layout.attempts, FOLDERS)))
     for each in (place, *(path for path in inside if path.exists())):
         if not os.access(each, os.W_OK | os.X_OK):
             raise CatalogError(
@@ -323,10 +296,8 @@ def _check_folder_writable(layout: Layout, root: Path) -> None:
 
 
 class SamePlace:
-    """The place of one catalog, which may not be there yet: whether its name still leads to the catalog that it led to.
-
-    Its folder may be deleted, or another catalog put in its place, while a session goes on. A catalog is known by the
-    id in its marker."""
+    """The place of one catalog, which may not be there yet: its folder may be deleted, or another catalog put in its
+    place, while a session goes on. A catalog is known by the id in its marker."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -20,7 +20,7 @@ _ENTRY, _CHECKPOINT = ".json", ".checkpoint.parquet"
 
 @dataclass(frozen=True, slots=True)
 class DeltaLog:
-    """The log of the table in a folder. Everything that looks raises OSError where it cannot be reached."""
+    """The log of the table in a folder."""
 
     table: Place
 
@@ -39,12 +39,8 @@ class DeltaLog:
     def checkpoint(self, version: int) -> Place:
         return self.folder / f"{version:020}{_CHECKPOINT}"
 
-    def entries(self) -> dict[int, Place]:
-        """All that lie there by version, in order."""
-        return self.numbered()[0]
-
     def numbered(self) -> tuple[dict[int, Place], dict[int, Place]]:
-        """All entries and all checkpoints that lie there, by version, in order; in one look."""
+        """All entries and all checkpoints by version, in order; in one look."""
         found: tuple[dict[int, Place], dict[int, Place]] = {}, {}
         for path in sorted(self.folder.glob("*"), key=lambda path: path.name):
             for of_kind, ending in zip(found, (_ENTRY, _CHECKPOINT), strict=True):
@@ -53,24 +49,18 @@ class DeltaLog:
                     of_kind[int(number)] = path
         return found
 
-    def pointed(self) -> int:
-        """The version that the pointer names. Raises OSError, ValueError, KeyError or TypeError where it names none."""
-        return int(parsed(text_in(self.pointer))["version"])
-
 
 def actions_in(entry: Place) -> Iterator[Mapping[str, Any]]:
-    """The actions of an entry. Raises OSError, and ValueError for what is no JSON; who takes them looks whether they
-    are actions."""
+    """Yield what should be the actions of an entry. Raises OSError, and ValueError for what is no JSON."""
     for line in text_in(entry, LONGEST_ENTRY).splitlines():
         if line.strip():
             yield parsed(line)
 
 
 def entry_text(actions: Iterable[Mapping[str, Any]]) -> str:
-    """An entry of these actions, a line each."""
     return "".join(f"{json.dumps(action)}\n" for action in actions)
 
 
 def now() -> int:
-    """The time as Delta has it: milliseconds since 1970."""
+    """Return the time as Delta has it: milliseconds since 1970."""
     return int(time.time() * 1000)

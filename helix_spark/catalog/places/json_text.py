@@ -11,7 +11,7 @@ thousand calls."""
 
 
 def parsed(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for what is none, and for one that is nested deeper than `DEEPEST`.
+    """Return the value of a JSON text. Raises ValueError for what is none, or is nested deeper than `DEEPEST`.
 
     >>> parsed('{"a": [1]}')
     {'a': [1]}
@@ -31,7 +31,7 @@ def parsed(text: str | bytes) -> Any:
 
 
 def mapping(text: str) -> dict[str, Any]:
-    """A JSON object; what is damaged reads as an empty one.
+    """Return a JSON object; what is damaged reads as an empty one.
 
     >>> mapping('{"a": 1}'), mapping("[1]"), mapping("{")
     ({'a': 1}, {}, {})
@@ -47,12 +47,8 @@ def is_too_deep(value: Any) -> bool:
     """Whether a value of JSON's types is nested deeper than `DEEPEST`."""
     level = [value]
     for _ in range(DEEPEST + 1):
-        level = [inner for one in level if isinstance(one, list | dict) for inner in _inside(one)]
-        if not level:
+        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, list | dict)]
+        if not nested:
             return False
+        level = [inner for one in nested for inner in one]
     return True
-
-
-def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
-    """What is in a list or object; of an empty one something all the same: it is a level, too."""
-    return list(value.values() if isinstance(value, dict) else value) or [None]

@@ -1,12 +1,10 @@
 """A place in an S3 object store.
 
-An object appears whole or not at all and is seen by all at once (S3 is strongly consistent since 2020), so a file is
-replaced by writing it. There are no folders: one is there as long as an object's name goes through it. There are no
-links, and no renames.
+An object appears whole or not at all and is seen by all at once, so a file is replaced by writing it. A folder is there
+as long as an object's name goes through it. There are no links, and no renames.
 
-Two libraries are asked, as neither can do all. obstore makes an object that must not be there (``If-None-Match: *``),
-which pyarrow cannot. pyarrow lists and deletes the empty objects ``NAME/`` by which Hadoop marks folders, for which
-obstore has no name. (Nor could obstore serve for disks: it syncs nothing, and follows links.)
+Two libraries are used, as neither can do all. obstore makes an object that must not be there (``If-None-Match: *``).
+pyarrow lists and deletes the empty objects ``NAME/`` by which Hadoop marks folders.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import importlib.util
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -27,7 +25,7 @@ from helix_spark.s3_access import SCHEMES, TRIES, S3Access, StoreError, access_f
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
-    from pyarrow.fs import FileInfo, FileType, S3FileSystem
+    from pyarrow.fs import FileInfo, S3FileSystem
 
 _LARGEST_COPY = 1 << 30
 """Bytes of an object that is copied at most."""
@@ -43,17 +41,11 @@ class ObjectStatus:
 
 @dataclass(frozen=True, slots=True)
 class ObjectPath:
-    """An object or a folder of them; see `place.Place`. Where the store does not answer, or refuses, StoreError is
-    raised.
-
-    Attributes:
-        path: the bucket and the names below it, divided by slashes.
-        seen: the status it had in the listing that it comes from, which spares a question.
-    """
+    """An object or a folder of them: the bucket and the names below it, divided by slashes; see `place.Place`. Raises
+    StoreError where the store does not answer, or refuses."""
 
     access: S3Access
     path: str
-    seen: ObjectStatus | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"s3a://{self.path}"
@@ -79,14 +71,10 @@ class ObjectPath:
     # What a path does ----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        from pyarrow.fs import FileType
-
-        return self.seen is not None or self._type() != FileType.NotFound
+        return self._type() != "NotFound"
 
     def is_dir(self) -> bool:
-        from pyarrow.fs import FileType
-
-        return self.seen is None and self._type() == FileType.Directory
+        return self._type() == "Directory"
 
     is_own_folder = is_dir
 
@@ -99,8 +87,6 @@ class ObjectPath:
     def stat(self) -> ObjectStatus:
         import obstore
 
-        if self.seen is not None:
-            return self.seen
         with self._asking():
             found = obstore.head(*self._key)
         return ObjectStatus(found["size"], found["last_modified"].timestamp())
@@ -116,8 +102,8 @@ class ObjectPath:
             obstore.delete(*self._key)
 
     def glob(self, pattern: str, /) -> Iterator[ObjectPath]:
-        found = (self._listed(one) for one in self._below(recursive=False))
-        yield from (path for path in found if PurePosixPath(path.name).match(pattern))
+        names = (one.path for one in self._below(recursive=False) if PurePosixPath(one.base_name).match(pattern))
+        yield from (ObjectPath(self.access, name) for name in names)
 
     # What can be done there ----------------------------------------------------------------------------------------
 
@@ -125,15 +111,13 @@ class ObjectPath:
         self._write(text.encode())
 
     def write_new_text(self, text: str, *, synced: bool = False) -> None:
-        """Of several who do so at once one succeeds. Whoever did and lost the store's answer is told, too, that the
-        object is there."""
+        """A writer whose answer was lost is told, too, that the object is there."""
         import obstore
 
         with self._asking():
             obstore.put(*self._key, text.encode(), mode="create", use_multipart=False)
 
     def move_to(self, other: ObjectPath, /) -> None:
-        """By a copy, which comes first."""
         other._write(self.read_at_most(_LARGEST_COPY))
         self.unlink(missing_ok=True)
 
@@ -154,18 +138,17 @@ class ObjectPath:
         return sum(found.size or 0 for found in self._below() if found.is_file)
 
     def last_modified(self) -> float | None:
-        return max((_status_of(found).st_mtime for found in self._below() if found.is_file), default=None)
+        return max(((found.mtime_ns or 0) / 1e9 for found in self._below() if found.is_file), default=None)
 
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """By one listing of everything: a question for each folder would take longer than many pages of names."""
+        """By one listing of everything: a request for each folder would take longer than many pages of names."""
         names = (found.path[len(self.path) + 1 :].split("/") for found in self._below())
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 
     def files(self) -> Iterator[ObjectPath]:
-        yield from (self._listed(found) for found in self._below(must_be_there=True) if found.is_file)
+        yield from (ObjectPath(self.access, one.path) for one in self._below(must_be_there=True) if one.is_file)
 
     def delete_tree(self) -> None:
-        """Also what Hadoop leaves to mark an empty folder. An empty object that marks the folder above may stay."""
         with suppress(FileNotFoundError), _said_by_arrow(self.access):
             _files(self.access).delete_dir(self.path)
 
@@ -186,7 +169,6 @@ class ObjectPath:
 
     @contextmanager
     def writable(self) -> Iterator[Any]:
-        """A file to write to. It goes to the store in parts, and is there when the context ends."""
         with _said_by_arrow(self.access), _files(self.access).open_output_stream(self.path) as file:
             yield file
 
@@ -237,12 +219,11 @@ class ObjectPath:
 
     # By pyarrow ----------------------------------------------------------------------------------------------------
 
-    def _type(self) -> FileType:
+    def _type(self) -> str:
         with _said_by_arrow(self.access):
-            return _files(self.access).get_file_info(self.path).type
+            return str(_files(self.access).get_file_info(self.path).type.name)
 
     def _below(self, *, recursive: bool = True, must_be_there: bool = False) -> list[FileInfo]:
-        """What is below the name; nothing where nothing is, or else FileNotFoundError."""
         from pyarrow.fs import FileSelector
 
         try:
@@ -253,9 +234,6 @@ class ObjectPath:
             if must_be_there:
                 raise
             return []
-
-    def _listed(self, found: FileInfo) -> ObjectPath:
-        return ObjectPath(self.access, found.path, _status_of(found) if found.is_file else None)
 
 
 _STATUS = re.compile(r"status code: (\d{3} [^:]*)(?:.*?<Code>(\w+)</Code>)?", re.DOTALL)
@@ -270,7 +248,7 @@ def _refusal(error: Exception) -> str:
 
 @contextmanager
 def _said_by_arrow(access: S3Access) -> Iterator[None]:
-    """pyarrow's errors with what the store said in `strerror`, as local ones have it, and of the class that fits."""
+    """Raise pyarrow's errors with what the store said in `strerror`, and of the class that fits."""
     try:
         with answering(access.where):
             yield
@@ -283,10 +261,6 @@ def _said_by_arrow(access: S3Access) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(errno.ENOENT, text) from error
         raise StoreError(errno.EIO, text) from error
-
-
-def _status_of(found: FileInfo) -> ObjectStatus:
-    return ObjectStatus(found.size or 0, (found.mtime_ns or 0) / 1e9)
 
 
 @cache
@@ -304,12 +278,8 @@ def _files(access: S3Access) -> S3FileSystem:
 
 
 def object_path(root: str) -> ObjectPath:
-    """The place that an address such as ``s3a://bucket/path`` names, once it was seen that the bucket answers.
-
-    Raises:
-        CatalogError: it is no such address; or the store cannot be reached, has no such bucket, or lets nobody in who
-            has these credentials.
-    """
+    """Return the place that an address such as ``s3a://bucket/path`` names. Raises CatalogError if it is no such
+    address, or the store cannot be reached, has no such bucket, or refuses the credentials."""
     scheme, _, rest = root.partition("://")
     path = re.sub("/+", "/", rest).strip("/")
     if scheme not in SCHEMES or not path or ".." in path.split("/"):
@@ -331,13 +301,8 @@ def object_path(root: str) -> ObjectPath:
 
 
 def check_conditional(marker: ObjectPath, text: str) -> None:
-    """Check that the store refuses to make an object that is there: all that keeps records apart rests on it. Raises
-    CatalogError if it does not, or does not let us write.
-
-    Args:
-        marker: an object that is there.
-        text: what it holds, so that a store which does not refuse changes nothing.
-    """
+    """Check that the store refuses to make an object that is there, such as the marker with its text: all that keeps
+    records apart rests on it. Raises CatalogError if it does not, or does not let us write."""
     try:
         marker.write_new_text(text)
     except FileExistsError:

@@ -1,7 +1,6 @@
-"""The folders that hold stored tables and models: fresh ones to write to, what each says of itself, sizes, and removal.
+"""The folders that hold stored tables and models: each writer gets one of its own, which is removed whole.
 
-Every writer gets a folder of its own, so nothing that is half-written is ever shared, and a folder is removed whole.
-When all is stored and checked, just before it is recorded, a manifest is written beside the data: a small JSON file
+When all is stored and checked, just before it is recorded, a manifest is written next to the data: a small JSON file
 with all that the record says. Where records are lost, the results that have one are recorded again; what has none was
 never finished.
 """
@@ -13,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 
 from helix_spark.catalog.failpoints import reach
-from helix_spark.catalog.journal.rows import Misfit, from_columns
-from helix_spark.catalog.places.catalog_folder import Layout, is_id, is_signature
+from helix_spark.catalog.journal.rows import from_columns
+from helix_spark.catalog.places.catalog_folder import FOLDERS, Layout, is_id, is_signature
 from helix_spark.catalog.places.json_text import parsed
 from helix_spark.catalog.places.place import Place
 from helix_spark.catalog.records import LAYOUT, ArtifactKind, ArtifactRecord
@@ -26,10 +25,8 @@ class Attempt:
     """One try to store a result.
 
     Attributes:
-        signature: of the result.
         attempt: 32 hex characters, never used before.
-        kind: table or model, which have a folder, or value, which has none.
-        path: the folder to write to. It does not exist yet: Spark's writers want to make it.
+        path: the folder to write to; None for a value. It does not exist yet: Spark's writers want to make it.
     """
 
     signature: str
@@ -39,76 +36,54 @@ class Attempt:
 
 
 def attempt_in(layout: Layout, signature: str, attempt: str, kind: ArtifactKind) -> Attempt:
-    """An attempt; nothing is written. Raises CatalogError for a signature or an id that is not plain hex."""
-    path = None if kind == "value" else layout.attempt(kind, signature, attempt)
-    return Attempt(signature, attempt, kind, path)
+    """Return an attempt. Raises CatalogError for a signature or an id that is not plain hex."""
+    return Attempt(signature, attempt, kind, None if kind == "value" else layout.attempt(kind, signature, attempt))
 
 
 def attempt_of(layout: Layout, record: ArtifactRecord) -> Attempt:
-    """The attempt by which an artifact was stored."""
     return attempt_in(layout, record.signature, record.attempt, record.kind)
 
 
 def physical_bytes(path: Place) -> int:
-    """Bytes of all files under `path` as they lie on disk: logs, checksums and leftovers included; 0 if there is none.
-    """
+    """Return the bytes of all files under `path`: logs, checksums and leftovers included."""
     return path.total_bytes()
 
 
 def stored_attempts(layout: Layout, known: Collection[str] = ()) -> Iterator[Attempt]:
-    """All attempts that have a folder, live or not, in no order. Other things in there are left alone.
-
-    Args:
-        known: signatures whose attempts are left out where that spares looks.
-    """
-    for kind in layout.kinds_with_folders:
+    """Yield all attempts that have a folder, live or not; without `known` signatures where that spares looks."""
+    for kind in FOLDERS:
         for signature, attempt in layout.attempts(kind).second_names(known):
             if is_signature(signature) and is_id(attempt):
                 yield attempt_in(layout, signature, attempt, kind)
 
 
 def missing_among(layout: Layout, records: Iterable[ArtifactRecord]) -> list[ArtifactRecord]:
-    """Those of some artifacts whose folder is gone, whatever an older listing said."""
+    """Return those of some artifacts whose folder is gone."""
     paths = ((record, attempt_of(layout, record).path) for record in records)
     return [record for record, path in paths if path is not None and not path.is_own_folder()]
 
 
-def delete(layout: Layout, attempt: Attempt) -> None:
-    """Delete an attempt's folder; nothing happens if it is gone already or never was.
-
-    Raises:
-        CatalogError: it cannot be deleted, or a link leads to it.
-    """
-    path = attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path
-    if path is None:
-        return
-    reach("delete.begun")
-    try:
-        path.delete_tree()
-    except OSError as error:
-        raise CatalogError(
-            f"{path} cannot be deleted: {error.strerror}",
-            remedy="it is not used any more; `helix gc` tries again, or delete it by hand",
-        ) from error
-
-
 def delete_all(layout: Layout, attempts: Iterable[Attempt]) -> None:
-    """Delete the folders of attempts, each of them whatever becomes of the others.
+    """Delete the folders of attempts that are there, each of them whatever becomes of the others.
 
-    Raises CatalogError or OSError for the first that could not be deleted.
+    Raises CatalogError for the first that could not be deleted, as where a link leads to it.
     """
-    failures: list[CatalogError | OSError] = []
+    failures: list[tuple[Place, OSError]] = []
     for attempt in attempts:
-        try:
-            delete(layout, attempt)
-        except (CatalogError, OSError) as error:
-            failures.append(error)
-    if not failures:
-        return
-    first, more = failures[0], len(failures) - 1
-    if more and isinstance(first, CatalogError):
-        raise CatalogError(f"{first.what} (and {more:,} more)", exists=first.exists, remedy=first.remedy)
-    raise first
+        path = attempt_in(layout, attempt.signature, attempt.attempt, attempt.kind).path
+        if path is not None:
+            try:
+                reach("delete.begun")
+                path.delete_tree()
+            except OSError as error:
+                failures.append((path, error))
+    if failures:
+        folder, first = failures[0]
+        more = f" (and {len(failures) - 1:,} more)" if failures[1:] else ""
+        raise CatalogError(
+            f"{folder} cannot be deleted: {first.strerror or first}{more}",
+            remedy="it is not used any more; `helix gc` tries again, or delete it by hand",
+        ) from first
 
 
 MANIFEST = ".helix.json"
@@ -119,8 +94,7 @@ _LARGEST_MANIFEST = 16 << 20
 
 
 def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
-    """Writes what a record says beside the data in its folder; returns the record with the bytes that this takes in
-    its own. Raises OSError."""
+    """Write what a record says next to the data in its folder; return the record with the bytes of this, too."""
     whole, text = record, ""
     while not text or whole.bytes != record.bytes + len(text):  # JSON is ASCII
         whole = replace(record, bytes=record.bytes + len(text))
@@ -130,15 +104,13 @@ def write_manifest(folder: Place, record: ArtifactRecord) -> ArtifactRecord:
 
 
 def has_manifest(folder: Place) -> bool:
-    """Whether a stored result was finished: its record was written, or was about to be."""
+    """True if a stored result was finished: its record was written, or was about to be."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Place) -> ArtifactRecord | None:
-    """The record that lies beside the data in a folder, as far as it has the form of one; None if there is none.
-
-    Raises ValueError for what is none, OSError where it cannot be read. What it says is not compared with anything.
-    """
+    """Read the record that lies next to the data in a folder; None if there is none. Raises ValueError for what is
+    none, OSError."""
     try:
         told = parsed((folder / MANIFEST).read_at_most(_LARGEST_MANIFEST))
     except FileNotFoundError:
@@ -147,10 +119,10 @@ def read_manifest(folder: Place) -> ArtifactRecord | None:
         raise ValueError("its manifest is none of this version")
     known = {each.name for each in fields(ArtifactRecord)}
     said = {name: [value] for name, value in told["record"].items() if name in known}
-    (record,) = from_columns(said, ArtifactRecord) or (Misfit({}),)
-    if isinstance(record, Misfit):
-        raise ValueError(f"its manifest does not fit: {record}")
-    return record
+    records, wrong = from_columns(said, ArtifactRecord)
+    if not records:
+        raise ValueError(f"its manifest does not fit: {'; '.join(wrong)}")
+    return records[0]
 
 
 def _manifest_text(record: ArtifactRecord) -> str:

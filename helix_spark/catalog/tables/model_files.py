@@ -1,9 +1,9 @@
 """The files of a stored model: those that Spark ML's own writer makes, which name Spark ML's own classes, and no
 others.
 
-Loading a model imports the classes that its metadata name, of its stages too, and opens the folders that they name.
-Spark reads whatever lies in a folder of metadata, in an order of its own; so nothing else may lie there. What is
-checked are the bytes that are digested, and copied where a copy is wanted: who loads the copy loads what was checked.
+Loading a model imports the classes that its metadata name, and opens the folders that they name. Spark reads whatever
+lies in a folder of metadata; so nothing else may lie there. The bytes that are checked are digested, and copied where a
+copy is wanted: what is loaded from the copy was checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TEXT_FILE = re.compile(rf"part-0{{5}}(-{_UUID}-c000\.txt)?")
 _TABLE_FILE = re.compile(rf"part-\d{{5,}}-{_UUID}(?:-c|\.c)\d{{3,}}(\.[a-z0-9]+)?\.parquet")
 _MARK = "_SUCCESS"
+_CHECKSUM = re.compile(r"(^|/)\.[^/]*\.crc$")
 _PLAIN = re.compile(r"\w[\w-]*")
 """Names of folders; what metadata say of folders is to be such a name, too."""
 
@@ -85,14 +86,11 @@ class StrangeModelError(ValueError):
 
 
 def checked_digest(folder: Place, copy: Path | None = None) -> str:
-    """The digest of the names and bytes of a model's files, once it was seen that they are a model's.
+    """Return the digest of the names and bytes of a model's files. Raises StrangeModelError if it is no model of Spark
+    ML's own classes, or more than that; OSError.
 
     Args:
         copy: a folder, which must not exist, where exactly what was checked is written.
-
-    Raises:
-        StrangeModelError: it is no model of Spark ML's own classes, or more than that.
-        OSError: it cannot be read, or the copy not be written.
     """
     whole = hashlib.sha256()
     for name, content in checked_files(folder):
@@ -105,11 +103,8 @@ def checked_digest(folder: Place, copy: Path | None = None) -> str:
 
 
 def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
-    """A model's files in order of their names, with what they hold, each once it was checked.
-
-    Raises:
-        StrangeModelError, OSError: as `checked_digest`.
-    """
+    """Yield a model's files in order of their names, with what they hold, once each was checked; see
+    `checked_digest`."""
     def read(file: tuple[str, Place]) -> tuple[str, bytes]:
         name, path = file
         return name, path.read_at_most(_LARGEST_METADATA if is_metadata(name.rpartition("/")[0]) else _LARGEST_FILE)
@@ -120,7 +115,7 @@ def checked_files(folder: Place) -> Iterator[tuple[str, bytes]]:
 
 
 def _files(folder: Place) -> list[tuple[str, Place]]:
-    """All files by their names from the folder on, sorted; without checksums and such, which Spark makes do without."""
+    """Return all files by their names from the folder on, sorted, without the manifest and checksums."""
     beginning = len(str(folder)) + 1
     try:
         found = {str(path)[beginning:]: path for path in folder.files()}
@@ -128,18 +123,13 @@ def _files(folder: Place) -> list[tuple[str, Place]]:
         raise StrangeModelError(f"{error.filename}: {error.strerror}") from error
     if not folder.is_own_folder():
         raise StrangeModelError("it is no folder")
-    _check_names([name for name in found if not _is_beside(name)])
-    return sorted((name, path) for name, path in found.items() if not _is_beside(name))
+    files = {name: path for name, path in found.items() if name != MANIFEST and not _CHECKSUM.search(name)}
+    _check_names(files)
+    return sorted(files.items())
 
 
-def _is_beside(name: str) -> bool:
-    """Whether a file is none of a model's: the manifest, and checksums of others, of which Spark reads as little."""
-    last = name.rpartition("/")[2]
-    return name == MANIFEST or (last.startswith(".") and last.endswith(".crc"))
-
-
-def _check_names(names: list[str]) -> None:
-    """Checks that each folder holds either folders or the files of one table or text, and each text one file."""
+def _check_names(names: Iterable[str]) -> None:
+    """Check that each folder holds either folders or the files of one table or text, and each text one file."""
     inside: dict[str, list[str]] = {}
     for name in names:
         *folders, last = name.split("/")
@@ -160,7 +150,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def is_metadata(folder: str) -> bool:
-    """Whether a folder of a model holds what says of what class it, or a part of it, is."""
+    """True if a folder of a model holds what says of what class it, or a part of it, is."""
     return folder.rpartition("/")[2] == "metadata"
 
 
@@ -173,11 +163,7 @@ def _check(name: str, content: bytes) -> None:
 
 
 def _check_metadata(content: bytes, *, inside: bool) -> None:
-    """Checks the class that metadata name, and the folders.
-
-    Args:
-        inside: whether it is that of a part of the model.
-    """
+    """Check the class that metadata of a model, or of a part inside, name, and the folders."""
     told = _metadata(content.removesuffix(b"\n"))
     named = told.get("class")
     if not isinstance(named, str):
@@ -204,7 +190,7 @@ def _metadata(content: bytes) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of a name that is there twice, two readers may take two values."""
+    """Make an object; of a name that is there twice, two readers may take two values."""
     made = dict(pairs)
     if len(made) < len(pairs):
         raise ValueError("a name is there twice")
@@ -212,7 +198,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _named_folders(told: Any) -> Iterator[Any]:
-    """What metadata say of folders: the ids of stages, and where the values of a grid lie that are no JSON."""
+    """Yield what metadata say of folders: the ids of stages, and where values of a grid lie that are no JSON."""
     if isinstance(told, list):
         for one in told:
             yield from _named_folders(one)
@@ -229,7 +215,6 @@ def _named_folders(told: Any) -> Iterator[Any]:
 
 
 def _unquoted(value: Any) -> Any:
-    """A text that is JSON within JSON."""
     try:
         return json.loads(value)
     except (ValueError, TypeError, RecursionError):

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 VECTOR = "org.apache.spark.ml.linalg.VectorUDT"
 NO_NAME = re.compile(r"[\n\t]|^$")
-"""What is taken for no column's name. Delta's own writer takes any of ` ,;{}()=` for none either, unless columns are
-mapped (DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES): headers of files often have them, so files with such names are
-committed by us. Spark, Delta and delta-rs read them."""
+"""What is taken for no column's name. Delta's own writer refuses any of ` ,;{}()=` as well, unless columns are mapped
+(DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES); files with such names are committed by us, and all can read them."""
 
 _NARROWER = ("char(", "varchar(", "string collate")
 """Texts of a kind that only Spark tells apart."""
@@ -40,10 +39,8 @@ class Column:
     """One column of a stored table.
 
     Attributes:
-        name: its name.
         stored: the Arrow type of what lies in the files: anything may be null, as in all Delta files.
         declared: the Arrow type that Spark gives it, which knows what is never null; a list of doubles for a vector.
-        nullable: whether the column itself may hold nulls.
         is_vector: a Spark ML vector, to be unwrapped into a list of doubles.
         unreadable: what prevents reading it without Spark; empty if nothing does.
     """
@@ -57,7 +54,7 @@ class Column:
 
 
 def columns(schema: str) -> tuple[Column, ...]:
-    """The columns of a Spark schema. Raises ValueError for what is no schema.
+    """Return the columns of a Spark schema. Raises ValueError for what is no schema.
 
     >>> [(c.name, str(c.declared)) for c in columns('''{"type": "struct", "fields": [
     ...     {"name": "age", "type": "double", "nullable": true, "metadata": {}},
@@ -70,10 +67,8 @@ def columns(schema: str) -> tuple[Column, ...]:
 
 
 def same_types(one: str, other: str) -> bool:
-    """Whether two schemas have the same names and types in the same order.
-
-    Delta makes every column nullable and metadata is for people, so neither is compared.
-    """
+    """True if two schemas have the same names and types in the same order. Delta makes every column nullable and
+    metadata is for people, so neither is compared."""
     return bool(_bare(parsed_schema(one)) == _bare(parsed_schema(other)))
 
 
@@ -84,10 +79,8 @@ _TRUSTED = {
 
 
 def foreign_classes(schema: str) -> tuple[str, ...]:
-    """Classes that a schema names and that are not Spark ML's. Reading such a table would import them; and of a class
-    that cannot be imported, PySpark unpickles the copy that the schema carries.
-
-    Raises ValueError for what is no schema.
+    """Return the classes that a schema names and that are not Spark ML's: reading such a table would import them, or
+    unpickle the copy that the schema carries. Raises ValueError for what is no schema.
 
     >>> udt = '{"type": "udt", "pyClass": "posix.Trap", "serializedClass": "gASV", "sqlType": "long"}'
     >>> foreign_classes(f'{{"type": "struct", "fields": [{{"name": "a", "type": {udt}, "nullable": true}}]}}')
@@ -121,7 +114,7 @@ def _column(name: str, spark_type: Any, nullable: bool) -> Column:
 
 
 def _arrow(spark_type: Any, *, exact: bool) -> pa.DataType:
-    """The Arrow type; what is never null is told only if `exact`."""
+    """Return the Arrow type, with what is never null only if `exact`."""
     import pyarrow as pa
 
     def field(name: str, inner: Any, nullable: bool) -> pa.Field:
@@ -168,18 +161,15 @@ def _bare(spark_type: Any) -> Any:
 
 
 MOST_VALUES = 2**31 - 1
-"""Arrow's list offsets have 32 bits; and 16 GiB of mostly zeros are no use to anyone."""
+"""Arrow's list offsets have 32 bits."""
 
 
 def to_lists(vectors: pa.Array, *, most: int = MOST_VALUES) -> pa.Array:
-    """Vectors (struct array of n) as list<double> of n; a null vector stays null.
+    """Return vectors (struct array of n) as list<double> of n; a null vector stays null. Raises NeedsSparkError if the
+    dense form would have more than `most` values, ValueError for a vector with values outside of it.
 
     They lie in parquet as struct<type: tinyint, size: int, indices: array<int>, values: array<double>>, where type 0 is
     sparse and 1 is dense (org.apache.spark.ml.linalg.VectorUDT).
-
-    Raises:
-        NeedsSparkError: the dense form would have more than `most` values.
-        ValueError: a vector has values outside of it.
 
     >>> import pyarrow as pa
     >>> fields = [("type", pa.int8()), ("size", pa.int32()), ("indices", pa.list_(pa.int32())),
@@ -225,7 +215,7 @@ _OURS = "helix_"
 
 
 def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a vector's slots, in order; none where it has none, or too many. It may be from anybody.
+    """Return the names of a vector's slots, in order; none where it has none, or too many.
 
     >>> slot_names({"ml_attr": {"attrs": {"numeric": [{"idx": 1, "name": "helix_age"}],
     ...                                   "binary": [{"idx": 0, "name": "helix_sex_is_Male"}]}, "num_attrs": 2}})
@@ -248,7 +238,7 @@ def slot_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a label's classes, by their indexes; none where it has none, or too many. It may be from anybody.
+    """Return the names of a label's classes, by their indexes; none where it has none, or too many.
 
     >>> class_names({"ml_attr": {"type": "nominal", "vals": ["ham", "spam"]}}), class_names({"ml_attr": {"vals": 3}})
     (('ham', 'spam'), ())
@@ -261,10 +251,9 @@ def class_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def slot_names_of(schema: str) -> dict[str, tuple[str, ...]]:
-    """The same of all columns of a table, by its schema as Spark writes it (JSON)."""
+    """Return `slot_names` of all columns of a table, by its schema as Spark writes it (JSON)."""
     try:
         fields = parsed_schema(schema)["fields"]
-        named = {field["name"]: slot_names(field.get("metadata", {})) for field in fields}
     except ValueError:
         return {}
-    return {str(name): names for name, names in named.items() if names}
+    return {field["name"]: names for field in fields if (names := slot_names(field.get("metadata", {})))}

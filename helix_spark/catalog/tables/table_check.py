@@ -1,8 +1,8 @@
 """Whether a stored table is still the one that was recorded. Reads its Delta log and looks at its files; no JVM.
 
-A stored table has one commit, version 0, and never gets another: that makes its log one small file, and any other log
-a sign of damage. What pages hold is verified when they are read (`table_reading`), with the checksums in them; what a
-footer says of a file's size before that, as some kilobytes may hold a hundred million rows.
+A stored table has one commit, version 0, and never gets another: any other log is a sign of damage. What pages hold is
+verified when they are read (`table_reading`); what a footer says of a file's size before that, as some kilobytes may
+hold a hundred million rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
@@ -30,48 +29,39 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _PART = re.compile(r"part-(\d+)-")
-_COMPUTED = "it is computed again"
+
 
 class DamagedArtifactError(CatalogError):
     """A stored result is missing, incomplete or not the one that was recorded: quarantine it and compute it again."""
 
 
 def damaged(folder: Place, what: str) -> DamagedArtifactError:
-    """The error to raise about the table in `folder`."""
-    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy=_COMPUTED)
+    return DamagedArtifactError(f"the stored table {folder} is damaged: {what}", remedy="it is computed again")
 
 
 def unread(folder: Place, what: str, error: BaseException) -> CatalogError:
-    """The error to raise when a read failed: damage, unless it could not be reached. What lies in a store that does not
-    answer, or may not be read, must not be put aside for that."""
+    """Return the error to raise when a read failed: damage, unless the table could not be reached."""
     return unreached(folder, error) if is_out_of_reach(error) else damaged(folder, what)
 
 
 def unreached(folder: Place | None, error: BaseException) -> CatalogError:
-    """The error to raise about what is stored in `folder` when an error `is_out_of_reach`."""
+    """Return the error to raise about what is stored in `folder` when an error `is_out_of_reach`."""
     return CatalogError(f"the stored result {folder} cannot be read now: {error}",
                         remedy="run again when it can be reached and read; what is stored there is kept")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedTable:
-    """A table whose log and files agree with its record.
-
-    Attributes:
-        files: paths of its parquet files in the order of their partitions.
-        schema: Spark schema of what its files hold, as JSON.
-    """
+    """A table whose log and files agree with its record: its parquet files in the order of their partitions, and the
+    Spark schema of what they hold, as JSON."""
 
     files: tuple[Place, ...]
     schema: str
 
 
 def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
-    """Check the log of the table in `folder`, and its files' sizes, against the record: version, number of files, rows,
-    schema (names and types) and attempt.
-
-    Raises DamagedArtifactError for anything that does not match.
-    """
+    """Check the log of the table in `folder`, and its files' sizes and footers, against the record. Raises
+    DamagedArtifactError for anything that does not match."""
     commit = read_commit(folder)
     if commit.attempt is not None and commit.attempt != record.attempt:
         raise damaged(folder, f"it was written for attempt {commit.attempt}, not for {record.attempt}")
@@ -93,18 +83,18 @@ def check_table(folder: Place, record: ArtifactRecord) -> CheckedTable:
     if None not in (rows, record.rows) and rows != record.rows:
         raise damaged(folder, f"its log has {rows} rows, its record {record.rows}")
     files = sorted(_checked_files(folder, commit), key=_partition)
-    if record.digest is not None and digest_of_table(folder, files) != record.digest:
+    if digest_of_table(folder, files) != record.digest:  # some very old records have none: they are computed again
         raise damaged(folder, "the footers of its files are not those that were written")
     return CheckedTable(tuple(files), record.schema or schema)
 
 
 def written_digest(folder: Place) -> str:
-    """The digest for the record of the table in `folder`, which was just written. Raises DamagedArtifactError."""
+    """Return the digest for the record of the table in `folder`, which was just written."""
     return digest_of_table(folder, list(_checked_files(folder, read_commit(folder))))
 
 
 def digest_of_table(folder: Place, files: Iterable[Place]) -> str:
-    """Of parquet files in a folder: their names, sizes and footers, which have no checksums, unlike the pages. Raises
+    """Return the digest of parquet files' names, sizes and footers, which have no checksums, unlike the pages. Raises
     DamagedArtifactError for what has no footer, CatalogError for what cannot be reached."""
     whole = hashlib.sha256()
     try:
@@ -123,14 +113,8 @@ def _size_and_footer(path: Place) -> tuple[str, int, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class TableCommit:
-    """The only commit of a stored table, as far as it has the form of one.
-
-    Attributes:
-        files: names and bytes of the files that it adds.
-        rows: in these files; None where it does not tell.
-        schema: Spark's, as JSON.
-        attempt: that it was written for, if it names one.
-    """
+    """The only commit of a stored table: names and bytes of the files that it adds, the rows in them if it tells,
+    Spark's schema as JSON, and the attempt that it was written for if it names one."""
 
     files: tuple[tuple[str, int], ...]
     rows: int | None
@@ -138,14 +122,14 @@ class TableCommit:
     attempt: str | None
 
 
-_SIZE, _ROWS = Number(0, 1 << 50), Number(0, 1 << 50)
+_COUNT = Number(0, 1 << 50)
 _ADD = {"path": str, "size": int}
 _METADATA = {"schemaString": str, "partitionColumns": list, "configuration?": {str: str}}
 
 
 def read_commit(folder: Place) -> TableCommit:
-    """Read the commit of the table in `folder`. What it names is the table's, not all that lies there: Spark leaves a
-    file for an empty partition, and failed tasks leave theirs. Raises DamagedArtifactError."""
+    """Read the commit of the table in `folder`, where files of failed tasks may lie, too. Raises
+    DamagedArtifactError."""
     log = DeltaLog(folder)
     try:
         if not (folder.is_own_folder() and log.folder.is_own_folder()):
@@ -177,7 +161,7 @@ def _commit_of(actions: Sequence[Any]) -> TableCommit:
         raise ValueError("it has partitions, mapped columns or removed files")
     if any(isinstance(one, dict) and one.get("deletionVector") for one in found["add"]):
         raise ValueError("it has deleted rows")
-    if wrong := next((one for one in found["add"] if not is_like(one, _ADD) or _SIZE.misfit(one["size"])), None):
+    if wrong := next((one for one in found["add"] if not is_like(one, _ADD) or _COUNT.misfit(one["size"])), None):
         raise ValueError(f"it adds {str(wrong)[:200]}")
     noted = found["commitInfo"][0] if found["commitInfo"] else {}
     attempt = noted.get("userMetadata") if isinstance(noted, dict) else None
@@ -191,15 +175,14 @@ def _rows(adds: Sequence[Mapping[str, Any]]) -> int | None:
     """Statistics are optional in Delta; the files' footers are counted when they are read."""
     told = [mapping(add["stats"]) if isinstance(add.get("stats"), str) else {} for add in adds]
     counts: list[Any] = [one.get("numRecords") for one in told]
-    return None if any(map(_ROWS.misfit, counts)) else sum(counts)
+    return None if any(map(_COUNT.misfit, counts)) else sum(counts)
 
 
 def _checked_files(folder: Place, commit: TableCommit) -> Iterator[Place]:
-    return each(folder, partial(_checked_file, folder), commit.files)
+    return each(folder, lambda added: _checked_file(folder, *added), commit.files)
 
 
-def _checked_file(folder: Place, added: tuple[str, int]) -> Place:
-    name, size = added
+def _checked_file(folder: Place, name: str, size: int) -> Place:
     if Path(name).name != name:
         raise damaged(folder, f"its log names the file {name!r}, which is not in its folder")
     path = folder / name
@@ -224,15 +207,15 @@ AFTER_FOOTER = 8
 """Bytes behind a footer: its length and the magic number."""
 
 _LONGEST_FOOTER = 64 << 20
-"""Bytes of a footer at most; that of a table of 10,000 columns has some 5 MB."""
+"""That of a table of 10,000 columns has some 5 MB."""
 
 _WIDEST = 16
 """Bytes of a value in memory at most, of a text without its letters."""
 
 
 def size_and_footer(file: BinaryIO) -> tuple[int, bytes]:
-    """Bytes of a file, and its footer with the length and the magic number at its end. Raises ValueError for what is no
-    parquet file, OSError."""
+    """Read the size of a file, and its footer with the length and the magic number at its end. Raises ValueError for
+    what is no parquet file, OSError."""
     size = file.seek(0, 2)
     file.seek(max(size - AFTER_FOOTER, 0))
     end = file.read(AFTER_FOOTER)
@@ -255,8 +238,7 @@ def read_footer(file: BinaryIO) -> pq.FileMetaData:
 
 
 def check_decoded(footer: pq.FileMetaData, size: int, *, most: int, times: int) -> None:
-    """Check that a file becomes at most `most` bytes when it is read, or so many times its size. A text counts as often
-    as it is written, and a list as one value. Raises ValueError.
+    """Check that a file becomes at most `most` bytes when it is read, or so many times its size. Raises ValueError.
 
     What a damaged footer says of a column is not looked at: pyarrow (25.0) ends the process where it makes no sense.
     """

@@ -6,7 +6,7 @@ The checksum of every page is verified. pyarrow is used file by file, because it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.places.place import Place, each
-from helix_spark.catalog.places.side_checksums import ChecksumError, check_end
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import MOST_VALUES, Column, NeedsSparkError, columns, to_lists
 from helix_spark.catalog.tables.table_check import (
-    AFTER_FOOTER,
     CheckedTable,
     check_decoded,
     check_table,
@@ -34,19 +32,14 @@ if TYPE_CHECKING:
 _MOST_SHOWN, _LONGEST_SHOWN = 32 << 20, 8 << 20
 """Bytes of the first rows that are looked at, and of those of one column."""
 
-_PIECE = 65_536
-"""Rows that are looked at together where none are kept."""
-
 _MOST_BYTES, _TIMES = 256 << 20, 10_000
 """How many bytes a file may become when it is read: so many, or ten thousand times what it has. Columns of one value
 each become more, and whole tables have others besides."""
 
 
 def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
-    """Read a stored table.
-
-    Types and nullability are those of Spark's `toArrow()`, but vectors are lists of doubles. Rows are in the order of
-    the partitions.
+    """Read a stored table with types and nullability as of Spark's `toArrow()`, but vectors as lists of doubles, and
+    rows in the order of the partitions.
 
     Raises:
         DamagedArtifactError: the table is not the recorded one, or a page does not match its checksum.
@@ -55,7 +48,7 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
     import pyarrow as pa
 
     table = check_table(folder, record)
-    stored_columns = tuple(_columns(folder, table).values())
+    stored_columns = _columns(folder, table)
     if unreadable := next((column for column in stored_columns if column.unreadable), None):
         raise NeedsSparkError(_needs_spark(unreadable))
     with _damage_told(folder):
@@ -69,37 +62,36 @@ def read_arrow(folder: Place, record: ArtifactRecord) -> pa.Table:
 
 
 def check_rows(folder: Place, record: ArtifactRecord) -> tuple[str, ...]:
-    """Read all of a stored table as `read_arrow` does, but some rows at a time and keeping nothing: it may be larger
-    than memory.
+    """Read all of a stored table as `read_arrow` does, but a row group at a time: it may be larger than memory.
 
     Returns what keeps columns from being read without Spark, in words: of these only the pages were looked at.
-
-    Raises:
-        DamagedArtifactError: as `read_arrow`.
     """
+    import pyarrow as pa
+
     table, rows = check_table(folder, record), 0
     known = _columns(folder, table)
-    for path in table.files:
-        with _damage_told(folder):
-            for column in known.values():
-                if column.unreadable:
-                    _read_pages(column.name, path)
-            readable = [column for column in known.values() if not column.unreadable]
-            for part, counted in _read_in_pieces([column.name for column in readable], path):
-                for column in readable:
-                    _as_declared([part], column, counted)
-                rows += counted
+    with _damage_told(folder):
+        for path in table.files:
+            with _checked(path) as file:
+                for group in range(file.num_row_groups):
+                    counted = file.metadata.row_group(group).num_rows
+                    for column in known:
+                        present = [name for name in file.schema_arrow.names if name == column.name]
+                        with suppress(pa.ArrowNotImplementedError) if column.unreadable else nullcontext():
+                            part = file.read_row_group(group, present)
+                            if not column.unreadable:
+                                _as_declared([part], column, counted)
+                    rows += counted
     _check_count(folder, record, rows)
-    return tuple(_needs_spark(column) for column in known.values() if column.unreadable)
+    return tuple(_needs_spark(column) for column in known if column.unreadable)
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRows:
-    """The first rows of a stored table, as far as they may be looked at.
+    """The first rows of a stored table, and how many columns it has.
 
     Attributes:
-        columns: how many the table has in its files.
-        unreadable: names of those that only Spark can read.
+        unreadable: names of columns that only Spark can read.
         too_long: names of those whose first values take more memory than a look is worth.
     """
 
@@ -110,15 +102,12 @@ class FirstRows:
 
 
 def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: int) -> FirstRows:
-    """At most `rows` first rows of the first columns of a stored table, reading no more pages than those take.
-
-    Raises:
-        DamagedArtifactError: as `read_arrow`.
-    """
+    """Read at most `rows` first rows of the first columns of a stored table, and no more pages than those take. Raises
+    DamagedArtifactError."""
     import pyarrow as pa
 
     table = check_table(folder, record)
-    known = _columns(folder, table).values()
+    known = _columns(folder, table)
     wanted = [column for column in known if not column.unreadable][:most_columns]
     parts, taken, left, long = list[pa.Table](), 0, _MOST_SHOWN, set[str]()
     with _damage_told(folder):
@@ -146,7 +135,7 @@ def read_first(folder: Place, record: ArtifactRecord, rows: int, most_columns: i
 
 
 def _first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.ChunkedArray | None:
-    """The first values of a column, read one by one; None if they take more than so many bytes."""
+    """Read the first values of a column one by one; None if they take more than so many bytes."""
     import pyarrow as pa
 
     batches, taken = list[pa.RecordBatch](), 0
@@ -159,21 +148,21 @@ def _first_values(file: pq.ParquetFile, name: str, rows: int, most: int) -> pa.C
     return pa.Table.from_batches(batches, batches[0].schema if batches else schema).column(0)
 
 
-def _columns(folder: Place, table: CheckedTable) -> dict[str, Column]:
+def _columns(folder: Place, table: CheckedTable) -> tuple[Column, ...]:
     try:
-        return {column.name: column for column in columns(table.schema)}
+        return columns(table.schema)
     except ValueError as error:
         raise damaged(folder, f"its schema cannot be read: {error}") from error
 
 
 @contextmanager
 def _damage_told(folder: Place) -> Iterator[None]:
-    """Raises what reading its files raises as what it says of the table."""
+    """Raise what reading its files raises as what it says of the table."""
     import pyarrow as pa
 
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError, ChecksumError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         # A damaged footer makes pyarrow fail in its own ways, down to names that are not Unicode.
         raise unread(folder, f"a file cannot be read: {error}", error) from error
 
@@ -188,7 +177,6 @@ def _needs_spark(column: Column) -> str:
 
 
 def _opened(path: Place) -> pq.ParquetFile:
-    """A file to read, page checksums compared; of an object store in few large requests."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(
@@ -204,34 +192,10 @@ def _read_file(names: Sequence[str], path: Place) -> tuple[pa.Table, int]:
         return file.read([name for name in names if name in present]), file.metadata.num_rows
 
 
-def _read_in_pieces(names: Sequence[str], path: Place) -> Iterator[tuple[pa.Table, int]]:
-    """The same, some rows at a time."""
-    import pyarrow as pa
-
-    with _checked(path) as file:
-        present = set(file.schema_arrow.names)
-        columns = [name for name in names if name in present]
-        if not columns:
-            yield pa.table({}), file.metadata.num_rows
-            return
-        for batch in file.iter_batches(_PIECE, columns=columns):
-            yield pa.Table.from_batches([batch]), batch.num_rows
-
-
-def _read_pages(name: str, path: Place) -> None:
-    """Compares the checksums of a column's pages; what pyarrow has no type for stays unread."""
-    import pyarrow as pa
-
-    with _checked(path) as file, suppress(pa.ArrowNotImplementedError):
-        file.read([one for one in file.schema_arrow.names if one == name])
-
-
 @contextmanager
 def _checked(path: Place) -> Iterator[pq.ParquetFile]:
-    """A file to read whole. Raises ValueError for one that becomes more than there can be in it, ChecksumError where
-    its end is not what was written."""
+    """Open a file to read whole. Raises ValueError for one that becomes more than there can be in it."""
     with _opened(path) as file:
-        check_end(path, file.metadata.serialized_size + AFTER_FOOTER)
         check_decoded(file.metadata, path.stat().st_size, most=_MOST_BYTES, times=_TIMES)
         yield file
 
@@ -262,8 +226,8 @@ def _as_declared(
 
 @dataclass(frozen=True, slots=True)
 class _Relabel:
-    """An array under another type of the same layout, by Arrow's C data interface. A cast refuses to say of what is
-    inside lists and structs that it is never null."""
+    """An array under another type of the same layout: a cast refuses to say of what is inside lists and structs that it
+    is never null."""
 
     array: pa.Array
     declared: pa.DataType
@@ -279,17 +243,18 @@ def _relabelled(array: pa.Array, declared: pa.DataType) -> pa.Array:
 
 
 def _is_form_of(actual: pa.DataType, declared: pa.DataType) -> bool:
-    """Whether `actual` is how parquet gives back `declared`: times may have another unit, list items another name."""
+    """True if `actual` is how parquet gives back `declared`: times may have another unit, list items another name."""
     import pyarrow as pa
 
-    if pa.types.is_timestamp(actual) and pa.types.is_timestamp(declared):
+    if actual.id != declared.id:
+        return False
+    if pa.types.is_timestamp(actual):
         return actual.tz in (None, "UTC")
-    if pa.types.is_list(actual) and pa.types.is_list(declared):
-        return _is_form_of(actual.value_type, declared.value_type)
-    if pa.types.is_map(actual) and pa.types.is_map(declared):
+    if pa.types.is_map(actual):
         return _is_form_of(actual.key_type, declared.key_type) and _is_form_of(actual.item_type, declared.item_type)
-    if pa.types.is_struct(actual) and pa.types.is_struct(declared):
-        return [field.name for field in actual] == [field.name for field in declared] and all(
-            _is_form_of(a.type, b.type) for a, b in zip(actual, declared, strict=True)
-        )
+    if pa.types.is_struct(actual) and [field.name for field in actual] != [field.name for field in declared]:
+        return False
+    if pa.types.is_nested(actual) and actual.num_fields == declared.num_fields:
+        inner = range(actual.num_fields)
+        return all(_is_form_of(actual.field(place).type, declared.field(place).type) for place in inner)
     return bool(actual == declared)

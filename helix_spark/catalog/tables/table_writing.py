@@ -1,9 +1,8 @@
 """Stored tables, written without a JVM: Arrow tables, and the files that Spark wrote as such.
 
-The commit that makes parquet files a Delta table is its first and only one. Delta's protocol asks for four actions in
-the first file of the log (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#actions). deltalake writes them for
-types that it knows, which Spark ML's vectors are not, and on S3 it does not find out whether a commit whose answer was
-lost was carried out. Delta's own writer takes some 0.4 s more than the files, and 1.5 s the first time.
+The commit that makes parquet files a Delta table is its first and only one, of four actions
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#actions). deltalake writes it for types that it knows, which
+Spark ML's vectors are not. Delta's own writer takes some 0.4 s more than the files, and 1.5 s the first time.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from urllib.parse import quote
 from helix_spark.catalog.failpoints import reach
 from helix_spark.catalog.places.delta_log import DeltaLog, entry_text, now
 from helix_spark.catalog.places.place import Place
-from helix_spark.catalog.places.side_checksums import write_checksums
 from helix_spark.catalog.tables.attempts import Attempt, physical_bytes
 from helix_spark.catalog.tables.spark_types import NO_NAME
 from helix_spark.errors import CatalogError
@@ -43,15 +41,12 @@ class TableStats:
 
 
 def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
-    """Write a table as a Delta table of one commit and one file into an attempt's folder, which must not exist.
-
-    What is read back equals `storable(table)`. The commit names the attempt, so that another table in its place is
-    noticed.
+    """Write a table as a Delta table of one commit and one file into an attempt's folder, which must not exist. What is
+    read back equals `storable(table)`.
 
     Raises:
         NotStorableError: see `storable`; or pyarrow does not write such a table.
-        CatalogError: the folder exists or cannot be written, or the attempt is none to store a
-            table. What was written so far stays for `abandon`.
+        CatalogError: the folder exists or cannot be written, or the attempt is none to store a table.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -69,7 +64,6 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
         file = folder / f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
         with file.writable() as written:
             pq.write_table(table, written, compression="zstd", write_page_checksum=True)
-        write_checksums(file)
         _commit(attempt, folder, [(file, len(table))], schema)
     except (OSError, DeltaError) as error:
         raise CatalogError(f"the table {folder} cannot be written: {error}") from error
@@ -79,15 +73,11 @@ def write_arrow(attempt: Attempt, table: pa.Table) -> TableStats:
 
 
 def commit_files(attempt: Attempt, schema: str) -> int:
-    """Commits all parquet files of an attempt's folder as one table; returns the rows that their footers count. The
-    commit names the attempt, so that another table in its place is noticed.
+    """Commit all parquet files of an attempt's folder, which has no log yet, as one table; return the rows that their
+    footers count. Raises CatalogError.
 
     Args:
-        attempt: with the files of one finished write and no log yet.
         schema: Spark's, as JSON; of types and names that need no feature of Delta beyond its first version.
-
-    Raises:
-        CatalogError: a file cannot be read, or the log cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -104,7 +94,7 @@ def commit_files(attempt: Attempt, schema: str) -> int:
 
 
 def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]], schema: str) -> None:
-    """Commit files, each with its rows. Raises OSError."""
+    """Commit files, each with its rows. The commit names the attempt, so that another table in its place is noticed."""
     reach("store.file_written")
     log = DeltaLog(folder)
     log.folder.make_new_folder(within=folder)
@@ -120,11 +110,9 @@ def _commit(attempt: Attempt, folder: Place, files: Sequence[tuple[Place, int]],
         {"commitInfo": commit}, {"metaData": metadata}, {"protocol": _protocol(schema)},
         *(_added(file, rows) for file, rows in files),
     ]))
-    write_checksums(log.entry(0))
 
 
 def _protocol(schema: str) -> dict[str, Any]:
-    """What a reader and a writer of such a table must know: of Delta's first version, and of times without a zone."""
     if '"timestamp_ntz"' not in schema:
         return {"minReaderVersion": 1, "minWriterVersion": 2}
     named = ["timestampNtz"]
@@ -140,11 +128,9 @@ def _added(file: Place, rows: int) -> dict[str, Any]:
 
 
 def storable(table: pa.Table) -> pa.Table:
-    """`table` with the types it has after it was stored and read: nanoseconds become microseconds, dictionaries their
-    values, unsigned integers the next larger signed ones, time zones UTC.
-
-    Raises NotStorableError for types and names that Delta does not have, or values that would change.
-    """
+    """Return a table with the types it has after it was stored and read: nanoseconds become microseconds, dictionaries
+    their values, unsigned integers the next larger signed ones, time zones UTC. Raises NotStorableError for types and
+    names that Delta does not have, or values that would change."""
     import pyarrow as pa
 
     if not table.column_names:
@@ -158,7 +144,7 @@ def storable(table: pa.Table) -> pa.Table:
 
 
 def _check_distinct(names: Sequence[str]) -> None:
-    """Of a table's columns or a struct's fields: Spark takes names in upper and lower case for one, as Delta does."""
+    """Check names of columns or fields: Spark takes those in upper and lower case for one, as Delta does."""
     if len({name.lower() for name in names}) < len(names):
         raise NotStorableError(
             f"names that are to be stored must differ in more than upper and lower case: {', '.join(names)}"
@@ -192,19 +178,18 @@ def _storable_type(given: pa.DataType, name: str) -> pa.DataType:
         return pa.map_(
             _storable_field(given.key_field, "key", name), _storable_field(given.item_field, "value", name)
         )
-    if types.is_decimal128(given) or types.is_boolean(given) or (types.is_floating(given) and given.bit_width > 16):
-        return given
-    if types.is_signed_integer(given):
-        return given
     widened = {
         pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64(),
-        pa.float16(): pa.float32(), pa.date32(): pa.date32(), pa.date64(): pa.date32(),
-        pa.string(): pa.string(), pa.large_string(): pa.string(), pa.string_view(): pa.string(),
-        pa.binary(): pa.binary(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
+        pa.float16(): pa.float32(), pa.date64(): pa.date32(), pa.large_string(): pa.string(),
+        pa.string_view(): pa.string(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
     }
-    if given not in widened:
+    if given in widened:
+        return widened[given]
+    same = (types.is_decimal128, types.is_boolean, types.is_floating, types.is_signed_integer, types.is_date32,
+            types.is_string, types.is_binary)
+    if not any(is_kind(given) for is_kind in same):
         raise _no_type(given, name)
-    return widened[given]
+    return given
 
 
 def _no_type(given: pa.DataType, column: str) -> NotStorableError:

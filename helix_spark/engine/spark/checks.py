@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helix_spark.catalog.places.local_disk import what_is_there
-from helix_spark.catalog.places.place import is_remote
+from helix_spark.catalog.places.place import is_remote, what_is_there
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server, shown_address
 from helix_spark.engine.spark.jars import (
     JarSet,

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from helix_spark.catalog.places.local_disk import sync_path
+from helix_spark.catalog.places.place import sync_path
 from helix_spark.errors import SetupError
 from helix_spark.versions import INSTALL, refused_pair
 

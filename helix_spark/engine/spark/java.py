@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from helix_spark.catalog.places.local_disk import sync_path, what_is_there
+from helix_spark.catalog.places.place import sync_path, what_is_there
 from helix_spark.engine.spark.gateway import driver_flags
 from helix_spark.engine.spark.jars import cache_folder, spark_home
 from helix_spark.errors import SetupError

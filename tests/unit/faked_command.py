@@ -20,6 +20,7 @@ from program_fakes import FakeServer
 
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
+from helix_spark.cli.programs import ScriptFile
 from helix_spark.engine.spark import connect_server
 from helix_spark.engine.spark.connect_server import ProgramServer
 from helix_spark.program import program_record
@@ -76,9 +77,9 @@ def keep_slowly(*_: Any, **__: Any) -> None:
     time.sleep(60)
 
 
-def run_command(path: Path, arguments: Sequence[str], place: Any) -> list[str]:
+def run_command(script: ScriptFile, place: Any) -> list[str]:
     """The command of a run of `helix watch`."""
-    return [sys.executable, str(Path(__file__).resolve()), "run", str(path)]
+    return [sys.executable, str(Path(__file__).resolve()), "run", str(script.path)]
 
 
 def faked(words: Sequence[str]) -> None:

@@ -34,19 +34,20 @@ class Action:
     Args:
         seed: what its draws follow from.
         watched: whether it matters what it reads and asks for; else `watch` is None.
-        reads_declared: whether its author says by a version what it has Spark read, as of a source.
 
     Attributes:
+        note_request: is given each request to Spark that its code is about to send; None where nobody looks.
         drew: once it is over, whether it drew numbers.
         identifiers: what identifiers of Spark's stages are drawn from.
         disturbed: whether another action may have drawn from the generators while it did.
     """
 
-    def __init__(self, seed: str, *, watched: bool = True, reads_declared: bool = False) -> None:
-        self.draws, self.reads_declared = Draws(seed, AUTHOR_SEEDS.state), reads_declared
+    def __init__(self, seed: str, *, watched: bool = True) -> None:
+        self.draws = Draws(seed, AUTHOR_SEEDS.state)
         self.identifiers = Entropy(f"identifiers {seed}")
         self.seeds: dict[str, str] = {}
         self.watch = Watch() if watched else None
+        self.note_request: Callable[[Any], None] | None = None
         self.drew = self.disturbed = self.under_way = False
         self.outer: Action | None = None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Container, Iterator
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.recorded_call import replaces, script, settling
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.proto import Relation
 
 _HELIX = str(Path(__file__).parents[1])
-
-PASSING_ON: set[CodeType] = set()
-"""Code in place of methods of pyspark's that only watches a call and passes it on."""
 
 
 def settle_frames() -> None:
@@ -60,10 +57,7 @@ def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
 
 def _caller_file() -> str:
     """Return the file of the code that calls the method which is replaced by the function that asks this."""
-    frame: FrameType | None = sys._getframe(3)
-    while frame is not None and frame.f_code in PASSING_ON:
-        frame = frame.f_back
-    return "" if frame is None else frame.f_code.co_filename
+    return sys._getframe(3).f_code.co_filename
 
 
 def _check_columns(inner: tuple[str, ...]) -> None:

@@ -26,7 +26,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helix_spark.forks import Birthplace
-from helix_spark.hermetic.action import others_first
+from helix_spark.hermetic.action import current, others_first
 from helix_spark.hermetic.asking import CodeOwner, kind_of
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.plans.classic_ways import SessionContext, fit_as_classic, session_class
@@ -127,14 +127,42 @@ def ask_as(session: ConnectSession, user: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _AtHome:
-    """A service that refuses children of its process: they share its connections, and have none of its threads."""
+    """A service that refuses children of its process, which share its connections and have none of its threads. What
+    the author's code is about to send is shown to its action first."""
 
     service: Any
     home: Birthplace = field(default_factory=Birthplace)
 
     def __getattr__(self, name: str) -> Any:
         self.home.check("this program's Spark session")
-        return getattr(self.service, name)
+        call = getattr(self.service, name)
+        if name not in ("ExecutePlan", "AnalyzePlan", "Config"):
+            return call
+
+        def send(request: Any, *given: Any, **named: Any) -> Any:
+            if (action := current()) is not None and action.note_request is not None:
+                action.note_request(request)
+            return call(request, *given, **named)
+
+        return send
+
+
+def service_behind(session: Any) -> Any:
+    """Return what answers a session, for requests of Helix's own."""
+    stub = session.client._stub
+    return stub.service if isinstance(stub, _AtHome) else stub
+
+
+@contextmanager
+def showing_requests(session: Any) -> Iterator[None]:
+    """Show requests of a session that the user has opened to the actions that send them."""
+    client = session.client
+    before = client._internal_stub
+    client._internal_stub = _AtHome(before)
+    try:
+        yield
+    finally:
+        client._internal_stub = before
 
 
 def answers_here(client: Any) -> bool:

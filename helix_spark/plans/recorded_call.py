@@ -31,10 +31,6 @@ class SettlesTables(Protocol):
 class Program(SettlesTables, Protocol):
     """A program of an author's, all of whose sessions are Helix's: a script, or a call of a node's function."""
 
-    @property
-    def is_planned(self) -> bool:
-        """True if it is run to see what it builds, and changes nothing."""
-
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
 
@@ -146,12 +142,6 @@ def script() -> Program | None:
     works in the driver's JVM."""
     work = _WORK.get()
     return PROGRAMS[0] if PROGRAMS and work.call is None and not work.is_classic else None
-
-
-def is_only_planned() -> bool:
-    """Return whether this thread's program is run to see what it builds, and changes nothing."""
-    program = program_here()
-    return program is not None and program.is_planned
 
 
 def own_session_is(session: ConnectSession | None) -> None:

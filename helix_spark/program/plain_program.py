@@ -111,10 +111,6 @@ class PlainProgram:
         """The name of its workflow."""
         return self.path.stem
 
-    @property
-    def is_planned(self) -> bool:
-        return self.mode == "plan"
-
     def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
         code = code_of(value[0] if isinstance(value, tuple) else value)
         with written_for(Purpose("") if self.watched is None else self.watched.purpose(code.digest)):

@@ -87,7 +87,9 @@ class Wishes:
         recompute: compute it in every run, stored or not.
         fresh: what it draws without a seed is drawn anew in every run; else Helix gives the seed, and a draw stands.
         depends_on: further objects (functions, values, files) that its signature must cover. With any, they are taken
-            for all that it reads besides its inputs: files that it opens itself do not keep it from being reused.
+            for all that it reads besides its inputs: files that it opens itself do not keep it from being reused. None
+            where the author says nothing: a function that uses RDDs or the JVM, where Helix cannot see what it reads,
+            is reused only if there is something said, be it an empty list.
         exclude: parameters that do not count for its signature.
         metrics: what is said of numbers in its result, by their whole names.
     """
@@ -96,7 +98,7 @@ class Wishes:
     fixed: bool = False
     recompute: bool = False
     fresh: bool = False
-    depends_on: tuple[Any, ...] = ()
+    depends_on: tuple[Any, ...] | None = None
     exclude: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
 
@@ -156,7 +158,7 @@ def wishes_from(options: dict[str, Any], where: Location | None) -> Wishes:
     return Wishes(
         keep=keep, fixed=bool(options.get("fixed", False)), recompute=bool(options.get("recompute", False)),
         fresh=bool(options.get("fresh", False)),
-        depends_on=several("depends_on", options.get("depends_on", ()), where),
+        depends_on=several("depends_on", options["depends_on"], where) if "depends_on" in options else None,
         exclude=several("exclude", options.get("exclude", ()), where, ordered=False),
     )
 

@@ -12,18 +12,19 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from workflows import computed, loading
+from workflows import Heard, computed, loading
 
 import helix_spark as hx
+from helix_spark.engine.spark.borrowed import holding
 
 pytestmark = pytest.mark.spark
 PEOPLE = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "rich": [0, 1, 0, 1]})
 
 
-def workflow(made: Any) -> hx.Workflow:
+def workflow(made: Any, **wishes: Any) -> hx.Workflow:
     wf = hx.Workflow("classic")
     wf.source("people", hx.table(PEOPLE))
-    wf.scanner(name="made")(made)
+    wf.scanner(name="made", **wishes)(made)
 
     @wf.reducer(output=True)
     def total(made: DataFrame) -> float:
@@ -47,22 +48,51 @@ def by_chance(people: DataFrame) -> DataFrame:
 
 
 @pytest.mark.parametrize(("made", "total"), [(by_rdd, 280.0), (by_broadcast, 22.0)])
-def test_its_result_is_right_and_loaded_the_next_time(
+def test_its_result_is_right_and_loaded_the_next_time_if_its_author_says_what_it_reads(
     spark: SparkSession, tmp_path: Path, made: Any, total: float
 ) -> None:
     with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
-        first = helix.run(workflow(made))
+        first = helix.run(workflow(made, depends_on=[]))
         first.wait()
-        again = helix.run(workflow(made))
+        again = helix.run(workflow(made, depends_on=[]))
     assert first["total"] == again["total"] == total
     assert "made" in computed(first)
     assert not computed(again) & {"made", "total"}
 
 
+def test_what_nobody_says_the_reads_of_is_never_reused(spark: SparkSession, tmp_path: Path) -> None:
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
+        helix.run(workflow(by_rdd)).wait()
+        again = helix.run(workflow(by_rdd))
+    assert {"made", "total"} <= computed(again)
+    assert "`made` uses .rdd, so that Helix cannot see what it reads (name that in depends_on=" in (
+        again.plan["made"].reason
+    )
+
+
+def leaving_a_zone(people: DataFrame) -> DataFrame:
+    people.rdd.context.setJobDescription("zone")
+    people.sparkSession.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+    return people.rdd.toDF().withColumnRenamed("age", "n")
+
+
+def test_settings_that_one_leaves_are_told_and_nothing_is_kept(spark: SparkSession, tmp_path: Path) -> None:
+    heard = Heard()
+    with (
+        holding(spark, {"spark.sql.session.timeZone": "UTC"}),
+        hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=heard) as helix,
+    ):
+        helix.run(workflow(leaving_a_zone, depends_on=[])).wait()
+    assert any(
+        "`made` leaves the setting spark.sql.session.timeZone as 'Asia/Tokyo', which was 'UTC'" in one
+        for one in heard.warnings
+    )
+
+
 def test_what_it_draws_is_never_reused(spark: SparkSession, tmp_path: Path) -> None:
     with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark) as helix:
-        helix.run(workflow(by_chance)).wait()
-        again = helix.run(workflow(by_chance))
+        helix.run(workflow(by_chance, depends_on=[])).wait()
+        again = helix.run(workflow(by_chance, depends_on=[]))
     assert "made" in computed(again)
 
 
@@ -71,7 +101,7 @@ def test_a_model_that_one_fits_is_any_model(spark: SparkSession, tmp_path: Path)
     wf = hx.Workflow("fitted")
     wf.source("people", hx.table(PEOPLE))
 
-    @wf.learner
+    @wf.learner(depends_on=[])
     def model(people: DataFrame) -> Model:
         assert people.rdd.count() == len(PEOPLE)
         examples = VectorAssembler(inputCols=["age"], outputCol="features").transform(people)

@@ -252,10 +252,6 @@ class Runs:
             def columns(self, frame: Any) -> Any:
                 return None
 
-            @property
-            def is_planned(self) -> bool:
-                return answerer.mode == "plan"
-
             def write_code(self, value: Any, pickle: Callable[[], bytes]) -> bytes:
                 code = code_of(value[0] if isinstance(value, tuple) else value)
                 with written_for(answerer.signer.watched.purpose(code.digest)):

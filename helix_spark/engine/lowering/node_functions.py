@@ -27,7 +27,7 @@ from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
 from helix_spark.plans.plan_columns import INPUT
-from helix_spark.plans.recorded_call import NeedsClassicError, classic
+from helix_spark.plans.recorded_call import NeedsClassicError
 from helix_spark.plots import as_plot
 from helix_spark.workflow.operators import Form, Function, Result
 
@@ -103,7 +103,7 @@ def _called_as_program(
             if node.result is Result.COLUMN or (node.result is Result.TABLE and call.is_own(returned)):
                 found = call.look_at(returned)
                 if isinstance(found, CapturedFunction) and found.is_column == (node.result is Result.COLUMN):
-                    watcher.built(node, found)
+                    watcher.built(node, found, call.answerer.signer.state.now.views)
                     return _result_of(node, call, found, server, frames, results)
                 # A column that other tables may not have, or none.
                 return _called_for_column(node, operator, results, watcher)
@@ -131,9 +131,11 @@ def _called_in_classic(
             remedy="do the same with DataFrames, or have Helix start the session",
         )
     given = {name: client.as_classic(value) for name, value in _arguments(operator, results).items()}
-    with watcher.acting(node), classic():
+    with watcher.acting_in_classic(node):
         returned = operator.call(**given)
     why = client.why_nondeterministic(returned)
+    if node.wishes.depends_on is None:
+        why = f"uses {needs}, so that Helix cannot see what it reads (name that in depends_on=, [] if nothing)"
     if isinstance(operator, SparkFunction) and operator.built is not None:
         why = f"is called in a classic session, for it uses {needs}"
     if why:

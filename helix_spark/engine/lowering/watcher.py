@@ -13,8 +13,8 @@ from uuid import uuid4
 from helix_spark.answers.capture_nodes import as_built
 from helix_spark.answers.function_calls import FunctionCall, begin
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.spark.asked_of_spark import LeftSettings, watch_pyspark
-from helix_spark.engine.spark.borrowed import master_of
+from helix_spark.engine.spark.author_requests import DECLARE, AuthorRequests
+from helix_spark.engine.spark.borrowed import master_of, results_settings_of
 from helix_spark.engine.spark.driver_client import driver_client
 from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.engine.spark.settings import is_on_this_machine
@@ -29,8 +29,9 @@ from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import expression_of, is_column, relation_messages
 from helix_spark.plans.plan_chance import chance_in, order_in
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
+from helix_spark.plans.recorded_call import classic
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -45,9 +46,6 @@ def begin_anew(_node: Node, given: CallInputs, server: ServingSession) -> Functi
     """Begin a call whose questions are all asked of Spark."""
     return begin(given, server=server)
 
-
-_SEEN_WHERE_ASKED = ("SQL", "Read.NamedTable")
-_DECLARE = "make it a source of the workflow, or name it in depends_on="
 
 _noting = Lock()
 """Several threads may tell of one node."""
@@ -118,20 +116,30 @@ class Watcher:
     def acting(self, node: Node) -> Iterator[None]:
         """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
         seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
-        action = Action(seed, reads_declared=isinstance(node.operator, Read))
-        started = self.sessions.started
-        if started:
-            watch_pyspark()
-        settings = LeftSettings()
+        action = Action(seed)
+        assert action.watch is not None
+        requests = AuthorRequests(action.watch, reads_declared=isinstance(node.operator, Read))
+        action.note_request = requests.note
         try:
-            with self.written_for(node) if started else nullcontext(), in_action(action), settings.noted():
+            with self.written_for(node) if self.sessions.started else nullcontext(), in_action(action):
                 yield
         finally:
-            if left := settings.told():
+            if left := requests.settings_left():
                 self.notes.left[node.name] = left
-        if action.watch is not None and isinstance(node.operator, Function):
+        if isinstance(node.operator, Function):
             action.watch.named(files_named(node.operator.call))
         self.notes.note(node, action.seen())
+
+    @contextmanager
+    def acting_in_classic(self, node: Node) -> Iterator[None]:
+        """Do the same for a function that works in a classic session, where nobody sees what it asks."""
+        spark = self.sessions.get()
+        before = results_settings_of(spark)
+        with self.acting(node), classic():
+            yield
+        for name, value in results_settings_of(spark).items():
+            if value != before.get(name):
+                self.notes.left[node.name] = f"{name} as {value!r}, which was {before.get(name)!r}"
 
     def written_for(self, node: Node) -> AbstractContextManager[None]:
         """Make functions that are written for Spark's workers meanwhile be a node's."""
@@ -164,8 +172,12 @@ class Watcher:
         seed = uuid4().hex if node.wishes.fresh else node.name
         return in_action(Action(seed, watched=False)) if planned.drew else nullcontext()
 
-    def built(self, node: Node, found: CapturedFunction) -> None:
-        """Note what a node's function has built: the files that it names, and what its plan says."""
+    def built(self, node: Node, found: CapturedFunction, views: Collection[str]) -> None:
+        """Note what a node's function has built: the files that it names, and what its plan says.
+
+        Args:
+            views: names of those that it has registered.
+        """
         planned = _planned(node)
         if planned is not None and planned.identity != found.identity and not node.wishes.fresh:
             self.notes.differs[node.name] = "built something else than it did when it was planned"
@@ -177,7 +189,7 @@ class Watcher:
             # It is known by that next time.
             self.notes.built[node.name] = as_built(node, found)
         parts = list(messages(found.plan)) if found.unsigned else ()
-        self._judge(node, (*found.chance, *found.order), parts, found.functions)
+        self._judge(node, (*found.chance, *found.order), parts, found.functions, views)
 
     def look_at(self, node: Node, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no function was seen to build."""
@@ -188,22 +200,23 @@ class Watcher:
         self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
 
     def _judge(
-        self, node: Node, chance: Sequence[str], parts: Sequence[Any], registered: Collection[str] = ()
+        self, node: Node, chance: Sequence[str], parts: Sequence[Any], registered: Collection[str] = (),
+        views: Collection[str] = (),
     ) -> None:
         """Note why a node's result may differ, and which functions of the session it calls.
 
         Args:
             parts: of a plan that no signature covers.
             registered: names of the functions that it registers itself.
+            views: the same of views.
         """
         if node.wishes.depends_on:
             parts = ()
         called = {name for name in functions_elsewhere(parts) if name.lower() not in registered}
         self.notes.called[node.name] = self.notes.called.get(node.name, frozenset()) | called
-        # What is read by a name or a statement, or a model that is loaded, is seen where that is asked
-        # (`asked_of_spark`). A model that a function is given, fits or holds is part of its inputs or its code.
-        others = [one for one in parts if sort_of(one) not in _SEEN_WHERE_ASKED and not is_of_a_model(one)]
-        reads = (f"reads {read} by itself ({_DECLARE})" for read in tables_elsewhere(others))
+        # A model that a function is given, fits or holds is part of its inputs or its code.
+        others = [one for one in parts if not is_of_a_model(one)]
+        reads = (f"reads {read} by itself ({DECLARE})" for read in tables_elsewhere(others, views))
         if (why := next(iter((*chance, *reads)), None)) is not None:
             self.notes.differs.setdefault(node.name, why)
 

@@ -26,7 +26,7 @@ from helix_spark.engine.spark.settings import (
 from helix_spark.errors import SetupError
 from helix_spark.identity.environment import package_version
 from helix_spark.plans.connect_session import active_session, is_by_connect, prepare
-from helix_spark.plans.program_client import connect, open_session
+from helix_spark.plans.program_client import connect, open_session, showing_requests
 from helix_spark.plans.recorded_call import classic, client_session
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class BorrowedSession:
         self._changed, self._is_ready = ExitStack(), False
         if is_by_connect(spark):
             prepare()
+            self._changed.enter_context(showing_requests(spark))
         else:
             check_alive(spark)
             check_version(str(spark.version), "the Spark of the session that is given")

@@ -14,6 +14,7 @@ from helix_spark.hermetic.task import Purpose, purpose, written_for
 from helix_spark.plans.connect_session import frame_of, kept_by_server
 from helix_spark.plans.plan_columns import INPUT
 from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.program_client import service_behind
 from helix_spark.plans.recorded_call import UDF
 from helix_spark.plans.replaced_in_pyspark import pickled
 
@@ -55,7 +56,7 @@ class ServingSession:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        call = getattr(self.spark.client._stub, name)
+        call = getattr(service_behind(self.spark), name)
         return lambda request, metadata=None: call(self._as_of_session(request))
 
     def _as_of_session(self, request: Any) -> Any:

@@ -331,7 +331,7 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
             import_pyspark()
             from pyspark import SparkConf
             raise RuntimeError("as far as this test goes")
-        session.OwnSession = started
+        session.ConnectServer = started
         session.Sessions().warm()
         from pyspark.sql import Column, DataFrame, functions
         print("whole")

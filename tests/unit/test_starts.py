@@ -23,10 +23,10 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
     def start(*given: object, **named: object) -> SimpleNamespace:
         return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), stop=lambda keep_classes: None
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), open=lambda: None, stop=lambda keep_classes: None
         )
 
-    monkeypatch.setattr(session, "OwnSession", start)
+    monkeypatch.setattr(session, "ConnectServer", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "is_stopping", lambda spark: not spark.alive)
@@ -81,8 +81,10 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
     built: list[bool] = []
-    own = SimpleNamespace(spark=SimpleNamespace(), start_seconds=1.0, stop=lambda **given: built.extend(given.values()))
-    monkeypatch.setattr(session, "OwnSession", lambda *given: own)
+    own = SimpleNamespace(
+        spark=SimpleNamespace(), start_seconds=1.0, open=lambda: None, stop=lambda **given: built.extend(given.values())
+    )
+    monkeypatch.setattr(session, "ConnectServer", lambda *given: own)
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions()
     provider.get()  # as for a file that builds Spark objects while it is loaded

@@ -131,8 +131,12 @@ class ConnectServer:
     Attributes:
         driver: that session.
         address: of the server, with the token that it wants to be shown.
+        spark: a session that it answers, once `open` was called.
         start_seconds: from the decision to start it until it could be used.
     """
+
+    spark: Any = None
+    _client: DriverClient | None = None
 
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
@@ -152,7 +156,7 @@ class ConnectServer:
             EndedError: the start was given up.
         """
         begun = time.perf_counter()
-        self._home, jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
+        self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
         self._draft: Path | None = None
         self.driver: Any = None
         with suppress(ImportError):  # said below, with what to do
@@ -167,14 +171,28 @@ class ConnectServer:
                 settings = planned_settings({**_SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     self.driver = self._start(
-                        {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store), jvm_start
+                        {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store)
                     )
                     self.address, _ = serve(self.driver)
             except BaseException:
-                jvm_start.give_up()
+                self._jvm_start.give_up()
                 self._stop_driver()
                 raise
         self.start_seconds = time.perf_counter() - begun
+
+    def open(self) -> None:
+        """Open a session; where that fails, nothing is left of the JVM. From now on all of `pyspark.sql` in this process
+        is a client's."""
+        begun = time.perf_counter()
+        try:
+            self._client = DriverClient(self.driver)
+        except BaseException:
+            self._jvm_start.give_up()
+            self.stop(keep_classes=False)
+            raise
+        self.spark = self._client.spark
+        own_session_is(self.spark)
+        self.start_seconds += time.perf_counter() - begun
 
     def environment(self) -> dict[str, str]:
         """Return the variables that tell a process of it."""
@@ -190,6 +208,11 @@ class ConnectServer:
         Args:
             keep_classes: whether the classes that it loaded become an archive, which helps the next start.
         """
+        if self._client is not None:
+            own_session_is(None)
+            if not self.how_ended():
+                self._client.close()
+            self._client = None
         if not self._home.is_here:
             return
         with classic():
@@ -199,7 +222,7 @@ class ConnectServer:
                     keep_draft(self._draft)
             self._stop_driver()
 
-    def _start(self, settings: Mapping[str, str], reaches_store: bool, jvm_start: gateway.JvmStart) -> Any:
+    def _start(self, settings: Mapping[str, str], reaches_store: bool) -> Any:
         """Start the classic session, and return it."""
         from pyspark import SparkConf, SparkContext
         from pyspark.sql import SparkSession
@@ -220,7 +243,7 @@ class ConnectServer:
             # S3A's are not on the class path proper: an archive made without them would not fit any more.
             named = further if is_local(settings["spark.master"]) else (*jars, *further)
             settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft)
-            SparkContext._ensure_initialized(gateway=gateway.launch(settings, jvm_start))
+            SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 
     def _stop_driver(self) -> None:
@@ -232,35 +255,6 @@ class ConnectServer:
                 raise
         gateway.forget_ended()
         self._discard()
-
-
-class OwnSession(ConnectServer):
-    """A server, and a session that it answers. From its start on all of `pyspark.sql` in this process is a client's.
-
-    Attributes:
-        spark: the session.
-    """
-
-    def __init__(self, author: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart) -> None:
-        """Start both; see `ConnectServer`."""
-        begun = time.perf_counter()
-        super().__init__(author, store, NO_SETTINGS, jvm_start)
-        try:
-            self._client = DriverClient(self.driver)
-        except BaseException:
-            jvm_start.give_up()
-            super().stop(keep_classes=False)
-            raise
-        self.spark = self._client.spark
-        own_session_is(self.spark)
-        self.start_seconds = time.perf_counter() - begun
-
-    def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop both; see `ConnectServer.stop`."""
-        own_session_is(None)
-        if not self.how_ended():
-            self._client.close()
-        super().stop(keep_classes=keep_classes)
 
 
 @cache

@@ -26,7 +26,7 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect_server import NO_SETTINGS, OwnSession, import_pyspark, planned_settings
+from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError
@@ -67,7 +67,7 @@ class Sessions:
         self._theirs = spark
         self._borrowed: BorrowedSession | None = None
         self._opened: SparkSession | None = None
-        self._starting: Future[OwnSession] | None = None
+        self._starting: Future[ConnectServer] | None = None
         self._jvm_start = gateway.JvmStart()
 
     @property
@@ -211,7 +211,7 @@ class Sessions:
         self.close()
 
     @property
-    def _own(self) -> OwnSession | None:
+    def _own(self) -> ConnectServer | None:
         """The session of our own, once it is there."""
         starting = self._starting
         done = starting is not None and starting.done() and starting.exception() is None
@@ -237,7 +237,7 @@ class Sessions:
             self._borrowed = BorrowedSession(theirs)
         return self._borrowed
 
-    def _begun(self) -> Future[OwnSession]:
+    def _begun(self) -> Future[ConnectServer]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
         """
         starting = self._starting
@@ -259,9 +259,11 @@ class Sessions:
 
 
 def _fulfil(
-    promise: Future[OwnSession], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart
+    promise: Future[ConnectServer], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart
 ) -> None:
     try:
-        promise.set_result(OwnSession(settings, store, jvm_start))
+        server = ConnectServer(settings, store, NO_SETTINGS, jvm_start)
+        server.open()
+        promise.set_result(server)
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
         promise.set_exception(error)

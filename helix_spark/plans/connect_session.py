@@ -115,12 +115,12 @@ def _drop(session: Any, name: str) -> None:
         GONE.put((spark.catalog.dropGlobalTempView, name))
 
 
-def relation_given(spark: Any, name: str, plan: Any = None, plan_id: int | None = None) -> ConnectFrame:
+def relation_given(spark: Any, name: str, plan_id: int | None, plan: Any) -> ConnectFrame:
     """Return the table that a session's server knows by an id.
 
     Args:
-        plan: that the server has analysed.
-        plan_id: by which its columns name it; a new one else.
+        plan_id: by which its columns name it; None for a new one.
+        plan: that the server has analysed; None if the table is of no plan of the client's.
     """
     import pyspark.sql.connect.proto as pb
     from pyspark.sql.connect.dataframe import DataFrame

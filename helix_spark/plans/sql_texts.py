@@ -125,7 +125,7 @@ _ARGUMENT = re.compile(r"_pyspark_connect_temp_view_[0-9a-f]{32}")
 BINDING = "helix_arguments"
 """A table that statements with arguments are given where they have no other: Spark Connect reads those with tables of
 their own as a session does, and leaves the arguments of others to a parser, of which Delta's forgets them
-(`engine.spark.settings.BINDS_ARGUMENTS`)."""
+(`engine.spark.settings.CHANGES_NO_ANSWER`)."""
 
 
 def is_generated(name: str) -> bool:

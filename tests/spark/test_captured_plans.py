@@ -14,7 +14,7 @@ import pytest
 
 from helix_spark.answers.function_calls import begin
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
-from helix_spark.engine.spark.function_inputs import given_inputs
+from helix_spark.engine.spark.function_inputs import serving
 from helix_spark.hermetic.action import Action, in_action
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
@@ -82,17 +82,17 @@ def shown(frame: DataFrame) -> list[str]:
 
 def run_here(program: Callable[..., Any], frames: Mapping[int, DataFrame], client: DriverClient) -> DataFrame:
     """What a function builds of these tables in the places of its inputs, and built when it was captured."""
-    with given_inputs(client.spark, {place: client.as_served(frame) for place, frame in frames.items()}) as server:
-        inputs: Any = dict.fromkeys(inputs_of(program), "table")
-        call, planned = begin(CallInputs(inputs, SETTINGS, is_known=True), server=server), captured(program)
-        server.values = call.values
-        with in_action(Action("", watched=False)):
-            built = call.look_at(call.call(program, {}))
-        assert isinstance(built, CapturedFunction)
-        assert isinstance(planned, CapturedFunction)
-        assert built.identity == planned.identity
-        found: DataFrame = client.as_classic(server.table(call, built.plan))
-        return found
+    server = serving(client.spark, {place: client.as_served(frame) for place, frame in frames.items()})
+    inputs: Any = dict.fromkeys(inputs_of(program), "table")
+    call, planned = begin(CallInputs(inputs, SETTINGS, is_known=True), server=server), captured(program)
+    server.values = call.values
+    with in_action(Action("", watched=False)):
+        built = call.look_at(call.call(program, {}))
+    assert isinstance(built, CapturedFunction)
+    assert isinstance(planned, CapturedFunction)
+    assert built.identity == planned.identity
+    found: DataFrame = client.as_classic(server.table(call, built.plan))
+    return found
 
 
 @dataclass(frozen=True)

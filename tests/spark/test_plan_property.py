@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 
 from helix_spark.answers.function_calls import begin, capture
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import given_inputs
+from helix_spark.engine.spark.function_inputs import serving
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_columns import UnknownColumnsError, columns_of
 from helix_spark.plans.recorded_call import classic
@@ -63,13 +63,13 @@ def captured(program: Program) -> Captured:
 
 def run_here(built: Captured, frames: Mapping[int, DataFrame], spark: SparkSession) -> DataFrame:
     """What a captured program builds, of these tables in the places of its inputs."""
-    with given_inputs(spark, frames) as server:
-        call = begin(CallInputs({"rows": "table", "other": "table"}, {}, is_known=True), server=server)
-        server.values = call.values
-        found = call.look_at(call.call(built.program, {}))
-        assert isinstance(found, CapturedFunction)
-        assert found.identity == built.identity
-        return server.table(call, found.plan)
+    server = serving(spark, frames)
+    call = begin(CallInputs({"rows": "table", "other": "table"}, {}, is_known=True), server=server)
+    server.values = call.values
+    found = call.look_at(call.call(built.program, {}))
+    assert isinstance(found, CapturedFunction)
+    assert found.identity == built.identity
+    return server.table(call, found.plan)
 
 
 def answer(frame: Any) -> Sequence[str] | str:

@@ -9,7 +9,7 @@ from captured_programs import inputs_of, programs
 from captured_programs.identities import SETTINGS
 
 from helix_spark.answers.function_calls import begin, capture
-from helix_spark.engine.spark.function_inputs import given_inputs
+from helix_spark.engine.spark.function_inputs import serving
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction
 from helix_spark.plans.plan_identity import identity_of
 from helix_spark.plans.plan_messages import messages, sort_of
@@ -33,8 +33,8 @@ def test_a_plan_with_its_inputs_is_what_the_function_builds_of_them(name: str) -
         session = call.session({})
         tables: dict[str, Any] = {one: session.range(place + 9).where("id > 2") for place, one in enumerate(names)}
         called = relation_of(program(**tables))
-        with given_inputs(session, {place: tables[one] for place, one in enumerate(names)}) as server:
-            sent = type(built.plan)()
-            sent.CopyFrom(built.plan)
-            server.fill(sent)
+        server = serving(session, {place: tables[one] for place, one in enumerate(names)})
+        sent = type(built.plan)()
+        sent.CopyFrom(built.plan)
+        server.fill(sent)
     assert identity_of(sent, CODE) == identity_of(called, CODE)

@@ -23,7 +23,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
     def start(*given: object, **named: object) -> SimpleNamespace:
         return SimpleNamespace(
-            spark=SimpleNamespace(alive=True), start_seconds=next(left), open=lambda: None, stop=lambda keep_classes: None
+            spark=SimpleNamespace(alive=True), start_seconds=next(left), open=lambda: None,
+            stop=lambda keep_classes: None,
         )
 
     monkeypatch.setattr(session, "ConnectServer", start)

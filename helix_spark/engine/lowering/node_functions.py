@@ -22,7 +22,7 @@ from helix_spark.engine.results.node_results import (
     quoted,
 )
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import ServingSession, given_inputs
+from helix_spark.engine.spark.function_inputs import ServingSession, serving
 from helix_spark.errors import NodeError, ResultTypeError
 from helix_spark.plans.captured_function import CapturedFunction, Input, SparkFunction
 from helix_spark.plans.connect_session import column_of, name_by_itself, named_alone
@@ -85,7 +85,8 @@ def _called_as_program(
     tables, and what it asks is answered from the record, or by Spark. The views and Python functions that it registers
     are in the session then."""
     frames = _frames(operator, results)
-    with watcher.written_for(node), given_inputs(watcher.sessions.get(), frames) as server:
+    with watcher.written_for(node):
+        server = serving(watcher.sessions.get(), frames)
         inputs: dict[str, Input] = {
             name: "table" if place in frames else "column" if isinstance(one, ColumnResult) else "other"
             for place, (name, one) in enumerate(zip(operator.arguments, results, strict=True))

@@ -16,7 +16,7 @@ from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import exit_status
 from helix_spark.engine.spark.jars import hadoop_version, installed_pair
 from helix_spark.engine.spark.settings import (
-    BINDS_ARGUMENTS,
+    CHANGES_NO_ANSWER,
     CHANGES_RESULTS,
     DELTA,
     S3A,
@@ -207,7 +207,7 @@ def open_named(address: str, settings: Mapping[str, str]) -> SparkSession:
     session: Any = open_session(connect(address), settings_of_server(address), address)
     session.client.enable_reattachable_execute()
     session.release_session_on_close = True
-    wanted = {**CHANGES_RESULTS, **BINDS_ARGUMENTS, **settings}
+    wanted = {**CHANGES_RESULTS, **CHANGES_NO_ANSWER, **settings}
     given = {name: value for name, value in wanted.items() if name not in ("spark.remote", "spark.master")}
     session.conf._set_all(configs=given, silent=True)
     return session  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common

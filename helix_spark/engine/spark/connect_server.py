@@ -181,8 +181,8 @@ class ConnectServer:
         self.start_seconds = time.perf_counter() - begun
 
     def open(self) -> None:
-        """Open a session; where that fails, nothing is left of the JVM. From now on all of `pyspark.sql` in this process
-        is a client's."""
+        """Open a session; where that fails, nothing is left of its JVM. From then on all of `pyspark.sql` in this
+        process is a client's."""
         begun = time.perf_counter()
         try:
             self._client = DriverClient(self.driver)

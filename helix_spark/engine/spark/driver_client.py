@@ -7,8 +7,7 @@ import os
 import secrets
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic, own_session
 from helix_spark.plans.stage_references import model_known_as, moved_stage
-from helix_spark.plans.written_plan import in_stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -204,73 +202,38 @@ class DriverClient:
         from pyspark.errors import PySparkException
 
         try:
-            frame._plan = self.frame(frame._plan.plan(self.spark.client), frame._plan)._plan
+            frame._plan = self._served(self._analysed(frame), frame._plan._plan_id, frame._plan)._plan
         except PySparkException:
             frame.schema  # noqa: B018 - the client's error tells the author's line
             raise
-
-    @contextmanager
-    def known(self, frames: Mapping[int, Any]) -> Iterator[dict[int, str]]:
-        """Have captured plans name these tables of the client's, by the ids that it gives, while they are read. Each is
-        a copy: the service notes on a table by which id the plan's columns name it, and one table may be two inputs, or
-        part of another one."""
-        names = {place: f"helix-input-{next(self._numbers)}" for place in frames}
-        for place, frame in frames.items():
-            plan = self._analysed(frame).logicalPlan().clone()
-            self._holder.cacheDataFrameById(names[place], self._dataset(self.classic._jsparkSession, plan))
-        try:
-            yield names
-        finally:
-            for name in names.values():
-                self._holder.removeCachedDataFrame(name)
 
     def over_rows(self, persisted: Any) -> Any:
         """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
         substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
         above it. Rows that were lost are computed again all the same: the relation knows how."""
         plan = self._analysed(persisted).queryExecution().withCachedData()
-        return self._served(self._dataset(self.classic._jsparkSession, plan), plan_id=persisted._plan._plan_id)
-
-    def frame(self, relation: Any, plan: Any = None) -> Any:
-        """Return the table of a relation, which is analysed part by part, and taken apart for that. Raises what Spark
-        raises of one that is wrong.
-
-        Args:
-            plan: the client's own, if it has one.
-        """
-        *parts, (_, top) = in_stages(relation)
-        try:
-            for name, part in parts:
-                self._holder.cacheDataFrameById(name, self._read(part))
-            return self._served(self._read(top), plan, relation.common.plan_id if plan is None else plan._plan_id)
-        finally:
-            for name, _ in parts:
-                self._holder.removeCachedDataFrame(name)
+        return self._served(self._dataset(self.classic._jsparkSession, plan), persisted._plan._plan_id)
 
     def _analysed(self, frame: Any) -> Any:
-        """Return a table of the client's in the JVM, analysed."""
-        return self._read(frame._plan.plan(self.spark.client))
-
-    def _read(self, relation: Any) -> Any:
-        """Return a plan in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other,
-        which are fifty steps."""
+        """Return a table of the client's in the JVM, analysed. By itself a parser refuses more than a hundred messages
+        in each other, which are fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         session = self.classic._jsparkSession
         self._activate(session)
-        stream = self._stream(relation.SerializeToString())
+        stream = self._stream(frame._plan.plan(self.spark.client).SerializeToString())
         stream.setRecursionLimit(_DEEPEST)
         return self._dataset(session, self._planner.transformRelation(self._relation(stream)))
 
-    def _served(self, dataset: Any, plan: Any = None, plan_id: int | None = None) -> Any:
+    def _served(self, dataset: Any, plan_id: int | None = None, plan: Any = None) -> Any:
         """Return a table of the JVM's as one of the client's.
 
         Args:
-            plan: the client's own, that it was analysed from.
             plan_id: by which its columns name it; a new one else.
+            plan: the client's own, that it was analysed from.
         """
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
-        found = relation_given(self.spark, name, plan, plan_id)
+        found = relation_given(self.spark, name, plan_id, plan)
         weakref.finalize(found._plan, self._forget, name)
         return found
 

@@ -3,8 +3,7 @@ in what is sent, and pickles those of Python functions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,34 +96,23 @@ class ServingSession:
         """Return the table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
         relation = call.as_sent(relation)
         self.fill(relation)
-        client = driver_client(self.spark)
-        if client is not None:
-            served: DataFrame = client.frame(relation)
-            return served
         found: Any = frame_of(self.spark, relation)
-        if call.registers:  # its names may mean something else later
-            return kept_by_server(found)
-        found.schema  # noqa: B018 - a plan that is wrong is found now
+        if (client := driver_client(self.spark)) is not None:
+            client.settle(found)
+        elif call.registers:  # its names may mean something else later
+            found = kept_by_server(found)
+        else:
+            found.schema  # noqa: B018 - a plan that is wrong is found now
         return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
 
 
-@contextmanager
-def given_inputs(spark: Any, frames: Mapping[int, DataFrame]) -> Iterator[ServingSession]:
-    """Have a session know some tables as the inputs of a function, and give it as the server of the function's call.
+def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
+    """Return a session as the server of a function's call.
 
     Args:
-        frames: by position.
+        frames: the function's input tables, by position.
     """
-    import pyspark.sql.connect.proto as pb
-
-    client = driver_client(spark)
-    if client is None:  # a server elsewhere finds tables by their plans
-        plans = {place: frame._plan.plan(spark.client) for place, frame in frames.items()}  # type: ignore[operator]  # a client's
-        yield ServingSession(spark, {f"{INPUT}{place}": plan for place, plan in plans.items()})
-        return
-    with client.known(frames) as ids:
-        relations = {
-            f"{INPUT}{place}": pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
-            for place, name in ids.items()
-        }
-        yield ServingSession(spark, relations)
+    if driver_client(spark) is not None:
+        # They are relations that the service knows, where it notes by which id columns name one: one may be two inputs.
+        frames = {place: frame.where("true") for place, frame in frames.items()}
+    return ServingSession(spark, {f"{INPUT}{at}": frame._plan.plan(spark.client) for at, frame in frames.items()})

@@ -40,8 +40,13 @@ MODELS_AS_CLASSIC = MappingProxyType({"spark.connect.session.connectML.mlCache.m
 """Has a server give models as a classic session has them: with summaries of training, trees of any size, no pass over
 the data before a fit to foretell how large a model will be. A client may set it."""
 
+DEEP_PLANS = MappingProxyType({"spark.sql.analyzer.maxIterations": "10000"})
+"""A step whose types have to be brought together waits for those below it: a loop of the author's takes as many passes
+over its plan as it has steps, of which Spark makes no more than 100."""
+
 WHILE_WE_WORK = MappingProxyType({
     **VERIFIED,
+    **DEEP_PLANS,
     **ROWS_FOR_PYTHON,
     **MODELS_AS_CLASSIC,
     # Tables of Helix have one commit; Delta's default of 50 makes every first read of one cost 1.6 s.
@@ -77,9 +82,13 @@ CHANGES_RESULTS = MappingProxyType({
 """Settings that change what a query answers, with the values that a session of ours starts with (the time zone is
 UTC wherever it runs, the others are Spark 4's defaults)."""
 
-BINDS_ARGUMENTS = MappingProxyType({"spark.sql.legacy.parameterSubstitution.constantsOnly": "true"})
-"""Delta's parser forgets what `spark.sql(text, args)` is given: it does not know how Spark hands that over since 4.1
-(delta-io/delta#7640). By this setting it is bound after parsing, as in Spark 4.0, and no answer is another one."""
+CHANGES_NO_ANSWER = MappingProxyType({
+    # Delta's parser forgets what `spark.sql(text, args)` is given: it does not know how Spark hands that over since 4.1
+    # (delta-io/delta#7640). By this setting it is bound after parsing, as in Spark 4.0.
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
+    **DEEP_PLANS,
+})
+"""Settings of the families below by which a session of ours answers what it would refuse; they count for nothing."""
 
 FAMILIES = (
     # They bring back another answer, of an older Spark or of the SQL standard.
@@ -153,7 +162,7 @@ def own_settings(cores: int, memory_bytes: int, environ: Mapping[str, str] = os.
         "spark.app.name": "helix",
         "spark.master": environ.get("SPARK_MASTER") or "local[*]",
         **DELTA,
-        **BINDS_ARGUMENTS,
+        **CHANGES_NO_ANSWER,
         **ROWS_FOR_PYTHON,
         **CHANGES_RESULTS,
         # Spark's own switch for it, by environment.
@@ -297,7 +306,7 @@ def counts(name: str) -> bool:
     >>> counts("spark.sql.caseSensitive"), counts("spark.sql.legacy.charVarcharAsString"), counts("spark.ui.enabled")
     (True, True, False)
     """
-    in_family = name.startswith(FAMILIES) and name not in BINDS_ARGUMENTS
+    in_family = name.startswith(FAMILIES) and name not in CHANGES_NO_ANSWER
     return name in CHANGES_RESULTS or name in WHERE_SET or in_family
 
 

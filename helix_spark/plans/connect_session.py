@@ -8,11 +8,10 @@ import sys
 import uuid
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from helix_spark.errors import SetupError
 from helix_spark.plans.classic_ways import fit_as_classic
@@ -23,7 +22,6 @@ from helix_spark.plans.replaced_in_pyspark import replace_in_pyspark
 from helix_spark.plans.stage_references import GONE, release_models_apart
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from pyspark.sql.connect.column import Column as ConnectColumn
     from pyspark.sql.connect.dataframe import DataFrame as ConnectFrame
     from pyspark.sql.connect.proto import Expression
@@ -97,16 +95,14 @@ def kept_by_server(frame: Any) -> ConnectFrame:
     """Return a table as its server analyses it now, whatever its names mean later: as a view, which keeps an analysed
     plan, and goes with the table that reads it. Raises what Spark says of one that it refuses."""
     import pyspark.sql.connect.proto as pb
-    from pyspark.sql.connect.dataframe import DataFrame
 
     name = f"helix_{uuid.uuid4().hex}"
     frame.createGlobalTempView(name)
     relation = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=f"global_temp.{name}")))
     relation.common.plan_id = frame._plan._plan_id
-    kept = _given_class()(relation)
-    kept.analysed = frame._plan
-    weakref.finalize(kept, _drop, weakref.ref(frame._session), name)
-    return DataFrame(kept, frame._session)
+    kept = frame_of(frame._session, relation)
+    weakref.finalize(kept._plan, _drop, weakref.ref(frame._session), name)
+    return kept
 
 
 def _drop(session: Any, name: str) -> None:
@@ -115,44 +111,18 @@ def _drop(session: Any, name: str) -> None:
         GONE.put((spark.catalog.dropGlobalTempView, name))
 
 
-def relation_given(spark: Any, name: str, plan_id: int | None, plan: Any) -> ConnectFrame:
+def relation_given(spark: Any, name: str, plan_id: int | None) -> ConnectFrame:
     """Return the table that a session's server knows by an id.
 
     Args:
         plan_id: by which its columns name it; None for a new one.
-        plan: that the server has analysed; None if the table is of no plan of the client's.
     """
     import pyspark.sql.connect.proto as pb
-    from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.plan import LogicalPlan
 
-    relation = pb.Relation()
-    relation.cached_remote_relation.relation_id = name
+    relation = pb.Relation(cached_remote_relation=pb.CachedRemoteRelation(relation_id=name))
     relation.common.plan_id = LogicalPlan._fresh_plan_id() if plan_id is None else plan_id
-    found = _given_class()(relation)
-    if plan is not None:
-        found.analysed = plan
-        _ANALYSED[name] = found
-    return DataFrame(found, spark)
-
-
-_ANALYSED: WeakValueDictionary[str, Any] = WeakValueDictionary()
-"""By the id of a table that a server has analysed: what stands for it. Its own plan goes with that."""
-
-
-def _as_built(plan: Any, client: Any) -> Message:
-    """Return a plan as its author built it, with the plans of tables that a server has analysed in their places."""
-    analysed = getattr(plan, "analysed", None)
-    if analysed is not None:
-        return _as_built(analysed, client)
-    built: Message = plan.plan(client)
-    holes: Sequence[Any] = [one for one in messages(built) if sort_of(one) == "Relation"]
-    for hole in holes:
-        if (stands := _ANALYSED.get(hole.cached_remote_relation.relation_id)) is not None:
-            plan_id = hole.common.plan_id
-            hole.CopyFrom(_as_built(stands, client))
-            hole.common.plan_id = plan_id
-    return built
+    return frame_of(spark, relation)
 
 
 def placeholder_table(session: ConnectSession, position: int) -> ConnectFrame:
@@ -221,11 +191,6 @@ def named_alone(column: Any, spark: Any) -> Any:
         return column
     name_by_itself(written)
     return column_of(written)
-
-
-def relation_messages(frame: Any) -> list[Message]:
-    """Return all messages in the plan of a table of such a session."""
-    return list(messages(_as_built(frame._plan, frame._session.client)))
 
 
 def optimised(frame: Any) -> str:

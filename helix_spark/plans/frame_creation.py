@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.recorded_call import replaces, script, settling
+from helix_spark.plans.recorded_call import program_here, replaces, script
 from helix_spark.plans.written_plan import StepWriter
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ _HELIX = str(Path(__file__).parents[1])
 
 
 def settle_frames() -> None:
-    """Settle each table that pyspark's methods return to other code than pyspark's. A program does it, or the client of
-    a session in this process's own JVM."""
+    """Have programs settle each table that pyspark's methods return to other code than pyspark's."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
@@ -46,12 +45,12 @@ def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
     @replaces(kind, name)
     def settle(call: Any, *given: Any, **named: Any) -> Any:
         made = call(*given, **named)
-        settles = settling()
-        if settles is None or _caller_file().startswith(inner):
+        program = program_here()
+        if program is None or _caller_file().startswith(inner):
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
-                settles.settle(one)
+                program.settle(one)
         return made
 
 

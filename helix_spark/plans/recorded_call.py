@@ -18,18 +18,14 @@ UDF = "helix python code "
 """Stands in a captured plan for the pickle of a function: its place among all of them follows."""
 
 CLIENT = "helix_client"
-"""The attribute of a session that has who settles its tables."""
+"""The attribute of a session that has the client of the classic session that it is."""
 
 
-class SettlesTables(Protocol):
-    """Is told of each table that the author's code is given."""
+class Program(Protocol):
+    """A program of an author's, all of whose sessions are Helix's: a script, or a call of a node's function."""
 
     def settle(self, frame: Any) -> None:
         """The author's code is given a table. Raises what Spark says of one that it refuses."""
-
-
-class Program(SettlesTables, Protocol):
-    """A program of an author's, all of whose sessions are Helix's: a script, or a call of a node's function."""
 
     def session(self, options: dict[str, str]) -> Any:
         """The session, by Spark Connect, that it gets from ``SparkSession.builder...getOrCreate()``."""
@@ -160,12 +156,6 @@ def client_session() -> ConnectSession | None:
     if work.is_classic:
         return None
     return (None if work.session is None else work.session()) or own_session()
-
-
-def settling() -> SettlesTables | None:
-    """Return what settles the tables that this thread's code gets; None if nothing does."""
-    session = client_session()
-    return program_here() or (None if session is None else vars(session).get(CLIENT))
 
 
 def builds() -> bool:

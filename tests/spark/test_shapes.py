@@ -15,8 +15,9 @@ from workflows import PEOPLE, computed, loading
 
 import helix_spark as hx
 from helix_spark.errors import OperatorError
-from helix_spark.plans.connect_session import relation_messages
 from helix_spark.plans.plan_chance import chance_in, order_in
+from helix_spark.plans.plan_messages import messages
+from helix_spark.plans.written_plan import relation_of
 
 pytestmark = pytest.mark.spark
 
@@ -59,7 +60,7 @@ def test_an_extractor_cannot_be_kept_under_a_name_that_is_taken() -> None:
 
 def phrases(frame: DataFrame) -> str | None:
     """Why the rows of a table may differ each time."""
-    parts = relation_messages(frame)
+    parts = list(messages(relation_of(frame)))  # type: ignore[arg-type]  # a client's
     return next(iter((*chance_in(parts), *order_in(parts))), None)
 
 

@@ -27,11 +27,12 @@ from helix_spark.hermetic.worker_reports import WorkerReports
 from helix_spark.identity.data_version import DataIdentity, identify
 from helix_spark.planner.plan import Plan
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, Input, SparkFunction
-from helix_spark.plans.connect_session import expression_of, is_column, relation_messages
+from helix_spark.plans.connect_session import expression_of, is_column
 from helix_spark.plans.plan_chance import chance_in, order_in
 from helix_spark.plans.plan_messages import messages
 from helix_spark.plans.plan_reads import functions_elsewhere, is_of_a_model, tables_elsewhere
 from helix_spark.plans.recorded_call import classic
+from helix_spark.plans.written_plan import written
 from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
@@ -193,10 +194,8 @@ class Watcher:
 
     def look_at(self, node: Node, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no function was seen to build."""
-        if is_column(made):
-            parts = list(messages(expression_of(made, self.sessions.get().client)))
-        else:
-            parts = relation_messages(made)
+        client: Any = self.sessions.get().client  # type: ignore[attr-defined]  # pyspark's two sorts of sessions
+        parts = list(messages(expression_of(made, client) if is_column(made) else written(made._plan, client)))
         self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
 
     def _judge(

@@ -202,7 +202,7 @@ class DriverClient:
         from pyspark.errors import PySparkException
 
         try:
-            frame._plan = self._served(self._analysed(frame), frame._plan._plan_id, frame._plan)._plan
+            frame._plan = self._served(self._analysed(frame), frame._plan._plan_id)._plan
         except PySparkException:
             frame.schema  # noqa: B018 - the client's error tells the author's line
             raise
@@ -224,16 +224,11 @@ class DriverClient:
         stream.setRecursionLimit(_DEEPEST)
         return self._dataset(session, self._planner.transformRelation(self._relation(stream)))
 
-    def _served(self, dataset: Any, plan_id: int | None = None, plan: Any = None) -> Any:
-        """Return a table of the JVM's as one of the client's.
-
-        Args:
-            plan_id: by which its columns name it; a new one else.
-            plan: the client's own, that it was analysed from.
-        """
+    def _served(self, dataset: Any, plan_id: int | None = None) -> Any:
+        """Return a table of the JVM's as one of the client's, which names it by an id."""
         name = f"{SERVED}{next(self._numbers)}"
         self._holder.cacheDataFrameById(name, dataset)
-        found = relation_given(self.spark, name, plan_id, plan)
+        found = relation_given(self.spark, name, plan_id)
         weakref.finalize(found._plan, self._forget, name)
         return found
 

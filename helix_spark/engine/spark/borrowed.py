@@ -52,43 +52,32 @@ def holding(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
                 spark.conf.set(name, value)
 
 
-class BorrowedSession:
-    """A session that is not of our own, as a client asks it: of a classic one its JVM gets a server.
+def borrow(spark: SparkSession, given_back: ExitStack) -> SparkSession:
+    """Return a session that is not of our own as a client asks it: of a classic one its JVM gets a server.
 
-    Attributes:
-        spark: the session.
-        client: of a classic one.
+    Args:
+        given_back: leaves the session as it was, once it is closed.
     """
+    if is_by_connect(spark):
+        prepare()
+        given_back.enter_context(showing_requests(spark))
+        return spark
+    check_alive(spark)
+    check_version(str(spark.version), "the Spark of the session that is given")
+    client = DriverClient(spark)
+    given_back.callback(client.close)
+    return client.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
 
-    def __init__(self, spark: SparkSession) -> None:
-        self.client: DriverClient | None = None
-        self._changed, self._is_ready = ExitStack(), False
-        if is_by_connect(spark):
-            prepare()
-            self._changed.enter_context(showing_requests(spark))
-        else:
-            check_alive(spark)
-            check_version(str(spark.version), "the Spark of the session that is given")
-            self.client = DriverClient(spark)
-        self.spark: SparkSession = spark if self.client is None else self.client.spark
 
-    def ready(self, store: Mapping[str, str], wanted: Mapping[str, str]) -> SparkSession:
-        """Return the session with `wanted` settings, and Hadoop's for the object store that the catalog is in. Raises
-        SetupError if it will not do."""
-        if not self._is_ready or not is_alive(self.spark):
-            check_usable(self.spark, reaches_store=bool(store))
-            if store and (client := driver_client(self.spark)) is not None:  # a server elsewhere has its own
-                self._changed.callback(client.set_for_store(store))
-            self._changed.enter_context(holding(self.spark, wanted))
-            self._is_ready = True
-        return self.spark
-
-    def give_back(self) -> None:
-        """Leave the session as it was."""
-        if is_alive(self.spark):
-            self._changed.close()
-        if self.client is not None:
-            self.client.close()
+def make_ready(
+    spark: SparkSession, store: Mapping[str, str], wanted: Mapping[str, str], given_back: ExitStack
+) -> None:
+    """Set `wanted` settings of a borrowed session, and Hadoop's for the object store that the catalog is in. Raises
+    SetupError if the session will not do."""
+    check_usable(spark, reaches_store=bool(store))
+    if store and (client := driver_client(spark)) is not None:  # a server elsewhere has its own
+        given_back.callback(client.set_for_store(store))
+    given_back.enter_context(holding(spark, wanted))
 
 
 def results_settings_of(spark: SparkSession) -> dict[str, str]:

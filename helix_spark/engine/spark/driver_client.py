@@ -178,7 +178,7 @@ class DriverClient:
             settings.set(name, wanted[name])
 
         def undo() -> None:
-            for name in missing:
+            for name in () if self.is_stopping() else missing:
                 settings.unset(name)
 
         return undo

@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
-    BorrowedSession,
+    borrow,
     check_alive,
     is_alive,
     is_stopping,
+    make_ready,
     master_of,
     named_server,
     open_named,
@@ -65,8 +66,8 @@ class Sessions:
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs = spark
-        self._borrowed: BorrowedSession | None = None
-        self._opened: SparkSession | None = None
+        self._borrowed: SparkSession | None = None
+        self._given_back, self._is_ready = ExitStack(), False
         self._starting: Future[ConnectServer] | None = None
         self._jvm_start = gateway.JvmStart()
 
@@ -87,10 +88,13 @@ class Sessions:
         with self._lock:
             gateway.keep_from_children()
             if self._own is None and (theirs := self._running()) is not None:
-                # A table that is asked for after the end brings what its reader needs.
-                ready = self._borrow(theirs).ready(self._store, {} if self._closed else WHILE_WE_WORK)
+                borrowed = self._borrow(theirs)
+                if not self._is_ready or not is_alive(borrowed):
+                    # A table that is asked for after the end brings what its reader needs.
+                    make_ready(borrowed, self._store, {} if self._closed else WHILE_WE_WORK, self._given_back)
+                    self._is_ready = True
                 work_in(self.theirs)  # not in one that is refused
-                return ready
+                return borrowed
             starting = self._begun()
         own = result_of(starting)  # not under the lock: `started` and `close` stay answerable meanwhile
         with self._lock:
@@ -107,7 +111,7 @@ class Sessions:
 
     def theirs(self) -> ConnectSession | None:
         """Return the user's session as a client asks it, once it was asked for; None where there is none."""
-        return None if self._borrowed is None else self._borrowed.spark  # type: ignore[return-value]  # as above
+        return self._borrowed  # type: ignore[return-value]  # as above
 
     def start_seconds_since(self, moment: float) -> float:
         """Return how long the start took, if its session was first had after a moment of `time.perf_counter()`; else
@@ -140,7 +144,8 @@ class Sessions:
             if (own := self._own) is not None and not gateway.how_ended():
                 own.stop(keep_classes=False)  # its client was stopped, and the session behind it lives on
             gateway.forget_ended()
-            self._starting = self._theirs = self._borrowed = None
+            self._starting = self._theirs = None
+            self._forget_borrowed()
             self._worked, self.start_seconds = False, 0.0
             return True
 
@@ -190,14 +195,10 @@ class Sessions:
         """Stop a session of our own; give the user's its settings back and leave it running."""
         with self._lock:
             starting, self._starting = self._starting, None
-            borrowed, self._borrowed = self._borrowed, None
-            opened, self._opened = self._opened, None
+            given_back = self._forget_borrowed()
             self._closed, worked = True, self._worked
             self._worked, self.start_seconds = False, 0.0
-        if borrowed is not None:
-            borrowed.give_back()
-        if opened is not None:
-            opened.stop()
+        given_back.close()
         if starting is not None and not starting.done():
             self._jvm_start.give_up()
         if starting is not None and starting.exception() is None:
@@ -221,7 +222,7 @@ class Sessions:
         """Return the session as far as one was looked for."""
         if self._own:
             return self._own.spark  # type: ignore[no-any-return]  # as above
-        return self._theirs if self._borrowed is None else self._borrowed.spark
+        return self._borrowed or self._theirs
 
     def _running(self) -> SparkSession | None:
         """Return the session that runs: ours, else the one given, or active, or of the server that is named. pyspark is
@@ -229,13 +230,20 @@ class Sessions:
         if self._theirs is None and self._starting is None:
             self._theirs = running_session() if "pyspark.sql" in sys.modules else None
             if self._theirs is None and not self._closed and (address := named_server(self._settings, spark_home())):
-                self._theirs = self._opened = open_named(address, self._settings)
+                self._theirs = open_named(address, self._settings)
+                self._given_back.callback(self._theirs.stop)
         return self._started()
 
-    def _borrow(self, theirs: SparkSession) -> BorrowedSession:
+    def _borrow(self, theirs: SparkSession) -> SparkSession:
         if self._borrowed is None:
-            self._borrowed = BorrowedSession(theirs)
+            self._borrowed = borrow(theirs, self._given_back)
         return self._borrowed
+
+    def _forget_borrowed(self) -> ExitStack:
+        """Return what gives back the session that was borrowed."""
+        given_back, self._given_back = self._given_back, ExitStack()
+        self._borrowed, self._is_ready = None, False
+        return given_back
 
     def _begun(self) -> Future[ConnectServer]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.

@@ -228,13 +228,6 @@ def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> An
     return request
 
 
-def schema_told(response: Any) -> str:
-    """Return the schema that a server answers with, as JSON."""
-    from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
-
-    return str(proto_schema_to_pyspark_data_type(response.schema.schema).json())
-
-
 def connect(address: str, end: Callable[[Exception], Exception | None] = lambda _: None) -> Service:
     """Return the service at an address: ``sc://host:port``, with what pyspark allows behind ``/;``."""
     from pyspark.sql.connect.client import DefaultChannelBuilder

@@ -334,34 +334,25 @@ def _equated(expression: Any) -> Iterator[tuple[Any, Any]]:
 _LOCAL = re.compile(r"local(?:\[(\d+|\*)[^\]]*\])?")
 
 
-def _setting(name: str) -> Any:
-    """Return a property that is another one in another session, and notes that the author's code reads it."""
-
-    def read(self: SessionContext) -> Any:
-        asks(f"reads Spark's settings (.{name})", sys._getframe(1))
-        return self._told[name]
-
-    return property(read)
-
-
 class SessionContext:
     """The ``sparkContext`` of a session that has none. Its names are PySpark's; others need a classic session."""
 
     uiWebUrl = None  # noqa: N815 - pyspark calls it so; None, as where Spark's own pages are off
-    applicationId, appName, master, defaultParallelism = map(  # noqa: N815 - as above
-        _setting, ("applicationId", "appName", "master", "defaultParallelism")
-    )
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings
-        self._told = {
-            "applicationId": f"local-{int(time.time() * 1000)}", "appName": settings.get("spark.app.name", ""),
-            "master": settings.get("spark.master", ""), "defaultParallelism": self._cores(),
-        }
+        self.applicationId = f"local-{int(time.time() * 1000)}"
+        self.appName = settings.get("spark.app.name", "")
+        self.master = settings.get("spark.master", "")
+        self.defaultParallelism = self._cores()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("applicationId", "appName", "master", "defaultParallelism", "getConf"):
+            asks(f"reads Spark's settings (.{name})", sys._getframe(1))
+        return object.__getattribute__(self, name)
 
     def _cores(self) -> int:
-        local = _LOCAL.fullmatch(self._settings.get("spark.master", ""))
-        default = self._settings.get("spark.default.parallelism", "")
+        default, local = self._settings.get("spark.default.parallelism", ""), _LOCAL.fullmatch(self.master)
         if default.isdigit():
             return int(default)
         cores = "*" if local is None else local[1] or "1"
@@ -377,7 +368,6 @@ class SessionContext:
         """Return a copy of the settings that the session began with."""
         from pyspark.conf import SparkConf
 
-        asks("reads Spark's settings (.getConf())", sys._getframe(1))
         conf = SparkConf(loadDefaults=False)
         return conf.setAll(list(self._settings.items()))
 

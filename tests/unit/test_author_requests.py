@@ -199,7 +199,7 @@ ASKED: dict[str, tuple[Call, str]] = {
     "keys": (lambda spark: [spark.conf.get(key, "") for key in ["spark.least"]], "(.get('spark.least'))"),
     "all": (lambda spark: spark.conf.getAll, "(.getAll)"),
     "by getattr": (lambda spark: getattr(spark.conf, "get" + "All"), "(.getAll)"),
-    "those that it began with": (lambda spark: spark.sparkContext.getConf().get("least"), "(.getConf())"),
+    "those that it began with": (lambda spark: spark.sparkContext.getConf().get("least"), "(.getConf)"),
     "the context": (lambda spark: spark.sparkContext.appName, "(.appName)"),
     "how many cores": (lambda spark: spark.sparkContext.defaultParallelism, "(.defaultParallelism)"),
     "SQL": (sql("SET spark.least"), "(SET spark.least in SQL)"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.recorded_call import program_here, replaces, script
+from helix_spark.plans.recorded_call import replaces, script, settling
 from helix_spark.plans.written_plan import StepWriter
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ _HELIX = str(Path(__file__).parents[1])
 
 
 def settle_frames() -> None:
-    """Have programs settle each table that pyspark's methods return to other code than pyspark's."""
+    """Settle each table that pyspark's methods return to other code than pyspark's. A program does it; in a session in
+    this process's own JVM it is analysed, so that what is wrong with it is told where it is made."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
@@ -43,14 +44,14 @@ _GIVE_NONE = frozenset({"stop", "show", "collect", "explain", "printSchema"})
 
 def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
     @replaces(kind, name)
-    def settle(call: Any, *given: Any, **named: Any) -> Any:
+    def make(call: Any, *given: Any, **named: Any) -> Any:
         made = call(*given, **named)
-        program = program_here()
-        if program is None or _caller_file().startswith(inner):
+        settle = settling()
+        if settle is None or _caller_file().startswith(inner):
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):
-                program.settle(one)
+                settle(one)
         return made
 
 

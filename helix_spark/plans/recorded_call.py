@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache, wraps
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -156,6 +157,14 @@ def client_session() -> ConnectSession | None:
     if work.is_classic:
         return None
     return (None if work.session is None else work.session()) or own_session()
+
+
+def settling() -> Callable[[Any], object] | None:
+    """Return what settles the tables that this thread's code gets; None if nothing does."""
+    if (program := program_here()) is not None:
+        return program.settle
+    session = client_session()
+    return attrgetter("schema") if session is not None and CLIENT in vars(session) else None
 
 
 def builds() -> bool:

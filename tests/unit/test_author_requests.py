@@ -174,6 +174,16 @@ def test_what_a_user_s_session_is_sent_is_seen_as_long_as_it_is_borrowed(spark: 
     assert not seen(call, spark).outside
 
 
+def test_a_table_that_is_returned_says_what_no_request_did(spark: Any) -> None:
+    action = Action("a")
+    assert action.watch is not None
+    noted = AuthorRequests(action.watch, reads_declared=True)
+    with in_action(action):
+        noted.note_table(spark.read.csv("a.csv").sample(0.1, seed=1))
+    assert "takes a sample" in action.seen().chance[0]
+    assert action.seen().outside == ()
+
+
 DRAWS: dict[str, Call] = {
     "with a seed": lambda spark: rows(spark).sample(0.1, seed=1).count(),
     "a split": lambda spark: [one.count() for one in rows(spark).randomSplit([1.0, 2.0])],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.catalog.places.place import LocalPath
@@ -62,8 +61,10 @@ def lower(node: Node, results: Sequence[NodeResult], watcher: Watcher) -> NodeRe
             case Assemble() as operator:
                 return table_of(assemble(node, operator, results, watcher))
             case Predict() as operator:
-                with watcher.acting(node):  # a model may be of the author's own
-                    return table_of(_predicted(node, operator, results))
+                with watcher.acting(node) as requests:  # a model may be of the author's own
+                    predicted = _predicted(node, operator, results)
+                    requests.note_table(predicted)
+                    return table_of(predicted)
             case Select(columns=columns) if node.result is Result.TABLE:
                 return table_of(base_of(results).frame().select(*map(quoted, columns)))
         return ready_made_column(node, results, watcher)
@@ -94,7 +95,12 @@ def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
     spark = watcher.sessions.get()
     with authors_errors(node):
         try:
-            with watcher.acting(node) if isinstance(source, ReaderSource) else nullcontext():
+            if isinstance(source, ReaderSource):
+                with watcher.acting(node) as requests:
+                    read = read_source(source, spark)
+                    requests.note_table(read)
+                    frame = nullable(read)
+            else:
                 frame = nullable(read_source(source, spark))
         except ResultTypeError as error:
             raise ResultTypeError(f"source {node.name!r}: {error.what}", where=node.where) from error

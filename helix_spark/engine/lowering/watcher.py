@@ -114,8 +114,9 @@ class Watcher:
     begin_call: BeginCall = begin_anew
 
     @contextmanager
-    def acting(self, node: Node) -> Iterator[None]:
-        """Make what a function of the author's draws meanwhile follow from its node, and watch it."""
+    def acting(self, node: Node) -> Iterator[AuthorRequests]:
+        """Make what a function of the author's draws meanwhile follow from its node, and watch it. Give what notes its
+        requests."""
         seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
         action = Action(seed)
         assert action.watch is not None
@@ -123,7 +124,7 @@ class Watcher:
         action.note_request = requests.note
         try:
             with self.written_for(node) if self.sessions.started else nullcontext(), in_action(action):
-                yield
+                yield requests
         finally:
             if left := requests.settings_left():
                 self.notes.left[node.name] = left
@@ -165,7 +166,7 @@ class Watcher:
             )
         return self.begin_call(node, given, server)
 
-    def calling(self, node: Node) -> AbstractContextManager[None]:
+    def calling(self, node: Node) -> AbstractContextManager[object]:
         """Do the same for a call of a function of Spark's. What is known to be built says all that it reads, and draws
         what it drew when it was planned; one that drew nothing waits for no other function."""
         if (planned := _planned(node)) is None:

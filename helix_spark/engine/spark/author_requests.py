@@ -23,6 +23,7 @@ from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.plans.sql_texts import is_generated, read_statement
+from helix_spark.plans.written_plan import written
 
 DECLARE = "make it a source of the workflow, or name it in depends_on="
 
@@ -49,7 +50,13 @@ class AuthorRequests:
         if type(request).__name__ == "ConfigRequest":
             self._note_settings(request.operation, who.function, place)
             return
-        what = asked_of(request)
+        self._note_message(asked_of(request), place)
+
+    def note_table(self, frame: Any) -> None:
+        """Note what the plan of a table says that no request may have said so far."""
+        self._note_message(written(frame._plan, frame._session.client), "")
+
+    def _note_message(self, what: Any, place: str) -> None:
         for part, its_place in self._new_parts(what, place):
             if sort_of(part) == "SQL":
                 self._note_settings_in(part.query, its_place)

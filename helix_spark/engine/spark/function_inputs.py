@@ -93,17 +93,13 @@ class ServingSession:
                     one.unparsed_identifier = columns[one.unparsed_identifier]
 
     def table(self, call: FunctionCall, relation: Any) -> DataFrame:
-        """Return the table of a relation that a call built, analysed. Raises what Spark raises of one that is wrong."""
+        """Return the table of a relation that a call built. Its names may mean something else later: a server elsewhere
+        keeps what they mean now, and in this process's JVM it is to be settled."""
         relation = call.as_sent(relation)
         self.fill(relation)
         found: Any = frame_of(self.spark, relation)
-        if (client := driver_client(self.spark)) is not None:
-            client.settle(found)
-        elif call.registers:  # its names may mean something else later
-            found = kept_by_server(found)
-        else:
-            found.schema  # noqa: B018 - a plan that is wrong is found now
-        return found  # type: ignore[no-any-return]  # pyspark's two sorts of tables have no type in common
+        is_kept = call.registers and driver_client(self.spark) is None
+        return kept_by_server(found) if is_kept else found  # type: ignore[no-any-return]  # pyspark's two sorts of tables
 
 
 def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:

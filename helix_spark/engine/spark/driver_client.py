@@ -189,7 +189,7 @@ class DriverClient:
         return float(found.getTotalCompilationTime()) / 1000 if found.isCompilationTimeMonitoringSupported() else 0.0
 
     def why_nondeterministic(self, value: Any) -> str:
-        """Why a table of the classic session may differ each time, as far as Spark's own plan says so; else empty."""
+        """Return why a table of the classic session may differ each time, if Spark's own plan says so; else empty."""
         dataset = getattr(value, "_jdf", None)
         is_said = dataset is not None and not dataset.queryExecution().analyzed().deterministic()
         return "uses an expression that Spark calls nondeterministic (rand, uuid, ...)" if is_said else ""

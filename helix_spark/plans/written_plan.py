@@ -103,6 +103,46 @@ def write_relations_apart() -> None:
     LogicalPlan.__init_subclass__ = classmethod(lambda kind: wrap(kind))  # type: ignore[assignment]  # there is none
 
 
+_STEPS = 20
+"""How many relations on top of each other Spark analyses at a time. A step whose types have to be brought together
+waits for those below it, and each takes a pass over all of them: of 100 passes Spark makes no more."""
+
+
+def in_stages(relation: Any) -> list[tuple[str, Any]]:
+    """Divide a relation in place into parts that are not deep, each with its name. A part has those before it as cached
+    relations; the last one is the relation itself."""
+    parts: dict[str, Any] = {}
+    # Of each relation that is looked at: what is left to look at of what it reads, and how deep the rest was.
+    waiting = [(relation, list(relations_in(relation)), [0])]
+    while waiting:
+        one, below, heights = waiting[-1]
+        if below:
+            deeper = below.pop()
+            waiting.append((deeper, list(relations_in(deeper)), [0]))
+            continue
+        waiting.pop()
+        height = 1 + max(heights)
+        # SQL asks for tables of its own by their names, which stand beside their plans.
+        is_named = one.WhichOneof("rel_type") == "subquery_alias"
+        if height >= _STEPS and waiting and not is_named and one.common.HasField("plan_id"):
+            name, height = f"helix part {one.common.plan_id}", 0
+            _cut(one, name, parts)
+        if waiting:
+            waiting[-1][2].append(height)
+    return [*parts.items(), ("", relation)]
+
+
+def _cut(one: Any, name: str, parts: dict[str, Any]) -> None:
+    """Take a relation out of the one that reads it, as a part."""
+    plan_id = one.common.plan_id
+    if name not in parts:
+        parts[name] = type(one)()
+        parts[name].CopyFrom(one)
+    one.Clear()
+    one.common.plan_id = plan_id
+    one.cached_remote_relation.relation_id = name
+
+
 def holes(relation: Any) -> Iterator[Any]:
     """Yield the places in a relation that are left for those that it reads."""
     waiting = list(relations_in(relation))

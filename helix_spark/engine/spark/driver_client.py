@@ -18,6 +18,7 @@ from helix_spark.plans.plan_columns import SERVED
 from helix_spark.plans.program_client import ask_as, connect, open_session
 from helix_spark.plans.recorded_call import CLIENT, classic, own_session
 from helix_spark.plans.stage_references import model_known_as, moved_stage
+from helix_spark.plans.written_plan import in_stages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -197,15 +198,21 @@ class DriverClient:
     # Tables that are analysed once ------------------------------------------------------------------------------------
 
     def settle(self, frame: Any) -> None:
-        """Have a table of the client's analysed now, as a classic session does: the views, functions and files that it
-        names are those that there are. Raises what Spark says of one that it refuses."""
+        """Have a table of the client's analysed now, part by part, as a classic session does: the views, functions and
+        files that it names are those that there are. Raises what Spark says of one that it refuses."""
         from pyspark.errors import PySparkException
 
+        *parts, (_, top) = in_stages(frame._plan.plan(self.spark.client))
         try:
-            frame._plan = self._served(self._analysed(frame), frame._plan._plan_id)._plan
+            for name, part in parts:
+                self._holder.cacheDataFrameById(name, self._read(part))
+            frame._plan = self._served(self._read(top), frame._plan._plan_id)._plan
         except PySparkException:
             frame.schema  # noqa: B018 - the client's error tells the author's line
             raise
+        finally:
+            for name, _ in parts:
+                self._holder.removeCachedDataFrame(name)
 
     def over_rows(self, persisted: Any) -> Any:
         """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
@@ -215,12 +222,15 @@ class DriverClient:
         return self._served(self._dataset(self.classic._jsparkSession, plan), persisted._plan._plan_id)
 
     def _analysed(self, frame: Any) -> Any:
-        """Return a table of the client's in the JVM, analysed. By itself a parser refuses more than a hundred messages
-        in each other, which are fifty steps."""
+        return self._read(frame._plan.plan(self.spark.client))
+
+    def _read(self, relation: Any) -> Any:
+        """Return a table in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other,
+        which are fifty steps."""
         # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
         session = self.classic._jsparkSession
         self._activate(session)
-        stream = self._stream(frame._plan.plan(self.spark.client).SerializeToString())
+        stream = self._stream(relation.SerializeToString())
         stream.setRecursionLimit(_DEEPEST)
         return self._dataset(session, self._planner.transformRelation(self._relation(stream)))
 

@@ -195,7 +195,7 @@ class Watcher:
 
     def look_at(self, node: Node, made: Any) -> None:
         """Note what the plan of a table, or of a column, says that no function was seen to build."""
-        client: Any = self.sessions.get().client  # type: ignore[attr-defined]  # pyspark's two sorts of sessions
+        client: Any = self.sessions.get().client
         parts = list(messages(expression_of(made, client) if is_column(made) else written(made._plan, client)))
         self._judge(node, (*chance_in(parts), *order_in(parts)), parts)
 

@@ -27,7 +27,8 @@ class ServingSession:
 
     Attributes:
         spark: the session.
-        inputs: the relations by which its server knows input tables, by the names of their placeholders.
+        inputs: the relations of input tables, by the names of their placeholders.
+        held: these tables: the server knows them no longer than somebody has them.
         values: what stands in plans for Python functions, by place: a function and what it returns, or the class of a
             table function.
         meant: what these functions are written for.
@@ -35,6 +36,7 @@ class ServingSession:
 
     spark: Any
     inputs: Mapping[str, Any]
+    held: Mapping[int, Any] = field(default_factory=dict)
     values: list[Any] = field(default_factory=list)
     meant: Purpose = field(default_factory=purpose)
 
@@ -99,7 +101,7 @@ class ServingSession:
         self.fill(relation)
         found: Any = frame_of(self.spark, relation)
         is_kept = call.registers and driver_client(self.spark) is None
-        return kept_by_server(found) if is_kept else found  # type: ignore[no-any-return]  # pyspark's two sorts of tables
+        return kept_by_server(found) if is_kept else found
 
 
 def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
@@ -111,4 +113,5 @@ def serving(spark: Any, frames: Mapping[int, Any]) -> ServingSession:
     if driver_client(spark) is not None:
         # They are relations that the service knows, where it notes by which id columns name one: one may be two inputs.
         frames = {place: frame.where("true") for place, frame in frames.items()}
-    return ServingSession(spark, {f"{INPUT}{at}": frame._plan.plan(spark.client) for at, frame in frames.items()})
+    relations = {f"{INPUT}{at}": frame._plan.plan(spark.client) for at, frame in frames.items()}
+    return ServingSession(spark, relations, frames)

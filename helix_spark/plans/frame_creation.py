@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.plans.recorded_call import replaces, script, settling
+from helix_spark.plans.recorded_call import builds, replaces, script, settle
 from helix_spark.plans.written_plan import StepWriter
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ _HELIX = str(Path(__file__).parents[1])
 
 
 def settle_frames() -> None:
-    """Settle each table that pyspark's methods return to other code than pyspark's. A program does it; in a session in
-    this process's own JVM it is analysed, so that what is wrong with it is told where it is made."""
+    """Settle each table that pyspark's methods return to other code than pyspark's."""
     import pyspark
     from pyspark.ml.base import Transformer
     from pyspark.sql.connect import dataframe, group, readwriter, session, tvf, udtf
@@ -46,8 +45,7 @@ def _settle_made_by(kind: Any, name: str, inner: tuple[str, ...]) -> None:
     @replaces(kind, name)
     def make(call: Any, *given: Any, **named: Any) -> Any:
         made = call(*given, **named)
-        settle = settling()
-        if settle is None or _caller_file().startswith(inner):
+        if not builds() or _caller_file().startswith(inner):
             return made
         for one in made if isinstance(made, list) else (made,):
             if type(one).__module__ == "pyspark.sql.connect.dataframe" and hasattr(one, "_plan"):

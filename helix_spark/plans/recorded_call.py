@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache, wraps
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -159,12 +158,13 @@ def client_session() -> ConnectSession | None:
     return (None if work.session is None else work.session()) or own_session()
 
 
-def settling() -> Callable[[Any], object] | None:
-    """Return what settles the tables that this thread's code gets; None if nothing does."""
+def settle(frame: Any) -> None:
+    """Settle a table that this thread's code is given. A program does it; in a session in this process's own JVM it is
+    analysed, so that what is wrong with it is told where it is made."""
     if (program := program_here()) is not None:
-        return program.settle
-    session = client_session()
-    return attrgetter("schema") if session is not None and CLIENT in vars(session) else None
+        program.settle(frame)
+    elif CLIENT in vars(frame._session):
+        frame.schema  # noqa: B018 - it raises what Spark says
 
 
 def builds() -> bool:

@@ -16,7 +16,7 @@ from helix_spark.hermetic.action import Action, in_action
 from helix_spark.hermetic.seen import Seen
 from helix_spark.plans.connect_session import prepare
 from helix_spark.plans.program_client import session_of, showing_requests
-from helix_spark.plans.recorded_call import own_session_is
+from helix_spark.plans.recorded_call import as_before, work_in
 
 ANSI, ZONE = "spark.sql.ansi.enabled", "spark.sql.session.timeZone"
 
@@ -57,9 +57,9 @@ class Server:
 def spark() -> Iterator[Any]:
     prepare()
     session = session_of(Server(), {"spark.app.name": "job"})
-    own_session_is(session)
-    yield session
-    own_session_is(None)
+    with as_before():
+        work_in(lambda: session)
+        yield session
 
 
 Call = Callable[[Any], object]

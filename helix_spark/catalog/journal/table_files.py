@@ -119,10 +119,6 @@ def checked_name(name: Any) -> str:
     return name
 
 
-_PIECE = 64 * 1024
-"""Bytes a checksum covers. Files of records are always read whole, so few and quick ones serve best."""
-
-
 def head_file(folder: Place) -> Place:
     """Return the file that remembers the head of the Delta table in a folder."""
     return folder.with_name(f"{folder.name}.head")
@@ -130,6 +126,9 @@ def head_file(folder: Place) -> Place:
 
 COMMIT = "helixCommit"
 """Key of a commit's id in the information that its log entry has about it."""
+
+_FEW = 20
+"""Entries that are looked at one by one; of more a listing is quicker."""
 
 
 class LogEnd:
@@ -214,8 +213,10 @@ class LogEnd:
                 with contextlib.suppress(FileNotFoundError):
                     self._check_sums(self._log.checkpoint(base))
                 self._checked_base = base
-            unchecked = range(max(self._checked, base) + 1, version + 1)
-            for entry in (entry for one, entry in self._log.numbered()[0].items() if one in unchecked):
+            first = max(self._checked, base) + 1
+            few, unchecked = version - first < _FEW, range(first, version + 1)  # a log may begin at any number
+            versions: Sequence[int] = unchecked if few else [one for one in self._log.numbered()[0] if one in unchecked]
+            for entry in map(self._log.entry, versions):
                 with contextlib.suppress(FileNotFoundError):  # cleaned up meanwhile
                     if entry.stat().st_size == 0:
                         raise self.damaged(f"its log entry {entry.name} is empty")

@@ -18,10 +18,9 @@ inputs may be needed anyway).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from helix_spark.planner.problem import Derivation, ExecutionProblem, State, plan_execution
 from helix_spark.planner.storage import SESSION, Lineage, NodeCosts, PlanningProblem, ResultCosts
 
 
@@ -58,20 +57,37 @@ def frontiers(problem: PlanningProblem) -> Frontiers:
     >>> what.scenarios, what.hazard["m"]
     ((Frontier(probability=1.0, seconds=9.0, required=frozenset({'r'})),), 1.0)
     """
-    current = _Version(problem.nodes, problem.outputs)
-    hazard = [0.0] * len(problem.nodes)
-    found = []
+    hazard, found = dict[str, float](), []
     for scenario in problem.scenarios:
-        version = _Version(scenario.version, scenario.outputs) if scenario.version else current
-        lost = version.downstream(scenario.hit)
-        if version is current:
-            for index in _members(lost):
-                hazard[index] += scenario.probability
-        found.append(Frontier(scenario.probability, *version.frontier(lost, problem.later_session_seconds > 0)))
-    by_signature: dict[str, float] = {}
-    for node, probability in zip(problem.nodes, hazard, strict=True):
-        by_signature[node.signature] = max(probability, by_signature.get(node.signature, 0.0))
-    return Frontiers(_results(problem), tuple(found), by_signature)
+        nodes, outputs = (
+            (scenario.version, scenario.outputs) if scenario.version else (problem.nodes, problem.outputs)
+        )
+        lost = set[str]()
+        for node in nodes:
+            if node.name in scenario.hit or not lost.isdisjoint(node.inputs):
+                lost.add(node.name)
+        for signature in {node.signature for node in problem.nodes if node.name in lost and not scenario.version}:
+            hazard[signature] = hazard.get(signature, 0.0) + scenario.probability
+        found.append(_frontier(problem, scenario.probability, nodes, outputs, lost))
+    return Frontiers(_results(problem), tuple(found), hazard)
+
+
+def _frontier(
+    problem: PlanningProblem, probability: float, nodes: Sequence[NodeCosts], outputs: Collection[str],
+    lost: Collection[str],
+) -> Frontier:
+    """Return the frontier of a version of which these are lost: each of them that an output needs is computed."""
+    needed, required, computed = set(outputs), set(outputs), list[NodeCosts]()
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            if node.name in lost:
+                computed.append(node)
+                required.update(node.inputs)
+    found = {node.signature for node in nodes if node.name in required and node.name not in lost}
+    if problem.later_session_seconds > 0 and any(node.compute_needs_spark for node in computed):
+        found.add(SESSION)
+    return Frontier(probability, sum(node.compute_seconds for node in computed), frozenset(found))
 
 
 def upstream(results: Lineage, required: Iterable[str], given: Collection[str] = ()) -> list[str]:
@@ -88,63 +104,6 @@ def upstream(results: Lineage, required: Iterable[str], given: Collection[str] =
             stack.append((signature, True))
             stack.extend((source, False) for source in reversed(results[signature].inputs) if source not in seen)
     return order
-
-
-class _Version:
-    """A version's nodes by position; sets of them are the bits of an integer, so that thousands of nodes are quick."""
-
-    def __init__(self, nodes: tuple[NodeCosts, ...], outputs: frozenset[str]) -> None:
-        self.nodes = nodes
-        self._position = {node.name: index for index, node in enumerate(nodes)}
-        self._inputs = [self._bits(node.inputs) for node in nodes]
-        self._below = [1 << index for index in range(len(nodes))]
-        for index in reversed(range(len(nodes))):
-            for source in _members(self._inputs[index]):
-                self._below[source] |= self._below[index]
-        self._outputs = self._bits(outputs)
-        self._needed = self._outputs
-        for index in reversed(range(len(nodes))):
-            if self._needed >> index & 1:
-                self._needed |= self._inputs[index]
-
-    def _bits(self, names: Iterable[str]) -> int:
-        bits = 0
-        for name in names:
-            bits |= 1 << self._position[name]
-        return bits
-
-    def downstream(self, hit: Iterable[str]) -> int:
-        """Return the nodes that are hit, and all that depend on them."""
-        lost = 0
-        for name in hit:
-            lost |= self._below[self._position[name]]
-        return lost
-
-    def frontier(self, lost: int, starts: bool) -> tuple[float, frozenset[str]]:
-        """Return every lost node that an output needs is computed: whatever is downstream of a lost one is lost, too.
-
-        Args:
-            starts: whether what needs Spark requires a session to be started.
-        """
-        seconds, required, session = 0.0, self._outputs, False
-        for index in _members(lost & self._needed):
-            seconds += self.nodes[index].compute_seconds
-            required |= self._inputs[index]
-            session = session or (starts and self.nodes[index].compute_needs_spark)
-        found = [self.nodes[index].signature for index in _members(required & ~lost)]
-        return seconds, frozenset([*found, SESSION] if session else found)
-
-
-def _members(bits: int) -> Iterator[int]:
-    """Yield positions of the ones.
-
-    >>> list(_members(0b1010))
-    [1, 3]
-    """
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
 
 
 def _results(problem: PlanningProblem) -> Lineage:
@@ -288,16 +247,9 @@ def _independent(
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
     """Return the parts of a demand that share nothing they are made from but what is given, with what each takes of
     that; and how many results were visited."""
-    part: dict[str, str] = {}
+    from networkx.utils import UnionFind
 
-    def root(name: str) -> str:
-        while part[name] != name:
-            part[name] = part[part[name]]
-            name = part[name]
-        return name
-
-    waiting = sorted(required)
-    part.update((name, name) for name in waiting)
+    part, seen, waiting = UnionFind(sorted(required)), set(required), sorted(required)
     taken: list[tuple[str, str]] = []
     while waiting:
         name = waiting.pop()
@@ -305,22 +257,22 @@ def _independent(
             if source in given:
                 taken.append((name, source))
                 continue
-            if source not in part:
-                part[source] = source
+            part.union(name, source)
+            if source not in seen:
+                seen.add(source)
                 waiting.append(source)
-            part[root(source)] = root(name)
     members: dict[str, tuple[set[str], set[str]]] = {}
     for name in sorted(required):
-        members.setdefault(root(name), (set(), set()))[0].add(name)
+        members.setdefault(part[name], (set(), set()))[0].add(name)
     for name, source in taken:
-        members[root(name)][1].add(source)
-    return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(part)
+        members[part[name]][1].add(source)
+    return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(seen)
 
 
-# The cheapest way to meet a demand, given what is kept: exact, and mostly without a solver
+# The cheapest way to meet a demand, given what is kept
 
 _BRANCHED = 8
-"""Open choices that are enumerated (2^8 at most); with more of them, a linear program decides."""
+"""Open choices that are enumerated (2^8 at most); with more of them, all are loaded, which may cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,12 +301,12 @@ def recall(
     while quick := {name for name in left if computed.union(loaded, given).issuperset(results[name].inputs)}:
         computed |= quick
         left -= quick
-    if not left:
+    if not left or len(left) > _BRANCHED:
+        loaded |= left
+        computed.update(source for name in left for source in results[name].load_inputs if source not in given)
         seconds = sum(results[name].load_seconds for name in sorted(loaded))
         seconds += sum(results[name].compute_seconds for name in sorted(computed))
         return Recall(seconds, frozenset(loaded), frozenset(computed))
-    if len(left) > _BRANCHED:
-        return _solved(results, required, kept, given)
     first = min(left)
     options = (
         recall(results, required, kept, given, forced | {first}),
@@ -366,21 +318,3 @@ def recall(
 def recalls(view: Outlook, kept: Collection[str]) -> list[Recall]:
     """Return the cheapest way to meet each demand."""
     return [recall(view.results, demand.results, kept, demand.given) for demand in view.demands]
-
-
-def _solved(results: Lineage, required: Collection[str], kept: Collection[str], given: Collection[str]) -> Recall:
-    relevant = upstream(results, required, given)
-    ways: list[Derivation] = []
-    for name in relevant:
-        result = results[name]
-        if result.loadable and name in kept:
-            ways.append(Derivation(name, State.LOAD, _names_without(result.load_inputs, given), result.load_seconds))
-        ways.append(Derivation(name, State.COMPUTE, _names_without(result.inputs, given), result.compute_seconds))
-    solution = plan_execution(ExecutionProblem(tuple(relevant), tuple(ways), frozenset(required)))
-    loaded = frozenset(name for name, way in solution.chosen.items() if way.state is State.LOAD)
-    seconds = solution.certificate.objective
-    return Recall(seconds, loaded, frozenset(solution.chosen) - loaded)
-
-
-def _names_without(names: tuple[str, ...], given: Collection[str]) -> tuple[str, ...]:
-    return tuple(name for name in names if name not in given)

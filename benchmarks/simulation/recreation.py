@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 
 from helix_spark.planner.candidates import capacity, had_now
 from helix_spark.planner.problem import Solution, plan_execution
-from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, RoomPriority, execution_problem
+from helix_spark.planner.storage import Decision, NodeCosts, PlanningProblem, execution_problem
 from helix_spark.sizes import seconds_text
+
+_INSISTED, _DRAWN, _WEIGHED = range(3)
+"""Who is given room first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class _Option:
     bytes: int
     saved_seconds: float
     stored: bool
-    priority: RoomPriority
+    priority: int
 
     def rank(self) -> tuple[int, float, str]:
         """Wishes first, then benefit per byte."""
@@ -49,7 +52,7 @@ class Recreation:
             if option.signature in kept:
                 continue
             verb = "evicted" if option.stored else "not kept"
-            if option.saved_seconds <= 0 and option.priority is RoomPriority.WEIGHED:
+            if option.saved_seconds <= 0 and option.priority == _WEIGHED:
                 reasons[option.signature] = f"{verb}: recreating it is no slower than loading it"
             elif room is not None and used + option.bytes > room:
                 reasons[option.signature] = f"{verb}: others save more seconds per byte"
@@ -69,12 +72,18 @@ def _options(problem: PlanningProblem, solution: Solution) -> list[_Option]:
     had = had_now(problem, solution)
     anew = _recreation_seconds(problem.nodes)
     options = [
-        _Option(node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored, node.priority)
+        _Option(
+            node.signature, node.bytes, anew[node.name] - node.load_seconds, node.stored,
+            _INSISTED if node.keep == "always" else _WEIGHED,
+        )
         for node in problem.nodes
         if node.storable and node.keep != "never" and (node.stored or node.signature in had)
     ]
     options += [
-        _Option(other.signature, other.bytes, other.compute_seconds - other.load_seconds, True, other.priority)
+        _Option(
+            other.signature, other.bytes, other.compute_seconds - other.load_seconds, True,
+            _INSISTED if other.kept_for else _DRAWN if other.fixed else _WEIGHED,
+        )
         for other in problem.others
     ]
     return options

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.planner.policies import ALWAYS
 from helix_spark.planner.problem import Solution, plan_execution
-from helix_spark.planner.storage import SESSION, Decision, PlanningProblem, RoomPriority, execution_problem
+from helix_spark.planner.storage import SESSION, Decision, PlanningProblem, execution_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Rule:
 
     Attributes:
         purge: evict what the current version no longer has, before anything new is stored; not what another workflow
-            insists on, nor draws (see `RoomPriority`), which the paper knows nothing of.
+            insists on, nor draws, which the paper knows nothing of.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
             ))
             for node in problem.nodes
         )
-        others = [one for one in problem.others if not self.purge or one.priority is not RoomPriority.WEIGHED]
+        others = [one for one in problem.others if not self.purge or one.kept_for or one.fixed]
         purged = {one.signature for one in problem.others}.difference(one.signature for one in others)
         decision = ALWAYS.decide(replace(problem, nodes=nodes, others=tuple(others), done=solution))
         return replace(decision, evict=decision.evict | purged)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from helix_spark.planner.demands import Frontiers, last_steps
 from helix_spark.planner.problem import Solution, State
-from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
+from helix_spark.planner.storage import NodeCosts, OtherArtifact, PlanningProblem
 
 RETURN, FADING = 0.05, 0.8
 """Probability that a result which is out of date by one iteration is asked for again, and how it falls with each
@@ -108,15 +108,17 @@ def grant_room(problem: PlanningProblem, among: Collection[str], room: int | Non
     """Return signatures of the results that are kept without being weighed, as far as they have room.
 
     What other workflows insist on comes before what this version does, or this run would evict it for its own. Only a
-    stored draw of this version comes before both. Draws of past versions come last, the newest first.
+    stored draw of this version comes before both. Draws of past versions come last, the newest first: to lose another
+    result costs seconds, which a plan can weigh, but a draw could not be had again, so it goes for nothing but what
+    somebody pins today. For that it does go: draws would fill a budget, and then not even the newest would be kept.
 
     Args:
         room: bytes; None for no limit.
     """
-    wished = [node for node in problem.nodes if node.priority is RoomPriority.INSISTED]
+    wished = [node for node in problem.nodes if node.keep == "always"]
     drawn, shared = [node for node in wished if node.fixed and node.stored], [node for node in wished if node.kept_for]
-    theirs = [other for other in problem.others if other.priority is RoomPriority.INSISTED]
-    past = [other for other in problem.others if other.priority is RoomPriority.DRAWN]
+    theirs = [other for other in problem.others if other.kept_for]
+    past = [other for other in problem.others if other.fixed and not other.kept_for]
     past.sort(key=lambda other: other.age)
     claims: list[NodeCosts | OtherArtifact] = [*drawn, *shared, *theirs, *wished, *past]
     kept, taken = set[str](), 0

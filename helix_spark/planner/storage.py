@@ -4,28 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, auto
 from typing import Literal, Protocol
 
 from helix_spark.costs.forecast import Prospect, forecast
 from helix_spark.planner.problem import Certificate, Derivation, ExecutionProblem, Solution, State
-
-
-class RoomPriority(IntEnum):
-    """The order in which stored results are given room, the first one first.
-
-    Fixed draws of past versions come in between. To lose another result costs seconds, which a plan can weigh. A draw
-    could not be had again, nor could anything that was found with it, so it goes for nothing but what somebody pins
-    today. For that it does go: frequent edits of what is drawn would fill a budget with draws, and then not even the
-    newest would be kept.
-    """
-
-    INSISTED = auto()
-    """The author of the current version, or of another workflow's, wants it kept."""
-    DRAWN = auto()
-    """It was fixed as it was drawn, in a past version."""
-    WEIGHED = auto()
-    """The seconds that it saves decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +52,6 @@ class NodeCosts:
     kept_for: str = ""
     differs: bool = False
 
-    @property
-    def priority(self) -> RoomPriority:
-        return RoomPriority.INSISTED if self.keep == "always" else RoomPriority.WEIGHED
-
 
 @dataclass(frozen=True, slots=True)
 class OtherArtifact:
@@ -98,10 +76,6 @@ class OtherArtifact:
     marginal_seconds: float | None = None
     kept_for: str = ""
     fixed: bool = False
-
-    @property
-    def priority(self) -> RoomPriority:
-        return RoomPriority.INSISTED if self.kept_for else RoomPriority.DRAWN if self.fixed else RoomPriority.WEIGHED
 
     @property
     def seconds_again(self) -> float:

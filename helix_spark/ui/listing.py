@@ -176,13 +176,12 @@ def listing(
     words = query.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in words)]
     found.sort(key=lambda row: row.number, reverse=True)
-    if order != "number":
-        keyed = [(row, _key(row, order, metric)) for row in found]
-        having = [(row, key) for row, key in keyed if key is not None]
-        having.sort(key=lambda pair: pair[1], reverse=not ascending)
-        found = [row for row, _ in having] + [row for row, key in keyed if key is None]
-    elif ascending:
-        found.reverse()
+
+    def place(row: Row) -> tuple[bool, float]:
+        key = _key(row, order, metric)
+        return key is None, (key or 0.0) * (1 if ascending else -1)
+
+    found.sort(key=place)
     size = PAGE if paged else max(1, len(found))
     pages = max(1, -(-len(found) // size))
     page = min(max(1, page), pages)

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -36,8 +36,6 @@ from helix_spark.views.storage_view import storage_of
 if TYPE_CHECKING:
     from helix_spark.catalog.catalog_reader import CatalogReader
 
-Answer = TypeVar("Answer")
-
 MOST_BARS = 40
 
 
@@ -59,41 +57,28 @@ class Page:
 
 
 class Snapshot:
-    """Records of one version, as one page sees them: it asks once which iterations have died, which is no record.
+    """Records of one version, each read once, by whatever page. Which iterations have died is no record."""
 
-    Args:
-        answers: what was read of that version before, by whatever page; what is read is added.
-    """
-
-    def __init__(self, records: CatalogReader, answers: dict[tuple[str, ...], Any]) -> None:
-        self._records, self._answers = records, answers
-        self._concluded: dict[str, tuple[IterationRecord, ...]] = {}
-
-    def keep(self, read: Callable[[], Answer], *key: str) -> Answer:
-        """Return what `read` gives, or gave before under this key."""
-        if key not in self._answers:
-            self._answers[key] = read()
-        answer: Answer = self._answers[key]
-        return answer
-
-    def workflows(self) -> tuple[str, ...]:
-        return self.keep(self._records.workflows, "workflows")
+    def __init__(self, records: CatalogReader) -> None:
+        self._records = records
+        self.workflows = cache(records.workflows)
+        self.artifacts: Callable[[], dict[str, ArtifactRecord]] = cache(records.last_events)
+        self.loads = cache(records.loads)
+        self._iterations = cache(records.iterations)
+        self._rows: dict[tuple[str, ...], tuple[Row, ...]] = {}
 
     def iterations(self, workflow: str) -> tuple[IterationRecord, ...]:
         """Return all of a workflow, newest first."""
-        if workflow not in self._concluded:
-            key = ("iterations", workflow)
-            read_before = key in self._answers
-            found = self.keep(lambda: self._records.iterations(workflow), *key)
-            # What is read says who has died by then.
-            self._concluded[workflow] = self._records.concluded(found, workflow) if read_before else found
-        return self._concluded[workflow]
+        return self._records.concluded(self._iterations(workflow), workflow)
 
-    def artifacts(self) -> dict[str, ArtifactRecord]:
-        return self.keep(self._records.last_events, "artifacts")
-
-    def loads(self) -> dict[str, tuple[int, str, int]]:
-        return self.keep(self._records.loads, "loads")
+    def rows(self, workflow: str) -> tuple[Row, ...]:
+        """Return the rows of all iterations of a workflow, newest first."""
+        iterations = self.iterations(workflow)
+        key = (workflow, *(one.run for one in iterations if one.status == "died"))
+        if key not in self._rows:
+            own = [record for record in self.artifacts().values() if record.workflow == workflow]
+            self._rows[key] = rows_of(iterations, own)
+        return self._rows[key]
 
     def find_workflow(self, name: str) -> str:
         """Return the workflow of a name; the first one where none was named. Raises ParameterError."""
@@ -112,7 +97,7 @@ class Pages:
 
     def __init__(self, records: CatalogReader, links: Links) -> None:
         self._records, self._links = records, links
-        self._newest: tuple[str, dict[tuple[str, ...], Any]] = ("", {})
+        self._newest: tuple[str, Snapshot] = ("", Snapshot(records))
 
     def now(self) -> Snapshot:
         """Return the records as they are now. What was read of them is kept until something is recorded: it was read
@@ -121,8 +106,8 @@ class Pages:
         # Read once and replaced as one: whoever still reads an older version fills what belongs to that.
         newest = self._newest
         if version != newest[0]:
-            newest = self._newest = (version, {})
-        return Snapshot(self._records, newest[1])
+            newest = self._newest = (version, Snapshot(self._records))
+        return newest[1]
 
     def framed(self, page: Page) -> str:
         return render("page.html", page=page, workflows=page.workflows, links=self._links)
@@ -141,7 +126,7 @@ class Pages:
             return Page("Iterations", "iterations", "", render("empty.html"))
         workflow = kept.find_workflow(workflow)
         view = listing(
-            workflow, _rows(kept, workflow), query=query, order=order, ascending=ascending, page=page,
+            workflow, kept.rows(workflow), query=query, order=order, ascending=ascending, page=page,
             paged=self._links.live, metric=metric, columns=columns,
         )
         return self._page(kept, f"{workflow}: iterations", "iterations", workflow, "iterations.html", view=view)
@@ -234,7 +219,7 @@ class Pages:
     def metrics(self, workflow: str) -> Page:
         kept = self.now()
         workflow = kept.find_workflow(workflow)
-        rows = _rows(kept, workflow)
+        rows = kept.rows(workflow)
         found = [trend_of(rows, name) for name in metrics.names(row.metrics for row in rows)]
         details = {row.number: row.details for row in rows}
         return self._page(
@@ -263,14 +248,3 @@ class Pages:
     ) -> Page:
         body = render(template, links=self._links, workflow=workflow, **values)
         return Page(title, section, workflow, body, kept.workflows())
-
-
-def _rows(kept: Snapshot, workflow: str) -> tuple[Row, ...]:
-    """Return all iterations of a workflow, newest first."""
-    iterations = kept.iterations(workflow)
-
-    def read() -> tuple[Row, ...]:
-        return rows_of(iterations, [record for record in kept.artifacts().values() if record.workflow == workflow])
-
-    # That an iteration died is no record, which would make them be read anew.
-    return kept.keep(read, "rows", workflow, *(one.run for one in iterations if one.status == "died"))

@@ -1,20 +1,24 @@
-"""The templates of pages, and how they show times and names."""
+"""The templates of pages, how they show times and names, and charts as inline SVG: metrics over iterations, nodes over
+time, weights."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from helix_spark.drawing import svg
-from helix_spark.drawing.markup import templates
+from helix_spark.drawing import markup, svg
 from helix_spark.history.metrics import metric_text
+from helix_spark.history.model_card import ModelCard
 from helix_spark.plots import plot_text
-from helix_spark.ui import charts
+from helix_spark.ui.listing import Trend
+from helix_spark.views.node_row import NodeRow
 from helix_spark.visible_text import visible
 
 if TYPE_CHECKING:
@@ -27,14 +31,13 @@ def render(template: str, **values: Any) -> Markup:
 
 @cache
 def _pages() -> Environment:
-    found = templates("helix_spark.ui")
+    found = markup.templates("helix_spark.ui")
     found.filters |= {
         "when": when, "moment": moment, "ticked": ticked, "metric": metric_text, "json": json.dumps,
         "plot_text": plot_text,
     }
     found.globals |= {
-        "drawn": partial(svg, styled=False), "trend": charts.trend, "timeline": charts.timeline,
-        "weights": charts.weights,
+        "drawn": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights,
     }
     return found
 
@@ -63,3 +66,131 @@ def ticked(text: str) -> Markup:
     Markup('parameter <code>a&lt;b</code> 1 -&gt; 2')
     """
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
+
+
+# Charts, whose points lead somewhere
+
+_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 220, 64, 584, 16, 190
+_DIGIT = 7
+"""Pixels of a digit of a mark, on the wide side of what system fonts have."""
+_NAMES, _TIMES = 190, 620
+_SLOTS, _BARS, _MOST_SLOTS = 260, 380, 20
+_GREATEST = 1e300
+_MOST_POINTS = 400
+"""More than one dot to two pixels shows nothing more; the line still goes through all."""
+
+
+def trend(metric: Trend, href: Callable[[int], str], details: Mapping[int, str]) -> Markup:
+    """Return a metric over iteration numbers; each point leads to its iteration. The line is broken where other code
+    began to measure it.
+
+    Args:
+        details: what pointing at an iteration tells besides its value.
+    """
+    best = [] if metric.best is None else [metric.best]
+    numbers, values = sorted(metric.values), {number: _within(value) for number, value in metric.values.items()}
+    low, high = min(values.values()), max(values.values())
+    ticks = _ticks(low, high)
+    marks = _tick_texts(ticks)
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
+    left = max(_LEFT, 16 + _DIGIT * max(map(len, marks)))
+
+    def height_of(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (value - low) / ((high - low) or 1)
+
+    def at(number: int) -> tuple[float, float]:
+        return left + (_RIGHT - left) * (number - first) / (last - first), height_of(values[number])
+
+    dots = dict.fromkeys([*numbers[::-(-len(numbers) // _MOST_POINTS)], numbers[-1], *best])
+    return markup.render(
+        "trend.svg", name=metric.name, height=_HEIGHT, left=left, right=_RIGHT, first=first,
+        ticks=[(height_of(tick), mark) for tick, mark in zip(ticks, marks, strict=True)],
+        numbers=[(at(one)[0], one) for one in dict.fromkeys((numbers[len(numbers) // 2], numbers[-1])) if one != first],
+        lines=[[at(number) for number in stretch] for stretch in _stretches(numbers, metric.breaks)],
+        points=[
+            (one, at(one), metric_text(values[one]), one in best, href(one), details.get(one, "")) for one in dots
+        ],
+    )
+
+
+def _stretches(numbers: Sequence[int], breaks: Collection[int]) -> list[list[int]]:
+    """Return numbers in order, divided before those that begin anew.
+
+    >>> _stretches([1, 2, 4, 5], {4})
+    [[1, 2], [4, 5]]
+    """
+    found: list[list[int]] = []
+    for number in numbers:
+        if not found or number in breaks:
+            found.append([])
+        found[-1].append(number)
+    return found
+
+
+def _within(value: float) -> float:
+    """Return a value so that the difference of two is a number, too."""
+    return min(max(value, -_GREATEST), _GREATEST)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers around a range.
+
+    >>> _ticks(0.81, 0.89)
+    [0.8, 0.82, 0.84, 0.86, 0.88, 0.9]
+    >>> _ticks(3, 3)
+    [3]
+    """
+    span = high - low
+    if span <= abs(high) * 1e-9:
+        return [low]
+    rough = span / 4
+    power = 10.0 ** floor(log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
+    return [float(f"{step * n:.14g}") for n in range(floor(low / step), ceil(high / step) + 1)]
+
+
+def _tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Ticks in words, with as many digits as their step has.
+
+    >>> _tick_texts([123456, 123457, 123458]), _tick_texts([0.8, 0.825, 0.85]), _tick_texts([48842.0])
+    (['123,456', '123,457', '123,458'], ['0.8', '0.825', '0.85'], ['48,842'])
+    """
+    if len(ticks) < 2:
+        return [metric_text(tick) for tick in ticks]
+    step, largest = ticks[1] - ticks[0], max(map(abs, ticks))
+    # One more than the step's first digit, for steps of 2.5.
+    digits = max(6, floor(log10(largest)) - floor(log10(step)) + 2)
+    return [f"{tick:,.{digits}g}" for tick in ticks]
+
+
+def timeline(bars: Sequence[NodeRow], total: float) -> Markup:
+    """Draw when each node ran. Bars begin at nought where their start is not on record."""
+    spans = [(bar.started or 0.0, bar.seconds or 0.0) for bar in bars]
+    end = max([total, 1e-9, *map(sum, spans)])
+    return markup.render(
+        "timeline.svg",
+        ticks=[(_NAMES + _TIMES * tick / end, f"{tick:g}") for tick in _ticks(0, end) if tick <= end],
+        bars=[
+            (bar, _NAMES + _TIMES * start / end, max(2.0, _TIMES * seconds / end))
+            for bar, (start, seconds) in zip(bars, spans, strict=True)
+        ],
+    )
+
+
+def weights(card: ModelCard) -> Markup:
+    """Return what a fit gave the heaviest slots; of several classes the widest of each."""
+    pairs = sorted(
+        ((name, max(values, key=abs)) for name, values in card.weights[:_MOST_SLOTS]), key=lambda pair: -abs(pair[1])
+    )
+    largest = max(abs(value) for _, value in pairs) or 1.0
+    is_signed = any(value < 0 for _, value in pairs)
+    zero, room = (_SLOTS + _BARS / 2, _BARS / 2) if is_signed else (_SLOTS, _BARS)
+    lengths = [max(1.0, room * abs(value) / largest) for _, value in pairs]
+    return markup.render(
+        "weights.svg", what=card.columns[0] if len(card.columns) == 1 else "widest", zero=zero if is_signed else None,
+        bars=[
+            (label, value, zero - length if value < 0 else zero, length)
+            for (label, value), length in zip(pairs, lengths, strict=True)
+        ],
+    )

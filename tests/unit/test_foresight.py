@@ -15,7 +15,7 @@ from helix_spark.catalog.history import PastIteration, PastNode
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, ResultRecord
 from helix_spark.costs.model import LOAD
 from helix_spark.history.source_rows import call_of
-from helix_spark.planner.storage import Lineage, NodeCosts, OtherArtifact, PlanningProblem, RoomPriority
+from helix_spark.planner.storage import Lineage, NodeCosts, OtherArtifact, PlanningProblem
 from helix_spark.run import foresight
 from helix_spark.run.foresight import RecordsRead, may_come_back
 
@@ -247,9 +247,9 @@ def test_what_another_workflow_insists_on_is_told_and_draws_whose_ever_they_are(
     shared = replace(stored("shared", "model", 1), insisted=True, insisted_by=("theirs",))
     draws = [replace(stored(f"draw-{own}", "rows", 1, own), fixed=True) for own in ("w", "theirs")]
     found = others([theirs, ours, shared, *draws], view(past(1)))
-    assert {name: one.priority for name, one in found.items()} == {
-        "theirs": RoomPriority.INSISTED, "x": RoomPriority.WEIGHED, "shared": RoomPriority.INSISTED,
-        "draw-w": RoomPriority.DRAWN, "draw-theirs": RoomPriority.DRAWN,
+    assert {name: (bool(one.kept_for), one.fixed) for name, one in found.items()} == {
+        "theirs": (True, False), "x": (False, False), "shared": (True, False),
+        "draw-w": (False, True), "draw-theirs": (False, True),
     }
     assert {found[name].kept_for for name in ("theirs", "shared")} == {"theirs"}
 

@@ -17,7 +17,7 @@ from helix_spark.history.comparison import Comparison, compare
 from helix_spark.history.states import shown_states
 from helix_spark.identity.difference import parts_to_json
 from helix_spark.identity.parts import Group, Part, digest
-from helix_spark.ui import charts
+from helix_spark.ui import rendering
 from helix_spark.ui.iteration_page import select
 from helix_spark.ui.links import Links
 from helix_spark.ui.listing import Listing, Order, Trend, listing, rows_of
@@ -236,12 +236,12 @@ def over_iterations(*values: float, breaks: frozenset[int] = frozenset()) -> Tre
 
 
 def test_a_line_is_broken_where_other_code_begins_to_measure() -> None:
-    drawn = charts.trend(over_iterations(0.1, 0.2, 0.7, 0.8, breaks=frozenset({3})), lambda number: "", {})
+    drawn = rendering.trend(over_iterations(0.1, 0.2, 0.7, 0.8, breaks=frozenset({3})), lambda number: "", {})
     assert [line.count(",") for line in re.findall(r'class="line" points="([^"]*)"', drawn)] == [2, 2]
 
 
 def marks(*values: float) -> list[str]:
-    drawn = charts.trend(over_iterations(*values), lambda number: "", {})
+    drawn = rendering.trend(over_iterations(*values), lambda number: "", {})
     return re.findall(r'text-anchor="end">([^<]*)<', drawn)
 
 
@@ -254,7 +254,7 @@ def test_marks_of_an_axis_have_the_digits_that_tell_them_apart() -> None:
 
 
 def test_a_long_mark_has_room() -> None:
-    drawn = charts.trend(over_iterations(1e9, 1e9 + 3), lambda number: "", {})
+    drawn = rendering.trend(over_iterations(1e9, 1e9 + 3), lambda number: "", {})
     longest = max(map(len, re.findall(r'text-anchor="end">([^<]*)<', drawn)))
     assert int(re.findall(r'text class="tick" x="(\d+)"', drawn)[0]) >= 7 * longest
 
@@ -324,7 +324,7 @@ def test_to_have_a_result_again_counts_what_two_workflows_share() -> None:
 
 
 class Versioned:
-    """Records of a version, that nobody reads."""
+    """Records of a version, which say no more than which."""
 
     def __init__(self) -> None:
         self.now = "1"
@@ -332,16 +332,22 @@ class Versioned:
     def version(self) -> str:
         return self.now
 
+    def workflows(self) -> tuple[str, ...]:
+        return (f"of version {self.now}",)
+
+    last_events = loads = iterations = workflows
+
 
 def test_what_was_read_of_an_older_version_is_not_kept_under_a_newer_one() -> None:
     records = Versioned()
     kept = Pages(records, Links())  # type: ignore[arg-type]  # no more of it is asked
     slow = kept.now()
+    assert slow.workflows() == ("of version 1",)
     records.now = "2"
     quick = kept.now()
-    assert slow.keep(lambda: "rows of version 1", "rows") == "rows of version 1"
-    assert quick.keep(lambda: "rows of version 2", "rows") == "rows of version 2"
-    assert kept.now().keep(lambda: "read again", "rows") == "rows of version 2"
+    assert quick.workflows() == ("of version 2",)
+    assert slow.workflows() == ("of version 1",)
+    assert kept.now() is quick
 
 
 # Pictures

@@ -31,7 +31,7 @@ from helix_spark.errors import CatalogError, NodeError
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan
 from helix_spark.planner.problem import State
-from helix_spark.planner.storage import Decision, PlanningProblem, ResultCosts, RoomPriority
+from helix_spark.planner.storage import Decision, PlanningProblem, ResultCosts
 from helix_spark.run import foresight, workflow_results
 from helix_spark.run.foresight import RecordsRead
 from helix_spark.run.retention import OVERFLOWED, Retention
@@ -461,8 +461,8 @@ def test_a_policy_is_told_what_other_workflows_insist_on_by_then(catalog: Catalo
     published(catalog, since, "rows", 1_000, 3, "theirs", insisted=True)
     keeps.keep()
     (asked,) = run.policy.asked
-    assert {other.signature: other.priority for other in asked.others} == {
-        past: RoomPriority.WEIGHED, now: RoomPriority.INSISTED, since: RoomPriority.INSISTED, draw: RoomPriority.DRAWN,
+    assert {other.signature: (bool(other.kept_for), other.fixed) for other in asked.others} == {
+        past: (False, False), now: (True, False), since: (True, False), draw: (False, True),
     }
 
 

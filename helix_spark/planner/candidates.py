@@ -93,15 +93,12 @@ def candidates(problem: PlanningProblem, hazard: Mapping[str, float]) -> dict[st
         worth = chance * max(0.0, other.seconds_again - other.load_seconds)
         found[other.signature] = Candidate(other.bytes, stored=True, worth=worth)
     insisted = grant_room(problem, found, room)
+    # Ties are broken by rank: the current version's results come first, inputs before others.
+    ranks = {name: rank / len(found) for rank, name in enumerate(found)}
     return {
-        name: _ranked(replace(candidate, insisted=name in insisted), rank / len(found))
-        for rank, (name, candidate) in enumerate(found.items())
+        name: replace(one, insisted=name in insisted, tie=TIE * (ranks[name] + (-2 if one.stored else 1)) / 2)
+        for name, one in found.items()
     }
-
-
-def _ranked(candidate: Candidate, rank: float) -> Candidate:
-    """Break ties by rank: the current version's results come first, inputs before others."""
-    return replace(candidate, tie=TIE * (rank - 2 if candidate.stored else rank + 1) / 2)
 
 
 def grant_room(problem: PlanningProblem, among: Collection[str], room: int | None) -> frozenset[str]:

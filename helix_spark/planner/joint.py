@@ -88,7 +88,7 @@ class _ChosenPlan:
     """States and what is kept.
 
     Attributes:
-        bound: no plan costs less, constant parts of the objective aside; None where this plan is the best.
+        bound: no plan costs less; None where this plan is the best.
     """
 
     solution: Solution
@@ -129,10 +129,11 @@ def _decision(
     stored = {node.signature for node in problem.nodes if node.stored} | {other.signature for other in problem.others}
     solution = found.solution
     ahead = recalls(view, found.keep)
-    objective = _objective(view, chosen, found.keep, solution, ahead)
-    bound = objective
-    if found.bound is not None:
-        bound = min(objective, max(0.0, found.bound + _constant_seconds(problem, view, chosen)))
+    # Seconds now, the writes' share of this iteration, and the expected seconds of the next one.
+    objective = total_seconds(solution.chosen.values()) + view.certain_seconds
+    objective += sum(one.seconds if name in found.keep else one.worth for name, one in chosen.items())
+    objective += sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
+    bound = objective if found.bound is None else min(objective, max(0.0, found.bound))
     gap = (objective - bound) / objective if objective > 0 else 0.0
     optimal = objective - bound <= max(_PROVEN * objective, TIE)
     certificate = Certificate(
@@ -143,26 +144,6 @@ def _decision(
     solution = Solution(solution.chosen, certificate) if problem.done is None else solution
     reasons = _reasons(problem, view, chosen, solution, found.keep, ahead)
     return Decision(solution, found.keep & current, frozenset(stored - found.keep), certificate, reasons)
-
-
-def _constant_seconds(problem: PlanningProblem, view: Outlook, chosen: Mapping[str, Candidate]) -> float:
-    """Return seconds that the program's own objective leaves out, whatever the plan."""
-    done = total_seconds(problem.done.chosen.values()) if problem.done is not None else 0.0
-    return done + sum(candidate.worth for candidate in chosen.values()) + view.certain_seconds
-
-
-def _objective(
-    view: Outlook, chosen: Mapping[str, Candidate], keep: frozenset[str], solution: Solution, ahead: Sequence[Recall]
-) -> float:
-    """Return seconds now, the writes' share of this iteration, and the expected seconds of the next one."""
-    kept = sum(chosen[name].seconds for name in sorted(keep))
-    missed = sum(candidate.worth for name, candidate in chosen.items() if name not in keep)
-    return total_seconds(solution.chosen.values()) + kept + missed + view.certain_seconds + _expected(view, ahead)
-
-
-def _expected(view: Outlook, ahead: Sequence[Recall]) -> float:
-    """Return seconds that the demands take."""
-    return sum(demand.probability * plan.seconds for demand, plan in zip(view.demands, ahead, strict=True))
 
 
 def _fallback(problem: PlanningProblem, why: str, start: float) -> Decision:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from helix_spark.planner.candidates import Candidate, capacity, has_room_for_all
 from helix_spark.planner.demands import Demand, Outlook, upstream
-from helix_spark.planner.problem import Derivation, State, add_execution
+from helix_spark.planner.problem import Derivation, State, add_execution, total_seconds
 from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, execution_problem
 
@@ -78,7 +78,10 @@ def build(
                 program.equal({keep[name]: 1.0}, 1.0)
     if problem.done is None:
         _add_had(problem, program, chosen, keep, ways)
-    program.costs[program.one] += sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
+    constant = view.certain_seconds + sum(candidate.worth for candidate in chosen.values())
+    constant += sum(chosen[name].seconds - chosen[name].worth for name in sorted(settled))
+    constant += 0.0 if problem.done is None else total_seconds(problem.done.chosen.values())
+    program.costs[program.one] += constant
     for demand, names in whole:
         add_demand(program, view.results, demand, names, keep)
     for demand in rest:

@@ -37,7 +37,8 @@ def make_plan(situation: Situation, policy: Policy) -> Plan:
         outputs=dag.outputs, dropped=dag.dropped, certificate=decision.certificate, policy=policy.name,
         budget=problem.budget,
         used=_used(problem), evict=decision.evictions,
-        run_all_seconds=_seconds_of_all(problem), session_seconds=_session_seconds(problem, decision.solution),
+        run_all_seconds=_seconds_of_all(problem),
+        session_seconds=problem.session_seconds if _needs_spark(problem, decision.solution) else 0.0,
         session_runs=situation.session_runs,
         warnings=_warnings(situation), parameters=dag.parameters,
     )
@@ -64,11 +65,6 @@ def _seconds_of_all(problem: PlanningProblem) -> float:
     """Return the seconds to compute every node."""
     session = problem.session_seconds if any(node.compute_needs_spark for node in problem.nodes) else 0.0
     return session + sum(node.compute_seconds for node in problem.nodes)
-
-
-def _session_seconds(problem: PlanningProblem, solution: Solution) -> float:
-    """Return the seconds that a solution takes for a session, by its states: not every policy plans the session."""
-    return problem.session_seconds if _needs_spark(problem, solution) else 0.0
 
 
 def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
@@ -112,7 +108,8 @@ def _reason(one: KnownNode, situation: Situation, solution: Solution) -> str:
     match solution.state(one.name):
         case State.PRUNE:
             if (number := situation.recorded.get(one.name)) is not None:
-                return f"unchanged: iteration {number} has it on record; it is {_how_had(one)} when you ask for it"
+                how = "loaded" if one.artifact is not None else "computed"
+                return f"unchanged: iteration {number} has it on record; it is {how} when you ask for it"
             return _pruned(one.node, situation.dag, solution)
         case State.LOAD:
             why = _loaded(one, situation.dag)
@@ -146,10 +143,6 @@ def _computed(one: KnownNode) -> str:
     if one.ended:
         return f"unchanged, but its result is gone: {one.ended}"
     return "unchanged, but its result was not stored"
-
-
-def _how_had(one: KnownNode) -> str:
-    return "loaded" if one.artifact is not None else "computed"
 
 
 def _pruned(node: Node, dag: Dag, solution: Solution) -> str:

@@ -33,8 +33,8 @@ def render(template: str, **values: Any) -> Markup:
 def _pages() -> Environment:
     found = markup.templates("helix_spark.ui")
     found.filters |= {
-        "when": when, "moment": moment, "ticked": ticked, "metric": metric_text, "json": json.dumps,
-        "plot_text": plot_text,
+        "when": when, "moment": partial(when, form="%Y-%m-%dT%H:%M:%S%z"), "ticked": ticked, "metric": metric_text,
+        "json": json.dumps, "plot_text": plot_text,
     }
     found.globals |= {
         "drawn": partial(svg, styled=False), "trend": trend, "timeline": timeline, "weights": weights,
@@ -42,17 +42,8 @@ def _pages() -> Environment:
     return found
 
 
-def when(unix: float) -> str:
+def when(unix: float, form: str = "%Y-%m-%d %H:%M") -> str:
     """Return a time for people, by this machine's clock; nothing for what is none."""
-    return _formatted(unix, "%Y-%m-%d %H:%M")
-
-
-def moment(unix: float) -> str:
-    """Return a time for machines."""
-    return _formatted(unix, "%Y-%m-%dT%H:%M:%S%z")
-
-
-def _formatted(unix: float, form: str) -> str:
     try:
         return time.strftime(form, time.localtime(unix))
     except (ValueError, OverflowError, OSError):

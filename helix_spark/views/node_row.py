@@ -130,18 +130,12 @@ def recorded_rows(
         NodeRow(
             node.name, titled(node.name, node.code), node.kind, node.inputs, node.output, shown[node.name],
             node.reason, node.seconds, None if node.state == State.PRUNE else node.predicted_seconds, node.rows,
-            stored.bytes if node.bytes is None and stored is not None else node.bytes, stored_mark(stored), stored,
+            stored.bytes if node.bytes is None and stored is not None else node.bytes,
+            "" if stored is None else "stored" if stored.event == "published" else "evicted", stored,
             proofs.get(node.name, "unproven"), started=node.started,
         )
         for node in nodes for stored in (artifacts.get(node.signature),)
     )
-
-
-def stored_mark(artifact: ArtifactRecord | None) -> Stored:
-    """Return whether there is a result, or was."""
-    if artifact is None:
-        return ""
-    return "stored" if artifact.event == "published" else "evicted"
 
 
 def ranked(rows: Iterable[NodeRow]) -> tuple[NodeRow, ...]:

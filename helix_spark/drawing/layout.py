@@ -189,7 +189,6 @@ def _ordered(layers: Layers) -> list[list[Place]]:
 
 
 def _crossings(layers: Layers, order: Sequence[Sequence[Place]]) -> int:
-    """Return how many pairs of edges cross."""
     crossed = 0
     for row in range(len(order) - 1):
         position = {place: number for number, place in enumerate(order[row + 1])}

@@ -287,7 +287,6 @@ def stored_rows(first: FirstRows, record: ArtifactRecord) -> tuple[TablePreview,
 
 
 def _shown_cell(scalar: Any, slots: Sequence[str]) -> Any:
-    """Return an Arrow value as a number or a text."""
     import pyarrow as pa
 
     if not scalar.is_valid:

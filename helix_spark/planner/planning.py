@@ -56,13 +56,11 @@ def _states_from_record(situation: Situation, problem: PlanningProblem, solution
 
 
 def _used(problem: PlanningProblem) -> int:
-    """Return the bytes that are stored."""
     own = {node.signature: node.bytes for node in problem.nodes if node.stored}
     return problem.overhead + sum(own.values()) + sum(other.bytes for other in problem.others)
 
 
 def _seconds_of_all(problem: PlanningProblem) -> float:
-    """Return the seconds to compute every node."""
     session = problem.session_seconds if any(node.compute_needs_spark for node in problem.nodes) else 0.0
     return session + sum(node.compute_seconds for node in problem.nodes)
 

@@ -118,7 +118,6 @@ def _scripts(sections: Sequence[Section]) -> tuple[Script, ...]:
 
 
 def _opening(records: CatalogReader, iterations: Sequence[IterationRecord]) -> Mapping[tuple[str, int], Sequence[str]]:
-    """Return the nodes that open, by workflow and number."""
     found: dict[tuple[str, int], tuple[str, ...]] = {}
     left = MOST_PANELS
     for record in sorted(iterations, key=lambda one: one.started, reverse=True):

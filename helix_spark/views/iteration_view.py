@@ -348,7 +348,6 @@ def planned_node_lines(plan: Plan, name: str, weights: Sequence[FeatureWeight] =
 
 
 def _costs(plan: Plan) -> list[str]:
-    """Return what it takes and saves, and how good it is known to be."""
     everything, proof = plan.run_all_seconds, plan.certificate
     saved = f"; saves {format_seconds(plan.saved_seconds)} s of {format_seconds(everything)} s" if everything else ""
     quality = f"{proof.status}, {proof.solver}, {proof.solver_seconds * 1000:.0f} ms"

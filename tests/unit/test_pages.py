@@ -385,7 +385,7 @@ def test_records_are_read_once_until_something_is_recorded(tmp_path: Path) -> No
 
     pages = Pages(Counted(), Links())  # type: ignore[arg-type]  # it has all that a catalog has
     first = pages.framed(pages.iterations())
-    assert sorted(asked) == ["iterations", "last_events", "version", "workflows"]
+    assert sorted(asked) == ["concluded", "iterations", "last_events", "version", "workflows"]
     asked.clear()
     assert pages.framed(pages.iterations()) == first
     assert sorted(asked) == ["concluded", "version"]

@@ -247,9 +247,15 @@ def _independent(
 ) -> tuple[list[tuple[frozenset[str], frozenset[str]]], int]:
     """Return the parts of a demand that share nothing they are made from but what is given, with what each takes of
     that; and how many results were visited."""
-    from networkx.utils import UnionFind
+    waiting = sorted(required)
+    part = {name: name for name in waiting}
 
-    part, seen, waiting = UnionFind(sorted(required)), set(required), sorted(required)
+    def root(name: str) -> str:
+        while part[name] != name:
+            part[name] = part[part[name]]
+            name = part[name]
+        return name
+
     taken: list[tuple[str, str]] = []
     while waiting:
         name = waiting.pop()
@@ -257,16 +263,16 @@ def _independent(
             if source in given:
                 taken.append((name, source))
                 continue
-            part.union(name, source)
-            if source not in seen:
-                seen.add(source)
+            if source not in part:
+                part[source] = source
                 waiting.append(source)
+            part[root(source)] = root(name)
     members: dict[str, tuple[set[str], set[str]]] = {}
     for name in sorted(required):
-        members.setdefault(part[name], (set(), set()))[0].add(name)
+        members.setdefault(root(name), (set(), set()))[0].add(name)
     for name, source in taken:
-        members[part[name]][1].add(source)
-    return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(seen)
+        members[root(name)][1].add(source)
+    return [(frozenset(names), frozenset(sources)) for names, sources in members.values()], len(part)
 
 
 # The cheapest way to meet a demand, given what is kept

@@ -184,7 +184,7 @@ class Iteration(NamedResults):
             WorkflowError, HelixError, NotStoredError, CatalogError: as `table`, of the model and of what extractors
                 learnt.
         """
-        from helix_spark.engine.lowering.pipelines import pipeline
+        from helix_spark.engine.lowering.columns import pipeline
 
         return pipeline(self._dag[name], self._dag, lambda node: self._result(node, self._dag[node].result))
 

@@ -16,7 +16,7 @@ from workflows import PEOPLE, sent_questions
 
 import helix_spark as hx
 from helix_spark.engine.lowering import node_functions
-from helix_spark.engine.lowering.columns import add_expressions, add_stage, with_columns
+from helix_spark.engine.lowering.columns import own_stages, with_columns
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
 from helix_spark.errors import NodeError
 from helix_spark.plans.connect_session import named_alone
@@ -118,8 +118,8 @@ class Rebuilding:
 def test_what_is_made_of_the_table_is_added_before_a_stage_rebuilds_it(spark: SparkSession) -> None:
     base = TableResult(lambda: spark.createDataFrame([(1.0,), (2.0,)], "x double"))
     doubled = base.frame()["x"] * 2
-    stage = ColumnResult("helix_one", base, (), add_stage, Rebuilding)
-    made = ColumnResult("helix_doubled", base, (), add_expressions, lambda frame: doubled)
+    stage = ColumnResult("helix_one", base, (), own_stages, Rebuilding)
+    made = ColumnResult("helix_doubled", base, (), None, lambda frame: doubled)
     rows = with_columns(base.frame(), [stage, made]).collect()
     assert sorted((row.x, row.helix_one, row.helix_doubled) for row in rows) == [(1.0, 1.0, 2.0), (2.0, 1.0, 4.0)]
 
@@ -132,7 +132,7 @@ def test_a_column_holds_though_its_table_is_let_go(spark: SparkSession, pin: boo
     base.unpin()
     if pin:
         base.pin()
-    column = ColumnResult("helix_made", base, (), add_expressions, lambda frame: made)
+    column = ColumnResult("helix_made", base, (), None, lambda frame: made)
     assert sorted(row.helix_made for row in with_columns(base.frame(), [column]).collect()) == [1, 3, 5]
     base.unpin()
 

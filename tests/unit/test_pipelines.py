@@ -12,8 +12,7 @@ from pyspark.sql import Column, DataFrame
 
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
-from helix_spark.engine.lowering.columns import SourceColumn
-from helix_spark.engine.lowering.pipelines import pipeline
+from helix_spark.engine.lowering.columns import SourceColumn, pipeline
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, ValueResult
 from helix_spark.errors import HelixError, OperatorError
 

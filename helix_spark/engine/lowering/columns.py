@@ -1,4 +1,5 @@
-"""Columns: how extractors add theirs to a table, and many of one kind in one step.
+"""Columns: how extractors add theirs to a table, many of one kind in one step; and the pipeline of Spark ML's stages
+that makes a learner's features and predictions, which needs neither Helix nor a catalog.
 
 Adding columns one by one makes the analyser's work grow with the square of their number (400 `withColumn` calls take
 seven times as long as one `withColumns`), so columns that are added in the same way are added together.
@@ -6,25 +7,41 @@ seven times as long as one `withColumns`), so columns that are added in the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.dag.node import Node, column_name
+from helix_spark.dag.node import Dag, Node, column_name
 from helix_spark.engine.lowering.stages import build_stage, is_sparks_own
 from helix_spark.engine.lowering.watcher import Watcher
-from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult, ValueResult, quoted
+from helix_spark.engine.results.node_results import (
+    ColumnResult,
+    ModelResult,
+    NodeResult,
+    TableResult,
+    ValueResult,
+    quoted,
+)
+from helix_spark.errors import OperatorError
 from helix_spark.workflow.operators import (
     ApplyStage,
+    Assemble,
     Bucket,
     ColumnSource,
     EncodeCategories,
+    FitStage,
+    Function,
     Interact,
+    Kept,
+    Kind,
+    Result,
     Select,
     named_columns,
 )
 
 if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame
 
 
@@ -36,9 +53,13 @@ def with_columns(frame: DataFrame, columns: Iterable[ColumnResult]) -> DataFrame
         ready = [column for column in waiting if all(need.column in there for need in column.needs)]
         # What an expression makes of its table may be bound to that table's own attributes, and a stage of a library
         # may leave others behind it.
-        first = min(ready, key=lambda column: column.add is not add_expressions)
-        together = [column for column in ready if column.add is first.add]
-        frame = first.add(frame, together)
+        first = min(ready, key=lambda column: column.stages is not None)
+        together = [column for column in ready if column.stages is first.stages]
+        if first.stages is None:
+            frame = with_new(frame, {column.column: column.make(frame) for column in together})
+        else:
+            for stage in first.stages(together):
+                frame = _with_stage(frame, stage)
         there.update(column.column for column in together)
         waiting = [column for column in waiting if column.column not in there]
     return frame
@@ -78,24 +99,16 @@ def closure(columns: Iterable[ColumnResult]) -> list[ColumnResult]:
     return list(found.values())
 
 
-def add_expressions(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Add columns whose `make` is a function of the DataFrame that returns a Column."""
-    return with_new(frame, {column.column: column.make(frame) for column in columns})
-
-
 def with_new(frame: DataFrame, made: Mapping[str, Column]) -> DataFrame:
     """Return the table with columns of new names. Unlike `withColumns` of Spark Connect this keeps their metadata."""
     return frame.select("*", *(column.alias(name) for name, column in made.items()))
 
 
-def add_categories(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Add one-hot vectors; each `make` is (input column, labels, drop_last)."""
-    return _with_stages(frame, category_stages(columns))
-
+# The stages that add columns together: `stages` of a ColumnResult
 
 def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
     """Return the stages of one-hot vectors: an indexer and an encoder of those that drop the last place, and of those
-    that keep it."""
+    that keep it. Each `make` is (input column, labels, drop_last)."""
     from pyspark.ml.feature import OneHotEncoder, StringIndexerModel
 
     stages = []
@@ -110,14 +123,9 @@ def category_stages(columns: Sequence[ColumnResult]) -> list[Any]:
     return stages
 
 
-def add_buckets(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Add bucket numbers or their one-hot vectors; each `make` is (input column without nulls, inner boundaries,
-    one_hot)."""
-    return _with_stages(frame, bucket_stages(columns))
-
-
 def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
-    """Return the bucketizer, and an encoder of the buckets that become one-hot vectors."""
+    """Return the bucketizer, and an encoder of the buckets that become one-hot vectors. Each `make` is (input column
+    without nulls, inner boundaries, one_hot)."""
     from pyspark.ml.feature import Bucketizer, OneHotEncoder
 
     inf = float("inf")
@@ -132,14 +140,24 @@ def bucket_stages(columns: Sequence[ColumnResult]) -> list[Any]:
     return [bucketizer, encoder] if hot else [bucketizer]
 
 
-def _with_stages(frame: DataFrame, stages: Iterable[Any]) -> DataFrame:
-    """Return the table with what stages add. An encoder's columns take the places of its inputs; to fit it reads the
+def own_stages(columns: Sequence[ColumnResult]) -> list[Any]:
+    """Return a transformer for each column; each `make` returns it with its output column set."""
+    return [column.make() for column in columns]
+
+
+def _with_stage(frame: DataFrame, stage: Any) -> DataFrame:
+    """Return the table with what a stage adds. An encoder's columns take the places of its inputs; to fit it reads the
     categories from the schema and runs no job."""
-    for stage in stages:
-        is_encoder = hasattr(stage, "fit")
-        frame = (stage.fit(frame) if is_encoder else stage).transform(frame)
-        frame = frame.drop(*stage.getInputCols()) if is_encoder else frame
-    return frame
+    is_encoder = type(stage).__name__ == "OneHotEncoder"
+    added: DataFrame = (stage.fit(frame) if is_encoder else stage).transform(frame)
+    return added.drop(*stage.getInputCols()) if is_encoder else added
+
+
+def assembler(columns: Sequence[str], output: str) -> Any:
+    """Return the stage that makes one vector of columns."""
+    from pyspark.ml.feature import VectorAssembler
+
+    return VectorAssembler(inputCols=list(columns), outputCol=output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,30 +180,14 @@ class SourceColumn:
         from pyspark.sql import functions as F
         from pyspark.sql.types import NumericType
 
-        found = F.col(quoted(self.source))
-        if not (self.as_number and isinstance(frame.schema[self.source].dataType, NumericType)):
-            return found
-        return F.coalesce(found.cast("double"), F.lit(float("nan")))
+        is_plain = not self.as_number or isinstance(frame.schema[self.source].dataType, NumericType)
+        return F.expr(self.sql if is_plain else quoted(self.source))
 
     @property
     def sql(self) -> str:
-        """The same as text, which a pipeline can hold."""
+        """The column as text, which a pipeline can hold."""
         name = quoted(self.source)
         return f"coalesce(CAST({name} AS DOUBLE), CAST('NaN' AS DOUBLE))" if self.as_number else name
-
-
-def add_stage(frame: DataFrame, columns: Sequence[ColumnResult]) -> DataFrame:
-    """Add columns by Spark ML transformers; each `make` returns the transformer with its output column set."""
-    for column in columns:
-        frame = column.make().transform(frame)
-    return frame
-
-
-def assembler(columns: Sequence[str], output: str) -> Any:
-    """Return the stage that makes one vector of columns."""
-    from pyspark.ml.feature import VectorAssembler
-
-    return VectorAssembler(inputCols=list(columns), outputCol=output)
 
 
 def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watcher | None = None) -> ColumnResult:
@@ -203,26 +205,22 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
 
     match node.operator:
         case Select(columns=(column,)):
-            return ColumnResult(name, base, (), add_expressions, SourceColumn(column))
+            return ColumnResult(name, base, (), None, SourceColumn(column))
         case Select(columns=columns):
             taken = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, add_stage, lambda: assembler(taken, name))
+            return ColumnResult(name, base, needs, own_stages, lambda: assembler(taken, name))
         case EncodeCategories(column=column, drop_last=drop_last):
             assert isinstance(learned, ValueResult)
-            make = (named(column), learned.value, drop_last)
-            return ColumnResult(name, base, needs, add_categories, make)
+            return ColumnResult(name, base, needs, category_stages, (named(column), learned.value, drop_last))
         case Bucket(column=column, splits=splits, one_hot=one_hot):
-            if splits is None:
-                assert isinstance(learned, ValueResult)
-                splits = tuple(learned.value)
+            boundaries = list(splits or ()) if splits is not None else list(learned.value)  # type: ignore[union-attr]  # the last input is what it learned
             number = _again(name_of(column, results), base, columns_among(results), as_number=True)
-            make = (number.column, list(splits), one_hot)
-            return ColumnResult(name, base, (number,), add_buckets, make)
+            return ColumnResult(name, base, (number,), bucket_stages, (number.column, boundaries, one_hot))
         case Interact(columns=columns):
             from pyspark.ml.feature import Interaction
 
             names = [named(column) for column in columns]
-            return ColumnResult(name, base, needs, add_stage, lambda: Interaction(inputCols=names, outputCol=name))
+            return ColumnResult(name, base, needs, own_stages, lambda: Interaction(inputCols=names, outputCol=name))
         case ApplyStage() as operator:
             transformer = build_stage(node, operator.stage) if operator.stage else learned.model  # type: ignore[union-attr]  # the last input of a fitted stage is its model
             wired = {key: named(source) for key, source in operator.columns} | {"outputCol": name}
@@ -231,7 +229,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
                 stage = transformer.copy({transformer.getParam(key): column for key, column in wired.items()})
                 return stage if watcher is None or is_sparks_own(stage) else _Watched(stage, node, watcher)
 
-            return ColumnResult(name, base, needs, add_stage, made)
+            return ColumnResult(name, base, needs, own_stages, made)
     raise AssertionError(f"{node.operator} makes no column")
 
 
@@ -244,7 +242,6 @@ class _Watched:
     watcher: Watcher
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """Return the table with its column."""
         with self.watcher.acting(self.node):
             added: DataFrame = self.stage.transform(frame)
             return added
@@ -256,4 +253,111 @@ def _again(
     """Return a column again: without nulls, as a need like any other, so that it is added together with them; or under
     a name without dots, for Spark ML would look for a part of a column."""
     made = column_name(f"{'number' if as_number else 'column'} {column}")
-    return ColumnResult(made, base, needs, add_expressions, SourceColumn(column, as_number=as_number))
+    return ColumnResult(made, base, needs, None, SourceColumn(column, as_number=as_number))
+
+
+# Pipelines
+
+FEATURES = "features"
+
+
+def pipeline(node: Node, dag: Dag, result: Callable[[str], NodeResult]) -> PipelineModel:
+    """Return the pipeline of a learner: it takes the rows of the table that the examples were assembled of, and gives
+    predictions.
+
+    Args:
+        result: gives the result of a node by its name: of the learner, and of what its features' extractors learnt.
+
+    Raises:
+        OperatorError: a function has a part in it, which no pipeline of Spark ML's holds.
+    """
+    examples, operator = _examples_of(node, dag)
+    learned = result(node.name)
+    assert isinstance(learned, ModelResult)
+    model = learned.copy()
+    _check_reads(node, model, examples, operator)
+    base = TableResult(_no_rows)
+
+    @cache
+    def made(name: str) -> NodeResult:
+        source = dag[name]
+        if source.result is Result.TABLE:
+            return base
+        if source.result is not Result.COLUMN:
+            return result(name)
+        _check_ready_made(source, examples)
+        return ready_made_column(source, [made(one) for one in source.inputs])
+
+    features = columns_among(made(examples.inputs[feature.index]) for feature in operator.features)
+    columns = closure(features)
+    plain = [column for column in columns if column.stages is None and not column.needs]  # the table has them already
+    stages = [stage for column in columns if column not in plain for stage in _fitted_stages(column)]
+    from pyspark.ml import PipelineModel
+
+    whole = assembler([feature.column for feature in features], FEATURES)
+    return PipelineModel([*([_selection(plain)] if plain else []), *stages, whole, model])
+
+
+def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
+    if node.kind is not Kind.LEARNER or not isinstance(node.operator, FitStage):
+        raise OperatorError(
+            f"{node.kind} {node.name!r} is no estimator of Spark ML's on examples, so that nobody can say of which "
+            "columns its model makes what", where=node.where,
+            remedy='a pipeline is made for wf.learner("model", Estimator, on=examples)',
+        )
+    examples = dag[node.inputs[0]]
+    if not isinstance(examples.operator, Assemble):
+        raise OperatorError(
+            f"{node.name!r} is fitted on {examples.kind} {examples.name!r}, and what makes its columns is a function's",
+            where=examples.where, remedy='a pipeline is made where wf.synthesizer("examples", rows, features=[...]) '
+            "assembles them of ready-made extractors",
+        )
+    return examples, examples.operator
+
+
+def _check_reads(node: Node, model: Any, examples: Node, operator: Assemble) -> None:
+    """Check what examples keep: what is of the base table has the same name there; what they keep of extractors has
+    another one."""
+    kept = [one.name for one in operator.keep if isinstance(one, Kept)]
+    named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
+    if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):
+        raise OperatorError(
+            f"{node.name!r} may read other columns than `{FEATURES}`, and {examples.name!r} keeps {', '.join(kept)} of "
+            "extractors, which its table does not have", where=examples.where,
+            remedy=f"leave them out of keep=, or fit {node.name!r} on examples that do",
+        )
+
+
+def _check_ready_made(extractor: Node, examples: Node) -> None:
+    if isinstance(extractor.operator, Function):
+        raise OperatorError(
+            f"extractor {extractor.name!r}, of which {examples.name!r} is made, is a function, which no pipeline of "
+            "Spark ML's holds", where=extractor.where,
+            remedy=f"add the column where {extractor.base!r} is made, and take it as "
+            f"wf.extractor({extractor.name!r}, hx.Fields({extractor.name!r}), on={extractor.base})",
+        )
+
+
+def _no_rows() -> DataFrame:
+    raise AssertionError("a ready-made column is made without its table")
+
+
+def _fitted_stages(column: ColumnResult) -> list[Any]:
+    """Return the stages that add one column; an encoder is fitted on no rows, for it learns from the schema alone."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as F
+
+    if column.stages is None:
+        return [_selection([column])]
+    first, *others = column.stages([column])
+    if not others:
+        return [first]
+    rows = SparkSession.active().range(0).select(F.lit(0.0).alias(first.getInputCols()[0]))
+    return [first, *(encoder.fit(first.transform(rows)) for encoder in others)]
+
+
+def _selection(columns: Sequence[ColumnResult]) -> Any:
+    from pyspark.ml.feature import SQLTransformer
+
+    added = ", ".join(f"{column.make.sql} AS {quoted(column.column)}" for column in columns)
+    return SQLTransformer(statement=f"SELECT *, {added} FROM __THIS__")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.dag.node import Node
 from helix_spark.engine.lowering.columns import (
-    add_stage,
     assembler,
     base_of,
     closure,
     columns_among,
     name_of,
+    own_stages,
     with_columns,
     with_new,
 )
@@ -127,7 +127,7 @@ def _slot_words(columns: Iterable[ColumnResult]) -> dict[str, list[str]]:
     """Return what the slots of columns stand for, by column, as far as the stages that make them tell."""
     slots, labels = dict[str, list[str]](), dict[str, list[str]]()
     for column in closure(columns):
-        stage = column.make() if column.add is add_stage else None
+        stage = column.make() if column.stages is own_stages else None
         if hasattr(stage, "hasParam"):
             note_slots(stage, slots, labels)
     return {column: words for column, words in slots.items() if words and words != [column]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.answers.function_calls import FunctionCall
 from helix_spark.dag.node import Node, column_name
 from helix_spark.engine.lowering.authors_errors import authors_line, missing_column
-from helix_spark.engine.lowering.columns import add_expressions, base_of, columns_among, with_columns
+from helix_spark.engine.lowering.columns import base_of, columns_among, with_columns
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.node_results import (
     ColumnResult,
@@ -168,9 +168,7 @@ def _result_of(
 
 
 def _column(node: Node, results: Sequence[NodeResult], made: Any) -> ColumnResult:
-    return ColumnResult(
-        column_name(node.name), base_of(results), columns_among(results), add_expressions, lambda frame: made
-    )
+    return ColumnResult(column_name(node.name), base_of(results), columns_among(results), None, lambda frame: made)
 
 
 def _called_for_column(node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher) -> ColumnResult:
@@ -256,10 +254,10 @@ def _in_memory(returned: Any, node: Node, watcher: Watcher) -> TableResult:
 
 def with_index(frame: Any, node: Node) -> Any:
     """Return a pandas DataFrame with its index as columns, for a table has none: the groups of a `groupby` say what its
-    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped, as is a repeated column.
+    rows are about. An unnamed index of whole numbers, which only counts rows, is dropped.
 
     Raises:
-        ResultTypeError: a level of the index is named as a column that holds something else.
+        ResultTypeError: a level of the index has the name of a column, or of another level.
     """
     import pandas as pd
 
@@ -269,25 +267,21 @@ def with_index(frame: Any, node: Node) -> Any:
     parts = [column if in_levels else (column,) for column in frame.columns]
     names = ["_".join(str(part) for part in one if part != "") for one in parts]
     told = frame.set_axis(pd.Index(names, dtype=object), axis=1)  # beside categories no other name could stand
-    if repeated := _repeated_levels(told, node):
-        told = told.reset_index(level=repeated, drop=True)
     if _counts_rows(told.index):
         return told
-    levels = told.index.nlevels
-    told = _told_apart(told).reset_index()
-    for place in range(levels):
-        column = told.iloc[:, place]
-        if _is_of_spans(column.dtype) or pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
-            told.isetitem(place, column.astype(str).where(column.notna(), None))
+    try:
+        told = told.reset_index()
+    except ValueError as error:  # of two levels, or of a level and a column, of one name
+        raise ResultTypeError(
+            f"{node.name!r} returned a DataFrame whose index cannot become columns: {error}", where=node.where,
+            remedy="name its levels apart with rename_axis(), or leave the index out with reset_index(drop=True)",
+        ) from error
+    for place in range(frame.index.nlevels):
+        level = told.iloc[:, place].astype(object)
+        kind = pd.api.types.infer_dtype(level, skipna=True)
+        if kind in ("interval", "period") or kind.startswith("mixed"):  # a table has them as text
+            told.isetitem(place, level.astype(str).where(level.notna(), None))
     return told
-
-
-def _told_apart(frame: Any) -> Any:
-    """Number levels of one name, as after `groupby([df.born.dt.year, df.born.dt.month])`."""
-    names = list(frame.index.names)
-    twice = {name for name in names if name is not None and names.count(name) > 1}
-    apart = [f"{name}_{level}" if name in twice else name for level, name in enumerate(names)]
-    return frame.set_axis(frame.index.set_names(apart)) if twice else frame
 
 
 def _counts_rows(index: Any) -> bool:
@@ -295,31 +289,6 @@ def _counts_rows(index: Any) -> bool:
 
     unnamed = index.nlevels == 1 and index.name is None
     return bool(unnamed and (is_integer_dtype(index.dtype) or index.inferred_type == "empty"))
-
-
-def _repeated_levels(frame: Any, node: Node) -> list[int]:
-    """Return the levels of the index that a column repeats, as after `set_index("id", drop=False)`."""
-    import pandas as pd
-
-    repeated = []
-    for level, name in enumerate(frame.index.names):
-        if name is None or name not in frame.columns:
-            continue
-        if not frame.index.get_level_values(level).equals(pd.Index(frame[name])):
-            raise ResultTypeError(
-                f"{node.name!r} returned a DataFrame with a column and an index named {name!r} that differ",
-                where=node.where, remedy="rename one of them, or leave the index out with reset_index(drop=True)",
-            )
-        repeated.append(level)
-    return repeated
-
-
-def _is_of_spans(dtype: Any) -> bool:
-    """Return whether values are intervals or periods, as of `pd.cut` and `to_period`: a table has them as text."""
-    import pandas as pd
-
-    inner = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
-    return isinstance(inner, pd.IntervalDtype | pd.PeriodDtype)
 
 
 def _as_loaded(table: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -151,14 +151,14 @@ class ColumnResult:
         column: the name it gets there.
         base: the table it extends.
         needs: other columns that must be there first.
-        add: given a DataFrame with these needs, and several columns that are added in this way, adds them together.
-        make: what `add` needs to know of this column.
+        stages: makes the stages of Spark ML that add several columns together; None of an expression.
+        make: what `stages` needs to know of this column; or makes the expression for a DataFrame with these needs.
     """
 
     column: str
     base: TableResult
     needs: tuple[ColumnResult, ...]
-    add: Callable[[DataFrame, list[ColumnResult]], DataFrame]
+    stages: Callable[[Sequence[ColumnResult]], list[Any]] | None
     make: Any
 
 

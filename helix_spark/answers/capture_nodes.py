@@ -30,7 +30,6 @@ from helix_spark.workflow.operators import (
     Function,
     Kept,
     Kind,
-    OwnSplit,
     Read,
     Result,
     Select,
@@ -122,10 +121,12 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
             return tuple(map(str, data.columns if names is None else names))
         case Select(columns=columns):
             return columns
-        case Assemble(split=OwnSplit()) if known.get(node.inputs[0]) is None:
-            return None
         case Assemble(label=label, split=split, keep=keep):
-            made = ["features", *["label"] * (label is not None), *["split"] * (split is not None)]
+            table = known.get(node.inputs[0])
+            if split is None and table is None:
+                return None
+            sides = [one for one in table or () if one.lower() == "split"] if split is None else ["split"]
+            made = ["features", *["label"] * (label is not None), *sides]
             made += [one.name for one in keep if isinstance(one, Kept)]
             return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
         case SparkFunction(built=CapturedFunction() as built):

@@ -23,7 +23,6 @@ from helix_spark.workflow.operators import (
     Kept,
     Kind,
     Operator,
-    OwnSplit,
     Predict,
     Read,
     Result,
@@ -68,14 +67,9 @@ def _node(declaration: Node, declared: Mapping[str, Node]) -> Node:
 
 
 def _of_split(operator: Operator, inputs: tuple[str, ...], declared: Mapping[str, Node]) -> Operator:
-    """Return an operator with the split, or the side of it, that its author leaves to the table that it reads: here,
-    where every name is known, however the examples were named and whenever they were declared.
-
-    Examples without a split take that of their table's column `split`, if it has one (see `OwnSplit`). Which side
-    their readers take is left open with that.
+    """Return an operator with the side of the split that its author leaves to the examples that it reads: here, where
+    every name is known. Which side readers of examples without a split take, their column `split` decides when it runs.
     """
-    if isinstance(operator, Assemble) and operator.split is None:
-        return replace(operator, split=OwnSplit())
     if not isinstance(operator, FitStage | Predict) or operator.rows is not None:
         return operator
     examples = declared[examples_of(operator, inputs)].operator
@@ -90,21 +84,18 @@ def examples_of(operator: FitStage | Predict, inputs: Sequence[str]) -> str:
 
 
 def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]) -> Node:
-    """Return a node that says no more that its table may have a column `split`, where it is known to have none.
+    """Return a node that takes all rows of a table, where that is known to have no column `split`.
 
     Args:
         columns: of tables by name; None where they are not known.
     """
-    operator, plain = node.operator, node.operator
-    match operator:
-        case Assemble(split=OwnSplit()):
-            table, plain = node.inputs[0], replace(operator, split=None)
-        case FitStage(rows=None) | Predict(rows=None):
-            table, plain = examples_of(operator, node.inputs), replace(operator, rows="all")
-        case _:
-            return node
-    known = columns.get(table)
-    return node if known is None or "split" in {name.lower() for name in known} else replace(node, operator=plain)
+    operator = node.operator
+    if not isinstance(operator, FitStage | Predict) or operator.rows is not None:
+        return node
+    known = columns.get(examples_of(operator, node.inputs))
+    if known is None or "split" in {name.lower() for name in known}:
+        return node
+    return replace(node, operator=replace(operator, rows="all"))
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:

@@ -10,7 +10,6 @@ from helix_spark.workflow.operators import (
     Assemble,
     FitStage,
     Kind,
-    OwnSplit,
     Predict,
     Result,
     Rows,
@@ -123,7 +122,7 @@ def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
             if name in seen:
                 continue
             seen.add(name)
-            if isinstance(reader.operator, Assemble) and not isinstance(reader.operator.split, OwnSplit | None):
+            if isinstance(reader.operator, Assemble) and reader.operator.split is not None:
                 yield name, reader.operator.split
             elif reader.kind is Kind.EXTRACTOR:
                 waiting.append(name)

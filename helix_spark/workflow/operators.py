@@ -271,13 +271,6 @@ class ColumnSplit:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSplit(ColumnSplit):
-    """The column `split` that a table may have, where its reader names no split."""
-
-    column: str = "split"
-
-
-@dataclass(frozen=True, slots=True)
 class TimeSplit:
     """Divides examples by time: rows before a moment are training rows, rows from then on are test rows.
 
@@ -353,7 +346,7 @@ class Assemble:
     Attributes:
         features: the inputs that are features.
         label: SQL text over the base table's columns, an input, or None.
-        split: how rows are divided, or None.
+        split: how rows are divided; None leaves that to the column `split` of the table, if it has one.
         keep: further columns, of the base table or of extractors: weights, and what those who look at results want.
     """
 
@@ -394,8 +387,6 @@ def named_columns(operator: Operator) -> list[str]:
             return list(columns)
         case Interact(columns=columns):
             return [column for column in columns if isinstance(column, str)]
-        case Assemble(split=OwnSplit(), keep=keep):
-            return [one for one in keep if isinstance(one, str)]
         case Assemble(split=split, keep=keep):
             return [*(one for one in keep if isinstance(one, str)), *split_columns(split)]
         case _:

@@ -142,7 +142,7 @@ def part(*values: Any) -> pd.DataFrame:
     ("prat", part(0, 1), ("reads column 'prat'", "did you mean 'part'?")),
     (hx.TimeSplit("day", before="2021-01-01"), TABLE, ("none of them is a test row", "from 2020-01-01 to 2020-02-29")),
     (hx.TimeSplit("day", before="2020-02-01"), TABLE.assign(day="soon"), ("'soon'", "before 2020-02-01")),
-    (None, TABLE.assign(split=TABLE.tag), ("column 'split' of 'data'", "rename it", 'rows="all"')),
+    (None, TABLE.assign(split=TABLE.tag), ("column 'split' of 'examples'", "rename it", 'rows="all"')),
 ])
 def test_what_is_no_split_is_told_where_it_is_declared(
     spark: SparkSession, tmp_path: Path, split: Any, table: pd.DataFrame, words: tuple[str, ...]

@@ -31,7 +31,6 @@ from helix_spark.workflow.operators import (
     HashSplit,
     Kept,
     Kind,
-    OwnSplit,
     Rows,
     Split,
     TimeSplit,
@@ -50,7 +49,7 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
     from pyspark.sql import functions as F
 
     table = base_of(results)
-    base, split = table.frame(), own_split(table) if isinstance(operator.split, OwnSplit) else operator.split
+    base, split = table.frame(), operator.split
     if split is not None:
         check_split(node, split, node.inputs[0], base)
     frame = with_columns(base, columns_among(results))
@@ -65,8 +64,10 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
         extra["label"], classes = _numbered(node, frame, column)
     if split is not None:
         extra["split"] = side_of(split, base.columns)
-    extra |= {kept.name: frame[name_of(kept.column, results)] for kept in operator.keep if isinstance(kept, Kept)}
-    wanted = list(dict.fromkeys(["features", *extra, *(name for name in operator.keep if isinstance(name, str))]))
+    extra |= {one.name: frame[name_of(one.column, results)] for one in operator.keep if isinstance(one, Kept)}
+    own = own_split(table) if split is None else None  # it goes on as it is
+    kept = [name for name in (own, *operator.keep) if isinstance(name, str)]
+    wanted = list(dict.fromkeys(["features", *extra, *kept]))
     frame = with_new(frame, {f"helix_new_{name}": made for name, made in extra.items()})
     names = [feature.column for feature in features]
     assembled = assembler(names, "helix_new_features").transform(frame)
@@ -197,15 +198,13 @@ def training_rows(frame: DataFrame, split: Split | None, columns: Sequence[str])
     return frame if split is None else frame.where(side_of(split, columns) == "train")
 
 
-def own_split(table: TableResult) -> OwnSplit | None:
-    """Return the column `split` of a table, if it has one that can say "train" and "test"."""
+def own_split(table: TableResult) -> str | None:
+    """Return the name of a table's column `split`, if it has one that can say "train" and "test"."""
     found = [
         name for name, kind in table.frame().dtypes
         if name.lower() == "split" and kind in ("string", "boolean", "tinyint", "smallint", "int", "bigint", "double")
     ]
-    if len(found) != 1:  # of two columns of one name Spark finds neither
-        return None
-    return OwnSplit(found[0])
+    return found[0] if len(found) == 1 else None  # of two columns of one name Spark finds neither
 
 
 def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> DataFrame:
@@ -220,18 +219,19 @@ def rows_taken(node: Node, rows: Rows | None, name: str, table: TableResult) -> 
     """
     frame = table.frame()
     if rows is not None:
-        return frame if rows == "all" else frame.where(frame["split"] == rows)
-    split = own_split(table)
-    if split is None or not check_split(node, split, name, frame):
+        return frame if rows == "all" else frame.where(_side_or_null(ColumnSplit("split")) == rows)
+    column = own_split(table)
+    if column is None or not check_split(node, ColumnSplit(column), name, frame, is_named=False):
         return frame
-    return frame.where(_side_or_null(split) == ("train" if node.kind is Kind.LEARNER else "test"))
+    return frame.where(_side_or_null(ColumnSplit(column)) == ("train" if node.kind is Kind.LEARNER else "test"))
 
 
-def check_split(node: Node, split: Split, name: str, frame: DataFrame) -> bool:
+def check_split(node: Node, split: Split, name: str, frame: DataFrame, *, is_named: bool = True) -> bool:
     """Return whether a split of a table has rows of both sides.
 
     Args:
         name: the table's node.
+        is_named: the author names the split.
 
     Raises:
         OperatorError: a value says neither side, or a split that the author names leaves one side empty.
@@ -248,25 +248,22 @@ def check_split(node: Node, split: Split, name: str, frame: DataFrame) -> bool:
     assert found is not None, "an aggregate of all rows is one row"
     first, last, strange, example, low, high = found
     named = f"column {split.column!r} of {name!r}"
+    remedy = f"{_MEANINGS}; filter or map the other rows in a scanner"
+    if isinstance(split, TimeSplit):
+        remedy = f"training rows are before {split.before}, test rows from then on; filter rows without a time"
+    elif not is_named:
+        remedy = f'{_MEANINGS}; if it is no split, rename it, or say rows="all" of the learner and the prediction'
     if strange:
         value = "null" if example is None else repr(example)
         raise OperatorError(
             f"{node.kind} {node.name!r}: {named} divides its rows, and {strange:,} of them say neither train nor test, "
-            f"such as {value}", where=node.where, remedy=_remedy(split),
+            f"such as {value}", where=node.where, remedy=remedy,
         )
-    if first == last and not isinstance(split, OwnSplit):
+    if first == last and is_named:
         missing = "test" if first == "train" else "training"
         raise OperatorError(
             f"{node.kind} {node.name!r}: {named} divides its rows, and none of them is a {missing} row",
-            where=node.where, remedy=_remedy(split),
+            where=node.where, remedy=remedy,
             exists="the table has no rows" if first is None else f"its values go from {low} to {high}",
         )
     return bool(first != last)
-
-
-def _remedy(split: Split) -> str:
-    if isinstance(split, TimeSplit):
-        return f"training rows are before {split.before}, test rows from then on; filter rows without a time"
-    if isinstance(split, OwnSplit):
-        return f'{_MEANINGS}; if the column is no split, rename it, or say rows="all" of the learner and the prediction'
-    return f"{_MEANINGS}; filter or map the other rows in a scanner"

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from helix_spark.run.iteration import Iteration, RecordedIteration
     from helix_spark.tracking.mlflow_tracker import MlflowTracker
     from helix_spark.workflow.declaration import NodeRef, metric
-    from helix_spark.workflow.named_extractors import Bucketizer, Fields, Interaction, OneHot
     from helix_spark.workflow.operators import HashSplit, TimeSplit
+    from helix_spark.workflow.ready_made import Bucketizer, Fields, Interaction, OneHot
     from helix_spark.workflow.sources import csv, delta, json, parquet, reader, table, text
     from helix_spark.workflow.workflow import Workflow, fixed
 
@@ -69,7 +69,7 @@ _HOMES = {
     "helix_spark.plots": ("plot",),
     "helix_spark.workflow.declaration": ("NodeRef", "metric"),
     "helix_spark.workflow.sources": ("csv", "delta", "json", "parquet", "reader", "table", "text"),
-    "helix_spark.workflow.named_extractors": ("Bucketizer", "Fields", "Interaction", "OneHot"),
+    "helix_spark.workflow.ready_made": ("Bucketizer", "Fields", "Interaction", "OneHot"),
     "helix_spark.workflow.workflow": ("Workflow", "fixed"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

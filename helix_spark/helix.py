@@ -205,6 +205,11 @@ class Helix:
         """
         self._executor.overtake(OvertakenError(why))
 
+    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
+        """Return which nodes of the run that another thread has under way a new plan makes stale, see
+        `Followed.stale_by`."""
+        return self._followed.stale_by(signatures)
+
     def iterations(self, workflow: str | None = None, limit: int | None = 20) -> RecordedIterations:
         """Return the recorded iterations of a workflow, or of all, newest first; `to_pandas` has them as a table.
 

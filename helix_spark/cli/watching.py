@@ -20,19 +20,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.catalog.run_progress import Progress
 from helix_spark.cli.options import CommandSettings, waiting_since
 from helix_spark.cli.programs import ScriptFile, check_settings, tell
-from helix_spark.cli.progress import observer_for
 from helix_spark.cli.terminal import say
 from helix_spark.cli.workflow_runs import WorkflowFile, open_helix, run_and_print
-from helix_spark.engine.execution.observer import Observer, Telling
 from helix_spark.errors import HelixError, OvertakenError, ParameterError
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.states import proofs_of
 from helix_spark.identity.objects.origin import is_project_file
-from helix_spark.planner.plan import Plan
-from helix_spark.planner.problem import State
 from helix_spark.program.program_text import files_of_program, needs_classic
 from helix_spark.run.auditor import Auditor, AuditProcess, Begin, Job
 from helix_spark.run.recorded_answers import RecordedAnswers
@@ -59,14 +54,11 @@ def watch_workflow(work: WorkflowFile, place: CommandSettings) -> None:
     given = [*(("--set", one) for one in work.settings), *(("--conf", one) for one in conf)]
     target = f"{work.path}:{work.function}" if work.function else str(work.path)
     plan = partial(planned_elsewhere, [target, *place.options, *(word for pair in given for word in pair)])
-    seen = SeenRun(observer_for(quiet=False))
-    with open_helix(place, quiet=False, one_run=False, observer=seen) as engine:
-        _watch_workflow(work, engine, seen, plan)
+    with open_helix(place, quiet=False, one_run=False) as engine:
+        _watch_workflow(work, engine, plan)
 
 
-def _watch_workflow(
-    work: WorkflowFile, engine: Helix, seen: SeenRun, plan: Callable[[Event], frozenset[str]]
-) -> None:
+def _watch_workflow(work: WorkflowFile, engine: Helix, plan: Callable[[Event], frozenset[str]]) -> None:
     ours, context = frozenset(list(sys.modules)), copy_context()
     broken = set[Path]()
     engine.sessions.warm()
@@ -75,7 +67,7 @@ def _watch_workflow(
         workflow = work.load(engine)
         files = project_files(work.path)
         loaded = texts_of(files) | {file: texts[file] for file in files & texts.keys()}
-        with overtaking(seen, plan, engine.overtake, loaded):
+        with overtaking(engine.stale_by, plan, engine.overtake, loaded):
             run_and_print(engine, workflow, "", print_answer=True)
 
     def files() -> frozenset[Path]:
@@ -213,40 +205,15 @@ _LOOK_AGAIN = 0.2
 """Seconds after which it is looked again whether what is stale is all that runs."""
 
 
-class SeenRun(Telling):
-    """An observer that tells another one, and sees what is being computed right now."""
-
-    def __init__(self, observer: Observer) -> None:
-        super().__init__(observer)
-        self._now: tuple[Plan | None, frozenset[str]] = (None, frozenset())  # one value: another thread reads it
-
-    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
-        """Return the names of the nodes that are to be computed and are not among those of a new plan, by its
-        signatures; none where something runs that is, or nothing runs."""
-        plan, running = self._now
-        if plan is None or not running:
-            return ()
-        stale = {node.name for node in plan.nodes if signatures.isdisjoint((node.signature, node.declared))}
-        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale) if running <= stale else ()
-
-    def planned(self, plan: Plan) -> None:
-        self._now = (plan, frozenset())
-        super().planned(plan)
-
-    def shows(self, progress: Progress, began: float) -> None:
-        nodes = () if progress.answered is not None else progress.nodes
-        running = frozenset(one.name for one in nodes if one.started is not None and one.ended is None)
-        self._now = (self._now[0], running)
-        super().shows(progress, began)
-
-
 @contextmanager
 def overtaking(
-    seen: SeenRun, signatures: Callable[[Event], frozenset[str]], end: Callable[[str], None], before: Texts
+    stale_by: Callable[[frozenset[str]], tuple[str, ...]], signatures: Callable[[Event], frozenset[str]],
+    end: Callable[[str], None], before: Texts,
 ) -> Iterator[None]:
     """Look out for saves while a run goes on, in a thread of its own; `end` it where all that runs is stale.
 
     Args:
+        stale_by: tells which nodes of the run a plan of these signatures makes stale, see `Followed.stale_by`.
         signatures: of all nodes as the files are now; none where they cannot be planned. The event ends the look.
         before: what is in the files that run.
     """
@@ -258,7 +225,7 @@ def overtaking(
             texts = found
             wanted = signatures(over) if texts != before else frozenset[str]()
             while wanted and not over.wait(_LOOK_AGAIN) and texts_of(texts) == texts:
-                if stale := seen.stale_by(wanted):
+                if stale := stale_by(wanted):
                     were = "was" if len(stale) == 1 else "were"
                     end(f"{edited(before, texts)} saved while {named(stale, _MOST_NAMES)} {were} to be computed of the "
                         "old text")

@@ -14,21 +14,20 @@ from helix_spark.hermetic.generators import AUTHOR_SEEDS
 
 if TYPE_CHECKING:
     from helix_spark.cli.author_file import Factory
-    from helix_spark.engine.execution.observer import Observer
     from helix_spark.helix import Helix
     from helix_spark.run.audit import Audit
     from helix_spark.run.iteration import Iteration
     from helix_spark.workflow.workflow import Workflow
 
 
-def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True, observer: Observer | None = None) -> Helix:
+def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
     """Return an engine as a command's options and the project's settings say."""
     from helix_spark.cli.progress import observer_for
     from helix_spark.helix import Helix
 
     return Helix(
         given.catalog, budget=given.room, policy=given.policy, settings=given.spark,
-        observer=observer or observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
+        observer=observer_for(quiet=quiet), tracker=tracker_of(given), one_run=one_run,
         cut_off=given.cut_off, audit=given.audit, audit_seconds=given.audit_seconds,
     )
 

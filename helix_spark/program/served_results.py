@@ -20,7 +20,7 @@ from helix_spark.catalog.tables.spark_types import slot_names_of
 from helix_spark.costs.model import LOAD, WRITE, Throughput
 from helix_spark.engine.results.fitted_cards import card_of_model
 from helix_spark.engine.results.node_results import ModelResult, TableResult
-from helix_spark.engine.results.storing import Origin, StoringError, store
+from helix_spark.engine.results.stored_results import Origin, StoringError, store
 from helix_spark.errors import CatalogError, HelixError, ServerEndedError
 from helix_spark.history.source_rows import call_of
 from helix_spark.planner.joint import policy_named

@@ -15,8 +15,8 @@ from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.agreement import NotComparedError, difference
-from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult
+from helix_spark.engine.results.stored_results import load
 from helix_spark.run.executing import compute_alone, release_results
 from helix_spark.run.run import Run
 

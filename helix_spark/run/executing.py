@@ -22,8 +22,8 @@ from helix_spark.dag.node import Dag, slice_to_outputs
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.lowering.watcher import begin_anew
-from helix_spark.engine.results.loading import DamagedResultError
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
+from helix_spark.engine.results.stored_results import DamagedResultError
 from helix_spark.errors import NotStoredError
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan

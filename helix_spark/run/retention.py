@@ -12,7 +12,7 @@ from helix_spark.catalog.artifacts import wished
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import ancestors_of
-from helix_spark.engine.results.storing import Origin
+from helix_spark.engine.results.stored_results import Origin
 from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import CatalogError
 from helix_spark.planner.joint import LARGE_GAP, Joint

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.execution.timing import NodeTime
-from helix_spark.engine.results.loading import load
+from helix_spark.engine.execution.outcome import NodeTime
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult
+from helix_spark.engine.results.stored_results import load
 from helix_spark.engine.spark.session import Sessions
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.situation import Situation

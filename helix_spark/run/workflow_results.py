@@ -18,7 +18,7 @@ from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.execution.units import collects
 from helix_spark.engine.results.node_results import ModelResult, TableResult, ValueResult
-from helix_spark.engine.results.storing import Origin, StoringError, store
+from helix_spark.engine.results.stored_results import Origin, StoringError, store
 from helix_spark.errors import CatalogError, SourceError
 from helix_spark.identity.data_version import Readable, SignedData, identify
 from helix_spark.planner.problem import State

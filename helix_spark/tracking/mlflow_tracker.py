@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from helix_spark.engine.results.storing import export_model
+from helix_spark.engine.results.stored_results import export_model
 from helix_spark.engine.spark.gateway import first_line
 from helix_spark.errors import ParameterError
 from helix_spark.run.tracker import Finished

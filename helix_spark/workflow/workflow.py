@@ -22,7 +22,6 @@ from helix_spark.workflow.declaration import (
 )
 from helix_spark.workflow.declared_at import builder, caller, is_cell
 from helix_spark.workflow.functions import location_of, parameters_of, result_of, returned_form
-from helix_spark.workflow.named_extractors import Fields
 from helix_spark.workflow.operators import (
     LEFT_BY_PREDICT,
     FitStage,
@@ -39,6 +38,7 @@ from helix_spark.workflow.operators import (
     several,
 )
 from helix_spark.workflow.parameters import check_stage, separated
+from helix_spark.workflow.ready_made import Fields
 from helix_spark.workflow.sources import DeltaSource, FileSource, MemorySource, ReaderSource, Source
 
 if TYPE_CHECKING:

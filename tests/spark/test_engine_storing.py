@@ -309,7 +309,7 @@ def test_a_write_that_fails_does_not_fail_the_run(
     def full(*args: Any, **kwargs: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("helix_spark.engine.results.storing._write", full)
+    monkeypatch.setattr("helix_spark.engine.results.stored_results._write", full)
     made = run(table_of(no_rows))
     assert made["made"]["rows"] == 0
     assert "No space left on device" in " ".join(heard.warnings)

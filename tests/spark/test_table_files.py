@@ -23,9 +23,8 @@ from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.tables.table_writing import commit_files
 from helix_spark.engine.results import storing
-from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
-from helix_spark.engine.results.storing import Origin, StoringError, store
+from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("stages_compiled")]
 

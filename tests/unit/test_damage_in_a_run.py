@@ -12,7 +12,7 @@ from warned import Warned
 
 import helix_spark as hx
 from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.results.loading import DamagedResultError
+from helix_spark.engine.results.stored_results import DamagedResultError
 from helix_spark.planner.problem import State
 
 

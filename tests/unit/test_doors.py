@@ -59,7 +59,7 @@ from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
 from helix_spark.cli.output_files import where_it_was
-from helix_spark.engine.results.loading import checked
+from helix_spark.engine.results.stored_results import checked
 from helix_spark.errors import HelixError
 from helix_spark.history.model_card import card_from
 from helix_spark.history.table_preview import preview_from
@@ -437,7 +437,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "a field that the rule of its record has parsed before": (
         "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
-        "engine/results/loading.py load",
+        "engine/results/stored_results.py load",
         "run/preparation.py known",
         "run/preparation.py known_nodes", "run/preparation.py _of_what_is_there",
         "run/preparation.py _why_unknown", "run/run_outputs.py _answers",

@@ -13,7 +13,7 @@ import pytest
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag, slice_to_outputs
-from helix_spark.engine.execution.timing import Step, exclusive_seconds
+from helix_spark.engine.execution.outcome import Step, exclusive_seconds
 from helix_spark.history.feature_weights import only_for
 
 

@@ -23,7 +23,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables import table_reading
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.execution.observer import Silent
-from helix_spark.engine.results.loading import DamagedResultError, load, unread_by_spark
+from helix_spark.engine.results.stored_results import DamagedResultError, load, unread_by_spark
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.gateway import end_of_jvm
 from helix_spark.errors import CatalogError, NodeError, SetupError

@@ -32,7 +32,7 @@ from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.catalog.verification import verify
 from helix_spark.cli.main import helix
-from helix_spark.engine.results.loading import DamagedResultError, unread_by_spark
+from helix_spark.engine.results.stored_results import DamagedResultError, unread_by_spark
 from helix_spark.errors import CatalogError
 from helix_spark.identity.data_version import identify
 from helix_spark.identity.parts import digest

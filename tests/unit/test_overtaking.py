@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import helix_spark as hx
-from helix_spark.cli.watching import SeenRun, overtaking, planned_elsewhere
+from helix_spark.cli.watching import overtaking, planned_elsewhere
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.errors import OvertakenError
 
@@ -35,26 +35,21 @@ def slow(weight: int) -> hx.Workflow:
     return wf
 
 
-@pytest.fixture
-def seen() -> SeenRun:
-    return SeenRun(Silent())
-
-
 def signatures(helix: hx.Helix, weight: int) -> frozenset[str]:
     return frozenset(node.declared for node in helix.plan(slow(weight)).nodes)
 
 
 def test_a_run_that_computes_what_an_edit_makes_stale_is_ended_and_the_next_one_goes_on(
-    tmp_path: Path, seen: SeenRun
+    tmp_path: Path
 ) -> None:
     file = tmp_path / "job.py"
     file.write_text("1\n")
     before = {file: "1\n"}
-    with hx.Helix(tmp_path / "c", observer=seen) as helix:
+    with hx.Helix(tmp_path / "c", observer=Silent()) as helix:
         new = signatures(helix, 2)
         threading.Timer(0.3, lambda: file.write_text("2\n")).start()
         with pytest.raises(OvertakenError, match=r"`job.py` saved while `total` was to be computed"):  # noqa: SIM117
-            with overtaking(seen, lambda over: new, helix.overtake, before):
+            with overtaking(helix.stale_by, lambda over: new, helix.overtake, before):
                 helix.run(slow(1))
         done = helix.run(slow(2))
         assert done["total"] == 24
@@ -63,11 +58,11 @@ def test_a_run_that_computes_what_an_edit_makes_stale_is_ended_and_the_next_one_
     assert statuses == ["done", "interrupted"]
 
 
-def test_a_run_of_which_nothing_is_stale_goes_on(tmp_path: Path, seen: SeenRun) -> None:
+def test_a_run_of_which_nothing_is_stale_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "job.py"
     file.write_text("1\n")
     asked = Event()
-    with hx.Helix(tmp_path / "c", observer=seen) as helix:
+    with hx.Helix(tmp_path / "c", observer=Silent()) as helix:
         same = signatures(helix, 1)
 
         def plan(over: Event) -> frozenset[str]:
@@ -75,7 +70,7 @@ def test_a_run_of_which_nothing_is_stale_goes_on(tmp_path: Path, seen: SeenRun) 
             return same
 
         threading.Timer(0.3, lambda: file.write_text("# a comment\n1\n")).start()
-        with overtaking(seen, plan, helix.overtake, {file: "1\n"}):
+        with overtaking(helix.stale_by, plan, helix.overtake, {file: "1\n"}):
             assert helix.run(slow(1))["total"] == 12
     assert asked.is_set()
 

@@ -12,8 +12,7 @@ from doubled import workflow
 from test_planning import plan, situation, with_nodes
 
 from helix_spark.catalog.records import ResultRecord
-from helix_spark.engine.execution.outcome import Chance, Outcome, times_by_node
-from helix_spark.engine.execution.timing import NodeTime, Step
+from helix_spark.engine.execution.outcome import Chance, NodeTime, Outcome, Step, times_by_node
 from helix_spark.engine.results.node_results import ValueResult
 from helix_spark.planner.problem import State
 from helix_spark.run.node_records import result_records

@@ -23,10 +23,9 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.leases.leases import RunLeases
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
-from helix_spark.engine.execution.outcome import Chance, Outcome
-from helix_spark.engine.execution.timing import NodeTime
+from helix_spark.engine.execution.outcome import Chance, NodeTime, Outcome
 from helix_spark.engine.results.node_results import NodeResult, TableResult, ValueResult
-from helix_spark.engine.results.storing import Origin
+from helix_spark.engine.results.stored_results import Origin
 from helix_spark.errors import CatalogError, NodeError
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.planning import make_plan

@@ -15,7 +15,7 @@ from program_fakes import FakeServer, Runs, rows
 from helix_spark.answers.stored_tables import PLACE, partitions_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
-from helix_spark.engine.results.storing import Origin
+from helix_spark.engine.results.stored_results import Origin
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.program.served_results import store_served
 

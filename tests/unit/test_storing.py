@@ -15,9 +15,8 @@ from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.spark_types import VECTOR
 from helix_spark.catalog.tables.table_writing import commit_files
-from helix_spark.engine.results.loading import load
 from helix_spark.engine.results.node_results import TableResult, ValueResult
-from helix_spark.engine.results.storing import Origin, StoringError, store
+from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
 from helix_spark.identity.parts import digest
 
 ROWS = digest("rows")

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.timing import NodeTime, Step, exclusive_seconds, node_times
+from helix_spark.engine.execution.outcome import NodeTime, Step, exclusive_seconds, node_times
 from helix_spark.run.workflow_results import seconds_to_have_again
 
 

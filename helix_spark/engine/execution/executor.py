@@ -15,12 +15,11 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.dag.node import Dag
 from helix_spark.engine.execution.node_work import NodeWork, ran_in_spark
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.outcome import Outcome, Step
 from helix_spark.engine.execution.units import Unit, is_lazy, pins, units
 from helix_spark.engine.lowering.watcher import BeginCall, Watcher, begin_anew
-from helix_spark.engine.results.loading import unread_by_spark
 from helix_spark.engine.results.node_results import MemoryTier
+from helix_spark.engine.results.stored_results import unread_by_spark
 from helix_spark.engine.spark.borrowed import note_end
 from helix_spark.engine.spark.gateway import end_of_jvm, exit_status, is_end_of_server
 from helix_spark.engine.spark.worker_code import guard_functions, send_project_code

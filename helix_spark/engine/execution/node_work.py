@@ -21,16 +21,15 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.dag.node import Dag, computes_with_spark
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.execution.outcome import Outcome
-from helix_spark.engine.execution.timing import Step
+from helix_spark.engine.execution.outcome import Outcome, Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.lowering.authors_errors import authors_errors
 from helix_spark.engine.lowering.fits import fit_batch
 from helix_spark.engine.lowering.lowering import check_columns, lower
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.agreement import content_here
-from helix_spark.engine.results.loading import DamagedResultError, load
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult
+from helix_spark.engine.results.stored_results import DamagedResultError, load
 from helix_spark.engine.spark.driver_client import DriverClient, driver_client
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import CatalogError, SetupError

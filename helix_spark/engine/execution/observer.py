@@ -66,24 +66,6 @@ class Silent(Observer):
     """Tells nobody."""
 
 
-class Telling(Observer):
-    """Tells another observer all. What tells more, or looks on, is one of these and passes on what it is told."""
-
-    def __init__(self, told: Observer) -> None:
-        self._told = told
-
-
-def _pass_on(name: str) -> Callable[..., None]:
-    def tell(self: Telling, *given: object) -> None:
-        getattr(self._told, name)(*given)
-
-    return tell
-
-
-for _name in [name for name in vars(Observer) if not name.startswith("_")]:
-    setattr(Telling, _name, _pass_on(_name))
-
-
 class Quiet(Observer):
     """Warnings, and why nothing happens for a while. To stderr, which notebooks show below the cell."""
 
@@ -126,14 +108,14 @@ _PAUSE = 0.2
 """Seconds between two notes at least, so that a run of many short nodes does not wait for them."""
 
 
-class Followed(Telling):
+class Followed(Observer):
     """An observer that tells another one, notes in the catalog how far the run of a workflow is, and has it drawn. That
     a note cannot be written is no failure of the run: the catalog's records tell of a disk that is full."""
 
     def __init__(self, told: Observer, catalog: Catalog) -> None:
-        super().__init__(told)
-        self._catalog = catalog
+        self._told, self._catalog = told, catalog
         self._lock = RLock()
+        self._plan: Plan | None = None
         self._progress: Progress | None = None
         self._began, self._starting = 0.0, False
         self._later: Timer | None = None
@@ -143,35 +125,44 @@ class Followed(Telling):
         with self._lock:
             self.close()
             self._began = time.perf_counter()
-            self._progress = progress_of(plan, time.time())
+            self._plan, self._progress = plan, progress_of(plan, time.time())
             starting = self._starting and plan.session_seconds > 0
             self._change(lambda progress: replace(progress, starting=starting), now=True)
-        super().planned(plan)
+        self._told.planned(plan)
 
     def session_starting(self) -> None:
         self._starting = True
         self._change(lambda progress: replace(progress, starting=True), now=True)
-        super().session_starting()
+        self._told.session_starting()
+
+    def waiting(self, name: str, holder: str) -> None:
+        self._told.waiting(name, holder)
 
     def node_started(self, name: str) -> None:
         self._change(lambda progress: progress.with_times(name, started=self._since()))
-        super().node_started(name)
+        self._told.node_started(name)
 
     def node_finished(self, name: str, seconds: float) -> None:
         self._starting = False
         self._change(lambda progress: progress.with_times(name, ended=self._since()))
-        super().node_finished(name, seconds)
+        self._told.node_finished(name, seconds)
 
     def answered(self, seconds: float) -> None:
         self._change(lambda progress: replace(progress, answered=round(seconds, 3)), now=True)
-        super().answered(seconds)
+        self._told.answered(seconds)
+
+    def storing(self, name: str) -> None:
+        self._told.storing(name)
 
     def stored(self, name: str, size: int) -> None:
         # What follows the answer before this one may still be storing.
         self._change(lambda progress: progress if progress.answered is None else replace(
             progress, stored=(*progress.stored, name)
         ))
-        super().stored(name, size)
+        self._told.stored(name, size)
+
+    def warning(self, text: str) -> None:
+        self._told.warning(text)
 
     def close(self) -> None:
         """Forget the last run."""
@@ -180,12 +171,23 @@ class Followed(Telling):
                 self._catalog.forget_progress(self._progress.workflow, self._progress.number)
                 self._progress = None
 
-    def _change(self, change: Callable[[Progress], Progress], *, now: bool = False) -> None:
-        """Change what is known of the run, if one goes on.
+    def stale_by(self, signatures: frozenset[str]) -> tuple[str, ...]:
+        """Return the names of the nodes that are to be computed and are not among those of a new plan; none where
+        something runs that is, or nothing runs.
 
         Args:
-            now: True if that is worth a note at once.
+            signatures: of the new plan, as declared and as found.
         """
+        with self._lock:
+            plan, progress = self._plan, self._progress
+        if plan is None or progress is None or progress.answered is not None:
+            return ()
+        running = {node.name for node in progress.nodes if node.started is not None and node.ended is None}
+        stale = {node.name for node in plan.nodes if signatures.isdisjoint((node.signature, node.declared))}
+        return tuple(name for name in plan.in_state(State.COMPUTE) if name in stale) if set() < running <= stale else ()
+
+    def _change(self, change: Callable[[Progress], Progress], *, now: bool = False) -> None:
+        """Change what is known of the run, if one goes on; `now` where that is worth a note at once."""
         with self._lock:
             if self._progress is None:
                 return
@@ -197,7 +199,7 @@ class Followed(Telling):
                 self._later = Timer(_PAUSE, self._write_late)
                 self._later.daemon = True
                 self._later.start()
-            self.shows(self._progress, self._began)
+            self._told.shows(self._progress, self._began)
 
     def _write_late(self) -> None:
         with self._lock:

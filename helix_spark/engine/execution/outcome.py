@@ -1,14 +1,19 @@
 """What a run did, complete or not: results and times, and which results may differ each time or rest on what no
-signature covers, as plans say and as code was seen to run."""
+signature covers, as plans say and as code was seen to run.
+
+Spark is lazy: a table's time means nothing until something forces it. Each forced step's wall time is divided by
+predicted costs among the nodes that were fused into it, so that the parts add up to what was measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import pairwise
 
 from helix_spark.dag.node import Dag
-from helix_spark.engine.execution.timing import NodeTime, Step, node_times
 from helix_spark.engine.execution.units import is_lazy
 from helix_spark.engine.lowering.watcher import Notes
 from helix_spark.engine.results.node_results import ColumnResult, NodeResult, TableResult
@@ -18,6 +23,73 @@ from helix_spark.identity.parts import Group
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.problem import State
 from helix_spark.plans.sql_texts import spark_functions
+
+_COMPILES_WHILE_WARM = 0.2
+_SECONDS_PER_COMPILING = 0.5
+_SLOWEST = 4.0
+"""What a JVM's first work takes longer, told by the time that its compiler takes meanwhile. Of the forced steps of
+three jobs (one-hot fits, joins, logistic regressions, word2vec; two cores) the first runs took 1.4 to 5.7 times as long
+as the fourth ones. Reckoned so, the very first step is still two to four times as long and what follows 0.8 to 1.2
+times, in a JVM of our own as in spark-submit's, whose compiler is busy all the time but has a core of its own. Work
+that does nothing new compiles up to a fifth of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A forced step: the nodes it was for, and when it ran, in seconds of one monotonic clock.
+
+    Attributes:
+        compiling: seconds that the compiler threads of the driver's JVM took meanwhile, all together.
+    """
+
+    names: tuple[str, ...]
+    start: float
+    end: float
+    compiling: float = 0.0
+
+    @property
+    def warm_share(self) -> float:
+        """The part of its seconds that it would take where the JVM has done the like before.
+
+        >>> Step(("a",), 0.0, 10.0, compiling=2.0).warm_share, Step(("a",), 0.0, 10.0, compiling=8.0).warm_share
+        (1.0, 0.7)
+        """
+        seconds = self.end - self.start
+        return self._without(_SECONDS_PER_COMPILING * max(0.0, self.compiling - _COMPILES_WHILE_WARM * seconds))
+
+    @property
+    def reading_share(self) -> float | None:
+        """The same of a load. It does little but read, so that all of the compiling was for what it does not do again.
+        None where next to nothing is left: then its size tells more.
+
+        >>> Step(("a",), 0.0, 10.0, compiling=2.0).reading_share
+        0.8
+        """
+        share = self._without(self.compiling)
+        return share if share > 1 / _SLOWEST else None
+
+    def _without(self, lost: float) -> float:
+        seconds = self.end - self.start
+        return max(1 / _SLOWEST, 1.0 - lost / seconds) if seconds > 0 else 1.0
+
+
+def exclusive_seconds(steps: Sequence[Step]) -> list[float]:
+    """Return each step's share of the time in which it ran: where steps overlap, they share it equally.
+
+    >>> exclusive_seconds([Step(("a",), 0, 2), Step(("b",), 1, 3)])
+    [1.5, 1.5]
+    """
+    change: Counter[float] = Counter()
+    for step in steps:
+        change[step.start] += 1
+        change[step.end] -= 1
+    edges = sorted(change)
+    passed = dict.fromkeys(edges[:1], 0.0)  # by then, for each step that runs all the while
+    running = 0
+    for left, right in pairwise(edges):
+        running += change[left]
+        passed[right] = passed[left] + ((right - left) / running if running else 0.0)
+    return [passed[step.end] - passed[step.start] for step in steps]
 
 
 @dataclass(slots=True)
@@ -45,6 +117,61 @@ class Outcome(Notes):
     failure: BaseException | None = None
     contents: dict[str, str] | None = field(default_factory=dict)
     equal: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class NodeTime:
+    """What a node took; None where that was not measured.
+
+    Attributes:
+        started: when it first ran, by the steps' clock.
+        seconds: its own, or its part of the steps that it was fused into.
+        warm_seconds: the same without what a young JVM takes longer: costs that held that against what comes first in a
+            process would make each plan prefer what the one before did not do. None of a load that tells nothing of it.
+        load_seconds: the same of steps in which nothing is computed. In others a load has what the plan expected it to
+            take, in proportion: after a reader that was slow for once, plans would believe that the load is slow, too.
+    """
+
+    started: float | None = None
+    seconds: float | None = None
+    warm_seconds: float | None = None
+    load_seconds: float | None = None
+
+
+def node_times(
+    dag: Dag, steps: Sequence[Step], weights: Mapping[str, float], *, lazy: Iterable[str], pinned: Collection[str],
+    loaded: Collection[str],
+) -> dict[str, NodeTime]:
+    """Divide the seconds of steps among nodes, by name.
+
+    Nodes fused into one step begin one after the other, inputs first: Spark does not tell them apart.
+
+    Args:
+        weights: predicted seconds of each node that ran or was loaded.
+        lazy: nodes without a step of their own: they run inside the steps that read them.
+        pinned: lazy nodes that run once, in the first step that reads them; later steps read the pin.
+        loaded: nodes that were loaded.
+    """
+    waiting, times = set(lazy), dict[str, NodeTime]()
+    in_order = sorted(zip(steps, exclusive_seconds(steps), strict=True), key=lambda pair: pair[0].end)
+    for step, seconds in in_order:
+        names = dag.upstream_within(step.names, waiting).union(step.names)
+        waiting -= names & set(pinned)
+        expected = {node.name: max(weights.get(node.name, 0.0), 1e-3) for node in dag.nodes if node.name in names}
+        total, at = sum(expected.values()), step.start
+        for name, part in expected.items():
+            own, took = times.setdefault(name, NodeTime()), seconds * part / total
+            own.started = at if own.started is None else min(own.started, at)
+            own.seconds = (own.seconds or 0.0) + took
+            share = step.reading_share if name in loaded else step.warm_share
+            if share is not None:
+                own.warm_seconds = (own.warm_seconds or 0.0) + took * share
+            at += took if name not in step.names else 0.0
+        if all(name in loaded for name in step.names) and (share := step.reading_share) is not None:
+            # What a load was made from does not run for it, though it may wait for a step as well.
+            for name in step.names:
+                times[name].load_seconds = (times[name].load_seconds or 0.0) + seconds / len(step.names) * share
+    return times
 
 
 def times_by_node(dag: Dag, plan: Plan, outcome: Outcome) -> dict[str, NodeTime]:

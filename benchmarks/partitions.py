@@ -43,7 +43,7 @@ def examples(spark: SparkSession, rows: int, partitions: int) -> DataFrame:
 
 def measure(spark: SparkSession, rows: int, runs: int) -> dict[str, Any]:
     """Seconds an iteration, for one partition and for one a core."""
-    from helix_spark.engine.lowering.fits import size_of
+    from helix_spark.engine.lowering.lowering import size_of
 
     cores = spark.sparkContext.defaultParallelism
     frame = examples(spark, rows, cores)

@@ -4,7 +4,7 @@ declarations refer to it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from helix_spark.errors import Location, OperatorError, SignatureError, nearest
@@ -18,17 +18,30 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number among the outputs, as its author describes it.
+    """A number that a reducer returns: which way is better, and whether iterations are compared by it:
+    ``@wf.reducer(output=True, metrics=[hx.metric("macro_f1", better="higher", primary=True)])``.
 
     Attributes:
-        name: of the output, or of a number in the dict that it is: ``macro_f1``, ``by_sex.female``.
-        better: which way it is better; None where its name may tell.
-        primary: whether iterations are compared by it.
+        name: that of the reducer, or of a number in the dict that it returns, as in ``by_sex.female``.
+        better: "higher" or "lower"; where it is left out, the name tells.
+        primary: pages, the log and plans go by this one; at most one of a workflow.
+
+    Raises:
+        OperatorError: `name` is no text, or `better` is something else.
+
+    >>> Metric("macro_f1", better="higher", primary=True)
+    Metric(name='macro_f1', better='higher', primary=True)
     """
 
     name: str
-    better: Better | None = None
-    primary: bool = False
+    better: Better | None = field(default=None, kw_only=True)
+    primary: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise OperatorError(f"a metric is named by a text, not by {self.name!r}")
+        if self.better is not None and self.better not in get_args(Better):
+            raise OperatorError(f"a metric is better when it is 'higher' or 'lower', not {self.better!r}")
 
     def within(self, output: str) -> Metric:
         """Return the same by its whole name, of an output that is a dict.
@@ -36,9 +49,11 @@ class Metric:
         >>> Metric("f1").within("scores").name, Metric("auc").within("auc").name
         ('scores.f1', 'auc')
         """
-        whole = self.name if self.name == output or self.name.startswith(f"{output}.") else f"{output}.{self.name}"
-        return Metric(whole, self.better, self.primary)
+        is_whole = self.name == output or self.name.startswith(f"{output}.")
+        return self if is_whole else replace(self, name=f"{output}.{self.name}")
 
+
+metric = Metric
 
 Keep = Literal["auto", "always", "never"]
 
@@ -205,28 +220,6 @@ def name_in(workflow: Workflow, ref: NodeRef | str, where: Location) -> str:
     return ref.name
 
 
-def metric(name: str, *, better: Better | None = None, primary: bool = False) -> Metric:
-    """Say of a number that a reducer returns which way is better, and whether iterations are compared by it:
-    ``@wf.reducer(output=True, metrics=[hx.metric("macro_f1", better="higher", primary=True)])``.
-
-    Args:
-        name: that of the reducer, or of a number in the dict that it returns, as in ``by_sex.female``.
-        better: "higher" or "lower"; where it is left out, the name tells.
-        primary: pages, the log and plans go by this one; at most one of a workflow.
-
-    Raises:
-        OperatorError: `name` is no text, or `better` is something else.
-
-    >>> metric("macro_f1", better="higher", primary=True)
-    Metric(name='macro_f1', better='higher', primary=True)
-    """
-    if not isinstance(name, str) or not name:
-        raise OperatorError(f"a metric is named by a text, not by {name!r}")
-    if better is not None and better not in get_args(Better):
-        raise OperatorError(f"a metric is better when it is 'higher' or 'lower', not {better!r}")
-    return Metric(name, better, bool(primary))
-
-
 def metrics_from(given: Any, where: Location | None) -> tuple[Metric, ...]:
     """Return what the option ``metrics=`` of a declaration names: one, or several.
 
@@ -237,7 +230,7 @@ def metrics_from(given: Any, where: Location | None) -> tuple[Metric, ...]:
     ((Metric(name='auc', better=None, primary=False),), (Metric(name='f1', better=None, primary=False),))
     """
     several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
-    found = tuple(metric(one) if isinstance(one, str) else one for one in several)
+    found = tuple(Metric(one) if isinstance(one, str) else one for one in several)
     strange = next((one for one in found if not isinstance(one, Metric)), None)
     if strange is not None:
         raise OperatorError(

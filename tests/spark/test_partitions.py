@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from workflows import Census, Heard, partitions_of
 
 import helix_spark as hx
-from helix_spark.engine.lowering.fits import in_few_partitions
+from helix_spark.engine.lowering.lowering import in_few_partitions
 from helix_spark.engine.results.node_results import nullable
 
 pytestmark = pytest.mark.spark
@@ -35,7 +35,7 @@ def test_only_learners_that_add_up_read_fewer_partitions(
 
 
 def test_rows_that_are_worth_dividing_stay_divided(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("helix_spark.engine.lowering.fits.PARTITION_BYTES", 100)
+    monkeypatch.setattr("helix_spark.engine.lowering.lowering.PARTITION_BYTES", 100)
     rows = spark.range(100, numPartitions=2).cache()
     try:
         assert rows.count() == 100

@@ -22,7 +22,7 @@ from helix_spark.engine.execution import executor
 from helix_spark.engine.execution.executor import Dispatch
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Step
-from helix_spark.engine.lowering.fits import worthwhile
+from helix_spark.engine.lowering.lowering import worthwhile
 from helix_spark.engine.results.node_results import TableResult
 from helix_spark.identity.objects.references import Findings
 from helix_spark.planner.problem import State

@@ -24,8 +24,7 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.lowering.authors_errors import authors_errors
-from helix_spark.engine.lowering.fits import fit_batch
-from helix_spark.engine.lowering.lowering import check_columns, lower
+from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.fits import BATCHED, shared_pass
+from helix_spark.engine.lowering.lowering import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
 from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Result

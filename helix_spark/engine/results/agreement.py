@@ -26,9 +26,6 @@ such sums."""
 
 LEARNED = 1e-6
 
-_SHIFTS = (0.0, 0.5, 0.25, 0.75)
-"""Rows are put in order by rounded floats. Two that are close may be rounded apart, and hardly so by each of these."""
-
 _LARGEST = 2_000_000
 """Cells of a table that are compared: what is larger takes more memory than a driver should give to doubts."""
 
@@ -160,12 +157,9 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
         return None
     if len(one) * len(names) > _LARGEST:
         raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
-    left, right = (_rows(table, names) for table in (one, other))
-    for shift in _SHIFTS:
-        left, right = _unmatched(left, right, shift, close)
-        if not left:
-            return None
-    return f"{len(left):,} of {len(one):,} rows, such as {left[0]} and {right[0]}"
+    pairs = zip(*(sorted(_rows(table, names), key=_rounded) for table in (one, other)), strict=True)
+    apart = [pair for pair in pairs if _values_differ(*pair, close) is not None]
+    return f"{len(apart):,} of {len(one):,} rows, such as {apart[0][0]} and {apart[0][1]}" if apart else None
 
 
 def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
@@ -173,26 +167,15 @@ def _rows(table: pa.Table, names: Sequence[str]) -> list[list[Any]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _unmatched(
-    left: list[list[Any]], right: list[list[Any]], shift: float, close: float
-) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Sort two lists of rows and return what is left of both once equal rows at the same place are taken out."""
-    left, right = (sorted(rows, key=lambda row: _rounded(row, shift)) for rows in (left, right))
-    apart = [
-        pair for pair in zip(left, right, strict=True) if _values_differ([*pair[0]], [*pair[1]], close) is not None
-    ]
-    return [one for one, _ in apart], [other for _, other in apart]
-
-
-def _rounded(value: Any, shift: float) -> str:
-    """Return a text to sort rows by, in which floats have seven digits."""
-    if isinstance(value, float) and math.isfinite(value) and value != 0:
-        unit = 10.0 ** (math.floor(math.log10(abs(value))) - 6)
-        return f"{math.floor(value / unit + shift)}e{round(math.log10(unit))}"
+def _rounded(value: Any) -> str:
+    """Return a text to sort rows by. Two floats that are close are hardly ever apart in seven digits; if they are, the
+    tables count as different."""
+    if isinstance(value, float):
+        return f"{value + 0.0:.6e}"
     if isinstance(value, list | tuple):
-        return ",".join(_rounded(one, shift) for one in value)
+        return ",".join(map(_rounded, value))
     if isinstance(value, Mapping):
-        return ",".join(f"{key}:{_rounded(one, shift)}" for key, one in value.items())
+        return ",".join(f"{key}:{_rounded(one)}" for key, one in value.items())
     return repr(value)
 
 

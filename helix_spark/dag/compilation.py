@@ -99,7 +99,6 @@ def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:
-    """Inputs before readers; otherwise the order of declaration."""
     graph = nx.DiGraph()
     graph.add_nodes_from(node.name for node in nodes)
     graph.add_edges_from((source, node.name) for node in nodes for source in node.inputs)
@@ -266,7 +265,6 @@ def merge_equal(dag: Dag, identity: Mapping[str, str]) -> Dag:
 
 
 def _wishes_of_equal(dag: Dag, node: Node, aliases: tuple[str, ...]) -> Wishes:
-    """Return what is wished of any of the equal nodes; of opposite wishes, the one to store."""
     wishes = [node.wishes, *(dag[name].wishes for name in aliases)]
     keep: Keep = next((wish for wish in _STRONGEST if wish in [w.keep for w in wishes]), "auto")
     return replace(

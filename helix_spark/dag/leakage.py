@@ -112,8 +112,7 @@ def _warnings(node: Node, dag: Dag) -> Iterator[str]:
 
 
 def _examples_of(fit: Node, dag: Dag) -> Iterator[tuple[str, Split]]:
-    """Yield names and splits of the divided examples that hold what a fit's extractor makes, by way of others or
-    not."""
+    """Yield names and splits of the divided examples that hold what a fit's extractor makes, if by way of others."""
     seen: set[str] = set()
     waiting = [fit.name]
     while waiting:

@@ -34,7 +34,6 @@ def caller() -> Location:
 
 
 def _is_ours(code: CodeType) -> bool:
-    """Return whether code is of this package, or an `__init__` that `dataclass` generated, which is in no file."""
     return code.co_filename.startswith(_PACKAGE) or is_of_dataclass(code)
 
 

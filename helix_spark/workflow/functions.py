@@ -152,7 +152,6 @@ def _union_in_text(text: str) -> list[str]:
 
 
 def _is_no_table(annotation: Any) -> bool:
-    """Return whether an annotation is a class that is neither Spark's DataFrame nor one that anything may belong to."""
     if isinstance(annotation, str):
         annotation = getattr(builtins, annotation.partition("[")[0], None)
     kind = get_origin(annotation) or annotation
@@ -163,8 +162,7 @@ def _is_no_table(annotation: Any) -> bool:
 
 
 def _resolve(text: str, function: Callable[..., Any]) -> Any:
-    """Return the object that an annotation's dotted text names where the function was written, without evaluating
-    it."""
+    """Return the object that dotted text names where the function was written, without evaluating it."""
     first, *rest = text.split(".")
     closure = inspect.getclosurevars(function) if hasattr(function, "__code__") else None
     scopes = [closure.nonlocals, getattr(function, "__globals__", {})] if closure else []

@@ -296,11 +296,6 @@ class TimeSplit:
 
 
 def _moment(before: object) -> str | float:
-    """Return a moment as ISO text or a number.
-
-    Raises:
-        OperatorError: it is neither.
-    """
     if isinstance(before, Real) and not isinstance(before, bool) and isfinite(before):
         return int(before) if isinstance(before, Integral) else float(before)
     text = before.isoformat() if isinstance(before, date) else before

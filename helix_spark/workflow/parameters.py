@@ -102,8 +102,7 @@ def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any],
 
 
 def _misfit(make: Any, parameter: str, value: object) -> str | None:
-    """Return why a parameter of a Spark ML class, or of an instance, cannot have a value, as far as its declared type
-    says."""
+    """Return why a parameter of a Spark ML class, or of an instance, cannot have a value, by its declared type."""
     if inspect.isroutine(make) or not _is_param(make if inspect.isclass(make) else type(make), parameter):
         return None
     try:

@@ -196,7 +196,6 @@ def _fitted(
 
 
 def _of_training(fit: Operator, split: Split | None) -> Operator:
-    """Return a fit that learns from the training rows of a split, if there is one."""
     assert isinstance(fit, FitCategories | FitQuantiles | FitStage)
     return replace(fit, split=split)
 
@@ -279,7 +278,6 @@ def split_from(kind: Kind, name: str, split: object, where: Location) -> Split |
 
 
 def _is_transformer(what: Any) -> bool:
-    """Return whether a Spark ML class (or an instance) transforms without being fitted, told without importing
-    Spark."""
+    """Return whether a Spark ML class, or an instance, needs no fit, told without importing Spark."""
     owner = what if inspect.isclass(what) else type(what)
     return any(base.__name__ == "Transformer" and base.__module__ == "pyspark.ml.base" for base in owner.__mro__)

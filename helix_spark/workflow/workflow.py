@@ -84,7 +84,6 @@ class Workflow:
         self.parameters, self.where = builder(sys._getframe(1))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Return what a notebook shows."""
         from helix_spark.drawing.notebook import bundle
         from helix_spark.workflow.picture import workflow_html, workflow_text
 
@@ -372,11 +371,7 @@ class Workflow:
 
 
 def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) -> bool:
-    """Return whether a declaration is of a node that is no function.
-
-    Raises:
-        OperatorError: it is, and lacks its name, what it is or what it reads; or has more than that by position.
-    """
+    """Return whether a declaration is of a node that is no function; refuse one that lacks something."""
     needed = "features" if kind is Kind.SYNTHESIZER else "on"
     if not args or (len(args) == 1 and needed not in options):
         return False
@@ -391,7 +386,6 @@ def _is_ready_made(kind: Kind, args: Sequence[Any], options: Mapping[str, Any]) 
 
 
 def _how_declared(kind: Kind) -> str:
-    """Return how a node of this family is declared."""
     decorator = f"use it as a decorator: @wf.{kind}"
     return f"write {_READY_MADE[kind]}, or {decorator}" if kind in _READY_MADE else decorator
 
@@ -399,11 +393,7 @@ def _how_declared(kind: Kind) -> str:
 def _pointed_at(
     workflow: Workflow, name: str, reads: Mapping[str, NodeRef | str], parameters: Iterable[str], where: Location
 ) -> dict[str, str]:
-    """Return the name of the node that `reads=` gives each parameter of a function.
-
-    Raises:
-        OperatorError: there is no such parameter, or what it is to read is no node of the workflow.
-    """
+    """Return the name of the node that `reads=` gives each parameter of a function."""
     if not isinstance(reads, Mapping):
         raise OperatorError(
             f"reads= of {name!r} takes nodes by parameter, not a {type(reads).__name__}", where=where,

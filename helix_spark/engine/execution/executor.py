@@ -227,11 +227,7 @@ class Dispatch:
         return future
 
     def _take_what_is_done(self) -> None:
-        """Wait for the first of what is running.
-
-        Raises:
-            EndedError: the executor was ended meanwhile, or before, or what it runs was edited.
-        """
+        """Wait for the first of what is running, or raise why this execution is to end."""
         if self.running or any(end.done() for end in self.ends):
             done = first_done({*self.running, *self.ends})
             for end in self.ends & done:

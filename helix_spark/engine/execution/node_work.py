@@ -153,12 +153,9 @@ class NodeWork:
         return steps
 
     def _fill(self, name: str, *, collects: bool) -> list[Step]:
-        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait.
-
-        Args:
-            collects: whether its rows are fetched into this process, by way of its pin where it has one and they come
-                from Spark; else its pin is filled.
-        """
+        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait. Where
+        `collects` its rows are fetched into this process, by way of its pin if they come from Spark; else its pin is
+        filled."""
         result, outcome = self.outcome.results.get(name), self.outcome
         if not isinstance(result, TableResult):
             return []

@@ -231,7 +231,6 @@ def found_random(dag: Dag, plan: Plan, outcome: Outcome, described: Mapping[str,
 
 
 def _is_settled(result: NodeResult) -> bool:
-    """Return whether reading a result draws nothing again."""
     return result.in_memory if isinstance(result, TableResult) else not isinstance(result, ColumnResult)
 
 

@@ -71,13 +71,11 @@ def remedy_for(column: str, known: Collection[str]) -> str:
 
 
 def _remedy_for_lookup(error: BaseException) -> str | None:
-    """Return the same for a column that pandas or pyarrow did not find."""
     found = _QUOTED_LEFT.search(str(error)) if isinstance(error, AttributeError | KeyError) else None
     return remedy_for(found[1], ()) if found else None
 
 
 def _first_lines(text: str) -> str:
-    """Return a Spark error's message without the JVM's and the workers' stack traces."""
     head = re.split(r"\n\s*(?:JVM stacktrace:|at |Traceback )", text, maxsplit=1)[0].strip()
     worker = re.findall(r"^(\w+(?:\.\w+)*(?:Error|Exception): .*)$", text, flags=re.MULTILINE)
     head = worker[-1] if "Traceback" in text and worker else head

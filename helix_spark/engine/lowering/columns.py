@@ -316,8 +316,6 @@ def _examples_of(node: Node, dag: Dag) -> tuple[Node, Assemble]:
 
 
 def _check_reads(node: Node, model: Any, examples: Node, operator: Assemble) -> None:
-    """Check what examples keep: what is of the base table has the same name there; what they keep of extractors has
-    another one."""
     kept = [one.name for one in operator.keep if isinstance(one, Kept)]
     named = hasattr(model, "hasParam") and model.hasParam("featuresCol")
     if kept and not (named and model.getOrDefault("featuresCol") == FEATURES):

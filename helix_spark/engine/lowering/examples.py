@@ -178,7 +178,6 @@ def side_of(split: Split, columns: Sequence[str]) -> Column:
 
 
 def _side_or_null(split: ColumnSplit | TimeSplit) -> Column:
-    """Return "train" or "test"; null where the column says neither."""
     from pyspark.sql import functions as F
 
     column = F.col(quoted(split.column))

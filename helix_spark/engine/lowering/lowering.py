@@ -103,11 +103,7 @@ def check_columns(node: Node, results: Sequence[NodeResult]) -> None:
 
 
 def _read(node: Node, source: Source, watcher: Watcher) -> DataFrame:
-    """Read a source, when the first of its readers asks for its table; what is wrong with it is the source's.
-
-    Raises:
-        NodeError, ResultTypeError: they name the source.
-    """
+    """Read a source, when the first of its readers asks for its table; what is wrong with it is the source's."""
     spark = watcher.sessions.get()
     with authors_errors(node):
         try:
@@ -132,7 +128,6 @@ def _arrow(data: Any) -> Any:
 
 
 def _predicted(node: Node, operator: Predict, results: Sequence[NodeResult]) -> DataFrame:
-    """Return predictions with the examples' other columns, without the vectors that nobody asked for."""
     model, examples = results
     assert isinstance(model, ModelResult)
     assert isinstance(examples, TableResult)
@@ -172,7 +167,6 @@ def read_source(source: Source, spark: SparkSession) -> DataFrame:
 
 
 def _schema(schema: str) -> Any:
-    """Return DDL text as it is, and a StructType from its JSON."""
     if not schema.lstrip().startswith("{"):
         return schema
     import json

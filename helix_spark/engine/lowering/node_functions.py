@@ -71,7 +71,6 @@ def _argument(result: NodeResult, form: Form) -> Any:
 
 
 def _frames(operator: Function, results: Sequence[NodeResult]) -> dict[int, DataFrame]:
-    """Return the tables that a function gets as DataFrames, by position."""
     return {
         place: one.frame() for place, (one, form) in enumerate(zip(results, operator.forms, strict=True))
         if isinstance(one, TableResult) and form not in (Form.PANDAS, Form.ARROW)
@@ -119,11 +118,7 @@ def _called_in_classic(
     node: Node, operator: Function, results: Sequence[NodeResult], watcher: Watcher, needs: BaseException
 ) -> Any:
     """Return what a function returns that uses what only a classic session has, such as RDDs: called in that session,
-    on the same tables. What it gives has no plan that anybody could look at.
-
-    Raises:
-        NodeError: it failed, or the session is one of a server elsewhere.
-    """
+    on the same tables. What it gives has no plan that anybody could look at."""
     client = driver_client(watcher.sessions.get())
     if client is None:
         raise NodeError(
@@ -194,12 +189,8 @@ def _called_for_column(node: Node, operator: Function, results: Sequence[NodeRes
 
 
 def _column_arguments(operator: Function, results: Sequence[NodeResult], frame: DataFrame) -> dict[str, Any]:
-    """Return what an extractor's function is called with.
-
-    Args:
-        frame: its table, with the other columns that it takes. These it is given by name, for the same name stands for
-            them in every table that they were added to.
-    """
+    """Return what an extractor's function is called with. Its table is `frame`; further columns are named, as they are
+    in every table that they were added to."""
     from pyspark.sql import functions as F
 
     given: dict[str, Any] = {}

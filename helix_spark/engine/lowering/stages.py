@@ -35,11 +35,6 @@ def check_stages(nodes: Iterable[Node]) -> None:
 
 
 def _class_of(node: Node, path: str, stage: Stage) -> Any:
-    """Return the class that a dotted path names, which takes the parameters of the stage.
-
-    Raises:
-        OperatorError: there is none, it is no stage, or it does not take them.
-    """
     module, _, name = path.rpartition(".")
     try:
         home = import_module(module)
@@ -62,8 +57,6 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
 
 
 def _wished(node: Node) -> list[str]:
-    """Return options of the node's declaration that were taken for wishes and might be its stage's. Of a learner `keep`
-    is always a wish."""
     wishes = node.wishes
     said = [name for name in ("fixed", "recompute", "fresh", "depends_on", "exclude") if getattr(wishes, name)]
     return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said

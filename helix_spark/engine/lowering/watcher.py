@@ -203,13 +203,8 @@ class Watcher:
         self, node: Node, chance: Sequence[str], parts: Sequence[Any], registered: Collection[str] = (),
         views: Collection[str] = (),
     ) -> None:
-        """Note why a node's result may differ, and which functions of the session it calls.
-
-        Args:
-            parts: of a plan that no signature covers.
-            registered: names of the functions that it registers itself.
-            views: the same of views.
-        """
+        """Note why a node's result may differ, and which functions of the session it calls, by the parts of a plan that
+        no signature covers; `registered` and `views` are names that it registers itself."""
         if node.wishes.depends_on:
             parts = ()
         called = {name for name in functions_elsewhere(parts) if name.lower() not in registered}
@@ -228,5 +223,4 @@ class Watcher:
 
 
 def _planned(node: Node) -> CapturedFunction | None:
-    """Return what a node's function built when it was planned; None where that is not known."""
     return node.operator.built if isinstance(node.operator, SparkFunction) else None

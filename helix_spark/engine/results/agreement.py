@@ -119,7 +119,6 @@ class _Hashed(io.RawIOBase):
 
 
 def _values_differ(one: Any, other: Any, close: float) -> str | None:
-    """Return where two plain values differ: the path to the place, and what is there."""
     if isinstance(one, float) and isinstance(other, float):
         same = math.isclose(one, other, rel_tol=close, abs_tol=close**2) or (one != one and other != other)
         return None if same else f"{one!r} and {other!r}"
@@ -141,11 +140,6 @@ def _first(found: Iterable[tuple[Any, str | None]]) -> str | None:
 
 
 def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
-    """Return how two tables differ, in words; rows may come in another order.
-
-    Raises:
-        NotComparedError: they are too large.
-    """
     names = one.column_names
     if names != other.column_names:
         extra = sorted({*names} ^ {*other.column_names})
@@ -180,14 +174,7 @@ def _rounded(value: Any) -> str:
 
 
 def _models_differ(one: Any, other: Any, close: float) -> str | None:
-    """Compare models by their parameters, and by what they report of what they have learnt.
-
-    Args:
-        close: how far apart floats may be; 0 if they are to be equal, of models that draw their rows, too.
-
-    Raises:
-        NotComparedError: they say nothing, or they draw their rows by partition and differ in numbers alone.
-    """
+    """Compare models by their parameters, and by what they report of what they have learnt."""
     from pyspark.ml import Model
 
     if type(one) is not type(other):
@@ -242,7 +229,7 @@ def _inside(model: Any, name: str) -> list[Any]:
 
 
 def _learned(model: Any) -> dict[str, Any]:
-    """Return what a model reports of what it has learnt, as plain values, without what it only has after a fit."""
+    """Return what a model reports of what it has learnt, without what it only has after a fit."""
     found = {}
     for name in _FACTS:
         if hasattr(type(model), name):

@@ -84,7 +84,6 @@ def note_slots(stage: Any, slots: dict[str, list[str]], labels: dict[str, list[s
 
 
 def _columns(stage: Any, side: str) -> list[str]:
-    """Return the columns that a stage reads or makes, whichever of its two parameters names them."""
     for name, several in ((f"{side}Cols", True), (f"{side}Col", False)):
         if stage.hasParam(name) and stage.isDefined(name):
             value = stage.getOrDefault(name)
@@ -161,7 +160,6 @@ def _labels(model: Any, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _searched(model: Any) -> Iterator[tuple[str, float]]:
-    """Yield each point of a search's grid and the metric there."""
     metrics = getattr(model, "avgMetrics", None) or getattr(model, "validationMetrics", None) or ()
     if not metrics or not hasattr(model, "getEstimatorParamMaps"):
         return

@@ -160,7 +160,6 @@ def _write(
 
 
 def _save_model(model: Any, path: Place) -> str:
-    """Write a model; return the digest of its files."""
     try:
         model.write().save(path.spark_uri)
         return checked_digest(path)

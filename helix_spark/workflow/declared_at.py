@@ -27,7 +27,7 @@ MOST_LISTED = 100
 def caller() -> Location:
     """Return the place in the author's file that led here: the first frame outside this package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame.f_code) and frame.f_back is not None:
+    while frame is not None and frame.f_back is not None and _is_ours(frame.f_code):
         frame = frame.f_back
     assert frame is not None
     return Location(frame.f_code.co_filename, frame.f_lineno)

@@ -315,17 +315,6 @@ Split = HashSplit | ColumnSplit | TimeSplit
 """How rows are divided into train and test."""
 
 
-def split_columns(split: Split | None) -> tuple[str, ...]:
-    """Return the columns that a split names."""
-    match split:
-        case None:
-            return ()
-        case HashSplit(key=key):
-            return key
-        case _:
-            return (split.column,)
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An extractor's column that examples keep, and what it is called there."""
@@ -382,8 +371,7 @@ def named_columns(operator: Operator) -> list[str]:
             return list(columns)
         case Interact(columns=columns):
             return [column for column in columns if isinstance(column, str)]
-        case Assemble(split=split, keep=keep):
-            return [*(one for one in keep if isinstance(one, str)), *split_columns(split)]
-        case _:
-            column = getattr(operator, "column", None)
-            return [*([column] if isinstance(column, str) else []), *split_columns(split_of_fit(operator))]
+    keep: Sequence[object] = operator.keep if isinstance(operator, Assemble) else (getattr(operator, "column", None),)
+    split = operator.split if isinstance(operator, Assemble) else split_of_fit(operator)
+    divides = () if split is None else split.key if isinstance(split, HashSplit) else (split.column,)
+    return [*(one for one in keep if isinstance(one, str)), *divides]

@@ -98,9 +98,7 @@ class Workflow:
                 remedy="give hx.csv, hx.json, hx.parquet, hx.delta, hx.text, hx.table or hx.reader",
             )
         wishes = wishes_from({"keep": keep}, where)
-        return self._declare(
-            Node(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=wishes), output
-        )
+        return self._declare(Node(name, Kind.SOURCE, Read(source), (), Result.TABLE, where, wishes=wishes), output)
 
     @overload
     def scanner(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -206,9 +204,7 @@ class Workflow:
         operator = Predict(_rows(rows, where), _kept_columns(keep_columns, where))
         inputs = (name_in(self, model, where), name_in(self, examples, where))
         wishes = wishes_from({"keep": keep}, where)
-        return self._declare(
-            Node(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output
-        )
+        return self._declare(Node(name, Kind.PREDICT, operator, inputs, Result.TABLE, where, wishes=wishes), output)
 
     @overload
     def reducer(self, function: Callable[..., Any], /, **options: Unpack[FunctionOptions]) -> NodeRef: ...
@@ -312,13 +308,9 @@ class Workflow:
                 f"scanner {name!r} was given a {type(fields).__name__} where hx.Fields belongs", where=where,
                 remedy=_how_declared(Kind.SCANNER),
             )
-        return self._declare(
-            Node(
-                name, Kind.SCANNER, Select(fields.columns), (name_in(self, on, where),), Result.TABLE, where,
-                wishes=wishes_from(options, where),
-            ),
-            output,
-        )
+        inputs, wishes = (name_in(self, on, where),), wishes_from(options, where)
+        made = Node(name, Kind.SCANNER, Select(fields.columns), inputs, Result.TABLE, where, wishes=wishes)
+        return self._declare(made, output)
 
     def _ready_made(
         self, name: str, what: Any, /, *, on: NodeRef | str, split: Split | str | None = None, output: bool = False,
@@ -358,13 +350,8 @@ class Workflow:
         wishes, parameters = separated(what, options)
         check_stage(Kind.LEARNER, name, what, parameters, where)
         operator = FitStage(Stage(what, tuple(parameters.items())), rows=_rows(rows, where))
-        return self._declare(
-            Node(
-                name, Kind.LEARNER, operator, (name_in(self, on, where),), Result.MODEL, where,
-                wishes=wishes_from({"keep": keep, **wishes}, where),
-            ),
-            output,
-        )
+        inputs, wished = (name_in(self, on, where),), wishes_from({"keep": keep, **wishes}, where)
+        return self._declare(Node(name, Kind.LEARNER, operator, inputs, Result.MODEL, where, wishes=wished), output)
 
     def _naming(self, where: Location) -> ready_made.Naming:
         return lambda ref: name_in(self, ref, where)

@@ -1,10 +1,8 @@
 """How the results of an execution's nodes are had: loaded, computed, filled, compared with earlier ones, counted.
 
-Tables whose rows are kept are filled in steps of their own, before what reads them. Spark would compute a pinned table
-inside the first job that reads it, and a collected one when it is first looked at. Several readers that start at the
-same time would wait for it together, and each take that for its own work. Apart, the table's seconds and its readers'
-are measured instead of shared out by guesses, and a fit may read a pinned table in fewer partitions than it is computed
-in (`fits.in_few_partitions`).
+Tables whose rows are kept are filled in steps of their own, before what reads them: else Spark would compute them
+inside the first job that reads them. So the table's seconds and its readers' are measured instead of shared out by
+guesses, and a fit may read a pinned table in fewer partitions than it is computed in (`in_few_partitions`).
 """
 
 from __future__ import annotations

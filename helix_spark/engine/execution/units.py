@@ -76,13 +76,8 @@ def pins(dag: Dag, plan: Plan, work: tuple[Unit, ...]) -> frozenset[str]:
 
 
 def _is_of_unknown_cost(node: Node, own: PlannedNode) -> bool:
-    """Return whether Python workers are to make a table for the first time.
-
-    What a row takes there is anybody's guess: a parser of text takes a thousand times what a sum does. A plan that
-    guessed low would have the rows pass through, and once it is known that they took most of the run, they are gone. So
-    such a table is filled in a step of its own: its seconds are measured, and its rows are at hand when it is decided
-    what to keep.
-    """
+    """Return whether Python workers are to make a table for the first time. What a row takes there is anybody's guess:
+    so such a table is filled in a step of its own, and its rows are at hand when it is decided what to keep."""
     is_guessed = own.state is State.COMPUTE and own.origin == EstimateSource.KIND and not own.random
     return is_guessed and is_lazy(node) and in_python_workers(node)
 

@@ -158,13 +158,9 @@ class Watcher:
         Args:
             inputs: by parameter, what it gets.
         """
-        if _planned(node) is not None:
-            given = CallInputs(inputs, {}, is_known=True)
-        else:
-            given = CallInputs(
-                inputs, {}, signatures={at: self.plan[name].signature for at, name in enumerate(node.inputs)}
-            )
-        return self.begin_call(node, given, server)
+        is_known = _planned(node) is not None
+        signatures = {} if is_known else {at: self.plan[name].signature for at, name in enumerate(node.inputs)}
+        return self.begin_call(node, CallInputs(inputs, {}, signatures=signatures, is_known=is_known), server)
 
     def calling(self, node: Node) -> AbstractContextManager[object]:
         """Do the same for a call of a function of Spark's. What is known to be built says all that it reads, and draws

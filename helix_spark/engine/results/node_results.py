@@ -55,8 +55,7 @@ class TableResult:
 
     @property
     def at_hand(self) -> bool:
-        """Whether it is written from rows in this process, and not as a DataFrame, for which Spark may read its inputs
-        once more."""
+        """Whether it is written from rows in this process, and not as a DataFrame."""
         return self._arrow is not None and self._frame is None and not self.loaded
 
     @property
@@ -76,14 +75,12 @@ class TableResult:
 
     @property
     def in_memory(self) -> bool:
-        """Whether writing it computes nothing: its rows are pinned, or were in this process before its DataFrame was
-        made. A pin that nothing filled is let go when its run ends (see `executor`)."""
+        """Whether writing it computes nothing: its rows are pinned, or were here before its DataFrame was made."""
         return self.pinned or (self.collected and not self.through_frame)
 
     @property
     def only_in_its_files(self) -> bool:
-        """Whether it could be written from nothing but the files that it was loaded from. While they are there, it is
-        stored."""
+        """Whether it could be written from nothing but the files that it was loaded from."""
         return self.loaded and not self.pinned
 
     @property
@@ -114,10 +111,9 @@ class TableResult:
     def pin(self) -> None:
         """Have its rows kept in memory from when they are first computed on; `frame` stands over these rows.
 
-        A DataFrame that was persisted still carries the plan of all that it was made from. Spark analyses, compares and
-        optimises that plan again for each column that is added to it, so that an edit costs what the whole workflow's
-        plan costs. What stands over the rows alone has a plan of one relation; a server elsewhere finds them by the
-        whole plan.
+        A persisted DataFrame still carries the plan of all that it was made from, which Spark analyses again for each
+        column that is added. What stands over the rows alone has a plan of one relation; a server elsewhere finds them
+        by the whole plan.
         """
         from pyspark import StorageLevel
 
@@ -293,9 +289,8 @@ def marked(frame: DataFrame) -> DataFrame:
     """Return the same rows by a plan that is equal to no other: under a condition that is true, and that the optimiser
     removes.
 
-    Spark knows a plan by its text: paths, options, the bytes of a UDF. A plan over files that have changed since, or a
-    UDF that imports other code by now, is equal to the earlier one, and a table that is cached from before would answer
-    for it.
+    Spark knows a plan by its text: paths, options, the bytes of a UDF. Over files that have changed since, a table that
+    is cached from before would answer for it.
     """
     from pyspark.sql import functions as F
 

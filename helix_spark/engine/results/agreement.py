@@ -151,8 +151,8 @@ def _tables_differ(one: pa.Table, other: pa.Table, close: float) -> str | None:
         return None
     if len(one) * len(names) > _LARGEST:
         raise NotComparedError(f"it has {len(one):,} rows of {len(names)} columns, more than are compared")
-    pairs = zip(*(sorted(_rows(table, names), key=_rounded) for table in (one, other)), strict=True)
-    apart = [pair for pair in pairs if _values_differ(*pair, close) is not None]
+    left, right = (sorted(_rows(table, names), key=_rounded) for table in (one, other))
+    apart = [pair for pair in zip(left, right, strict=True) if _values_differ(*pair, close) is not None]
     return f"{len(apart):,} of {len(one):,} rows, such as {apart[0][0]} and {apart[0][1]}" if apart else None
 
 

@@ -67,22 +67,6 @@ def _is_param(make: Any, name: str) -> bool:
     return inspect.isclass(make) and type(getattr(make, name, None)).__name__ == "Param"
 
 
-def check_not_wished(kind: Kind, name: str, make: Any, wishes: Collection[str], where: Location | None) -> None:
-    """Check whether what was taken for a wish about the node is no parameter of its stage: of a path that shows only
-    now.
-
-    Raises:
-        OperatorError: the stage has a parameter of that name.
-    """
-    known = accepted(make) or frozenset()
-    taken = next((one for one in wishes if one in known or _is_param(make, one)), None)
-    if taken is not None:
-        raise OperatorError(
-            f"{kind} {name!r}: {taken!r} was taken for an option of the node, and {make.__name__} has a parameter of "
-            "that name", where=where, remedy="give the class itself instead of its path: then it is the class's",
-        )
-
-
 def check_taken(kind: Kind, name: str, make: Any, parameters: Mapping[str, Any], where: Location | None) -> None:
     """Check whether a stage takes these parameters.
 

@@ -15,8 +15,9 @@ from helix_spark.errors import OperatorError, nearest
 from helix_spark.hermetic.generators import default_seed
 from helix_spark.identity.objects.library_values import spark_classes
 from helix_spark.plans.recorded_call import client_session
-from helix_spark.workflow.operators import ApplyStage, FitStage, Kind, Stage
-from helix_spark.workflow.parameters import check_is_stage, check_not_wished, check_taken
+from helix_spark.workflow.declaration import WISHES
+from helix_spark.workflow.operators import ApplyStage, FitStage, Stage
+from helix_spark.workflow.parameters import accepted, check_is_stage, check_taken
 
 
 def check_stages(nodes: Iterable[Node]) -> None:
@@ -51,15 +52,14 @@ def _class_of(node: Node, path: str, stage: Stage) -> Any:
         )
     make = getattr(home, name)
     check_is_stage(node.kind, node.name, make, node.where)
-    check_not_wished(node.kind, node.name, make, _wished(node), node.where)
+    wished = [one for one in sorted(WISHES - {"keep"}) if getattr(node.wishes, one)]
+    if taken := next((one for one in wished if one in (accepted(make) or ()) or hasattr(make, one)), None):
+        raise OperatorError(
+            f"{node.kind} {node.name!r}: {taken!r} was taken for an option of the node, and {name} has a parameter of "
+            "that name", where=node.where, remedy="give the class itself instead of its path: then it is the class's",
+        )
     check_taken(node.kind, node.name, make, dict(stage.parameters), node.where)
     return make
-
-
-def _wished(node: Node) -> list[str]:
-    wishes = node.wishes
-    said = [name for name in ("fixed", "recompute", "fresh", "depends_on", "exclude") if getattr(wishes, name)]
-    return [*said, "keep"] if wishes.keep != "auto" and node.kind is Kind.EXTRACTOR else said
 
 
 def build_stage(node: Node, stage: Stage) -> Any:
@@ -95,19 +95,10 @@ def is_sparks_own(stage: Any) -> bool:
     return all(type(one).__module__.startswith("pyspark.") for one in stages_in(stage))
 
 
-_LONG = 10_000
-
-
-def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
+def stages_in(value: Any) -> Iterator[Any]:
     """Yield the stages of Spark ML in a value, outermost first: of a pipeline its own, of a tuner its estimator and
-    what its grid tries in its place. Not in long lists, which hold data.
-
-    Args:
-        met: identities of what the value is in, for it may be in itself.
-    """
+    what its grid tries in its place."""
     inside: Iterable[Any] = ()
-    if id(value) in met or (isinstance(value, list | tuple | dict) and len(value) > _LONG):
-        return
     if isinstance(value, list | tuple):
         inside = value
     elif isinstance(value, dict):
@@ -115,9 +106,8 @@ def stages_in(value: Any, met: frozenset[int] = frozenset()) -> Iterator[Any]:
     elif "Params" in spark_classes(value):
         yield value
         inside = value._paramMap.values()
-    around = met | {id(value)}
     for one in inside:
-        yield from stages_in(one, around)
+        yield from stages_in(one)
 
 
 def in_this_session(value: Any) -> Any:

@@ -81,7 +81,7 @@ class Executor:
         self._reports.close()
 
     def take_reports(self, dag: Dag, plan: Plan, outcome: Outcome) -> frozenset[str]:
-        """Note what workers reported; see `Notes.take_reports`."""
+        """See `Notes.take_reports`."""
         return outcome.take_reports(self._reports, dag, plan)
 
     def execute(
@@ -140,8 +140,7 @@ class Executor:
         return outcome
 
     def _end_of_session(self, error: BaseException) -> EndedError | None:
-        """Return what an error is about, if that is a session that was stopped while its JVM lives on, or a server of
-        Spark Connect that is gone."""
+        """Return an error about a session that was stopped while its JVM lives on, or a server that is gone."""
         sessions = self._sessions
         told = isinstance(error, KeyboardInterrupt | EndedError | SetupError) or exit_status() is not None
         gone = is_end_of_server(error)
@@ -194,16 +193,9 @@ class Dispatch:
             self._take_what_is_done()
 
     def drain(self, grace: float | None) -> bool:
-        """Wait for what is still running after a failure; its results count, its errors are the same failure's.
-
-        Spark's jobs are cancelled, and those that a function begins meanwhile as well: a fit that is between two of its
-        jobs would run to its end. A function of the author's cannot be cancelled.
-
-        Args:
-            grace: seconds to wait at most.
-
-        Returns whether all came to an end.
-        """
+        """Cancel and wait for what is still running after a failure, for at most `grace` seconds; its results count.
+        Jobs that a function begins meanwhile are cancelled as well: a fit between two of its jobs would run to its end.
+        Return whether all came to an end: a function of the author's cannot be cancelled."""
         until = None if grace is None else time.monotonic() + grace
         self.over = True
         left = {future for future in self.running if not future.cancel()}
@@ -260,8 +252,7 @@ class Dispatch:
 
     def _must_wait(self, unit: Unit) -> bool:
         """Return whether a unit and another one that is under way may both register views or functions with the
-        session: what one registers as `p`, the other would read as its own `p`. A table is bound to what it was made of
-        once its unit is done, so nothing has to wait for its jobs."""
+        session: what one registers as `p`, the other would read as its own `p`."""
         if unit.state is not State.COMPUTE or self.work.registering.isdisjoint(unit.names):
             return False
         return any(not self.work.registering.isdisjoint(names) for names in list(self.running.values()))

@@ -130,8 +130,7 @@ class NodeWork:
             return fit_batch(nodes, inputs)
 
     def fill(self, names: Collection[str]) -> list[Step]:
-        """Compute the tables that are kept for several readers, of which these nodes are one; inputs first. Whatever
-        pins the jobs of these nodes read, none of them is filled on the way."""
+        """Compute the tables that are kept for several readers, of which these nodes are one; inputs first."""
         through = self.dag.upstream_within(names, self.lazy)
         extended = {source for name in through for source in self.dag[name].inputs}
         given = [(name, source) for name in names for source in self.dag[name].inputs]
@@ -231,8 +230,7 @@ class NodeWork:
         return bool(equal) and any(not equal.isdisjoint(self.dag.ancestors(name)) for name in names)
 
     def let_go_of_empty_pins(self) -> None:
-        """Release pins that are empty once all is over. Of one that was never filled the next run would compute the
-        rows where it thinks to read them, and of files that may have changed since."""
+        """Release pins that nothing filled: the next run would compute the rows where it thinks to read them."""
         for name in self.outcome.pinned - self.outcome.filled:
             if isinstance(result := self.outcome.results.get(name), TableResult):
                 result.unpin()
@@ -241,11 +239,7 @@ class NodeWork:
     # Steps -----------------------------------------------------------------------------------------------------------
 
     def timed(self, names: tuple[str, ...], work: Callable[[], object]) -> Step:
-        """Do the work of a step, and return how long it took. What fails has no step.
-
-        Args:
-            names: of the nodes that the step is for.
-        """
+        """Do the work of a step for these nodes, and return how long it took. What fails has no step."""
         self.tag(names)
         start, compiled = time.perf_counter(), self._compiled()
         for name in names:
@@ -263,8 +257,7 @@ class NodeWork:
         return 0.0 if client is None else client.compiler_seconds()
 
     def tag(self, names: Iterable[str]) -> None:
-        """Tag the jobs of this thread, which is one of ours, to be cancelled with the run. Where nodes take a session,
-        it is waited for: the first jobs of a process are tagged, too."""
+        """Tag the jobs of this thread to be cancelled with the run. Where nodes take a session, it is waited for."""
         sessions = self.watcher.sessions
         if sessions.started or any(ran_in_spark(name, self.dag, self.plan) for name in names):
             spark = sessions.get()
@@ -272,13 +265,8 @@ class NodeWork:
             spark.addTag(self.run)
 
     def cancel(self, *, late: bool = False) -> None:
-        """End the jobs of the run.
-
-        Args:
-            late: whether to go on for a while: of a query that was interrupted while it was planned, other threads
-                begin stages later, which would run to their end. Only our own JVM can be told. What the run does from
-                now on, such as storing what it has, has another tag.
-        """
+        """End the jobs of the run; where `late`, go on for a while in our own JVM: of a query that was interrupted
+        while it was planned, other threads begin stages later. What the run does from then on has another tag."""
         sessions, ended = self.watcher.sessions, self.run
         if not sessions.started or sessions.ended:
             return

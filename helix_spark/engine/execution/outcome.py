@@ -28,10 +28,9 @@ _COMPILES_WHILE_WARM = 0.2
 _SECONDS_PER_COMPILING = 0.5
 _SLOWEST = 4.0
 """What a JVM's first work takes longer, told by the time that its compiler takes meanwhile. Of the forced steps of
-three jobs (one-hot fits, joins, logistic regressions, word2vec; two cores) the first runs took 1.4 to 5.7 times as long
-as the fourth ones. Reckoned so, the very first step is still two to four times as long and what follows 0.8 to 1.2
-times, in a JVM of our own as in spark-submit's, whose compiler is busy all the time but has a core of its own. Work
-that does nothing new compiles up to a fifth of its time."""
+three jobs (two cores) the first runs took 1.4 to 5.7 times as long as the fourth ones. Reckoned so, the very first step
+is still two to four times as long and what follows 0.8 to 1.2 times. Work that does nothing new compiles up to a fifth
+of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +125,9 @@ class NodeTime:
     Attributes:
         started: when it first ran, by the steps' clock.
         seconds: its own, or its part of the steps that it was fused into.
-        warm_seconds: the same without what a young JVM takes longer: costs that held that against what comes first in a
-            process would make each plan prefer what the one before did not do. None of a load that tells nothing of it.
-        load_seconds: the same of steps in which nothing is computed. In others a load has what the plan expected it to
-            take, in proportion: after a reader that was slow for once, plans would believe that the load is slow, too.
+        warm_seconds: the same without what a young JVM takes longer, else each plan would prefer what the one before
+            did not do. None of a load that tells nothing of it.
+        load_seconds: the same of steps in which nothing is computed; in others a load's part is a guess.
     """
 
     started: float | None = None

@@ -165,9 +165,8 @@ class SourceColumn:
     """Makes a column of the table once more, under another name.
 
     Attributes:
-        as_number: of a numeric column, NaN for its nulls: Bucketizer has a place for NaN, and passes nulls on to an
-            assembler that fails on them. A column of another type stays as it is, for Bucketizer to refuse: a cast
-            would accept text.
+        as_number: of a numeric column, NaN for its nulls: Bucketizer has a place for NaN alone, and refuses a column of
+            another type.
 
     >>> SourceColumn("a.b").sql
     '`a.b`'
@@ -250,8 +249,7 @@ class _Watched:
 def _again(
     column: str, base: TableResult, needs: tuple[ColumnResult, ...] = (), *, as_number: bool = False
 ) -> ColumnResult:
-    """Return a column again: without nulls, as a need like any other, so that it is added together with them; or under
-    a name without dots, for Spark ML would look for a part of a column."""
+    """Return a column again: without nulls; or under a name without dots, for Spark ML would look for a part of it."""
     made = column_name(f"{'number' if as_number else 'column'} {column}")
     return ColumnResult(made, base, needs, None, SourceColumn(column, as_number=as_number))
 

@@ -192,8 +192,7 @@ def _side_or_null(split: ColumnSplit | TimeSplit) -> Column:
 
 
 def training_rows(frame: DataFrame, split: Split | None, columns: Sequence[str]) -> DataFrame:
-    """Return the training rows of a table that no synthesizer has divided yet: the rows that a synthesizer of this
-    table with this split calls so. All rows without a split. Arguments as for `side_of`."""
+    """Return the training rows of a table by a split; all rows without one. Arguments as for `side_of`."""
     return frame if split is None else frame.where(side_of(split, columns) == "train")
 
 

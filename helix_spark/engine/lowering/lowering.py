@@ -223,8 +223,7 @@ def shared_pass(node: Node) -> tuple[str, type, Split | None]:
 
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
     """Fit several nodes that have a pass in common (see `shared_pass`): labels of columns, most frequent first, ties in
-    alphabetical order (StringIndexer's frequencyDesc); or inner boundaries, ascending and distinct, of all columns at
-    the smallest error asked for."""
+    alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""
     from pyspark.ml.feature import StringIndexer
     from pyspark.sql import functions as F
 
@@ -252,8 +251,7 @@ def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) ->
 
 
 def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], watcher: Watcher) -> ModelResult:
-    """Fit an estimator to its table: to the rows the operator names, where examples are split, or to the training
-    rows of an extractor's split."""
+    """Fit an estimator to the rows of its table that its operator names."""
     base = base_of(results)
     frame = with_columns(base.frame(), columns_among(results))
     if (split := split_of_fit(operator)) is not None:
@@ -275,9 +273,8 @@ def fit_stage(node: Node, operator: FitStage, results: Sequence[NodeResult], wat
 _SUMMING = frozenset({
     "AFTSurvivalRegression", "GeneralizedLinearRegression", "LinearRegression", "LinearSVC", "LogisticRegression",
 })
-"""Learners of Spark ML that read their rows only to add up gradients, some dozen times. How rows are divided changes
-the last digits of these sums and nothing else; a learner that draws by partition (forests, KMeans) is left alone, and
-so is what reads its rows but once or twice."""
+"""Learners of Spark ML that read their rows only to add up gradients, some dozen times: how rows are divided changes
+the last digits of these sums and nothing else."""
 
 PARTITION_BYTES = 16 * 2**20
 """Rows of fewer bytes are added up sooner by one task than divided: each of a fit's jobs takes some 10 ms a stage, and

@@ -90,7 +90,7 @@ class Notes:
 
     def take_reports(self, reports: WorkerReports, dag: Dag, plan: Plan) -> frozenset[str]:
         """Note what the author's code has done in Spark's workers since the last time, and return the names of nodes
-        with something new. Behind an answer storing may have it run once more, or for the first time."""
+        with something new."""
         names = {plan[node.name].signature: node.name for node in dag.nodes}
         names |= {key: name for key, name in self.purposes.items() if name in names.values()}
         found = reports.take(names)

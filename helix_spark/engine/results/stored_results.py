@@ -221,10 +221,8 @@ def _abandon(attempt: Attempt, catalog: Catalog) -> None:
 
 
 def export_model(model: Any, folder: Path) -> str:
-    """Write a fitted Spark ML model into a folder that does not exist, outside of any catalog; return the name of the
-    class that reads it.
-
-    A model is written as a pipeline of it: the one form that trackers load without knowing the model's own class.
+    """Write a fitted Spark ML model into a folder that does not exist, as a pipeline: the one form that trackers load
+    without knowing the model's class. Return the name of the class that reads it.
 
     Raises:
         OSError: it is not in the folder: the workers of a cluster wrote it to their own disks.
@@ -293,9 +291,8 @@ def unread_by_spark(
     """Return what is wrong with a stored result that a failed Spark job could not read, by the attempt in the path that
     Spark names; None where that is not what failed.
 
-    A worker that does not see the catalog's folder, or a store that refuses for once, says nothing of what is stored;
-    to put it aside would be to delete it. So it is examined here, whole, and is a DamagedResultError only if that finds
-    damage.
+    A worker that does not see the catalog's folder says nothing of what is stored. So it is examined here, whole, and
+    is a DamagedResultError only if that finds damage.
 
     Args:
         records: of the results that the run loads.

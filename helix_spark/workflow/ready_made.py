@@ -130,11 +130,14 @@ def extractor(
         OperatorError: parameters where there are none or that a stage does not take, a wish to keep what is nothing
             by itself, or a split of what learns nothing.
     """
-    *fits, column = _extractor(name, what, base, parameters, naming, where)
-    if fits:
+    fit, apply, inputs = _operators(name, what, base, parameters, naming, where)
+    column = Node(name, Kind.EXTRACTOR, apply, inputs, Result.COLUMN, where, base=base, wishes=wishes)
+    if fit is not None:
+        result = Result.MODEL if isinstance(fit, FitStage) else Result.VALUE
+        fit = replace(fit, split=split)
+        learned = Node(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where, wishes=wishes)
         mine = Wishes(exclude=wishes.exclude)  # what is wished else is wished of what it learns
-        learned = [replace(fit, operator=_of_training(fit.operator, split), wishes=wishes) for fit in fits]
-        return (*learned, replace(column, wishes=mine))
+        return learned, replace(column, inputs=(*inputs, learned.name), wishes=mine)
     if split is not None:
         raise OperatorError(
             f"extractor {name!r} learns nothing, so there are no rows for it to learn from", where=where,
@@ -146,62 +149,38 @@ def extractor(
             "that hold it", where=where,
             remedy=f'say keep="{wishes.keep}" of the synthesizer that assembles it',
         )
-    return (replace(column, wishes=wishes),)
+    return (column,)
 
 
-def _extractor(
+def _operators(
     name: str, what: Any, base: str, parameters: Mapping[str, Any], naming: Naming, where: Location
-) -> tuple[Node, ...]:
-    if isinstance(what, Fields | OneHot | Bucketizer | Interaction):
-        if parameters:
-            raise OperatorError(
-                f"{type(what).__name__} was given {', '.join(parameters)} outside its parentheses", where=where,
-                remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
-            )
-        return _built_in(name, what, base, naming, where)
-    check_stage(Kind.EXTRACTOR, name, what, parameters, where)
-    columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
-    plain = tuple((key, value) for key, value in parameters.items() if key not in columns)
-    inputs, sources = _inputs(base, tuple(columns.values()), naming)
-    wired = tuple(zip(columns, sources, strict=True))
-    stage = Stage(what, plain)
-    if _is_transformer(what):
-        return (_column(name, ApplyStage(stage, wired), inputs, where),)
-    return _fitted(name, FitStage(stage, wired), ApplyStage(None, wired), inputs, Result.MODEL, where)
-
-
-def _built_in(
-    name: str, what: Fields | OneHot | Bucketizer | Interaction, base: str, naming: Naming, where: Location
-) -> tuple[Node, ...]:
+) -> tuple[FitCategories | FitQuantiles | FitStage | None, Operator, tuple[str, ...]]:
+    """Return the operator that learns, if one does, the one that makes the column, and the inputs of both."""
+    if isinstance(what, Fields | OneHot | Bucketizer | Interaction) and parameters:
+        raise OperatorError(
+            f"{type(what).__name__} was given {', '.join(parameters)} outside its parentheses", where=where,
+            remedy=f"write hx.{type(what).__name__}(..., {next(iter(parameters))}=...)",
+        )
     if isinstance(what, Fields):
-        return (_column(name, Select(what.columns), (base,), where),)
+        return None, Select(what.columns), (base,)
     if isinstance(what, Interaction):
         inputs, sources = _inputs(base, what.columns, naming)
-        return (_column(name, Interact(sources), inputs, where),)
-    inputs, (column,) = _inputs(base, (what.column,), naming)
-    if isinstance(what, OneHot):
-        encode = EncodeCategories(column, what.drop_last)
-        return _fitted(name, FitCategories(column), encode, inputs, Result.VALUE, where)
-    if what.bins is None:
-        return (_column(name, Bucket(column, tuple(what.splits or ()), what.one_hot), inputs, where),)
-    learn = FitQuantiles(column, what.bins, what.relative_error)
-    return _fitted(name, learn, Bucket(column, None, what.one_hot), inputs, Result.VALUE, where)
-
-
-def _fitted(
-    name: str, fit: Operator, apply: Operator, inputs: tuple[str, ...], result: Result, where: Location
-) -> tuple[Node, ...]:
-    learned = Node(f"{name}.fit", Kind.EXTRACTOR, fit, inputs, result, where)
-    return learned, _column(name, apply, (*inputs, learned.name), where)
-
-
-def _of_training(fit: Operator, split: Split | None) -> Operator:
-    assert isinstance(fit, FitCategories | FitQuantiles | FitStage)
-    return replace(fit, split=split)
-
-
-def _column(name: str, operator: Operator, inputs: tuple[str, ...], where: Location) -> Node:
-    return Node(name, Kind.EXTRACTOR, operator, inputs, Result.COLUMN, where, base=inputs[0])
+        return None, Interact(sources), inputs
+    if isinstance(what, OneHot | Bucketizer):
+        inputs, (column,) = _inputs(base, (what.column,), naming)
+        if isinstance(what, OneHot):
+            return FitCategories(column), EncodeCategories(column, what.drop_last), inputs
+        if what.bins is None:
+            return None, Bucket(column, tuple(what.splits or ()), what.one_hot), inputs
+        return FitQuantiles(column, what.bins, what.relative_error), Bucket(column, None, what.one_hot), inputs
+    check_stage(Kind.EXTRACTOR, name, what, parameters, where)
+    columns = {key: value for key, value in parameters.items() if isinstance(value, NodeRef)}
+    stage = Stage(what, tuple((key, value) for key, value in parameters.items() if key not in columns))
+    inputs, sources = _inputs(base, tuple(columns.values()), naming)
+    wired = tuple(zip(columns, sources, strict=True))
+    if _is_transformer(what):
+        return None, ApplyStage(stage, wired), inputs
+    return FitStage(stage, wired), ApplyStage(None, wired), inputs
 
 
 def _inputs(

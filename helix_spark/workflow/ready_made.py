@@ -211,13 +211,12 @@ def examples(
     features, keep = several("features", features, where), several("keep", keep, where)
     kept = [column for column in keep if isinstance(column, NodeRef)]
     _check_examples(name, features, kept, where)
-    wanted: list[str | NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
+    wanted: list[NodeRef] = [*features, *([label] if isinstance(label, NodeRef) else []), *kept]
     inputs, sources = _inputs(base, wanted, naming)
-    positions = tuple(source for source in sources if isinstance(source, Input))
-    target = positions[len(features)] if isinstance(label, NodeRef) else label
-    places = dict(zip((column.name for column in kept), positions[len(positions) - len(kept) :], strict=True))
-    named = tuple(Kept(one.name, places[one.name]) if isinstance(one, NodeRef) else one for one in keep)
-    operator = Assemble(positions[: len(features)], target, split, named)
+    place: dict[Any, Any] = dict(zip(wanted, sources, strict=True))
+    named = tuple(Kept(one.name, place[one]) if isinstance(one, NodeRef) else one for one in keep)
+    target = place[label] if isinstance(label, NodeRef) else label
+    operator = Assemble(tuple(place[one] for one in features), target, split, named)
     return Node(name, Kind.SYNTHESIZER, operator, inputs, Result.TABLE, where, wishes=wishes)
 
 

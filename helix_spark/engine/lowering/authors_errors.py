@@ -50,14 +50,11 @@ def _node_error(node: Node, error: BaseException) -> NodeError:
     where = lines[-1][0] if lines else node.where
     shown = "\n".join(f"    {place} in {function}: {text}" for place, function, text in reversed(lines[-5:]))
     exists = f"your lines, innermost first:\n{shown}" if shown else None
-    if how := how_ended(error):
-        return NodeError(
-            node.name, f"{node.kind} {node.name!r} failed: the JVM of Spark's driver {how}", where=where, exists=exists,
-            remedy=AFTER_ITS_END,
-        )
+    how = how_ended(error)
+    said = f"the JVM of Spark's driver {how}" if how else f"{type(error).__name__}: {_first_lines(str(error))}"
     return NodeError(
-        node.name, f"{node.kind} {node.name!r} failed: {type(error).__name__}: {_first_lines(str(error))}",
-        where=where, exists=exists, remedy=_remedy_for_lookup(error),
+        node.name, f"{node.kind} {node.name!r} failed: {said}", where=where, exists=exists,
+        remedy=AFTER_ITS_END if how else _remedy_for_lookup(error),
     )
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _MOST = 100
 """Classes of a label that is text; one with more is rather a key."""
 
+
 def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watcher: Watcher) -> DataFrame:
     """Return the examples. Raises OperatorError where the label or the split does not fit."""
     from pyspark.sql import functions as F
@@ -78,8 +79,8 @@ def assemble(node: Node, operator: Assemble, results: Sequence[NodeResult], watc
     if classes:  # what the numbers of a label stand for, for Spark ML and the record of a model
         metadata["label"] = {"ml_attr": {"type": "nominal", "name": "label", "vals": list(classes)}}
     chosen = [
-        F.col(f"helix_new_{name}").alias(name, metadata=metadata[name]) if name in metadata
-        else F.col(f"helix_new_{name}").alias(name) if name in ("features", *extra) else F.col(quoted(name))
+        F.col(f"helix_new_{name}").alias(name, metadata=metadata.get(name)) if name in ("features", *extra)
+        else F.col(quoted(name))
         for name in wanted
     ]
     examples: DataFrame = assembled.select(*chosen)

@@ -30,8 +30,8 @@ from helix_spark.planner.problem import Derivation, State, add_execution, total_
 from helix_spark.planner.solver import LinearProgram
 from helix_spark.planner.storage import SESSION, Lineage, PlanningProblem, execution_problem
 
-ALLOWANCE = 12_000
-"""Variables that demands may have in all; about a second for HiGHS. Beyond it the least likely demands are
+ALLOWANCE = 4_000
+"""Results of demands, each a variable or two; about a second for HiGHS. Beyond it the least likely demands are
 underestimated by their last steps alone, which needs no variable and leaves the bound a bound."""
 
 

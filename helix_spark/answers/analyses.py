@@ -18,10 +18,8 @@ from helix_spark.answers.questions import (
     AnsweredQuestion,
     Question,
     Signer,
-    functions_called,
     handle_in,
     read_key,
-    tables_named,
 )
 from helix_spark.answers.sent_requests import rpc_error
 from helix_spark.answers.session_state import Binding
@@ -32,6 +30,7 @@ from helix_spark.plans.answer_gate import AnswerForm, text_of_answer
 from helix_spark.plans.classic_ways import is_outer
 from helix_spark.plans.frame_creation import note_schema, raise_refusal, schema_request, steps_of
 from helix_spark.plans.plan_messages import messages, plan_named, sort_of
+from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.sql_texts import spark_functions
 
@@ -277,10 +276,8 @@ def _queries_within(part: Any) -> Iterable[Any]:
 
 def _names(parts: Iterable[Any], binding: Binding) -> Iterator[str]:
     for one in parts:
-        try:
-            yield from (name.replace("`", "").lower() for name in tables_named(one))
-        except UnknownDataError:
-            yield "a statement that cannot be parsed"
+        names = tables_named(one)
+        yield from ("a statement that cannot be parsed",) if names is None else map(view_name, names)
         yield from (
             name for name in functions_called(one) if name in binding.functions or name not in spark_functions()
         )

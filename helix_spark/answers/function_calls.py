@@ -243,7 +243,7 @@ class FunctionCall:
             yield f"has its session do {now.unknown}"
         yield from (f"sets {name}" for name in now.settings)
         yield from (f"reads {read} by itself" for read in tables_elsewhere(parts, now.views))
-        called = (name for name in functions_elsewhere(parts) if name.lower() not in now.functions)
+        called = (name for name in functions_elsewhere(parts) if name not in now.functions)
         yield from (f"reads the function {name} of its session by itself" for name in called)
         relations = (part for part in parts if sort_of(part) == "Relation")
         if any(one.cached_remote_relation.relation_id.startswith(SERVED) for one in relations):

@@ -21,9 +21,10 @@ from helix_spark.plans.answer_fields import HANDLE, is_handle
 from helix_spark.plans.classic_ways import need_classic
 from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
 from helix_spark.plans.plan_identity import identity_of
-from helix_spark.plans.plan_messages import function_of, messages, parts_of, sort_of, sql_of
+from helix_spark.plans.plan_messages import messages, parts_of, sort_of
+from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.program_client import Caller
-from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
+from helix_spark.plans.sql_texts import asks_tables, spark_functions
 
 PROGRAM_FORMAT = 7
 """Version of how questions are identified. Raise it when the same question would get another identity, or another
@@ -278,41 +279,22 @@ class Signer:
             case "MlCommand.Read":
                 yield self.data.of_folder(one.path)
                 return
-        for name in tables_named(one):
-            if (view := name.replace("`", "").lower()) in binding.views:
+        if (names := tables_named(one)) is None:
+            raise UnknownDataError("asks an SQL statement that cannot be parsed")
+        for name in names:
+            if (view := view_name(name)) in binding.views:
                 show(view)
             elif view.removesuffix("()") not in binding.functions or not view.endswith("()"):
                 yield self.data.of_table(name)
 
 
-_READS = frozenset({"Read.DataSource", "Read.NamedTable", "SQL"})
+_READS = frozenset({"Read.DataSource", "Read.NamedTable", "SQL", "MlRelation.Transform"})
 
 
 def read_key(one: Any) -> bytes:
     """Return what tells a message that reads data from others in its step."""
     written: bytes = one.SerializeToString(deterministic=True)
     return sort_of(one).encode() + written
-
-
-def tables_named(one: Any) -> Iterator[str]:
-    """The tables and views that a message names, without arguments of a statement. Raises UnknownDataError."""
-    match sort_of(one):
-        case "Read.NamedTable":
-            yield one.unparsed_identifier
-        case "SQL":
-            statement = read_statement(one.query)
-            if not statement.known:
-                raise UnknownDataError("asks an SQL statement that cannot be parsed")
-            yield from sorted(name for name in statement.tables if not is_generated(name))
-
-
-def functions_called(one: Any) -> Iterator[str]:
-    """The functions that a message calls by name, in lower case, without operators."""
-    if (function := function_of(one)) is not None:
-        if function.replace("_", "a").replace(".", "a").isalnum():
-            yield function.lower().rpartition(".")[2]
-    elif (sql := sql_of(one)) is not None:
-        yield from (name for name, _ in called(sql))
 
 
 @dataclass(slots=True)

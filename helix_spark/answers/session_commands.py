@@ -13,11 +13,12 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from helix_spark.answers.analyses import Analyses, FrameStep
-from helix_spark.answers.questions import Signer, functions_called, tables_named
+from helix_spark.answers.questions import Signer
 from helix_spark.answers.sent_requests import ours
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.session_state import View, counts_at_analysis
 from helix_spark.plans.answer_gate import rows_answered
+from helix_spark.plans.plan_reads import functions_called, tables_named, view_name
 from helix_spark.plans.sql_texts import read_statement
 from helix_spark.plans.written_plan import written
 
@@ -184,8 +185,10 @@ class SessionCommands:
         """Names, and those of the views in SQL whose text names them: these mean what their names mean when they are
         read."""
         found, views = set(names), self.signer.state.now.views
-        texts = {name: view.shows.sql for name, view in views.items() if view.views is None}
-        named = {name: {*map(view_name, tables_named(sql)), *functions_called(sql)} for name, sql in texts.items()}
+        named = {
+            name: {*map(view_name, tables_named(view.shows.sql) or ()), *functions_called(view.shows.sql)}
+            for name, view in views.items() if view.views is None
+        }
         while new := {name for name, its_names in named.items() if its_names & found} - found:
             found |= new
         return found
@@ -230,9 +233,3 @@ def _relation(rows: pa.Table) -> Any:
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows)
     return pb.Relation(local_relation=pb.LocalRelation(data=sink.getvalue().to_pybytes()))
-
-
-def view_name(name: str, *, is_global: bool = False) -> str:
-    """The name of a view as it is looked up."""
-    plain = name.replace("`", "").lower()
-    return f"global_temp.{plain}" if is_global else plain

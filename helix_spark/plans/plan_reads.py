@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.answer_fields import is_handle
 from helix_spark.plans.plan_columns import INPUT, SERVED
 from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
-from helix_spark.plans.sql_texts import asks_tables, called, called_by_query, read_by_query, spark_functions
+from helix_spark.plans.sql_texts import asks_tables, called, is_generated, read_statement, spark_functions
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_OPERATORS = frozenset({
-    "!", "!=", "%", "&", "*", "+", "-", "/", "<", "<<", "<=", "<=>", "<>", "=", "==", ">", ">=", ">>", ">>>", "^",
-    "and", "between", "in", "not", "or", "|", "||", "~",
-})
+
+def tables_named(message: Any) -> Sequence[str] | None:
+    """Return the tables and views that a message names, without arguments of a statement; None if it has a statement
+    that is no query, or that cannot be parsed."""
+    sort = sort_of(message)
+    if sort in ("Read.NamedTable", "RelationChanges"):
+        return (message.unparsed_identifier,)
+    if sort == "Expression.ExpressionString" or (sql := sql_of(message)) is None:
+        return ()
+    statement = read_statement(sql)
+    if not statement.asks:
+        return None
+    return sorted(one for one in statement.tables if not is_generated(one) and one.upper() != "__THIS__")
+
+
+def view_name(name: str, *, is_global: bool = False) -> str:
+    """The name of a table or a view as it is looked up."""
+    plain = name.replace("`", "").lower()
+    return f"global_temp.{plain}" if is_global else plain
+
+
+def functions_called(message: Message) -> Iterator[str]:
+    """Yield the functions that a message calls by name, in lower case, without operators; one that is named with its
+    schema by its own name, too."""
+    if (function := function_of(message)) is not None:
+        if function.replace("_", "a").replace(".", "a").isalnum():
+            yield from dict.fromkeys((function.lower(), function.lower().rpartition(".")[2]))
+    elif (sql := sql_of(message)) is not None:
+        yield from (name for name, _ in called(sql))
 
 
 def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> Iterator[str]:
@@ -26,47 +51,32 @@ def tables_elsewhere(parts: Iterable[Message], views: Collection[str] = ()) -> I
         parts: all messages in it.
         views: names in lower case of those that are known by what they are.
     """
-    own: list[tuple[Any, frozenset[str]]] = []
     for message in parts:
         one: Any = message
         match sort_of(message):
-            case "Read.NamedTable":
-                name = one.unparsed_identifier.replace("`", "").lower()
-                if not name.startswith(INPUT) and name not in views:
-                    yield f"the table {one.unparsed_identifier}"
-            case "RelationChanges":
-                yield f"the changes of {one.unparsed_identifier}"
             case "Read.DataSource":
                 yield next(iter(one.paths), "a source")
             case "CommonInlineUserDefinedDataSource":
                 yield f"the source {one.name}"
-            case "WithRelations":
-                names = frozenset(each.subquery_alias.alias.lower() for each in one.references)
-                own.append((one.root.sql, names))
-            case "SQL":
-                given = next((names for sql, names in own if sql is one), frozenset())
-                yield from read_by_query(one.query, given.union(views))
             case "CachedRemoteRelation" if one.relation_id.startswith(SERVED) or is_handle(one.relation_id):
                 continue
             case "CachedLocalRelation" | "ChunkedCachedLocalRelation" | "CachedRemoteRelation" | "Catalog":
                 yield "what a session holds"
-            case "MlRelation":
-                yield from _of_model(one)
-            case "Expression.ExpressionString":
-                if asks_tables(one.expression):
-                    yield "tables that its SQL names"
+            case "MlRelation" if is_of_a_model(one):
+                yield "a model"
+            case "Expression.ExpressionString" if asks_tables(one.expression):
+                yield "tables that its SQL names"
             case "google.protobuf.Any":
                 yield f"an extension of Spark ({one.type_url})"
+        if (names := tables_named(one)) is None:
+            yield "tables that its SQL names"
+        others = (name for name in names or () if not name.startswith(INPUT) and view_name(name) not in views)
+        yield from (f"the table {name}" for name in others)
 
 
 def functions_elsewhere(parts: Iterable[Message]) -> Iterator[str]:
-    """Yield the functions that a plan calls, and that only its session knows."""
-    for message in parts:
-        if (function := function_of(message)) is not None:
-            yield from _of_session([function])
-        elif (sql := sql_of(message)) is not None:
-            is_query = sort_of(message) == "SQL"
-            yield from _of_session(called_by_query(sql) if is_query else (name for name, _ in called(sql)))
+    """Yield the functions that a plan calls, and that only its session knows, in lower case."""
+    return (name for one in parts for name in functions_called(one) if name not in spark_functions())
 
 
 def is_of_a_model(message: Message) -> bool:
@@ -75,14 +85,3 @@ def is_of_a_model(message: Message) -> bool:
     if sort_of(message) != "MlRelation" or is_handle(relation.transform.obj_ref.id):
         return False
     return not relation.HasField("transform") or bool(relation.transform.HasField("obj_ref"))
-
-
-def _of_model(relation: Any) -> Iterator[str]:
-    if is_of_a_model(relation):
-        yield "a model"
-    elif (statement := sql_of(relation.transform)) is not None:
-        yield from read_by_query(statement, frozenset({"__this__"}))
-
-
-def _of_session(names: Iterable[str]) -> Iterator[str]:
-    return (name for name in names if not (name.lower() in spark_functions() or name in _OPERATORS))

@@ -4,7 +4,6 @@ statements read, call and do by sqlglot, which parses Spark's SQL."""
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -87,10 +86,16 @@ def called(text: str) -> Iterator[tuple[str, bool]]:
 
     >>> list(called("now() > date_add(day, 1) and x in (1, 2) and 'rand(' = y"))
     [('now', False), ('date_add', True)]
+    >>> list(called("SELECT cast(upper(b) AS decimal(3, 1)) FROM VALUES (1) AS t(a)"))
+    [('upper', True)]
     """
-    given = tokens(text)
-    for (kind, word), (_, bracket), (_, behind) in zip(given, given[1:], [*given[2:], ("other", "")], strict=False):
-        if bracket == "(" and (kind in ("name", "text") or (kind == "word" and word.lower() not in _BEFORE_BRACKETS)):
+    around = [("other", ""), *tokens(text), ("other", "")]
+    for (_, before), (kind, word), (_, bracket), (_, behind) in zip(
+        around, around[1:], around[2:], around[3:], strict=False
+    ):
+        is_word = kind == "word" and word.lower() not in _BEFORE_BRACKETS
+        # What follows AS is a type, or a table whose columns are named.
+        if bracket == "(" and (is_word or kind in ("name", "text")) and before.lower() != "as":
             yield word.strip("`\"").lower(), behind != ")"  # by a setting, what is in double quotes is a name
 
 
@@ -151,14 +156,11 @@ class Statement:
         tables: the names of tables and views in it, as they are written, without those that it defines itself; with
             those of functions that give tables and are not Spark's own, each with brackets behind it.
         known: whether it could be parsed; if not, nothing else is known of it.
-        in_brackets: names of tables that brackets with names of columns follow, as of functions arguments, in lower
-            case, as often as they are given.
     """
 
     asks: bool
     tables: frozenset[str]
     known: bool = True
-    in_brackets: tuple[str, ...] = ()
 
 
 @cache
@@ -171,8 +173,6 @@ def read_statement(text: str) -> Statement:
     True
     >>> read_statement("SELECT * FROM table_changes('t', 1)").tables
     frozenset({'table_changes()'})
-    >>> read_statement("SELECT * FROM VALUES (1) AS t(a)").in_brackets
-    ('t',)
     >>> read_statement("WITH t AS (SELECT * FROM t), u AS (SELECT * FROM v) SELECT * FROM t, u").tables == {"t", "v"}
     True
     >>> read_statement("DROP VIEW t").asks, read_statement("select (").known
@@ -195,8 +195,7 @@ def read_statement(text: str) -> Statement:
     named = {
         ".".join(part.name for part in one.parts) + ("()" if isinstance(one.this, exp.Func) else "") for one in tables
     }
-    brackets = tuple(one.name.lower() for one in tree.find_all(exp.TableAlias) if one.columns)
-    return Statement(is_query, frozenset(named), in_brackets=brackets)
+    return Statement(is_query, frozenset(named))
 
 
 def _is_function(table: Any) -> bool:
@@ -228,24 +227,3 @@ def _is_own(table: Any) -> bool:
                 return True
         below, node = node, node.parent
     return False
-
-
-def read_by_query(text: str, own: frozenset[str]) -> Iterator[str]:
-    """Yield what a statement reads beside tables of its own (in lower case), as what follows "reads".
-
-    >>> list(read_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)", frozenset()))
-    ['the table x']
-    """
-    statement = read_statement(text)
-    if not statement.known or not statement.asks:
-        yield "tables that its SQL names"
-    yield from (f"the table {name}" for name in sorted(statement.tables) if name.lower() not in own)
-
-
-def called_by_query(text: str) -> list[str]:
-    """Return the functions that a statement calls.
-
-    >>> called_by_query("SELECT t(a), upper(b) FROM x, VALUES (1) AS t(a)")
-    ['t', 'upper']
-    """
-    return list(Counter(name for name, _ in called(text)) - Counter(read_statement(text).in_brackets))

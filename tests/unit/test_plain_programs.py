@@ -79,6 +79,21 @@ def test_a_view_counts_by_what_it_shows(runs: Runs) -> None:
     assert runs.run(program(2)).started
 
 
+def test_a_view_that_a_transformer_names_counts_by_what_it_shows(runs: Runs) -> None:
+    def program(least: int) -> Program:
+        def run(spark: Any) -> Any:
+            from pyspark.ml.feature import SQLTransformer
+
+            rows(spark).where(f"a > {least}").createOrReplaceTempView("some")
+            joined = SQLTransformer(statement="SELECT __THIS__.a FROM __THIS__ JOIN some USING (a)")
+            return joined.transform(rows(spark)).count()
+        return run
+
+    for least, is_asked in ((1, True), (1, False), (2, True)):
+        runs.run(program(least))
+        assert [one.fresh for one in runs.answerer.asked] == [is_asked]
+
+
 def test_a_view_may_be_made_of_an_earlier_one_of_its_name(runs: Runs) -> None:
     def program(least: int) -> Program:
         def run(spark: Any) -> Any:

@@ -203,7 +203,7 @@ class Watcher:
         no signature covers; `registered` and `views` are names that it registers itself."""
         if node.wishes.depends_on:
             parts = ()
-        called = {name for name in functions_elsewhere(parts) if name.lower() not in registered}
+        called = set(functions_elsewhere(parts)).difference(registered)
         self.notes.called[node.name] = self.notes.called.get(node.name, frozenset()) | called
         # A model that a function is given, fits or holds is part of its inputs or its code.
         others = [one for one in parts if not is_of_a_model(one)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -86,7 +86,6 @@ class Answerer:
     _bytes: int = 0
     _large: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _newest: Any = None
 
     def __post_init__(self) -> None:
         server = None if self.mode == "plan" else self.server
@@ -103,16 +102,18 @@ class Answerer:
         """
         step = self.analyses.settle(frame)
         if step.lists and self.mode != "plan":
-            self.commands.list_files(step, schema_request(frame))
+            self.commands.list_files(step, schema_request(frame).schema)
 
     # What the client calls -----------------------------------------------------------------------------------------
 
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
+        self.served.like = request
         rows = request.plan.WhichOneof("op_type") == "root"
         found = self._rows(request) if rows else self._command(request.plan.command, request)
         return (of_session(one, request) for one in found)
 
     def AnalyzePlan(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
+        self.served.like = request
         made = self._answer_here(request)
         if made is None:
             (made,) = self._answered("analysis", request)
@@ -153,7 +154,7 @@ class Answerer:
     def Config(self, request: Any, metadata: Any = None) -> Any:  # noqa: N802 - as above
         import pyspark.sql.connect.proto as pb
 
-        operation = request.operation
+        self.served.like, operation = request, request.operation
         kind = operation.WhichOneof("op_type")
         if kind in ("set", "unset"):
             return of_session(self.commands.set(kind, operation, request), request)
@@ -172,7 +173,7 @@ class Answerer:
         """End all that runs: the server knows what it runs by other ids than the client."""
         import pyspark.sql.connect.proto as pb
 
-        self.interrupt()
+        self.served.interrupt()
         return of_session(pb.InterruptResponse(), request)
 
     def __getattr__(self, name: str) -> Any:
@@ -254,14 +255,14 @@ class Answerer:
             case ["show" | "desc" | "describe" | "explain", *_]:
                 return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it asks the catalog")
             case ["set" | "reset" | "use", *_]:
-                self.commands.keep_meanings(request)
+                self.commands.keep_meanings()
                 self.signer.state.set({f"statement {len(self.signer.state.now.settings)}": query})
                 return self._asked_live(self.signer.question("rows", asked_of(request)), request, "it sets something")
         return self._unfollowed("a statement of SQL", request)
 
     def _unfollowed(self, what: str, request: Any) -> list[Any]:
         """Ask Spark each time, after which it is unknown what its session holds."""
-        self.commands.keep_meanings(request)
+        self.commands.keep_meanings()
         self.signer.state.now = replace(self.signer.state.now, unknown=what)
         return self._each_time(request, f"it is {what}")
 
@@ -279,23 +280,7 @@ class Answerer:
         if place is None:
             return self._unfollowed("a write to a table", request)
         started, question = time.perf_counter(), self.signer.question("effect", asked_of(request))
-        if self.mode == "audit":
-            return []
-        if place.may_be_skipped and self._lies_there(question, place):
-            self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
-            return []
-        self._make_what_reads(place)
-        return self._asked_live(question, request, left=place)
-
-    def _lies_there(self, question: Question, place: WrittenPlace) -> bool:
-        """Whether the same was written to a place before, and nobody has touched it since."""
-        before = self.record.left(question.identity)
-        return bool(before) and not question.chance and not self.rerun_effects and place.identity() == before
-
-    def _make_what_reads(self, place: WrittenPlace) -> None:
-        """Have models made that were read from a place, before something else lies there."""
-        if self.mode == "run":
-            self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
+        return [] if self.mode == "audit" else self._write([(question, request)], place, started)
 
     def save(self, path: str, write: Callable[[], None]) -> None:
         """Save a model in the place of what lies there, as one write, of however many parts.
@@ -309,18 +294,27 @@ class Answerer:
             return
         with parts_gathered() as parts:
             write()
-        started, place = time.perf_counter(), WrittenPlace(folder, may_be_skipped=True)
+        started = time.perf_counter()
         questions = save_questions(parts, self.signer)
-        if self._lies_there(questions[-1], place):
-            seconds = (time.perf_counter() - started) / len(questions)
-            for one in questions:
+        self._write(list(zip(questions, parts, strict=True)), WrittenPlace(folder, may_be_skipped=True), started)
+
+    def _write(self, parts: Sequence[tuple[Question, Any]], place: WrittenPlace, started: float) -> list[Any]:
+        """Send all parts of a write, the last of which stands for the whole; none where the same was written to its
+        place before, and nobody has touched it since."""
+        whole, request = parts[-1]
+        before = self.record.left(whole.identity)
+        is_there = bool(before) and not whole.chance and not self.rerun_effects and place.identity() == before
+        if place.may_be_skipped and is_there:
+            seconds = (time.perf_counter() - started) / len(parts)
+            for one, _ in parts:
                 self._note(AnsweredQuestion(one, caller(), seconds, started, fresh=False))
-            return
-        self._make_what_reads(place)
-        for one, request in zip(questions[:-1], parts[:-1], strict=True):
-            part = written_place(one.what, self.signer.data.folder)
-            self._asked_live(one, request, "" if part else _MAKES_ROOM, left=part)
-        self._asked_live(questions[-1], parts[-1], left=place)
+            return []
+        if self.mode == "run":  # models that were read from there are made before something else lies there
+            self.served.models.make_before(lambda one: any(may_overlap(read, place.path) for read in one.reads))
+        for one, part in parts[:-1]:
+            own_place = written_place(one.what, self.signer.data.folder)
+            self._asked_live(one, part, "" if own_place else _MAKES_ROOM, left=own_place)
+        return self._asked_live(whole, request, left=place)
 
     # Answers -------------------------------------------------------------------------------------------------------
 
@@ -402,6 +396,7 @@ class Answerer:
 
     def _analysed(self, question: Question, request: Any) -> Any:
         """Ask Spark of a plan. It is no question of the author's, but the start that it may need is waited for."""
+        self.served.like = request
         if self.served.is_informed:
             return self.served.ask(question, request)[0]
         return self._waited_for(question, request, caller())[0][0]
@@ -412,8 +407,7 @@ class Answerer:
         try:
             self.served.stub()
             if question.sort == "fit":
-                self.served.models.forget(request)
-            self._newest = request
+                self.served.models.forget()
             self.following("sent", question, who)
             started = time.perf_counter()
             found = self.served.ask(question, request)
@@ -421,19 +415,10 @@ class Answerer:
         finally:
             self.following("answered", question, who)
 
-    def end(self, like: Any) -> None:
-        """Delete the program's models from the server, and release the answers that it kept.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-        """
-        self.served.models.end(like)
+    def end(self) -> None:
+        """Delete the program's models from the server, and release the answers that it kept."""
+        self.served.models.end()
         self._answers.clear()
-
-    def interrupt(self) -> None:
-        """Interrupt what the server runs, if it runs anything."""
-        if self._newest is not None:
-            self.served.interrupt(self._newest)
 
     def _note(self, one: AnsweredQuestion) -> None:
         with self._lock:

@@ -166,7 +166,7 @@ class FunctionCall:
 
     def end(self) -> None:
         """Delete the call's models from the server, and release the answers that it kept."""
-        self.answerer.end(self._session.client._execute_plan_request_with_metadata())
+        self.answerer.end()
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

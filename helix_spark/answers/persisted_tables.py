@@ -172,13 +172,9 @@ class SharedSubplans:
         if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
             self._noted[question.identity] = part
 
-    def shared_by(self, question: Question, like: Any) -> PersistedTable | None:
+    def shared_by(self, question: Question) -> PersistedTable | None:
         """Return the table that takes the place of what a noted question has in common with another; None if there is
-        none.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-        """
+        none."""
         import pyspark.sql.connect.proto as pb
 
         part = shared_part(question.what)
@@ -196,7 +192,7 @@ class SharedSubplans:
                 return None
             shared = self._shared.get((identity, table.number))
             if shared is None or (shared.forgotten and not shared.refused):
-                request = ours(pb.AnalyzePlanRequest, like)
+                request = ours(pb.AnalyzePlanRequest, table.request)
                 request.persist.relation.CopyFrom(part if shared is None else shared.relation)
                 shared = self._shared[identity, table.number] = self.tables.persist(request, table.caller, table)
             return None if shared.refused else shared

@@ -66,14 +66,14 @@ class ServedModels:
     """All of a session. Its methods may be called from any thread.
 
     Attributes:
-        run_ml: runs a command of Spark ML of our own, in the session of a request of the program's.
+        run_ml: runs a command of Spark ML of our own.
         ask_again: asks what made an object again.
         turn: held while a question is answered, by its identity.
         tell: is told what is worth a line.
     """
 
     stored: Record
-    run_ml: Callable[[Any, Any], list[Any]]
+    run_ml: Callable[[Any], list[Any]]
     ask_again: Callable[[Question, Any], None]
     turn: Callable[[str], AbstractContextManager[Any]]
     tell: Callable[[str], None]
@@ -123,13 +123,9 @@ class ServedModels:
         has, known = {param.name: value for param, value in model._paramMap.items()}, {one.name for one in model.params}
         return has == {name: value for name, value in fitted.items() if name in known}
 
-    def end(self, like: Any) -> None:
-        """Delete the objects that this session made from the server.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-        """
-        self._delete([live for handle, live in self._live.items() if handle not in self._given], like)
+    def end(self) -> None:
+        """Delete the objects that this session made from the server."""
+        self._delete([live for handle, live in self._live.items() if handle not in self._given])
         self._live.clear()
 
     def lose_all(self) -> None:
@@ -151,13 +147,9 @@ class ServedModels:
             if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
                 self._make_all_live([handle])
 
-    def forget(self, request: Any) -> None:
+    def forget(self) -> None:
         """Delete from the server what the program does not hold any more, but for the last of them, before more is
-        made.
-
-        Args:
-            request: of the program's, which says whose session it is.
-        """
+        made."""
         with self._lock:
             while self._released:
                 handle = self._released.popleft()
@@ -167,15 +159,15 @@ class ServedModels:
             unheld = [one for one in self._unheld if one in self._live and not self._held[one]]
             self._unheld = dict.fromkeys(unheld[-MOST_UNSTORED:])
             gone = [self._live.pop(one) for one in unheld[:-MOST_UNSTORED]]
-        self._delete(gone, request)
+        self._delete(gone)
 
-    def _delete(self, gone: Sequence[str], like: Any) -> None:
+    def _delete(self, gone: Sequence[str]) -> None:
         import pyspark.sql.connect.proto as pb
 
         if gone:
             delete = pb.MlCommand.Delete(obj_refs=[pb.ObjectRef(id=one) for one in gone])
             with suppress(rpc_error()):  # one that the server holds on to takes room, and nothing else
-                self.run_ml(pb.MlCommand(delete=delete), like)
+                self.run_ml(pb.MlCommand(delete=delete))
 
     def with_live(self, request: Any) -> Any:
         """A request with the server's own ids of the models and checkpoints in it, which it holds then."""
@@ -213,10 +205,9 @@ class ServedModels:
         """Whether the server holds an object."""
         return handle in self._live
 
-    def there(self, handle: str) -> tuple[str, Any] | None:
-        """The server's own id of a model that it holds, and the request of the program's that had it made; None where
-        it does not."""
-        return (self._live[handle], self._made_by[handle][1]) if handle in self._live else None
+    def there(self, handle: str) -> str | None:
+        """Return the server's own id of a model that it holds; None where it does not."""
+        return self._live.get(handle)
 
     def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:
         """Make objects on the server, several at a time.
@@ -234,7 +225,7 @@ class ServedModels:
                 if is_live(handle):
                     return
                 stored = None if summary else self.stored.model(question.identity)
-                if stored is None or not self._read_model(handle, request, *stored):
+                if stored is None or not self._read_model(handle, *stored):
                     self.ask_again(question, request)
 
         handles = [one for one in dict.fromkeys(wanted) if maker_of(one) in self._made_by and not is_live(one)]
@@ -250,13 +241,13 @@ class ServedModels:
         made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
         return reads(question) or any(self._rests_on(one, reads) for one, _ in made)
 
-    def _read_model(self, handle: str, request: Any, name: str, folder: str) -> bool:
+    def _read_model(self, handle: str, name: str, folder: str) -> bool:
         """Return whether the server could read a stored model."""
         import pyspark.sql.connect.proto as pb
 
         operator = pb.MlOperator(name=name, type=pb.MlOperator.OPERATOR_TYPE_MODEL)
         try:
-            found = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)), request)
+            found = self.run_ml(pb.MlCommand(read=pb.MlCommand.Read(operator=operator, path=folder)))
         except rpc_error() as error:
             self.tell(f"a stored model could not be read, and is fitted again: {server_message(error)}")
             return False

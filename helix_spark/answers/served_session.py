@@ -53,6 +53,7 @@ class ServedSession:
     Attributes:
         tell: is told what is worth a line.
         server: None where none is to be asked: then it raises UnansweredError.
+        like: the program's newest request, which says whose session it is.
         is_over: whether the program has ended, so that no other server takes the place of one that has.
     """
 
@@ -69,6 +70,7 @@ class ServedSession:
     _held: list[SignedData] = field(default_factory=list)
     _turns: defaultdict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    like: Any = None
     is_informed: bool = False
     is_over: bool = False
 
@@ -160,7 +162,7 @@ class ServedSession:
 
     def _sharing(self, question: Question, request: Any) -> Any:
         """Return a request that is made of what others were made of, where that is kept."""
-        shared = self._shared.shared_by(question, request) if is_run(request) else None
+        shared = self._shared.shared_by(question) if is_run(request) else None
         part = shared_part(question.what)
         if shared is None or part is None:
             return request
@@ -190,7 +192,7 @@ class ServedSession:
     def _prepared(self, request: Any) -> Any:
         """A request as it is sent, once the server holds the models and has listed the files that it refers to."""
         live = self.models.with_live(request)
-        self.resolve_reads(asked_of(request), request)
+        self.resolve_reads(asked_of(request))
         return as_new(with_stand_ins(live, self.analysed) if self.analysed else live)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
@@ -199,28 +201,27 @@ class ServedSession:
         Args:
             session: the program's, as its client has it.
         """
-        request = session.client._analyze_plan_request_with_metadata()
+        request = self.like = session.client._analyze_plan_request_with_metadata()
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
         self._settle_tables(request)
         return self._prepared(self.tables.with_stored(request)).schema.plan.root
 
-    def keep_analysed(self, number: int, relation: Any, like: Any, is_wanted: Callable[[], bool]) -> None:
+    def keep_analysed(self, number: int, relation: Any, is_wanted: Callable[[], bool]) -> None:
         """Keep a step of a plan on the server as it is analysed now, whatever its names mean later: as a view, which
         keeps an analysed plan. It is a global one, as those of a session are listed for the program.
 
         Args:
             number: its plan id, by which it is substituted from now on.
-            like: a request of the program's, which says whose session it is.
             is_wanted: tells whether the program may still use it.
         """
         import pyspark.sql.connect.proto as pb
 
         if number in self.analysed or not is_wanted():
             return
-        name = f"helix_{like.session_id.replace('-', '')}_{number}"
+        name = f"helix_{self.like.session_id.replace('-', '')}_{number}"
         command = pb.CreateDataFrameViewCommand(input=relation, name=name, is_global=True, replace=True)
-        request = ours(pb.ExecutePlanRequest, like)
+        request = ours(pb.ExecutePlanRequest, self.like)
         request.plan.command.create_dataframe_view.CopyFrom(command)
         with suppress(rpc_error()):  # what Spark refuses now it refuses later, too
             self.send(request)
@@ -273,17 +274,13 @@ class ServedSession:
                 table.refused = True
         return bool(found)
 
-    def interrupt(self, like: Any) -> None:
-        """End all that the server runs in a session.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-        """
+    def interrupt(self) -> None:
+        """End all that the server runs in the session."""
         import pyspark.sql.connect.proto as pb
 
         if self.server is None or not self.is_informed or self.server.how_ended():
             return
-        asking = ours(pb.InterruptRequest, like)
+        asking = ours(pb.InterruptRequest, self.like)
         asking.interrupt_type = pb.InterruptRequest.INTERRUPT_TYPE_ALL
         with suppress(rpc_error(), ServerEndedError):  # a server that has ended runs nothing
             self.stub().Interrupt(asking)
@@ -327,19 +324,15 @@ class ServedSession:
         question = self.signer.question("table", relation)
         return "" if question.chance else question.identity
 
-    def run_ml(self, command: Any, like: Any) -> list[Any]:
-        """Run a command of Spark ML of our own.
-
-        Args:
-            like: a request of the program's, which says whose session it is.
-        """
+    def run_ml(self, command: Any) -> list[Any]:
+        """Run a command of Spark ML of our own."""
         import pyspark.sql.connect.proto as pb
 
-        request = as_new(like)
-        request.plan.CopyFrom(pb.Plan(command=pb.Command(ml_command=command)))
+        request = ours(pb.ExecutePlanRequest, self.like)
+        request.plan.command.ml_command.CopyFrom(command)
         return list(self.stub().ExecutePlan(request))
 
-    def resolve_reads(self, what: Any, request: Any) -> None:
+    def resolve_reads(self, what: Any) -> None:
         """Analyse each source in a message once on the server, as a classic session does at the line that builds it.
         It infers a schema and lists files then, and remembers plans whose schema it was asked."""
         import pyspark.sql.connect.proto as pb
@@ -351,7 +344,7 @@ class ServedSession:
             if (number := one.common.plan_id) in self._resolved:
                 continue
             self._resolved.add(number)
-            asking = ours(pb.AnalyzePlanRequest, request)
+            asking = ours(pb.AnalyzePlanRequest, self.like)
             asking.schema.plan.root.CopyFrom(one)
             self.stub().AnalyzePlan(asking)
             self._note_listed(number)

@@ -42,7 +42,7 @@ class SessionCommands:
         if name in self.signer.state.now.views:
             if not view.replace:
                 return self.served.send(request)
-            self.keep_meanings(request, [name])
+            self.keep_meanings([name])
         self.signer.state.show(name, View(view.input, self.signer.state.now.views))
         return self.change(request)
 
@@ -54,7 +54,7 @@ class SessionCommands:
         drawn = f" {time.time_ns()}" if set(question.chance) - read else ""
         name = made.function_name.lower()
         if name in self.signer.state.now.functions:
-            self.keep_meanings(request, [name])
+            self.keep_meanings([name])
         now, code = self.signer.state.now, tuple(code for code, _ in question.code)
         self.signer.state.now = replace(
             now, functions={**now.functions, name: question.identity + drawn}, code={**now.code, name: code}
@@ -68,20 +68,20 @@ class SessionCommands:
         asked = getattr(operation, kind)
         pairs = asked.pairs if kind == "set" else [pb.KeyValue(key=name) for name in asked.keys]
         new = {pair.key: pair.value if kind == "set" else None for pair in pairs}
-        self.note_settings(new, request)
+        self.note_settings(new)
         is_static = any(name.startswith("spark.") and not name.startswith("spark.sql.") for name in new)
         # Spark says which of its own may be set.
         answer = self.served.send(request)[0] if self.served.is_informed or is_static else pb.ConfigResponse()
         self.signer.state.requests.append(request)
         return answer
 
-    def note_settings(self, new: Mapping[str, str | None], request: Any) -> None:
+    def note_settings(self, new: Mapping[str, str | None]) -> None:
         """Note settings; tables that there are were analysed by those before."""
         before = {**self.initial, **self.signer.state.now.settings}
         if any(before.get(name) != value and counts_at_analysis(name) for name, value in new.items()):
             for step, plan in self.analyses.tables():
                 if not step.has_alias:  # names behind aliases would be lost
-                    self._keep(step, plan, request)
+                    self._keep(step, plan)
         self.signer.state.set(new)
 
     def catalog_call(self, call: Any, request: Any) -> list[Any] | None:
@@ -119,7 +119,7 @@ class SessionCommands:
             return None
         views, name = self.signer.state.now.views, view_name(match["view"] or match["table"] or "")
         if match["setting"] is not None:
-            self.note_settings({match["setting"]: match["value"]}, request)
+            self.note_settings({match["setting"]: match["value"]})
             self.change(request)
             return _relation(pa.table({"key": [match["setting"]], "value": [match["value"]]}))
         if match["body"] is not None:
@@ -130,7 +130,7 @@ class SessionCommands:
             asking.schema.plan.root.CopyFrom(body)
             answered("analysis", asking)
             if name in views:
-                self.keep_meanings(request, [name])
+                self.keep_meanings([name])
             self.signer.state.show(name, View(body, None))
             self.change(request)
         elif match["clear"] is not None:
@@ -144,7 +144,7 @@ class SessionCommands:
         return _relation(pa.table({}))
 
     def _drop(self, name: str, request: Any) -> None:
-        self.keep_meanings(request, [name])
+        self.keep_meanings([name])
         now = self.signer.state.now
         self.signer.state.now = replace(now, views={one: view for one, view in now.views.items() if one != name})
         self.change(request)
@@ -154,12 +154,16 @@ class SessionCommands:
             self.served.unpersist(table.number)
         self.change(request)
 
-    def list_files(self, step: FrameStep, request: Any) -> None:
-        """List the files of a step that was just built on the server: later ones are not the step's."""
+    def list_files(self, step: FrameStep, what: Any) -> None:
+        """List the files of a step that was just built on the server: later ones are not the step's.
+
+        Args:
+            what: a message with the step.
+        """
         if step.lists == "source" and self.served.is_informed:
-            self.served.resolve_reads(request.schema, request)
+            self.served.resolve_reads(what)
         elif step.lists == "name" and (plan := step.plan()) is not None:
-            self._keep(step, plan, request)
+            self._keep(step, plan)
 
     def change(self, request: Any) -> list[Any]:
         """Have the server do the same, once it is there."""
@@ -168,7 +172,7 @@ class SessionCommands:
         self.signer.state.requests.append(request)
         return []
 
-    def keep_meanings(self, request: Any, names: Collection[str] | None = None) -> None:
+    def keep_meanings(self, names: Collection[str] | None = None) -> None:
         """Before names get other meanings, have the server keep what the tables that there are mean by them.
 
         Args:
@@ -179,7 +183,7 @@ class SessionCommands:
         elif names is not None:
             names = self._with_views_of(names)
         for step, plan in self.analyses.alive(names):
-            self._keep(step, plan, request)
+            self._keep(step, plan)
 
     def _with_views_of(self, names: Collection[str]) -> Collection[str]:
         """Names, and those of the views in SQL whose text names them: these mean what their names mean when they are
@@ -193,10 +197,10 @@ class SessionCommands:
             found |= new
         return found
 
-    def _keep(self, step: FrameStep, plan: Any, request: Any) -> None:
+    def _keep(self, step: FrameStep, plan: Any) -> None:
         if step.number not in self.served.analysed:
             relation = written(plan, self.analyses.client)
-            keep = partial(self.served.keep_analysed, step.number, relation, request, lambda: step.plan() is not None)
+            keep = partial(self.served.keep_analysed, step.number, relation, lambda: step.plan() is not None)
             if self.served.is_informed:
                 keep()
             self.signer.state.requests.append(keep)

@@ -232,7 +232,7 @@ def _ended(
     if isinstance(error, KeyboardInterrupt):
         ignore_termination()
         if program.answerer is not None:
-            program.answerer.interrupt()
+            program.answerer.served.interrupt()
     recorded = end_program(program, error, quiet=quiet, tracker=tracker)
     if isinstance(error, SystemExit):
         return error.code, recorded

@@ -199,7 +199,6 @@ class _ServedClient:
     """A service that passes requests of a client of ours on to the session that a script's server has."""
 
     served: ServedSession
-    _like: Any = None
     _written: int | None = None
     _slots: dict[bytes, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -208,11 +207,10 @@ class _ServedClient:
         from pyspark.ml.connect.serialize import deserialize_param
         from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
 
-        there, fit = self.served.models.there(handle_of(question)), ml_command(question.what).fit
+        known_as, fit = self.served.models.there(handle_of(question)), ml_command(question.what).fit
         kind: Callable[[], Any] | None = stage_class(fit.estimator.name)
-        if there is None or kind is None:
+        if known_as is None or kind is None:
             return None
-        known_as, self._like = there
         estimator = kind()
         estimator._set(**{name: deserialize_param(value) for name, value in fit.params.params.items()})
         model = estimator._create_model(RemoteModelRef(known_as))
@@ -241,7 +239,6 @@ class _ServedClient:
         that."""
         from pyspark.sql import functions as F
 
-        self._like = table.request
         frame = frame_of(session, table.relation)
         if PLACE in frame.schema.names:
             raise CatalogError(f"it has a column {PLACE} of its own")
@@ -275,6 +272,6 @@ class _ServedClient:
         """Return a request as one of the script's session."""
         own = type(request)()
         own.CopyFrom(request)
-        own.session_id = self._like.session_id
-        own.user_context.CopyFrom(self._like.user_context)
+        own.session_id = self.served.like.session_id
+        own.user_context.CopyFrom(self.served.like.user_context)
         return own

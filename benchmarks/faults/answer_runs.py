@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyspark.sql.connect.proto as pb
 
 from benchmarks.faults.strange_answers import LONG, MODULE, STRING, Strange, all_strange, columns, rows, stream
-from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import Question, Signer, ml_command
+from helix_spark.answers.questions import Question, Signer, form_of
+from helix_spark.answers.sent_requests import ml_command
 from helix_spark.answers.served_session import UnansweredError
 from helix_spark.answers.session_state import SessionState
 from helix_spark.catalog.catalog import Catalog

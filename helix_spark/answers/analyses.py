@@ -13,15 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from helix_spark.answers.plan_data import FILE_FORMATS, MissingDataError, UnknownDataError, is_listed_at_once
-from helix_spark.answers.questions import (
-    PROGRAM_FORMAT,
-    AnsweredQuestion,
-    Question,
-    Signer,
-    handle_in,
-    read_key,
-)
-from helix_spark.answers.sent_requests import rpc_error
+from helix_spark.answers.questions import PROGRAM_FORMAT, AnsweredQuestion, Question, Signer, read_key
+from helix_spark.answers.sent_requests import handle_in, rpc_error
 from helix_spark.answers.session_state import Binding
 from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from helix_spark.answers.analyses import Analyses
-from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.model_saves import gather, is_gathering, parts_gathered, save_questions
 from helix_spark.answers.plan_data import WrittenPlace, may_overlap, on_this_machine, written_place
-from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, asked_of, handle_of
-from helix_spark.answers.sent_requests import as_new
+from helix_spark.answers.questions import AnsweredQuestion, Question, Signer, Sort, form_of
+from helix_spark.answers.sent_requests import as_new, asked_of
 from helix_spark.answers.served_models import Record
 from helix_spark.answers.served_session import ServedSession, Server
 from helix_spark.answers.session_commands import SessionCommands
@@ -221,6 +220,8 @@ class Answerer:
         return self._unfollowed(kind.replace("_", " "), request)
 
     def _ml(self, command: Any, request: Any) -> list[Any]:
+        import pyspark.sql.connect.proto as pb
+
         match command.WhichOneof("command"):
             case "delete":
                 self.served.models.release(one.id for one in command.delete.obj_refs)
@@ -232,7 +233,8 @@ class Answerer:
             case "fetch" if command.fetch.methods[-1].method == "handleOverwrite":
                 # Asked of no model: it deletes what lies where a model is about to be written.
                 if self.mode == "audit" or gather(request):
-                    return [_room_made()]
+                    done = pb.Expression.Literal(boolean=True)
+                    return [pb.ExecutePlanResponse(ml_command_result=pb.MlCommandResult(param=done))]
                 return self._each_time(request, _MAKES_ROOM)
             case "fetch" | "evaluate":
                 return self._answered("rows", request)
@@ -327,7 +329,7 @@ class Answerer:
         with self.served.turn(question.identity):
             known = self._answers.get(question.identity) or self._recorded_as(question.identity, form_of(question))
             if known is not None:
-                self.served.know(question, request)
+                self.served.know(question)
                 self.following("recorded", question, caller())
                 self._note(AnsweredQuestion(question, caller(), time.perf_counter() - started, started, fresh=False))
             else:
@@ -373,7 +375,7 @@ class Answerer:
         who = caller()
         if self.mode == "plan":
             self._note(AnsweredQuestion(question, who, 0.0, time.perf_counter(), True, why=why))
-        self.served.know(question, request)
+        self.served.know(question)
         found, started, seconds = self._waited_for(question, request, who)
         why = (
             why or self.served.changed_data(question) or self.signer.watched.doubt(question.code)
@@ -382,7 +384,7 @@ class Answerer:
         if why and question.relisted:
             self.served.tell(f"{who.call or who.function}: {why}; a classic session lists them when the table is built")
         if why:
-            self.signer.doubtful.add(handle_of(question))
+            self.signer.doubtful.add(question.handle)
         answer = None
         if not why and question.sort != "effect":
             try:
@@ -427,14 +429,6 @@ class Answerer:
 
 _MAKES_ROOM = "it makes room for a model"
 _FOR_EFFECT = frozenset({"foreach", "foreachPartition"})
-
-
-def _room_made() -> Any:
-    """Return what Spark ML says once there is room for a model."""
-    import pyspark.sql.connect.proto as pb
-
-    done = pb.Expression.Literal(boolean=True)
-    return pb.ExecutePlanResponse(ml_command_result=pb.MlCommandResult(param=done))
 
 
 def _only_looks(kind: str) -> bool:

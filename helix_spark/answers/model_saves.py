@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from helix_spark.answers.questions import Question, Signer, asked_of
+from helix_spark.answers.questions import Question, Signer
+from helix_spark.answers.sent_requests import asked_of
 from helix_spark.identity.parts import digest
 from helix_spark.plans.plan_messages import messages, sort_of
 from helix_spark.plans.recorded_call import program_here, replaces

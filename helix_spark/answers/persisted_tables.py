@@ -5,13 +5,12 @@ what stands in for those that an earlier run stored."""
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from helix_spark.answers.questions import Question, ml_command
-from helix_spark.answers.sent_requests import ours
+from helix_spark.answers.questions import Question
+from helix_spark.answers.sent_requests import ml_command, ours
 from helix_spark.answers.stored_tables import is_exact, may_stand_in, stand_in
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import parts_of, sort_of, substituted
@@ -163,7 +162,6 @@ class SharedSubplans:
     stage: Callable[[str], str]
     _noted: dict[str, Any] = field(default_factory=dict)
     _made_from: dict[str, str] = field(default_factory=dict)
-    _times: Counter[str] = field(default_factory=Counter)
     _shared: dict[tuple[str, int], PersistedTable] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -184,11 +182,9 @@ class SharedSubplans:
         with self._lock:
             while self._noted:
                 noted, relation = self._noted.popitem()
-                if noted not in self._made_from:
-                    self._made_from[noted] = self.identity(relation)
-                    self._times[self._made_from[noted]] += 1
+                self._made_from[noted] = self.identity(relation)
             identity = self._made_from[question.identity]
-            if not identity or self._times[identity] < 2:
+            if not identity or list(self._made_from.values()).count(identity) < 2:
                 return None
             shared = self._shared.get((identity, table.number))
             if shared is None or (shared.forgotten and not shared.refused):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import groupby
 from typing import Any, Literal
 
 from helix_spark.answers.plan_data import FILE_FORMATS, DataVersions, UnknownDataError, on_this_machine
+from helix_spark.answers.sent_requests import HELPER, handle_in, ml_command, stage_class, with_handles
 from helix_spark.answers.session_state import Binding, SessionState, View
 from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.errors import SignatureError
@@ -18,6 +21,7 @@ from helix_spark.identity.code import trace
 from helix_spark.identity.data_version import SignedData
 from helix_spark.identity.parts import digest
 from helix_spark.plans.answer_fields import HANDLE, is_handle
+from helix_spark.plans.answer_gate import AnswerForm
 from helix_spark.plans.classic_ways import need_classic
 from helix_spark.plans.plan_chance import chance_in, may_ask_user, order_in
 from helix_spark.plans.plan_identity import identity_of
@@ -58,6 +62,11 @@ class Question:
     reads: tuple[SignedData, ...] = ()
     code: tuple[tuple[str, str], ...] = ()
     relisted: tuple[tuple[int, SignedData], ...] = ()
+
+    @property
+    def handle(self) -> str:
+        """The id that a program is given for the model or the checkpoint that answers it."""
+        return f"{HANDLE}{self.identity}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +179,11 @@ class Signer:
         found.sent.append((code, self.watched.identity(code)))
         found.chance += self.watched.unknown(code)
 
-    def _other_settings(self, bindings: Iterable[Binding]) -> Iterator[str]:
+    def _other_settings(self, bindings: Iterable[Binding]) -> list[str]:
         """The settings by which steps were analysed, where these are not the session's."""
-        now, before = self.state.now.settings_identity(of_analysis=True), ""
-        known = {id(self.state.now.settings): now}
-        for one in bindings:
-            identity = known.get(id(one.settings))
-            if identity is None:
-                identity = known[id(one.settings)] = one.settings_identity(of_analysis=True)
-            if identity != before and {identity, before} != {now, ""}:
-                yield identity
-            before = identity
+        by_settings = groupby(bindings, lambda one: id(one.settings))
+        found = [next(those).settings_identity(of_analysis=True) for _, those in by_settings]
+        return [] if {self.state.now.settings_identity(of_analysis=True)}.issuperset(found) else found
 
     def _names(self, one: Any, binding: Binding, found: _Found) -> None:
         """Note what the names in a message mean that are no functions of Spark's own."""
@@ -314,10 +317,6 @@ class _Found:
         return (part for pair in (self.means if several else sorted(once)) for part in pair)
 
 
-HELPER = "______ML_CONNECT_HELPER______"
-"""By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
-
-
 @dataclass(frozen=True, slots=True)
 class FunctionCode:
     """The code of a Python function with all that it reached at a time.
@@ -351,93 +350,62 @@ def _names_column_by_uid(estimator: Any, params: Any) -> bool:
     return kind is None or hasattr(kind, "outputCol") or hasattr(kind, "outputCols")
 
 
-def stage_class(name: str) -> type | None:
-    """Return the class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+# Forms of answers ----------------------------------------------------------------------------------------------------
 
-    A server has a wrapper around the stage that is neither an estimator nor a transformer.
-
-    >>> stage_class("org.apache.spark.ml.feature.PCA").__module__, stage_class("com.example.Mine")
-    ('pyspark.ml.feature', None)
-    >>> stage_class("org.apache.spark.ml.clustering.PowerIterationClusteringWrapper").__name__
-    'PowerIterationClustering'
-    """
-    from importlib import import_module
-
-    home, _, last = name.removeprefix("org.apache.").rpartition(".")
-    if not home.startswith("spark.ml."):
-        return None
-    try:
-        found = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
-    except ImportError:
-        return None
-    return found if isinstance(found, type) else None
-
-
-def asked_of(request: Any) -> Any:
-    """The message in a request that says what is asked."""
-    match type(request).__name__:
-        case "ExecutePlanRequest":
-            return getattr(request.plan, request.plan.WhichOneof("op_type"))
-        case "AnalyzePlanRequest":
-            return getattr(request, request.WhichOneof("analyze"))
-    return request.operation
+def form_of(question: Question) -> AnswerForm:
+    """Return what the answer to a question has to be."""
+    what = question.what
+    match question.sort:
+        case "analysis":
+            return AnswerForm("analyze", _analyses()[sort_of(what)])
+        case "setting":
+            return AnswerForm("config", keys=_keys_of(what))
+    parts: list[Any] = [one for one in messages(what) if sort_of(one) == "CollectMetrics"]
+    form = AnswerForm("execute", handle=question.handle, observed=frozenset(one.name for one in parts))
+    if sort_of(what) == "Relation":
+        is_text = what.WhichOneof("rel_type") in ("show_string", "html_string")
+        return replace(form, result="arrow_batch", handle="", rows=int(has_one_row(what)), is_text=is_text)
+    if (command := ml_command(what)) is None:
+        return replace(form, result="checkpoint_command_result")
+    form = replace(form, result="ml_command_result")
+    match command.WhichOneof("command"):
+        case "fit":
+            return replace(form, ml="model")
+        case "evaluate":
+            return replace(form, ml="metric")
+        case "read":
+            operator = command.read.operator
+            is_model = operator.type == type(operator).OPERATOR_TYPE_MODEL
+            return replace(form, ml="model" if is_model else "stage", params=_params_of(operator.name))
+    return form
 
 
-def ml_command(what: Any) -> Any:
-    """The command of Spark ML that a question is; None for others."""
-    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
-    return what.ml_command if is_ml else None
+def _params_of(stage: str) -> Mapping[str, Any]:
+    """The parameters of a class of Spark ML, by name."""
+    from pyspark.ml.param import Param
+
+    kind = stage_class(stage)
+    found = {name: getattr(kind, name, None) for name in dir(kind)} if kind is not None else {}
+    return {name: one for name, one in found.items() if isinstance(one, Param)}
 
 
-def fitted_class(what: Any) -> str:
-    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
-    command = ml_command(what)
-    return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
+def has_one_row(relation: Any) -> bool:
+    """Return whether a relation is an aggregate of all rows, which has one whatever they are."""
+    is_total = relation.WhichOneof("rel_type") == "aggregate" and not relation.aggregate.grouping_expressions
+    return bool(is_total and relation.aggregate.group_type == type(relation.aggregate).GROUP_TYPE_GROUPBY)
 
 
-def handle_in(message: Any) -> str | None:
-    """The id of a model or a checkpoint, in a message that refers to one; None in others."""
-    match sort_of(message):
-        case "ObjectRef":
-            return str(message.id)
-        case "CachedRemoteRelation":
-            return str(message.relation_id)
-    return None
+def _keys_of(operation: Any) -> tuple[str, ...] | None:
+    kind = operation.WhichOneof("op_type")
+    if kind in ("get", "get_option", "is_modifiable"):
+        return tuple(getattr(operation, kind).keys)
+    return tuple(pair.key for pair in operation.get_with_default.pairs) if kind == "get_with_default" else None
 
 
-def handles_in(what: Any) -> Iterator[str]:
-    """The ids of the models and checkpoints that a message refers to."""
-    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
+@cache
+def _analyses() -> Mapping[str, str]:
+    """Return the field of the response, by the message that asks for an analysis."""
+    import pyspark.sql.connect.proto as pb
 
-
-def handle_of(question: Question) -> str:
-    """The id that a program is given for the model or the checkpoint that answers a question."""
-    return f"{HANDLE}{question.identity}"
-
-
-def maker_of(handle: str) -> str:
-    """The id of all that a question made, by the id of one of several objects.
-
-    >>> maker_of("helix-2f_1"), maker_of("helix-2f")
-    ('helix-2f', 'helix-2f')
-    """
-    return handle.partition("_")[0]
-
-
-def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
-    """A copy of a message that names models and checkpoints as a server knows them.
-
-    Args:
-        live: pairs of the id that the program has and the server's.
-    """
-    known = dict(live)
-    copy = type(what)()
-    copy.CopyFrom(what)
-    for one in messages(copy):
-        part: Any = one
-        match sort_of(one):
-            case "ObjectRef" if part.id in known:
-                part.id = known[part.id]
-            case "CachedRemoteRelation" if part.relation_id in known:
-                part.relation_id = known[part.relation_id]
-    return copy
+    fields = pb.AnalyzePlanRequest.DESCRIPTOR.oneofs_by_name["analyze"].fields
+    return {f"AnalyzePlanRequest.{one.message_type.name}": one.name for one in fields}

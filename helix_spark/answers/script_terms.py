@@ -7,18 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from helix_spark.answers.answer_forms import has_one_row
-from helix_spark.answers.questions import (
-    HELPER,
-    Question,
-    Signer,
-    fitted_class,
-    handle_of,
-    handles_in,
-    maker_of,
-    ml_command,
-    with_handles,
-)
+from helix_spark.answers.questions import Question, Signer, has_one_row
+from helix_spark.answers.sent_requests import HELPER, fitted_class, handles_in, maker_of, ml_command, with_handles
 from helix_spark.answers.served_models import Record
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.answer_gate import with_identity
@@ -88,7 +78,7 @@ class ScriptTerms:
         asked = replace(signer, around=self.around).question(question.sort, what)
         if not asked.chance:
             self.same[question.identity] = asked.identity
-            self._handles[handle_of(question)] = handle_of(asked)
+            self._handles[question.handle] = asked.handle
 
     def know_model(self, handle: str, place: int, number: int) -> None:
         """Note by which id a call knows a model that an input consists of."""

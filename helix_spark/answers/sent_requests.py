@@ -1,11 +1,13 @@
-"""Requests as they are sent to a server, and what it says of those that fail."""
+"""Requests: what they ask, the objects of a server that they name, how they are sent, and what is said of those that
+fail."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from helix_spark.errors import ServerEndedError
+from helix_spark.plans.plan_messages import messages, sort_of
 
 
 def is_run(request: Any) -> bool:
@@ -58,3 +60,94 @@ def server_ended(how: str) -> ServerEndedError:
         f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
         "time and again takes more memory than the machine has; set spark.driver.memory",
     )
+
+
+def asked_of(request: Any) -> Any:
+    """The message in a request that says what is asked."""
+    match type(request).__name__:
+        case "ExecutePlanRequest":
+            return getattr(request.plan, request.plan.WhichOneof("op_type"))
+        case "AnalyzePlanRequest":
+            return getattr(request, request.WhichOneof("analyze"))
+    return request.operation
+
+
+def ml_command(what: Any) -> Any:
+    """The command of Spark ML that a question is; None for others."""
+    is_ml = sort_of(what) == "Command" and what.WhichOneof("command_type") == "ml_command"
+    return what.ml_command if is_ml else None
+
+
+def fitted_class(what: Any) -> str:
+    """The class of Spark ML that a question fits, in the JVM's words; empty for other questions."""
+    command = ml_command(what)
+    return str(command.fit.estimator.name) if command is not None and command.HasField("fit") else ""
+
+
+def handle_in(message: Any) -> str | None:
+    """The id of a model or a checkpoint, in a message that refers to one; None in others."""
+    match sort_of(message):
+        case "ObjectRef":
+            return str(message.id)
+        case "CachedRemoteRelation":
+            return str(message.relation_id)
+    return None
+
+
+def handles_in(what: Any) -> Iterator[str]:
+    """The ids of the models and checkpoints that a message refers to."""
+    return (handle for one in messages(what) if (handle := handle_in(one)) is not None)
+
+
+def maker_of(handle: str) -> str:
+    """The id of all that a question made, by the id of one of several objects.
+
+    >>> maker_of("helix-2f_1"), maker_of("helix-2f")
+    ('helix-2f', 'helix-2f')
+    """
+    return handle.partition("_")[0]
+
+
+def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
+    """A copy of a message that names models and checkpoints as a server knows them.
+
+    Args:
+        live: pairs of the id that the program has and the server's.
+    """
+    known = dict(live)
+    copy = type(what)()
+    copy.CopyFrom(what)
+    for one in messages(copy):
+        part: Any = one
+        match sort_of(one):
+            case "ObjectRef" if part.id in known:
+                part.id = known[part.id]
+            case "CachedRemoteRelation" if part.relation_id in known:
+                part.relation_id = known[part.relation_id]
+    return copy
+
+
+HELPER = "______ML_CONNECT_HELPER______"
+"""By this name pyspark asks for functions of Spark ML that are no model's (`pyspark.ml.util.ML_CONNECT_HELPER_ID`)."""
+
+
+def stage_class(name: str) -> type | None:
+    """Return the class of a stage of Spark ML in Python, by its name in the JVM; None if there is none.
+
+    A server has a wrapper around the stage that is neither an estimator nor a transformer.
+
+    >>> stage_class("org.apache.spark.ml.feature.PCA").__module__, stage_class("com.example.Mine")
+    ('pyspark.ml.feature', None)
+    >>> stage_class("org.apache.spark.ml.clustering.PowerIterationClusteringWrapper").__name__
+    'PowerIterationClustering'
+    """
+    from importlib import import_module
+
+    home, _, last = name.removeprefix("org.apache.").rpartition(".")
+    if not home.startswith("spark.ml."):
+        return None
+    try:
+        found = getattr(import_module(f"py{home}"), last.removesuffix("Wrapper"), None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) else None

@@ -12,18 +12,17 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from helix_spark.answers.questions import (
-    Question,
-    Signer,
+from helix_spark.answers.questions import Question, Signer
+from helix_spark.answers.sent_requests import (
     asked_of,
     fitted_class,
-    handle_of,
     handles_in,
     maker_of,
     ml_command,
+    rpc_error,
+    server_message,
     with_handles,
 )
-from helix_spark.answers.sent_requests import rpc_error, server_message
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.plans.plan_messages import messages, sort_of
 
@@ -74,13 +73,13 @@ class ServedModels:
 
     stored: Record
     run_ml: Callable[[Any], list[Any]]
-    ask_again: Callable[[Question, Any], None]
+    ask_again: Callable[[Question], None]
     turn: Callable[[str], AbstractContextManager[Any]]
     tell: Callable[[str], None]
     # By the ids that the program knows: the server's own ids of what it holds, what made each, which of the models were
     # read from where they are stored, and so have no summary, and which another session made.
     _live: dict[str, str] = field(default_factory=dict)
-    _made_by: dict[str, tuple[Question, Any]] = field(default_factory=dict)
+    _made_by: dict[str, Question] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)
     _given: set[str] = field(default_factory=set)
     # How often the program holds a model, what it released since the last fit, and what it does not hold any more.
@@ -89,12 +88,12 @@ class ServedModels:
     _unheld: dict[str, None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def know(self, question: Question, request: Any) -> None:
+    def know(self, question: Question) -> None:
         """Remember the question that makes an object, as the program is given the object."""
-        self._made_by.setdefault(handle_of(question), (question, request))
+        self._made_by.setdefault(question.handle, question)
         if question.sort == "fit":
             with self._lock:
-                self._held[handle_of(question)] += 1
+                self._held[question.handle] += 1
 
     def release(self, handles: Iterable[str]) -> None:
         """Note that the program holds models no more. Takes no lock: the garbage collector calls it at any moment."""
@@ -116,7 +115,7 @@ class ServedModels:
         from pyspark.ml.connect.serialize import deserialize_param
 
         made = self._made_by.get(handle)
-        command = None if made is None else ml_command(made[0].what)
+        command = None if made is None else ml_command(made.what)
         if command is None or not command.HasField("fit"):
             return False
         fitted = {name: deserialize_param(value) for name, value in command.fit.params.params.items()}
@@ -143,7 +142,7 @@ class ServedModels:
         Args:
             reads: whether a question reads that data.
         """
-        for handle, (question, _) in list(self._made_by.items()):
+        for handle, question in list(self._made_by.items()):
             if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
                 self._make_all_live([handle])
 
@@ -199,7 +198,7 @@ class ServedModels:
     def stage(self, handle: str) -> str:
         """The class of Spark ML whose fit made a model, in the JVM's words; empty where it is unknown."""
         made = self._made_by.get(handle)
-        return "" if made is None else fitted_class(made[0].what)
+        return "" if made is None else fitted_class(made.what)
 
     def is_there(self, handle: str) -> bool:
         """Whether the server holds an object."""
@@ -220,13 +219,13 @@ class ServedModels:
 
         def make(handle: str) -> None:
             """Read an object from where it is stored, else ask again what made it, which makes what that refers to."""
-            question, request = self._made_by[maker_of(handle)]
+            question = self._made_by[maker_of(handle)]
             with self.turn(question.identity):
                 if is_live(handle):
                     return
                 stored = None if summary else self.stored.model(question.identity)
                 if stored is None or not self._read_model(handle, *stored):
-                    self.ask_again(question, request)
+                    self.ask_again(question)
 
         handles = [one for one in dict.fromkeys(wanted) if maker_of(one) in self._made_by and not is_live(one)]
         if len(handles) < 2:
@@ -239,7 +238,7 @@ class ServedModels:
     def _rests_on(self, question: Question, reads: Callable[[Question], bool]) -> bool:
         """Return whether a question, or what made an object that it refers to, reads some data."""
         made = [self._made_by[maker] for one in question.handles if (maker := maker_of(one)) in self._made_by]
-        return reads(question) or any(self._rests_on(one, reads) for one, _ in made)
+        return reads(question) or any(self._rests_on(one, reads) for one in made)
 
     def _read_model(self, handle: str, name: str, folder: str) -> bool:
         """Return whether the server could read a stored model."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from helix_spark.answers.persisted_tables import PersistedTable, PersistedTables, SharedSubplans, shared_part
-from helix_spark.answers.questions import Question, Signer, asked_of, handle_of
+from helix_spark.answers.questions import Question, Signer
 from helix_spark.answers.sent_requests import (
     as_new,
+    asked_of,
     is_cancelled,
     is_run,
     ours,
@@ -85,9 +86,9 @@ class ServedSession:
         with self._lock:
             return self._turns[identity]
 
-    def know(self, question: Question, request: Any) -> None:
+    def know(self, question: Question) -> None:
         """Note that the program is given the answer to a question, from the record or from the server."""
-        self.models.know(question, request)
+        self.models.know(question)
         self._shared.note(question)
 
     def stub(self) -> Any:
@@ -152,12 +153,16 @@ class ServedSession:
                 raise
             self.stub()  # of another server, if one helps
             found = self.send(request)
-        self.models.name(found, handle_of(question))
+        self.models.name(found, question.handle)
         return found
 
-    def _ask_again(self, question: Question, request: Any) -> None:
+    def _ask_again(self, question: Question) -> None:
+        import pyspark.sql.connect.proto as pb
+
         if changed := self.changed_data(question):
             self.tell(f"a model or a table is made again of other data than before: {changed}")
+        request = ours(pb.ExecutePlanRequest, self.like)
+        getattr(request.plan, "root" if sort_of(question.what) == "Relation" else "command").CopyFrom(question.what)
         self.ask(question, request)
 
     def _sharing(self, question: Question, request: Any) -> Any:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from helix_spark.plans.answer_fields import HANDLE, AnswerCheck, StrangeAnswerError, is_printable
-from helix_spark.plans.arrow_stream import read_batch
+from helix_spark.plans.answer_fields import HANDLE, AnswerCheck, StrangeAnswerError, is_printable, read_batch
 
 Kind = Literal["execute", "analyze", "config"]
 

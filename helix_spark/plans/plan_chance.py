@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.plan_identity import rests_on_uid
 from helix_spark.plans.plan_messages import function_of, sort_of, sql_of
+from helix_spark.plans.plan_reads import functions_called
 from helix_spark.plans.sql_texts import bare_words, called, tokens
 
 if TYPE_CHECKING:
@@ -75,14 +76,9 @@ _USER = frozenset({"user", "current_user", "session_user"})
 
 def may_ask_user(parts: Iterable[Message]) -> bool:
     """Return whether the messages of a plan may ask who runs it: in SQL a column may be called so as well."""
-    return any(_may_ask_user(one) for one in parts)
-
-
-def _may_ask_user(message: Message) -> bool:
-    if (function := function_of(message)) is not None:
-        return function.lower() in _USER
-    sql = sql_of(message) or ""
-    return not _USER.isdisjoint((*bare_words(sql), *(name for name, _ in called(sql))))
+    return any(
+        not _USER.isdisjoint((*functions_called(one), *bare_words(sql_of(one) or ""))) for one in parts
+    )
 
 
 def chance_in_text(text: str, *, over_layout: bool = False, user_known: bool = False) -> str | None:

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.answers.answer_forms import form_of
 from helix_spark.answers.answering import NotAuditedError
-from helix_spark.answers.questions import AnsweredQuestion, Question
+from helix_spark.answers.questions import AnsweredQuestion, Question, form_of
 from helix_spark.catalog.records import ResultRecord
 from helix_spark.dag.node import ancestors_of
 from helix_spark.engine.results.agreement import CLOSE

@@ -11,14 +11,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTables
-from helix_spark.answers.questions import (
-    AnsweredQuestion,
-    Question,
-    fitted_class,
-    handle_in,
-    ml_command,
-    stage_class,
-)
+from helix_spark.answers.questions import AnsweredQuestion, Question
+from helix_spark.answers.sent_requests import fitted_class, handle_in, ml_command, stage_class
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of, lines_of_source, source_rows

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from helix_spark.answers.answer_forms import form_of
-from helix_spark.answers.questions import AnsweredQuestion, fitted_class, ml_command
+from helix_spark.answers.questions import AnsweredQuestion, form_of
+from helix_spark.answers.sent_requests import fitted_class, ml_command
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
 from helix_spark.errors import Location

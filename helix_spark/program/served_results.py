@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from helix_spark.answers.persisted_tables import PersistedTable
-from helix_spark.answers.questions import AnsweredQuestion, Question, fitted_class, handle_of, ml_command, stage_class
-from helix_spark.answers.sent_requests import as_new, rpc_error, server_message
+from helix_spark.answers.questions import AnsweredQuestion, Question
+from helix_spark.answers.sent_requests import as_new, fitted_class, ml_command, rpc_error, server_message, stage_class
 from helix_spark.answers.served_models import AT_A_TIME
 from helix_spark.answers.served_session import ServedSession
 from helix_spark.answers.stored_tables import PLACE, partitions_told
@@ -207,7 +207,7 @@ class _ServedClient:
         from pyspark.ml.connect.serialize import deserialize_param
         from pyspark.ml.util import HasTrainingSummary, RemoteModelRef
 
-        known_as, fit = self.served.models.there(handle_of(question)), ml_command(question.what).fit
+        known_as, fit = self.served.models.there(question.handle), ml_command(question.what).fit
         kind: Callable[[], Any] | None = stage_class(fit.estimator.name)
         if known_as is None or kind is None:
             return None

@@ -18,7 +18,8 @@ from pyspark.ml.linalg import Vectors
 from helix_spark.answers.answering import Answerer, Mode
 from helix_spark.answers.model_saves import save_models_as_one
 from helix_spark.answers.plan_data import DataVersions
-from helix_spark.answers.questions import HELPER, Question, Signer, code_of
+from helix_spark.answers.questions import Question, Signer, code_of
+from helix_spark.answers.sent_requests import HELPER
 from helix_spark.answers.session_state import SessionState
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.hermetic.task import written_for

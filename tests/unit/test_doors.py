@@ -429,8 +429,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "answers, which tests/unit/test_answer_gate.py feeds": (
         "plans/answer_fields.py _copy_of_schema", "plans/answer_fields.py _is_metadata",
         "plans/answer_gate.py _type_of",
-        "plans/answer_gate.py parse_answer", "plans/arrow_stream.py read_batch",
-        "plans/arrow_stream.py _check_messages",
+        "plans/answer_gate.py parse_answer", "plans/answer_fields.py read_batch",
+        "plans/answer_fields.py _check_messages",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
         "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/output_files.py checkout",

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from helix_spark.answers.questions import asked_of
-from helix_spark.answers.session_commands import view_name
+from helix_spark.answers.sent_requests import asked_of
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.watch import Watch
 from helix_spark.plans.plan_chance import chance_in
 from helix_spark.plans.plan_messages import messages, sort_of
-from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere
+from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere, view_name
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.recorded_call import client_session
 from helix_spark.plans.sql_texts import is_generated, read_statement

@@ -94,14 +94,14 @@ class SessionCommands:
                 if name not in views and self.signer.state.now.unknown:
                     return None
                 self._drop(name, request)
-                return _rows("boolean", [name in views])
+                return _rows(pa.bool_(), [name in views])
             case "clear_cache":
                 self._clear_cache(request)
             case "cache_table" | "uncache_table" if view_name(made.table_name) in views:
                 self.change(request)
             case _:
                 return None
-        return _rows("string", [])
+        return _rows(pa.string(), [])
 
     def statement(
         self, sql: Any, request: Any, answered: Callable[[Literal["analysis"], Any], list[Any]]
@@ -219,14 +219,12 @@ _STATEMENT = re.compile(
 """Statements whose effects on a session are known."""
 
 
-def _rows(kind: Literal["boolean", "string"], values: Sequence[Any]) -> list[Any]:
+def _rows(kind: pa.DataType, values: Sequence[Any]) -> list[Any]:
     """The rows of a call of ``spark.catalog``."""
-    from pyspark.sql.types import BooleanType, StringType, StructField, StructType
+    from pyspark.sql.pandas.types import from_arrow_schema
 
-    types = {"boolean": (BooleanType(), pa.bool_()), "string": (StringType(), pa.string())}
-    spark_type, arrow_type = types[kind]
-    rows = pa.table({"value": pa.array(values, arrow_type)})
-    return rows_answered(StructType([StructField("value", spark_type)]), rows)
+    rows = pa.table({"value": pa.array(values, kind)})
+    return rows_answered(from_arrow_schema(rows.schema), rows)
 
 
 def _relation(rows: pa.Table) -> Any:

@@ -187,11 +187,8 @@ def may_stand_in(what: Any, relation: Any) -> bool:
     number = relation.common.plan_id
     relations = [one for one in messages(relation) if sort_of(one) == "Relation" and one.common.HasField("plan_id")]
     below = {one.common.plan_id for one in relations} - {number}
-    named = any(map(_gives_names, messages(relation)))
-    return not any(
-        plan_named(one) in below or _asks_files(one) or (named and _may_be_qualified(one))
-        for one in _around(what, number)
-    )
+    named = any(sort_of(one) in ("SubqueryAlias", "Read.NamedTable", "SQL") for one in messages(relation))
+    return not any(plan_named(one) in below or _looks_below(one, named=named) for one in _around(what, number))
 
 
 def _around(what: Any, number: int) -> Iterator[Any]:
@@ -205,30 +202,21 @@ def _around(what: Any, number: int) -> Iterator[Any]:
         waiting.extend(parts_of(one))
 
 
-def _gives_names(message: Any) -> bool:
-    """Return whether columns may be named by it: as ``people.age``."""
-    return sort_of(message) in ("SubqueryAlias", "Read.NamedTable", "SQL")
-
-
-def _may_be_qualified(message: Any) -> bool:
+def _looks_below(message: Any, *, named: bool) -> bool:
+    """Return whether a message may ask for the files that rows were read from, or, where a relation has names by which
+    its columns may be named, as ``people.age``, for such a column."""
     match sort_of(message):
         case "Expression.UnresolvedAttribute":
-            return "." in message.unparsed_identifier
+            text = message.unparsed_identifier
+            return "_metadata" in text or (named and "." in text)
         case "Expression.UnresolvedStar":
-            return bool(message.unparsed_target)
-        case "Expression.ExpressionString" | "SQL" | "Expression.UnresolvedRegex":
-            return True
-    return False
-
-
-def _asks_files(message: Any) -> bool:
-    match sort_of(message):
-        case "Expression.UnresolvedAttribute":
-            return "_metadata" in message.unparsed_identifier
+            return named and bool(message.unparsed_target)
         case "Expression.UnresolvedFunction":
             return bool(message.function_name.lower().startswith("input_file_"))
         case "Expression.ExpressionString":
-            return "_metadata" in message.expression or "input_file_" in message.expression.lower()
+            return named or "_metadata" in message.expression or "input_file_" in message.expression.lower()
+        case "SQL" | "Expression.UnresolvedRegex":
+            return named
     return False
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.plans.plan_messages import parts_of, sort_of
@@ -42,90 +41,70 @@ def canonical(plan: Message, code: Mapping[bytes, str]) -> Message:
     """Return a copy of a plan that is the same for all programs with its identity. See `identity_of`."""
     copy = type(plan)()
     copy.CopyFrom(plan)
-    _Canonical(code).apply(copy)
+    relations: list[Any] = []
+    expressions: list[Any] = []
+    references: list[Any] = []
+    waiting: list[tuple[Any, _Names]] = [(copy, {})]
+    while waiting:
+        message, names = waiting.pop()
+        match sort_of(message):
+            case "Relation":
+                relations.append(message)
+            case "Expression":
+                expressions.append(message)
+            case "Expression.UnresolvedAttribute":
+                if not message.is_metadata_column:
+                    message.ClearField("is_metadata_column")
+                if message.HasField("plan_id"):
+                    references.append(message)
+            case "Expression.UnresolvedStar" | "Expression.UnresolvedRegex" if message.HasField("plan_id"):
+                references.append(message)
+            case "SubqueryExpression":
+                references.append(message)
+            case "Expression.LambdaFunction":  # pyspark counts the variables up through the process
+                new = [name for argument in message.arguments for name in argument.name_parts]
+                names = {**names, **{name: f"v{len(names) + at}" for at, name in enumerate(new)}}
+            case "Expression.UnresolvedNamedLambdaVariable":
+                message.name_parts[:] = [names.get(name, name) for name in message.name_parts]
+            case "PythonUDF" | "PythonUDTF" | "PythonDataSource":  # its pickle is another one each time
+                message.command = code[message.command].encode()
+            # What was fitted is a reference: to touch its uid, which it has not, would put an empty stage in its place.
+            case "MlRelation.Transform" if message.HasField("transformer") and not rests_on_uid(message):
+                message.transformer.ClearField("uid")
+            case "CollectMetrics":  # changes no rows; pyspark draws a name where there is none
+                message.ClearField("name")
+            case "WithRelations":
+                _rename_arguments(message)
+        waiting.extend((one, names) for one in reversed(parts_of(message)))
+    _number(relations, references)
+    for one in expressions:
+        one.ClearField("common")
     return copy
 
 
-@dataclass(slots=True)
-class _Canonical:
-    """Makes one plan canonical, in place. Methods by message change it."""
+def _rename_arguments(made: Any) -> None:
+    """Rename tables that SQL names by generated names."""
+    for place_of_it, one in enumerate(made.references):
+        if (alias := one.subquery_alias.alias) and is_generated(alias):
+            one.subquery_alias.alias = f"table {place_of_it}"
+            made.root.sql.query = re.sub(rf"\b{alias}\b", f"`table {place_of_it}`", made.root.sql.query)
 
-    code: Mapping[bytes, str]
-    relations: list[Any] = field(default_factory=list)
-    expressions: list[Any] = field(default_factory=list)
-    references: list[Any] = field(default_factory=list)
 
-    def apply(self, plan: Any) -> None:
-        waiting: list[tuple[Any, _Names]] = [(plan, {})]
-        while waiting:
-            message, names = waiting.pop()
-            match sort := sort_of(message):
-                case "Expression.LambdaFunction":  # pyspark counts the variables up through the process
-                    new = [name for argument in message.arguments for name in argument.name_parts]
-                    names = {**names, **{name: f"v{len(names) + at}" for at, name in enumerate(new)}}
-                case "Expression.UnresolvedNamedLambdaVariable":
-                    message.name_parts[:] = [names.get(name, name) for name in message.name_parts]
-                case _ if sort in _CHANGED:
-                    _CHANGED[sort](self, message)
-            waiting.extend((one, names) for one in reversed(parts_of(message)))
-        self._number()
-        for one in self.expressions:
-            one.ClearField("common")
-
-    def _number(self) -> None:
-        """Number the relations that something refers to, in their order. One that occurs twice is one: in which of the
-        two places Spark finds a column rests on how deep they are."""
-        wanted = {one.plan_id for one in self.references}
-        numbers: dict[int, int] = {}
-        for relation in self.relations:
-            if relation.common.plan_id in wanted:
-                numbers.setdefault(relation.common.plan_id, len(numbers))
-        for relation in self.relations:
-            number = numbers.get(relation.common.plan_id)
-            relation.ClearField("common")
-            if number is not None:
-                relation.common.plan_id = number
-        for reference in self.references:
-            reference.plan_id = numbers.get(reference.plan_id, _NOWHERE)
-
-    def relation(self, relation: Any) -> None:
-        self.relations.append(relation)
-
-    def with_relations(self, made: Any) -> None:
-        """Rename tables that SQL names by generated names."""
-        for place_of_it, one in enumerate(made.references):
-            if (alias := one.subquery_alias.alias) and is_generated(alias):
-                one.subquery_alias.alias = f"table {place_of_it}"
-                made.root.sql.query = re.sub(rf"\b{alias}\b", f"`table {place_of_it}`", made.root.sql.query)
-
-    def expression(self, expression: Any) -> None:
-        self.expressions.append(expression)
-
-    def column(self, attribute: Any) -> None:
-        if not attribute.is_metadata_column:
-            attribute.ClearField("is_metadata_column")
-        self.reference(attribute)
-
-    def reference(self, reference: Any) -> None:
-        if reference.HasField("plan_id"):
-            self.references.append(reference)
-
-    def query(self, query: Any) -> None:
-        self.references.append(query)
-
-    def python(self, function: Any) -> None:
-        """Replace Python code by its identity: its pickle is another one each time."""
-        function.command = self.code[function.command].encode()
-
-    def stage(self, transform: Any) -> None:
-        """Remove the uid of a stage, which is drawn, unless it names the stage's column."""
-        # What was fitted is a reference: to touch its uid, which it has not, would put an empty stage in its place.
-        if transform.HasField("transformer") and not rests_on_uid(transform):
-            transform.transformer.ClearField("uid")
-
-    def observation(self, made: Any) -> None:
-        """Remove the name of an observation: it changes no rows, and pyspark draws a name where there is none."""
-        made.ClearField("name")
+def _number(relations: Sequence[Any], references: Sequence[Any]) -> None:
+    """Number the relations that something refers to, in their order. One that occurs twice is one: in which of the two
+    places Spark finds a column rests on how deep they are."""
+    wanted = {one.plan_id for one in references}
+    numbers: dict[int, int] = {}
+    for relation in relations:
+        if relation.common.plan_id in wanted:
+            numbers.setdefault(relation.common.plan_id, len(numbers))
+    for relation in relations:
+        number = numbers.get(relation.common.plan_id)
+        relation.ClearField("common")
+        if number is not None:
+            relation.common.plan_id = number
+    for reference in references:
+        reference.plan_id = numbers.get(reference.plan_id, _NOWHERE)
 
 
 def rests_on_uid(transform: Any) -> bool:
@@ -136,19 +115,3 @@ def rests_on_uid(transform: Any) -> bool:
 
 
 _ADD_NO_COLUMN = frozenset({"SQLTransformer", "VectorSizeHint"})
-
-
-_CHANGED: Mapping[str, Callable[[_Canonical, Any], None]] = {
-    "Relation": _Canonical.relation,
-    "WithRelations": _Canonical.with_relations,
-    "CollectMetrics": _Canonical.observation,
-    "Expression": _Canonical.expression,
-    "Expression.UnresolvedAttribute": _Canonical.column,
-    "Expression.UnresolvedStar": _Canonical.reference,
-    "Expression.UnresolvedRegex": _Canonical.reference,
-    "SubqueryExpression": _Canonical.query,
-    "PythonUDF": _Canonical.python,
-    "PythonUDTF": _Canonical.python,
-    "PythonDataSource": _Canonical.python,
-    "MlRelation.Transform": _Canonical.stage,
-}

@@ -22,23 +22,19 @@ def moved_stage(value: Any, move: Callable[[Any], Any]) -> Any:
         return type(value)(moved_stage(one, move) for one in value)
     if not hasattr(value, "_paramMap"):
         return value
+    from pyspark.ml.param import Params
+
     held = {name: moved_stage(part, move) for name, part in vars(value).items() if name in PARTS}
     given = {key: moved_stage(one, move) for key, one in value._paramMap.items()}
     moved = move(value)
     if moved is value:
         if all(vars(value)[name] is one for name, one in held.items()) and given == value._paramMap:
             return value
-        moved = value.copy() if not held else _shallow(value)
+        moved = Params.copy(value) if held else value.copy()
     for name, part in held.items():
         setattr(moved, name, part)
     moved._paramMap = {moved.getParam(key.name): one for key, one in given.items()}
     return moved
-
-
-def _shallow(value: Any) -> Any:
-    from pyspark.ml.param import Params
-
-    return Params.copy(value)
 
 
 def model_known_as(model: Any, ref_id: str) -> Any:

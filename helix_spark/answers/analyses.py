@@ -158,11 +158,7 @@ class Analyses:
 
     def alive(self, names: Collection[str] | None = None) -> Iterator[tuple[FrameStep, Any]]:
         """Yield the steps that the program may still use, each with pyspark's object, in the order in which they were
-        built.
-
-        Args:
-            names: leave out those that name none of these themselves; None for all that name something.
-        """
+        built: those that name one of these names themselves; None for all that name something."""
         with self._lock:
             steps = [self._steps[number] for number in sorted(self._steps)]
         for one in steps:

@@ -285,11 +285,7 @@ class Answerer:
         return [] if self.mode == "audit" else self._write([(question, request)], place, started)
 
     def save(self, path: str, write: Callable[[], None]) -> None:
-        """Save a model in the place of what lies there, as one write, of however many parts.
-
-        Args:
-            write: by which pyspark sends all its parts.
-        """
+        """Save a model in the place of what lies there, as one write, of however many parts, which `write` sends."""
         folder = on_this_machine(path, self.signer.data.folder)
         if self.mode == "audit" or folder is None or is_gathering():
             write()

@@ -44,13 +44,8 @@ _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column
 
 
 def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
-    """The graph, with what functions of tables and columns build in place of their texts.
-
-    A function that cannot be told by what it builds stays as it is.
-
-    Args:
-        settings: Spark settings that change results.
-    """
+    """The graph, with what functions of tables and columns build in place of their texts. A function that cannot be
+    told by what it builds stays as it is."""
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:

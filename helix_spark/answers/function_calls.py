@@ -128,11 +128,8 @@ class FunctionCall:
         raise NeedsClassicError(what)
 
     def model(self, place: int, model: Any) -> Any:
-        """A model of another session as one of the call's, by what it is known to be and not by where it is.
-
-        Args:
-            place: of the input.
-        """
+        """A model of another session, the input at a place, as one of the call's, by what it is known to be and not by
+        where it is."""
         numbers, signature = count(), self.given.signatures.get(place, f"input {place}")
 
         def take(live: str) -> str:
@@ -231,11 +228,8 @@ class FunctionCall:
         )
 
     def _not_in(self, plan: Any, parts: Sequence[Any]) -> Iterator[str]:
-        """Yield why a plan does not determine what its function gives.
-
-        Args:
-            parts: all messages in it, and in what it means.
-        """
+        """Yield why a plan, whose parts are all messages in it and in what it means, does not determine what its
+        function gives."""
         now = self.answerer.signer.state.now
         if self.refused:
             yield f"asks Spark for {self.refused}"
@@ -250,11 +244,7 @@ class FunctionCall:
             yield "reads a table that it has from elsewhere"
 
     def _identity(self, plan: Any, own: int | None) -> str:
-        """The identity of what was built.
-
-        Args:
-            own: of an expression, the id of the table that it is of; of a table None.
-        """
+        """The identity of what was built; of an expression, `own` is the id of the table that it is of."""
         signer = replace(self.answerer.signer, around="")
         if own is not None:
             alone = type(plan)()
@@ -319,12 +309,9 @@ def begin(
 
 
 def declare_without_spark(build: Callable[[], Workflow]) -> Workflow | None:
-    """Build a workflow whose declarations hold Spark's objects (``F.col`` at a module's top, a stage of a learner), as
-    PySpark's Connect client makes them without a JVM. None where that asks Spark something, or registers functions.
-
-    Args:
-        build: loads the workflow's file, too.
-    """
+    """Build a workflow, loading its file, whose declarations hold Spark's objects (``F.col`` at a module's top, a stage
+    of a learner), as PySpark's Connect client makes them without a JVM. None where that asks Spark something, or
+    registers functions."""
     call = begin(CallInputs({}, {}))
     try:
         with call.under_way():

@@ -177,11 +177,8 @@ class WrittenPlace:
 
 
 def written_place(command: Any, folder: Path) -> WrittenPlace | None:
-    """Return where a command writes; None where that is no path on a disk of this machine.
-
-    Args:
-        folder: where relative paths begin.
-    """
+    """Return where a command writes; None where that is no path on a disk of this machine. Relative paths begin in a
+    folder."""
     import pyspark.sql.connect.proto as pb
 
     if command.WhichOneof("command_type") == "ml_command":

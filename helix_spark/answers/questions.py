@@ -267,14 +267,8 @@ class Signer:
         yield from self.data_of(one, binding, lambda name: self._view(name, binding, found))
 
     def data_of(self, one: Any, binding: Binding, show: Callable[[str], None]) -> Iterator[SignedData]:
-        """The data that a message reads, as it is now.
-
-        Args:
-            show: is called with the name of each view that it reads instead.
-
-        Raises:
-            UnknownDataError: nobody tells which data that is.
-        """
+        """The data that a message reads, as it is now; `show` is called with the name of each view that it reads
+        instead. Raises UnknownDataError where nobody tells which data that is."""
         match sort_of(one):
             case "Read.DataSource":
                 yield self.data.of_source(one)

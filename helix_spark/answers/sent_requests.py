@@ -51,11 +51,7 @@ def server_message(error: BaseException) -> str:
 
 
 def server_ended(how: str) -> ServerEndedError:
-    """Return the error for a server that has ended.
-
-    Args:
-        how: it ended, as a clause.
-    """
+    """Return the error for a server that has ended, as a clause says."""
     return ServerEndedError(
         f"the JVM of Spark's driver {how}", remedy="run the program again: another one is started. One that is killed "
         "time and again takes more memory than the machine has; set spark.driver.memory",
@@ -109,11 +105,8 @@ def maker_of(handle: str) -> str:
 
 
 def with_handles(what: Any, live: Iterable[tuple[str, str]]) -> Any:
-    """A copy of a message that names models and checkpoints as a server knows them.
-
-    Args:
-        live: pairs of the id that the program has and the server's.
-    """
+    """A copy of a message that names models and checkpoints as a server knows them, by pairs of the id that the program
+    has and the server's."""
     known = dict(live)
     copy = type(what)()
     copy.CopyFrom(what)

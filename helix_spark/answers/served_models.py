@@ -137,11 +137,7 @@ class ServedModels:
         return any(maker_of(handle) in makers for handle in self._live)
 
     def make_before(self, reads: Callable[[Question], bool]) -> None:
-        """Make on the server what rests on data that is about to be overwritten.
-
-        Args:
-            reads: whether a question reads that data.
-        """
+        """Make on the server what rests on data that is about to be overwritten, as `reads` tells of a question."""
         for handle, question in list(self._made_by.items()):
             if _makes_object(question.what) and handle not in self._live and self._rests_on(question, reads):
                 self._make_all_live([handle])
@@ -209,11 +205,8 @@ class ServedModels:
         return self._live.get(handle)
 
     def _make_all_live(self, wanted: Iterable[str], *, summary: bool = False) -> None:
-        """Make objects on the server, several at a time.
-
-        Args:
-            summary: whether the summary of a fit is wanted, which a model that was read has none of.
-        """
+        """Make objects on the server, several at a time; with the summary of a fit, which a model that was read has
+        none of, if that is wanted."""
         def is_live(handle: str) -> bool:
             return handle in self._live and not (summary and handle in self._read)
 

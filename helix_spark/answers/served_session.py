@@ -120,14 +120,8 @@ class ServedSession:
         return stub
 
     def _start_again(self, how: str, server: Server) -> None:
-        """Take another server in place of one that has ended, and expect nothing of it.
-
-        Args:
-            how: it ended.
-
-        Raises:
-            ServerEndedError: the program has ended, or what the server held cannot be had again.
-        """
+        """Take another server in place of one that has ended, and expect nothing of it. Raises ServerEndedError if the
+        program has ended, or what the server held cannot be had again."""
         unknown = self.signer.state.now.unknown
         lost = f"what {unknown} left in it" if unknown else ""
         may_differ = any(one.question is not None and one.question.chance for one in self.tables)
@@ -201,11 +195,7 @@ class ServedSession:
         return as_new(with_stand_ins(live, self.analysed) if self.analysed else live)
 
     def as_sent(self, relation: Any, session: Any) -> Any:
-        """A relation of the program's as it is sent, once the server holds all that it refers to.
-
-        Args:
-            session: the program's, as its client has it.
-        """
+        """A relation of the program's as it is sent, once the server holds all that it refers to."""
         request = self.like = session.client._analyze_plan_request_with_metadata()
         request.schema.plan.root.CopyFrom(relation)
         self.stub()
@@ -356,11 +346,8 @@ class ServedSession:
 
 
 def _named(name: str, number: int, relation: Any) -> Any:
-    """Return what reads a view in the place of a relation, whose columns have the names that they have there.
-
-    Args:
-        number: the plan id of the relation.
-    """
+    """Return what reads a view in the place of a relation, by its plan id, whose columns have the names that they have
+    there."""
     import pyspark.sql.connect.proto as pb
 
     read = pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=name)))

@@ -106,11 +106,8 @@ class SessionCommands:
     def statement(
         self, sql: Any, request: Any, answered: Callable[[Literal["analysis"], Any], list[Any]]
     ) -> Any | None:
-        """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows.
-
-        Args:
-            answered: answers a request of our own; raises what Spark says where it refuses it.
-        """
+        """Do what a statement of SQL does, where that is known without asking, and return the relation of its rows. A
+        request of our own is answered by `answered`, which raises what Spark says where it refuses it."""
         import pyspark.sql.connect.proto as pb
 
         has_arguments = bool(sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments)
@@ -155,11 +152,8 @@ class SessionCommands:
         self.change(request)
 
     def list_files(self, step: FrameStep, what: Any) -> None:
-        """List the files of a step that was just built on the server: later ones are not the step's.
-
-        Args:
-            what: a message with the step.
-        """
+        """List the files of a step that was just built, and that a message has, on the server: later ones are not the
+        step's."""
         if step.lists == "source" and self.served.is_informed:
             self.served.resolve_reads(what)
         elif step.lists == "name" and (plan := step.plan()) is not None:
@@ -173,11 +167,8 @@ class SessionCommands:
         return []
 
     def keep_meanings(self, names: Collection[str] | None = None) -> None:
-        """Before names get other meanings, have the server keep what the tables that there are mean by them.
-
-        Args:
-            names: in lower case; None for all.
-        """
+        """Before names (in lower case; None for all) get other meanings, have the server keep what the tables that
+        there are mean by them."""
         if self.signer.state.now.unknown:
             names = None
         elif names is not None:

@@ -47,11 +47,7 @@ class Binding:
     step: int = -1
 
     def settings_identity(self, *, of_analysis: bool = False) -> str:
-        """The identity of what the program set.
-
-        Args:
-            of_analysis: leave out settings that count when a plan runs, and not when it is analysed.
-        """
+        """The identity of what the program set; of an analysis, without settings that count when a plan runs."""
         return digest(*(
             part for pair in sorted(self.settings.items()) if not of_analysis or counts_at_analysis(pair[0])
             for part in pair

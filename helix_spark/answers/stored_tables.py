@@ -50,12 +50,8 @@ _GLOB = re.compile(r"[\[\]{}*?\\,]")
 
 
 def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | None:
-    """Return the table's rows, or None where only Delta reads them: types that parquet does not tell by itself, no
-    files or many, a path that the reader would take for a pattern.
-
-    Args:
-        table: checked already: none of this is looked at again.
-    """
+    """Return the rows of a table that was checked, or None where only Delta reads them: types that parquet does not
+    tell by itself, no files or many, a path that the reader would take for a pattern."""
     schema = parsed_schema(table.schema)
     if not 0 < len(table.files) <= _MOST_FILES or not _are_told_by_parquet(_parts(schema)):
         return None
@@ -69,13 +65,9 @@ def frame_over_files(spark: SparkSession, table: CheckedTable) -> DataFrame | No
 
 
 def can_be_files(schema: str) -> bool:
-    """Return whether a table may be written as files that are committed afterwards: of types and names that parquet
-    tells and that take no feature of Delta's, and no two names that differ only in case. Else Delta writes it, or says
-    why it cannot be.
-
-    Args:
-        schema: Spark's, as JSON.
-    """
+    """Return whether a table of a schema (Spark's, as JSON) may be written as files that are committed afterwards: of
+    types and names that parquet tells and that take no feature of Delta's, and no two names that differ only in case.
+    Else Delta writes it, or says why it cannot be."""
     parts = list(_parts(parsed_schema(schema)))
     structs = [one for one in parts if isinstance(one, list)]
     return (

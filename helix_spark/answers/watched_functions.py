@@ -56,11 +56,8 @@ class WatchedFunctions:
         return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Why what some functions gave just now is no answer for another run, as a phrase; empty where it is one.
-
-        Args:
-            signed: codes, each with the identity of what its function was known to read when that was signed.
-        """
+        """Why what some functions gave just now is no answer for another run, as a phrase; empty where it is one. They
+        are signed by code, each with the identity of what it was known to read then."""
         with self._lock:
             for code, seen in self._reports.take([code for code, _ in signed]).items():
                 self._learn(code, seen)

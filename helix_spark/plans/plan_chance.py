@@ -142,10 +142,7 @@ def _chance(message: Message, *, over_layout: bool, user_known: bool) -> str | N
 
 
 def _of_function(name: str, arguments: int, *, over_layout: bool, user_known: bool) -> str | None:
-    """Return why a function may answer otherwise each time.
-
-    Args:
-        arguments: how many it is given; of SQL text 1 for any.
+    """Return why a function may answer otherwise each time, by how many arguments it is given; of SQL text 1 for any.
     """
     if user_known and name in _USER:
         return None
@@ -168,11 +165,7 @@ BY_ORDER = frozenset({
 
 
 def order_in(parts: Iterable[Message]) -> tuple[str, ...]:
-    """Return what in a plan depends on the order of rows, as phrases.
-
-    Args:
-        parts: all messages in it, from the top down.
-    """
+    """Return what in a plan, by all messages in it from the top down, depends on the order of rows, as phrases."""
     return tuple(f"uses {what}, which depends on the order of rows" for what in _ordered(parts))
 
 

@@ -28,11 +28,8 @@ _Names = Mapping[str, str]
 
 
 def identity_of(plan: Message, code: Mapping[bytes, str]) -> str:
-    """Return the identity of a plan, a relation or an expression, as hex SHA-256.
-
-    Args:
-        code: by what stands in the plan for a Python function, the identity of that function.
-    """
+    """Return the identity of a plan, a relation or an expression, as hex SHA-256. By what stands in it for a Python
+    function, `code` has the identity of that function."""
     made = canonical(plan, code)
     return hashlib.sha256(sort_of(made).encode() + b":" + made.SerializeToString(deterministic=True)).hexdigest()
 

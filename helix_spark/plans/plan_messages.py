@@ -36,11 +36,8 @@ def relations_in(message: Message) -> Iterator[Any]:
 
 
 def substituted(message: Any, find: Callable[[Any], Any]) -> Any:
-    """Return a copy of a message with other relations in the places of some, the outermost first.
-
-    Args:
-        find: returns what takes a relation's place; None to leave it.
-    """
+    """Return a copy of a message with other relations in the places of some, the outermost first: those that `find`
+    returns, unless it is None."""
     copy = type(message)()
     copy.CopyFrom(message)
     waiting = [copy]

@@ -89,11 +89,8 @@ class Analyses:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def settle(self, frame: Any) -> FrameStep:
-        """Analyse a table that the program is given, unless it is known to be right, and return its last step.
-
-        Raises:
-            AnalysisException: Spark refuses it.
-        """
+        """Analyse a table that the program is given, unless it is known to be right, and return its last step. Raises
+        AnalysisException if Spark refuses it."""
         step = self.note_frame(frame)
         if step.is_open or step.number in self._accepted:
             return step

@@ -94,11 +94,8 @@ class Answerer:
         self.commands = SessionCommands(self.signer, self.served, self.analyses, self.initial)
 
     def settle(self, frame: Any) -> None:
-        """Analyse a table that the program is given, and have its files listed, as a classic session does.
-
-        Raises:
-            AnalysisException: Spark refuses it.
-        """
+        """Analyse a table that the program is given, and have its files listed, as a classic session does. Raises
+        AnalysisException if Spark refuses it."""
         step = self.analyses.settle(frame)
         if step.lists and self.mode != "plan":
             self.commands.list_files(step, schema_request(frame).schema)

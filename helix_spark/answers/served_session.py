@@ -92,11 +92,8 @@ class ServedSession:
         self._shared.note(question)
 
     def stub(self) -> Any:
-        """The server's stub, once the server knows what the program's session holds.
-
-        Raises:
-            ServerEndedError: the server has ended, and another one does not help.
-        """
+        """The server's stub, once the server knows what the program's session holds. Raises ServerEndedError if it has
+        ended, and another one does not help."""
         with self._lock:
             try:
                 return self._informed()

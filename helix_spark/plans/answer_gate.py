@@ -68,11 +68,8 @@ def parse_answer(form: AnswerForm, chunks: Sequence[bytes]) -> list[Any]:
 
 
 def rebuild(form: AnswerForm, responses: Sequence[Any]) -> list[Any]:
-    """Return the same answer, made of what it may hold.
-
-    Raises:
-        StrangeAnswerError: it holds something else, or is no answer to the question.
-    """
+    """Return the same answer, made of what it may hold. Raises StrangeAnswerError if it holds something else, or is no
+    answer to the question."""
     check, answers = AnswerCheck(form.observed), list[Any]()
     for one in responses:
         copy = type(one)()
@@ -292,11 +289,8 @@ SERVER_SESSION = "helix"
 
 
 def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
-    """Return an answer, a server's messages, as text for the record.
-
-    Raises:
-        StrangeAnswerError: the gate would not let it through again, or it is too large.
-    """
+    """Return an answer, a server's messages, as text for the record. Raises StrangeAnswerError if the gate would not
+    let it through again, or it is too large."""
     chunks = [form.kind.encode()]
     chunks += [one.SerializeToString(deterministic=True) for one in rebuild(form, responses)]
     if sum(map(len, chunks)) > LARGEST_ANSWER:
@@ -305,11 +299,8 @@ def text_of_answer(form: AnswerForm, responses: Sequence[Any]) -> str:
 
 
 def answer_of_text(form: AnswerForm, text: str) -> list[Any]:
-    """Return the messages of a recorded answer.
-
-    Raises:
-        StrangeAnswerError: it is none, or the gate does not let it through.
-    """
+    """Return the messages of a recorded answer. Raises StrangeAnswerError if it is none, or the gate does not let it
+    through."""
     kind, chunks = _parsed(text)
     if kind != form.kind.encode():
         raise StrangeAnswerError("it is an answer of another kind")
@@ -330,11 +321,8 @@ def with_identity(text: str, before: str, now: str) -> str:
 
 
 def check_text(text: str, question: str) -> None:
-    """Check a recorded answer whose question is known by its identity alone.
-
-    Raises:
-        StrangeAnswerError: it is none, or the gate does not let it through.
-    """
+    """Check a recorded answer whose question is known by its identity alone. Raises StrangeAnswerError if it is none,
+    or the gate does not let it through."""
     kind, chunks = _parsed(text)
     known = {form.kind.encode(): form for form in _ANY_FORMS}
     if kind not in known:

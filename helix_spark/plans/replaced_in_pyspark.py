@@ -224,11 +224,8 @@ class _FunctionSerializer:
 
 
 def pickled(value: Any) -> bytes:
-    """Return the pickle of a function and of what it returns, or of the class of a table function.
-
-    Raises:
-        NeedsClassicError: it uses a broadcast variable, of which a server's workers know nothing.
-    """
+    """Return the pickle of a function and of what it returns, or of the class of a table function. Raises
+    NeedsClassicError if it uses a broadcast variable, of which a server's workers know nothing."""
     from pyspark.serializers import CloudPickleSerializer
 
     value = (guarded(value[0]), *value[1:]) if isinstance(value, tuple) else guarded(value)

@@ -167,7 +167,8 @@ class ServedSession:
     def send(self, request: Any) -> list[Any]:
         """Send a request to the server, with all in it that the server has to have first."""
         stub = self.stub()
-        if not _has_tables_kept(request):
+        is_kept = type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
+        if not (is_run(request) or is_kept):  # then tables in it are not to be kept, either
             return self._sent(stub, request)
         newly, started = self._settle_tables(request), time.perf_counter()
         try:
@@ -353,13 +354,6 @@ def _named(name: str, number: int, relation: Any) -> Any:
         read = pb.Relation(subquery_alias=pb.SubqueryAlias(input=read, alias=alias))
     read.common.plan_id = number
     return read
-
-
-def _has_tables_kept(request: Any) -> bool:
-    """Return whether it runs something, or has the server keep something: then tables in it are to be kept, too."""
-    return is_run(request) or (
-        type(request).__name__ == "AnalyzePlanRequest" and request.WhichOneof("analyze") == "persist"
-    )
 
 
 def _computes_all(what: Any) -> bool:

@@ -26,6 +26,7 @@ from helix_spark.engine.spark.borrowed import named_server, settings_of_server
 from helix_spark.engine.spark.connect_server import ProgramServer, as_spark_has_it, inherited_server, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
+from helix_spark.errors import Location
 from helix_spark.forks import Birthplace, ending_children
 from helix_spark.hermetic.task import Purpose, written_for
 from helix_spark.identity.parts import digest
@@ -43,6 +44,7 @@ from helix_spark.program.main_module import as_main, await_threads
 from helix_spark.program.program_text import NeedsClassic
 from helix_spark.program.searches import MOST_BYTES, cores_of, spread_searches
 from helix_spark.run.recorded_answers import RecordedAnswers, around_script
+from helix_spark.run.recording import Provenance, start_iteration
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class PlainProgram:
     following: Following = lambda *_: None
     message: str = ""
     begun: IterationRecord | None = None
+    provenance: Provenance = field(default_factory=Provenance)
     answerer: Answerer | None = None
     server: ProgramServer | None = None
     record: RecordedAnswers | None = None
@@ -192,8 +195,6 @@ class PlainProgram:
 
     def begun_iteration(self) -> IterationRecord:
         """Return the iteration of this run, recorded and leased once Spark is waited for, or at its end."""
-        from helix_spark.run.recording import start_iteration
-
         with self._lock:
             if self.begun is None:
                 run, started = uuid.uuid4().hex, time.time() - (time.perf_counter() - self.began)
@@ -215,6 +216,7 @@ class PlainProgram:
 
     def begin(self) -> None:
         """Take over the sessions that this process makes from now on."""
+        self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
         inherited_server()  # before the program sees its environment
         cache_no_fresh_bytecode()
         take_over(self)

@@ -12,7 +12,6 @@ from helix_spark.answers.questions import AnsweredQuestion, form_of
 from helix_spark.answers.sent_requests import fitted_class, ml_command
 from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import IterationRecord, NodeRecord
-from helix_spark.errors import Location
 from helix_spark.history.edit_message import edit_message
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import source_rows
@@ -30,7 +29,7 @@ from helix_spark.program.program_nodes import (
 )
 from helix_spark.program.served_results import keep_cards, keep_results
 from helix_spark.run.recorded_answers import RecordedAnswers
-from helix_spark.run.recording import Provenance, record_end
+from helix_spark.run.recording import record_end
 from helix_spark.views.program_view import AnswerView, ProgramView, Tally
 
 
@@ -48,7 +47,6 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
     # A person who interrupts a run wants it to end; after a save the next run can use what this one made.
     to_keep = not isinstance(error, KeyboardInterrupt)
     try:
-        provenance = Provenance.read(Location(str(program.path), 1))
         rows = rows_of_program(program)
         values = _evaluated(rows, record)
         _record_answers(answerer.asked, program, begun.number)
@@ -56,7 +54,8 @@ def record_run(program: PlainProgram, error: BaseException | None) -> IterationR
         nodes = [replace(one, run=begun.run, iteration=begun.number) for one in nodes_of(rows, program)]
         failure = None if isinstance(error, SystemExit) and error.code in (None, 0) else error
         ended = record_end(
-            catalog, begun, provenance, failure, nodes, keep_cards(rows, program, begun.number) if to_keep else (),
+            catalog, begun, program.provenance, failure, nodes,
+            keep_cards(rows, program, begun.number) if to_keep else (),
             seconds=seconds, start_seconds=program.server.start_seconds if program.server is not None else 0.0,
             outputs={
                 row.name: values[row.name] for row in rows

@@ -110,3 +110,10 @@ def test_an_audit_ends_before_what_lasts(run: Run) -> None:
     run(LASTS)
     with pytest.raises(NotAuditedError, match="that lasts"):
         run(LASTS, "audit")
+
+
+def test_the_text_that_is_recorded_is_the_one_that_ran(run: Run) -> None:
+    saved_meanwhile = "from pathlib import Path\nPath('train.py').write_text('saved = True')\n"
+    program = run(COUNTS + saved_meanwhile)
+    (ended,) = program.catalog.iterations("train")
+    assert program.catalog.file_text(ended.file_digest) == COUNTS + saved_meanwhile

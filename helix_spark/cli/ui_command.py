@@ -62,11 +62,16 @@ def _serve_pages(catalog: CatalogReader, host: str, port: int) -> None:
 
 
 def _export_pages(catalog: CatalogReader, file: Path, workflow: str, limit: int) -> None:
+    from helix_spark.catalog.places.place import sync_path
     from helix_spark.ui.one_file import exported
 
     text = exported(catalog, workflow, limit)
     try:
         file.write_text(text, encoding="utf-8")
+        if file.is_file():  # no terminal or pipe: it survives a power cut once it is said to be written
+            sync_path(file)
+            with contextlib.suppress(PermissionError):  # a user who may write into a folder may not always list it
+                sync_path(file.absolute().parent)
     except OSError as error:
         raise HelixError(f"{file} cannot be written: {error.strerror or error}") from error
     say(f"wrote {file} ({format_size(len(text.encode()))})")

@@ -229,8 +229,13 @@ def _estimates(
     """Return estimates from what was measured of each result, else of the node's newest version."""
     measured = {signature: _measurement(record) for signature, record in records.measured.items()}
     view = records.view
-    unmeasured = sorted(name for name, signature in signatures.items() if records.compute_seconds(signature) is None)
-    earlier = catalog.measured(view.workflow, unmeasured) if unmeasured and view.last else {}
+    unmeasured = {name for name, signature in signatures.items() if records.compute_seconds(signature) is None}
+    earlier = {  # mostly those of the last iteration, which are read already
+        node.name: records.measured[node.signature] for node in view.nodes
+        if node.name in unmeasured and records.compute_seconds(node.signature) is not None
+    }
+    if view.last and (left := sorted(unmeasured - earlier.keys())):
+        earlier |= catalog.measured(view.workflow, left)
     before = {name: _measurement(record) for name, record in earlier.items()}
     for node in view.nodes:
         size = measured.get(node.signature, Measurement()).bytes

@@ -24,7 +24,7 @@ from workflows import PEOPLE, Heard, computed, loading, physical_bytes
 import helix_spark as hx
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.costs.model import LOAD
-from helix_spark.engine.results import storing
+from helix_spark.engine.results import stored_results
 from helix_spark.errors import NodeError
 from helix_spark.planner.joint import policy_named
 from helix_spark.planner.problem import State
@@ -457,7 +457,7 @@ def test_nothing_is_published_of_a_source_that_changed_while_it_was_written(
     file.write_text("1\n2\n")
     editor, options = Heard(), {"policy": "always", "spark": spark}
     with monkeypatch.context() as patched:
-        patched.setattr(storing, "reach", edited)
+        patched.setattr(stored_results, "reach", edited)
         with hx.Helix(tmp_path / "moving", observer=editor, **options) as helix:
             assert "rows" not in helix.run(build()).wait()
     told = "'rows' was not stored: what `data` reads changed while it was written"

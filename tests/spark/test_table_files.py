@@ -22,7 +22,7 @@ from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import Attempt
 from helix_spark.catalog.tables.table_check import CheckedTable
 from helix_spark.catalog.tables.table_writing import commit_files
-from helix_spark.engine.results import storing
+from helix_spark.engine.results import stored_results
 from helix_spark.engine.results.node_results import ModelResult, TableResult, nullable
 from helix_spark.engine.results.stored_results import Origin, StoringError, load, store
 
@@ -320,7 +320,7 @@ def test_files_that_the_driver_does_not_see_are_missed(
         next(attempt.path.glob("part-*")).unlink()
         return commit_files(attempt, schema)
 
-    monkeypatch.setattr(storing, "commit_files", unseen)
+    monkeypatch.setattr(stored_results, "commit_files", unseen)
     with pytest.raises(StoringError, match="90 rows were written, and its files have 60: the catalog's folder must"):
         stored(spark.range(0, 90, numPartitions=3), tmp_path / "catalog")
     assert not list((tmp_path / "catalog" / "tables").glob("*/*"))

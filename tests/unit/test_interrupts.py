@@ -35,9 +35,9 @@ def while_leases_are_taken(monkeypatch: pytest.MonkeyPatch, observer: Silent) ->
     take = Leases.take
     taken: list[str] = []
 
-    def second_one_interrupted(self: Leases, name: str, expected: float | None = None) -> Any:
+    def second_one_interrupted(self: Leases, name: str) -> Any:
         taken.append(name)
-        return interrupted() if len(taken) == 2 else take(self, name, expected)
+        return interrupted() if len(taken) == 2 else take(self, name)
 
     monkeypatch.setattr(Leases, "take", second_one_interrupted)
 

@@ -79,7 +79,7 @@ def test_a_watch_and_a_file_that_runs_itself_take_them_too(
 ) -> None:
     seen: list[str] = []
 
-    def watched(work: object, engine: Helix, _: object, plan: partial[object]) -> None:
+    def watched(work: object, engine: Helix, plan: partial[object]) -> None:
         seen.append(engine.sessions.settings_that_change_results()[ANSI])
         assert plan.args == (["prices_job.py", "--conf", f"{ANSI}=false"],), "what is saved is planned with them"
 

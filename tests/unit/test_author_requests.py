@@ -157,6 +157,12 @@ def test_what_its_inputs_are_made_of_is_none_of_what_it_reads_or_draws(spark: An
     assert (found.outside, found.chance) == ((), ())
 
 
+def test_what_a_step_over_an_input_reads_in_its_expression_is_seen(spark: Any) -> None:
+    given = spark.read.csv("a.csv")
+    (found,) = seen(lambda _: given.where("n > (SELECT max(n) FROM prices)").count(), spark).outside
+    assert "reads tables that its SQL names by itself" in found
+
+
 def test_a_view_that_another_function_registered_is_not_its_own(spark: Any) -> None:
     seen(lambda spark: rows(spark).createOrReplaceTempView("people"), spark)
     assert "the table people" in seen(lambda spark: spark.table("people").count(), spark).outside[0]

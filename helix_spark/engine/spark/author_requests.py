@@ -17,7 +17,7 @@ from helix_spark.answers.sent_requests import asked_of
 from helix_spark.engine.spark.settings import counts
 from helix_spark.hermetic.watch import Watch
 from helix_spark.plans.plan_chance import chance_in
-from helix_spark.plans.plan_messages import messages, sort_of
+from helix_spark.plans.plan_messages import parts_of, sort_of
 from helix_spark.plans.plan_reads import is_of_a_model, tables_elsewhere, view_name
 from helix_spark.plans.program_client import caller
 from helix_spark.plans.recorded_call import client_session
@@ -76,15 +76,16 @@ class AuthorRequests:
 
     def _new_parts(self, what: Any, place: str) -> Iterator[tuple[Any, str]]:
         """Yield the messages of what the action built, each with the author's line."""
-        is_new = True
-        for one in messages(what):
-            part: Any = one
-            if sort_of(one) == "Relation" and part.common.HasField("plan_id"):
+        waiting = [(what, place, True)]
+        while waiting:
+            part, place, is_new = waiting.pop()
+            if sort_of(part) == "Relation" and part.common.HasField("plan_id"):
                 is_new = part.common.plan_id >= self._first_plan
                 built_at = part.common.origin.python_origin.call_site
                 place = Path(built_at).name if built_at else place
             if is_new:
-                yield one, place
+                yield part, place
+            waiting.extend((one, place, is_new) for one in reversed(parts_of(part)))
 
     def _reads(self, part: Any) -> Iterator[str]:
         """Yield what a message reads, as what follows "reads"."""

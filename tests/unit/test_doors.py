@@ -427,20 +427,21 @@ def test_every_reader_is_behind_a_door(sound: Path) -> None:
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     "answers, which tests/unit/test_answer_gate.py feeds": (
-        "plans/answer_fields.py _copy_of_schema", "plans/answer_fields.py _is_metadata",
+        "plans/answer_fields.py _is_metadata",
         "plans/answer_gate.py _type_of",
         "plans/answer_gate.py parse_answer", "plans/answer_fields.py read_batch",
         "plans/answer_fields.py _check_messages",
+        "plans/answer_fields.py _check_schema", "plans/answer_gate.py with_identity",
     ),
     "files that records name, which tests/unit/test_recorded_names.py feeds": (
-        "hermetic/seen.py names_in", "loaded_sources.py read_lines", "cli/output_files.py checkout",
+        "hermetic/seen.py names_in", "loaded_sources.py read_lines",
     ),
     "a field that the rule of its record has parsed before": (
-        "catalog/held_records.py _ended", "cli/export.py _value", "cli/storage_shown.py storage",
+        "cli/catalog_commands.py storage", "cli/schema.py recorded_run_json", "history/source_rows.py _parameters",
+        "run/iteration.py parameters", "run/iteration.py to_pandas", "run/preparation.py _learn",
         "engine/results/stored_results.py load",
         "run/preparation.py known",
-        "run/preparation.py known_nodes", "run/preparation.py _of_what_is_there",
-        "run/preparation.py _why_unknown", "run/run_outputs.py _answers",
+        "run/preparation.py known_nodes", "run/run_outputs.py _answers",
         "run/run_outputs.py _described_outputs", "run/iteration.py __init__",
         "run/recording.py record_end",
         "history/edit_message.py edit_message", "program/program_record.py _edit",
@@ -455,13 +456,14 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "logs of records, which benchmarks/faults/hostile_tables.py feeds": (
         "catalog/journal/table_files.py version_of", "catalog/journal/salvage.py _checkpoint_actions",
-        "catalog/journal/salvage.py _read_rows", "catalog/places/object_store.py move_to",
+        "catalog/journal/salvage.py _commit", "catalog/places/object_store.py move_to",
     ),
     "what this run made itself": (
-        "catalog/leases/leases.py _to_json", "catalog/leases/leases.py beat",
+        "catalog/leases/leases.py beat",
         "catalog/places/catalog_folder.py make_catalog",
         "engine/lowering/lowering.py _schema",
         "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
+        "answers/model_saves.py _without_time", "catalog/tables/table_writing.py commit_files",
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",

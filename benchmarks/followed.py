@@ -68,7 +68,8 @@ class Followed:
         return (self._file(frame) or "").split("/")[0].removesuffix(".py")
 
     def _name(self, frame: FrameType) -> str:
-        return f"{self._file(frame)}:{frame.f_code.co_qualname}"
+        code = frame.f_code
+        return f"{self._file(frame)}:{getattr(code, 'co_qualname', code.co_name)}"  # Python 3.10 has no longer name
 
 
 SENDS = ("grpc/_channel.py", "py4j/java_gateway.py")

@@ -84,7 +84,7 @@ def _without_time(command: Any) -> Any:
 
 @cache
 def save_models_as_one() -> None:
-    """Have programs save models over what lies there by a method of theirs; once a process."""
+    """Send saves of models over existing files through `Program.save`; once a process."""
     from pyspark.ml.connect.readwrite import RemoteMLWriter
 
     @replaces(RemoteMLWriter, "saveInstance")

@@ -166,7 +166,7 @@ class SharedSubplans:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, question: Question) -> None:
-        """Note a question, whoever answers it. Costs nothing until a server has to."""
+        """Note a question, answered from the record or by a server. Costs nothing until a server answers one."""
         if question.identity not in self._made_from and (part := shared_part(question.what)) is not None:
             self._noted[question.identity] = part
 

@@ -25,7 +25,7 @@ _DOES_NOT_COUNT = frozenset({"path", "paths"})
 
 
 class UnknownDataError(Exception):
-    """Nobody can tell which data is read. Its text says why, as the end of a sentence that begins with the program."""
+    """The version of data that is read is unknown. The text says why, as the end of a sentence about the program."""
 
 
 class MissingDataError(UnknownDataError):

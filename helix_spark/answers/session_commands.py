@@ -160,7 +160,7 @@ class SessionCommands:
             self._keep(step, plan)
 
     def change(self, request: Any) -> list[Any]:
-        """Have the server do the same, once it is there."""
+        """Send the change to the server: now, or once it is started."""
         if self.served.is_informed:
             self.served.send(request)
         self.signer.state.requests.append(request)

@@ -56,8 +56,8 @@ class WatchedFunctions:
         return (f"has Python code in it that {reads_unknown(path)}",) if path else ()
 
     def doubt(self, signed: Collection[tuple[str, str]]) -> str:
-        """Why what some functions gave just now is no answer for another run, as a phrase; empty where it is one. They
-        are signed by code, each with the identity of what it was known to read then."""
+        """Return why what some functions gave just now is no answer for another run, as a phrase; else empty. They are
+        signed by code, each with the identity of what it was known to read then."""
         with self._lock:
             for code, seen in self._reports.take([code for code, _ in signed]).items():
                 self._learn(code, seen)
@@ -80,7 +80,7 @@ class WatchedFunctions:
         return ((code, replace(self._known[code], drew=False).to_json()) for code in learned)
 
     def close(self) -> None:
-        """Nothing more is watched."""
+        """Stop watching."""
         self._reports.close()
 
     def _learn(self, code: str, seen: Seen) -> None:

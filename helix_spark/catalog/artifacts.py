@@ -141,7 +141,7 @@ class ArtifactLedger:
         return frozenset(record.attempt for record in (*appended, *ended.values()))
 
     def events_of(self, attempts: Collection[str]) -> frozenset[str]:
-        """Those of some attempts that have a record."""
+        """Return which of these attempts have a record."""
         return frozenset(self._journal.columns(
             f"SELECT DISTINCT attempt FROM journal WHERE attempt IN ({listed(attempts, checked_id)})"
         ).get("attempt", ()))

@@ -120,7 +120,7 @@ class Catalog(CatalogReader):
         self._history.append(record, nodes)
 
     def note_progress(self, progress: Progress) -> None:
-        """Write down how far a run is, for those who watch it. Never raises: losing a note loses nothing."""
+        """Write down how far a run is, for other processes. Never raises: losing a note loses nothing."""
         with contextlib.suppress(OSError, CatalogError):
             self._place.make()
             write_progress(self._layout, progress)
@@ -137,7 +137,7 @@ class Catalog(CatalogReader):
         self._history.keep_file(record)
 
     def sync(self) -> None:
-        """Have all that is recorded by now, by any process, survive a loss of power: only then is it reported as
+        """Sync all that any process recorded so far, so that it survives a loss of power: only then is it reported as
         stored. Call it after an answer, once for many records. Raises CatalogError if that cannot be had."""
         self._place.check()
         sync(tuple(self._journals))
@@ -352,7 +352,7 @@ class Catalog(CatalogReader):
         return [attempt for attempt in why if attempt.attempt in ended]
 
     def _synced(self, record: ArtifactRecord) -> ArtifactRecord:
-        """Have a result's folder survive a loss of power, which is part of the time that writing it takes."""
+        """Sync the folder of a result, which is part of the time that writing it takes."""
         path = self.path_of(record)
         if path is None:
             return record

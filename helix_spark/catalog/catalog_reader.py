@@ -182,8 +182,8 @@ class CatalogReader:
         )
 
     def results(self, declared: Collection[str], signatures: Collection[str] = ()) -> KnownResults:
-        """What declared signatures stand for, and what signatures cost; see `KnownResults`."""
-        return self._results.known(declared, signatures)
+        """Return what declared signatures stand for, and what signatures cost; see `KnownResults`."""
+        return self._results.look_up(declared, signatures)
 
     def with_content(self, workflow: str, node: str, content: str) -> str | None:
         """The signature of the newest earlier result of a node that holds the same; see `ResultLedger.with_content`."""
@@ -235,7 +235,7 @@ class CatalogReader:
         )
 
     def nodes(self, iteration: IterationRecord) -> tuple[NodeRecord, ...]:
-        """What happened to each node of an iteration, inputs first; none before it has ended."""
+        """Return what happened to each node of an iteration, inputs first; none before it has ended."""
         return self._history.nodes_of(iteration)
 
     def progress(self, iteration: IterationRecord) -> Progress | None:

@@ -66,8 +66,8 @@ class ResultLedger:
         if records:
             self._journal.append(records)
 
-    def known(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
-        """What is known of these, and of what the declared signatures stand for."""
+    def look_up(self, declared: Collection[str], signatures: Collection[str]) -> KnownResults:
+        """Return what is recorded of these signatures, and of those that the declared ones stand for."""
         standing, stood_for = dict[str, str](), dict[str, tuple[str, ...]]()
         observed = dict[str, dict[str, str]]()
         pairs = self._pairs(declared)

@@ -29,7 +29,7 @@ TABLE = "helix_spark"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting; `origin` is who gave it, in words."""
+    """One setting; `origin` says in words where it was given."""
 
     name: str
     value: str | None

@@ -93,7 +93,7 @@ def test_the_query_merges_records_by_the_rules(
             ledger.append(together)
         if tidied:
             maintain(journal)
-        known = ledger.known(declared, signatures)
+        known = ledger.look_up(declared, signatures)
     expected = by_the_rules([one for together in appended for one in together], declared, signatures)
     assert dict(known.standing) == expected.standing
     assert dict(known.stood_for) == expected.stood_for
@@ -113,7 +113,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
         return found
 
     monkeypatch.setattr(Journal, "columns", counted)
-    found = ledger.known([A], [B]).measured[A]
+    found = ledger.look_up([A], [B]).measured[A]
     assert (found.compute_seconds, found.load_seconds) == (2.0, 49.0)
     assert sum(handed) == 1, "the pair of what was declared and what it stands for"
 
@@ -121,7 +121,7 @@ def test_what_a_plan_is_handed_does_not_grow_with_the_runs(
 def test_all_that_a_declared_signature_stood_for_is_told_the_oldest_first(ledger: ResultLedger) -> None:
     for signature in (B, C, B):
         ledger.append([record(A, signature)])
-    known = ledger.known([A], ())
+    known = ledger.look_up([A], ())
     assert known.stood_for == {A: (B, C)}
     assert known.standing == {A: B}
     assert set(known.measured) == {B, C}
@@ -149,9 +149,9 @@ def test_a_journal_of_an_older_version_is_read_before_and_after_it_is_written(tm
     older = Journal(tmp_path / "results", Older, pruned_by=("workflow", "iteration"))
     older.append([Older(A, A, "w", "rows", "scanner", 1, compute_seconds=2.0, random="calls rand")])
     ledger = ResultLedger(journals_in(tmp_path).results)
-    assert ledger.known([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
+    assert ledger.look_up([A], ()).measured[A] == record(A, A, compute_seconds=2.0, random="calls rand")
     ledger.append([record(A, A, read_seconds=0.5)])
     expected = record(A, A, compute_seconds=2.0, random="calls rand", read_seconds=0.5)
-    assert ledger.known([A], ()).measured[A] == expected
+    assert ledger.look_up([A], ()).measured[A] == expected
     older.append([Older(A, A, "w", "rows", "scanner", 1, load_seconds=0.1)])
-    assert ledger.known([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)
+    assert ledger.look_up([A], ()).measured[A] == dataclasses.replace(expected, load_seconds=0.1)

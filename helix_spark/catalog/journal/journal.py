@@ -61,7 +61,7 @@ Mender = Callable[[DamagedRecordsError], bool]
 
 
 def _mended(method: Callable[Concatenate[J, P], T]) -> Callable[Concatenate[J, P], T]:
-    """Have a method tried again after damage that could be mended."""
+    """Retry a method once after damage that could be mended."""
     def whole(self: J, /, *args: P.args, **named: P.kwargs) -> T:
         try:
             return method(self, *args, **named)

@@ -43,7 +43,7 @@ Row = TypeVar("Row", bound=RowType)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RecordColumn:
     """A field as a column.
 
     Attributes:
@@ -58,7 +58,7 @@ class Column:
 
 
 @cache
-def columns_of(row_type: type[RowType]) -> Mapping[str, Column]:
+def columns_of(row_type: type[RowType]) -> Mapping[str, RecordColumn]:
     """Return the columns of a dataclass by name, in order, without `SEQUENCE` and `PLACE`.
 
     >>> @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def columns_of(row_type: type[RowType]) -> Mapping[str, Column]:
     return {field.name: _column(hints[field.name], field.default) for field in fields(row_type)}
 
 
-def _column(hint: Any, default: Any) -> Column:
+def _column(hint: Any, default: Any) -> RecordColumn:
     is_optional = get_origin(hint) in (UnionType, Union)
     if is_optional:
         (hint,) = (arg for arg in get_args(hint) if arg is not type(None))
     (rule,) = getattr(hint, "__metadata__", (None,))
     type_ = getattr(hint, "__origin__", hint) if rule is not None else hint
     names: dict[Any, Plain] = {str: "str", int: "int", float: "float", bool: "bool", Literal: "str", tuple: "strs"}
-    return Column(names[get_origin(type_) or type_], rule, default, is_optional or default is not MISSING)
+    return RecordColumn(names[get_origin(type_) or type_], rule, default, is_optional or default is not MISSING)
 
 
 def table_schema(row_type: type[RowType]) -> Schema:
@@ -162,7 +162,7 @@ def from_columns(columns: Columns, row_type: type[Row]) -> tuple[list[Row], list
     return [row_type(**dict(zip(present, values, strict=True))) for values in zip(*cells, strict=True)], wrong
 
 
-def _filled(values: Sequence[Any], column: Column) -> list[Any]:
+def _filled(values: Sequence[Any], column: RecordColumn) -> list[Any]:
     """A column's values as those of its field. One that was added later is null in older rows, also where its field
     allows no None."""
     if column.plain == "strs":

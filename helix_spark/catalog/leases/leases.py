@@ -177,7 +177,7 @@ class Leases:
             if name in self._held:
                 self._held[name] += 1
                 return None
-            found = self._made(name)
+            found = self._create(name)
             if found is None:
                 self._held[name] = 1
                 self._beat_along()
@@ -269,7 +269,7 @@ class Leases:
         until = time.monotonic() + 2 * PATIENCE
         return self.wait(name, until=lambda: time.monotonic() > until) and self.take(name) is None
 
-    def _made(self, name: str) -> Lease | None:
+    def _create(self, name: str) -> Lease | None:
         for _ in range(3):
             try:
                 self._folder.make_folder()

@@ -127,10 +127,10 @@ class ObjectPath:
             path._write(content)
 
     def make_folder(self, *, synced: bool = False) -> None:
-        """Nothing: an object's name makes its folders."""
+        """No-op: the name of an object makes its folders."""
 
     def make_new_folder(self, *, within: ObjectPath) -> None:
-        """Only looks: nobody else writes where the name is a fresh id."""
+        """Check that the folder is new. Its name is a fresh id, so no other process writes there."""
         if self.exists():
             raise FileExistsError(errno.EEXIST, "something is there already", str(self))
 
@@ -141,7 +141,7 @@ class ObjectPath:
         return max(((found.mtime_ns or 0) / 1e9 for found in self._below() if found.is_file), default=None)
 
     def second_names(self, known: Collection[str] = (), /) -> Iterator[tuple[str, str]]:
-        """By one listing of everything: a request for each folder would take longer than many pages of names."""
+        """List everything at once: a request for each folder would take longer than many pages of names."""
         names = (found.path[len(self.path) + 1 :].split("/") for found in self._below())
         yield from dict.fromkeys((first, second[0]) for first, *second in names if second)
 

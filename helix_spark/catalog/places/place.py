@@ -60,8 +60,8 @@ class Place(Protocol):
         """Give a file, or on a disk a folder, another name in the same place: over a file of that name."""
 
     def sync(self, files: Collection[Self], replaced: Mapping[Self, bytes] | None = None, /) -> None:
-        """Have files under this folder survive a loss of power, with their names and those of the folders on the way:
-        all at once, as a disk takes hardly longer for many than for one.
+        """Sync files under this folder, with their names and those of the folders on the way, so that they survive a
+        loss of power: all at once, as a disk takes hardly longer for many than for one.
 
         Args:
             replaced: small files that are written anew, each whole or not at all, with what they are to hold.
@@ -78,7 +78,7 @@ class Place(Protocol):
         """Bytes of all files under the place, links as themselves; 0 if there is none."""
 
     def last_modified(self) -> float | None:
-        """When anything under the place was last written, in seconds since 1970; None if nothing is there."""
+        """Return when anything under the place was last written, in seconds since 1970; None if nothing is there."""
 
     def second_names(self, known: Collection[str] = ..., /) -> Iterator[tuple[str, str]]:
         """(folder in this one, what is in it). The `known` folders need not be looked into."""
@@ -269,7 +269,7 @@ _NOTHING_TO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 def sync_path(path: Path) -> None:
-    """Have a file's bytes, or the names in a folder, survive a loss of power."""
+    """Sync the bytes of a file, or the names in a folder, so that they survive a loss of power."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe, nobody waits for its other end
     try:
         if sys.platform == "darwin":  # whose `fsync` leaves what it wrote in the disk's own memory

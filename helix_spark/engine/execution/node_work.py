@@ -57,7 +57,7 @@ def ran_in_spark(name: str, dag: Dag, plan: Plan) -> bool:
 
 @dataclass(slots=True)
 class NodeWork:
-    """Has the results of one execution, each in the step of whoever asks; several threads may.
+    """The results of one execution, each had in the step of the thread that asks for it; several threads may ask.
 
     Attributes:
         artifacts: live artifacts by signature.
@@ -150,7 +150,7 @@ class NodeWork:
         return steps
 
     def _fill(self, name: str, *, collects: bool) -> list[Step]:
-        """Fill a table by a step, if there is something to fill: the first who asks does, and others wait. Where
+        """Fill a table by a step, if there is something to fill: the first thread does, and others wait for it. Where
         `collects` its rows are fetched into this process, by way of its pin if they come from Spark; else its pin is
         filled."""
         result, outcome = self.outcome.results.get(name), self.outcome

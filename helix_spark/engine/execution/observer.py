@@ -37,7 +37,7 @@ class Observer:
         """A node is being loaded or computed."""
 
     def node_finished(self, name: str, seconds: float) -> None:
-        """It is done."""
+        """A node was loaded or computed."""
 
     def answered(self, seconds: float) -> None:
         """All outputs are known."""
@@ -46,7 +46,7 @@ class Observer:
         """A result is being written to the catalog."""
 
     def stored(self, name: str, size: int) -> None:
-        """It was published, with its physical bytes, and survives a loss of power."""
+        """A result was published, with its physical bytes, and survives a loss of power."""
 
     def warning(self, text: str) -> None:
         """Something that people should know did not go as planned."""
@@ -63,7 +63,7 @@ class Observer:
 
 
 class Silent(Observer):
-    """Tells nobody."""
+    """An observer that prints nothing."""
 
 
 class Quiet(Observer):
@@ -99,7 +99,7 @@ class Lines(Quiet):
 
 
 def _say(text: str) -> None:
-    """Print to stderr: stdout is for answers. Where nobody reads it any more, a run goes on all the same."""
+    """Print to stderr: stdout is for answers. A run goes on where stderr is closed."""
     with suppress(OSError, ValueError):
         print(visible(text), file=sys.stderr, flush=True)
 

@@ -234,7 +234,7 @@ def ready_made_column(node: Node, results: Sequence[NodeResult], watcher: Watche
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A transformer of the author's own, which adds its column whenever somebody reads it."""
+    """A user-defined transformer, which adds its column each time that the column is read."""
 
     stage: Any
     node: Node

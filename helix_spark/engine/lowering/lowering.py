@@ -177,8 +177,8 @@ def _schema(schema: str) -> Any:
 
 
 def _paths(source: FileSource) -> list[str]:
-    """Return a source's paths as Spark is told of them. Where the author vouches for the version, nobody has looked at
-    the files: what a path without a scheme means is for Spark's settings to say."""
+    """Return the paths of a source as Spark gets them. Where the author vouches for the version, the files were not
+    looked at: what a path without a scheme means is for Spark's settings to say."""
     if source.version is None:
         return [_signed(path) for path in source.paths]
     return [path if "://" in path else str(_absolute(path)) for path in source.paths]

@@ -134,7 +134,7 @@ class Watcher:
 
     @contextmanager
     def acting_in_classic(self, node: Node) -> Iterator[None]:
-        """Do the same for a function that works in a classic session, where nobody sees what it asks."""
+        """Do the same for a function that works in a classic session, whose requests are not seen."""
         spark = self.sessions.get()
         before = results_settings_of(spark)
         with self.acting(node), classic():

@@ -40,7 +40,7 @@ _FACTS = (
 
 
 class NotComparedError(Exception):
-    """Nobody can tell whether two results are the same; its text says why."""
+    """Two results cannot be compared; the text says why."""
 
 
 def difference(one: NodeResult, other: NodeResult, *, exact: bool = False) -> str | None:

@@ -109,7 +109,7 @@ class TableResult:
         return frame
 
     def pin(self) -> None:
-        """Have its rows kept in memory from when they are first computed on; `frame` stands over these rows.
+        """Keep its rows in memory from when they are first computed on; `frame` stands over these rows.
 
         A persisted DataFrame still carries the plan of all that it was made from, which Spark analyses again for each
         column that is added. What stands over the rows alone has a plan of one relation; a server elsewhere finds them
@@ -170,7 +170,7 @@ class ModelResult:
     read_seconds: float | None = None
 
     def copy(self) -> Any:
-        """The model for somebody who may set its parameters."""
+        """Return a copy of the model, whose parameters may be set."""
         return _copied(self.model)
 
 
@@ -181,7 +181,7 @@ class ValueResult:
     value: Any
 
     def copy(self) -> Any:
-        """The value for somebody who may change it."""
+        """Return a copy of the value, which may be changed."""
         return deepcopy(self.value)
 
 

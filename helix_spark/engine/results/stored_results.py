@@ -64,8 +64,8 @@ class StoringError(HelixError):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who made a result, what it takes to make it again from nothing, and what its author wishes of it: for its record.
-    Whether it is at hand, so that what storing it takes is the writing alone."""
+    """Where a result comes from, what it takes to compute it again from nothing, and what its author wishes of it: for
+    its record. `at_hand` is True if storing it takes no more than writing it."""
 
     signature: str
     workflow: str

@@ -216,7 +216,8 @@ class PlainProgram:
 
     def begin(self) -> None:
         """Take over the sessions that this process makes from now on."""
-        self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
+        if self.mode == "run":  # others are not recorded
+            self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
         inherited_server()  # before the program sees its environment
         cache_no_fresh_bytecode()
         take_over(self)

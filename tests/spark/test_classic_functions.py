@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from workflows import Heard, computed, loading
 
 import helix_spark as hx
-from helix_spark.engine.spark.borrowed import holding
 
 pytestmark = pytest.mark.spark
 PEOPLE = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0], "rich": [0, 1, 0, 1]})
@@ -78,11 +77,11 @@ def leaving_a_zone(people: DataFrame) -> DataFrame:
 
 def test_settings_that_one_leaves_are_told_and_nothing_is_kept(spark: SparkSession, tmp_path: Path) -> None:
     heard = Heard()
-    with (
-        holding(spark, {"spark.sql.session.timeZone": "UTC"}),
-        hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=heard) as helix,
-    ):
-        helix.run(workflow(leaving_a_zone, depends_on=[])).wait()
+    with hx.Helix(tmp_path / "catalog", policy=loading("always"), spark=spark, observer=heard) as helix:
+        try:
+            helix.run(workflow(leaving_a_zone, depends_on=[])).wait()
+        finally:
+            spark.conf.set("spark.sql.session.timeZone", "UTC")  # other tests have the same session
     assert any(
         "`made` leaves the setting spark.sql.session.timeZone as 'Asia/Tokyo', which was 'UTC'" in one
         for one in heard.warnings

@@ -72,7 +72,7 @@ def iteration_seconds(frame: DataFrame, reg: float) -> float:
 
 def main() -> None:
     """Measures and prints."""
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     arguments.add_argument("--runs", type=int, default=5)

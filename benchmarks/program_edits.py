@@ -169,7 +169,7 @@ def main() -> None:
 
 def tried(folder: Path) -> list[Edited]:
     """All edits, each undone before the next."""
-    from helix_spark.engine.spark.connect_server import ConnectServer
+    from helix_spark.engine.server.attached import HeldServer
 
     places = {name: folder / name for name in ("plain", "helix")}
     for place in places.values():
@@ -179,21 +179,21 @@ def tried(folder: Path) -> list[Edited]:
         text=True, env={**os.environ, **_variables()},
     )
     os.chdir(places["helix"])  # relative paths begin where the server was started, as for `helix watch`
-    server = ConnectServer({})
+    server = HeldServer({})
     found = []
     try:
         for name in ("as it was first", *EDITS):
             for place in places.values():
                 _write(place, EDITS.get(name))
             by_itself = _by_itself(plain)
-            done = _under_helix(places["helix"], server.environment())
+            done = _under_helix(places["helix"])
             equal = done.printed == by_itself
             found.append(Edited(name, equal, done.asked, done.reused))
             print(f"{name:44} {'equal' if equal else 'OTHER':6} {done.reused:3} of {done.asked:3}", flush=True)
             if not equal:
                 print(by_itself, "--- under Helix:", done.printed, sep="\n")
     finally:
-        server.stop()
+        server.close()
         plain.kill()
     return found
 
@@ -235,8 +235,8 @@ def _by_itself(plain: subprocess.Popen[str]) -> str:
     return str(printed)
 
 
-def _under_helix(folder: Path, server: Mapping[str, str]) -> Run:
-    found = run([HELIX, "run", "train.py", "--catalog", "catalog"], folder, {**_variables(), **server})
+def _under_helix(folder: Path) -> Run:
+    found = run([HELIX, "run", "train.py", "--catalog", "catalog"], folder, _variables())
     return found if found.code == 0 else replace(found, printed=found.printed + found.said[-3000:])
 
 

@@ -121,16 +121,16 @@ def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took
 
 
 def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[Run]:
-    from helix_spark.engine.spark.connect_server import ConnectServer
+    from helix_spark.engine.server.attached import HeldServer
 
-    server, found = ConnectServer({}), []
+    server, found = HeldServer({}, folder=path.parent.resolve()), []
     try:
         for text in texts.values():
             path.write_text(text)
             command = [HELIX, "run", str(path), "--catalog", str(path.parent / "beside")]
-            found.append(sound(run(command, path.parent, {**fixed(), **server.environment()})))
+            found.append(sound(run(command, path.parent, fixed())))
     finally:
-        server.stop()
+        server.close()
     return found
 
 

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 import helix_spark as hx  # noqa: E402
 from benchmarks.faults.job import Heard, workflow  # noqa: E402
 from helix_spark.catalog.places.place import LocalPath  # noqa: E402
-from helix_spark.engine.spark.session import Sessions  # noqa: E402
+from helix_spark.engine.server.session import Sessions  # noqa: E402
 from jobs.census import census  # noqa: E402
 
 MOST = 0.03

@@ -30,7 +30,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 import helix_spark as hx
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from jobs.census import census
 from jobs.extraction import extraction
 

@@ -19,7 +19,7 @@ from helix_spark.catalog.places.place import spark_options
 from helix_spark.engine.execution.executor import Executor
 from helix_spark.engine.execution.observer import Followed, Lines, NotebookBar, Observer, Quiet, in_kernel
 from helix_spark.engine.results.node_results import MemoryTier
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError, EndedError, OvertakenError, ParameterError, SetupError, nearest
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
 from helix_spark.history.comparison import Comparison, compare
@@ -101,7 +101,8 @@ class Helix:
         self._followed = Followed(self.observer, self.catalog)
         self.tracker = tracker
         self.sessions = Sessions(
-            spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root)
+            spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root),
+            self.observer.warning,
         )
         self._one_run, self._writable = one_run, False
         self.waiting_since: float | None = None

@@ -22,6 +22,9 @@ settings.register_profile("helix", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("helix")
 
+# No test's Spark stays for another one; those of servers that stay say so.
+os.environ["HELIX_SERVER"] = "off"
+
 # Nobody cuts the power of these processes: what is synced need not wait for the disk. Of no open file it is an error.
 os.fsync = os.fstat
 
@@ -70,7 +73,7 @@ def _generators_without_a_seed() -> Iterator[None]:
 def _no_running_session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own: tests with Spark may have run in this one, and their session is still active."""
     if not request.node.nodeid.startswith("tests/spark/"):
-        monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
+        monkeypatch.setattr("helix_spark.engine.server.session.running_session", lambda: None)
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def _serve_warm(connection: Connection, project: Path, catalog: Path | None) -> 
 
 
 def _serve_from_scratch(connection: Connection, project: Path, _: Path | None) -> None:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
     from helix_spark.helix import Helix
 
     with Sessions(settings=FROM_SCRATCH) as sessions:

@@ -277,7 +277,7 @@ def declared_file(folder: Path, count: int, tally: Tally) -> None:
 
 @fault("a source that changes during a run", VOID, short=0, full=len(WAYS) * len(SOURCED), spark=True)
 def source_file(folder: Path, count: int, tally: Tally) -> None:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
     with Sessions(settings=spark_job.SETTINGS) as sessions:
         _all(folder, count, tally, _sourcing, SOURCED, sessions.get())
@@ -302,7 +302,7 @@ def _written_again(file: Path, edit: int) -> hx.Workflow:
 @fault("a source that changes while a table is written behind the answer", "not stored; the runs after it are right",
        short=0, full=2 * len(WAYS), spark=True)
 def written_source(folder: Path, count: int, tally: Tally) -> None:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
     with Sessions(settings=spark_job.SETTINGS) as sessions:
         for index in range(count):
@@ -387,7 +387,7 @@ def _held_by(table: Path) -> int:
 @fault("two copies of a Delta table that went apart, read one after the other", "each gives its own answer",
        short=0, full=4 * len(APART), spark=True)
 def copies_apart(folder: Path, count: int, tally: Tally) -> None:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
     with Sessions(settings=spark_job.SETTINGS) as sessions:
         for index in range(count):

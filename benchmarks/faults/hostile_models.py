@@ -21,7 +21,7 @@ from helix_spark.catalog.places.place import LocalPath
 from helix_spark.catalog.records import ArtifactRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.engine.results.stored_results import load
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError
 from helix_spark.identity.parts import digest
 

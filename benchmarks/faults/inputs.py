@@ -25,7 +25,7 @@ from helix_spark.catalog.records import ArtifactRecord, IterationRecord
 from helix_spark.catalog.tables.attempts import physical_bytes
 from helix_spark.catalog.tables.table_check import DamagedArtifactError
 from helix_spark.engine.results.stored_results import DamagedResultError, load
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import CatalogError, HelixError, SetupError
 from helix_spark.identity.parts import digest
 from helix_spark.planner import solver

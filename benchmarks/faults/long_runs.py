@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -28,7 +28,7 @@ from benchmarks.faults.usable import all_of
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.journal import upkeep
 from helix_spark.catalog.verification import verify
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import HelixError
 from helix_spark.planner.joint import policy_named
 

@@ -20,7 +20,7 @@ from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.stored_tables import flip
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.verification import verify
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 
 _ROOT = Path(__file__).resolve().parents[2]
 

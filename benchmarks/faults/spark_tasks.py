@@ -19,7 +19,7 @@ from benchmarks.faults.job import PEOPLE, Heard
 from benchmarks.faults.row import Tally, fault
 from benchmarks.faults.spark_faults import CLUSTER, executors
 from helix_spark.catalog.catalog import Catalog
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import HelixError, NodeError
 from helix_spark.planner.problem import State
 

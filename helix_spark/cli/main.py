@@ -22,6 +22,7 @@ from helix_spark.cli.options import (
     report_errors,
 )
 from helix_spark.cli.output_files import checkout, export
+from helix_spark.cli.server_commands import server
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
 from helix_spark.cli.workflow_runs import WorkflowFile
@@ -167,7 +168,7 @@ def _find_target(target: str, arguments: Sequence[str], settings: Sequence[str])
     return ScriptFile(path, arguments)
 
 
-for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, ui):
+for _command in (run, plan, audit, explain, watch, *catalog_commands, checkout, export, ui, server):
     helix.add_command(_command)
 
 

@@ -89,25 +89,19 @@ def _watch_workflow(work: WorkflowFile, engine: Helix, plan: Callable[[Event], f
 
 def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays."""
-    from helix_spark.engine.spark.connect_server import ConnectServer
+    from helix_spark.engine.server.attached import HeldServer
 
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")
     check_settings(place, {})
-    auditor, server = Auditor(place.audit, place.audit_seconds, tell), ConnectServer(place.spark)
+    auditor, server = Auditor(place.audit, place.audit_seconds, tell), HeldServer(place.spark, tell)
 
     def begin(wanted: Collection[str], seconds: float) -> AuditProcess:
         work = str(script.path), *script.arguments
         return AuditProcess(Job(work, (), {}, place.catalog, dict(place.spark), tuple(wanted), seconds))
 
     def run(texts: Texts, started: float) -> None:
-        nonlocal server
-        turn = auditor.stop()
-        if how := server.how_ended():
-            say(f"the JVM of Spark's driver {how}; another one is started", to_stderr=True)
-            server.stop()
-            server = ConnectServer(place.spark)
-        environment = {**os.environ, **server.environment()}
+        turn, environment = auditor.stop(), dict(os.environ)
         if place.mlflow is not None:  # not on the command line: it may hold a password
             environment[URI_VARIABLE] = place.mlflow
         with subprocess.Popen(_command(script, place), env=environment) as process:
@@ -116,6 +110,7 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
             except BaseException:
                 _end(process)
                 raise
+        server.hold()  # it may be another one now
         if place.audit == "idle":
             audit_when_idle(auditor, turn, script, place, begin)
 
@@ -123,7 +118,7 @@ def watch_program(script: ScriptFile, place: CommandSettings) -> None:
         _watch(script.path, lambda: files_of_program(script.path), run, auditor.stop, to_stderr=True)
     finally:
         auditor.stop()
-        server.stop()
+        server.close()
 
 
 def _watch(

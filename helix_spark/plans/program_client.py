@@ -62,6 +62,9 @@ DEFAULT_SETTINGS = {
 """What the client itself asks for to turn rows of Python's into a plan, as Spark has it by default. Rows stay in the
 plan, however many: there is no server to keep them. What is not here, and in no known setting, is a question."""
 
+_NOBODY = "sc://localhost:1"
+"""An address for pyspark to read, at which nobody is asked."""
+
 _RETRIES = 5
 """How often a request is sent again to a server elsewhere that does not answer: for 17 s in all."""
 
@@ -79,19 +82,22 @@ class _Nowhere:
         return lambda *given, **named: None
 
 
-def session_of(service: Any, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+def session_of(
+    service: Any, settings: Mapping[str, str], address: str = "", session_id: str = ""
+) -> ConnectSession:
     """Return a session of PySpark's Connect client that is answered by a service.
 
     Args:
         settings: Spark's, that it starts with.
         address: of the server behind the service, which may say as whom it is asked.
+        session_id: of a session that the server knows already; drawn else.
     """
     from pyspark.sql.connect.client import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession
 
     logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)  # its errors are raised, too
-    channel: Any = DefaultChannelBuilder(address or "sc://localhost:1")
+    channel: Any = DefaultChannelBuilder(address or _NOBODY + (session_id and f"/;session_id={session_id}"))
     channel.toChannel = _Nowhere
     session = SparkSession(channel)
     client: Any = session.client
@@ -109,11 +115,13 @@ def session_of(service: Any, settings: Mapping[str, str], address: str = "") -> 
     return session
 
 
-def open_session(service: Any, settings: Mapping[str, str], address: str = "") -> ConnectSession:
+def open_session(
+    service: Any, settings: Mapping[str, str], address: str = "", session_id: str = ""
+) -> ConnectSession:
     """Return the same, as the active session of all threads from now on."""
     from pyspark.sql.connect.session import SparkSession
 
-    session = session_of(service, settings, address)
+    session = session_of(service, settings, address, session_id)
     SparkSession._set_default_and_active_session(session)
     be_active_in_all_threads()
     return session
@@ -204,15 +212,6 @@ def be_active_in_all_threads() -> None:
     @replaces(SparkSession, "getActiveSession")
     def active(told: Any) -> Any:
         return client_session() or told() or SparkSession._get_default_session()
-
-
-def forgetting_request(session: ConnectSession) -> Any:
-    """Return a request that has a server forget what is persisted. Its sessions share that, by plans that say nothing
-    of the files' contents."""
-    client: Any = session.client
-    request = client._execute_plan_request_with_metadata()
-    request.plan.root.catalog.clear_cache.SetInParent()
-    return request
 
 
 def settings_request(session: ConnectSession, settings: Mapping[str, str]) -> Any:

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from helix_spark.answers.watched_functions import WatchedFunctions
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.places.place import is_remote, spark_options
 from helix_spark.catalog.records import IterationRecord
+from helix_spark.engine.server.program_server import ProgramServer
 from helix_spark.engine.spark.borrowed import named_server, settings_of_server
-from helix_spark.engine.spark.connect_server import ProgramServer, as_spark_has_it, inherited_server, planned_settings
+from helix_spark.engine.spark.connect_server import as_spark_has_it, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import MODELS_AS_CLASSIC, ROWS_FOR_PYTHON
 from helix_spark.errors import Location
@@ -35,7 +37,6 @@ from helix_spark.plans.program_client import (
     caller,
     control_draws,
     end_listeners,
-    forgetting_request,
     open_session,
     settings_request,
 )
@@ -145,7 +146,7 @@ class PlainProgram:
     def _open(self, options: dict[str, str]) -> Any:
         given, address = self._settings_and_address(options)
         if self.server is None:
-            self.server = ProgramServer(given, address, spark_options(self.catalog.root))
+            self.server = ProgramServer(given, address, spark_options(self.catalog.root), self.tell)
             self.record = RecordedAnswers(
                 self.catalog, self.name, "" if self.shares_catalog else self.server.elsewhere, tell=self.tell
             )
@@ -170,15 +171,17 @@ class PlainProgram:
         session = open_session(self.answerer, initial, address)
         # A server may have been started before anybody knew what this session would be given.
         its_own = {**MODELS_AS_CLASSIC, **ROWS_FOR_PYTHON, **self.server.store, **given} if address else initial
-        signer.state.requests.append(settings_request(session, its_own))
+        signer.state.requests += [partial(self._open_on_server, session), settings_request(session, its_own)]
         if self._launched_with is None:
             self._launched_with = dict(given)
-        if inherited_server() and not address:
-            signer.state.requests.append(forgetting_request(session))
         modules = [one.removeprefix("file:") for one in initial.get("spark.submit.pyFiles", "").split(",") if one]
         if modules:  # of `--py-files`, which other sessions than a classic one have to be told
             signer.state.requests.append(lambda: session.addArtifacts(*modules, pyfile=True))
         return session
+
+    def _open_on_server(self, session: Any) -> None:
+        assert self.server is not None
+        self.server.open_session(session.client._user_id, session.session_id)
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """Return the settings that its session is given, and the address of the server that it names; empty if none."""
@@ -218,7 +221,6 @@ class PlainProgram:
         """Take over the sessions that this process makes from now on."""
         if self.mode == "run":  # others are not recorded
             self.provenance = Provenance.read(Location(str(self.path), 1))  # the file may be saved while it runs
-        inherited_server()  # before the program sees its environment
         cache_no_fresh_bytecode()
         take_over(self)
         control_draws()

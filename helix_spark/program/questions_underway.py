@@ -14,7 +14,6 @@ from helix_spark.catalog.history import in_order
 from helix_spark.catalog.records import NodeRecord
 from helix_spark.catalog.run_progress import Progress, RunningNode
 from helix_spark.engine.execution.observer import Observer
-from helix_spark.engine.spark.connect_server import inherited_server
 from helix_spark.errors import HelixError
 from helix_spark.history.iteration_lookup import last_ended
 from helix_spark.history.source_rows import call_of
@@ -144,7 +143,7 @@ class QuestionsUnderway:
         with suppress(HelixError, OSError):
             number = program.begun_iteration().number
         server = program.server
-        starts = server is not None and not server.address and not inherited_server()
+        starts = server is not None and not server.address
         session_seconds = 0.0
         if last is not None and record is not None:
             # Tables are made within the questions that read them, and take no time of their own.

@@ -80,7 +80,7 @@ class AuditProcess:
         given = os.environ.get("PYTHONHASHSEED", "random")  # another hash seed, unless one was given
         path = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         own = {
-            "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": self._folder,
+            "PYTHONHASHSEED": "0" if given == "random" else given, "TMPDIR": self._folder, "HELIX_SERVER": "off",
             "SPARK_LOCAL_DIRS": self._folder, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, path))),
         }
         self._process = subprocess.Popen(

@@ -11,8 +11,8 @@ from helix_spark.answers.function_calls import FunctionCall, begin, capture
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.dag.node import Dag, Node
+from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.function_inputs import ServingSession
-from helix_spark.engine.spark.session import Sessions
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.parts import digest

@@ -13,7 +13,7 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import NodeTime
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult
 from helix_spark.engine.results.stored_results import load
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.planner.plan import Plan
 from helix_spark.planner.situation import Situation
 from helix_spark.planner.storage import Policy

@@ -48,7 +48,7 @@ def people(reg: float = 0.1) -> hx.Workflow:
 LOAD = """
 import json, sys
 import mlflow
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 
 mlflow.set_tracking_uri(sys.argv[1])
 with Sessions(settings={"spark.master": "local[1]"}) as sessions:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.session import Sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

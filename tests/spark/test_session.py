@@ -17,9 +17,9 @@ from pyspark.sql import functions as F
 
 import helix_spark as hx
 from helix_spark.engine.results.node_results import nullable
+from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.borrowed import holding, results_settings_of
 from helix_spark.engine.spark.jars import spark_home
-from helix_spark.engine.spark.session import Sessions
 from helix_spark.engine.spark.settings import CHANGES_RESULTS, DELTA, WHERE_SET, WHILE_WE_WORK
 from helix_spark.errors import SetupError
 
@@ -155,7 +155,7 @@ def test_a_setting_that_leaves_delta_out_is_refused() -> None:
 def test_a_start_says_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine.spark.session import Sessions
+        from helix_spark.engine.server.session import Sessions
         provider = Sessions(settings={"spark.master": "local[2]", "spark.sql.legacy.timeParserPolicy": "LEGACY"})
         planned = provider.settings_that_change_results()
         assert not provider.started and "pyspark" not in sys.modules
@@ -236,7 +236,7 @@ def test_a_session_without_delta_is_refused_with_the_lines_to_add(tmp_path: Path
     done = run(tmp_path, """
         from pyspark.sql import SparkSession
         spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-        from helix_spark.engine.spark.session import Sessions
+        from helix_spark.engine.server.session import Sessions
         from helix_spark.errors import SetupError
         try:
             Sessions().get()
@@ -286,7 +286,7 @@ def test_where_a_session_by_spark_connect_was_stopped_one_of_our_own_is_started(
 def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) -> None:
     submit = (str(spark_home() / "bin" / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false")
     done = run(tmp_path, """
-        from helix_spark.engine.spark.session import Sessions
+        from helix_spark.engine.server.session import Sessions
         with Sessions() as provider:
             planned = provider.settings_that_change_results()
             assert planned["spark.sql.session.timeZone"] == "Asia/Tokyo", planned
@@ -305,7 +305,7 @@ def test_spark_submit_needs_no_packages_and_its_settings_hold(tmp_path: Path) ->
 @pytest.mark.long
 def test_no_java_is_a_sentence_not_a_stack_trace(tmp_path: Path) -> None:
     done = run(tmp_path, """
-        from helix_spark.engine.spark.session import Sessions
+        from helix_spark.engine.server.session import Sessions
         from helix_spark.errors import SetupError
         provider = Sessions()
         provider.warm()
@@ -324,14 +324,14 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
     """As `helix watch` does: it begins to start Spark, and loads the author's file, which imports from the middle."""
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine.spark import session
+        from helix_spark.engine.server import session
         from helix_spark.engine.spark.connect_server import import_pyspark
         sys.setswitchinterval(1e-5)
         def started(*given):
             import_pyspark()
             from pyspark import SparkConf
             raise RuntimeError("as far as this test goes")
-        session.ConnectServer = started
+        session.start_server = started
         session.Sessions().warm()
         from pyspark.sql import Column, DataFrame, functions
         print("whole")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from program_fakes import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.cli.programs import ScriptFile
-from helix_spark.engine.spark import connect_server
-from helix_spark.engine.spark.connect_server import ProgramServer
+from helix_spark.engine.server import attached
+from helix_spark.engine.server.program_server import ProgramServer
 from helix_spark.program import program_record
 
 
@@ -58,16 +58,13 @@ class SlowServer(FakeServer):
 class KeptServer:
     """The server of `helix watch`."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, *_: object) -> None:
         """Nothing: there is no process."""
 
-    def environment(self) -> dict[str, str]:
-        return {}
+    def hold(self) -> None:
+        """Nothing, as above."""
 
-    def how_ended(self) -> str:
-        return ""
-
-    def stop(self) -> None:
+    def close(self) -> None:
         Path("stopped").touch()
 
 
@@ -86,7 +83,7 @@ def faked(words: Sequence[str]) -> None:
     server = SlowServer() if os.environ["FAKED"] == "slow" else FakeServer()
     # For this process:
     ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
-    connect_server.ConnectServer = KeptServer  # type: ignore[misc, assignment]
+    attached.HeldServer = KeptServer  # type: ignore[misc, assignment]
     watching._command = run_command
     if os.environ["FAKED"] == "keeping":
         program_record.keep_results = keep_slowly

@@ -74,7 +74,7 @@ def test_a_named_server_that_does_not_answer_is_told_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], settings: dict[str, str]
 ) -> None:
     ran: list[str] = []
-    monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
+    monkeypatch.setattr("helix_spark.engine.server.session.running_session", lambda: None)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with hx.Helix(tmp_path / "catalog", settings=settings) as helix:
@@ -98,7 +98,7 @@ import threading
 
 from pyspark.sql.connect.session import SparkSession
 
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 
 session = SparkSession("sc://localhost:1")
 SparkSession._set_default_and_active_session(session)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from test_server_objects import commands
 
 from helix_spark.answers.sent_requests import server_ended
-from helix_spark.engine.spark.connect_server import ProgramServer
 from helix_spark.errors import ServerEndedError
 
 KILLED = "was killed by signal 9"
@@ -145,20 +142,6 @@ def test_a_server_that_dies_before_it_knows_the_session_is_replaced(runs: Runs) 
 def test_a_write_that_a_server_died_of_is_not_repeated(runs: Runs) -> None:
     with pytest.raises(ServerEndedError, match=KILLED):
         runs.run(lambda spark: rows(spark).write.csv("written"), server=Dying())
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def test_a_server_of_another_process_that_is_gone_is_told_at_once() -> None:
-    address, began = f"sc://localhost:{closed_port()}/;token=token", time.monotonic()
-    for call, request in (("AnalyzePlan", pb.AnalyzePlanRequest()), ("ExecutePlan", pb.ExecutePlanRequest())):
-        with pytest.raises(ServerEndedError, match="does not answer any more"):
-            list(getattr(ProgramServer({}, _inherited=address).stub(), call)(request))
-    assert time.monotonic() - began < 10
 
 
 class Unreachable(FakeServer):

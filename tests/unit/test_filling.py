@@ -19,7 +19,7 @@ from helix_spark.engine.execution.node_work import NodeWork
 from helix_spark.engine.execution.observer import Silent
 from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.results.node_results import TableResult
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 
 
 class Frame:

@@ -204,7 +204,7 @@ class TestRunning:
     def job(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(tmp_path)
         # As in a process of its own: other tests may have left a session in this one.
-        monkeypatch.setattr("helix_spark.engine.spark.session.running_session", lambda: None)
+        monkeypatch.setattr("helix_spark.engine.server.session.running_session", lambda: None)
         for name in ("CATALOG", "BUDGET", "POLICY", "MLFLOW"):
             monkeypatch.delenv(f"HELIX_{name}", raising=False)
         paths = list(sys.path)

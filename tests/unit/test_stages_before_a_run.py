@@ -14,7 +14,7 @@ from pyspark.ml.feature import StringIndexer
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.lowering.stages import check_stages
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server.session import Sessions
 from helix_spark.errors import Location, NodeError, OperatorError
 
 PATH = "pyspark.ml.classification.LogisticRegression"

@@ -11,8 +11,8 @@ import pytest
 import helix_spark as hx
 from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.node_work import ran_in_spark
-from helix_spark.engine.spark import session
-from helix_spark.engine.spark.session import Sessions
+from helix_spark.engine.server import session
+from helix_spark.engine.server.session import Sessions
 from helix_spark.planner.problem import State
 
 
@@ -27,7 +27,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
             stop=lambda keep_classes: None,
         )
 
-    monkeypatch.setattr(session, "ConnectServer", start)
+    monkeypatch.setattr(session, "start_server", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "is_stopping", lambda spark: not spark.alive)
@@ -85,7 +85,7 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     own = SimpleNamespace(
         spark=SimpleNamespace(), start_seconds=1.0, open=lambda: None, stop=lambda **given: built.extend(given.values())
     )
-    monkeypatch.setattr(session, "ConnectServer", lambda *given: own)
+    monkeypatch.setattr(session, "start_server", lambda *given: own)
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions()
     provider.get()  # as for a file that builds Spark objects while it is loaded

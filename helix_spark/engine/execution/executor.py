@@ -31,7 +31,7 @@ from helix_spark.planner.problem import State
 from helix_spark.waits import first_done
 
 if TYPE_CHECKING:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
 _THREADS = 4
 """Branches that run at the same time. Two jobs fill a small machine; more would only wait for its cores."""

@@ -37,7 +37,7 @@ from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
 if TYPE_CHECKING:
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
 BeginCall = Callable[[Node, CallInputs, ServingSession], FunctionCall]
 """Begins a call of a node's function, answered from a record."""

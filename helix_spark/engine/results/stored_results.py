@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from helix_spark.engine.spark.session import Sessions
+    from helix_spark.engine.server.session import Sessions
 
 
 class StoringError(HelixError):

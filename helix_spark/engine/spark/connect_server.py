@@ -10,18 +10,14 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
-from helix_spark.answers.sent_requests import server_ended
 from helix_spark.engine.spark import gateway
-from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.driver_client import DriverClient, end_service, for_workers, serve
 from helix_spark.engine.spark.jars import delta_jars, get_jars, s3a_jars, spark_home
 from helix_spark.engine.spark.java import begin_draft, find_java, keep_draft, ready_archive
@@ -37,14 +33,10 @@ from helix_spark.engine.spark.settings import (
     own_settings,
 )
 from helix_spark.forks import Birthplace, remove_own
-from helix_spark.plans.program_client import connect
 from helix_spark.plans.recorded_call import classic, own_session_is
 from helix_spark.plans.replaced_in_pyspark import keep_errors_out_of_logs
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
-
-_ADDRESS = "HELIX_CONNECT_ADDRESS"
-"""A variable by which a process is told of the server of the process that started it."""
 
 _LOCAL = {
     # One machine talks to itself: no look-up of its name, which takes seconds on some networks.
@@ -52,7 +44,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
 }
 
-_SERVING = {
+SERVING = {
     **MODELS_AS_CLASSIC,
     "spark.connect.session.planCache.maxSize": "256",  # plans whose schema was asked for; 16 else
     "spark.sql.artifact.isolation.enabled": "true",
@@ -168,7 +160,7 @@ class ConnectServer:
         defaults = as_spark_has_it() if defaults is None else defaults
         with classic():
             try:
-                settings = planned_settings({**_SERVING, **author}, store, defaults)
+                settings = planned_settings({**SERVING, **author}, store, defaults)
                 with gateway.environment(**for_workers(), SPARK_REMOTE=None, SPARK_API_MODE=None):
                     self.driver = self._start(
                         {"spark.sql.warehouse.dir": warehouse, **settings}, bool(store)
@@ -194,9 +186,8 @@ class ConnectServer:
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables that tell a process of it."""
-        return {_ADDRESS: self.address}
+    def open_session(self, user: str, session_id: str) -> None:
+        """Have it know a session by a client's ids: by itself it opens one at the first request."""
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to; see `gateway.how_ended`."""
@@ -255,83 +246,6 @@ class ConnectServer:
                 raise
         gateway.forget_ended()
         self._discard()
-
-
-@cache
-def inherited_server() -> str:
-    """Return the address of a server that the parent process keeps for this one; empty if there is none.
-
-    It leaves the environment, which a program may print and its own children inherit: there is a token in it.
-    """
-    return os.environ.pop(_ADDRESS, "")
-
-
-@dataclass(slots=True)
-class ProgramServer:
-    """The server of a program: the one that it names, or that its parent process keeps for it; else one of our own,
-    which starts on demand.
-
-    Attributes:
-        settings: Spark's, for one that is started.
-        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
-        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
-    """
-
-    settings: Mapping[str, str]
-    address: str = ""
-    store: Mapping[str, str] = field(default_factory=dict)
-    _inherited: str = field(default_factory=inherited_server)
-    _own: ConnectServer | None = None
-    _is_lost: bool = False
-    _stub: Any = None
-    _lock: Lock = field(default_factory=Lock)
-
-    @property
-    def start_seconds(self) -> float:
-        """Seconds that its start took; 0.0 where there was none."""
-        return 0.0 if self._own is None else self._own.start_seconds
-
-    @property
-    def elsewhere(self) -> str:
-        """The host of a server on another machine, which has disks of its own; empty for others."""
-        host = urlsplit(self.address).hostname or ""
-        return "" if not host or is_this_machine(host) else host
-
-    def stub(self) -> Any:
-        """Return what sends it requests. Raises SetupError if it cannot be started."""
-        with self._lock:
-            if self._stub is None:
-                if not (address := self.address or self._inherited):
-                    self._own = ConnectServer(self.settings, self.store)
-                    address = self._own.address
-                self._stub = connect(address, self._end)
-            return self._stub
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
-
-        Args:
-            error: of a request, if one failed.
-        """
-        if self._own is not None:
-            return self._own.how_ended(error)
-        self._is_lost = self._is_lost or (not self.address and gateway.is_end_of_server(error))
-        return "does not answer any more" if self._is_lost else ""
-
-    def _end(self, error: Exception) -> Exception | None:
-        return server_ended(how) if (how := self.how_ended(error)) else None
-
-    def drop(self) -> None:
-        """Forget a server that has ended, so that another one is started where one is needed."""
-        with self._lock:
-            self.stop()
-            self._stub, self._inherited, self._is_lost = None, "", False
-
-    def stop(self) -> None:
-        """Stop one that was started here."""
-        if self._own is not None:
-            self._own.stop()
-            self._own, self._stub = None, None
 
 
 def _jvm_is_given() -> bool:

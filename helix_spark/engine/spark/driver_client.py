@@ -8,6 +8,7 @@ import secrets
 import sys
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +82,39 @@ def end_service(spark: Any) -> None:
     spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
+def held_sessions(jvm: Any) -> Any:
+    """Return the sessions that a JVM's service knows."""
+    services = jvm.org.apache.spark.sql.connect.service
+    manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
+    field = manager.getClass().getDeclaredField("sessionStore")
+    field.setAccessible(True)
+    return field.get(manager)
+
+
+def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
+    """Return what the service holds of a classic session, as py4j has it, by a client's ids: a notebook may lie open
+    overnight."""
+    holder = jvm.org.apache.spark.sql.connect.service.SessionHolder(user, session_id, session)
+    holder.eventManager().postStarted()
+    holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))
+    return holder
+
+
 _TOKEN, _PLUGIN = "spark.connect.authenticate.token", "org.apache.spark.sql.connect.SparkConnectPlugin"
 _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSession:
+    """A classic session that a server in another process answers already, by a client's id.
+
+    Attributes:
+        service: what sends the server requests.
+    """
+
+    address: str
+    service: Any
+    id: str
 
 
 class DriverClient:
@@ -93,15 +125,23 @@ class DriverClient:
         spark: the same, as a client has it.
     """
 
-    def __init__(self, spark: SparkSession) -> None:
+    def __init__(self, spark: SparkSession, served: ServedSession | None = None) -> None:
+        """Have a classic session answered.
+
+        Args:
+            served: what answers it already, where another process keeps its JVM.
+        """
         self.classic: Any = spark
         self._home = Birthplace()
         # Ids are counted: what is drawn while a function of a node's runs follows from the node.
         self._numbers = count()
+        self._is_kept_elsewhere = served is not None
         with classic():
-            address, self._began_service = serve(spark)
+            address, self._began_service = serve(spark) if served is None else (served.address, False)
             prepare()
-            self.spark: Any = open_session(connect(address), dict(spark.sparkContext.getConf().getAll()))
+            service, session_id = (connect(address), "") if served is None else (served.service, served.id)
+            settings = dict(spark.sparkContext.getConf().getAll())
+            self.spark: Any = open_session(service, settings, session_id=session_id)
             ask_as(self.spark, USER)
             self._hold()
         vars(self.spark)[CLIENT] = self
@@ -111,24 +151,18 @@ class DriverClient:
         """Have the service know the session by the client's id."""
         jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
-        self._holder = connect.service.SessionHolder(USER, self.spark.session_id, self.classic._jsparkSession)
-        self._holder.eventManager().postStarted()
-        self._holder.setCustomInactiveTimeoutMs(jvm.scala.Some(_NEVER))  # a notebook may lie open overnight
-        self._held().put(self._holder.key(), self._holder)
+        held = held_sessions(jvm)
+        if self._is_kept_elsewhere:
+            self._holder = held.get(connect.service.SessionKey(USER, self.spark.session_id))
+        else:
+            self._holder = never_expiring_holder(jvm, self.classic._jsparkSession, USER, self.spark.session_id)
+            held.put(self._holder.key(), self._holder)
         self._planner = connect.planner.SparkConnectPlanner(self._holder, jvm.scala.Option.empty())
         self._relation = jvm.org.apache.spark.connect.proto.Relation.parseFrom
         self._stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
         self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
         self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
         self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
-
-    def _held(self) -> Any:
-        """Return the sessions that the service knows."""
-        services = self.classic._jvm.org.apache.spark.sql.connect.service
-        manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
-        field = manager.getClass().getDeclaredField("sessionStore")
-        field.setAccessible(True)
-        return field.get(manager)
 
     def close(self) -> None:
         """Have the service know nothing of the session, which lives on. No-op in a forked child."""
@@ -137,9 +171,9 @@ class DriverClient:
         _CLIENTS.discard(self)
         self.spark.stop()
         with classic():
-            if self.classic.sparkContext._jsc is not None:
+            if self.classic.sparkContext._jsc is not None and not self._is_kept_elsewhere:
                 self._holder.mlCache().clear()
-                self._held().remove(self._holder.key())
+                held_sessions(self.classic._jvm).remove(self._holder.key())
                 if self._began_service:
                     end_service(self.classic)
 

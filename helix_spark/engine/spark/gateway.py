@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -271,7 +271,7 @@ def forget_ended() -> None:
     if (context := SparkContext._active_spark_context) is not None:
         context._jsc = None  # there is nobody to be asked to stop
         context.stop()
-    _forget()
+    forget()
 
 
 _kept_from_children = False
@@ -303,10 +303,10 @@ def _leave_to_parent() -> None:
             os.close(socket.detach())  # not shut down: that would end the parent's connection as well
     if (process := getattr(ours, "proc", None)) is not None and process.stdin is not None:
         process.stdin.close()  # the JVM ends when nobody holds this any more
-    _forget()
+    forget()
 
 
-def _forget() -> None:
+def forget() -> None:
     """Have pyspark forget its JVM."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession, SQLContext
@@ -333,9 +333,17 @@ def environment(**values: str | None) -> Iterator[None]:
         set_variables(before)
 
 
+def worth_reading(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines that a JVM writes, without those and the traces that say nothing."""
+    in_trace = False
+    for line in lines:
+        in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
+        if not in_trace and not line.startswith(QUIET):
+            yield line
+
+
 class _Forwarded(threading.Thread):
-    """Passes on what the JVM writes to an output of its own, without lines and traces that say nothing; keeps the last
-    ones.
+    """Passes on what the JVM writes to an output of its own that is `worth_reading`; keeps the last lines.
 
     The JVM outlives this process by the time that it takes to write its classes. Outputs of this process that it held
     would keep whoever reads them waiting.
@@ -349,12 +357,9 @@ class _Forwarded(threading.Thread):
 
     def run(self) -> None:
         with os.fdopen(self._readable, "rb") as lines:
-            in_trace = False
-            for line in iter(lines.readline, b""):
-                in_trace = _ENDED_TWICE.match(line) is not None or (in_trace and line.startswith(b"\tat "))
-                if not in_trace and not line.startswith(QUIET):
-                    self._last = [*self._last[-9:], line]
-                    os.write(self._to, line)
+            for line in worth_reading(iter(lines.readline, b"")):
+                self._last = [*self._last[-9:], line]
+                os.write(self._to, line)
 
     def tail(self) -> str:
         """Return the last lines so far."""

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from helix_spark.engine.server.attached import Server, start_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,
@@ -27,7 +28,7 @@ from helix_spark.engine.spark.borrowed import (
     results_settings_of,
     running_session,
 )
-from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer, import_pyspark, planned_settings
+from helix_spark.engine.spark.connect_server import NO_SETTINGS, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError
@@ -47,6 +48,7 @@ class Sessions:
         settings: Spark settings of the author's, for a session of our own.
         on_start: called when a start of our own begins.
         store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+        say: is told what a person should know of a server that stays.
 
     Attributes:
         start_seconds: how long the start of the session of our own took; 0.0 where there is none.
@@ -58,17 +60,19 @@ class Sessions:
     def __init__(
         self, spark: SparkSession | None = None, settings: Mapping[str, str] = NO_SETTINGS,
         on_start: Callable[[], None] = lambda: None, store: Mapping[str, str] = NO_SETTINGS,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         check_settings(settings)
         self.start_seconds = self._first_had = 0.0
         self._worked = self._closed = False
         self._settings, self._on_start, self._store = dict(settings), on_start, dict(store)
+        self._say = say
         self._lock = threading.RLock()
         self._given = spark is not None
         self._theirs = spark
         self._borrowed: SparkSession | None = None
         self._given_back, self._is_ready = ExitStack(), False
-        self._starting: Future[ConnectServer] | None = None
+        self._starting: Future[Server] | None = None
         self._jvm_start = gateway.JvmStart()
 
     @property
@@ -212,7 +216,7 @@ class Sessions:
         self.close()
 
     @property
-    def _own(self) -> ConnectServer | None:
+    def _own(self) -> Server | None:
         """The session of our own, once it is there."""
         starting = self._starting
         done = starting is not None and starting.done() and starting.exception() is None
@@ -245,7 +249,7 @@ class Sessions:
         self._borrowed, self._is_ready = None, False
         return given_back
 
-    def _begun(self) -> Future[ConnectServer]:
+    def _begun(self) -> Future[Server]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
         """
         starting = self._starting
@@ -260,17 +264,18 @@ class Sessions:
             self._on_start()
             # A thread of its own, so that the caller can go on after `warm`; daemonic, so that it keeps no one waiting.
             threading.Thread(
-                target=_fulfil, args=(starting, self._settings, self._store, self._jvm_start),
+                target=_fulfil, args=(starting, self._settings, self._store, self._jvm_start, self._say),
                 name="helix-session-start", daemon=True,
             ).start()
         return starting
 
 
 def _fulfil(
-    promise: Future[ConnectServer], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart
+    promise: Future[Server], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart,
+    say: Callable[[str], None],
 ) -> None:
     try:
-        server = ConnectServer(settings, store, NO_SETTINGS, jvm_start)
+        server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
         server.open()
         promise.set_result(server)
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed

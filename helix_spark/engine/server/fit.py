@@ -1,0 +1,146 @@
+"""What a run brings along that a server must share: its folder, versions, Python, environment and static settings. Here
+it is plain data, and the comparison; nothing is looked up twice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from helix_spark.engine.spark.driver_client import for_workers
+from helix_spark.engine.spark.jars import spark_home
+from helix_spark.identity.environment import package_version
+
+_OF_A_TERMINAL = frozenset({
+    "_", "CLICOLOR", "COLORTERM", "COLUMNS", "DISPLAY", "FORCE_COLOR", "LINES", "LS_COLORS", "NO_COLOR", "OLDPWD",
+    "PS1", "PWD", "SHLVL", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID",
+})
+_OF_A_SHELL = (
+    "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
+    "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "MLFLOW_", "HELIX",
+)
+"""Variables that differ from one terminal to the next and say nothing to a worker; and Helix's own, which the process
+of a run alone reads."""
+
+_HELD_BY_SERVER = frozenset({
+    "spark.app.name",  # a name for people
+    "spark.scheduler.mode",  # a server's jobs are FAIR, which without pools is FIFO
+    "spark.sql.warehouse.dir",  # each run has one of its own
+})
+"""Settings that are a server's own business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a server must have, for a run to attach to it.
+
+    Attributes:
+        versions: of what runs in it, by name; of files their size and time.
+        environment: digests of the variables that Python workers would see, by name. No value of one is in it.
+        settings: Spark's.
+        reaches_store: whether it needs the classes by which Spark reaches an object store.
+    """
+
+    folder: str
+    versions: Mapping[str, str]
+    environment: Mapping[str, str]
+    settings: Mapping[str, str]
+    reaches_store: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(given: Mapping[str, Any]) -> Wanted:
+        return Wanted(**given)
+
+
+def wanted_now(settings: Mapping[str, str], *, reaches_store: bool) -> Wanted:
+    """Return what a run of this process wants, with these settings of Spark."""
+    return Wanted(str(Path.cwd()), _versions(), environment_digests(os.environ), dict(settings), reaches_store)
+
+
+def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return digests of the variables that count, by name. What decides about Python workers counts as it will be.
+
+    >>> sorted(environment_digests({"PATH": "/bin", "TERM": "xterm"}).keys() & {"PATH", "TERM"})
+    ['PATH']
+    """
+    workers = for_workers()
+    del workers["PYTHONPATH"]  # comes with the session
+    counting = {
+        name: value for name, value in environ.items()
+        if name not in _OF_A_TERMINAL and not name.startswith(_OF_A_SHELL)
+    }
+    return {name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+            for name, value in {**counting, **workers}.items()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    package = Path(__file__).parents[2]
+    files = sorted(package.rglob("*.py"))
+    state = blake2b(digest_size=8)
+    for file in files:
+        found = file.stat()
+        state.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode())
+    home = spark_home()
+    return {
+        "Python": f"{sys.version} in {sys.prefix}", "helix_spark": state.hexdigest(),
+        "pyspark": f"{package_version('pyspark')} in {home} of {(home / 'jars').stat().st_mtime_ns}",
+        "delta-spark": package_version("delta-spark"),
+    }
+
+
+def why_unfit(
+    has: Wanted, wanted: Wanted, is_session_setting: Callable[[str], bool] = lambda name: False
+) -> str:
+    """Return why a server does not fit what a run wants, in words; empty if it does.
+
+    Args:
+        is_session_setting: tells whether a setting can be another in each session.
+
+    >>> one = Wanted("/a", {"Python": "3.11"}, {"PATH": "1"}, {"spark.driver.memory": "1g"})
+    >>> why_unfit(one, Wanted("/a", {"Python": "3.11"}, {"PATH": "2"}, {"spark.driver.memory": "1g"}))
+    'the variable PATH is another'
+    >>> why_unfit(one, Wanted("/a", {"Python": "3.11"}, {"PATH": "1"}, {"spark.driver.memory": "2g"}))
+    'the setting spark.driver.memory is another'
+    >>> why_unfit(one, one)
+    ''
+    """
+    if has.folder != wanted.folder:
+        return "the folder is another"
+    if name := _first_different(has.versions, wanted.versions):
+        return f"{name} was replaced"
+    if name := _first_different(has.environment, wanted.environment):
+        return f"the variable {name} is another"
+    if wanted.reaches_store and not has.reaches_store:
+        return "the catalog is in an object store"
+    differing = _different(has.settings, wanted.settings)
+    fixed = next((name for name in differing if name not in _HELD_BY_SERVER and not is_session_setting(name)), "")
+    return f"the setting {fixed} is another" if fixed else ""
+
+
+def session_settings(has: Wanted, wanted: Wanted) -> tuple[dict[str, str], list[str]]:
+    """Return the settings that a session of a fitting server is given, and those that it must not have.
+
+    >>> has = Wanted("/a", {}, {}, {"spark.sql.a": "1", "spark.sql.b": "1"})
+    >>> session_settings(has, Wanted("/a", {}, {}, {"spark.sql.a": "2"}))
+    ({'spark.sql.a': '2'}, ['spark.sql.b'])
+    """
+    differing = [name for name in _different(has.settings, wanted.settings) if name not in _HELD_BY_SERVER]
+    given = {name: wanted.settings[name] for name in differing if name in wanted.settings}
+    return given, [name for name in differing if name not in wanted.settings]
+
+
+def _different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _first_different(one: Mapping[str, str], other: Mapping[str, str]) -> str:
+    return next(iter(_different(one, other)), "")

@@ -1,0 +1,262 @@
+"""The process that keeps a server: it starts one, has runs attach to it, and ends it when nobody has needed it for a
+while, memory is short, or it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helix_spark.engine.server.fit import Wanted, session_settings, why_unfit
+from helix_spark.engine.server.kept_servers import family, resident_bytes
+from helix_spark.engine.server.meeting import Line, MeetingPoint
+from helix_spark.engine.server.run_sessions import RunSessions
+from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
+from helix_spark.errors import HelixError, SetupError
+
+IDLE_SECONDS = 15 * 60.0
+"""How long a server waits for the next run. HELIX_SERVER_IDLE says another number of seconds."""
+
+_LOOK = 5.0
+"""Seconds between two looks at whether it is still needed."""
+
+_REST = 60.0
+"""Seconds without a run after which a server gives memory back."""
+
+_LEAST_FREE = 0.05
+"""Of the machine's memory. With less an idle server ends."""
+
+_MOST_LOG = 1_000_000
+"""Bytes of a server's output that are kept while nobody reads it."""
+
+
+@dataclass(eq=False, slots=True)
+class _Lease:
+    """A connection of a run, and what it has in the server."""
+
+    line: Line
+    pid: int = 0
+    sessions: RunSessions | None = None
+
+    @property
+    def is_run(self) -> bool:
+        return self.sessions is not None
+
+
+@dataclass(eq=False)
+class Keeper:
+    """Keeps one server for one folder.
+
+    Attributes:
+        point: where it is met.
+        has: what the server was started with.
+        idle_seconds: see `IDLE_SECONDS`.
+    """
+
+    point: MeetingPoint
+    has: Wanted
+    idle_seconds: float = IDLE_SECONDS
+    began: float = field(default_factory=time.time)
+    server: ConnectServer | None = None
+    error: HelixError | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+    _ready: threading.Event = field(default_factory=threading.Event)
+    _leases: set[_Lease] = field(default_factory=set)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _rested: bool = False
+    _last_end: float = field(default_factory=time.monotonic)
+
+    def keep(self) -> None:
+        """Start the server and serve, until it is over."""
+        listening = self.point.listen()
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+        try:
+            self._start()
+            while not self.over.wait(_LOOK) and self._is_needed():
+                pass
+        finally:
+            with suppress(OSError):
+                self.point.door.unlink()
+            listening.close()
+            if self.server is not None:
+                with suppress(Exception):
+                    self.server.stop()
+
+    def _start(self) -> None:
+        try:
+            hadoop = "spark.hadoop."
+            store = {
+                name.removeprefix(hadoop): value for name, value in self.has.settings.items() if name.startswith(hadoop)
+            }
+            settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}
+            self.server = ConnectServer(settings, store if self.has.reaches_store else NO_SETTINGS, NO_SETTINGS)
+        except HelixError as error:
+            self.error = error
+            self.over.set()
+        except Exception as error:  # noqa: BLE001 - told to the run that waits for it
+            self.error = SetupError(f"the server did not start: {type(error).__name__}: {error}")
+            self.over.set()
+        finally:
+            self._ready.set()
+            if self.error is not None:
+                time.sleep(0.2)  # for the answers to who waits
+
+    def _is_needed(self) -> bool:
+        if self.how_ended():
+            return False
+        with self._lock:
+            idle = 0.0 if any(one.is_run for one in self._leases) else time.monotonic() - self._last_end
+            holds = bool(self._leases)
+        if idle > _REST and not self._rested:
+            self._rested = True
+            self._give_memory_back()
+        return not ((idle > self.idle_seconds and not holds) or (idle > _LOOK and _free_memory() < _LEAST_FREE))
+
+    def _give_memory_back(self) -> None:
+        assert self.server is not None
+        log = self.point.log
+        if log.stat().st_size > _MOST_LOG:
+            os.truncate(log, 0)
+        release_memory(self.server.driver._jvm)
+
+    def how_ended(self) -> str:
+        """Return how the server's JVM ended; empty while it runs."""
+        return "" if self.server is None else self.server.how_ended()
+
+    def _accept(self, listening: Any) -> None:
+        while not self.over.is_set():
+            try:
+                connected, _ = listening.accept()
+            except OSError:
+                return
+            line = Line(connected)
+            if line.is_ours():
+                threading.Thread(target=self._serve, args=(_Lease(line),), daemon=True).start()
+            else:
+                line.close()
+
+    def _serve(self, lease: _Lease) -> None:
+        """Answer one connection until it ends."""
+        with self._lock:
+            self._leases.add(lease)
+        try:
+            while (asked := lease.line.receive()) is not None:
+                lease.line.send(self._answer(lease, asked))
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._end(lease)
+
+    def _answer(self, lease: _Lease, asked: Mapping[str, Any]) -> dict[str, Any]:
+        match asked["ask"]:
+            case "hello":
+                lease.pid = int(asked.get("pid", 0))
+                return {"pid": os.getpid(), "ready": self._ready.is_set()}
+            case "attach":
+                return self._attach(lease, Wanted.from_json(asked["wanted"]), asked["paths"])
+            case "session":
+                assert lease.sessions is not None
+                lease.sessions.open(asked["user"], asked["id"])
+                return {}
+            case "gateway":
+                assert lease.sessions is not None
+                port, secret = lease.sessions.gateway()
+                return {"port": port, "secret": secret}
+            case "state":
+                return {"ended": self.how_ended()}
+            case "status":
+                return self._status()
+            case "stop":
+                with self._lock:
+                    others = [one for one in self._leases if one is not lease and one.is_run]
+                    if others and asked.get("if_idle"):
+                        return {"stopped": False}
+                    self.over.set()
+                return {"stopped": True}
+        return {"error": {"what": f"a server knows no {asked['ask']!r}"}}
+
+    def _attach(self, lease: _Lease, wanted: Wanted, paths: list[str]) -> dict[str, Any]:
+        self._ready.wait()
+        if self.error is not None or self.server is None:
+            error = self.error or SetupError("the server did not start")
+            return {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
+        if how := self.how_ended():
+            self.over.set()
+            return {"ended": how}
+        with self._lock:
+            runtime = self.server.driver._jsparkSession.conf()
+            if why := why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
+                is_busy = any(one.is_run for one in self._leases if one is not lease)
+                if not is_busy:
+                    self.over.set()
+                return {"unfit": why, "busy": is_busy}
+            given, unset = session_settings(self.has, wanted)
+            lease.sessions = RunSessions(self.server.driver, given, unset, paths)
+            self._rested = False
+        return {"address": self.server.address, "ended": ""}
+
+    def _status(self) -> dict[str, Any]:
+        with self._lock:
+            runs = [one.pid for one in self._leases if one.is_run]
+        return {
+            "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
+            "runs": runs, "bytes": sum(map(resident_bytes, family(os.getpid()))),
+            "idle_seconds": 0.0 if runs else time.monotonic() - self._last_end, "log": str(self.point.log),
+        }
+
+    def _end(self, lease: _Lease) -> None:
+        try:
+            if lease.sessions is not None and not self.how_ended():
+                lease.sessions.close()
+        except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
+            print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
+            self.over.set()
+        finally:
+            lease.line.close()
+            with self._lock:
+                self._leases.discard(lease)
+                self._last_end = time.monotonic()
+
+
+def release_memory(jvm: Any) -> None:
+    """Have a JVM give memory back that it does not need."""
+    management = jvm.java.lang.management.ManagementFactory
+    kind = jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
+    options = management.getPlatformMXBean(kind)
+    before = {name: options.getVMOption(name).getValue() for name in ("MinHeapFreeRatio", "MaxHeapFreeRatio")}
+    for name, value in (("MinHeapFreeRatio", "0"), ("MaxHeapFreeRatio", "10")):
+        options.setVMOption(name, value)
+    for _ in range(2):
+        jvm.java.lang.System.gc()
+    for name in reversed(before):
+        options.setVMOption(name, before[name])
+
+
+def _free_memory() -> float:
+    """Return the part of the machine's memory that is free; 1 where the system does not tell."""
+    with suppress(OSError, ValueError, KeyError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found = {name: int(value.split()[0]) for name, _, value in (one.partition(":") for one in lines)}
+        return found["MemAvailable"] / found["MemTotal"]
+    return 1.0
+
+
+def main() -> None:
+    """Keep a server as the first line of standard input says, unless somebody else does."""
+    given = json.loads(sys.stdin.readline())
+    point = MeetingPoint(Path(given["stem"]))
+    with ExitStack() as stack:
+        if stack.enter_context(point.kept()):
+            idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
+            Keeper(point, Wanted.from_json(given["wanted"]), idle).keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The server that a plain program asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+from helix_spark.answers.sent_requests import server_ended
+from helix_spark.engine.server.attached import Server, start_server
+from helix_spark.engine.spark.borrowed import is_this_machine
+from helix_spark.engine.spark.connect_server import as_spark_has_it
+from helix_spark.plans.program_client import connect
+
+
+@dataclass(slots=True)
+class ProgramServer:
+    """The server of a program: the one that it names; else one on this machine, which starts, or is attached to, on
+    demand.
+
+    Attributes:
+        settings: Spark's, for one that is started.
+        address: of the one that the program names, as ``sc://host:port``; empty where it names none.
+        store: Hadoop's settings for the object store that the catalog is in; none for a catalog in a folder.
+        tell: is told what a person should know of its start.
+    """
+
+    settings: Mapping[str, str]
+    address: str = ""
+    store: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda _: None
+    _own: Server | None = None
+    _stub: Any = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def start_seconds(self) -> float:
+        """Seconds that its start took; 0.0 where there was none."""
+        return 0.0 if self._own is None else self._own.start_seconds
+
+    @property
+    def elsewhere(self) -> str:
+        """The host of a server on another machine, which has disks of its own; empty for others."""
+        host = urlsplit(self.address).hostname or ""
+        return "" if not host or is_this_machine(host) else host
+
+    def stub(self) -> Any:
+        """Return what sends it requests. Raises SetupError if it cannot be started."""
+        with self._lock:
+            if self._stub is None:
+                if not (address := self.address):
+                    self._own = start_server(self.settings, self.store, as_spark_has_it(), say=self.tell)
+                    address = self._own.address
+                self._stub = connect(address, self._end)
+            return self._stub
+
+    def open_session(self, user: str, session_id: str) -> None:
+        """Have a server that was started here know a session by a client's ids."""
+        if self._own is not None:
+            self._own.open_session(user, session_id)
+
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
+
+        Args:
+            error: of a request, if one failed.
+        """
+        return "" if self._own is None else self._own.how_ended(error)
+
+    def _end(self, error: Exception) -> Exception | None:
+        return server_ended(how) if (how := self.how_ended(error)) else None
+
+    def drop(self) -> None:
+        """Forget a server that has ended, so that another one is started where one is needed."""
+        with self._lock:
+            self.stop()
+            self._stub = None
+
+    def stop(self) -> None:
+        """Stop one that was started here."""
+        if self._own is not None:
+            self._own.stop()
+            self._own, self._stub = None, None

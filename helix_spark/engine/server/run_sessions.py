@@ -1,0 +1,97 @@
+"""What one run has in a server's JVM: sessions that share nothing with those of other runs, as if its process had
+started a JVM of its own; all of it goes when the run has ended."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from helix_spark.engine.spark.driver_client import held_sessions, never_expiring_holder
+
+
+class RunSessions:
+    """The sessions of one run in the JVM of a classic session.
+
+    Args:
+        driver: that session, as py4j has it.
+        settings: of SQL, for all sessions of the run; and those that they must not have.
+        paths: where its Python workers import what they can.
+    """
+
+    def __init__(self, driver: Any, settings: Mapping[str, str], unset: Sequence[str], paths: Sequence[str]) -> None:
+        self._driver, self._jvm, self._paths = driver, driver._jvm, paths
+        self._settings, self._unset = settings, unset
+        self._holders: list[Any] = []
+        self._gateway: Any = None
+        self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+        options = self._jvm.java.util.HashMap()
+        options.put("spark.sql.warehouse.dir", self._warehouse)
+        context = driver.sparkContext._jsc.sc()
+        # Global views, tables, what is persisted: a session that is made in this way shares them with its own alone.
+        self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
+
+    def open(self, user: str, session_id: str) -> None:
+        """Have the service know a session of the run by a client's ids."""
+        session = self._first if not self._holders else self._first.newSession()
+        for name, value in self._settings.items():
+            session.conf().set(name, value)
+        for name in self._unset:
+            session.conf().unset(name)
+        artifacts = session.artifactManager()
+        included = _field(artifacts, "pythonIncludeList")
+        for path in reversed(self._paths):  # a worker puts each in front of those before it
+            included.add(path)
+        holder = never_expiring_holder(self._jvm, session, user, session_id)
+        held_sessions(self._jvm).put(holder.key(), holder)
+        self._holders.append(holder)
+
+    def gateway(self) -> tuple[int, str]:
+        """Return the port and the secret of a gateway of py4j's for the run alone: what it refers to goes with it."""
+        if self._gateway is None:
+            context = self._driver.sparkContext._jsc.sc()
+            self._gateway = self._jvm.org.apache.spark.api.python.Py4JServer(context.conf())
+            self._gateway.start()
+        return int(self._gateway.getListeningPort()), str(self._gateway.secret())
+
+    def close(self) -> None:
+        """End what of the run goes on, and forget all of it."""
+        service = self._jvm.org.apache.spark.sql.connect.service
+        manager = getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
+        self._first.sharedState().cacheManager().clearCache()
+        for holder in self._holders:
+            artifact_ids = {str(holder.session().sessionUUID())}
+            manager.closeSession(holder.key(), False)
+            end_workers(self._jvm, artifact_ids)
+        self._driver.sparkContext._jsc.sc().removeSparkListener(self._first.sharedState().statusStore().listener().get())
+        if self._gateway is not None:
+            self._gateway.shutdown()
+        shutil.rmtree(self._warehouse, ignore_errors=True)
+
+
+def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
+    """End the Python workers of sessions, and the processes that fork them, and forget both. Spark itself keeps a
+    process and a thread for each session that ever called a function of Python's, until it is stopped."""
+    environment = jvm.org.apache.spark.SparkEnv.get()
+    factories = _field(environment, "pythonWorkers")
+    keys = jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())
+    for key in list(keys):
+        uuid = key.envVars().get("SPARK_JOB_ARTIFACT_UUID")
+        if uuid.isDefined() and str(uuid.get()) in artifact_ids:
+            found = factories.remove(key)
+            if found.isDefined():
+                found.get().stop()
+
+
+def _field(held: Any, name: str) -> Any:
+    """Return a field of a Java object that Scala keeps for itself."""
+    kind = held.getClass()
+    while True:
+        with suppress(Exception):
+            found = kind.getDeclaredField(name)
+            break
+        kind = kind.getSuperclass()
+    found.setAccessible(True)
+    return found.get(held)

@@ -1,0 +1,281 @@
+"""A server that outlives a run: who finds it, whom it fits, and what goes with the run. Here without a JVM: a keeper in
+a thread, whose server is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from helix_spark.engine.server import keeper as keeping
+from helix_spark.engine.server.attached import attach, why_none_is_kept
+from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
+from helix_spark.engine.server.keeper import Keeper
+from helix_spark.engine.server.kept_servers import make_room, status_of, stop_server
+from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
+from helix_spark.errors import SetupError
+
+
+class FakeServer:
+    """Takes the place of a `ConnectServer`: its sessions are names."""
+
+    address, ended = "sc://localhost:1/;token=t", ""
+
+    def __init__(self, *given: object) -> None:
+        self.driver = self
+        self._jsparkSession = self
+
+    def conf(self) -> FakeServer:
+        return self
+
+    def isModifiable(self, name: str) -> bool:  # noqa: N802 - as Spark's is called
+        return name.startswith("spark.sql.")
+
+    def how_ended(self) -> str:
+        return self.ended
+
+    def stop(self) -> None:
+        """Nothing: there is no process."""
+
+
+class FakeSessions:
+    """Takes the place of `RunSessions`."""
+
+    open_now: ClassVar[list[FakeSessions]] = []
+
+    def __init__(self, driver: object, settings: dict[str, str], unset: list[str], paths: list[str]) -> None:
+        self.settings, self.unset, self.paths = settings, unset, paths
+        self.names: list[tuple[str, str]] = []
+        self.open_now.append(self)
+
+    def open(self, user: str, session_id: str) -> None:
+        self.names.append((user, session_id))
+
+    def close(self) -> None:
+        self.open_now.remove(self)
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which servers are met: a short path, for a socket's is at most 108 bytes long."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="hx-", dir="/tmp") as made:
+        monkeypatch.setenv(FOLDER_VARIABLE, made)
+        monkeypatch.setattr(keeping, "ConnectServer", FakeServer)
+        monkeypatch.setattr(keeping, "RunSessions", FakeSessions)
+        monkeypatch.setattr(keeping, "_LOOK", 0.01)
+        FakeSessions.open_now.clear()
+        yield Path(made)
+
+
+Kept = Callable[..., Keeper]
+
+
+@pytest.fixture
+def keep(folder: Path) -> Iterator[Kept]:
+    """Keep a server for a folder, in a thread."""
+    threads: list[tuple[Keeper, threading.Thread]] = []
+
+    def begin(where: str = "/a", idle_seconds: float = 60.0, **settings: str) -> Keeper:
+        point = MeetingPoint.of(where)
+        found = Keeper(point, wanted(where, **settings), idle_seconds)
+        begun = threading.Event()
+
+        def work() -> None:
+            with point.kept() as is_ours:
+                assert is_ours
+                begun.set()
+                found.keep()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        threads.append((found, thread))
+        begun.wait()
+        until(lambda: status_of(point) is not None)
+        return found
+
+    yield begin
+    for found, thread in threads:
+        found.over.set()
+        thread.join()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened, for ten seconds at most."""
+    for _ in range(1000):
+        if happened():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it did not happen")
+
+
+def wanted(where: str = "/a", **settings: str) -> Wanted:
+    given = {name.replace("_", "."): one for name, one in settings.items()}
+    return Wanted(where, {"Python": "3.11"}, {"PATH": "1"}, given)
+
+
+def run(asks: Wanted, said: list[str] | None = None) -> Any:
+    """Attach as a run does that wants this."""
+    from helix_spark.engine.server import attached
+
+    before, attached.wanted_now = attached.wanted_now, lambda *_, **__: asks
+    try:
+        return attach({}, reaches_store=False, say=(said if said is not None else []).append)
+    finally:
+        attached.wanted_now = before
+
+
+def test_a_run_attaches_to_the_server_of_its_folder(keep: Kept) -> None:
+    keep()
+    server = run(wanted())
+    assert server.address == FakeServer.address
+    server.open_session("me", "session")
+    assert FakeSessions.open_now[0].names == [("me", "session")]
+    server.stop()
+
+
+def test_what_a_run_has_goes_when_its_connection_ends(keep: Kept) -> None:
+    keep()
+    server = run(wanted())
+    server._line.close()  # as when its process is killed
+    until(lambda: not FakeSessions.open_now)
+
+
+def test_two_runs_share_a_server_and_the_end_of_one_ends_nothing_of_the_other(keep: Kept) -> None:
+    keep()
+    one, other = run(wanted()), run(wanted())
+    assert len(FakeSessions.open_now) == 2
+    one.stop()
+    until(lambda: len(FakeSessions.open_now) == 1)
+    assert other.how_ended() == ""
+    other.stop()
+
+
+def test_settings_of_a_session_are_the_run_s_own(keep: Kept) -> None:
+    keep(spark_sql_a="1", spark_sql_b="1")
+    server = run(wanted(spark_sql_a="2"))
+    own = FakeSessions.open_now[0]
+    assert (own.settings, own.unset) == ({"spark.sql.a": "2"}, ["spark.sql.b"])
+    server.stop()
+
+
+def test_a_server_in_use_that_does_not_fit_is_left_alone(keep: Kept) -> None:
+    kept, said = keep(spark_driver_memory="1g"), list[str]()
+    first = run(wanted(spark_driver_memory="1g"))
+    assert run(wanted(spark_driver_memory="2g"), said) is None
+    assert "the setting spark.driver.memory is another" in said[0]
+    assert "another run uses it" in said[0]
+    assert not kept.over.is_set()
+    first.stop()
+
+
+def test_an_idle_server_that_does_not_fit_ends(keep: Kept) -> None:
+    kept = keep()
+    line = kept.point.call(5.0)
+    assert line is not None
+    other = Wanted("/a", {"Python": "3.12"}, {"PATH": "1"}, {})
+    assert line.ask({"ask": "attach", "wanted": other.to_json(), "paths": []}) == {
+        "unfit": "Python was replaced", "busy": False
+    }
+    until(lambda: not kept.point.keeper())
+
+
+def test_an_idle_server_ends_after_a_while(keep: Kept) -> None:
+    point = keep(idle_seconds=0.05).point
+    until(lambda: not point.keeper())
+    assert status_of(point) is None
+
+
+def test_a_server_in_use_does_not_end_for_being_idle(keep: Kept) -> None:
+    kept = keep(idle_seconds=0.5)
+    server = run(wanted())
+    threading.Event().wait(0.8)
+    assert kept.point.keeper()
+    server.stop()
+
+
+def test_a_server_whose_jvm_has_ended_says_how(keep: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep()
+    server = run(wanted())
+    monkeypatch.setattr(FakeServer, "ended", "was killed by signal 9")
+    assert server.how_ended() in ("was killed by signal 9", "was ended")
+    server.stop()
+
+
+def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:
+    first, second = keep("/a"), keep("/b")
+    run(wanted("/a")).stop()
+    until(lambda: not FakeSessions.open_now)
+    said: list[str] = []
+    make_room(MeetingPoint.of("/c"), said.append)
+    assert said == ["the server of /b is ended: no more than 2 are kept"]
+    assert first.point.keeper()
+    assert not second.point.keeper()
+
+
+def test_a_server_is_ended_on_request(keep: Kept) -> None:
+    point = keep().point
+    assert stop_server(point)
+    assert not stop_server(point)
+
+
+def test_one_process_alone_keeps_the_server_of_a_folder(keep: Kept) -> None:
+    point = keep().point
+    with point.kept() as is_ours:
+        assert not is_ours
+
+
+def test_status_says_who_uses_it(keep: Kept) -> None:
+    kept = keep()
+    server = run(wanted())
+    found = status_of(kept.point)
+    assert found is not None
+    assert (found["folder"], found["runs"]) == ("/a", [os.getpid()])
+    server.stop()
+
+
+def test_a_folder_that_others_may_enter_is_refused(folder: Path) -> None:
+    folder.chmod(0o755)
+    with pytest.raises(SetupError, match="not for this user alone"):
+        runtime_folder()
+
+
+def test_a_link_is_no_folder_for_servers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "link").symlink_to("/tmp")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder / "link"))
+    with pytest.raises(SetupError, match="not for this user alone"):
+        runtime_folder()
+
+
+@pytest.mark.parametrize(("other", "why"), [
+    (Wanted("/b", {}, {}, {}), "the folder is another"),
+    (Wanted("/a", {"Java": "21"}, {}, {}), "Java was replaced"),
+    (Wanted("/a", {}, {"TOKEN": "x"}, {}), "the variable TOKEN is another"),
+    (Wanted("/a", {}, {}, {"spark.jars": "a.jar"}), "the setting spark.jars is another"),
+    (Wanted("/a", {}, {}, {}, reaches_store=True), "the catalog is in an object store"),
+    (Wanted("/a", {}, {}, {"spark.app.name": "mine"}), ""),
+])
+def test_what_cannot_be_another_in_a_session_decides(other: Wanted, why: str) -> None:
+    assert why_unfit(Wanted("/a", {}, {}, {}), other) == why
+
+
+def test_variables_of_a_terminal_do_not_count() -> None:
+    here, there = ({"PATH": "/bin", "TERM": one, "SSH_TTY": one, "HELIX_CATALOG": one} for one in "ab")
+    assert environment_digests(here) == environment_digests(there) != environment_digests({"PATH": "/usr/bin"})
+
+
+def test_no_value_of_a_variable_is_told() -> None:
+    assert "secret" not in str(environment_digests({"PASSWORD": "secret"}))
+
+
+@pytest.mark.parametrize(("environ", "why"), [
+    ({"HELIX_SERVER": "off"}, "HELIX_SERVER is off"), ({"CI": "true"}, "this is CI"),
+    ({"PYSPARK_GATEWAY_PORT": "1"}, "spark-submit has started the JVM"), ({"HELIX_SERVER": "on", "CI": "1"}, ""),
+])
+def test_where_none_stays_is_said(environ: dict[str, str], why: str) -> None:
+    assert why_none_is_kept(environ) == why

@@ -13,6 +13,7 @@ from benchmarks.faults import (  # noqa: F401  # they add their faults
     hostile_records,
     hostile_tables,
     inputs,
+    kept_servers,
     kills,
     limits,
     long_runs,

@@ -130,6 +130,7 @@ class ServedSession:
         server.drop()
         self.is_informed = False
         self._resolved.clear()
+        self.analysed.clear()
         self.tables.lose_all()
         self.models.lose_all()
 

@@ -181,7 +181,7 @@ class PlainProgram:
 
     def _open_on_server(self, session: Any) -> None:
         assert self.server is not None
-        self.server.open_session(session.client._user_id, session.session_id)
+        self.server.open_session(session.client._user_id or "", session.session_id)
 
     def _settings_and_address(self, options: Mapping[str, str]) -> tuple[dict[str, str], str]:
         """Return the settings that its session is given, and the address of the server that it names; empty if none."""

@@ -35,8 +35,11 @@ class FakeServer:
     def isModifiable(self, name: str) -> bool:  # noqa: N802 - as Spark's is called
         return name.startswith("spark.sql.")
 
-    def how_ended(self) -> str:
+    def how_ended(self, error: BaseException | None = None) -> str:
         return self.ended
+
+    def kill(self) -> None:
+        """As above."""
 
     def stop(self) -> None:
         """Nothing: there is no process."""

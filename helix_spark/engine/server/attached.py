@@ -34,6 +34,7 @@ from helix_spark.engine.spark.gateway import (
     JvmStart,
     environment,
     forget,
+    is_broken_connection,
     is_end_of_server,
     keep_from_children,
     worth_reading,
@@ -130,10 +131,11 @@ class AttachedServer:
             error: of a request, if one failed.
         """
         if not self._is_lost and self._home.is_here:
+            is_broken = error is not None and (is_end_of_server(error) or is_broken_connection(error))
             try:
-                found = self._line.ask({"ask": "state"}, PATIENCE)
+                found = self._line.ask({"ask": "state", "broken": is_broken}, PATIENCE)
             except (TimeoutError, OSError):
-                found = {"ended": "does not answer any more"} if is_end_of_server(error) else {"ended": ""}
+                found = {"ended": "does not answer any more" if is_broken else ""}
             self._is_lost = "was ended" if found is None else found["ended"]
         return self._is_lost
 

@@ -30,6 +30,9 @@ _LOOK = 5.0
 _REST = 60.0
 """Seconds without a run after which a server gives memory back."""
 
+_TO_ANSWER = 15.0
+"""Seconds that a JVM has to answer: more than it takes to collect garbage on a busy machine."""
+
 _LEAST_FREE = 0.05
 """Of the machine's memory. With less an idle server ends."""
 
@@ -85,9 +88,11 @@ class Keeper:
             with suppress(OSError):
                 self.point.door.unlink()
             listening.close()
-            if self.server is not None:
+            if self.server is not None and self._answers():
                 with suppress(Exception):
                     self.server.stop()
+            elif self.server is not None:
+                self.server.kill()
 
     def _start(self) -> None:
         try:
@@ -126,9 +131,26 @@ class Keeper:
             os.truncate(log, 0)
         release_memory(self.server.driver._jvm)
 
-    def how_ended(self) -> str:
-        """Return how the server's JVM ended; empty while it runs."""
-        return "" if self.server is None else self.server.how_ended()
+    def how_ended(self, error: BaseException | None = None) -> str:
+        """Return how the server's JVM ended; empty while it runs.
+
+        Args:
+            error: a broken connection, if there is one: the end of the JVM is known a moment later.
+        """
+        return "" if self.server is None else self.server.how_ended(error)
+
+    def _answers(self) -> bool:
+        """Return whether the JVM answers within a while."""
+        assert self.server is not None
+        answered, server = threading.Event(), self.server
+
+        def ask() -> None:
+            with suppress(Exception):
+                server.driver._jsparkSession.conf().isModifiable("spark.master")
+                answered.set()
+
+        threading.Thread(target=ask, daemon=True).start()
+        return answered.wait(_TO_ANSWER)
 
     def _accept(self, listening: Any) -> None:
         while not self.over.is_set():
@@ -170,7 +192,7 @@ class Keeper:
                 port, secret = lease.sessions.gateway()
                 return {"port": port, "secret": secret}
             case "state":
-                return {"ended": self.how_ended()}
+                return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
             case "status":
                 return self._status()
             case "stop":
@@ -187,7 +209,7 @@ class Keeper:
         if self.error is not None or self.server is None:
             error = self.error or SetupError("the server did not start")
             return {"error": {"what": error.what, "exists": error.exists, "remedy": error.remedy}}
-        if how := self.how_ended():
+        if how := self.how_ended() or ("" if self._answers() else "does not answer any more"):
             self.over.set()
             return {"ended": how}
         with self._lock:

@@ -213,6 +213,11 @@ class ConnectServer:
                     keep_draft(self._draft)
             self._stop_driver()
 
+    def kill(self) -> None:
+        """End its JVM, which need not answer."""
+        self._jvm_start.give_up()
+        self._discard()
+
     def _start(self, settings: Mapping[str, str], reaches_store: bool) -> Any:
         """Start the classic session, and return it."""
         from pyspark import SparkConf, SparkContext

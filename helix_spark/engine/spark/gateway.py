@@ -213,11 +213,15 @@ def how_ended(error: BaseException | None = None) -> str:
     Args:
         error: a broken connection, if there is one: the end of the JVM is known a moment later.
     """
-    broken = type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
-    status = exit_status(_PATIENCE if broken or is_end_of_server(error) else 0.0)
+    status = exit_status(_PATIENCE if is_broken_connection(error) or is_end_of_server(error) else 0.0)
     if status is None:
         return ""
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+
+
+def is_broken_connection(error: BaseException | None) -> bool:
+    """Return whether a connection to a JVM was broken."""
+    return type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
 
 
 _LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",

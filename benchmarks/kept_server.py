@@ -51,7 +51,7 @@ def _held(runs: Runs, *, collect: bool = True) -> dict[str, float]:
     if collect:
         subprocess.run(["jcmd", str(jvm), "GC.run"], capture_output=True, check=True)
     heap = subprocess.run(["jcmd", str(jvm), "GC.heap_info"], capture_output=True, text=True, check=True).stdout
-    used = sum(int(one) for one in re.findall(r"(?:PSYoungGen|ParOldGen|garbage-first heap)\s+total \d+K, used (\d+)K", heap))
+    used = sum(int(one) for one in re.findall(r"garbage-first heap\s+total \d+K, used (\d+)K", heap))
     members = family(keeper)
     return {
         "heap": round(used / 1024), "JVM resident": round(resident_bytes(jvm) / 2**20),

@@ -16,11 +16,11 @@ from helix_spark.errors import ParameterError, nearest
 
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
-    "audit": "off", "audit_seconds": "60",
+    "audit": "off", "audit_seconds": "60", "server": "auto", "server_idle": "900",
 }
 """Every setting that a project or the environment may give."""
 
-_NUMBERS = frozenset({"budget", "audit_seconds"})
+_NUMBERS = frozenset({"budget", "audit_seconds", "server_idle"})
 """Those that a project may give as whole numbers, too."""
 
 TABLE = "helix_spark"

@@ -204,6 +204,11 @@ def read_settings(
             what = f"{values[name]!r} is no setting of {name} ({settings[name].origin})"
             raise ParameterError(what, remedy=remedy) from None
 
+    # What starts or attaches to a server reads these there, in processes that this one starts, too.
+    os.environ["HELIX_SERVER"] = parsed(
+        "server", lambda text: SERVERS[SERVERS.index(text.lower())], "write auto, on or off"
+    )
+    os.environ["HELIX_SERVER_IDLE"] = str(parsed("server_idle", float, "write a number of seconds"))
     return CommandSettings(
         values["catalog"] or "catalog", parse_size(values["budget"]) if values["budget"] else None, values["policy"],
         values["mlflow"] or None,
@@ -219,6 +224,7 @@ def read_settings(
 
 
 AUDITS: tuple[When, ...] = ("off", "idle")
+SERVERS = ("auto", "on", "off")
 
 
 def tracker_of(given: CommandSettings) -> Tracker | None:

@@ -25,7 +25,7 @@ class FakeServer:
 
     address, ended = "sc://localhost:1/;token=t", ""
 
-    def __init__(self, *given: object) -> None:
+    def __init__(self, *given: object, **named: object) -> None:
         self.driver = self
         self._jsparkSession = self
 

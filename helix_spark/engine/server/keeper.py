@@ -19,6 +19,7 @@ from helix_spark.engine.server.kept_servers import family, resident_bytes
 from helix_spark.engine.server.meeting import Line, MeetingPoint
 from helix_spark.engine.server.run_sessions import RunSessions
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
+from helix_spark.engine.spark.gateway import STAYING_COLLECTOR
 from helix_spark.errors import HelixError, SetupError
 
 IDLE_SECONDS = 15 * 60.0
@@ -101,7 +102,9 @@ class Keeper:
                 name.removeprefix(hadoop): value for name, value in self.has.settings.items() if name.startswith(hadoop)
             }
             settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}
-            self.server = ConnectServer(settings, store if self.has.reaches_store else NO_SETTINGS, NO_SETTINGS)
+            self.server = ConnectServer(
+                settings, store if self.has.reaches_store else NO_SETTINGS, NO_SETTINGS, collector=STAYING_COLLECTOR
+            )
         except HelixError as error:
             self.error = error
             self.over.set()

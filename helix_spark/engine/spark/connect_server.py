@@ -133,6 +133,7 @@ class ConnectServer:
     def __init__(
         self, author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS,
         defaults: Mapping[str, str] | None = None, jvm_start: gateway.JvmStart | None = None,
+        collector: str = gateway.COLLECTOR,
     ) -> None:
         """Start it. Where that fails or is interrupted, nothing is left of its JVM.
 
@@ -142,6 +143,7 @@ class ConnectServer:
             defaults: settings that hold where neither the author nor what is around says another, before Helix's own;
                 None for those of a program.
             jvm_start: the start of the JVM, for a caller that may give it up.
+            collector: of the JVM's garbage.
 
         Raises:
             SetupError: Java, Spark or the jars are not there or do not fit together.
@@ -150,6 +152,7 @@ class ConnectServer:
         begun = time.perf_counter()
         self._home, self._jvm_start = Birthplace(), jvm_start or gateway.JvmStart()
         self._draft: Path | None = None
+        self._collector = collector
         self.driver: Any = None
         with suppress(ImportError):  # said below, with what to do
             import_pyspark()
@@ -238,7 +241,9 @@ class ConnectServer:
             self._draft = None if ready or options else begin_draft(java, jars)
             # S3A's are not on the class path proper: an archive made without them would not fit any more.
             named = further if is_local(settings["spark.master"]) else (*jars, *further)
-            settings = gateway.launch_settings(jars, _with_jars(settings, named), ready, self._draft)
+            settings = gateway.launch_settings(
+                jars, _with_jars(settings, named), ready, self._draft, self._collector
+            )
             SparkContext._ensure_initialized(gateway=gateway.launch(settings, self._jvm_start))
         return SparkSession(SparkContext(conf=SparkConf(loadDefaults=False).setAll(list(settings.items()))))
 

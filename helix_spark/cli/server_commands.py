@@ -11,8 +11,6 @@ import click
 from helix_spark.cli import options
 from helix_spark.cli.options import print_found
 from helix_spark.cli.terminal import say
-from helix_spark.engine.server.kept_servers import status_of, stop_server
-from helix_spark.engine.server.meeting import MeetingPoint
 from helix_spark.sizes import format_seconds, format_size
 
 
@@ -24,6 +22,9 @@ def server() -> None:
 @options.command(options.json_wanted)
 def status(as_json: bool) -> None:
     """Say which servers stay, for which folders, since when, and how much memory each holds."""
+    from helix_spark.engine.server.kept_servers import status_of
+    from helix_spark.engine.server.meeting import MeetingPoint
+
     found = [one for point in MeetingPoint.all() if (one := status_of(point)) is not None]
     print_found(as_json, lambda: found, lambda: say("\n".join(map(_line, found)) or "no server stays"))
 
@@ -31,6 +32,9 @@ def status(as_json: bool) -> None:
 @options.command(click.option("--all", "everywhere", is_flag=True, help="Those of all folders."))
 def stop(everywhere: bool) -> None:
     """End the server of this folder. A run that uses it goes on with another one."""
+    from helix_spark.engine.server.kept_servers import stop_server
+    from helix_spark.engine.server.meeting import MeetingPoint
+
     points = MeetingPoint.all() if everywhere else [MeetingPoint.of(str(Path.cwd()))]
     ended = sum(map(stop_server, points))
     say(f"{ended} ended" if ended else "no server stays" + ("" if everywhere else f" for {Path.cwd()}"))

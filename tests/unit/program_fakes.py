@@ -59,6 +59,9 @@ class FakeServer:
     def how_ended(self) -> str:
         return self.ended
 
+    def open_session(self, user: str, session_id: str) -> None:
+        """Nothing: it knows any session."""
+
     def drop(self) -> None:
         self.ended = ""
         self.evicted.update(self.models)

@@ -1,0 +1,94 @@
+"""Whole runs next to a server that stays: scripts and workflows, one after the other, and what befalls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.faults import kept_servers
+from benchmarks.faults.kept_servers import Runs, jvm_of, runs_in
+from benchmarks.faults.row import FAULTS, Fault, Tally
+
+WORKFLOW = """
+import helix_spark as hx
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import DataFrame, functions as F
+
+def job(reg: float = 0.1) -> hx.Workflow:
+    wf = hx.Workflow("job")
+    data = wf.source("data", hx.table(pd.DataFrame({"a": [float(i) for i in range(60)]})))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        data.createOrReplaceTempView("seen")
+        return data.withColumn("label", (F.col("a") > 30).cast("double"))
+
+    a = wf.extractor("a", hx.Fields("a"), on=rows)
+    income = wf.synthesizer("income", rows, features=[a], label="label", split=hx.HashSplit(test=0.2, seed=1))
+    model = wf.learner("model", LogisticRegression, on=income, regParam=reg, maxIter=3)
+    predictions = wf.predict("predictions", model, income)
+
+    @wf.reducer(output=True)
+    def right(predictions: pd.DataFrame) -> float:
+        return float((predictions.prediction == predictions.label).mean())
+
+    @wf.reducer(output=True, depends_on=[])
+    def summed(rows: DataFrame) -> float:
+        return rows.rdd.map(lambda row: row.a + reg * 0).sum()
+
+    return wf
+"""
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with runs_in(Path(tmp_path)) as found:
+        yield found
+
+
+def command(runs: Runs, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "helix_spark", *words], cwd=runs.folder, env=runs.environment, text=True,
+        capture_output=True, check=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(runs: Runs) -> None:
+    tally = Tally()
+    runs.check(tally, said="a Spark server stays for the next runs")
+    jvm = jvm_of(runs.point)
+    runs.edit("second")
+    runs.check(tally)
+    assert not tally.wrong
+    (runs.folder / "job.py").write_text(WORKFLOW)
+    first = json.loads(command(runs, "run", "job.py", "--json").stdout)
+    again = json.loads(command(runs, "run", "job.py", "--json", "--set", "reg=0.2").stdout)
+    assert first["outputs"]["summed"] == again["outputs"]["summed"] == sum(range(60))
+    computed = [node["name"] for node in again["nodes"] if node["state"] == "compute"]
+    assert "model" in computed
+    assert jvm_of(runs.point) == jvm
+    assert "idle for" in command(runs, "server", "status").stdout
+    assert command(runs, "server", "stop").stdout == "1 ended\n"
+    assert command(runs, "server", "status").stdout == "no server stays\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [
+    pytest.param(one, id=one.name) for one in FAULTS if one.inject.__module__ == kept_servers.__name__
+])
+def test_what_befalls_a_server_costs_a_line_and_no_answer(fault: Fault, tmp_path: Path) -> None:
+    tally = Tally()
+    folder = tmp_path / "fault"
+    folder.mkdir()
+    fault.inject(folder, 1, tally)  # type: ignore[arg-type]  # any folder
+    assert tally.injected
+    assert not tally.wrong

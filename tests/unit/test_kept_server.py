@@ -95,7 +95,7 @@ def keep(folder: Path) -> Iterator[Kept]:
                 begun.set()
                 found.keep()
 
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=work, name="kept")
         thread.start()
         threads.append((found, thread))
         begun.wait()
@@ -225,6 +225,13 @@ def test_a_server_is_ended_on_request(keep: Kept) -> None:
     point = keep().point
     assert stop_server(point)
     assert not stop_server(point)
+
+
+@pytest.mark.parametrize("file", ["lock", "door"])
+def test_a_server_that_nobody_can_find_ends(keep: Kept, file: str) -> None:
+    kept = keep()
+    getattr(kept.point, file).unlink()
+    until(lambda: not kept._leases and not any(one.is_alive() for one in threading.enumerate() if one.name == "kept"))
 
 
 def test_one_process_alone_keeps_the_server_of_a_folder(keep: Kept) -> None:

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from shutil import rmtree
@@ -293,7 +292,7 @@ def attach(
     Raises:
         SetupError: Spark could not be started.
     """
-    begun, wanted = time.perf_counter(), wanted_now(settings, reaches_store=reaches_store)
+    begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), reaches_store=reaches_store)
     try:
         point = MeetingPoint.of(wanted.folder)
     except SetupError as error:
@@ -353,7 +352,7 @@ class HeldServer:
         """Hold the one that there is now; it is started if there is none. Raises SetupError if that fails."""
         if self._line is None or not self._line.is_open():
             settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-            wanted = replace(wanted_now(settings, reaches_store=False), folder=str(self._folder))
+            wanted = wanted_now(settings, self._folder)
             self._line = _reach(MeetingPoint.of(wanted.folder), wanted, self._say)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ _OF_A_TERMINAL = frozenset({
 })
 _OF_A_SHELL = (
     "SSH_", "XDG_SESSION_", "XDG_RUNTIME_DIR", "DBUS_", "GPG_", "TERM_", "VSCODE_", "JPY_", "ITERM_", "KITTY_", "VTE_",
-    "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "MLFLOW_", "HELIX",
+    "WT_", "GNOME_", "KONSOLE_", "PYTEST_", "HELIX",
 )
 """Variables that differ from one terminal to the next and say nothing to a worker; and Helix's own, which the process
 of a run alone reads."""
@@ -60,9 +60,12 @@ class Wanted:
         return Wanted(**given)
 
 
-def wanted_now(settings: Mapping[str, str], *, reaches_store: bool) -> Wanted:
-    """Return what a run of this process wants, with these settings of Spark."""
-    return Wanted(str(Path.cwd()), _versions(), environment_digests(os.environ), dict(settings), reaches_store)
+def wanted_now(settings: Mapping[str, str], folder: Path, *, reaches_store: bool = False) -> Wanted:
+    """Return what a run of this process wants, with these settings of Spark, in a folder."""
+    found = folder.stat()
+    # A JVM stays in the folder in which it was started, whatever has its name later.
+    versions = {**_versions(), "the folder": f"{found.st_dev} {found.st_ino}"}
+    return Wanted(str(folder), versions, environment_digests(os.environ), dict(settings), reaches_store)
 
 
 def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:

@@ -75,18 +75,20 @@ class Keeper:
     _leases: set[_Lease] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _rested: bool = False
+    _found_by: tuple[int, ...] = ()
     _last_end: float = field(default_factory=time.monotonic)
 
     def keep(self) -> None:
         """Start the server and serve, until it is over."""
         listening = self.point.listen()
+        self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         try:
             self._start()
             while not self.over.wait(_LOOK) and self._is_needed():
                 pass
         finally:
-            with suppress(OSError):
+            if self._files() == self._found_by:
                 self.point.door.unlink()
             listening.close()
             if self.server is not None and self._answers():
@@ -125,7 +127,16 @@ class Keeper:
         if idle > _REST and not self._rested:
             self._rested = True
             self._give_memory_back()
-        return not ((idle > self.idle_seconds and not holds) or (idle > _LOOK and _free_memory() < _LEAST_FREE))
+        is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
+        is_short = idle > _LOOK and _free_memory() < _LEAST_FREE
+        return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
+
+    def _files(self) -> tuple[int, ...]:
+        """Return which files its lock and its socket are; empty where one is gone."""
+        try:
+            return tuple(file.stat().st_ino for file in (self.point.lock, self.point.door))
+        except OSError:
+            return ()
 
     def _give_memory_back(self) -> None:
         assert self.server is not None

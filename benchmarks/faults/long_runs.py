@@ -16,6 +16,7 @@ import helix_spark as hx
 from benchmarks.faults import spark_job
 from benchmarks.faults.row import Tally, fault
 from helix_spark.engine.server.session import Sessions
+from helix_spark.engine.spark.driver_client import driver_client
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -76,9 +77,10 @@ def _measured(spark: SparkSession, catalog: Path) -> dict[str, int]:
     from deltalake import DeltaTable
 
     gc.collect()
-    context = spark.sparkContext
+    client = driver_client(spark)
+    assert client is not None
+    context = client.classic.sparkContext
     jvm = context._jvm
-    assert jvm is not None
     for _ in range(2):
         jvm.java.lang.System.gc()
     runtime = jvm.java.lang.Runtime.getRuntime()

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from helix_spark.answers.analyses import Analyses, FrameStep
 from helix_spark.answers.questions import Signer
 from helix_spark.answers.sent_requests import ours
@@ -94,14 +92,14 @@ class SessionCommands:
                 if name not in views and self.signer.state.now.unknown:
                     return None
                 self._drop(name, request)
-                return _rows(pa.bool_(), [name in views])
+                return _rows("bool", [name in views])
             case "clear_cache":
                 self._clear_cache(request)
             case "cache_table" | "uncache_table" if view_name(made.table_name) in views:
                 self.change(request)
             case _:
                 return None
-        return _rows(pa.string(), [])
+        return _rows("string", [])
 
     def statement(
         self, sql: Any, request: Any, answered: Callable[[Literal["analysis"], Any], list[Any]]
@@ -118,7 +116,7 @@ class SessionCommands:
         if match["setting"] is not None:
             self.note_settings({match["setting"]: match["value"]})
             self.change(request)
-            return _relation(pa.table({"key": [match["setting"]], "value": [match["value"]]}))
+            return _relation({"key": [match["setting"]], "value": [match["value"]]})
         if match["body"] is not None:
             if not read_statement(match["body"]).asks:
                 return None
@@ -138,7 +136,7 @@ class SessionCommands:
             self._drop(name, request)
         else:
             self.change(request)
-        return _relation(pa.table({}))
+        return _relation({})
 
     def _drop(self, name: str, request: Any) -> None:
         self.keep_meanings([name])
@@ -210,19 +208,21 @@ _STATEMENT = re.compile(
 """Statements whose effects on a session are known."""
 
 
-def _rows(kind: pa.DataType, values: Sequence[Any]) -> list[Any]:
+def _rows(kind: str, values: Sequence[Any]) -> list[Any]:
     """The rows of a call of ``spark.catalog``."""
+    import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    rows = pa.table({"value": pa.array(values, kind)})
+    rows = pa.table({"value": pa.array(values, pa.type_for_alias(kind))})
     return rows_answered(from_arrow_schema(rows.schema), rows)
 
 
-def _relation(rows: pa.Table) -> Any:
+def _relation(columns: Mapping[str, Sequence[str]]) -> Any:
     """A relation of some rows."""
+    import pyarrow as pa
     import pyspark.sql.connect.proto as pb
 
-    sink = pa.BufferOutputStream()
+    rows, sink = pa.table(columns), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows)
     return pb.Relation(local_relation=pb.LocalRelation(data=sink.getvalue().to_pybytes()))

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import networkx as nx
-
 from helix_spark.dag.node import Dag, Node, slice_to_outputs
 from helix_spark.errors import OperatorError, WorkflowError, nearest
 from helix_spark.workflow.declaration import Keep, Wishes
@@ -99,6 +97,18 @@ def with_known_columns(node: Node, columns: Mapping[str, Collection[str] | None]
 
 
 def _topological(nodes: list[Node]) -> tuple[Node, ...]:
+    """Return nodes inputs first, else in the order of their declarations, which mostly has inputs first by itself."""
+    above = set[str]()
+    for node in nodes:
+        if not above.issuperset(node.inputs):
+            return _sorted(nodes)
+        above.add(node.name)
+    return tuple(nodes)
+
+
+def _sorted(nodes: list[Node]) -> tuple[Node, ...]:
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(node.name for node in nodes)
     graph.add_edges_from((source, node.name) for node in nodes for source in node.inputs)

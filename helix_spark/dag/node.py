@@ -10,8 +10,6 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol
 
-import networkx as nx
-
 from helix_spark.errors import WorkflowError, nearest
 from helix_spark.workflow.declaration import Node as Node
 from helix_spark.workflow.operators import Form, Function, Read, Result
@@ -43,12 +41,16 @@ class Dag:
         return MappingProxyType(index | {node.name: node for node in self.nodes})
 
     @cached_property
-    def graph(self) -> nx.DiGraph:
-        """Edges from input to reader; node names. Not to be changed."""
-        graph = nx.DiGraph()
-        graph.add_nodes_from(node.name for node in self.nodes)
-        graph.add_edges_from((source, node.name) for node in self.nodes for source in node.inputs)
-        return nx.freeze(graph)
+    def _readers(self) -> Mapping[str, tuple[str, ...]]:
+        found = dict[str, dict[str, None]]()
+        for node in self.nodes:
+            for source in node.inputs:
+                found.setdefault(source, {})[node.name] = None
+        return {source: tuple(names) for source, names in found.items()}
+
+    @cached_property
+    def _ancestors(self) -> Mapping[str, frozenset[str]]:
+        return ancestors_of(self.nodes)
 
     def __getitem__(self, name: str) -> Node:
         if name not in self.by_name:
@@ -57,16 +59,17 @@ class Dag:
 
     def readers(self, name: str) -> tuple[str, ...]:
         """Return names of the nodes that read this one."""
-        return tuple(self.graph.successors(name))
+        return self._readers.get(name, ())
 
     def descendants(self, names: Iterable[str]) -> frozenset[str]:
         """Return everything downstream of these nodes, without themselves."""
         starts = set(names)
-        return frozenset(set().union(*(nx.descendants(self.graph, name) for name in starts)) - starts)
+        below = (node.name for node in self.nodes if not starts.isdisjoint(self._ancestors[node.name]))
+        return frozenset(below) - starts
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return everything that a node is made from, without itself."""
-        return frozenset(nx.ancestors(self.graph, name))
+        return self._ancestors[name]
 
     def upstream_within(self, names: Iterable[str], within: Collection[str]) -> frozenset[str]:
         """Return the nodes of `within` that nodes are made from by way of nodes of `within` alone, themselves left

@@ -87,7 +87,7 @@ def only_for(dag: Dag, examples: str, feature: str) -> tuple[str, ...]:
     while waiting:
         name = waiting.pop()
         # A node is looked at again with each reader that goes, so it is gone when its last one is.
-        readers = (reader for reader in dag.graph.successors(name) if (name, reader) != (feature, examples))
+        readers = (reader for reader in dag.readers(name) if (name, reader) != (feature, examples))
         if name not in gone and name not in dag.outputs and all(reader in gone for reader in readers):
             gone[name] = None
             waiting.extend(dag[name].inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,41 @@ def test_what_befalls_a_server_costs_a_line_and_no_answer(fault: Fault, tmp_path
     fault.inject(folder, 1, tally)  # type: ignore[arg-type]  # any folder
     assert tally.injected
     assert not tally.wrong
+
+
+NAPS = """
+import sys
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+tasks, begun = int(sys.argv[1]), sys.argv[2]
+
+@F.udf("int")
+def nap(number):
+    import pathlib, time
+    pathlib.Path(begun).touch()
+    time.sleep(0.1)
+    return 1
+
+print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().sum("one").first()[0])
+"""
+
+
+@pytest.mark.slow
+def test_a_short_run_beside_a_long_one_has_its_share_of_the_cores(runs: Runs) -> None:
+    (runs.folder / "naps.py").write_text(NAPS)
+    command(runs, "run", "naps.py", "1", str(runs.folder / "first"))  # starts the server
+    begun = runs.folder / "begun"
+    long = subprocess.Popen(
+        [sys.executable, "-m", "helix_spark", "run", "naps.py", "2000", str(begun)], cwd=runs.folder,
+        env=runs.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    try:
+        while not begun.exists():
+            assert long.poll() is None
+            time.sleep(0.1)
+        assert command(runs, "run", "naps.py", "8", str(runs.folder / "other")).stdout == "8\n"
+        assert long.poll() is None, "the long one had the cores to itself"
+    finally:
+        long.kill()
+        long.communicate()

@@ -23,7 +23,7 @@ from helix_spark.errors import SetupError
 class FakeServer:
     """Takes the place of a `ConnectServer`: its sessions are names."""
 
-    address, ended = "sc://localhost:1/;token=t", ""
+    address, ended, state = "sc://localhost:1/;token=t", "", "as it began"
 
     def __init__(self, *given: object, **named: object) -> None:
         self.driver = self
@@ -71,6 +71,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(FOLDER_VARIABLE, made)
         monkeypatch.setattr(keeping, "ConnectServer", FakeServer)
         monkeypatch.setattr(keeping, "RunSessions", FakeSessions)
+        monkeypatch.setattr(keeping, "context_state", lambda driver: driver.state)
         monkeypatch.setattr(keeping, "_LOOK", 0.01)
         FakeSessions.open_now.clear()
         yield Path(made)
@@ -208,6 +209,21 @@ def test_a_server_whose_jvm_has_ended_says_how(keep: Kept, monkeypatch: pytest.M
     monkeypatch.setattr(FakeServer, "ended", "was killed by signal 9")
     assert server.how_ended() in ("was killed by signal 9", "was ended")
     server.stop()
+
+
+def test_a_server_in_which_a_run_left_what_all_see_is_not_offered_again(
+    keep: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = keep()
+    server = run(wanted())
+    monkeypatch.setattr(FakeServer, "state", "with a file")
+    server.stop()
+    until(lambda: not FakeSessions.open_now)
+    line = kept.point.call(5.0)
+    assert line is not None
+    found = line.ask({"ask": "attach", "wanted": wanted().to_json(), "paths": []})
+    assert found is not None
+    assert "files or jars" in found["unfit"]
 
 
 def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:

@@ -29,7 +29,7 @@ of a run alone reads."""
 
 _HELD_BY_SERVER = frozenset({
     "spark.app.name",  # a name for people
-    "spark.scheduler.mode",  # a server's jobs are FAIR, which without pools is FIFO
+    "spark.scheduler.mode",  # runs share the cores
     "spark.sql.warehouse.dir",  # each run has one of its own
 })
 """Settings that are a server's own business."""

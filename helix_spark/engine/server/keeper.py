@@ -17,7 +17,7 @@ from typing import Any
 from helix_spark.engine.server.fit import Wanted, session_settings, why_unfit
 from helix_spark.engine.server.kept_servers import family, resident_bytes
 from helix_spark.engine.server.meeting import Line, MeetingPoint
-from helix_spark.engine.server.run_sessions import RunSessions
+from helix_spark.engine.server.run_sessions import RunSessions, context_state
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
 from helix_spark.engine.spark.gateway import STAYING_COLLECTOR
 from helix_spark.errors import HelixError, SetupError
@@ -76,6 +76,8 @@ class Keeper:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _rested: bool = False
     _found_by: tuple[int, ...] = ()
+    _pristine: str = ""
+    _is_spoiled: bool = False
     _last_end: float = field(default_factory=time.monotonic)
 
     def keep(self) -> None:
@@ -103,10 +105,11 @@ class Keeper:
             store = {
                 name.removeprefix(hadoop): value for name, value in self.has.settings.items() if name.startswith(hadoop)
             }
-            settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}
+            settings = {**self.has.settings, "spark.scheduler.mode": "FAIR"}  # two runs at once share the cores
             self.server = ConnectServer(
                 settings, store if self.has.reaches_store else NO_SETTINGS, NO_SETTINGS, collector=STAYING_COLLECTOR
             )
+            self._pristine = context_state(self.server.driver)
         except HelixError as error:
             self.error = error
             self.over.set()
@@ -228,7 +231,8 @@ class Keeper:
             return {"ended": how}
         with self._lock:
             runtime = self.server.driver._jsparkSession.conf()
-            if why := why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
+            spoiled = "a run has left files or jars in it that all runs see" if self._is_spoiled else ""
+            if why := spoiled or why_unfit(self.has, wanted, lambda name: bool(runtime.isModifiable(name))):
                 is_busy = any(one.is_run for one in self._leases if one is not lease)
                 if not is_busy:
                     self.over.set()
@@ -251,6 +255,7 @@ class Keeper:
         try:
             if lease.sessions is not None and not self.how_ended():
                 lease.sessions.close()
+                self._is_spoiled |= context_state(self.server.driver) != self._pristine if self.server else False
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()

@@ -61,6 +61,9 @@ class RunSessions:
         service = self._jvm.org.apache.spark.sql.connect.service
         manager = getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
         self._first.sharedState().cacheManager().clearCache()
+        for session in (self._first, *(holder.session() for holder in self._holders)):
+            for query in session.streams().active():
+                query.stop()
         for holder in self._holders:
             artifact_ids = {str(holder.session().sessionUUID())}
             manager.closeSession(holder.key(), False)
@@ -69,6 +72,13 @@ class RunSessions:
         if self._gateway is not None:
             self._gateway.shutdown()
         shutil.rmtree(self._warehouse, ignore_errors=True)
+
+
+def context_state(driver: Any) -> str:
+    """Return what all sessions of a driver have of its context: added files and jars, the folder for checkpoints."""
+    context = driver.sparkContext._jsc.sc()
+    parts = (context.listFiles(), context.listJars(), context.getCheckpointDir())
+    return " ".join(str(one.toString()) for one in parts)
 
 
 def end_workers(jvm: Any, artifact_ids: set[str]) -> None:

@@ -1,6 +1,6 @@
 """How long a person waits for answers of the census job: fresh processes, a warm session, the watch, the first run.
 
-    python benchmarks/answers.py [--only unchanged reducer warm watch first planning] [--runs 5] [--json]
+    python benchmarks/answers.py [--only unchanged reducer warm watch first planning kept] [--runs 5] [--json]
 
 Each figure is a ratio or a difference of runs side by side on one machine, in turn; medians.
 """
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from helix_spark.engine.server.meeting import FOLDER_VARIABLE  # noqa: E402 - of this checkout
 
 JOB = ROOT / "jobs" / "census.py"
 HELIX = [sys.executable, "-m", "helix_spark"]
@@ -296,6 +298,92 @@ def _until_printed(command: list[str], text: str, folder: Path, **environment: s
     return seconds
 
 
+class KeptServer:
+    """A server that stays for runs in a folder; without one each run starts Spark for itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._met_in = tempfile.mkdtemp(prefix="helix-met-", dir="/tmp")
+        self.environment = {"HELIX_SERVER": "on", FOLDER_VARIABLE: self._met_in}
+
+    def close(self) -> None:
+        """Ends it."""
+        command = [*HELIX, "server", "stop", "--all"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **self.environment})
+        shutil.rmtree(self._met_in)
+
+
+def kept(runs: int) -> dict[str, Any]:
+    """Edits in fresh processes, beside a server that stays and by themselves, in turn, until the answer: of the census
+    the learner, then a feature; of `jobs/plain_income.py` a value of its grid. And a workflow of values, unchanged."""
+    took = dict[str, list[float]]()
+    with tempfile.TemporaryDirectory(prefix="helix-kept-") as folder:
+        beside, alone = (_OfEdits(Path(folder) / name) for name in ("beside", "alone"))
+        server = KeptServer(beside.folder)
+        try:
+            for number in range(-1, runs):  # the first time fills the catalogs, and is not counted
+                for edit in ("learner", "feature", "grid value"):
+                    for name, one, around in (
+                        ("kept", beside, server.environment), ("by itself", alone, {"HELIX_SERVER": "off"})
+                    ):
+                        seconds = one.run(edit, number, around)
+                        if number >= 0:
+                            took.setdefault(f"{edit}, {name}", []).append(seconds)
+                took.setdefault("values, unchanged", []).append(beside.values())
+        finally:
+            server.close()
+    found = {name: median(seconds) for name, seconds in took.items()}
+    edits = ("learner", "feature", "grid value")
+    return {**found, **{f"{edit}, ratio": found[f"{edit}, kept"] / found[f"{edit}, by itself"] for edit in edits}}
+
+
+class _OfEdits:
+    """The jobs in a folder, with a catalog, as a person edits them."""
+
+    _VALUES = """import helix_spark as hx
+
+def values(times: int = 3) -> hx.Workflow:
+    wf = hx.Workflow("values")
+
+    @wf.reducer
+    def numbers() -> list:
+        return [1, 2, 3]
+
+    @wf.reducer(output=True)
+    def total(numbers: list) -> int:
+        return sum(numbers) * times
+
+    return wf
+"""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "jobs", folder / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "values.py").write_text(self._VALUES)
+
+    def run(self, edit: str, number: int, environment: Mapping[str, str]) -> float:
+        """Seconds until the answer to an edit that was not made before."""
+        if edit == "grid value":
+            text = (ROOT / "jobs" / "plain_income.py").read_text()
+            edited = text.replace("[0.001, 0.01, 0.03, 0.1]", f"[0.001, 0.01, 0.03, {0.1 + 0.01 * (number + 1)}]")
+            assert edited != text or number < 0
+            (self.folder / "jobs" / "plain_income.py").write_text(edited)
+            return self._seconds("jobs/plain_income.py", "|  1.0|       1.0|", environment)
+        what = f"reg={0.2 + 0.01 * number}" if edit == "learner" else f"bins={12 + number}"
+        return self._seconds("jobs/census.py", "s to answer", environment, "--set", what)
+
+    def values(self) -> float:
+        """Seconds of the whole command."""
+        start = time.perf_counter()
+        subprocess.run([*HELIX, "run", "values.py"], cwd=self.folder, check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    def _seconds(self, job: str, text: str, environment: Mapping[str, str], *options: str) -> float:
+        command = [*HELIX, "run", job, "-q", *options]
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        return _until_printed(command, text, self.folder, **{"PYTHONPATH": path, **environment})
+
+
 def planning(runs: int) -> dict[str, float]:
     """Signing, catalog look-up and planning of the census workflow with 1,000 iterations in the catalog."""
     from benchmarks.history import filled_catalog
@@ -319,6 +407,7 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 MEASURES: dict[str, Callable[[int], dict[str, Any]]] = {
     "unchanged": unchanged, "reducer": reducer, "warm": warm, "watch": watch, "first": first, "planning": planning,
+    "kept": kept,
 }
 
 

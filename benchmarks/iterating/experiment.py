@@ -22,7 +22,7 @@ from benchmarks.iterating.systems import DVC, HAMILTON, ONLY, ORACLE, POLICIES, 
 from benchmarks.scripts import workload_named
 from benchmarks.scripts.edit import Version, versions
 
-MODES = ("session", "process", "script")
+MODES = ("session", "process", "script", "kept")
 Tell = Callable[[str], None]
 
 

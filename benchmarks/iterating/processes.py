@@ -1,13 +1,17 @@
-"""Process mode: a fresh `spark-submit` for each iteration of each system. Script mode: ours by `helix watch`."""
+"""Process mode: a fresh `spark-submit` for each iteration of each system. Script mode: ours by `helix watch`. Kept
+mode: ours by a `helix run` each, beside a server that stays."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from shutil import rmtree
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.iterating.beginning import Begin
@@ -17,6 +21,7 @@ from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
 from benchmarks.iterating.spark_submit import SUBMIT, environment
 from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, records_bytes, settings_of, write_texts
 from benchmarks.scripts.edit import Version
+from helix_spark.engine.server.meeting import FOLDER_VARIABLE
 
 LONGEST_SECONDS = 600.0
 FIRST_RECORDS = 300_000
@@ -64,11 +69,13 @@ class Submitted:
             self._records, self._written = records, records - self._records
         return self.budget + self._records + max(0, self._written)
 
-    def _first(self, command: list[str], begun: float) -> tuple[float, str]:
+    def _first(
+        self, command: list[str], begun: float, more: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[float, str]:
         """Runs a command to its end; when it answered, and the line that says so."""
         log = self.folder / "log.txt"
         with log.open("w") as errors, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env=environment()
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=self.folder, env={**environment(), **more}
         ) as process:
             self.memory.of(process.pid)
             found: tuple[float, str] | None = None
@@ -82,6 +89,33 @@ class Submitted:
 
     def close(self) -> None:
         """There is nothing to end."""
+
+
+class Kept(Submitted):
+    """Ours by a `helix run` for each edit: the first one leaves a server behind, which the others find."""
+
+    def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
+        super().__init__(begin, workload, memory)
+        self._met_in = tempfile.mkdtemp(prefix="helix-met-", dir="/tmp")
+        self._kept = {"HELIX_SERVER": "on", FOLDER_VARIABLE: self._met_in}
+
+    def run(self, version: Version) -> Measured:
+        """Runs a version. Raises RuntimeError as above."""
+        job, _ = write_texts(self.workload, version, self.folder)
+        command = [sys.executable, "-m", "helix_spark", "run", str(job),
+                   *_options(self.system, self.catalog, self.allowed(), version)]
+        begun = time.perf_counter()
+        answer_seconds, _ = self._first(command, begun, self._kept)
+        busy = time.perf_counter() - begun
+        return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
+
+    def close(self) -> None:
+        """Ends the server."""
+        subprocess.run(
+            [sys.executable, "-m", "helix_spark", "server", "stop", "--all"], check=True, capture_output=True,
+            env={**environment(), **self._kept},
+        )
+        rmtree(self._met_in)
 
 
 class Watched:
@@ -160,8 +194,9 @@ def until(look: Callable[[], dict[str, Any]], enough: Callable[[dict[str, Any]],
 
 
 def driver(mode: str, begin: Begin, workload: str, memory: PeakMemory) -> Submitted | Watched | Repro:
-    """The system as `mode` has it: "process" or "script"."""
+    """The system as `mode` has it: "process", "script" or "kept"."""
     if begin.system == DVC:
         return Repro(begin, workload, memory)
-    kind = Watched if mode == "script" and begin.system in POLICIES else Submitted
+    ours: dict[str, type[Submitted | Watched]] = {"script": Watched, "kept": Kept}
+    kind = ours.get(mode, Submitted) if begin.system in POLICIES else Submitted
     return kind(begin, workload, memory)

@@ -47,7 +47,7 @@ from helix_spark.plans.recorded_call import classic, own_session_is
 SERVER_VARIABLE = "HELIX_SERVER"
 """``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
 
-_TO_START = 120.0
+_TO_START = 300.0
 """Seconds that a server has to start."""
 
 _INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
@@ -88,6 +88,7 @@ class AttachedServer:
 
     def __init__(self, line: Line, log: Path, address: str, begun: float) -> None:
         self._line, self._home, self._is_lost = line, Birthplace(), ""
+        os.register_at_fork(after_in_child=line.close)  # else a child that lives on would be a run that goes on
         self.address = address
         self.start_seconds = time.perf_counter() - begun
         self._printed = _Printed(log)
@@ -155,7 +156,14 @@ class AttachedServer:
         found = self._line.ask(message)
         if found is None:
             raise SetupError("this folder's server has ended", remedy="run it again: another one is started")
+        _check_answer(found)
         return found
+
+
+def _check_answer(found: Mapping[str, Any] | None) -> None:
+    """Raise SetupError for an answer that is an error."""
+    if found is not None and (failed := found.get("error")):
+        raise SetupError(failed["what"], exists=failed["exists"], remedy=failed["remedy"])
 
 
 class _Kept:
@@ -304,8 +312,7 @@ def attach(
             found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": _import_paths()}, _TO_START)
         except (TimeoutError, OSError):
             found = None
-        if found is not None and (failed := found.get("error")):
-            raise SetupError(failed["what"], exists=failed["exists"], remedy=failed["remedy"])
+        _check_answer(found)
         if found is not None and "address" in found:
             return AttachedServer(line, point.log, found["address"], begun)
         line.close()

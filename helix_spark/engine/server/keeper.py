@@ -19,7 +19,7 @@ from helix_spark.engine.server.kept_servers import family, resident_bytes
 from helix_spark.engine.server.meeting import Line, MeetingPoint
 from helix_spark.engine.server.run_sessions import RunSessions, context_state
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
-from helix_spark.engine.spark.gateway import STAYING_COLLECTOR
+from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
 from helix_spark.errors import HelixError, SetupError
 
 IDLE_SECONDS = 15 * 60.0
@@ -187,7 +187,14 @@ class Keeper:
             self._leases.add(lease)
         try:
             while (asked := lease.line.receive()) is not None:
-                lease.line.send(self._answer(lease, asked))
+                try:
+                    answer = self._answer(lease, asked)
+                except Exception as error:  # noqa: BLE001 - it is told to who asked
+                    answer = {"error": {
+                        "what": f"this folder's server failed: {type(error).__name__}: {first_line(error)}",
+                        "exists": None, "remedy": "run `helix server stop`, and again",
+                    }}
+                lease.line.send(answer)
         except (OSError, ValueError):
             pass
         finally:
@@ -219,7 +226,7 @@ class Keeper:
                         return {"stopped": False}
                     self.over.set()
                 return {"stopped": True}
-        return {"error": {"what": f"a server knows no {asked['ask']!r}"}}
+        raise ValueError(f"no {asked['ask']!r} is known")
 
     def _attach(self, lease: _Lease, wanted: Wanted, paths: list[str]) -> dict[str, Any]:
         self._ready.wait()

@@ -12,7 +12,7 @@ from typing import Any
 
 from helix_spark.engine.server.meeting import MeetingPoint
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds that a keeper has to say that it is there."""
 
 AGAIN = 0.01

@@ -140,3 +140,11 @@ def test_a_trace_of_an_operation_that_had_ended_is_left_out_and_others_are_passe
     assert [line.split()[0] for line in said.splitlines()] == ["a", "Exception", "at"]
     assert "SparkConnectExecuteThread" not in said
     assert "OutOfMemoryError" in str(caught.value)
+
+
+def test_a_start_that_ends_well_before_it_can_be_asked_is_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("#!/bin/sh\nexit 0\n", tmp_path, monkeypatch)
+    with pytest.raises(SetupError, match="did not start"):
+        gateway.launch({}, gateway.JvmStart())

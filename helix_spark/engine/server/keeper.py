@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 from helix_spark.engine.server.fit import Wanted, session_settings, why_unfit
@@ -92,6 +93,8 @@ class Keeper:
         finally:
             if self._files() == self._found_by:
                 self.point.door.unlink()
+            with suppress(OSError):
+                listening.shutdown(SHUT_RDWR)  # wakes who waits for the next connection
             listening.close()
             if self.server is not None and self._answers():
                 with suppress(Exception):

@@ -112,6 +112,15 @@ def launch_settings(
     }
 
 
+class _Launched(subprocess.Popen[bytes]):
+    """The JVM's process. pyspark waits for ever for one that ended with exit code 0 before it could be asked, as one
+    does whose standard input is closed meanwhile."""
+
+    def poll(self) -> int | None:
+        status = super().poll()
+        return 1 if status == 0 else status
+
+
 class JvmStart:
     """The start of a JVM, which any thread may give up."""
 
@@ -132,7 +141,7 @@ class JvmStart:
         if self.given_up:
             raise EndedError("the start of Spark was given up")
         options.pop("preexec_fn", None)
-        self._process = subprocess.Popen(command, start_new_session=True, **options)
+        self._process = _Launched(command, start_new_session=True, **options)
         return self._process
 
     def give_up(self) -> None:

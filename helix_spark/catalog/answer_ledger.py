@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
 
 from helix_spark.catalog.journal.journal import Journal
 from helix_spark.catalog.journal.open_table import text_literal
@@ -39,15 +40,19 @@ class AnswerLedger:
 
     def newest_of(self, workflow: str, limit: int) -> dict[str, AnswerRecord]:
         """The newest records of a workflow, by question: as many as have `AHEAD_BYTES` of texts together."""
-        rows = self._journal.query(
-            f"""SELECT * FROM (
-                  SELECT *, sum(octet_length(answer)) OVER (ORDER BY {_NEWEST_FIRST}) AS letters FROM (
-                    SELECT * FROM journal WHERE workflow = {text_literal(workflow)}
-                    ORDER BY {_NEWEST_FIRST} LIMIT {limit:d}
-                  )
-                ) WHERE coalesce(letters, 0) <= {AHEAD_BYTES:d} ORDER BY {_NEWEST_FIRST}"""
+        own = f"FROM journal WHERE workflow = {text_literal(workflow)}"
+        found = self._journal.columns(  # their sizes first: a query holds the texts of all that it sorts
+            f"SELECT {SEQUENCE}, place, octet_length(answer) AS letters {own} ORDER BY {_NEWEST_FIRST} LIMIT {limit:d}"
         )
-        return {row.question: row for row in reversed(rows)}
+        letters = accumulate(size or 0 for size in found.get("letters", ()))
+        places = zip(found.get(SEQUENCE, ()), found.get("place", ()), letters, strict=True)
+        ahead = [(sequence, place) for sequence, place, so_far in places if so_far <= AHEAD_BYTES]
+        if not ahead:
+            return {}
+        sequence, place = ahead[-1]
+        since = f"({SEQUENCE} > {sequence:d} OR ({SEQUENCE} = {sequence:d} AND place >= {place:d}))"
+        rows = self._journal.query(f"SELECT * {own} AND {since} ORDER BY {SEQUENCE}, place")
+        return {row.question: row for row in rows}
 
     def newest(self, question: str) -> AnswerRecord | None:
         """The newest record of a question, whichever workflow asked it."""

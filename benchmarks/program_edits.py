@@ -169,7 +169,7 @@ def main() -> None:
 
 def tried(folder: Path) -> list[Edited]:
     """All edits, each undone before the next."""
-    from helix_spark.engine.server.attached import HeldServer
+    from helix_spark.engine.server.starting import HeldServer
 
     places = {name: folder / name for name in ("plain", "helix")}
     for place in places.values():

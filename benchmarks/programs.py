@@ -121,7 +121,7 @@ def measured(folder: Path, texts: Mapping[str, str], *, warm: bool) -> list[Took
 
 
 def _beside_a_server(path: Path, texts: Mapping[str, str]) -> list[Run]:
-    from helix_spark.engine.server.attached import HeldServer
+    from helix_spark.engine.server.starting import HeldServer
 
     server, found = HeldServer({}, folder=path.parent.resolve()), []
     try:

@@ -89,7 +89,7 @@ def _watch_workflow(work: WorkflowFile, engine: Helix, plan: Callable[[Event], f
 
 def watch_program(script: ScriptFile, place: CommandSettings) -> None:
     """Run a script in a process of its own at each save, next to a server that stays."""
-    from helix_spark.engine.server.attached import HeldServer
+    from helix_spark.engine.server.starting import HeldServer
 
     if (reason := needs_classic(script.path)) is not None:
         raise ParameterError(str(reason), remedy="run it by `helix run`, which starts one, and reuses nothing")

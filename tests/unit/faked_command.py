@@ -21,7 +21,7 @@ from program_fakes import FakeServer
 from helix_spark.cli import watching
 from helix_spark.cli.main import main
 from helix_spark.cli.programs import ScriptFile
-from helix_spark.engine.server import attached
+from helix_spark.engine.server import starting
 from helix_spark.engine.server.program_server import ProgramServer
 from helix_spark.program import program_record
 
@@ -83,7 +83,7 @@ def faked(words: Sequence[str]) -> None:
     server = SlowServer() if os.environ["FAKED"] == "slow" else FakeServer()
     # For this process:
     ProgramServer.stub = lambda _: server  # type: ignore[method-assign]
-    attached.HeldServer = KeptServer  # type: ignore[misc, assignment]
+    starting.HeldServer = KeptServer  # type: ignore[misc, assignment]
     watching._command = run_command
     if os.environ["FAKED"] == "keeping":
         program_record.keep_results = keep_slowly

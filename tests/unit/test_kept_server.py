@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import pytest
 
 from helix_spark.engine.server import keeper as keeping
-from helix_spark.engine.server.attached import attach, why_none_is_kept
 from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
 from helix_spark.engine.server.keeper import Keeper
 from helix_spark.engine.server.kept_servers import make_room, status_of, stop_server
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
+from helix_spark.engine.server.starting import attach, why_none_is_kept
 from helix_spark.errors import SetupError
 
 
@@ -125,13 +125,13 @@ def wanted(where: str = "/a", **settings: str) -> Wanted:
 
 def run(asks: Wanted, said: list[str] | None = None) -> Any:
     """Attach as a run does that wants this."""
-    from helix_spark.engine.server import attached
+    from helix_spark.engine.server import starting
 
-    before, attached.wanted_now = attached.wanted_now, lambda *_, **__: asks
+    before, starting.wanted_now = starting.wanted_now, lambda *_, **__: asks
     try:
         return attach({}, reaches_store=False, say=(said if said is not None else []).append)
     finally:
-        attached.wanted_now = before
+        starting.wanted_now = before
 
 
 def test_a_run_attaches_to_the_server_of_its_folder(keep: Kept) -> None:

@@ -1,36 +1,21 @@
-"""A run's end of a server that outlives it: found, or had started, by the folder that the run works in."""
+"""A run's end of a server that another process keeps."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from shutil import rmtree
-from typing import Any, Protocol
+from typing import Any
 
-from helix_spark.engine.server.fit import Wanted, wanted_now
-from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE, await_end, end_keeper, make_room, stop_server
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE, Line, MeetingPoint
-from helix_spark.engine.spark.connect_server import (
-    NO_SETTINGS,
-    SERVING,
-    ConnectServer,
-    as_spark_has_it,
-    import_pyspark,
-    planned_settings,
-)
-from helix_spark.engine.spark.driver_client import USER, DriverClient, ServedSession, for_workers, held_sessions
+from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE
+from helix_spark.engine.server.meeting import Line
+from helix_spark.engine.spark.driver_client import USER, DriverClient, ServedSession, held_sessions
 from helix_spark.engine.spark.gateway import (
-    JvmStart,
     environment,
     forget,
     is_broken_connection,
@@ -38,46 +23,10 @@ from helix_spark.engine.spark.gateway import (
     keep_from_children,
     worth_reading,
 )
-from helix_spark.engine.spark.settings import is_local
 from helix_spark.errors import SetupError
 from helix_spark.forks import Birthplace
 from helix_spark.plans.program_client import connect
 from helix_spark.plans.recorded_call import classic, own_session_is
-
-SERVER_VARIABLE = "HELIX_SERVER"
-"""``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
-
-_TO_START = 300.0
-"""Seconds that a server has to start."""
-
-_INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
-"""Names of processes that take care of those whose parents have ended."""
-
-
-def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
-    """Return why no server is kept for this process, in words; empty if one is.
-
-    >>> why_none_is_kept({"HELIX_SERVER": "off"}), why_none_is_kept({"HELIX_SERVER": "on", "CI": "true"})
-    ('HELIX_SERVER is off', '')
-    """
-    asked = environ.get(SERVER_VARIABLE, "").lower()
-    if asked in ("off", "on"):
-        return "HELIX_SERVER is off" if asked == "off" else ""
-    if environ.get("CI", "").lower() not in ("", "0", "false"):
-        return "this is CI"
-    if "PYSPARK_GATEWAY_PORT" in environ:
-        return "spark-submit has started the JVM"
-    if not _orphans_are_reaped():
-        return "no process of this container takes care of others whose parents have ended"
-    return ""
-
-
-def _orphans_are_reaped() -> bool:
-    try:
-        first = Path("/proc/1/comm").read_text().strip()
-    except OSError:
-        return not Path("/proc").is_dir()  # macOS has launchd; here nothing can be told
-    return first in _INITS or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
 
 
 class AttachedServer:
@@ -156,11 +105,11 @@ class AttachedServer:
         found = self._line.ask(message)
         if found is None:
             raise SetupError("this folder's server has ended", remedy="run it again: another one is started")
-        _check_answer(found)
+        check_answer(found)
         return found
 
 
-def _check_answer(found: Mapping[str, Any] | None) -> None:
+def check_answer(found: Mapping[str, Any] | None) -> None:
     """Raise SetupError for an answer that is an error."""
     if found is not None and (failed := found.get("error")):
         raise SetupError(failed["what"], exists=failed["exists"], remedy=failed["remedy"])
@@ -219,7 +168,7 @@ class _Printed(threading.Thread):
         for line in worth_reading(self._lines()):
             os.write(2, line)
 
-    def _lines(self) -> Any:
+    def _lines(self) -> Iterator[bytes]:
         rest = b""
         while True:
             is_over = self._over.wait(AGAIN * 10)
@@ -235,187 +184,3 @@ class _Printed(threading.Thread):
         self._over.set()
         self.join()
         self._file.close()
-
-
-class Server(Protocol):
-    """A server of Spark Connect on this machine: of this process, or kept by another one.
-
-    Attributes:
-        address: with the token that it wants to be shown.
-        spark: a session that it answers, once `open` was called.
-        start_seconds: from the decision to start it, or to attach to it, until it could be used.
-    """
-
-    address: str
-    spark: Any
-    start_seconds: float
-
-    def open(self) -> None:
-        """Open a session that this process has as a classic one, too."""
-
-    def open_session(self, user: str, session_id: str) -> None:
-        """Have it know a session by a client's ids."""
-
-    def how_ended(self, error: BaseException | None = None) -> str:
-        """Return how it ended without being told to, in words; empty while it runs."""
-
-    def stop(self, *, keep_classes: bool = True) -> None:
-        """Stop it, or let go of one that others use."""
-
-
-def start_server(
-    author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
-    jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
-) -> Server:
-    """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
-
-    Args:
-        author, store, defaults, jvm_start: see `ConnectServer`.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
-    if not why_none_is_kept():
-        settings = planned_settings({**SERVING, **author}, store, defaults)
-        if is_local(settings["spark.master"]) or os.environ.get(SERVER_VARIABLE, "").lower() == "on":
-            with suppress(ImportError):
-                import_pyspark()
-            if (found := attach(settings, reaches_store=bool(store), say=say)) is not None:
-                return found
-    return ConnectServer(author, store, defaults, jvm_start)
-
-
-def attach(
-    settings: Mapping[str, str], *, reaches_store: bool, say: Callable[[str], None]
-) -> AttachedServer | None:
-    """Return the server of this folder, started if there is none that fits; None where this run has to start Spark for
-    itself: another run uses one that does not fit.
-
-    Args:
-        settings: Spark's, all that are planned.
-        reaches_store: whether it needs the classes by which Spark reaches an object store.
-        say: is told what a person should know.
-
-    Raises:
-        SetupError: Spark could not be started.
-    """
-    begun, wanted = time.perf_counter(), wanted_now(settings, Path.cwd(), reaches_store=reaches_store)
-    try:
-        point = MeetingPoint.of(wanted.folder)
-    except SetupError as error:
-        say(f"{error.what}: Spark is started for this run alone")
-        return None
-    for _ in range(3):
-        line = _reach(point, wanted, say)
-        try:
-            found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": _import_paths()}, _TO_START)
-        except (TimeoutError, OSError):
-            found = None
-        _check_answer(found)
-        if found is not None and "address" in found:
-            return AttachedServer(line, point.log, found["address"], begun)
-        line.close()
-        if found is not None and found.get("busy"):
-            say(f"this folder's server does not fit ({found['unfit']}), and another run uses it: Spark is started for "
-                "this run alone")
-            return None
-        if found is not None and "unfit" in found:
-            say(f"this folder's server does not fit ({found['unfit']}): another one is started")
-        elif found is not None:
-            say(f"this folder's server {found['ended']}: another one is started")
-        else:
-            say("this folder's server does not answer: another one is started")
-            end_keeper(point)
-        await_end(point)
-    say("no server could be kept: Spark is started for this run alone")
-    return None
-
-
-class HeldServer:
-    """Keeps the server of a folder from ending while no run uses it. Where no server is kept for this process, one is
-    for this process and its children alone, until `close`."""
-
-    def __init__(
-        self, settings: Mapping[str, str], say: Callable[[str], None] = lambda _: None, folder: Path | None = None
-    ) -> None:
-        """Hold it.
-
-        Args:
-            settings: Spark's, of the author's, for one that is started.
-            say: is told what a person should know.
-            folder: where the runs work; here if None.
-        """
-        self._settings, self._folder = settings, folder or Path.cwd()
-        self._line: Line | None = None
-        self._own_folder, self._say = "", say
-        if why_none_is_kept():
-            self._say = lambda _: None
-            self._own_folder = tempfile.mkdtemp(prefix="helix-")
-            os.environ |= {SERVER_VARIABLE: "on", FOLDER_VARIABLE: self._own_folder}
-        self.hold()
-
-    def hold(self) -> None:
-        """Hold the one that there is now; it is started if there is none. Raises SetupError if that fails."""
-        if self._line is None or not self._line.is_open():
-            settings = planned_settings({**SERVING, **self._settings}, defaults=as_spark_has_it())
-            wanted = wanted_now(settings, self._folder)
-            self._line = _reach(MeetingPoint.of(wanted.folder), wanted, self._say)
-
-    def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-        if self._own_folder:
-            stop_server(MeetingPoint.of(str(self._folder)))
-            rmtree(self._own_folder, ignore_errors=True)
-
-
-def _import_paths() -> list[str]:
-    return [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
-
-
-def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line:
-    """Return a connection to the keeper of a meeting point; it is started if there is none."""
-    process, since = None, time.perf_counter()
-    while time.perf_counter() - since < _TO_START:
-        if (line := point.call(PATIENCE)) is not None:
-            with suppress(TimeoutError, OSError):
-                if line.ask({"ask": "hello", "pid": os.getpid()}, PATIENCE) is not None:
-                    return line
-            line.close()
-            if point.keeper():
-                say("this folder's server does not answer: another one is started")
-                end_keeper(point)
-        elif process is None and not point.keeper():
-            make_room(point, say)
-            process = _start_keeper(point, wanted)
-            say(f"a Spark server stays for the next runs in {wanted.folder}: `helix server stop` ends it, "
-                f"{SERVER_VARIABLE}=off has none stay")
-        elif process is not None and process.poll() is not None and not point.keeper():
-            last = point.log.read_text(errors="replace").strip()[-500:] if point.log.exists() else ""
-            raise SetupError("the process that keeps a server ended as soon as it began", exists=last or None,
-                             remedy=f"set {SERVER_VARIABLE}=off to start Spark in this process")
-        time.sleep(AGAIN)
-    raise SetupError("the process that keeps a server does not answer", remedy=f"set {SERVER_VARIABLE}=off")
-
-
-def _start_keeper(point: MeetingPoint, wanted: Wanted) -> subprocess.Popen[bytes]:
-    # Not by `-m`, which has Python look for its own modules in the folder that the run works in.
-    script = "import sys; sys.path.pop(0); from helix_spark.engine.server.keeper import main; main()"
-    package = str(Path(__file__).resolve().parents[3])
-    environment = {**os.environ, **for_workers()}
-    path = [package, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, path)))
-    log = os.open(point.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            cwd=wanted.folder, env=environment,
-        )
-    finally:
-        os.close(log)
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps({"stem": str(point.stem), "wanted": wanted.to_json()}).encode() + b"\n")
-        process.stdin.close()
-    return process

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import server_ended
-from helix_spark.engine.server.attached import Server, start_server
+from helix_spark.engine.server.starting import Server, start_server
 from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.connect_server import as_spark_has_it
 from helix_spark.plans.program_client import connect

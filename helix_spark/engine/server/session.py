@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from helix_spark.engine.server.attached import Server, start_server
+from helix_spark.engine.server.starting import Server, start_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,

@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE  # noqa: E402 - of this checkout
+from benchmarks.program_runs import MetApart  # noqa: E402 - of this checkout
 
 JOB = ROOT / "jobs" / "census.py"
 HELIX = [sys.executable, "-m", "helix_spark"]
@@ -298,28 +298,13 @@ def _until_printed(command: list[str], text: str, folder: Path, **environment: s
     return seconds
 
 
-class KeptServer:
-    """A server that stays for runs in a folder; without one each run starts Spark for itself."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._met_in = tempfile.mkdtemp(prefix="helix-met-", dir="/tmp")
-        self.environment = {"HELIX_SERVER": "on", FOLDER_VARIABLE: self._met_in}
-
-    def close(self) -> None:
-        """Ends it."""
-        command = [*HELIX, "server", "stop", "--all"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **self.environment})
-        shutil.rmtree(self._met_in)
-
-
 def kept(runs: int) -> dict[str, Any]:
     """Edits in fresh processes, beside a server that stays and by themselves, in turn, until the answer: of the census
     the learner, then a feature; of `jobs/plain_income.py` a value of its grid. And a workflow of values, unchanged."""
     took = dict[str, list[float]]()
     with tempfile.TemporaryDirectory(prefix="helix-kept-") as folder:
         beside, alone = (_OfEdits(Path(folder) / name) for name in ("beside", "alone"))
-        server = KeptServer(beside.folder)
+        server = MetApart()
         try:
             for number in range(-1, runs):  # the first time fills the catalogs, and is not counted
                 for edit in ("learner", "feature", "grid value"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+
+from helix_spark.engine.server.meeting import FOLDER_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 HELIX = str(Path(sys.executable).with_name("helix"))
@@ -67,6 +70,24 @@ def run(command: list[str], folder: Path, more: Mapping[str, str] = _NOTHING) ->
     if told is None:
         return found
     return replace(found, asked=int(told[1]), reused=int(told[2]), fits=int(fits[1]) if fits else 0)
+
+
+class MetApart:
+    """Servers that stay for runs with these variables, apart from others of the user, until `close`.
+
+    Attributes:
+        folder: where they are met; a short path, as a socket's is.
+    """
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="helix-met-", dir="/tmp")
+        self.environment = {"HELIX_SERVER": "on", FOLDER_VARIABLE: self.folder}
+
+    def close(self) -> None:
+        """Ends them."""
+        command = [sys.executable, "-m", "helix_spark", "server", "stop", "--all"]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **fixed(), **self.environment})
+        shutil.rmtree(self.folder)
 
 
 def sound(found: Run) -> Run:

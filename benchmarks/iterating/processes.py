@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from shutil import rmtree
 from types import MappingProxyType
 from typing import Any
 
@@ -20,8 +18,8 @@ from benchmarks.iterating.hamilton_peer import stored_bytes, write_module
 from benchmarks.iterating.measured import Measured, PeakMemory, bytes_below
 from benchmarks.iterating.spark_submit import SUBMIT, environment
 from benchmarks.iterating.systems import DVC, HAMILTON, POLICIES, records_bytes, settings_of, write_texts
+from benchmarks.program_runs import MetApart
 from benchmarks.scripts.edit import Version
-from helix_spark.engine.server.meeting import FOLDER_VARIABLE
 
 LONGEST_SECONDS = 600.0
 FIRST_RECORDS = 300_000
@@ -96,8 +94,7 @@ class Kept(Submitted):
 
     def __init__(self, begin: Begin, workload: str, memory: PeakMemory) -> None:
         super().__init__(begin, workload, memory)
-        self._met_in = tempfile.mkdtemp(prefix="helix-met-", dir="/tmp")
-        self._kept = {"HELIX_SERVER": "on", FOLDER_VARIABLE: self._met_in}
+        self._servers = MetApart()
 
     def run(self, version: Version) -> Measured:
         """Runs a version. Raises RuntimeError as above."""
@@ -105,17 +102,13 @@ class Kept(Submitted):
         command = [sys.executable, "-m", "helix_spark", "run", str(job),
                    *_options(self.system, self.catalog, self.allowed(), version)]
         begun = time.perf_counter()
-        answer_seconds, _ = self._first(command, begun, self._kept)
+        answer_seconds, _ = self._first(command, begun, self._servers.environment)
         busy = time.perf_counter() - begun
         return Measured(answer_seconds, busy, bytes_below(self.catalog), newest(self.catalog)["outputs"])
 
     def close(self) -> None:
         """Ends the server."""
-        subprocess.run(
-            [sys.executable, "-m", "helix_spark", "server", "stop", "--all"], check=True, capture_output=True,
-            env={**environment(), **self._kept},
-        )
-        rmtree(self._met_in)
+        self._servers.close()
 
 
 class Watched:

@@ -206,7 +206,7 @@ _BESIDE: ContextVar[bool] = ContextVar("beside the program", default=False)
 
 @cache
 def be_active_in_all_threads() -> None:
-    """Have a session of Connect's be active in threads that the author starts, as a classic one is."""
+    """Make a session of Spark Connect active in threads that the author starts, as a classic one is."""
     from pyspark.sql.connect.session import SparkSession
 
     @replaces(SparkSession, "getActiveSession")

@@ -116,7 +116,7 @@ class QuestionsUnderway:
 
     def _show(self) -> None:
         """Show how far the run is, again and again as long as something is waited for."""
-        known = self._progress or self._begun()
+        known = self._progress or self._begin()
         with self._lock:
             if self._timer is None:
                 return
@@ -136,7 +136,7 @@ class QuestionsUnderway:
         timer.start()
         return timer
 
-    def _begun(self) -> Progress:
+    def _begin(self) -> Progress:
         """Record this run now (its number is 0 if that fails), and read what the last one asked."""
         program, record, number = self._program, self._program.record, 0
         last = last_ended(program.catalog, program.name)

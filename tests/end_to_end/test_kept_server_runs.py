@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -109,7 +110,7 @@ def nap(number):
     time.sleep(0.1)
     return 1
 
-print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().sum("one").first()[0])
+print(spark.range(0, tasks, 1, tasks).select(nap("id").alias("one")).groupBy().sum("one").first()[0], flush=True)
 """
 
 
@@ -127,7 +128,9 @@ def test_a_short_run_beside_a_long_one_has_its_share_of_the_cores(runs: Runs) ->
             assert long.poll() is None
             time.sleep(0.1)
         assert command(runs, "run", "naps.py", "8", str(runs.folder / "other")).stdout == "8\n"
-        assert long.poll() is None, "the long one had the cores to itself"
+        has_answered, _, _ = select([long.stdout], [], [], 0)
+        assert not has_answered, "the long one had the cores to itself"
+        assert long.poll() is None
     finally:
         long.kill()
         long.communicate()

@@ -14,12 +14,11 @@ from typing import Any
 
 from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE
 from helix_spark.engine.server.meeting import Line
-from helix_spark.engine.spark.driver_client import USER, DriverClient, ServedSession, held_sessions
+from helix_spark.engine.spark.driver_client import USER, DriverClient, HeldSession, held_sessions
 from helix_spark.engine.spark.gateway import (
     environment,
     forget,
     is_broken_connection,
-    is_end_of_server,
     keep_from_children,
     worth_reading,
 )
@@ -43,7 +42,7 @@ class AttachedServer:
         self._printed = _Printed(log)
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Have it know a session by a client's ids, apart from those of other runs. Raises SetupError if it ended."""
+        """Register a session under a client's ids, apart from those of other runs. Raises SetupError if it ended."""
         self._ask({"ask": "session", "user": user, "id": session_id})
 
     def open(self) -> None:
@@ -68,7 +67,7 @@ class AttachedServer:
             conf = SparkConf(_jvm=jvm, _jconf=context.getConf())
             self._context = _shared_context_class()(gateway=gateway, jsc=context, conf=conf)
             driver = SparkSession(self._context, session)
-        self._client = DriverClient(driver, ServedSession(self.address, connect(self.address), name))
+        self._client = DriverClient(driver, HeldSession(self.address, connect(self.address), name))
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
@@ -80,7 +79,7 @@ class AttachedServer:
             error: of a request, if one failed.
         """
         if not self._is_lost and self._home.is_here:
-            is_broken = error is not None and (is_end_of_server(error) or is_broken_connection(error))
+            is_broken = is_broken_connection(error)
             try:
                 found = self._line.ask({"ask": "state", "broken": is_broken}, PATIENCE)
             except (TimeoutError, OSError):

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -115,14 +115,12 @@ class Keeper:
             self._pristine = context_state(self.server.driver)
         except HelixError as error:
             self.error = error
-            self.over.set()
         except Exception as error:  # noqa: BLE001 - told to the run that waits for it
             self.error = SetupError(f"the server did not start: {type(error).__name__}: {error}")
+        self._ready.set()
+        if self.error is not None:
             self.over.set()
-        finally:
-            self._ready.set()
-            if self.error is not None:
-                time.sleep(0.2)  # for the answers to who waits
+            time.sleep(0.2)  # for the answers to who waits
 
     def _is_needed(self) -> bool:
         if self.how_ended():
@@ -207,7 +205,7 @@ class Keeper:
         match asked["ask"]:
             case "hello":
                 lease.pid = int(asked.get("pid", 0))
-                return {"pid": os.getpid(), "ready": self._ready.is_set()}
+                return {}
             case "attach":
                 return self._attach(lease, Wanted.from_json(asked["wanted"]), asked["paths"])
             case "session":
@@ -223,12 +221,8 @@ class Keeper:
             case "status":
                 return self._status()
             case "stop":
-                with self._lock:
-                    others = [one for one in self._leases if one is not lease and one.is_run]
-                    if others and asked.get("if_idle"):
-                        return {"stopped": False}
-                    self.over.set()
-                return {"stopped": True}
+                self.over.set()
+                return {}
         raise ValueError(f"no {asked['ask']!r} is known")
 
     def _attach(self, lease: _Lease, wanted: Wanted, paths: list[str]) -> dict[str, Any]:
@@ -250,7 +244,7 @@ class Keeper:
             given, unset = session_settings(self.has, wanted)
             lease.sessions = RunSessions(self.server.driver, given, unset, paths)
             self._rested = False
-        return {"address": self.server.address, "ended": ""}
+        return {"address": self.server.address}
 
     def _status(self) -> dict[str, Any]:
         with self._lock:
@@ -263,9 +257,9 @@ class Keeper:
 
     def _end(self, lease: _Lease) -> None:
         try:
-            if lease.sessions is not None and not self.how_ended():
+            if lease.sessions is not None and self.server is not None and not self.how_ended():
                 lease.sessions.close()
-                self._is_spoiled |= context_state(self.server.driver) != self._pristine if self.server else False
+                self._is_spoiled |= context_state(self.server.driver) != self._pristine
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()
@@ -303,8 +297,8 @@ def main() -> None:
     """Keep a server as the first line of standard input says, unless somebody else does."""
     given = json.loads(sys.stdin.readline())
     point = MeetingPoint(Path(given["stem"]))
-    with ExitStack() as stack:
-        if stack.enter_context(point.kept()):
+    with point.kept() as is_ours:
+        if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             Keeper(point, Wanted.from_json(given["wanted"]), idle).keep()
 

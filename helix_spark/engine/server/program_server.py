@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from helix_spark.answers.sent_requests import server_ended
-from helix_spark.engine.server.starting import Server, start_server
+from helix_spark.engine.server.starting import SparkServer, start_server
 from helix_spark.engine.spark.borrowed import is_this_machine
 from helix_spark.engine.spark.connect_server import as_spark_has_it
 from helix_spark.plans.program_client import connect
@@ -31,7 +31,7 @@ class ProgramServer:
     address: str = ""
     store: Mapping[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda _: None
-    _own: Server | None = None
+    _own: SparkServer | None = None
     _stub: Any = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -57,7 +57,7 @@ class ProgramServer:
             return self._stub
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Have a server that was started here know a session by a client's ids."""
+        """Register a session under a client's ids, with a server that was started here."""
         if self._own is not None:
             self._own.open_session(user, session_id)
 

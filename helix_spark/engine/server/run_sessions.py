@@ -6,10 +6,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from helix_spark.engine.spark.driver_client import held_sessions, never_expiring_holder
+from helix_spark.engine.spark.driver_client import (
+    held_sessions,
+    never_expiring_holder,
+    private_field,
+    session_manager,
+)
 
 
 class RunSessions:
@@ -34,14 +38,13 @@ class RunSessions:
         self._first = self._jvm.org.apache.spark.sql.classic.SparkSession(context, options)
 
     def open(self, user: str, session_id: str) -> None:
-        """Have the service know a session of the run by a client's ids."""
+        """Register a session of the run with the service, under a client's ids."""
         session = self._first if not self._holders else self._first.newSession()
         for name, value in self._settings.items():
             session.conf().set(name, value)
         for name in self._unset:
             session.conf().unset(name)
-        artifacts = session.artifactManager()
-        included = _field(artifacts, "pythonIncludeList")
+        included = private_field(session.artifactManager(), "pythonIncludeList")
         for path in reversed(self._paths):  # a worker puts each in front of those before it
             included.add(path)
         holder = never_expiring_holder(self._jvm, session, user, session_id)
@@ -58,17 +61,15 @@ class RunSessions:
 
     def close(self) -> None:
         """End what of the run goes on, and forget all of it."""
-        service = self._jvm.org.apache.spark.sql.connect.service
-        manager = getattr(getattr(service, "SparkConnectService$"), "MODULE$").sessionManager()
-        self._first.sharedState().cacheManager().clearCache()
-        for session in (self._first, *(holder.session() for holder in self._holders)):
+        shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders]
+        shared.cacheManager().clearCache()
+        for session in sessions:
             for query in session.streams().active():
                 query.stop()
         for holder in self._holders:
-            artifact_ids = {str(holder.session().sessionUUID())}
-            manager.closeSession(holder.key(), False)
-            end_workers(self._jvm, artifact_ids)
-        self._driver.sparkContext._jsc.sc().removeSparkListener(self._first.sharedState().statusStore().listener().get())
+            session_manager(self._jvm).closeSession(holder.key(), False)
+        end_workers(self._jvm, {str(session.sessionUUID()) for session in sessions})
+        self._driver.sparkContext._jsc.sc().removeSparkListener(shared.statusStore().listener().get())
         if self._gateway is not None:
             self._gateway.shutdown()
         shutil.rmtree(self._warehouse, ignore_errors=True)
@@ -85,7 +86,7 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
     """End the Python workers of sessions, and the processes that fork them, and forget both. Spark itself keeps a
     process and a thread for each session that ever called a function of Python's, until it is stopped."""
     environment = jvm.org.apache.spark.SparkEnv.get()
-    factories = _field(environment, "pythonWorkers")
+    factories = private_field(environment, "pythonWorkers")
     keys = jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())
     for key in list(keys):
         uuid = key.envVars().get("SPARK_JOB_ARTIFACT_UUID")
@@ -93,15 +94,3 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
             found = factories.remove(key)
             if found.isDefined():
                 found.get().stop()
-
-
-def _field(held: Any, name: str) -> Any:
-    """Return a field of a Java object that Scala keeps for itself."""
-    kind = held.getClass()
-    while True:
-        with suppress(Exception):
-            found = kind.getDeclaredField(name)
-            break
-        kind = kind.getSuperclass()
-    found.setAccessible(True)
-    return found.get(held)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from helix_spark.engine.server.starting import Server, start_server
+from helix_spark.engine.server.starting import SparkServer, start_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,
@@ -72,7 +72,7 @@ class Sessions:
         self._theirs = spark
         self._borrowed: SparkSession | None = None
         self._given_back, self._is_ready = ExitStack(), False
-        self._starting: Future[Server] | None = None
+        self._starting: Future[SparkServer] | None = None
         self._jvm_start = gateway.JvmStart()
 
     @property
@@ -216,7 +216,7 @@ class Sessions:
         self.close()
 
     @property
-    def _own(self) -> Server | None:
+    def _own(self) -> SparkServer | None:
         """The session of our own, once it is there."""
         starting = self._starting
         done = starting is not None and starting.done() and starting.exception() is None
@@ -249,7 +249,7 @@ class Sessions:
         self._borrowed, self._is_ready = None, False
         return given_back
 
-    def _begun(self) -> Future[Server]:
+    def _begun(self) -> Future[SparkServer]:
         """Return the start under way or done; begun anew if there is none, or if the last one failed. Under the lock.
         """
         starting = self._starting
@@ -271,7 +271,7 @@ class Sessions:
 
 
 def _fulfil(
-    promise: Future[Server], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart,
+    promise: Future[SparkServer], settings: Mapping[str, str], store: Mapping[str, str], jvm_start: gateway.JvmStart,
     say: Callable[[str], None],
 ) -> None:
     try:

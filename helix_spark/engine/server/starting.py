@@ -67,7 +67,7 @@ def _orphans_are_reaped() -> bool:
     return first in _INITS or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
 
 
-class Server(Protocol):
+class SparkServer(Protocol):
     """A server of Spark Connect on this machine: of this process, or kept by another one.
 
     Attributes:
@@ -84,7 +84,7 @@ class Server(Protocol):
         """Open a session that this process has as a classic one, too."""
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Have it know a session by a client's ids."""
+        """Register a session under a client's ids."""
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs."""
@@ -96,7 +96,7 @@ class Server(Protocol):
 def start_server(
     author: Mapping[str, str], store: Mapping[str, str] = NO_SETTINGS, defaults: Mapping[str, str] = NO_SETTINGS,
     jvm_start: JvmStart | None = None, say: Callable[[str], None] = lambda _: None,
-) -> Server:
+) -> SparkServer:
     """Return a server: the one that is kept for this folder, where one is kept for this process; else one of its own.
 
     Args:

@@ -65,7 +65,7 @@ _AS_SPARK_HAS_IT = {
 
 
 def as_spark_has_it() -> dict[str, str]:
-    """Return the settings of a program's session that nobody gives: those of a classic one in this machine's zone."""
+    """Return the default settings of a program's session: those of a classic session, in this machine's time zone."""
     zone = os.environ.get("TZ", "").lstrip(":")
     link = Path("/etc/localtime")
     if not zone and link.is_symlink():
@@ -190,7 +190,7 @@ class ConnectServer:
         self.start_seconds += time.perf_counter() - begun
 
     def open_session(self, user: str, session_id: str) -> None:
-        """Have it know a session by a client's ids: by itself it opens one at the first request."""
+        """No-op: it opens a session by itself, at the first request."""
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to; see `gateway.how_ended`."""

@@ -66,29 +66,35 @@ def for_workers() -> dict[str, str]:
 
 
 def _give_environment(spark: Any) -> None:
-    """Have workers of a JVM that somebody else started be those that `for_workers` says: of a classic session's
-    functions pyspark tells them that each time, and a service's planner does not."""
-    java = spark._jvm.java
-    within = java.lang.Class.forName("java.util.Collections$UnmodifiableMap").getDeclaredField("m")
-    within.setAccessible(True)
-    variables = within.get(java.lang.System.getenv())
+    """Set the variables of `for_workers` in a JVM that another process started. For functions of a classic session
+    pyspark sends them each time; the planner of a service does not."""
+    variables = private_field(spark._jvm.java.lang.System.getenv(), "m")
     for name, value in {**for_workers(), "PYSPARK_PYTHON": spark.sparkContext.pythonExec}.items():
         variables.put(name, value)
 
 
 def end_service(spark: Any) -> None:
-    """Have a JVM serve no longer: the service's threads would keep one that spark-submit started from ending."""
+    """Stop the service of a JVM. Its threads would keep a JVM that spark-submit started from ending."""
     nothing = spark._jvm.scala.Option.empty()
     spark._jvm.org.apache.spark.sql.connect.service.SparkConnectService.stop(nothing, nothing)
 
 
 def held_sessions(jvm: Any) -> Any:
     """Return the sessions that a JVM's service knows."""
+    return private_field(session_manager(jvm), "sessionStore")
+
+
+def session_manager(jvm: Any) -> Any:
+    """Return what opens and closes the sessions of a JVM's service."""
     services = jvm.org.apache.spark.sql.connect.service
-    manager = getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
-    field = manager.getClass().getDeclaredField("sessionStore")
-    field.setAccessible(True)
-    return field.get(manager)
+    return getattr(getattr(services, "SparkConnectService$"), "MODULE$").sessionManager()
+
+
+def private_field(held: Any, name: str) -> Any:
+    """Return the value of a field that the class of a Java object keeps for itself."""
+    found = held.getClass().getDeclaredField(name)
+    found.setAccessible(True)
+    return found.get(held)
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
@@ -105,7 +111,7 @@ _BINDING = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.gr
 
 
 @dataclass(frozen=True, slots=True)
-class ServedSession:
+class HeldSession:
     """A classic session that a server in another process answers already, by a client's id.
 
     Attributes:
@@ -125,8 +131,8 @@ class DriverClient:
         spark: the same, as a client has it.
     """
 
-    def __init__(self, spark: SparkSession, served: ServedSession | None = None) -> None:
-        """Have a classic session answered.
+    def __init__(self, spark: SparkSession, served: HeldSession | None = None) -> None:
+        """Ask a classic session by a client.
 
         Args:
             served: what answers it already, where another process keeps its JVM.
@@ -148,7 +154,7 @@ class DriverClient:
         _CLIENTS.add(self)
 
     def _hold(self) -> None:
-        """Have the service know the session by the client's id."""
+        """Register the session with the service, under the client's id."""
         jvm = self.classic._jvm
         connect = jvm.org.apache.spark.sql.connect
         held = held_sessions(jvm)
@@ -165,7 +171,7 @@ class DriverClient:
         self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
 
     def close(self) -> None:
-        """Have the service know nothing of the session, which lives on. No-op in a forked child."""
+        """Remove the session from the service. The session lives on. No-op in a forked child."""
         if not self._home.is_here:
             return
         _CLIENTS.discard(self)
@@ -232,7 +238,7 @@ class DriverClient:
     # Tables that are analysed once ------------------------------------------------------------------------------------
 
     def settle(self, frame: Any) -> None:
-        """Have a table of the client's analysed now, part by part, as a classic session does: the views, functions and
+        """Analyse a table of the client's now, part by part, as a classic session does: the views, functions and
         files that it names are those that there are. Raises what Spark says of one that it refuses."""
         from pyspark.errors import PySparkException
 
@@ -340,8 +346,8 @@ def driver_client(spark: Any) -> DriverClient | None:
 
 
 def settle(frame: Any) -> None:
-    """Have a table analysed once and for all, where that can be had: a stage's function is another one each time, and
-    so no plan above it is equal to what it was before."""
+    """Analyse a table once and for all, where its session has a driver's client: a stage's function is another one each
+    time, and so no plan above it is equal to what it was before."""
     if (client := driver_client(frame.sparkSession)) is not None:
         client.settle(frame)
 

@@ -228,15 +228,16 @@ def how_ended(error: BaseException | None = None) -> str:
     Args:
         error: a broken connection, if there is one: the end of the JVM is known a moment later.
     """
-    status = exit_status(_PATIENCE if is_broken_connection(error) or is_end_of_server(error) else 0.0)
+    status = exit_status(_PATIENCE if is_broken_connection(error) else 0.0)
     if status is None:
         return ""
     return f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
 
 def is_broken_connection(error: BaseException | None) -> bool:
-    """Return whether a connection to a JVM was broken."""
-    return type(error).__name__ in ("Py4JError", "Py4JNetworkError") or isinstance(error, ConnectionError)
+    """Return whether a connection to a JVM, or to a server in one, was broken."""
+    is_of_py4j = type(error).__name__ in ("Py4JError", "Py4JNetworkError")
+    return is_of_py4j or isinstance(error, ConnectionError) or is_end_of_server(error)
 
 
 _LOST = ("INVALID_HANDLE.SESSION_NOT_FOUND", "INVALID_HANDLE.SESSION_CLOSED", "INVALID_HANDLE.SESSION_CHANGED",
@@ -282,7 +283,7 @@ def first_line(error: BaseException) -> str:
 
 
 def forget_ended() -> None:
-    """Have pyspark forget a JVM that has ended, so that another one can be started. No-op while it runs."""
+    """Make pyspark forget a JVM that has ended, so that another one can be started. No-op while it runs."""
     if exit_status() is None:
         return
     from pyspark import SparkContext
@@ -326,7 +327,7 @@ def _leave_to_parent() -> None:
 
 
 def forget() -> None:
-    """Have pyspark forget its JVM."""
+    """Make pyspark forget its JVM."""
     from pyspark import SparkContext
     from pyspark.sql import SparkSession, SQLContext
 

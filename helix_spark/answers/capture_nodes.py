@@ -3,21 +3,25 @@ something are once that is answered. And columns that nodes name and their table
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import uuid4
 
-from helix_spark.answers.function_calls import capture
 from helix_spark.dag.compilation import with_known_columns
 from helix_spark.dag.node import Dag, Node
 from helix_spark.errors import ColumnNotFoundError, nearest
-from helix_spark.hermetic.action import Action
+from helix_spark.hermetic.action import Action, actions_to_come
+from helix_spark.hermetic.seen import NOTHING_SEEN, Seen, files_named
 from helix_spark.plans.captured_function import (
     CallInputs,
     CapturedFunction,
     Input,
     NotCaptured,
+    RecordedFunction,
     SparkFunction,
 )
 from helix_spark.plans.plan_columns import INPUT, Columns, UnknownColumnsError, columns_of, names_of_text
@@ -43,37 +47,71 @@ _FORMS = {Result.TABLE: {Form.SPARK, Form.ANY}, Result.COLUMN: {Form.COLUMN, For
 _INPUTS: Mapping[Result, Input] = {Result.TABLE: "table", Result.COLUMN: "column"}
 
 
-def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> Dag:
-    """The graph, with what functions of tables and columns build in place of their texts. A function that cannot be
-    told by what it builds stays as it is."""
+@dataclass(frozen=True, slots=True)
+class CapturedDag:
+    """A graph, with what functions of tables and columns build in place of their texts.
+
+    Attributes:
+        seen: what these functions read while they were called.
+    """
+
+    dag: Dag
+    seen: Seen = NOTHING_SEEN
+
+
+def capture_nodes(dag: Dag, settings: Mapping[str, str]) -> CapturedDag:
+    """Call the functions of tables and columns on placeholders. A function that cannot be identified by what it builds
+    stays as it is."""
+    called = list[Seen]()
+
+    def call(node: Node, operator: Function, known: Mapping[str, Columns | None]) -> Node:
+        made, seen = _captured(node, operator, dag, settings, known)
+        called.append(seen)
+        return made
+
+    with actions_to_come() if any(map(may_be_captured, dag.nodes)) else nullcontext():
+        whole = fill_functions(dag, settings, call)
+    return CapturedDag(whole, reduce(or_, called, Seen()))
+
+
+def fill_functions(
+    dag: Dag, settings: Mapping[str, str], fill: Callable[[Node, Function, Mapping[str, Columns | None]], Node],
+) -> Dag:
+    """Return a graph whose functions of tables and columns are replaced.
+
+    Args:
+        fill: returns such a node with what its function builds, by the columns of the tables before it.
+    """
     known: dict[str, Columns | None] = {}
     nodes = []
     for node in dag.nodes:
-        made = with_known_columns(_captured(node, dag, settings, known), known)
+        operator = node.operator
+        made = fill(node, operator, known) if may_be_captured(node) and isinstance(operator, Function) else node
+        made = with_known_columns(made, known)
         nodes.append(made)
         if made.result is Result.TABLE:
-            known[made.name] = _columns(made, settings, known)
+            known[made.name] = columns_of_node(made, settings, known)
     return replace(dag, nodes=tuple(nodes))
 
 
 def _captured(
-    node: Node, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
-) -> Node:
-    operator = node.operator
-    if not may_be_captured(node):
-        return node
-    assert isinstance(operator, Function)
-    if (inputs := _inputs_of(operator, node, dag)) is None:
-        return node
+    node: Node, operator: Function, dag: Dag, settings: Mapping[str, str], known: Mapping[str, Columns | None]
+) -> tuple[Node, Seen]:
+    if (inputs := inputs_of(operator, node, dag)) is None:
+        return node, Seen()
+    from helix_spark.answers.function_calls import capture  # a plan by the record calls none, and loads no client
+
     given = CallInputs(inputs, settings, {place: known.get(source) for place, source in enumerate(node.inputs)})
-    action = Action(uuid4().hex if node.wishes.fresh else node.name, watched=False)
+    action = Action(uuid4().hex if node.wishes.fresh else node.name)
     found = capture(operator.call, given, action)
+    assert action.watch is not None
+    action.watch.named(files_named(operator.call))
     by_code = found.why if isinstance(found, NotCaptured) else ""
     may_be_answered = "column" not in inputs.values() and not node.wishes.fresh
     if isinstance(found, NotCaptured) and not (found.asks and may_be_answered):
-        return replace(node, operator=replace(operator, by_code=by_code))
+        return replace(node, operator=replace(operator, by_code=by_code)), action.seen()
     of_spark = SparkFunction(operator.call, operator.arguments, operator.forms, operator.returns, by_code, given=given)
-    return as_built(replace(node, operator=of_spark), found)
+    return as_built(replace(node, operator=of_spark), found), action.seen()
 
 
 def may_be_captured(node: Node) -> bool:
@@ -85,7 +123,7 @@ def may_be_captured(node: Node) -> bool:
     return operator.returns in (Form.SPARK, Form.COLUMN) and node.result in _FORMS
 
 
-def _inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
+def inputs_of(operator: Function, node: Node, dag: Dag) -> Mapping[str, Input] | None:
     """Return the inputs of a function of tables and columns, by parameter; None if it takes others."""
     inputs: dict[str, Input] = {}
     for name, source, form in zip(operator.arguments, node.inputs, operator.forms, strict=True):
@@ -104,8 +142,8 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
     return replace(node, operator=replace(node.operator, by_code="", built=found))
 
 
-def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
-    """The columns of a table, where its declaration or its plan says so."""
+def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
+    """Return the columns of a table, where its declaration or its plan says so."""
     match node.operator:
         case Read(source=FileSource(format="text", schema=None)):
             return ("value",)
@@ -124,6 +162,8 @@ def _columns(node: Node, settings: Mapping[str, str], known: Mapping[str, Column
             made = ["features", *["label"] * (label is not None), *sides]
             made += [one.name for one in keep if isinstance(one, Kept)]
             return tuple(dict.fromkeys((*made, *(one for one in keep if isinstance(one, str)))))
+        case SparkFunction(built=RecordedFunction(columns=columns)):
+            return columns
         case SparkFunction(built=CapturedFunction() as built):
             of = {place: known.get(source) for place, source in enumerate(node.inputs)}
             try:
@@ -154,7 +194,7 @@ def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, 
     known: dict[str, Columns | None] = {}
     for node in dag.nodes:
         if node.result is Result.TABLE:
-            known[node.name] = _columns(node, settings, known)
+            known[node.name] = columns_of_node(node, settings, known)
     for node in nodes:
         for source, column, where in _columns_named(node):
             columns = known.get(source)

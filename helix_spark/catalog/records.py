@@ -59,6 +59,20 @@ Summary = Annotated[
 Observed = Annotated[str, Json({
     "drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str},
 }, 16 << 20, needed=False)]
+LONGEST_BUILDS = 2 << 20
+"""Characters of what the functions of a workflow built."""
+
+Builds = Annotated[str, Json({
+    "seen": {"drew?": bool, "files?": {str: str}, "listed?": {str: str}, "environment?": {str: str}},
+    "nodes": {str: {
+        "by_code": str, "asks": bool, "is_column?": bool, "has_code?": bool, "columns?": [str],
+        "described?": {
+            "parts": [(frozenset(map(str, Group)), str, str, frozenset({str, None}))], "drew": bool,
+            "in_turns": bool, "warnings": [str], "random": [str], "unfollowed": [str], "calls": [str],
+            "registers": [str],
+        },
+    }},
+}, LONGEST_BUILDS, needed=False)]
 Kind = Annotated[str, Text(200, named=True)]
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +280,7 @@ class AnswerRecord:
         doubt: why no answer to the question is reused, as an audit found.
         reads: what a Python function was seen to read in workers: JSON of `hermetic.seen.Seen`.
         needs_classic: where a program needs a classic session, and why.
+        builds: what the functions of a workflow built: JSON of `answers.recorded_calls`.
         digest: SHA-256 of all other fields, so that a changed bit is seen, and an answer that was moved under another
             question.
     """
@@ -281,12 +296,13 @@ class AnswerRecord:
     digest: Annotated[str, Text(64, form="([0-9a-f]{64})?")] = ""
     reads: Observed = ""
     needs_classic: Annotated[str, Text(2_000)] = ""
+    builds: Builds = ""
 
     def content_digest(self) -> str:
         """Return the digest that the record must have. A field that was added later counts where it is not empty."""
         found = hashlib.sha256(b"helix answer 1")
         for field in fields(self):
-            later = field.name in ("reads", "needs_classic") and not getattr(self, field.name)
+            later = field.name in ("reads", "needs_classic", "builds") and not getattr(self, field.name)
             if field.name != "digest" and not later:
                 value = str(getattr(self, field.name)).encode(errors="surrogatepass")
                 found.update(b"%s %d " % (field.name.encode(), len(value)))

@@ -18,7 +18,7 @@ from helix_spark.identity.environment import context_parts, package_part, place_
 from helix_spark.identity.functions.function_part import functions_called
 from helix_spark.identity.objects.origin import replaced_packages
 from helix_spark.identity.parts import Group, Part, digest, signature_of
-from helix_spark.plans.captured_function import CapturedFunction, SparkFunction
+from helix_spark.plans.captured_function import CapturedFunction, RecordedFunction, SparkFunction
 from helix_spark.plans.plan_chance import chance_in_text
 from helix_spark.workflow.operators import Form, Function, Operator, Read, Stage
 from helix_spark.workflow.sources import FileSource, ReaderSource, Source
@@ -156,8 +156,10 @@ def _describe(node: Node, surroundings: tuple[Part, ...]) -> Description:
     match operator:
         case Read(source=source):
             own = _describe_read(node, source)
+        case SparkFunction(built=RecordedFunction(description=description)):
+            own = description
         case SparkFunction(built=CapturedFunction() as built):
-            own = _describe_built(node, built)
+            own = described_by_plan(node, built)
         case Function():
             own = _describe_function(node, operator)
         case _:
@@ -179,8 +181,8 @@ def _around(operator: Operator, surroundings: tuple[Part, ...]) -> tuple[Part, .
     """Return what surrounds an operator: a function without Spark Python alone; Python code also the place where it
     runs, and the packages whose objects it is handed."""
     match operator:
-        case SparkFunction(built=CapturedFunction() as built):
-            return (*surroundings, *place_parts()) if built.code else surroundings
+        case SparkFunction(built=CapturedFunction() | RecordedFunction() as built):
+            return (*surroundings, *place_parts()) if built.has_code else surroundings
         case Function(forms=forms, returns=returns):
             used = {*forms, returns}
             packages = sorted({name for form in used for name in _FORM_PACKAGES.get(form, ())})
@@ -224,7 +226,7 @@ def _describe_function(node: Node, operator: Function) -> Description:
     return merged([Description((shape,)), trace(operator.call, node=node.name, where=node.where)])
 
 
-def _describe_built(node: Node, built: CapturedFunction) -> Description:
+def described_by_plan(node: Node, built: CapturedFunction) -> Description:
     """Describe a function by the plan that it builds. Python code in the plan counts as code does."""
     own = Description(
         drew=built.drew, warnings=(_SLOW.format(name=node.name, seconds=built.seconds),) if built.is_slow else (),

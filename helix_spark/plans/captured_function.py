@@ -72,6 +72,11 @@ class CapturedFunction:
     order: tuple[str, ...] = ()
 
     @property
+    def has_code(self) -> bool:
+        """True if Python functions are in it."""
+        return bool(self.code)
+
+    @property
     def is_column(self) -> bool:
         """True if it is an expression, and no table."""
         return sort_of(self.plan) == "Expression"
@@ -92,6 +97,24 @@ class CapturedFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedFunction:
+    """What a function of tables and columns built in an earlier run, as that recorded it. It is planned with, and never
+    executed: before anything is computed its function is called.
+
+    Attributes:
+        description: what identifies it (`identity.code.Description`).
+        columns: of the table; None if they are unknown.
+        is_column: True if it is an expression, and no table.
+        has_code: True if Python functions are in it.
+    """
+
+    description: Any
+    columns: Columns | None
+    is_column: bool
+    has_code: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SparkFunction(Function):
     """A function of tables and columns that is known by what it builds.
 
@@ -102,7 +125,7 @@ class SparkFunction(Function):
     """
 
     given: CallInputs = field(kw_only=True, compare=False)
-    built: CapturedFunction | None = field(default=None, kw_only=True, compare=False)
+    built: CapturedFunction | RecordedFunction | None = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from helix_spark.answers.capture_nodes import as_built
+from helix_spark.answers.capture_nodes import as_built, capture_nodes
 from helix_spark.answers.function_calls import FunctionCall, begin, capture
 from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
+from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.server.session import Sessions
 from helix_spark.engine.spark.function_inputs import ServingSession
@@ -30,6 +32,8 @@ class FunctionAnswers:
     Attributes:
         built: by the declared signature of a function that asks, the one by what it builds; empty where that is not
             known. It is found out once a run, however often that is planned again: it takes a call of the function.
+        builds: what the graph's functions built, as it is to be recorded, by its key.
+        recalled: the key under which an earlier run recorded that, so that none of them was called; empty if they were.
     """
 
     catalog: Catalog
@@ -38,6 +42,8 @@ class FunctionAnswers:
     sessions: Sessions
     dag: Dag
     built: dict[str, str] = field(default_factory=dict)
+    builds: dict[str, str] = field(default_factory=dict)
+    recalled: str = ""
     _calls: list[tuple[str, FunctionCall]] = field(default_factory=list)
     _origins: dict[str, ScriptOrigin] = field(default_factory=dict)
 
@@ -99,15 +105,25 @@ class FunctionAnswers:
     def _found_origin(self, node: Node) -> ScriptOrigin | None:
         if node.wishes.fixed or node.wishes.fresh:  # what it has need not be what it would be made of now
             return None
-        match node.operator:
+        match self._called[node.name].operator:
             case Read(source=FileSource() as source):
                 return origin_of_source(source)
             case SparkFunction(built=CapturedFunction() as built) if not built.is_column:
                 return None if built.registers else self._terms(node).origin(built.plan)
         return next((call.origin for name, call in reversed(self._calls) if name == node.name), None)
 
+    @cached_property
+    def _called(self) -> Dag:
+        """The graph, with what its functions build."""
+        return capture_nodes(self.dag, self.settings).dag if self.recalled else self.dag
+
     def record(self, iteration: int, unsure: Collection[str]) -> None:
-        """Record what this run was answered, but of `unsure` nodes: their answers may be others the next time."""
+        """Record what this run was answered, but of `unsure` nodes: their answers may be others the next time; and what
+        its functions built."""
+        now = time.time()
+        self.catalog.answers.append([
+            AnswerRecord(key, self.workflow, iteration, now, builds=text) for key, text in self.builds.items()
+        ])
         self._record.append(iteration, (
             (identity, one)
             for name, call in self._calls if name not in unsure

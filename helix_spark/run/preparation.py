@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import reduce
 from operator import or_
+from typing import Any
 
-from helix_spark.answers.capture_nodes import capture_nodes, may_be_captured
+from helix_spark.answers.capture_nodes import capture_nodes
+from helix_spark.answers.recorded_calls import builds_text, calls_key, recorded_calls
 from helix_spark.catalog.catalog_reader import WHY_MISSING, CatalogReader
 from helix_spark.catalog.known_results import KnownResults
 from helix_spark.catalog.leases.leases import writer
@@ -19,7 +20,6 @@ from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calib
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
 from helix_spark.dag.node import Dag, Node
-from helix_spark.hermetic.action import actions_to_come
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
@@ -27,6 +27,7 @@ from helix_spark.identity.difference import parts_from_json
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import Signed, describe, resolve
 from helix_spark.planner.planning import make_plan
+from helix_spark.planner.problem import State
 from helix_spark.planner.situation import KnownNode, Situation
 from helix_spark.planner.storage import PlanningProblem
 from helix_spark.plans.captured_function import SparkFunction
@@ -37,13 +38,55 @@ from helix_spark.run.run_outputs import recorded_outputs
 
 
 def declare(run: Run) -> Run:
-    """Compile the graph as its author declares it, and describe its nodes."""
-    settings = run.tools.sessions.settings_that_change_results()
+    """Compile the graph as its author declares it, call its functions of Spark's tables, and describe its nodes."""
+    return _with_calls(run, pin_versions(compile_workflow(run.workflow)))
+
+
+def recall(run: Run) -> Run:
+    """Do the same with what its functions built in an earlier run, where that recorded it and nothing that they reach
+    was edited: then none is called, unless something must be computed (`call_functions`)."""
+    settings, answers = run.tools.sessions.settings_that_change_results(), run.tools.catalog.answers
     compiled = pin_versions(compile_workflow(run.workflow))
-    with actions_to_come() if any(map(may_be_captured, compiled.nodes)) else nullcontext():
-        whole = capture_nodes(compiled, settings)
-    answered = FunctionAnswers(run.tools.catalog, compiled.workflow, settings, run.tools.sessions, whole)
+    key = calls_key(compiled, settings)
+    record = answers.newest(key) if key else None
+    record = None if record is None else answers.sound(record)
+    whole = recorded_calls(compiled, settings, record)
+    return _with_calls(run, compiled, key) if whole is None else _described(run, whole, settings, recalled=key)
+
+
+def call_functions(run: Run) -> Run:
+    """Call the functions that are known from the record alone, where something is to be computed. Plan again if one
+    builds something else than it did."""
+    if not run.answered.recalled or not any(node.state is State.COMPUTE for node in run.plan.nodes):
+        return run
+    made = _with_calls(run, run.whole, run.answered.recalled)
+    if not all(_is_equal(made.described[name], own) for name, own in run.described.items()):
+        return plan_again(made)
+    made.answered.builds.clear()  # they are on record
+    dag = merge_equal(made.whole, {node.name: run.plan[node.name].signature for node in made.whole.nodes})
+    return replace(made, situation=run.situation.on(dag))
+
+
+def _with_calls(run: Run, dag: Dag, key: str = "") -> Run:
+    """Call the functions of a graph.
+
+    Args:
+        key: under which what they build is to be recorded; empty where it is not.
+    """
+    settings = run.tools.sessions.settings_that_change_results()
+    captured = capture_nodes(dag, settings)
+    text = builds_text(captured, settings) if key else ""
+    return _described(run, captured.dag, settings, builds={key: text} if text else {})
+
+
+def _described(run: Run, whole: Dag, settings: Mapping[str, str], **known: Any) -> Run:
+    answered = FunctionAnswers(run.tools.catalog, whole.workflow, settings, run.tools.sessions, whole, **known)
     return replace(run, whole=whole, described=describe(whole, settings), answered=answered)
+
+
+def _is_equal(one: Description, other: Description) -> bool:
+    """Return whether two descriptions are equal but for the texts that people are shown."""
+    return one.digest == other.digest and replace(one, parts=(), warnings=()) == replace(other, parts=(), warnings=())
 
 
 def look_up(run: Run, had: Collection[str] = ()) -> Run:

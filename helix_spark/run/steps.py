@@ -23,7 +23,7 @@ from helix_spark.run.executing import (
     prepare_catalog,
     wait_for_others,
 )
-from helix_spark.run.preparation import decide, declare, look_up
+from helix_spark.run.preparation import call_functions, decide, declare, look_up, recall
 from helix_spark.run.run import Run, RunStep, through
 from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
 from helix_spark.run.tracker import finished_on_record, tell
@@ -119,7 +119,7 @@ def _spark_may_end(run: Run, unknown: str) -> Iterator[None]:
 LOOKING: tuple[RunStep, ...] = (declare, look_up)
 """What is declared, and what is on record of it. No Spark, nothing is written."""
 
-PLANNING: tuple[RunStep, ...] = (*LOOKING, decide)
+PLANNING: tuple[RunStep, ...] = (recall, look_up, decide, call_functions)
 """What would be done. Steps that find something out later, marked with *, have it looked up and decided again."""
 
 SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes)

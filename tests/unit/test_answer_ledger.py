@@ -61,6 +61,7 @@ CHANGES: dict[str, Any] = {
     "question": question(2), "workflow": "jpb", "iteration": 3, "at": 10.5, "seconds": 0.25,
     "answer": record(2).answer, "left": question(4), "doubt": "x", "reads": '{"drew": true}',
     "needs_classic": "a.py:1 uses an RDD, which only a classic session has",
+    "builds": '{"seen": {}, "nodes": {}}',
 }
 
 

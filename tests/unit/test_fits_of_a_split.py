@@ -220,7 +220,7 @@ def test_the_extractors_that_learn_a_label_are_those_of_pyspark() -> None:
 
 
 def of_examples(wf: hx.Workflow) -> dict[str, str]:
-    dag = capture_nodes(compile_workflow(wf), {})
+    dag = capture_nodes(compile_workflow(wf), {}).dag
     signed = resolve(dag, describe(dag, {}), run="run", equivalent={}, known_random={})
     return {name: own.signature for name, own in signed.items()}
 
@@ -268,7 +268,7 @@ def test_a_column_split_is_another_identity_than_all_rows_and_without_one_they_a
     assert left_open["model"] != everything["model"]
     assert left_open["predictions"] != everything["predictions"]
     assert of_examples(with_model(plain)) == of_examples(with_model(plain, rows="all"))
-    operators = capture_nodes(compile_workflow(with_model(plain)), {}).by_name
+    operators = capture_nodes(compile_workflow(with_model(plain)), {}).dag.by_name
     assert operators["examples"].operator.split is None  # type: ignore[union-attr]
 
 
@@ -292,7 +292,7 @@ def evaluated(stage: str, fitted: Any, scored: Any, split: HashSplit | None) -> 
     features = [wf.extractor("x", hx.Fields("age"), on=data)]
     examples = wf.synthesizer("examples", data, features=features, label="y", split=split)
     wf.predict("predictions", wf.learner("model", stage, on=examples, rows=fitted), examples, rows=scored)
-    dag = capture_nodes(compile_workflow(measured(wf)), {})
+    dag = capture_nodes(compile_workflow(measured(wf)), {}).dag
     return doubted(dag)
 
 
@@ -327,7 +327,7 @@ def test_where_columns_are_not_known_a_column_split_may_settle_it() -> None:
         return data
 
     wf.predict("predictions", wf.learner("model", LOGISTIC, on=examples), examples)
-    (told,) = doubted(capture_nodes(compile_workflow(measured(wf)), {}))
+    (told,) = doubted(capture_nodes(compile_workflow(measured(wf)), {}).dag)
     assert "fitted on, unless `examples` has a column `split`" in told
 
 
@@ -343,7 +343,7 @@ def test_what_decides_which_rows_are_test_rows_is_told_apart_from_the_rest() -> 
         features = [wf.extractor("x", hx.Fields("more"), on=rows)]
         examples = wf.synthesizer("examples", rows, features=features, label="y", split=split)
         wf.predict("predictions", wf.learner("model", LOGISTIC, on=examples, **parameters.get("of", {})), examples)
-        dag = capture_nodes(compile_workflow(measured(wf)), {})
+        dag = capture_nodes(compile_workflow(measured(wf)), {}).dag
         return describe_tests(dag, describe(dag, {}))["share"]
 
     first = tested()

@@ -185,7 +185,7 @@ def predicted(
     examples = wf.synthesizer("examples", data, features=[a], label="a", split=split)
     model = wf.learner("model", LogisticRegression, on="examples" if by_name else examples, **(learned or {}))
     wf.output(wf.predict("predictions", model, "examples" if by_name else examples, **(scored or {})))
-    dag = capture_nodes(compile_workflow(wf), SETTINGS)  # a column `split` would count
+    dag = capture_nodes(compile_workflow(wf), SETTINGS).dag  # a column `split` would count
     signed = resolve(dag, describe(dag, SETTINGS), run="run", equivalent={}, known_random={})
     return {name: own.signature for name, own in signed.items()}
 
@@ -730,7 +730,7 @@ def test_a_function_that_takes_long_to_be_called_is_named() -> None:
         return quick.where("x > 1")
 
     wf.output(slow)
-    described = describe(capture_nodes(compile_workflow(wf), SETTINGS), SETTINGS)
+    described = describe(capture_nodes(compile_workflow(wf), SETTINGS).dag, SETTINGS)
     assert described["slow"].warnings[0].startswith("`slow` takes 0.6 s to be called, and each plan calls it")
     assert not described["quick"].warnings
 

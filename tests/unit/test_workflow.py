@@ -295,7 +295,7 @@ def examples_of(wf: hx.Workflow, **more: Any) -> hx.NodeRef:
 def rows_of(wf: hx.Workflow, *names: str) -> list[Rows | None]:
     """Which rows learners and predictions take, once the workflow is compiled and its columns are known."""
     wf.output(*names)
-    dag = capture_nodes(compile_workflow(wf), {})
+    dag = capture_nodes(compile_workflow(wf), {}).dag
     operators = [dag[name].operator for name in names]
     return [operator.rows for operator in operators if isinstance(operator, FitStage | Predict)]
 

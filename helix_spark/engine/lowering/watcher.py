@@ -219,4 +219,5 @@ class Watcher:
 
 
 def _planned(node: Node) -> CapturedFunction | None:
-    return node.operator.built if isinstance(node.operator, SparkFunction) else None
+    built = node.operator.built if isinstance(node.operator, SparkFunction) else None
+    return built if isinstance(built, CapturedFunction) else None

@@ -1,0 +1,144 @@
+"""What the functions of a workflow built, as an earlier run recorded it: where nothing must be computed none of them is
+called, and no client of Spark Connect is loaded.
+
+The record is found by the compiled identity of all these functions, and counts as long as what they were seen to read
+is the same. Before anything is computed they are called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from helix_spark.answers.capture_nodes import (
+    CapturedDag,
+    columns_of_node,
+    fill_functions,
+    inputs_of,
+    may_be_captured,
+)
+from helix_spark.catalog.records import LONGEST_BUILDS, AnswerRecord
+from helix_spark.dag.node import Dag, Node
+from helix_spark.errors import SignatureError
+from helix_spark.hermetic.seen import seen_from_json
+from helix_spark.identity.code import Description, trace
+from helix_spark.identity.environment import context_parts, package_part, place_parts
+from helix_spark.identity.parts import FORMAT, Group, Part, digest
+from helix_spark.identity.signing import described_by_plan, surroundings
+from helix_spark.plans.captured_function import CallInputs, CapturedFunction, RecordedFunction, SparkFunction
+from helix_spark.plans.plan_columns import Columns
+from helix_spark.workflow.operators import Assemble, Function, Kept, Operator, Read, Result, Select
+from helix_spark.workflow.sources import FileSource, MemorySource
+
+_FINDINGS: Mapping[str, Callable[[Any], Any]] = {
+    "warnings": tuple, "random": tuple, "unfollowed": tuple, "calls": frozenset, "registers": frozenset,
+}
+"""Fields of a `Description` that are several texts."""
+
+
+def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
+    """Return the identity of all that a workflow's functions of Spark's tables are before they are called; empty if
+    there are none, or if it does not determine what they build."""
+    called = [node for node in dag.nodes if may_be_captured(node)]
+    if not called or any(node.wishes.fresh for node in called):
+        return ""
+    around = (*surroundings(settings), *place_parts(), *context_parts(), package_part("helix-spark"))
+    traced = dict[str, str]()
+    for node in called:
+        assert isinstance(node.operator, Function)
+        try:
+            found = trace(node.operator.call, node=node.name, where=node.where)
+        except SignatureError:
+            return ""
+        if found.random or found.unfollowed or found.warnings:
+            return ""
+        traced[node.name] = found.digest
+    return digest("calls", str(FORMAT), *(part.digest for part in around), *(
+        digest(node.name, node.result, *node.inputs, traced.get(node.name, ""), *_shape_of(node.operator))
+        for node in dag.nodes
+    ))
+
+
+def _shape_of(operator: Operator) -> Iterator[str]:
+    """Yield what of an operator says which columns its table has, and how a function is called."""
+    match operator:
+        case Function(arguments=arguments, forms=forms, returns=returns):
+            yield from (*arguments, *forms, returns)
+        case Read(source=FileSource(format=kind, schema=schema)):
+            yield from (kind, str(schema))
+        case Read(source=MemorySource(data=data)):
+            yield from map(str, getattr(data, "column_names", None) or data.columns)
+        case Select(columns=columns):
+            yield from columns
+        case Assemble(label=label, split=split, keep=keep):
+            yield from (str(label is not None), str(split))
+            yield from (one.name if isinstance(one, Kept) else str(one) for one in keep)
+
+
+def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
+    """Return a graph with what its functions built as a record says; none of them is called. None if the record does
+    not say it of each, or if they would read something else now."""
+    if record is None or not record.builds:
+        return None
+    found = json.loads(record.builds)
+    seen = seen_from_json(json.dumps(found["seen"]) if found["seen"] else "")
+    called = {node.name for node in dag.nodes if may_be_captured(node)}
+    if found["nodes"].keys() != called or (seen.reads and not seen.now().agrees(seen)):
+        return None
+    return fill_functions(dag, settings, lambda node, operator, _: _recorded(
+        node, operator, CallInputs(inputs_of(operator, node, dag) or {}, settings), found["nodes"][node.name]
+    ))
+
+
+def _recorded(node: Node, operator: Function, given: CallInputs, built: Mapping[str, Any]) -> Node:
+    why = str(built["by_code"])
+    if "described" not in built and not built["asks"]:
+        return replace(node, operator=replace(operator, by_code=why))
+    recorded = None
+    if (described := built.get("described")) is not None:
+        description = Description(
+            tuple(Part(Group(group), label, own, shown) for group, label, own, shown in described["parts"]),
+            drew=described["drew"], in_turns=described["in_turns"],
+            **{name: kind(described[name]) for name, kind in _FINDINGS.items()},
+        )
+        columns = built.get("columns")
+        recorded = RecordedFunction(
+            description, None if columns is None else tuple(columns), is_column=built["is_column"],
+            has_code=built["has_code"],
+        )
+    return replace(node, operator=SparkFunction(
+        operator.call, operator.arguments, operator.forms, operator.returns, why, given=given, built=recorded,
+    ))
+
+
+def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
+    """Return what functions built, as a record says it; empty if another call may build something else, or if it is too
+    long for a record."""
+    seen = captured.seen
+    if seen.chance or seen.outside or seen.unknown:
+        return ""
+    nodes, known = {}, dict[str, Columns | None]()
+    for node in captured.dag.nodes:
+        if node.result is Result.TABLE:
+            known[node.name] = columns_of_node(node, settings, known)
+        if may_be_captured(node) and isinstance(node.operator, Function):
+            nodes[node.name] = dict(_built(node, node.operator, known.get(node.name)))
+    text = json.dumps({"seen": json.loads(seen.to_json() or "{}"), "nodes": nodes})
+    return text if len(text) <= LONGEST_BUILDS else ""
+
+
+def _built(node: Node, operator: Function, columns: Columns | None) -> Iterator[tuple[str, Any]]:
+    yield "by_code", operator.by_code
+    yield "asks", isinstance(operator, SparkFunction) and operator.built is None
+    if isinstance(operator, SparkFunction) and isinstance(built := operator.built, CapturedFunction):
+        found = described_by_plan(node, built)
+        yield "described", {
+            "parts": [[part.group, part.label, part.digest, part.shown] for part in found.parts],
+            "drew": found.drew, "in_turns": found.in_turns,
+            **{name: sorted(getattr(found, name)) for name in _FINDINGS},
+        }
+        yield from (("is_column", built.is_column), ("has_code", built.has_code))
+        if columns is not None:
+            yield "columns", columns

@@ -1,0 +1,99 @@
+"""An unchanged run calls no function of Spark's tables and loads no client; one that computes calls them first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+import helix_spark as hx
+from helix_spark.run import preparation
+from helix_spark.run.iteration import Iteration
+
+pytestmark = pytest.mark.spark
+
+JOB = """
+from pyspark.sql import DataFrame
+import helix_spark as hx
+
+def job(least: int = 3) -> hx.Workflow:
+    wf = hx.Workflow("people")
+    wf.source("data", hx.csv("people.csv", schema="age double"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.where(data.age > least)
+
+    @wf.reducer(output=True)
+    def number(rows: DataFrame) -> int:
+        return rows.count()
+
+    return wf
+"""
+
+
+TELLING = """
+import atexit, runpy, sys
+
+clients = ("pyspark.sql.connect.session", "grpc", "pandas", "networkx", "highspy")
+atexit.register(lambda: print([one for one in clients if one in sys.modules]))
+runpy.run_module("helix_spark", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_an_unchanged_run_loads_no_client(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+    (tmp_path / "people.csv").write_text("1\n2\n3\n4\n5\n")
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-c", TELLING, "run", "job.py", *words]
+        environment = os.environ | {"PYTHONHASHSEED": "0"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "pyspark.sql.connect.session" in run()
+    unchanged = run()
+    assert "number  2" in unchanged
+    assert unchanged.endswith("[]\n")
+    assert "number  4" in run("--set", "least=1")
+
+
+def workflow(people: Path, least: int, more: int) -> hx.Workflow:
+    wf = hx.Workflow("people")
+    wf.source("data", hx.csv(str(people), schema="age double"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.where(data.age > least)
+
+    @wf.reducer(output=True)
+    def total(rows: pd.DataFrame) -> float:
+        return float(rows.age.sum()) + more
+
+    return wf
+
+
+def test_a_record_that_does_not_hold_is_found_out_before_anything_is_computed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("1\n2\n3\n4\n5\n")
+    monkeypatch.setattr(preparation, "calls_key", lambda *_: "0" * 64)  # an edit that nobody sees
+
+    def run(least: int, more: int) -> Iteration:
+        with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+            iteration = helix.run(workflow(people, least, more))
+            iteration.wait()
+            return iteration
+
+    assert run(3, 0)["total"] == 9
+    assert run(1, 1)["total"] == 15
+    assert run(1, 2)["total"] == 16
+    with hx.Helix(tmp_path / "catalog", spark=spark) as helix:
+        assert [node.state for node in helix.plan(workflow(people, 1, 2)).nodes if node.output] == ["load"]

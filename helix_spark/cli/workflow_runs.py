@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helix_spark.cli.options import CommandSettings, print_found, report_errors, tracker_of, waiting_since
+from helix_spark.cli.options import (
+    CommandSettings,
+    modules_loading,
+    print_found,
+    report_errors,
+    tracker_of,
+    waiting_since,
+)
 from helix_spark.cli.terminal import say
 from helix_spark.errors import ParameterError
 from helix_spark.hermetic.generators import AUTHOR_SEEDS
@@ -22,8 +29,9 @@ if TYPE_CHECKING:
 
 def open_helix(given: CommandSettings, *, quiet: bool, one_run: bool = True) -> Helix:
     """Return an engine as a command's options and the project's settings say."""
-    from helix_spark.cli.progress import observer_for
-    from helix_spark.helix import Helix
+    with modules_loading():
+        from helix_spark.cli.progress import observer_for
+        from helix_spark.helix import Helix
 
     return Helix(
         given.catalog, budget=given.room, policy=given.policy, settings=given.spark,
@@ -45,7 +53,6 @@ class WorkflowFile:
     def load(self, engine: Helix) -> Workflow:
         """Load the file and return its workflow. A file that builds Spark objects while it is loaded is loaded again,
         for a client that needs no session. Where that asks Spark something, Spark is started, and a warning says so."""
-        from helix_spark.answers.function_calls import declare_without_spark
         from helix_spark.cli.author_file import NeedsSessionError, build, find_factory, load_file
 
         def load() -> Workflow:
@@ -59,6 +66,8 @@ class WorkflowFile:
         try:
             return load()
         except NeedsSessionError as error:
+            from helix_spark.answers.function_calls import declare_without_spark
+
             if not engine.sessions.started and (found := declare_without_spark(load)) is not None:
                 return found
             engine.observer.warning(f"{error.what} (at {error.where}), so Spark is started first")

@@ -6,23 +6,26 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from helix_spark.answers.capture_nodes import as_built, capture_nodes
-from helix_spark.answers.function_calls import FunctionCall, begin, capture
-from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms, origin_of_source
 from helix_spark.catalog.catalog import Catalog
 from helix_spark.catalog.records import AnswerRecord
 from helix_spark.dag.node import Dag, Node
 from helix_spark.engine.server.session import Sessions
-from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.errors import SignatureError
 from helix_spark.hermetic.action import Action
 from helix_spark.identity.parts import digest
 from helix_spark.identity.signing import declared_by_plan, surroundings
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, SparkFunction
-from helix_spark.run.recorded_answers import RecordedAnswers, around_script
 from helix_spark.workflow.operators import Read
 from helix_spark.workflow.sources import FileSource
+
+if TYPE_CHECKING:  # where nothing is computed no function is called, and nothing is looked up for it
+    from helix_spark.answers.function_calls import FunctionCall
+    from helix_spark.answers.script_terms import ScriptOrigin, ScriptTerms
+    from helix_spark.engine.spark.function_inputs import ServingSession
+    from helix_spark.run.recorded_answers import RecordedAnswers
 
 
 @dataclass
@@ -49,6 +52,8 @@ class FunctionAnswers:
 
     @cached_property
     def _record(self) -> RecordedAnswers:
+        from helix_spark.run.recorded_answers import RecordedAnswers
+
         return RecordedAnswers(self.catalog, self.workflow)
 
     @cached_property
@@ -57,11 +62,15 @@ class FunctionAnswers:
 
     @cached_property
     def _around_script(self) -> str:
+        from helix_spark.run.recorded_answers import around_script
+
         master, given = self.sessions.master_and_given()
         return around_script({**self.settings, "spark.master": master}, given)
 
     def begin(self, node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
         """Begin a call of a node's function."""
+        from helix_spark.answers.function_calls import begin
+
         given = replace(given, settings=given.settings or self.settings)
         if given.is_known:  # then it asks nothing, unless for columns
             return begin(given, server=server)
@@ -78,6 +87,8 @@ class FunctionAnswers:
 
     def by_plan(self, node: Node, inputs: Mapping[str, str]) -> str | None:
         """Call a function that asks Spark something; return the same of it, if all that it asks is on record."""
+        from helix_spark.answers.function_calls import capture
+
         operator = node.operator
         assert isinstance(operator, SparkFunction)
         given = replace(operator.given, signatures={place: inputs[name] for place, name in enumerate(node.inputs)})
@@ -92,6 +103,8 @@ class FunctionAnswers:
         return next((call.fit for one, call in reversed(self._calls) if one == name), "")
 
     def _terms(self, node: Node) -> ScriptTerms:
+        from helix_spark.answers.script_terms import ScriptTerms
+
         found = ((place, self._origin(name)) for place, name in enumerate(node.inputs))
         origins = {place: one for place, one in found if one is not None}
         return ScriptTerms(self._record, self._around_script if origins else "", origins)
@@ -105,6 +118,8 @@ class FunctionAnswers:
     def _found_origin(self, node: Node) -> ScriptOrigin | None:
         if node.wishes.fixed or node.wishes.fresh:  # what it has need not be what it would be made of now
             return None
+        from helix_spark.answers.script_terms import origin_of_source
+
         match self._called[node.name].operator:
             case Read(source=FileSource() as source):
                 return origin_of_source(source)

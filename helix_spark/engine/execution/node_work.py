@@ -22,7 +22,6 @@ from helix_spark.engine.execution.observer import Observer
 from helix_spark.engine.execution.outcome import Outcome, Step
 from helix_spark.engine.execution.units import Unit, collects
 from helix_spark.engine.lowering.authors_errors import authors_errors
-from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower
 from helix_spark.engine.lowering.watcher import Watcher
 from helix_spark.engine.results.agreement import content_here
 from helix_spark.engine.results.node_results import MemoryTier, NodeResult, TableResult
@@ -120,6 +119,8 @@ class NodeWork:
         return load(self.artifacts[signature], self.catalog, self.watcher.sessions) if held is None else held
 
     def _compute(self, unit: Unit) -> Sequence[NodeResult]:
+        from helix_spark.engine.lowering.lowering import check_columns, fit_batch, lower  # what is loaded needs none
+
         nodes = [self.dag[name] for name in unit.names]
         inputs = [[self.outcome.results[source] for source in node.inputs] for node in nodes]
         if len(nodes) == 1:

@@ -7,10 +7,27 @@ from dataclasses import dataclass
 
 from helix_spark.costs.model import EstimateSource, in_python_workers
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.lowering.lowering import BATCHED, shared_pass
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.problem import State
-from helix_spark.workflow.operators import FitStage, Form, Function, Kind, Result
+from helix_spark.workflow.operators import (
+    FitCategories,
+    FitQuantiles,
+    FitStage,
+    Form,
+    Function,
+    Kind,
+    Result,
+    Split,
+    split_of_fit,
+)
+
+BATCHED = (FitCategories, FitQuantiles)
+
+
+def shared_pass(node: Node) -> tuple[str, type, Split | None]:
+    """Return what fits of BATCHED operators that one pass can do have in common: table, operator, rows."""
+    return node.inputs[0], type(node.operator), split_of_fit(node.operator)
+
 
 
 def is_lazy(node: Node) -> bool:

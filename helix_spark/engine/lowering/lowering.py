@@ -41,7 +41,6 @@ from helix_spark.workflow.operators import (
     Read,
     Result,
     Select,
-    Split,
     named_columns,
     split_of_fit,
 )
@@ -213,16 +212,8 @@ def _absolute(path: str) -> LocalPath:
 
 # Fits: what feature extractors and learners learn, and in how many partitions they read the data
 
-BATCHED = (FitCategories, FitQuantiles)
-
-
-def shared_pass(node: Node) -> tuple[str, type, Split | None]:
-    """Return what fits of BATCHED operators that one pass can do have in common: table, operator, rows."""
-    return node.inputs[0], type(node.operator), split_of_fit(node.operator)
-
-
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
-    """Fit several nodes that have a pass in common (see `shared_pass`): labels of columns, most frequent first, ties in
+    """Fit several nodes that have a `units.shared_pass` in common: labels of columns, most frequent first, ties in
     alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""
     from pyspark.ml.feature import StringIndexer
     from pyspark.sql import functions as F

@@ -7,16 +7,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
 from helix_spark.answers.capture_nodes import as_built
-from helix_spark.answers.function_calls import FunctionCall, begin
 from helix_spark.dag.node import Dag, Node
-from helix_spark.engine.spark.author_requests import DECLARE, AuthorRequests
 from helix_spark.engine.spark.borrowed import master_of, results_settings_of
 from helix_spark.engine.spark.driver_client import driver_client
-from helix_spark.engine.spark.function_inputs import ServingSession
 from helix_spark.engine.spark.settings import is_on_this_machine
 from helix_spark.errors import SourceError
 from helix_spark.hermetic.action import Action, in_action
@@ -37,14 +34,19 @@ from helix_spark.workflow.operators import Function, Read
 from helix_spark.workflow.sources import Source
 
 if TYPE_CHECKING:
+    from helix_spark.answers.function_calls import FunctionCall
     from helix_spark.engine.server.session import Sessions
+    from helix_spark.engine.spark.author_requests import AuthorRequests
+    from helix_spark.engine.spark.function_inputs import ServingSession
 
-BeginCall = Callable[[Node, CallInputs, ServingSession], FunctionCall]
+BeginCall: TypeAlias = "Callable[[Node, CallInputs, ServingSession], FunctionCall]"
 """Begins a call of a node's function, answered from a record."""
 
 
 def begin_anew(_node: Node, given: CallInputs, server: ServingSession) -> FunctionCall:
     """Begin a call whose questions are all asked of Spark."""
+    from helix_spark.answers.function_calls import begin
+
     return begin(given, server=server)
 
 
@@ -117,6 +119,8 @@ class Watcher:
     def acting(self, node: Node) -> Iterator[AuthorRequests]:
         """Make what a function of the author's draws meanwhile follow from its node, and watch it. Give what notes its
         requests."""
+        from helix_spark.engine.spark.author_requests import AuthorRequests
+
         seed = node.name if isinstance(node.operator, SparkFunction) else self.plan[node.name].signature
         action = Action(seed)
         assert action.watch is not None
@@ -201,6 +205,8 @@ class Watcher:
     ) -> None:
         """Note why a node's result may differ, and which functions of the session it calls, by the parts of a plan that
         no signature covers; `registered` and `views` are names that it registers itself."""
+        from helix_spark.engine.spark.author_requests import DECLARE
+
         if node.wishes.depends_on:
             parts = ()
         called = set(functions_elsewhere(parts)).difference(registered)

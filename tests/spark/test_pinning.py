@@ -54,6 +54,14 @@ def test_a_pinned_table_can_be_joined_with_itself(pinned: TableResult) -> None:
     assert one.join(other, F.col("one.id") == F.col("other.c1")).count() == 100
 
 
+def test_a_sorted_table_that_is_pinned_can_be_joined_with_itself(spark: SparkSession) -> None:
+    table = TableResult(lambda: spark.range(40).sort(F.desc("id")))
+    table.pin()
+    one, other = table.frame().alias("one"), table.frame().alias("other")
+    assert one.join(other, F.col("one.id") < F.col("other.id")).count() == 40 * 39 // 2
+    assert [row.id for row in table.frame().take(2)] == [39, 38]
+
+
 def test_its_rows_are_computed_once_and_let_go_once(
     jvm_session: SparkSession, pinned: TableResult, tmp_path: Path
 ) -> None:

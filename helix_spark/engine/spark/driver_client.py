@@ -258,8 +258,18 @@ class DriverClient:
         """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
         substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
         above it. Rows that were lost are computed again all the same: the relation knows how."""
-        plan = self._analysed(persisted).queryExecution().withCachedData()
+        plan = self._unordered(self._analysed(persisted).queryExecution().withCachedData())
         return self._served(self._dataset(self.classic._jsparkSession, plan), persisted._plan._plan_id)
+
+    def _unordered(self, rows: Any) -> Any:
+        """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself,
+        Spark gives one side other columns, and looks for the old ones in the order (4.1.1 and 4.2.0)."""
+        if rows.outputOrdering().isEmpty():
+            return rows
+        kind = self.classic._jvm.org.apache.spark.sql.execution.columnar.InMemoryRelation
+        made = kind(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
+        getattr(made, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
+        return made
 
     def _analysed(self, frame: Any) -> Any:
         return self._read(frame._plan.plan(self.spark.client))

@@ -143,6 +143,12 @@ class CatalogReader:
     def root(self) -> Place:
         return self._layout.root
 
+    @property
+    def id(self) -> str:
+        """What tells this catalog from others, also from another one that is made at its place; empty while it is not
+        made."""
+        return self._place.id
+
     # What is on record ---------------------------------------------------------------------------------------------
 
     @property

@@ -17,10 +17,11 @@ from helix_spark.errors import ParameterError, nearest
 DEFAULTS: Mapping[str, str | None] = {
     "catalog": "catalog", "budget": None, "policy": "joint", "mlflow": None, "cut_off": "on",
     "audit": "off", "audit_seconds": "60", "server": "auto", "server_idle": "900",
+    "server_memory": "0.25",
 }
 """Every setting that a project or the environment may give."""
 
-_NUMBERS = frozenset({"budget", "audit_seconds", "server_idle"})
+_NUMBERS = frozenset({"budget", "audit_seconds", "server_idle", "server_memory"})
 """Those that a project may give as whole numbers, too."""
 
 TABLE = "helix_spark"

@@ -224,6 +224,7 @@ def read_settings(
         "server", lambda text: SERVERS[SERVERS.index(text.lower())], "write auto, on or off"
     )
     os.environ["HELIX_SERVER_IDLE"] = str(parsed("server_idle", float, "write a number of seconds"))
+    os.environ["HELIX_SERVER_MEMORY"] = str(parsed("server_memory", float, "write a share of the heap, such as 0.25"))
     return CommandSettings(
         values["catalog"] or "catalog", parse_size(values["budget"]) if values["budget"] else None, values["policy"],
         values["mlflow"] or None,

@@ -49,7 +49,8 @@ def _line(found: dict[str, Any]) -> str:
     else:
         does = f"idle for {format_seconds(found['idle_seconds'])} s"
     size = format_size(found["bytes"])
-    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory; log {found['log']}"
+    tables = f", {found['rows']} tables of it in {format_size(found['rows_bytes'])}" if found["rows"] else ""
+    return f"{found['folder']}: {does}; {minutes:.0f} min old, {size} of memory{tables}; log {found['log']}"
 
 
 server.add_command(status)

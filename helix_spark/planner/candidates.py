@@ -135,7 +135,7 @@ def had_now(problem: PlanningProblem, solution: Solution) -> frozenset[str]:
     """Return signatures of the results that this iteration computes, or still holds in memory: what can be written."""
     return frozenset(
         node.signature for node in problem.nodes
-        if solution.state(node.name) is State.COMPUTE or (node.held and node.name in solution.chosen)
+        if solution.state(node.name) is State.COMPUTE or (node.in_memory and node.name in solution.chosen)
     )
 
 
@@ -165,7 +165,7 @@ def _surely_computed(problem: PlanningProblem) -> frozenset[str]:
     computed: set[str] = set()
     needed = set(problem.outputs)
     for node in reversed(problem.nodes):
-        if node.name in needed and (node.recompute or not (node.stored or node.held)):
+        if node.name in needed and (node.recompute or not (node.stored or node.in_memory)):
             computed.add(node.signature)
             needed.update(node.inputs)
     return frozenset(computed)

@@ -100,7 +100,7 @@ def _add_had(
     ways: Mapping[Derivation, int],
 ) -> None:
     """Only what is computed now, or held and fetched from memory, can be newly kept."""
-    held = {node.name for node in problem.nodes if node.held}
+    held = {node.name for node in problem.nodes if node.in_memory}
     signatures = {node.name: node.signature for node in problem.nodes}
     sources: dict[str, list[int]] = {}
     for way, index in ways.items():

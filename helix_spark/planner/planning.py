@@ -68,7 +68,7 @@ def _seconds_of_all(problem: PlanningProblem) -> float:
 def _needs_spark(problem: PlanningProblem, solution: Solution) -> bool:
     def needs(node: NodeCosts) -> bool:
         if solution.state(node.name) is State.LOAD:
-            return node.load_needs_spark and not node.held
+            return (node.load_needs_spark or (node.served and not node.stored)) and not node.held
         return node.compute_needs_spark and solution.state(node.name) is State.COMPUTE
 
     return any(map(needs, problem.nodes))
@@ -154,7 +154,7 @@ def _pruned(node: Node, dag: Dag, solution: Solution) -> str:
 def _loaded(one: KnownNode, dag: Dag) -> str:
     found, own = one.artifact, one.signed
     if found is None:
-        return "held in memory"
+        return "held in memory" if one.held else "in the memory of this folder's server"
     text = f"stored by iteration {found.iteration}"
     if found.workflow != dag.workflow:
         text += f" of workflow `{found.workflow}`"

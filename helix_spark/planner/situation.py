@@ -53,6 +53,7 @@ class KnownNode:
         costs: estimates.
         artifact: its stored result.
         held: whether the session holds its result in memory.
+        served: whether a server that stays has it in memory since an earlier run.
         before: its signature's parts in the newest earlier iteration; None if it never ran.
         ended: why its stored result is gone, where it was there in the iteration before; else empty.
         verified: whether an audit computed its result once more, and it came out the same.
@@ -64,6 +65,7 @@ class KnownNode:
     costs: Costs
     artifact: Stored | None = None
     held: bool = False
+    served: bool = False
     before: tuple[Part, ...] | None = None
     ended: str = ""
     verified: bool = False
@@ -126,7 +128,7 @@ def _node_costs(one: KnownNode, dag: Dag) -> NodeCosts:
     return as_stored(NodeCosts(
         name=node.name, kind=node.kind, signature=own.signature, inputs=tuple(dict.fromkeys(node.inputs)),
         compute_seconds=costs.compute_seconds, load_seconds=costs.load_seconds, write_seconds=costs.write_seconds,
-        bytes=costs.bytes, storable=_is_storable(node, own), held=one.held,
+        bytes=costs.bytes, storable=_is_storable(node, own), held=one.held, served=one.served,
         # Another draw under the signature of the one that stands would be mixed up with what is made of that.
         recompute=node.wishes.recompute and not node.wishes.fixed,
         compute_needs_spark=computes_with_spark(node, dag), load_needs_spark=node.result is Result.MODEL,

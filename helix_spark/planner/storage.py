@@ -25,6 +25,7 @@ class NodeCosts:
         storable: whether it may be stored at all (columns, and results that differ each time, may not).
         differs: whether its result may differ each time.
         held: whether the session still holds it in memory, to be had at once.
+        served: whether a server that stays has it in memory, to be had by a session at once.
         keep: the author's wish.
         recompute: the author wants it computed whatever is stored.
         fixed: the stored result is *the* result: computing it again would give another.
@@ -44,6 +45,7 @@ class NodeCosts:
     stored: bool = False
     storable: bool = True
     held: bool = False
+    served: bool = False
     keep: Literal["auto", "always", "never"] = "auto"
     recompute: bool = False
     compute_needs_spark: bool = False
@@ -51,6 +53,11 @@ class NodeCosts:
     fixed: bool = False
     kept_for: str = ""
     differs: bool = False
+
+    @property
+    def in_memory(self) -> bool:
+        """True if the session, or a server that stays, has it in memory."""
+        return self.held or self.served
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +201,24 @@ def execution_problem(problem: PlanningProblem) -> ExecutionProblem:
     return ExecutionProblem(names, tuple(derivations), problem.outputs)
 
 
+SERVED_SECONDS = 0.02
+"""To have a session take over rows that a server has in memory: measured, whatever their number."""
+
+
 def _ways(node: NodeCosts, start: tuple[str, ...]) -> list[Derivation]:
     computing = node.inputs + (start if node.compute_needs_spark else ())
     ways = [Derivation(node.name, State.COMPUTE, computing, node.compute_seconds)]
     if node.recompute:
         return ways
-    if node.fixed and (node.held or node.stored):
+    if node.fixed and (node.in_memory or node.stored):
         ways.clear()
     if node.held:
         ways.insert(0, Derivation(node.name, State.LOAD, (), 0.0))
     elif node.stored:
         loading = start if node.load_needs_spark else ()
         ways.insert(0, Derivation(node.name, State.LOAD, loading, node.load_seconds))
+    elif node.served:
+        ways.insert(0, Derivation(node.name, State.LOAD, start, SERVED_SECONDS))
     return ways
 
 

@@ -23,7 +23,7 @@ from helix_spark.engine.execution.outcome import Outcome
 from helix_spark.engine.lowering.stages import check_stages
 from helix_spark.engine.lowering.watcher import begin_anew
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.engine.results.stored_results import DamagedResultError
+from helix_spark.engine.results.stored_results import DamagedResultError, kept_result
 from helix_spark.errors import NotStoredError
 from helix_spark.planner.plan import Plan, PlannedNode
 from helix_spark.planner.planning import make_plan
@@ -57,6 +57,21 @@ def prepare_catalog(run: Run) -> Run:
             f"the stored result of {record.node!r} cannot be loaded: {WHY_MISSING}; it is computed again when needed"
         )
     return run
+
+
+def take_from_server(run: Run) -> Run:
+    """Have the session take over results that are nowhere but in the memory of a server that stays. Plan again without
+    it if one is gone."""
+    memory, taken = run.tools.memory, set[str]()
+    for node in run.plan.nodes:
+        if node.state is State.LOAD and not (node.stored or node.held):
+            if (result := kept_result(node.signature, run.tools.catalog, run.tools.sessions)) is None:
+                run.tools.observer.warning(f"the server has lost `{node.name}`, which it had in memory")
+                return plan_again(replace(run, takes_from_server=False))
+            memory.put(result, node.signature)
+            taken.add(node.name)
+    held = tuple(replace(node, held=True) if node.name in taken else node for node in run.plan.nodes)
+    return replace(run, plan=replace(run.plan, nodes=held))
 
 
 def begin(run: Run) -> Run:

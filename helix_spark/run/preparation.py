@@ -93,6 +93,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     """Sign, look up in the catalog and estimate all that a plan starts from."""
     catalog, whole, tools = run.tools.catalog, run.whole, run.tools
     view, in_memory = catalog.snapshot(whole.workflow), frozenset(tools.memory.held)
+    served = _served(run) if run.takes_from_server else frozenset[str]()
     also = may_come_back(view)
     if tools.budget is not None:  # lineage is known from stored results of recorded iterations
         also |= {node.signature for past in view.past for node in past.nodes} & view.artifacts.keys()
@@ -103,7 +104,7 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     held = in_memory.union(signed[name].signature for name in had)
     starts, session = starts_of(view), tools.sessions
     situation = Situation(
-        dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, catalog),
+        dag, known_nodes(dag, run.described, signed, read, lookup.known_random, held, served, catalog),
         view.next_iteration, PlanningProblem(
             (), frozenset(), tools.budget,
             overhead=view.other_bytes - sum(record.bytes for record in view.missing),  # these take no room
@@ -115,6 +116,13 @@ def look_up(run: Run, had: Collection[str] = ()) -> Run:
     random = {one.name for one in situation.nodes if one.signed.random}
     ahead = foresee(situation.problem, random, read, writer=writer(), one_run=tools.one_run)
     return replace(run, records=read, situation=replace(situation, ahead=ahead))
+
+
+def _served(run: Run) -> frozenset[str]:
+    """Return signatures of the results of this catalog whose rows a server has in memory."""
+    own = run.tools.catalog.id
+    keys = run.tools.sessions.rows_in_server() if own else ()
+    return frozenset(key.removeprefix(own) for key in keys if key.startswith(own))
 
 
 def decide(run: Run) -> Run:
@@ -235,7 +243,7 @@ def calibrated_loads(
 
 def known_nodes(
     dag: Dag, described: Mapping[str, Description], signed: Mapping[str, Signed], records: RecordsRead,
-    known_random: Mapping[str, str], held: frozenset[str], catalog: CatalogReader,
+    known_random: Mapping[str, str], held: frozenset[str], served: frozenset[str], catalog: CatalogReader,
 ) -> tuple[KnownNode, ...]:
     """Return the rows, in the order of the graph."""
     view, measured = records.view, records.measured
@@ -243,7 +251,8 @@ def known_nodes(
     sources = {name: version.bytes for name in signatures if (version := described[name].version) is not None}
     costs = _estimates(dag, signatures, sources, records, catalog)
     last = {node.name: node for node in view.nodes}
-    lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - view.artifacts.keys() - held
+    there = view.artifacts.keys() | held | served
+    lost = {node.signature for node in view.nodes}.intersection(signatures.values()) - there
     ended = {
         signature: f"{last.event}: {last.why}" for signature, last in catalog.last_events(lost).items()
         if last.event != "published"
@@ -258,6 +267,7 @@ def known_nodes(
         return KnownNode(
             node, description, own, costs[node.name],
             artifact=view.artifacts.get(own.signature), held=own.signature in held,
+            served=own.signature in served,
             before=None if before is None else parts_from_json(before.parts), ended=ended.get(own.signature, ""),
             verified=record is not None and bool(record.verified),
         )

@@ -82,6 +82,7 @@ class Run:
         begun: `time.perf_counter()` at its start; its answer had been waited for `waited` seconds by then.
         whole: the graph as it is declared; `described` its nodes, by name.
         equal: declared signatures of results that this run computed, and the earlier ones that these turned out to be.
+        takes_from_server: False once a server turned out to have lost rows that it had in memory.
         times: what nodes took, by name, by `time.perf_counter()`.
         chance: which results may differ each time, and why.
         start_seconds: what starting Spark took in it; 0 if it ran already, or was not needed.
@@ -104,6 +105,7 @@ class Run:
     answered: FunctionAnswers = NOT_YET
 
     equal: Mapping[str, str] = field(default_factory=dict)
+    takes_from_server: bool = True
     records: RecordsRead = NOT_YET
     situation: Situation = NOT_YET
 

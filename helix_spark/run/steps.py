@@ -21,6 +21,7 @@ from helix_spark.run.executing import (
     execute,
     note_provenance,
     prepare_catalog,
+    take_from_server,
     wait_for_others,
 )
 from helix_spark.run.preparation import call_functions, decide, declare, look_up, recall
@@ -131,6 +132,7 @@ ANSWERING: tuple[RunStep, ...] = (
     check_what_computes,
     prepare_catalog,
     wait_for_others,  # * where another process computes the same
+    take_from_server,  # * where a server has lost what it had in memory
     begin,
     execute,  # * where a result turned out to be an earlier one, or a stored one to be damaged
     measure,

@@ -83,6 +83,62 @@ def test_a_script_and_a_workflow_attach_to_the_server_that_the_first_run_left(ru
     assert command(runs, "server", "status").stdout == "no server stays\n"
 
 
+LEARNER = """
+import helix_spark as hx
+import pandas as pd
+from pyspark.ml.classification import LogisticRegression
+from pyspark.sql import DataFrame, functions as F
+
+def job(reg: float = 0.1) -> hx.Workflow:
+    wf = hx.Workflow("learner")
+    wf.source("data", hx.csv("rows.csv", schema="a double"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.withColumn("label", (F.col("a") > 30).cast("double")).sort(F.desc("a"))
+
+    a = wf.extractor("a_of", hx.Fields("a"), on="rows")
+    examples = wf.synthesizer("examples", "rows", features=[a], label="label")
+    model = wf.learner("model", LogisticRegression, on=examples, regParam=reg, maxIter=3)
+
+    @wf.reducer(output=True)
+    def scores(model, examples: DataFrame) -> list:
+        return [row.probability[1] for row in model.transform(examples).sort("features").collect()]
+
+    return wf
+"""
+
+
+@pytest.mark.slow
+def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -> None:
+    (runs.folder / "job.py").write_text(LEARNER)
+    (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(60)))
+
+    def run(reg: float) -> tuple[dict[str, str], list[float]]:
+        words = ("run", "job.py", "--json", "--policy", "never", "--set", f"reg={reg}")
+        found = json.loads(command(runs, *words).stdout)
+        assert not [node for node in found["nodes"] if node["stored"]]
+        return {node["name"]: node["state"] for node in found["nodes"]}, found["outputs"]["scores"]
+
+    def from_scratch(reg: float) -> list[float]:
+        words = ("run", "job.py", "--json", "--catalog", f"other{reg}", "--set", f"reg={reg}")
+        scores: list[float] = json.loads(command(runs, *words).stdout)["outputs"]["scores"]
+        return scores
+
+    first, _ = run(0.1)
+    assert first["examples"] == "compute"
+    assert "2 tables of it" in command(runs, "server", "status").stdout
+    second, scores = run(0.2)
+    assert (second["examples"], second["rows"], second["model"]) == ("load", "prune", "compute")
+    assert scores == from_scratch(0.2)
+    again, _ = run(0.3)
+    assert again["examples"] == "load"
+    command(runs, "server", "stop")
+    lost, scores = run(0.4)
+    assert lost["examples"] == "compute"
+    assert scores == from_scratch(0.4)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [
     pytest.param(one, id=one.name) for one in FAULTS if one.inject.__module__ == kept_servers.__name__

@@ -16,7 +16,7 @@ from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
 from helix_spark.engine.server.keeper import Keeper
 from helix_spark.engine.server.kept_servers import make_room, status_of, stop_server
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
-from helix_spark.engine.server.starting import attach, why_none_is_kept
+from helix_spark.engine.server.starting import attach, rows_in_server, why_none_is_kept
 from helix_spark.errors import SetupError
 
 
@@ -26,7 +26,7 @@ class FakeServer:
     address, ended, state = "sc://localhost:1/;token=t", "", "as it began"
 
     def __init__(self, *given: object, **named: object) -> None:
-        self.driver = self
+        self.driver = self._jvm = self
         self._jsparkSession = self
 
     def conf(self) -> FakeServer:
@@ -43,6 +43,19 @@ class FakeServer:
 
     def stop(self) -> None:
         """Nothing: there is no process."""
+
+
+class FakeRows:
+    """Takes the place of `KeptRows`: nothing is in memory."""
+
+    def __init__(self, jvm: object) -> None:
+        """As above."""
+
+    def trim(self, share: float) -> None:
+        """Nothing to release."""
+
+    def sizes(self) -> dict[str, int]:
+        return {"5" * 64: 1000}
 
 
 class FakeSessions:
@@ -71,6 +84,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(FOLDER_VARIABLE, made)
         monkeypatch.setattr(keeping, "ConnectServer", FakeServer)
         monkeypatch.setattr(keeping, "RunSessions", FakeSessions)
+        monkeypatch.setattr(keeping, "KeptRows", FakeRows)
         monkeypatch.setattr(keeping, "context_state", lambda driver: driver.state)
         monkeypatch.setattr(keeping, "_LOOK", 0.01)
         FakeSessions.open_now.clear()
@@ -231,10 +245,59 @@ def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:
     run(wanted("/a")).stop()
     until(lambda: not FakeSessions.open_now)
     said: list[str] = []
-    make_room(MeetingPoint.of("/c"), said.append)
+    assert make_room(MeetingPoint.of("/c"), said.append)
     assert said == ["the server of /b is ended: no more than 2 are kept"]
     assert first.point.keeper()
     assert not second.point.keeper()
+
+
+def test_a_run_starts_spark_for_itself_where_two_servers_are_in_use(keep: Kept) -> None:
+    keep("/a"), keep("/b")
+    in_use, said = [run(wanted("/a")), run(wanted("/b"))], list[str]()
+    assert run(wanted("/c"), said) is None
+    assert said == ["as many servers as may stay are in use: Spark is started for this run alone"]
+    for one in in_use:
+        one.stop()
+
+
+def test_a_plan_learns_which_rows_a_server_has_in_memory(
+    keep: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIX_SERVER", "on")
+    monkeypatch.chdir(tmp_path)
+    assert rows_in_server() == {}
+    keep(str(Path.cwd()))
+    assert rows_in_server() == {}
+    run(wanted(str(Path.cwd()))).stop()
+    until(lambda: rows_in_server() == {"5" * 64: 1000})
+    found = status_of(MeetingPoint.of(str(Path.cwd())))
+    assert found is not None
+    assert (found["rows"], found["rows_bytes"]) == (1, 1000)
+    monkeypatch.setenv("HELIX_SERVER", "off")
+    assert rows_in_server() == {}
+
+
+def test_rows_in_memory_go_before_the_server_where_memory_is_short(
+    keep: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed, kept_rows = list[float](), [{"5" * 64: 1000}]
+
+    class Rows(FakeRows):
+        def trim(self, share: float) -> None:
+            trimmed.append(share)
+            if not share:
+                kept_rows[0] = {}
+
+        def sizes(self) -> dict[str, int]:
+            return kept_rows[0]
+
+    monkeypatch.setattr(keeping, "KeptRows", Rows)
+    monkeypatch.setattr(keeping.Keeper, "_give_memory_back", lambda self: None)
+    kept = keep()
+    run(wanted()).stop()
+    monkeypatch.setattr(keeping, "_free_memory", lambda: 0.01)
+    until(lambda: not kept.point.keeper())
+    assert trimmed == [keeping.ROWS_SHARE, 0.0]
 
 
 def test_a_server_is_ended_on_request(keep: Kept) -> None:

@@ -305,6 +305,11 @@ class SamePlace:
         with explained(layout, "read"), suppress(FileNotFoundError, ValueError):
             self._id = self._read_id()
 
+    @property
+    def id(self) -> str:
+        """The catalog's id; empty while it is not made."""
+        return self._id or ""
+
     def make(self) -> None:
         """Make the catalog, unless it is there. Raises CatalogError as `check` does, or where it cannot be made."""
         if self._id is not None:

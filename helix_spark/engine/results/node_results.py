@@ -15,6 +15,7 @@ from helix_spark.engine.spark.driver_client import driver_client, settle
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import ResultTypeError
 from helix_spark.plans.stage_references import PARTS, moved_stage
+from helix_spark.plans.written_plan import plan_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +36,14 @@ class TableResult:
             metadata say.
         across: what its columns are called together, where it was a DataFrame of pandas; for people, for it is not
             stored.
+        kept: whether its DataFrame stands over rows that a server has kept in memory since an earlier run.
     """
 
     read_seconds: float | None = None
     loaded: bool = False
     across: str = ""
+    kept: bool = False
+    _rows: Any = None
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow
@@ -71,7 +75,7 @@ class TableResult:
     @property
     def pinned(self) -> bool:
         """Whether its rows are kept in memory, once they are computed."""
-        return self._persisted is not None
+        return self._persisted is not None or self.kept
 
     @property
     def in_memory(self) -> bool:
@@ -119,16 +123,28 @@ class TableResult:
 
         with self._lock:
             frame = self.frame()
+            if self.kept:
+                return
             settle(frame)
-            self._persisted = marked(frame).persist(StorageLevel.MEMORY_AND_DISK)
-            client = driver_client(frame.sparkSession)
-            self._frame = self._persisted if client is None else client.over_rows(self._persisted)
+            self._persisted = persisted = marked(frame).persist(StorageLevel.MEMORY_AND_DISK)
+            self._frame = persisted
+            if (client := driver_client(frame.sparkSession)) is not None:
+                self._rows = client.rows_of(persisted)
+                self._frame = client.over_rows(self._rows, plan_id(persisted))
+
+    def hand_over(self, signature: str, keep: Callable[[str, Any], None]) -> None:
+        """Leave its rows in memory to the server, by the signature of the result; no-op where they are not pinned."""
+        with self._lock:
+            if self._rows is not None and self._persisted is not None:
+                with suppress(*spark_errors()):
+                    keep(signature, self._rows)
+                    self._rows = self._persisted = None
 
     def unpin(self) -> None:
         """Release its rows in memory; a later use computes them again."""
         with self._lock:
             if (persisted := self._persisted) is not None:
-                self._persisted = None
+                self._rows = self._persisted = None
                 with suppress(*spark_errors()):  # a JVM that has ended holds nothing any more
                     self._frame = persisted.unpersist()
 
@@ -217,6 +233,7 @@ class MemoryTier:
     def __init__(self) -> None:
         self._results: dict[str, NodeResult] = {}
         self._last: dict[str, int] = {}
+        self._unnamed = set[str]()
         self._run = 0
         self._lock = RLock()
 
@@ -240,8 +257,9 @@ class MemoryTier:
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):
             return
-        signature = signature or uuid.uuid4().hex
         with self._lock:
+            if signature is None:
+                self._unnamed.add(signature := uuid.uuid4().hex)
             if self._results.get(signature) is not result:
                 self.drop(signature)
             self._results[signature] = result
@@ -262,6 +280,13 @@ class MemoryTier:
             self._last.update({s: self._run for s in signatures if s in self._results})
             for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
                 self.drop(signature)
+
+    def hand_over(self, keep: Callable[[str, Any], None]) -> None:
+        """Leave the rows of tables that a later run may reuse to the server."""
+        with self._lock:
+            for signature, result in self._results.items():
+                if isinstance(result, TableResult) and signature not in self._unnamed:
+                    result.hand_over(signature, keep)
 
     def clear(self) -> None:
         """Release everything."""

@@ -280,8 +280,22 @@ def load(record: ArtifactRecord, catalog: CatalogReader, sessions: Sessions) -> 
         table.read_seconds = time.perf_counter() - start
         return found
 
-    table = TableResult(lambda: _frame(record, catalog, sessions), rows)
+    def frame() -> DataFrame:
+        found: DataFrame | None = sessions.kept_table(catalog.id + record.signature)
+        table.kept = found is not None
+        return _frame(record, catalog, sessions) if found is None else found
+
+    table = TableResult(frame, rows)
     table.loaded = True
+    return table
+
+
+def kept_result(signature: str, catalog: CatalogReader, sessions: Sessions) -> TableResult | None:
+    """Return the result whose rows an earlier run has left in a server's memory; None if they are not there."""
+    if (frame := sessions.kept_table(catalog.id + signature)) is None:
+        return None
+    table = TableResult(lambda: frame)
+    table.kept = True
     return table
 
 

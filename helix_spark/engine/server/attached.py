@@ -22,6 +22,7 @@ from helix_spark.engine.spark.gateway import (
     keep_from_children,
     worth_reading,
 )
+from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.errors import SetupError
 from helix_spark.forks import Birthplace
 from helix_spark.plans.program_client import connect
@@ -71,6 +72,18 @@ class AttachedServer:
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
+
+    def keep_rows(self, key: str, rows: Any) -> None:
+        """Leave rows in memory to later runs."""
+        with classic():
+            KeptRows(self._context._jvm).put(key, rows)
+
+    def kept_table(self, key: str) -> Any:
+        """Return the table whose rows an earlier run has left in memory; None if they are not there."""
+        assert self._client is not None
+        with classic():
+            rows = KeptRows(self._context._jvm).get(key)
+        return None if rows is None else self._client.over_rows(rows)
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs.

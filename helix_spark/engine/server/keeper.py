@@ -21,6 +21,7 @@ from helix_spark.engine.server.meeting import Line, MeetingPoint
 from helix_spark.engine.server.run_sessions import RunSessions, context_state
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, ConnectServer
 from helix_spark.engine.spark.gateway import STAYING_COLLECTOR, first_line
+from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.errors import HelixError, SetupError
 
 IDLE_SECONDS = 15 * 60.0
@@ -37,6 +38,9 @@ _TO_ANSWER = 15.0
 
 _LEAST_FREE = 0.05
 """Of the machine's memory. With less an idle server ends."""
+
+ROWS_SHARE = 0.25
+"""Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
 
 _MOST_LOG = 1_000_000
 """Bytes of a server's output that are kept while nobody reads it."""
@@ -63,11 +67,13 @@ class Keeper:
         point: where it is met.
         has: what the server was started with.
         idle_seconds: see `IDLE_SECONDS`.
+        rows_share: see `ROWS_SHARE`.
     """
 
     point: MeetingPoint
     has: Wanted
     idle_seconds: float = IDLE_SECONDS
+    rows_share: float = ROWS_SHARE
     began: float = field(default_factory=time.time)
     server: ConnectServer | None = None
     error: HelixError | None = None
@@ -79,6 +85,7 @@ class Keeper:
     _found_by: tuple[int, ...] = ()
     _pristine: str = ""
     _is_spoiled: bool = False
+    _rows: Mapping[str, int] = field(default_factory=dict)
     _last_end: float = field(default_factory=time.monotonic)
 
     def keep(self) -> None:
@@ -133,6 +140,10 @@ class Keeper:
             self._give_memory_back()
         is_lost = idle > _LOOK and self._files() != self._found_by  # nobody can find it any more
         is_short = idle > _LOOK and _free_memory() < _LEAST_FREE
+        if is_short and self._rows:  # what is in memory to save time goes first
+            self._trim(0.0)
+            self._give_memory_back()
+            is_short = False
         return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
 
     def _files(self) -> tuple[int, ...]:
@@ -148,6 +159,16 @@ class Keeper:
         if log.stat().st_size > _MOST_LOG:
             os.truncate(log, 0)
         release_memory(self.server.driver._jvm)
+
+    def _trim(self, share: float, ending: _Lease | None = None) -> None:
+        """Release rows in memory that take more than a share of the heap, unless another run than one that ends may
+        read them."""
+        assert self.server is not None
+        rows = KeptRows(self.server.driver._jvm)
+        with self._lock:
+            if not any(one.is_run for one in self._leases if one is not ending):
+                rows.trim(share)
+            self._rows = rows.sizes()
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how the server's JVM ended; empty while it runs.
@@ -218,6 +239,8 @@ class Keeper:
                 return {"port": port, "secret": secret}
             case "state":
                 return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
+            case "rows":
+                return {"rows": self._rows}
             case "status":
                 return self._status()
             case "stop":
@@ -252,6 +275,7 @@ class Keeper:
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
             "runs": runs, "bytes": sum(map(resident_bytes, family(os.getpid()))),
+            "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
             "idle_seconds": 0.0 if runs else time.monotonic() - self._last_end, "log": str(self.point.log),
         }
 
@@ -259,6 +283,7 @@ class Keeper:
         try:
             if lease.sessions is not None and self.server is not None and not self.how_ended():
                 lease.sessions.close()
+                self._trim(self.rows_share, lease)
                 self._is_spoiled |= context_state(self.server.driver) != self._pristine
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
@@ -300,7 +325,8 @@ def main() -> None:
     with point.kept() as is_ours:
         if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
-            Keeper(point, Wanted.from_json(given["wanted"]), idle).keep()
+            share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
+            Keeper(point, Wanted.from_json(given["wanted"]), idle, share).keep()
 
 
 if __name__ == "__main__":

@@ -22,14 +22,16 @@ _MOST_SERVERS = 2
 """Of one person. Each holds some gigabytes."""
 
 
-def make_room(point: MeetingPoint, say: Callable[[str], None]) -> None:
-    """End servers of other folders that nobody uses, the one that was idle longest first, so that there is room for one
-    more."""
+def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
+    """End servers of other folders that no run uses, the one that was idle longest first, so that there is room for one
+    more; return whether there is."""
     others = [(one, found) for one in MeetingPoint.all() if one != point and (found := status_of(one)) is not None]
     idle = sorted((one for one in others if not one[1]["runs"]), key=lambda one: -one[1]["idle_seconds"])
-    for one, found in idle[:max(0, len(others) - _MOST_SERVERS + 1)]:
+    surplus = max(0, len(others) - _MOST_SERVERS + 1)
+    for one, found in idle[:surplus]:
         say(f"the server of {found['folder']} is ended: no more than {_MOST_SERVERS} are kept")
         stop_server(one)
+    return len(idle) >= surplus
 
 
 def status_of(point: MeetingPoint) -> dict[str, Any] | None:

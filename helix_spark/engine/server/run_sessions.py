@@ -14,6 +14,7 @@ from helix_spark.engine.spark.driver_client import (
     private_field,
     session_manager,
 )
+from helix_spark.engine.spark.kept_rows import KeptRows
 
 
 class RunSessions:
@@ -62,7 +63,7 @@ class RunSessions:
     def close(self) -> None:
         """End what of the run goes on, and forget all of it."""
         shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders]
-        shared.cacheManager().clearCache()
+        KeptRows(self._jvm).release_others(shared)
         for session in sessions:
             for query in session.streams().active():
                 query.stop()
@@ -83,8 +84,9 @@ def context_state(driver: Any) -> str:
 
 
 def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
-    """End the Python workers of sessions, and the processes that fork them, and forget both. Spark itself keeps a
-    process and a thread for each session that ever called a function of Python's, until it is stopped."""
+    """End the Python workers of sessions, the processes that fork them and the threads that watch those, and forget all
+    of them. Spark itself keeps a process and a thread for each session that ever called a function of Python's, until
+    it is stopped, and the thread even then."""
     environment = jvm.org.apache.spark.SparkEnv.get()
     factories = private_field(environment, "pythonWorkers")
     keys = jvm.scala.jdk.javaapi.CollectionConverters.asJava(factories.keySet().toSeq())
@@ -94,3 +96,17 @@ def end_workers(jvm: Any, artifact_ids: set[str]) -> None:
             found = factories.remove(key)
             if found.isDefined():
                 found.get().stop()
+                _end_monitor(jvm, found.get())
+
+
+def _end_monitor(jvm: Any, factory: Any) -> None:
+    """End the thread that looks every ten seconds for workers of a factory that have nothing to do. It has no end of
+    its own, so it is interrupted, and nobody is told."""
+    kind = jvm.java.lang.Class.forName("org.apache.spark.api.python.PythonWorkerFactory$MonitorThread")
+    silent = jvm.java.beans.EventHandler.create(
+        jvm.java.lang.Class.forName("java.lang.Thread$UncaughtExceptionHandler"), jvm.java.lang.Object(), "hashCode"
+    )
+    for thread in jvm.java.lang.Thread.getAllStackTraces().keySet():
+        if kind.isInstance(thread) and private_field(thread, "$outer").equals(factory):
+            thread.setUncaughtExceptionHandler(silent)
+            thread.interrupt()

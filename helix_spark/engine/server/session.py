@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.server.starting import SparkServer, start_server
+from helix_spark.engine.server.starting import SparkServer, rows_in_server, start_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,
@@ -105,6 +105,22 @@ class Sessions:
             if self._starting is starting and not self.start_seconds:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
+
+    def keep_rows(self, key: str, rows: Any) -> None:
+        """Leave the rows of a result in memory to later runs, where a server stays."""
+        if self._own:
+            self._own.keep_rows(key, rows)
+
+    def kept_table(self, key: str) -> Any:
+        """Return the table whose rows an earlier run has left in a server's memory; None if they are not there."""
+        self.get()
+        return self._own.kept_table(key) if self._own else None
+
+    def rows_in_server(self) -> Mapping[str, int]:
+        """Return bytes of rows that earlier runs have left in memory, by their keys. Starts nothing."""
+        with self._lock:
+            is_elsewhere = self._own is None and (self._theirs is not None or self._closed)
+        return {} if is_elsewhere else rows_in_server()
 
     def activate(self) -> None:
         """Have the calling thread build plans for the session, if one runs."""

@@ -37,6 +37,9 @@ SERVER_VARIABLE = "HELIX_SERVER"
 _TO_START = 300.0
 """Seconds that a server has to start."""
 
+_AT_ONCE = 0.3
+"""Seconds that a keeper has to say what its server has in memory, before a plan goes without."""
+
 _INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
 """Names of processes that take care of those whose parents have ended."""
 
@@ -85,6 +88,12 @@ class SparkServer(Protocol):
 
     def open_session(self, user: str, session_id: str) -> None:
         """Register a session under a client's ids."""
+
+    def keep_rows(self, key: str, rows: Any) -> None:
+        """Leave rows in memory to later runs, where there may be some."""
+
+    def kept_table(self, key: str) -> Any:
+        """Return the table whose rows an earlier run has left in memory; None if they are not there."""
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs."""
@@ -137,7 +146,9 @@ def attach(
         say(f"{error.what}: Spark is started for this run alone")
         return None
     for _ in range(3):
-        line = _reach(point, wanted, say)
+        if (line := _reach(point, wanted, say)) is None:
+            say("as many servers as may stay are in use: Spark is started for this run alone")
+            return None
         try:
             found = line.ask({"ask": "attach", "wanted": wanted.to_json(), "paths": _import_paths()}, _TO_START)
         except (TimeoutError, OSError):
@@ -160,6 +171,22 @@ def attach(
         await_end(point)
     say("no server could be kept: Spark is started for this run alone")
     return None
+
+
+def rows_in_server() -> Mapping[str, int]:
+    """Return bytes of the rows that this folder's server has in memory, by their keys. Starts nothing;
+    there are none where no server answers at once."""
+    if why_none_is_kept():
+        return {}
+    with suppress(SetupError, TimeoutError, OSError):
+        point = MeetingPoint.of(str(Path.cwd()))
+        if point.door.exists() and (line := point.call(_AT_ONCE)) is not None:
+            try:
+                found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
+                return found
+            finally:
+                line.close()
+    return {}
 
 
 class HeldServer:
@@ -204,8 +231,9 @@ def _import_paths() -> list[str]:
     return [path for path in for_workers()["PYTHONPATH"].split(os.pathsep) if path]
 
 
-def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line:
-    """Return a connection to the keeper of a meeting point; it is started if there is none."""
+def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> Line | None:
+    """Return a connection to the keeper of a meeting point; it is started if there is none. None if there is no room
+    for one."""
     process, since = None, time.perf_counter()
     while time.perf_counter() - since < _TO_START:
         if (line := point.call(PATIENCE)) is not None:
@@ -217,7 +245,8 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
                 say("this folder's server does not answer: another one is started")
                 end_keeper(point)
         elif process is None and not point.keeper():
-            make_room(point, say)
+            if not make_room(point, say):
+                return None
             process = _start_keeper(point, wanted)
             say(f"a Spark server stays for the next runs in {wanted.folder}: `helix server stop` ends it, "
                 f"{SERVER_VARIABLE}=off has none stay")

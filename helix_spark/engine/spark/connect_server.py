@@ -192,6 +192,13 @@ class ConnectServer:
     def open_session(self, user: str, session_id: str) -> None:
         """No-op: it opens a session by itself, at the first request."""
 
+    def keep_rows(self, key: str, rows: Any) -> None:
+        """No-op: it ends with its process."""
+
+    def kept_table(self, key: str) -> Any:
+        """Return None: no run was there before."""
+        return None
+
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to; see `gateway.how_ended`."""
         return gateway.how_ended(error)

@@ -254,12 +254,23 @@ class DriverClient:
             for name, _ in parts:
                 self._holder.removeCachedDataFrame(name)
 
-    def over_rows(self, persisted: Any) -> Any:
-        """Return a persisted table of the client's by a plan that is nothing but its rows in memory. Spark's own
-        substitution of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan
-        above it. Rows that were lost are computed again all the same: the relation knows how."""
-        plan = self._unordered(self._analysed(persisted).queryExecution().withCachedData())
-        return self._served(self._dataset(self.classic._jsparkSession, plan), persisted._plan._plan_id)
+    def rows_of(self, persisted: Any) -> Any:
+        """Return a persisted table of the client's as Spark's relation of its rows in memory. Spark's own substitution
+        of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
+        that were lost are computed again all the same: the relation knows how."""
+        return self._unordered(self._analysed(persisted).queryExecution().withCachedData())
+
+    def over_rows(self, rows: Any, plan_id: int | None = None) -> Any:
+        """Return a table of the client's by a plan that is nothing but rows in memory; those of another session are
+        known as persisted in this one from then on."""
+        found = self._dataset(self.classic._jsparkSession, rows)
+        if plan_id is None:
+            manager = self.classic._jsparkSession.sharedState().cacheManager()
+            field = manager.getClass().getDeclaredField("cachedData")
+            field.setAccessible(True)
+            entry = self.classic._jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
+            field.set(manager, getattr(field.get(manager), "$plus$colon")(entry))
+        return self._served(found, plan_id)
 
     def _unordered(self, rows: Any) -> Any:
         """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself,

@@ -109,6 +109,8 @@ class NodeWork:
                 if name in self.outcome.pinned:
                     with authors_errors(self.dag[name]):  # it optimises the plan, which may fold constants and fail
                         result.pin()
+                    if result.kept:  # a server has its rows in memory since an earlier run
+                        self.outcome.filled.add(name)
                 elif name in self.registering and isinstance(self.dag[name].operator, Read):
                     result.frame()  # else the source would be read in the step of its first reader
             self.outcome.results[name] = result

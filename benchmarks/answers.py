@@ -28,7 +28,7 @@ from benchmarks.program_runs import MetApart  # noqa: E402 - of this checkout
 
 JOB = ROOT / "jobs" / "census.py"
 HELIX = [sys.executable, "-m", "helix_spark"]
-FLOOR = [sys.executable, "-c", "import networkx, deltalake, pyspark.sql.connect.session"]
+FLOOR = [sys.executable, "-c", "import deltalake, pyspark.sql.functions"]
 
 
 class Desk:
@@ -69,7 +69,7 @@ NO_JAVA = {"JAVA_HOME": "/nonexistent"}
 
 
 def floor_seconds(runs: int) -> float:
-    """What a fresh process takes to import networkx, deltalake and Spark's Connect client alone."""
+    """What a fresh process takes to import deltalake and what the job itself imports."""
     def once() -> float:
         start = time.perf_counter()
         subprocess.run(FLOOR, check=True)
@@ -79,15 +79,43 @@ def floor_seconds(runs: int) -> float:
 
 
 def unchanged(runs: int) -> dict[str, float]:
-    """The unchanged workflow in a fresh process."""
+    """The unchanged workflow in a fresh process; and one of values, which imports nothing of Spark's."""
     desk = Desk()
     desk.run()
-    floors, walls = [], []
-    for _ in range(runs):
-        floors.append(floor_seconds(1))
-        walls.append(desk.run(**NO_JAVA)["wall"])
+    floors, walls, values = [], [], []
+    with tempfile.TemporaryDirectory(prefix="helix-values-") as folder:
+        (Path(folder) / "values.py").write_text(VALUES)
+        for number in range(-1, runs):
+            floors.append(floor_seconds(1))
+            walls.append(_whole([*HELIX, "run", str(desk.job), "--catalog", str(desk.catalog)], desk.folder))
+            seconds = _whole([*HELIX, "run", "values.py"], Path(folder))
+            values.extend([seconds] * (number >= 0))
     desk.close()
-    return _beyond(walls, floors)
+    return {**_beyond(walls[1:], floors[1:]), "values_wall_seconds": median(values)}
+
+
+VALUES = """import helix_spark as hx
+
+def values(times: int = 3) -> hx.Workflow:
+    wf = hx.Workflow("values")
+
+    @wf.reducer
+    def numbers() -> list:
+        return [1, 2, 3]
+
+    @wf.reducer(output=True)
+    def total(numbers: list) -> int:
+        return sum(numbers) * times
+
+    return wf
+"""
+
+
+def _whole(command: list[str], folder: Path) -> float:
+    """Seconds of a whole command that needs no Java."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, **NO_JAVA})
+    return time.perf_counter() - start
 
 
 def reducer(runs: int) -> dict[str, float]:
@@ -300,11 +328,12 @@ def _until_printed(command: list[str], text: str, folder: Path, **environment: s
 
 def kept(runs: int) -> dict[str, Any]:
     """Edits in fresh processes, beside a server that stays and by themselves, in turn, until the answer: of the census
-    the learner, then a feature; of `jobs/plain_income.py` a value of its grid. And a workflow of values, unchanged."""
+    the learner, then a feature; of `jobs/plain_income.py` a value of its grid, also under `helix watch`."""
     took = dict[str, list[float]]()
     with tempfile.TemporaryDirectory(prefix="helix-kept-") as folder:
         beside, alone = (_OfEdits(Path(folder) / name) for name in ("beside", "alone"))
         server = MetApart()
+        watched = _Watched(Path(folder) / "watched", server.environment)
         try:
             for number in range(-1, runs):  # the first time fills the catalogs, and is not counted
                 for edit in ("learner", "feature", "grid value"):
@@ -314,8 +343,10 @@ def kept(runs: int) -> dict[str, Any]:
                         seconds = one.run(edit, number, around)
                         if number >= 0:
                             took.setdefault(f"{edit}, {name}", []).append(seconds)
-                took.setdefault("values, unchanged", []).append(beside.values())
+                seconds = watched.edited(number)
+                took.setdefault("grid value, watched", []).extend([seconds] * (number >= 0))
         finally:
+            watched.close()
             server.close()
     found = {name: median(seconds) for name, seconds in took.items()}
     edits = ("learner", "feature", "grid value")
@@ -325,48 +356,60 @@ def kept(runs: int) -> dict[str, Any]:
 class _OfEdits:
     """The jobs in a folder, with a catalog, as a person edits them."""
 
-    _VALUES = """import helix_spark as hx
-
-def values(times: int = 3) -> hx.Workflow:
-    wf = hx.Workflow("values")
-
-    @wf.reducer
-    def numbers() -> list:
-        return [1, 2, 3]
-
-    @wf.reducer(output=True)
-    def total(numbers: list) -> int:
-        return sum(numbers) * times
-
-    return wf
-"""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "jobs", folder / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "values.py").write_text(self._VALUES)
 
     def run(self, edit: str, number: int, environment: Mapping[str, str]) -> float:
         """Seconds until the answer to an edit that was not made before."""
         if edit == "grid value":
-            text = (ROOT / "jobs" / "plain_income.py").read_text()
-            edited = text.replace("[0.001, 0.01, 0.03, 0.1]", f"[0.001, 0.01, 0.03, {0.1 + 0.01 * (number + 1)}]")
-            assert edited != text or number < 0
-            (self.folder / "jobs" / "plain_income.py").write_text(edited)
+            self.write_grid(number)
             return self._seconds("jobs/plain_income.py", "|  1.0|       1.0|", environment)
         what = f"reg={0.2 + 0.01 * number}" if edit == "learner" else f"bins={12 + number}"
         return self._seconds("jobs/census.py", "s to answer", environment, "--set", what)
 
-    def values(self) -> float:
-        """Seconds of the whole command."""
-        start = time.perf_counter()
-        subprocess.run([*HELIX, "run", "values.py"], cwd=self.folder, check=True, capture_output=True)
-        return time.perf_counter() - start
+    def write_grid(self, number: int) -> None:
+        """Write another value of the grid of `jobs/plain_income.py`."""
+        text = (ROOT / "jobs" / "plain_income.py").read_text()
+        edited = text.replace("[0.001, 0.01, 0.03, 0.1]", f"[0.001, 0.01, 0.03, {0.1 + 0.01 * (number + 2)}]")
+        assert edited != text
+        (self.folder / "jobs" / "plain_income.py").write_text(edited)
 
     def _seconds(self, job: str, text: str, environment: Mapping[str, str], *options: str) -> float:
         command = [*HELIX, "run", job, "-q", *options]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return _until_printed(command, text, self.folder, **{"PYTHONPATH": path, **environment})
+
+
+class _Watched(_OfEdits):
+    """`jobs/plain_income.py` in a folder, under `helix watch`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(folder)
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        command = [*HELIX, "watch", "jobs/plain_income.py"]
+        self._process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "PYTHONPATH": path, **environment},
+        )
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        assert self._process.stdout is not None
+        if not any("|  1.0|       1.0|" in line for line in self._process.stdout):
+            raise SystemExit("the watch ended")
+
+    def edited(self, number: int) -> float:
+        """Seconds from the save of an edit that was not made before to its answer."""
+        time.sleep(10)  # until everything of the last run is stored
+        begun = time.perf_counter()
+        self.write_grid(number)
+        self._await_answer()
+        return time.perf_counter() - begun
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
 
 
 def planning(runs: int) -> dict[str, float]:

@@ -102,7 +102,7 @@ class Helix:
         self.tracker = tracker
         self.sessions = Sessions(
             spark, settings or {}, self._followed.session_starting, spark_options(self.catalog.root),
-            self.observer.warning,
+            self.observer.note,
         )
         self._one_run, self._writable = one_run, False
         self.waiting_since: float | None = None

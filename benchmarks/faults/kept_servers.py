@@ -3,8 +3,10 @@ server; never an answer."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +41,40 @@ print(float(model.originalMax[0]), model.transform(vectors).where("weight > 2").
 print(rows.select(F.udf(beside.shown)("id")).first()[0], flush=True)
 """
 """Asks some ten questions; what it prints depends on its argument and on a module beside it."""
+
+
+WORKFLOW = """
+import helix_spark as hx
+from pyspark.sql import DataFrame, functions as F
+
+def job(key: int = 1) -> hx.Workflow:
+    wf = hx.Workflow("job")
+    wf.source("data", hx.csv("rows.csv", schema="a double"))
+
+    @wf.scanner
+    def rows(data: DataFrame) -> DataFrame:
+        return data.withColumn("b", F.col("a") * 2).sort("a")
+
+    @wf.reducer(output=True)
+    def total(rows: DataFrame) -> float:
+        return rows.agg(F.sum(F.col("b") * key)).first()[0]
+
+    @wf.reducer(output=True)
+    def most(rows: DataFrame) -> float:
+        return rows.agg(F.max("b")).first()[0] + key
+
+    return wf
+"""
+"""Its rows are read twice, so they are in memory, where the next run finds them."""
+
+GREEDY = """
+from pyspark.sql import SparkSession
+
+SparkSession.builder.getOrCreate().sql(
+    "SELECT size(array_sort(transform(sequence(1, 400000000), one -> one + 0.5D))) AS one"
+).show()
+"""
+"""Takes more memory than there is."""
 
 
 def printed(key: int, text: str) -> str:
@@ -77,6 +113,15 @@ class Runs:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment,
         )
         return process, printed(self._key, self.text)
+
+    def run_workflow(self, key: int) -> tuple[int, dict[str, float], str]:
+        """Run the workflow, which stores nothing; return its code, its outputs and what it says."""
+        command = [sys.executable, "-m", "helix_spark", "run", "job.py", "--json", "--policy", "never"]
+        done = subprocess.run(
+            [*command, "--set", f"key={key}"], cwd=self.folder, text=True, capture_output=True, env=self.environment,
+            check=False, timeout=240,
+        )
+        return done.returncode, json.loads(done.stdout)["outputs"] if done.returncode == 0 else {}, done.stderr
 
     def check(self, tally: Tally, meanwhile: Callable[[], None] = lambda: None, said: str = "") -> None:
         """Count a run, right if it prints what it is to print, and says something.
@@ -221,3 +266,63 @@ def neighbour_ends(folder: Path, count: int, tally: Tally) -> None:
                 found = status_of(runs.point)
             else:
                 tally.expect(False, f"left behind: {found}")
+
+
+@fault("the JVM of a server is killed while a workflow reads rows that it has in memory, or before it does",
+       "the answer, or what to do, and then the answer", short=0, full=20, spark=True)
+def rows_lost(folder: Path, count: int, tally: Tally) -> None:
+    chosen = random.Random(13)
+    with runs_in(folder) as runs:
+        (runs.folder / "job.py").write_text(WORKFLOW)
+        (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(100)))
+        for key in tally.rounds(count):
+            if not runs.point.keeper():
+                runs.run_workflow(-key - 1)
+            struck = threading.Timer(chosen.uniform(0.2, 5.0), lambda: _kill(jvm_of(runs.point)))
+            struck.start()
+            code, outputs, said = runs.run_workflow(key + 1)
+            struck.join()
+            if code:  # it says what to do
+                tally.expect("run it again" in said or "run again" in said, f"code {code}, said {said[-1500:]}")
+                code, outputs, said = runs.run_workflow(key + 1)
+            expected = {"total": 9900.0 * (key + 1), "most": 198.0 + key + 1}
+            tally.expect(outputs == expected, f"gave {outputs}, not {expected}; said {said[-1500:]}")
+
+
+@fault("a run takes all memory of the server's JVM while another one asks it", "a line, another server, the answer",
+       short=0, full=5, spark=True)
+def memory_taken(folder: Path, count: int, tally: Tally) -> None:
+    with runs_in(folder) as runs:
+        (runs.folder / "greedy.py").write_text(GREEDY)
+        for _ in tally.rounds(count):
+            greedy = subprocess.Popen(
+                [sys.executable, "-m", "helix_spark", "run", "greedy.py"], cwd=runs.folder, env=runs.environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            runs.check(tally)
+            greedy.kill()
+            greedy.wait()
+            runs.check(tally)
+
+
+@fault("the package is replaced while its server stays", "another server, the answer", short=0, full=20, spark=True)
+def package_replaced(folder: Path, count: int, tally: Tally) -> None:
+    with runs_in(folder) as runs:
+        copied = folder / "copied"
+        shutil.copytree(_ROOT / "helix_spark", copied / "helix_spark", ignore=shutil.ignore_patterns("__pycache__"))
+        runs.environment["PYTHONPATH"] = str(copied)
+        for index in tally.rounds(count):
+            runs.check(Tally())
+            (copied / "helix_spark" / "sizes.py").open("a").write(f"# {index}\n")
+            runs.check(tally, said="helix_spark was replaced")
+
+
+@fault("the folder of Delta's jars is deleted while a server stays", "the answer", short=0, full=20, spark=True)
+def jars_deleted(folder: Path, count: int, tally: Tally) -> None:
+    with runs_in(folder) as runs:
+        for _ in tally.rounds(count):
+            with tempfile.TemporaryDirectory(prefix="helix-jars-") as jars:
+                runs.environment["HELIX_CACHE"] = jars
+                runs.check(Tally())
+            runs.check(tally)
+            stop_server(runs.point)

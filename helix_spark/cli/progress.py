@@ -30,12 +30,12 @@ class Bar(UnderwayBar):
             bar.start()
         bar.update(task, description=view.doing, total=view.total, completed=view.total - view.left)
 
-    def warning(self, text: str) -> None:
+    def note(self, text: str) -> None:
         bar = self._bar  # as above
         if bar is not None:
-            bar.console.print(f"warning: {text}")
+            bar.console.print(text)
         else:
-            super().warning(text)
+            super().note(text)
 
     def close(self) -> None:
         bar, self._bar = self._bar, None

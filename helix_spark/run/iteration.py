@@ -15,7 +15,7 @@ from helix_spark.catalog.places.json_text import mapping
 from helix_spark.catalog.records import ArtifactRecord, IterationRecord, NodeRecord
 from helix_spark.engine.execution.outcome import lasting
 from helix_spark.engine.results.node_results import ModelResult, NodeResult, TableResult, ValueResult
-from helix_spark.engine.spark.driver_client import given
+from helix_spark.engine.spark.driver_client import in_author_session
 from helix_spark.errors import EndedError, HelixError, Location, NotStoredError, WorkflowError, nearest
 from helix_spark.forks import Birthplace
 from helix_spark.history.edit_message import edit_of
@@ -79,7 +79,7 @@ class NamedResults(ABC):
             EndedError: the session that had it was stopped, and it is not stored.
         """
         with as_before():
-            found: DataFrame = given(self._table(name, lambda table: not table.lost).frame())
+            found: DataFrame = in_author_session(self._table(name, lambda table: not table.lost).frame())
             return found
 
     def pandas(self, name: str) -> pd.DataFrame:
@@ -96,7 +96,7 @@ class NamedResults(ABC):
         """A fitted Spark ML model."""
         with as_before():
             model: ModelResult = self._result_here(name, Result.MODEL)
-            return given(model.copy())
+            return in_author_session(model.copy())
 
     def value(self, name: str) -> Any:
         """A value, output or not."""

@@ -324,14 +324,14 @@ def test_what_the_caller_imports_meanwhile_never_meets_half_a_module(tmp_path: P
     """As `helix watch` does: it begins to start Spark, and loads the author's file, which imports from the middle."""
     done = run(tmp_path, """
         import sys
-        from helix_spark.engine.server import session
+        from helix_spark.engine.server import session, starting
         from helix_spark.engine.spark.connect_server import import_pyspark
         sys.setswitchinterval(1e-5)
         def started(*given):
             import_pyspark()
             from pyspark import SparkConf
             raise RuntimeError("as far as this test goes")
-        session.start_server = started
+        starting.start_server = started
         session.Sessions().warm()
         from pyspark.sql import Column, DataFrame, functions
         print("whole")

@@ -14,9 +14,9 @@ import pytest
 from helix_spark.engine.server import keeper as keeping
 from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
 from helix_spark.engine.server.keeper import Keeper
-from helix_spark.engine.server.kept_servers import make_room, status_of, stop_server
+from helix_spark.engine.server.kept_servers import make_room, rows_in_server, status_of, stop_server, why_none_is_kept
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
-from helix_spark.engine.server.starting import attach, rows_in_server, why_none_is_kept
+from helix_spark.engine.server.starting import attach
 from helix_spark.errors import SetupError
 
 

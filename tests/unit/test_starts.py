@@ -27,7 +27,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Sessions:
             stop=lambda keep_classes: None,
         )
 
-    monkeypatch.setattr(session, "start_server", start)
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", start)
     monkeypatch.setattr(session, "import_pyspark", lambda: None)
     monkeypatch.setattr(session, "is_alive", lambda spark: spark.alive)
     monkeypatch.setattr(session, "is_stopping", lambda spark: not spark.alive)
@@ -85,7 +85,7 @@ def test_an_archive_of_classes_is_built_for_who_runs_something_and_not_for_who_p
     own = SimpleNamespace(
         spark=SimpleNamespace(), start_seconds=1.0, open=lambda: None, stop=lambda **given: built.extend(given.values())
     )
-    monkeypatch.setattr(session, "start_server", lambda *given: own)
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: own)
     monkeypatch.setattr(session, "running_session", lambda: None)
     provider = Sessions()
     provider.get()  # as for a file that builds Spark objects while it is loaded

@@ -34,7 +34,7 @@ def without_spark(catalog: Path, monkeypatch: pytest.MonkeyPatch, heard: Warned)
     def start(*given: object) -> None:
         raise AssertionError("nothing here takes Spark")
 
-    monkeypatch.setattr("helix_spark.engine.server.session.start_server", start)
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", start)
     with hx.Helix(catalog, policy=LoadsGladly(), observer=heard) as helix:
         monkeypatch.setattr(helix.sessions, "_running", lambda: None)
         yield helix

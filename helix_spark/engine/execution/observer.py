@@ -51,6 +51,9 @@ class Observer:
     def warning(self, text: str) -> None:
         """Something that people should know did not go as planned."""
 
+    def note(self, text: str) -> None:
+        """Something that people should know is as planned."""
+
     def shows(self, progress: Progress, began: float) -> None:
         """A run is that far.
 
@@ -73,7 +76,10 @@ class Quiet(Observer):
         _say(f"`{name}` is being computed by {holder}; waiting")
 
     def warning(self, text: str) -> None:
-        _say(f"warning: {text}")
+        self.note(f"warning: {text}")
+
+    def note(self, text: str) -> None:
+        _say(text)
 
 
 class Lines(Quiet):
@@ -163,6 +169,9 @@ class Followed(Observer):
 
     def warning(self, text: str) -> None:
         self._told.warning(text)
+
+    def note(self, text: str) -> None:
+        self._told.note(text)
 
     def close(self) -> None:
         """Forget the last run."""

@@ -1,16 +1,27 @@
-"""The servers that are kept for this user: what each says of itself, and their ends."""
+"""The servers that are kept for this user: whether one is kept for this process, what each says of itself, and their
+ends."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from helix_spark.engine.server.meeting import MeetingPoint
+from helix_spark.errors import SetupError
+
+SERVER_VARIABLE = "HELIX_SERVER"
+"""``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
+
+_AT_ONCE = 0.3
+"""Seconds that a keeper has to say what its server has in memory, before a plan goes without."""
+
+_INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
+"""Names of processes that take care of those whose parents have ended."""
 
 PATIENCE = 10.0
 """Seconds that a keeper has to say that it is there."""
@@ -20,6 +31,48 @@ AGAIN = 0.01
 
 _MOST_SERVERS = 2
 """Of one person. Each holds some gigabytes."""
+
+
+def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
+    """Return why no server is kept for this process, in words; empty if one is.
+
+    >>> why_none_is_kept({"HELIX_SERVER": "off"}), why_none_is_kept({"HELIX_SERVER": "on", "CI": "true"})
+    ('HELIX_SERVER is off', '')
+    """
+    asked = environ.get(SERVER_VARIABLE, "").lower()
+    if asked in ("off", "on"):
+        return "HELIX_SERVER is off" if asked == "off" else ""
+    if environ.get("CI", "").lower() not in ("", "0", "false"):
+        return "this is CI"
+    if "PYSPARK_GATEWAY_PORT" in environ:
+        return "spark-submit has started the JVM"
+    if not _orphans_are_reaped():
+        return "no process of this container takes care of others whose parents have ended"
+    return ""
+
+
+def _orphans_are_reaped() -> bool:
+    try:
+        first = Path("/proc/1/comm").read_text().strip()
+    except OSError:
+        return not Path("/proc").is_dir()  # macOS has launchd; here nothing can be told
+    return first in _INITS or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
+
+
+def rows_in_server() -> Mapping[str, int]:
+    """Return bytes of the rows that this folder's server has in memory, by their keys. Starts nothing; there are none
+    where no server answers at once."""
+    if why_none_is_kept():
+        return {}
+    with suppress(SetupError, TimeoutError, OSError):
+        point = MeetingPoint.of(str(Path.cwd()))
+        if point.door.exists() and (line := point.call(_AT_ONCE)) is not None:
+            try:
+                found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
+                return found
+            finally:
+                line.close()
+    return {}
 
 
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:

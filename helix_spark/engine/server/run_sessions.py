@@ -32,6 +32,7 @@ class RunSessions:
         self._holders: list[Any] = []
         self._gateway: Any = None
         self._warehouse = tempfile.mkdtemp(prefix="helix-warehouse-")
+        self._log_level = self._level()
         options = self._jvm.java.util.HashMap()
         options.put("spark.sql.warehouse.dir", self._warehouse)
         context = driver.sparkContext._jsc.sc()
@@ -60,8 +61,13 @@ class RunSessions:
             self._gateway.start()
         return int(self._gateway.getListeningPort()), str(self._gateway.secret())
 
+    def _level(self) -> str:
+        return str(self._jvm.org.apache.logging.log4j.LogManager.getRootLogger().getLevel().toString())
+
     def close(self) -> None:
         """End what of the run goes on, and forget all of it."""
+        if self._level() != self._log_level:
+            self._driver.sparkContext._jsc.setLogLevel(self._log_level)
         shared, sessions = self._first.sharedState(), [holder.session() for holder in self._holders]
         KeptRows(self._jvm).release_others(shared)
         for session in sessions:

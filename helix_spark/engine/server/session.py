@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.engine.server.starting import SparkServer, rows_in_server, start_server
+from helix_spark.engine.server.kept_servers import rows_in_server
 from helix_spark.engine.spark import gateway
 from helix_spark.engine.spark.borrowed import (
     borrow,
@@ -38,6 +38,8 @@ from helix_spark.waits import result_of
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    from helix_spark.engine.server.starting import SparkServer
 
 
 class Sessions:
@@ -291,6 +293,8 @@ def _fulfil(
     say: Callable[[str], None],
 ) -> None:
     try:
+        from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
+
         server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
         server.open()
         promise.set_result(server)

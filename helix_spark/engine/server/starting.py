@@ -16,7 +16,16 @@ from typing import Any, Protocol
 
 from helix_spark.engine.server.attached import AttachedServer, check_answer
 from helix_spark.engine.server.fit import Wanted, wanted_now
-from helix_spark.engine.server.kept_servers import AGAIN, PATIENCE, await_end, end_keeper, make_room, stop_server
+from helix_spark.engine.server.kept_servers import (
+    AGAIN,
+    PATIENCE,
+    SERVER_VARIABLE,
+    await_end,
+    end_keeper,
+    make_room,
+    stop_server,
+    why_none_is_kept,
+)
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, Line, MeetingPoint
 from helix_spark.engine.spark.connect_server import (
     NO_SETTINGS,
@@ -31,43 +40,8 @@ from helix_spark.engine.spark.gateway import JvmStart
 from helix_spark.engine.spark.settings import is_local
 from helix_spark.errors import SetupError
 
-SERVER_VARIABLE = "HELIX_SERVER"
-"""``off``: each run starts Spark for itself. ``on``: a server is kept, wherever the run is."""
-
 _TO_START = 300.0
 """Seconds that a server has to start."""
-
-_AT_ONCE = 0.3
-"""Seconds that a keeper has to say what its server has in memory, before a plan goes without."""
-
-_INITS = frozenset({"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit"})
-"""Names of processes that take care of those whose parents have ended."""
-
-
-def why_none_is_kept(environ: Mapping[str, str] = os.environ) -> str:
-    """Return why no server is kept for this process, in words; empty if one is.
-
-    >>> why_none_is_kept({"HELIX_SERVER": "off"}), why_none_is_kept({"HELIX_SERVER": "on", "CI": "true"})
-    ('HELIX_SERVER is off', '')
-    """
-    asked = environ.get(SERVER_VARIABLE, "").lower()
-    if asked in ("off", "on"):
-        return "HELIX_SERVER is off" if asked == "off" else ""
-    if environ.get("CI", "").lower() not in ("", "0", "false"):
-        return "this is CI"
-    if "PYSPARK_GATEWAY_PORT" in environ:
-        return "spark-submit has started the JVM"
-    if not _orphans_are_reaped():
-        return "no process of this container takes care of others whose parents have ended"
-    return ""
-
-
-def _orphans_are_reaped() -> bool:
-    try:
-        first = Path("/proc/1/comm").read_text().strip()
-    except OSError:
-        return not Path("/proc").is_dir()  # macOS has launchd; here nothing can be told
-    return first in _INITS or not any(Path(one).exists() for one in ("/.dockerenv", "/run/.containerenv"))
 
 
 class SparkServer(Protocol):
@@ -171,22 +145,6 @@ def attach(
         await_end(point)
     say("no server could be kept: Spark is started for this run alone")
     return None
-
-
-def rows_in_server() -> Mapping[str, int]:
-    """Return bytes of the rows that this folder's server has in memory, by their keys. Starts nothing;
-    there are none where no server answers at once."""
-    if why_none_is_kept():
-        return {}
-    with suppress(SetupError, TimeoutError, OSError):
-        point = MeetingPoint.of(str(Path.cwd()))
-        if point.door.exists() and (line := point.call(_AT_ONCE)) is not None:
-            try:
-                found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
-                return found
-            finally:
-                line.close()
-    return {}
 
 
 class HeldServer:

@@ -373,7 +373,7 @@ def settle(frame: Any) -> None:
         client.settle(frame)
 
 
-def given(value: Any) -> Any:
+def in_author_session(value: Any) -> Any:
     """Return a table or a model as one of the user's own classic session, where the client of such a session made it;
     else as it is."""
     for client in [] if own_session() is not None else list(_CLIENTS):

@@ -1,5 +1,6 @@
 """What a server that stays holds after many runs, and what it gives back when it is idle: heap in use, open files,
-threads, processes, resident memory. `python -m benchmarks.kept_server --runs 500 --save FILE`. Takes Linux and jcmd."""
+threads, processes, resident memory. `python -m benchmarks.server_leaks --runs 500 --save FILE`. Takes
+Linux and jcmd."""
 
 from __future__ import annotations
 

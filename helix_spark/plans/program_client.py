@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import atexit
+import gc
 import hashlib
 import linecache
 import logging
@@ -375,8 +376,23 @@ class Caller:
 def caller() -> Caller:
     """Return the innermost call of the author's that is under way in this thread, or else in the main thread: what
     pyspark runs in threads of its own is begun there."""
-    main = sys._current_frames().get(threading.main_thread().ident or 0)
-    return _caller(sys._getframe(1)) or _caller(main) or Caller()
+    return _caller(sys._getframe(1)) or _caller(_frame_of_main_thread()) or Caller()
+
+
+_looking_at_frames = threading.Lock()
+
+
+def _frame_of_main_thread() -> FrameType | None:
+    """Return what the main thread runs. Where garbage is collected meanwhile, Python before 3.11.8 and 3.12.1 waits for
+    ever for a lock that it holds (python/cpython#106883)."""
+    with _looking_at_frames:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames().get(threading.main_thread().ident or 0)
+        finally:
+            if collects:
+                gc.enable()
 
 
 def _caller(frame: FrameType | None) -> Caller | None:

@@ -72,6 +72,7 @@ def test_a_table_that_was_never_computed_is_not_kept(spark: SparkSession, rows: 
     lazy.pin()
     lazy.hand_over("c" * 64, rows.put)
     assert rows.sizes() == {}
+    assert lazy.pinned
     lazy.unpin()
 
 

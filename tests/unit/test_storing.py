@@ -61,7 +61,7 @@ def stored_by_spark(catalog: Catalog) -> ArtifactRecord:
 
 def loaded(catalog: Catalog, record: ArtifactRecord) -> TableResult:
     """The table with its rows in this process."""
-    table: Any = load(record, catalog, SimpleNamespace())  # type: ignore[arg-type]  # no session is asked for
+    table: Any = load(record, catalog, SimpleNamespace(kept_table=lambda key: None))  # type: ignore[arg-type]  # no session is asked for
     assert isinstance(table, TableResult)
     table.arrow()
     return table

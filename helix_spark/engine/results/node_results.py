@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+KeepRows = Callable[[str, Any], bool]
+"""Keeps rows in memory for later runs, by the signature of a result; returns whether it does."""
+
+
 class TableResult:
     """One table, as a Spark DataFrame or a pyarrow Table; the other form is made when it is first asked for.
 
@@ -132,13 +136,12 @@ class TableResult:
                 self._rows = client.rows_of(persisted)
                 self._frame = client.over_rows(self._rows, plan_id(persisted))
 
-    def hand_over(self, signature: str, keep: Callable[[str, Any], None]) -> None:
-        """Leave its rows in memory to the server, by the signature of the result; no-op where they are not pinned."""
-        with self._lock:
-            if self._rows is not None and self._persisted is not None:
-                with suppress(*spark_errors()):
-                    keep(signature, self._rows)
-                    self._rows = self._persisted = None
+    def hand_over(self, signature: str, keep: KeepRows) -> None:
+        """Leave its rows in memory to the server, by the signature of the result, if they are pinned and it keeps
+        them."""
+        with self._lock, suppress(*spark_errors()):
+            if self._rows is not None and self._persisted is not None and keep(signature, self._rows):
+                self._rows = self._persisted = None
 
     def unpin(self) -> None:
         """Release its rows in memory; a later use computes them again."""
@@ -281,7 +284,7 @@ class MemoryTier:
             for signature in [s for s, last in self._last.items() if last < self._run - KEPT_RUNS]:
                 self.drop(signature)
 
-    def hand_over(self, keep: Callable[[str, Any], None]) -> None:
+    def hand_over(self, keep: KeepRows) -> None:
         """Leave the rows of tables that a later run may reuse to the server."""
         with self._lock:
             for signature, result in self._results.items():

@@ -73,10 +73,10 @@ class AttachedServer:
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
 
-    def keep_rows(self, key: str, rows: Any) -> None:
-        """Leave rows in memory to later runs."""
+    def keep_rows(self, key: str, rows: Any) -> bool:
+        """Leave rows in memory to later runs, if they were computed; return whether they were."""
         with classic():
-            KeptRows(self._context._jvm).put(key, rows)
+            return KeptRows(self._context._jvm).put(key, rows)
 
     def kept_table(self, key: str) -> Any:
         """Return the table whose rows an earlier run has left in memory; None if they are not there."""

@@ -108,10 +108,9 @@ class Sessions:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
 
-    def keep_rows(self, key: str, rows: Any) -> None:
-        """Leave the rows of a result in memory to later runs, where a server stays."""
-        if self._own:
-            self._own.keep_rows(key, rows)
+    def keep_rows(self, key: str, rows: Any) -> bool:
+        """Leave the rows of a result in memory to later runs, where a server stays; return whether they are left."""
+        return bool(self._own and self._own.keep_rows(key, rows))
 
     def kept_table(self, key: str) -> Any:
         """Return the table whose rows an earlier run has left in a server's memory; None if they are not there."""

@@ -63,8 +63,8 @@ class SparkServer(Protocol):
     def open_session(self, user: str, session_id: str) -> None:
         """Register a session under a client's ids."""
 
-    def keep_rows(self, key: str, rows: Any) -> None:
-        """Leave rows in memory to later runs, where there may be some."""
+    def keep_rows(self, key: str, rows: Any) -> bool:
+        """Leave rows in memory to later runs, where there may be some; return whether they are left."""
 
     def kept_table(self, key: str) -> Any:
         """Return the table whose rows an earlier run has left in memory; None if they are not there."""

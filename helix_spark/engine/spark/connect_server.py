@@ -192,8 +192,9 @@ class ConnectServer:
     def open_session(self, user: str, session_id: str) -> None:
         """No-op: it opens a session by itself, at the first request."""
 
-    def keep_rows(self, key: str, rows: Any) -> None:
-        """No-op: it ends with its process."""
+    def keep_rows(self, key: str, rows: Any) -> bool:
+        """Return False: it ends with its process."""
+        return False
 
     def kept_table(self, key: str) -> Any:
         """Return None: no run was there before."""

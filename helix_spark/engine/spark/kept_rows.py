@@ -25,11 +25,13 @@ class KeptRows:
         properties.putIfAbsent(_PROPERTY, made)
         self._rows = properties.get(_PROPERTY)
 
-    def put(self, key: str, rows: Any) -> None:
-        """Keep rows, as `DriverClient.over_rows` gives them, if they are there: nothing has to have been computed."""
-        if rows.cacheBuilder().isCachedColumnBuffersLoaded():
+    def put(self, key: str, rows: Any) -> bool:
+        """Keep rows, as `DriverClient.rows_of` gives them, if they were computed; return whether they were."""
+        is_there = bool(rows.cacheBuilder().isCachedColumnBuffersLoaded())
+        if is_there:
             self._rows.remove(key)
             self._rows.put(key, rows)
+        return is_there
 
     def get(self, key: str) -> Any:
         """Return the rows of a result, which are used now; None if they are not kept."""

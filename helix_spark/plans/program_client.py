@@ -383,8 +383,8 @@ _looking_at_frames = threading.Lock()
 
 
 def _frame_of_main_thread() -> FrameType | None:
-    """Return what the main thread runs. Where garbage is collected meanwhile, Python before 3.11.8 and 3.12.1 waits for
-    ever for a lock that it holds (python/cpython#106883)."""
+    """Return what the main thread runs. Where garbage is collected meanwhile, Python 3.10 and 3.11 wait for ever for a
+    lock that they hold (python/cpython#106883)."""
     with _looking_at_frames:
         collects = gc.isenabled()
         gc.disable()

@@ -287,19 +287,24 @@ def _next_answer(process: subprocess.Popen[str]) -> float:
 
 
 def first(runs: int) -> dict[str, float]:
-    """The first iteration in fresh processes: to the answer, beside plain PySpark; without and with the archive."""
+    """The first iteration in fresh processes: to the answer, beside plain PySpark; without and with the archive, and
+    where it leaves a server behind."""
     from jobs.datasets import adult
 
     adult()
-    plain, without, with_archive = [], [], []
+    plain, without, with_archive, leaving = [], [], [], []
     for _ in range(runs):
         plain.append(_until_printed([sys.executable, "-m", "benchmarks.plain.documented"], "answered", ROOT))
         without.append(_first_answer(HELIX_CDS="off"))
         with_archive.append(_first_answer())
+        server = MetApart()
+        leaving.append(_first_answer(**server.environment))
+        server.close()
     return {
         "plain_seconds": median(plain), "helix_seconds": median(without),
         "helix_with_archive_seconds": median(with_archive), "ratio": median(without) / median(plain),
-        "ratio_with_archive": median(with_archive) / median(plain),
+        "ratio_with_archive": median(with_archive) / median(plain), "leaving_a_server_seconds": median(leaving),
+        "ratio_leaving_a_server": median(leaving) / median(with_archive),
     }
 
 

@@ -19,7 +19,7 @@ from helix_spark.catalog.records import ArtifactRecord, ResultRecord
 from helix_spark.costs.model import WRITE, Costs, Measurement, Throughput, calibrate, estimate, loads_from_reads
 from helix_spark.costs.starts import session_seconds
 from helix_spark.dag.compilation import compile_workflow, merge_equal
-from helix_spark.dag.node import Dag, Node
+from helix_spark.dag.node import Dag, Node, computes_with_spark
 from helix_spark.hermetic.seen import Seen, reads_unknown, seen_from_json
 from helix_spark.identity.code import Description
 from helix_spark.identity.data_version import pin_versions
@@ -35,6 +35,15 @@ from helix_spark.run.foresight import RecordsRead, foresee, may_come_back, start
 from helix_spark.run.function_answers import FunctionAnswers
 from helix_spark.run.run import Run
 from helix_spark.run.run_outputs import recorded_outputs
+
+
+def start_early(run: Run) -> Run:
+    """Begin to start Spark where the catalog is new, so that all is to be computed: it starts while functions are
+    called and nodes are signed."""
+    dag = compile_workflow(run.workflow)
+    if not run.tools.catalog.id and any(computes_with_spark(node, dag) for node in dag.nodes):
+        run.tools.sessions.warm()
+    return run
 
 
 def declare(run: Run) -> Run:

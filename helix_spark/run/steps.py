@@ -24,7 +24,7 @@ from helix_spark.run.executing import (
     take_from_server,
     wait_for_others,
 )
-from helix_spark.run.preparation import call_functions, decide, declare, look_up, recall
+from helix_spark.run.preparation import call_functions, decide, declare, look_up, recall, start_early
 from helix_spark.run.run import Run, RunStep, through
 from helix_spark.run.run_outputs import announce, hold_in_memory, look_at_tables, measure, measured, tables_elsewhere
 from helix_spark.run.tracker import finished_on_record, tell
@@ -128,6 +128,7 @@ SHOWING: tuple[RunStep, ...] = (*PLANNING, check_what_computes)
 
 ANSWERING: tuple[RunStep, ...] = (
     note_provenance,
+    start_early,
     *PLANNING,
     check_what_computes,
     prepare_catalog,

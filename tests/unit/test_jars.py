@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -264,12 +265,15 @@ def test_an_archive_is_what_a_jvm_has_written_to_its_end(tmp_path: Path) -> None
     draft.write_bytes(bytes(8))  # its first bytes are written last
     keep_draft(draft)
     assert ready_archive(java, (), environ) is None
-    older = draft.with_name(f"{draft.name.split('-')[0]}-older.jsa")
+    older, other = (draft.with_name(f"{draft.name.split('-')[0]}-{name}.jsa") for name in ("older", "other"))
     older.touch()
+    other.touch()
+    os.utime(older, (0, time.time() - 8 * 24 * 3600))
     draft.write_bytes(b"archive")
     assert ready_archive(java, (), environ) == draft.with_suffix(".jsa")
     assert ready_archive(java, (), {**environ, "HELIX_CDS": "off"}) is None
     assert not older.exists(), "it is of the same installation as it was before"
+    assert other.exists(), "it is of other sessions of the same installation"
 
 
 def test_of_a_session_that_only_planned_no_archive_is_made(tmp_path: Path) -> None:

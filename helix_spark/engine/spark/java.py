@@ -33,6 +33,10 @@ _REMEDY = "install a Java runtime of version 17 (for example openjdk-17-jre-head
 UNUSED_SECONDS = 30 * 24 * 3600
 """An archive that no session used for so long belongs to an installation that is gone."""
 
+REPLACED_SECONDS = 7 * 24 * 3600
+"""One of the same installation belongs to jars or flags that were replaced. In between it is that of another kind of
+session, such as one with the jars for an object store."""
+
 RETRY_SECONDS = 24 * 3600
 """Between two sessions that record: a JVM that cannot write an archive does not try after every run."""
 
@@ -130,7 +134,7 @@ def ready_archive(java: Java, jars: Sequence[Path], environ: Mapping[str, str] =
 
 def _take_over(draft: Path) -> None:
     """Make an archive of what a JVM was to keep and has written to its end: it writes its first bytes last. Remove
-    archives that this one replaces, and those that were not used for a month."""
+    those of the same installation that were not used for a week, of others for a month."""
     with draft.open("rb") as file:
         if not draft.with_suffix(".kept").exists() or not any(file.read(4)):
             return
@@ -138,7 +142,8 @@ def _take_over(draft: Path) -> None:
     path = draft.rename(draft.with_suffix(".jsa"))
     installation, now = path.name.split("-")[0], time.time()
     for other in path.parent.iterdir():
-        if other != path and (other.name.startswith(installation) or now - other.stat().st_mtime > UNUSED_SECONDS):
+        longest = REPLACED_SECONDS if other.name.startswith(installation) else UNUSED_SECONDS
+        if other != path and now - other.stat().st_mtime > longest:
             other.unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ from helix_spark.dag.compilation import compile_workflow
 from helix_spark.engine.execution.node_work import ran_in_spark
 from helix_spark.engine.server import session
 from helix_spark.engine.server.session import Sessions
+from helix_spark.errors import SetupError
 from helix_spark.planner.problem import State
 
 
@@ -75,6 +76,29 @@ def test_a_session_has_its_first_work_before_it_until_something_ran(provider: Se
     provider.let_go_of_ended()
     provider.get()
     assert not provider.worked, "this one is new"
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_shared_server_that_ends_as_a_session_is_opened_gives_way_to_another(
+    monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    said: list[str] = []
+
+    def fail() -> None:
+        raise SetupError("this folder's server was killed by signal 9")
+
+    whole = SimpleNamespace(spark="whole", start_seconds=1.0, open=lambda: None, is_shared=True, stop=lambda **_: None)
+    dying = SimpleNamespace(spark="dying", start_seconds=1.0, open=fail, is_shared=is_shared)
+    servers = iter((dying, whole))
+    monkeypatch.setattr("helix_spark.engine.server.starting.start_server", lambda *given: next(servers))
+    monkeypatch.setattr(session, "running_session", lambda: None)
+    provider = Sessions(say=said.append)
+    if is_shared:
+        assert provider.get() == "whole"  # type: ignore[comparison-overlap]  # of the server above
+        assert said == ["this folder's server was killed by signal 9: another one is started"]
+    else:
+        with pytest.raises(SetupError, match="signal 9"):
+            provider.get()
 
 
 @pytest.mark.parametrize("works", [True, False])

@@ -33,6 +33,7 @@ class AttachedServer:
     """A server that another process keeps, for as long as this run needs it. It has what `ConnectServer` has."""
 
     spark: Any = None
+    is_shared = True
     _client: DriverClient | None = None
 
     def __init__(self, line: Line, log: Path, address: str, begun: float) -> None:
@@ -47,7 +48,21 @@ class AttachedServer:
         self._ask({"ask": "session", "user": user, "id": session_id})
 
     def open(self) -> None:
-        """Open a session that this process has as a classic one, too: by `spark`, which is a client's."""
+        """Open a session that this process has as a classic one, too: by `spark`, which is a client's.
+
+        Raises:
+            SetupError: the server ended meanwhile.
+        """
+        try:
+            self._open()
+        except Exception as error:  # what is asked of a JVM that ends may fail in any way
+            if not (how := self.how_ended(ConnectionError(str(error)))):
+                raise
+            forget()
+            self.stop()
+            raise SetupError(f"this folder's server {how}", remedy="run it again: another one is started") from error
+
+    def _open(self) -> None:
         from pyspark import SparkConf
         from pyspark.java_gateway import launch_gateway
         from pyspark.sql import SparkSession

@@ -31,7 +31,7 @@ from helix_spark.engine.spark.borrowed import (
 from helix_spark.engine.spark.connect_server import NO_SETTINGS, import_pyspark, planned_settings
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
-from helix_spark.errors import EndedError
+from helix_spark.errors import EndedError, SetupError
 from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
 
@@ -295,7 +295,14 @@ def _fulfil(
         from helix_spark.engine.server.starting import start_server  # only what computes starts or attaches
 
         server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
-        server.open()
+        try:
+            server.open()
+        except SetupError as ended:
+            if not server.is_shared:
+                raise
+            say(f"{ended.what}: another one is started")
+            server = start_server(settings, store, NO_SETTINGS, jvm_start, say)
+            server.open()
         promise.set_result(server)
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the session, not swallowed
         promise.set_exception(error)

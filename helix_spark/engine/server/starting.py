@@ -50,12 +50,14 @@ class SparkServer(Protocol):
     Attributes:
         address: with the token that it wants to be shown.
         spark: a session that it answers, once `open` was called.
+        is_shared: True if another process keeps it.
         start_seconds: from the decision to start it, or to attach to it, until it could be used.
     """
 
     address: str
     spark: Any
     start_seconds: float
+    is_shared: bool
 
     def open(self) -> None:
         """Open a session that this process has as a classic one, too."""

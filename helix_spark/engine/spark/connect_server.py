@@ -128,6 +128,7 @@ class ConnectServer:
     """
 
     spark: Any = None
+    is_shared = False
     _client: DriverClient | None = None
 
     def __init__(

@@ -94,11 +94,17 @@ class AttachedServer:
             return KeptRows(self._context._jvm).put(key, rows)
 
     def kept_table(self, key: str) -> Any:
-        """Return the table whose rows an earlier run has left in memory; None if they are not there."""
+        """Return the table whose rows an earlier run has left in memory; None if they are not there, or the server has
+        ended."""
         assert self._client is not None
-        with classic():
-            rows = KeptRows(self._context._jvm).get(key)
-        return None if rows is None else self._client.over_rows(rows)
+        try:
+            with classic():
+                rows = KeptRows(self._context._jvm).get(key)
+            return None if rows is None else self._client.over_rows(rows)
+        except Exception as error:  # what is asked of a JVM that ends may fail in any way
+            if not self.how_ended(ConnectionError(str(error))):
+                raise
+            return None
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs.

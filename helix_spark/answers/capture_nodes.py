@@ -142,6 +142,15 @@ def as_built(node: Node, found: CapturedFunction | NotCaptured) -> Node:
     return replace(node, operator=replace(node.operator, by_code="", built=found))
 
 
+def table_columns(dag: Dag, settings: Mapping[str, str]) -> dict[str, Columns | None]:
+    """Return the columns of each table of a graph, by name; None where they are not known."""
+    known: dict[str, Columns | None] = {}
+    for node in dag.nodes:
+        if node.result is Result.TABLE:
+            known[node.name] = columns_of_node(node, settings, known)
+    return known
+
+
 def columns_of_node(node: Node, settings: Mapping[str, str], known: Mapping[str, Columns | None]) -> Columns | None:
     """Return the columns of a table, where its declaration or its plan says so."""
     match node.operator:
@@ -191,10 +200,7 @@ def check_columns_exist(nodes: Iterable[Node], dag: Dag, settings: Mapping[str, 
     Raises:
         ColumnNotFoundError: one has not; with the nearest name, and where it is written.
     """
-    known: dict[str, Columns | None] = {}
-    for node in dag.nodes:
-        if node.result is Result.TABLE:
-            known[node.name] = columns_of_node(node, settings, known)
+    known = table_columns(dag, settings)
     for node in nodes:
         for source, column, where in _columns_named(node):
             columns = known.get(source)

@@ -18,6 +18,7 @@ from helix_spark.answers.capture_nodes import (
     fill_functions,
     inputs_of,
     may_be_captured,
+    table_columns,
 )
 from helix_spark.catalog.records import LONGEST_BUILDS, AnswerRecord
 from helix_spark.dag.node import Dag, Node
@@ -29,8 +30,7 @@ from helix_spark.identity.parts import FORMAT, Group, Part, digest
 from helix_spark.identity.signing import described_by_plan, surroundings
 from helix_spark.plans.captured_function import CallInputs, CapturedFunction, RecordedFunction, SparkFunction
 from helix_spark.plans.plan_columns import Columns
-from helix_spark.workflow.operators import Assemble, Function, Kept, Operator, Read, Result, Select
-from helix_spark.workflow.sources import FileSource, MemorySource
+from helix_spark.workflow.operators import Function
 
 _FINDINGS: Mapping[str, Callable[[Any], Any]] = {
     "warnings": tuple, "random": tuple, "unfollowed": tuple, "calls": frozenset, "registers": frozenset,
@@ -56,25 +56,16 @@ def calls_key(dag: Dag, settings: Mapping[str, str]) -> str:
             return ""
         traced[node.name] = found.digest
     return digest("calls", str(FORMAT), *(part.digest for part in around), *(
-        digest(node.name, node.result, *node.inputs, traced.get(node.name, ""), *_shape_of(node.operator))
+        digest(node.name, node.result, *node.inputs, traced.get(node.name, ""), *_shape_of(node, dag, settings))
         for node in dag.nodes
     ))
 
 
-def _shape_of(operator: Operator) -> Iterator[str]:
-    """Yield what of an operator says which columns its table has, and how a function is called."""
-    match operator:
-        case Function(arguments=arguments, forms=forms, returns=returns):
-            yield from (*arguments, *forms, returns)
-        case Read(source=FileSource(format=kind, schema=schema)):
-            yield from (kind, str(schema))
-        case Read(source=MemorySource(data=data)):
-            yield from map(str, getattr(data, "column_names", None) or data.columns)
-        case Select(columns=columns):
-            yield from columns
-        case Assemble(label=label, split=split, keep=keep):
-            yield from (str(label is not None), str(split))
-            yield from (one.name if isinstance(one, Kept) else str(one) for one in keep)
+def _shape_of(node: Node, dag: Dag, settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return how a node's function is called; of another node which columns its table has, but for those before it."""
+    if may_be_captured(node) and isinstance(node.operator, Function):
+        return (*node.operator.arguments, *node.operator.forms, node.operator.returns)
+    return tuple(columns_of_node(node, settings, dict.fromkeys((one.name for one in dag.nodes), ())) or ("unknown",))
 
 
 def recorded_calls(dag: Dag, settings: Mapping[str, str], record: AnswerRecord | None) -> Dag | None:
@@ -119,12 +110,11 @@ def builds_text(captured: CapturedDag, settings: Mapping[str, str]) -> str:
     seen = captured.seen
     if seen.chance or seen.outside or seen.unknown:
         return ""
-    nodes, known = {}, dict[str, Columns | None]()
-    for node in captured.dag.nodes:
-        if node.result is Result.TABLE:
-            known[node.name] = columns_of_node(node, settings, known)
-        if may_be_captured(node) and isinstance(node.operator, Function):
-            nodes[node.name] = dict(_built(node, node.operator, known.get(node.name)))
+    known = table_columns(captured.dag, settings)
+    nodes = {
+        node.name: dict(_built(node, node.operator, known.get(node.name)))
+        for node in captured.dag.nodes if may_be_captured(node) and isinstance(node.operator, Function)
+    }
     text = json.dumps({"seen": json.loads(seen.to_json() or "{}"), "nodes": nodes})
     return text if len(text) <= LONGEST_BUILDS else ""
 

@@ -60,7 +60,7 @@ def prepare_catalog(run: Run) -> Run:
 
 
 def take_from_server(run: Run) -> Run:
-    """Have the session take over results that are nowhere but in the memory of a server that stays. Plan again without
+    """Take over into the session results that are nowhere but in the memory of a server that stays. Plan again without
     it if one is gone."""
     memory, taken = run.tools.memory, set[str]()
     for node in run.plan.nodes:

@@ -40,9 +40,10 @@ from helix_spark.run.run_outputs import recorded_outputs
 def start_early(run: Run) -> Run:
     """Begin to start Spark where the catalog is new, so that all is to be computed: it starts while functions are
     called and nodes are signed."""
-    dag = compile_workflow(run.workflow)
-    if not run.tools.catalog.id and any(computes_with_spark(node, dag) for node in dag.nodes):
-        run.tools.sessions.warm()
+    if not run.tools.catalog.id:
+        dag = compile_workflow(run.workflow)
+        if any(computes_with_spark(node, dag) for node in dag.nodes):
+            run.tools.sessions.warm()
     return run
 
 

@@ -37,7 +37,7 @@ def table(spark: SparkSession) -> Callable[[int], TableResult]:
 def total(spark: SparkSession, found: Any) -> int:
     client = driver_client(spark)
     assert client is not None
-    frame = client.over_rows(found)
+    frame = client.over_rows_elsewhere(found)
     assert frame.storageLevel.useMemory  # so that an estimator does not persist them once more
     return int(frame.agg(F.sum("n")).first()[0])
 

@@ -29,7 +29,6 @@ def shared_pass(node: Node) -> tuple[str, type, Split | None]:
     return node.inputs[0], type(node.operator), split_of_fit(node.operator)
 
 
-
 def is_lazy(node: Node) -> bool:
     """Return whether computing a node only extends a plan: a table or a column, not a fit, a value, collected rows."""
     operator = node.operator

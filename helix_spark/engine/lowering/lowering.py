@@ -212,6 +212,7 @@ def _absolute(path: str) -> LocalPath:
 
 # Fits: what feature extractors and learners learn, and in how many partitions they read the data
 
+
 def fit_batch(nodes: Sequence[Node], results: Sequence[Sequence[NodeResult]]) -> list[ValueResult]:
     """Fit several nodes that have a `units.shared_pass` in common: labels of columns, most frequent first, ties in
     alphabetical order; or inner boundaries, ascending and distinct, at the smallest error asked for."""

@@ -140,7 +140,7 @@ class TableResult:
         """Leave its rows in memory to the server, by the signature of the result, if they are pinned and it keeps
         them."""
         with self._lock, suppress(*spark_errors()):
-            if self._rows is not None and self._persisted is not None and keep(signature, self._rows):
+            if self._rows is not None and keep(signature, self._rows):
                 self._rows = self._persisted = None
 
     def unpin(self) -> None:
@@ -272,6 +272,7 @@ class MemoryTier:
         """Release one result."""
         with self._lock:
             self._last.pop(signature, None)
+            self._unnamed.discard(signature)
             result = self._results.pop(signature, None)
             if isinstance(result, TableResult):
                 result.unpin()

@@ -100,7 +100,7 @@ class AttachedServer:
         try:
             with classic():
                 rows = KeptRows(self._context._jvm).get(key)
-            return None if rows is None else self._client.over_rows(rows)
+            return None if rows is None else self._client.over_rows_elsewhere(rows)
         except Exception as error:  # what is asked of a JVM that ends may fail in any way
             if not self.how_ended(ConnectionError(str(error))):
                 raise

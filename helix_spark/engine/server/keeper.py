@@ -296,7 +296,7 @@ class Keeper:
 
 
 def release_memory(jvm: Any) -> None:
-    """Have a JVM give memory back that it does not need."""
+    """Return memory that a JVM does not need to the system."""
     management = jvm.java.lang.management.ManagementFactory
     kind = jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
     options = management.getPlatformMXBean(kind)
@@ -319,7 +319,7 @@ def _free_memory() -> float:
 
 
 def main() -> None:
-    """Keep a server as the first line of standard input says, unless somebody else does."""
+    """Keep a server as the first line of standard input says, unless another process does."""
     given = json.loads(sys.stdin.readline())
     point = MeetingPoint(Path(given["stem"]))
     with point.kept() as is_ours:

@@ -112,7 +112,7 @@ def stop_server(point: MeetingPoint) -> bool:
 
 
 def await_end(point: MeetingPoint) -> None:
-    """Wait until nobody keeps a server there; who does not end within a while is killed."""
+    """Wait until no process keeps a server there. Kill a keeper that does not end within a while."""
     since = time.monotonic()
     while point.keeper():
         if time.monotonic() - since > 2 * PATIENCE:

@@ -124,7 +124,7 @@ class Sessions:
         return {} if is_elsewhere else rows_in_server()
 
     def activate(self) -> None:
-        """Have the calling thread build plans for the session, if one runs."""
+        """Make the calling thread build plans for the session, if one runs."""
         with self._lock:
             if self._own is None and self._theirs is not None and is_alive(self._theirs):
                 self._borrow(self._theirs)
@@ -151,7 +151,7 @@ class Sessions:
 
     @property
     def ended(self) -> bool:
-        """Whether a session was there, and has ended without us: its JVM was killed, or somebody stopped it."""
+        """Whether a session was there, and has ended without us: its JVM was killed, or it was stopped."""
         with self._lock:
             return (session := self._started()) is not None and is_stopping(session)
 

@@ -92,9 +92,13 @@ def session_manager(jvm: Any) -> Any:
 
 def private_field(held: Any, name: str) -> Any:
     """Return the value of a field that the class of a Java object keeps for itself."""
+    return _field(held, name).get(held)
+
+
+def _field(held: Any, name: str) -> Any:
     found = held.getClass().getDeclaredField(name)
     found.setAccessible(True)
-    return found.get(held)
+    return found
 
 
 def never_expiring_holder(jvm: Any, session: Any, user: str, session_id: str) -> Any:
@@ -261,16 +265,16 @@ class DriverClient:
         return self._unordered(self._analysed(persisted).queryExecution().withCachedData())
 
     def over_rows(self, rows: Any, plan_id: int | None = None) -> Any:
-        """Return a table of the client's by a plan that is nothing but rows in memory; those of another session are
-        known as persisted in this one from then on."""
-        found = self._dataset(self.classic._jsparkSession, rows)
-        if plan_id is None:
-            manager = self.classic._jsparkSession.sharedState().cacheManager()
-            field = manager.getClass().getDeclaredField("cachedData")
-            field.setAccessible(True)
-            entry = self.classic._jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
-            field.set(manager, getattr(field.get(manager), "$plus$colon")(entry))
-        return self._served(found, plan_id)
+        """Return a table of the client's by a plan that is nothing but rows in memory."""
+        return self._served(self._dataset(self.classic._jsparkSession, rows), plan_id)
+
+    def over_rows_elsewhere(self, rows: Any) -> Any:
+        """Do the same with rows of another session, which Spark knows as persisted in this one from then on."""
+        manager = self.classic._jsparkSession.sharedState().cacheManager()
+        cached = _field(manager, "cachedData")
+        entry = self.classic._jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
+        cached.set(manager, getattr(cached.get(manager), "$plus$colon")(entry))
+        return self.over_rows(rows)
 
     def _unordered(self, rows: Any) -> Any:
         """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself,

@@ -148,7 +148,7 @@ def _take_over(draft: Path) -> None:
 
 
 def keep_draft(draft: Path) -> None:
-    """Have what a JVM writes as it ends become an archive."""
+    """Mark what a JVM writes as it ends as an archive to be."""
     draft.with_suffix(".kept").touch()
 
 

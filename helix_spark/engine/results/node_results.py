@@ -260,13 +260,14 @@ class MemoryTier:
             return
         if isinstance(result, TableResult) and not (result.pinned or result.collected):
             return
+        key = signature or uuid.uuid4().hex
         with self._lock:
+            if self._results.get(key) is not result:
+                self.drop(key)
             if signature is None:
-                self._unnamed.add(signature := uuid.uuid4().hex)
-            if self._results.get(signature) is not result:
-                self.drop(signature)
-            self._results[signature] = result
-            self._last[signature] = self._run
+                self._unnamed.add(key)
+            self._results[key] = result
+            self._last[key] = self._run
 
     def drop(self, signature: str) -> None:
         """Release one result."""

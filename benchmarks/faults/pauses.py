@@ -34,7 +34,7 @@ from helix_spark.catalog.catalog import Catalog
 (root,) = sys.argv[1:]
 act = failpoints._act
 def told(name):
-    if name in failpoints._ARMED and not failpoints._REACHED.get(name):
+    if name in failpoints._armed() and not failpoints._REACHED.get(name):
         print("stops at", name, flush=True)
     act(name)
 failpoints._act = told

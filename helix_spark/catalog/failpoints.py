@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 POINTS: Mapping[str, str] = {
     "store.begun": "a place to write to was given, nothing is written",
@@ -54,7 +55,12 @@ def _parsed(text: str) -> dict[str, tuple[int, str]]:
     return armed
 
 
-_ARMED = _parsed(os.environ.get("HELIX_FAILPOINT", ""))
+@cache
+def _armed() -> dict[str, tuple[int, str]]:
+    """Return what is armed in this process, which may have been forked from one with another environment."""
+    return _parsed(os.environ.get("HELIX_FAILPOINT", ""))
+
+
 _REACHED: dict[str, int] = {}
 _WATCHERS: list[Callable[[str], None]] = []
 
@@ -71,7 +77,7 @@ def watched(by: Callable[[str], None]) -> Iterator[None]:
 
 def reach(name: str) -> None:
     """Do what is armed for a failpoint, and tell its watchers."""
-    if name in _ARMED:
+    if name in _armed():
         _act(name)
     for told in _WATCHERS:
         told(name)
@@ -79,7 +85,7 @@ def reach(name: str) -> None:
 
 def _act(name: str) -> None:
     _REACHED[name] = _REACHED.get(name, 0) + 1
-    nth, action = _ARMED[name]
+    nth, action = _armed()[name]
     if nth not in (0, _REACHED[name]):
         return
     if action == "kill":

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from helix_spark.cli.options import CommandSettings, fix_hash_seed, process_start, read_settings, tracker_of
+from helix_spark.cli.options import CommandSettings, fix_hash_seed, read_settings, tracker_of
+from helix_spark.cli.process_state import process_start
 from helix_spark.cli.programs import (
     OFF,
     check_settings,

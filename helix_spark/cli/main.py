@@ -17,11 +17,11 @@ from helix_spark.cli.options import (
     CommandSettings,
     exit_code,
     fix_hash_seed,
-    process_start,
     read_settings,
     report_errors,
 )
 from helix_spark.cli.output_files import checkout, export
+from helix_spark.cli.process_state import process_start
 from helix_spark.cli.server_commands import server
 from helix_spark.cli.terminal import say
 from helix_spark.cli.ui_command import ui
@@ -182,8 +182,6 @@ def main(factory: Factory | Workflow | None = None) -> None:
     if is_loading():
         return
     if factory is None:
-        if sys.argv[1:2] and sys.argv[1].endswith(".py"):
-            sys.argv.insert(1, "run")  # python -m helix_spark train.py
         fix_hash_seed()
         helix(obj=process_start())
         return

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,17 +115,6 @@ _RUN_CODE = frozenset({"audit", "explain", "plan", "run", "watch"})
 """Verbs that run an author's code, or look at what it builds."""
 
 _COMMANDS = frozenset({"helix", "helix.exe"})
-
-
-def process_start() -> float | None:
-    """Return when this process began, on the clock of `time.perf_counter()`; None where `/proc` does not tell."""
-    try:
-        # The time stands behind the name, which may hold anything, in ticks since the machine was started.
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return None
-    return None if age < 0 else time.perf_counter() - age
 
 
 @contextmanager

@@ -170,7 +170,7 @@ class TestCommits:
     def test_what_is_decided_on_what_was_read_is_decided_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(failpoints, "_ARMED", {"journal.committed": (0, "raise")})
+        monkeypatch.setattr(failpoints, "_armed", lambda: {"journal.committed": (0, "raise")})
         journal = of(tmp_path)
         for _ in range(2):
             journal.decide_and_append(lambda: [Seen(f"number {len(journal.query('SELECT * FROM journal'))}")])

@@ -194,7 +194,7 @@ def test_a_server_in_use_that_does_not_fit_is_left_alone(keep: Kept) -> None:
 
 def test_an_idle_server_that_does_not_fit_ends(keep: Kept) -> None:
     kept = keep()
-    line = kept.point.call(5.0)
+    line = kept.point.call(kept.point.door, 5.0)
     assert line is not None
     other = Wanted("/a", {"Python": "3.12"}, {"PATH": "1"}, {})
     assert line.ask({"ask": "attach", "wanted": other.to_json(), "paths": []}) == {
@@ -233,7 +233,7 @@ def test_a_server_in_which_a_run_left_what_all_see_is_not_offered_again(
     monkeypatch.setattr(FakeServer, "state", "with a file")
     server.stop()
     until(lambda: not FakeSessions.open_now)
-    line = kept.point.call(5.0)
+    line = kept.point.call(kept.point.door, 5.0)
     assert line is not None
     found = line.ask({"ask": "attach", "wanted": wanted().to_json(), "paths": []})
     assert found is not None

@@ -82,7 +82,7 @@ def test_an_answer_is_told_beside_the_one_just_before_it(tmp_path: Path, capsys:
 
 
 def test_a_process_knows_when_it_began() -> None:
-    script = "import time; from helix_spark.cli.options import process_start as s; print(time.perf_counter()-s())"
+    script = "import time; from helix_spark.cli.process_state import process_start as s; print(time.perf_counter()-s())"
     before = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert 0 < float(done.stdout) < time.monotonic() - before + 0.1

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from helix_spark.engine.spark.driver_client import for_workers
+from helix_spark.engine.spark.driver_client import OF_WORKERS, for_workers
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.identity.environment import package_version
 
@@ -75,13 +75,19 @@ def environment_digests(environ: Mapping[str, str]) -> dict[str, str]:
     ['PATH']
     """
     workers = for_workers()
-    del workers["PYTHONPATH"]  # comes with the session
-    counting = {
-        name: value for name, value in environ.items()
-        if name not in _OF_A_TERMINAL and not name.startswith(_OF_A_SHELL)
-    }
+    counting = {**counting_variables(environ), **workers}
+    del counting["PYTHONPATH"]  # comes with the session
     return {name: blake2b(value.encode(errors="surrogateescape"), digest_size=8).hexdigest()
-            for name, value in {**counting, **workers}.items()}
+            for name, value in counting.items()}
+
+
+def counting_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that say something to more than a terminal or to Helix, without those that are set for
+    Python workers."""
+    return {
+        name: value for name, value in environ.items()
+        if name not in _OF_A_TERMINAL and name not in OF_WORKERS and not name.startswith(_OF_A_SHELL)
+    }
 
 
 @cache

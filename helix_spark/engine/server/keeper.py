@@ -16,6 +16,7 @@ from socket import SHUT_RDWR
 from typing import Any
 
 from helix_spark.engine.server.fit import Wanted, session_settings, why_unfit
+from helix_spark.engine.server.forks_apart import ForksApart
 from helix_spark.engine.server.kept_servers import family, resident_bytes
 from helix_spark.engine.server.meeting import Line, MeetingPoint
 from helix_spark.engine.server.run_sessions import RunSessions, context_state
@@ -68,12 +69,14 @@ class Keeper:
         has: what the server was started with.
         idle_seconds: see `IDLE_SECONDS`.
         rows_share: see `ROWS_SHARE`.
+        forks: the process that further commands of this folder are forked from.
     """
 
     point: MeetingPoint
     has: Wanted
     idle_seconds: float = IDLE_SECONDS
     rows_share: float = ROWS_SHARE
+    forks: ForksApart | None = None
     began: float = field(default_factory=time.time)
     server: ConnectServer | None = None
     error: HelixError | None = None
@@ -90,7 +93,7 @@ class Keeper:
 
     def keep(self) -> None:
         """Start the server and serve, until it is over."""
-        listening = self.point.listen()
+        listening = self.point.listen(self.point.door)
         self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         try:
@@ -98,6 +101,8 @@ class Keeper:
             while not self.over.wait(_LOOK) and self._is_needed():
                 pass
         finally:
+            if self.forks is not None:
+                self.forks.end()
             if self._files() == self._found_by:
                 self.point.door.unlink()
             with suppress(OSError):
@@ -274,10 +279,14 @@ class Keeper:
             runs = [one.pid for one in self._leases if one.is_run]
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
-            "runs": runs, "bytes": sum(map(resident_bytes, family(os.getpid()))),
+            "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), *self._forks_process()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
             "idle_seconds": 0.0 if runs else time.monotonic() - self._last_end, "log": str(self.point.log),
         }
+
+    def _forks_process(self) -> list[int]:
+        found = 0 if self.forks is None else self.forks.pid()
+        return [found] if found else []
 
     def _end(self, lease: _Lease) -> None:
         try:
@@ -285,6 +294,8 @@ class Keeper:
                 lease.sessions.close()
                 self._trim(self.rows_share, lease)
                 self._is_spoiled |= context_state(self.server.driver) != self._pristine
+                if self.forks is not None:
+                    self.forks.start()  # not earlier: the first run needs all cores
         except Exception as error:  # noqa: BLE001 - what is left of a run may be in the next one's way
             print(f"helix: a run's sessions could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
             self.over.set()
@@ -326,7 +337,8 @@ def main() -> None:
         if is_ours:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
-            Keeper(point, Wanted.from_json(given["wanted"]), idle, share).keep()
+            forks = ForksApart(point, given["environ"])
+            Keeper(point, Wanted.from_json(given["wanted"]), idle, share, forks).keep()
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def rows_in_server() -> Mapping[str, int]:
         return {}
     with suppress(SetupError, TimeoutError, OSError):
         point = MeetingPoint.of(str(Path.cwd()))
-        if point.door.exists() and (line := point.call(_AT_ONCE)) is not None:
+        if point.door.exists() and (line := point.call(point.door, _AT_ONCE)) is not None:
             try:
                 found: dict[str, int] = (line.ask({"ask": "rows"}, _AT_ONCE) or {}).get("rows", {})
                 return found
@@ -89,7 +89,7 @@ def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
 
 def status_of(point: MeetingPoint) -> dict[str, Any] | None:
     """Return what a server says of itself; None where there is none, or none that answers."""
-    if not point.keeper() or (line := point.call(PATIENCE)) is None:
+    if not point.keeper() or (line := point.call(point.door, PATIENCE)) is None:
         return None
     try:
         return line.ask({"ask": "status"}, PATIENCE)
@@ -103,7 +103,7 @@ def stop_server(point: MeetingPoint) -> bool:
     """End a server, also one that does not answer; return whether there was one."""
     if not point.keeper():
         return False
-    if (line := point.call(PATIENCE)) is not None:
+    if (line := point.call(point.door, PATIENCE)) is not None:
         with suppress(TimeoutError, OSError):
             line.ask({"ask": "stop"}, PATIENCE)
         line.close()

@@ -11,12 +11,12 @@ import socket as socket_module
 import stat
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from socket import AF_UNIX, MSG_PEEK, SOCK_STREAM, SOL_SOCKET, socket
+from socket import AF_UNIX, MSG_PEEK, SOCK_STREAM, SOL_SOCKET, recv_fds, send_fds, socket
 from threading import Lock
 from typing import Any
 
@@ -77,6 +77,11 @@ class MeetingPoint:
         return self.stem.with_suffix(".sock")
 
     @property
+    def forks(self) -> Path:
+        """The socket at which the fork server is asked."""
+        return self.stem.with_suffix(".fork")
+
+    @property
     def log(self) -> Path:
         """What the server's JVM and its workers print."""
         return self.stem.with_suffix(".log")
@@ -115,21 +120,23 @@ class MeetingPoint:
             pass
         return 0
 
-    def listen(self) -> socket:
-        """Return the socket of a keeper."""
+    @staticmethod
+    def listen(door: Path) -> socket:
+        """Return a socket at which others ask."""
         with suppress(FileNotFoundError):
-            self.door.unlink()
+            door.unlink()
         made = socket(AF_UNIX, SOCK_STREAM)
         before = os.umask(0o177)
         try:
-            made.bind(str(self.door))
+            made.bind(str(door))
         finally:
             os.umask(before)
         made.listen(64)
         return made
 
-    def call(self, patience: float) -> Line | None:
-        """Return a connection to the keeper; None where nobody listens.
+    @staticmethod
+    def call(door: Path, patience: float) -> Line | None:
+        """Return a connection to who listens there; None where nobody does.
 
         Args:
             patience: seconds to wait for each answer, until the caller says otherwise.
@@ -137,11 +144,15 @@ class MeetingPoint:
         made = socket(AF_UNIX, SOCK_STREAM)
         made.settimeout(patience)
         try:
-            made.connect(str(self.door))
+            made.connect(str(door))
         except OSError:
             made.close()
             return None
         return Line(made)
+
+
+_MOST_DESCRIPTORS = 250
+"""That one message brings along: the system takes 253."""
 
 
 class Line:
@@ -180,6 +191,19 @@ class Line:
                 return None
             return self.receive(patience)
 
+    def send_descriptors(self, descriptors: Sequence[int]) -> None:
+        """Give the other side descriptors of files. Raises OSError where it is gone."""
+        send_fds(self._socket, [b"+"], list(descriptors))
+
+    def receive_descriptors(self, patience: float) -> list[int]:
+        """Return the descriptors that come before the next message. Raises OSError where there are none."""
+        self._socket.settimeout(patience)
+        _, found, _, _ = recv_fds(self._socket, 1, _MOST_DESCRIPTORS)
+        return found
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def is_open(self) -> bool:
         """Return whether the other side is there still."""
         with self._asking:
@@ -193,10 +217,17 @@ class Line:
 
     def is_ours(self) -> bool:
         """Return whether the other side is a process of this user, where the system can tell."""
+        return self._credentials()[1] in (os.getuid(), None)  # others cannot enter the folder
+
+    def their_process(self) -> int:
+        """Return the process of the other side; 0 where the system does not tell."""
+        return self._credentials()[0] or 0
+
+    def _credentials(self) -> tuple[int | None, ...]:
+        """Return the process, the user and the group of the other side, where the system tells."""
         if (credentials := getattr(socket_module, "SO_PEERCRED", None)) is None:
-            return True  # others cannot enter the folder
-        found = self._socket.getsockopt(SOL_SOCKET, credentials, struct.calcsize("3i"))
-        return bool(struct.unpack("3i", found)[1] == os.getuid())
+            return None, None, None
+        return struct.unpack("3i", self._socket.getsockopt(SOL_SOCKET, credentials, struct.calcsize("3i")))
 
     def close(self) -> None:
         self._socket.close()

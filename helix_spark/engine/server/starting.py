@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from helix_spark.engine.server.attached import AttachedServer, check_answer
 from helix_spark.engine.server.fit import Wanted, wanted_now
+from helix_spark.engine.server.forks_apart import initial_environment
 from helix_spark.engine.server.kept_servers import (
     AGAIN,
     PATIENCE,
@@ -196,7 +197,7 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
     for one."""
     process, since = None, time.perf_counter()
     while time.perf_counter() - since < _TO_START:
-        if (line := point.call(PATIENCE)) is not None:
+        if (line := point.call(point.door, PATIENCE)) is not None:
             with suppress(TimeoutError, OSError):
                 if line.ask({"ask": "hello", "pid": os.getpid()}, PATIENCE) is not None:
                     return line
@@ -235,6 +236,7 @@ def _start_keeper(point: MeetingPoint, wanted: Wanted) -> subprocess.Popen[bytes
         os.close(log)
     assert process.stdin is not None
     with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps({"stem": str(point.stem), "wanted": wanted.to_json()}).encode() + b"\n")
+        given = {"stem": str(point.stem), "wanted": wanted.to_json(), "environ": initial_environment()}
+        process.stdin.write(json.dumps(given).encode() + b"\n")
         process.stdin.close()
     return process

@@ -51,6 +51,10 @@ def serve(spark: Any) -> tuple[str, bool]:
     return f"sc://localhost:{service.server().getPort()}/" + (f";token={token}" if token else ""), not runs
 
 
+OF_WORKERS = frozenset({"PYSPARK_PYTHON", "PYTHONHASHSEED", "PYTHONPATH"})
+"""What `for_workers` sets."""
+
+
 def for_workers() -> dict[str, str]:
     """Environment variables that have Python workers be the Python that runs us, order what they hash alike, and import
     what it can; of another Python, what those of a classic session can, from the folder where the program runs and by

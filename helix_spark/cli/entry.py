@@ -1,0 +1,103 @@
+"""Where the command `helix` begins: it is handed to this folder's fork server, where there is one that has loaded what
+the command needs; else this process loads that, and runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from helix_spark.engine.server.meeting import Line, MeetingPoint
+from helix_spark.errors import SetupError
+
+_STAYING = frozenset({"server", "ui", "watch"})
+"""Verbs that others come and go beside."""
+
+_TO_FORK = 5.0
+"""Seconds that a fork server has to take a command."""
+
+_PASSED_ON = tuple(
+    getattr(signal, name) for name in
+    ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT", "SIGTSTP")
+    if hasattr(signal, name)
+)
+
+
+def main() -> None:
+    """Run the command that this process was started for."""
+    if sys.argv[1:2] and sys.argv[1].endswith(".py"):
+        sys.argv.insert(1, "run")  # python -m helix_spark train.py
+    if (line := _handed_over()) is not None:
+        _follow(line)
+    from helix_spark.cli.main import main as run_here
+
+    run_here()
+
+
+def _handed_over() -> Line | None:
+    """Hand this command to the fork server of this folder; return the connection to it, None if it does not take it."""
+    if sys.platform != "linux" or os.environ.get("HELIX_SERVER", "").lower() == "off":
+        return None
+    if sys.argv[1:2] == [] or sys.argv[1] in _STAYING or sys.gettrace() is not None or sys.getprofile() is not None:
+        return None
+    with suppress(SetupError, OSError, ValueError):
+        point = MeetingPoint.of(str(Path.cwd()))
+        if point.forks.exists() and (line := point.call(point.forks, _TO_FORK)) is not None:
+            if _is_taken(line):
+                return line
+            line.close()
+    return None
+
+
+def _is_taken(line: Line) -> bool:
+    """Send a fork server what this process has; return whether it runs the command. Raises OSError."""
+    from helix_spark.cli.process_state import fixed_state, given_state, inherited_descriptors
+
+    numbers = inherited_descriptors()
+    if numbers[:3] != [0, 1, 2]:
+        return False
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        line.send_descriptors([folder, *numbers])
+        loaded = sorted({name.partition(".")[0] for name in sys.modules})
+        line.send({"given": given_state(), "fixed": fixed_state(), "numbers": numbers, "loaded": loaded})
+    finally:
+        os.close(folder)
+    return "pid" in (line.receive(_TO_FORK) or {})
+
+
+def _follow(line: Line) -> NoReturn:
+    """Pass signals on to the process that runs this command, and end as it does."""
+    with _passing_on(line):
+        found = line.receive()
+    if found is None:
+        print("helix: the process that runs this command is lost", file=sys.stderr)
+        os._exit(1)
+    status = int(found["status"])
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+@contextmanager
+def _passing_on(line: Line) -> Iterator[None]:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        with suppress(OSError):
+            line.send({"signal": number})
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    before = {one: signal.signal(one, pass_on) for one in _PASSED_ON if signal.getsignal(one) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for one, theirs in before.items():
+            signal.signal(one, theirs)

@@ -1,0 +1,91 @@
+"""The fork server of a keeper: a Python that commands are forked from, in a process that is no member of the keeper's
+family. Here it is started, found and ended; what it does is said in `helix_spark.cli.fork_server`."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from helix_spark.engine.server.meeting import MeetingPoint
+
+_SCRIPT = """
+import sys
+sys.path.pop(0)
+if (package := {package!r}) not in sys.path:
+    sys.path.insert(0, package)
+from helix_spark.cli.fork_server import main
+main()
+"""
+
+_AT_ONCE = 0.3
+"""Seconds that it has to take a connection."""
+
+
+def initial_environment() -> dict[str, str]:
+    """Return the environment that this process was started with, where the system tells; else the one that it has now.
+    The author's code may have changed that."""
+    with suppress(OSError):
+        pairs = (one.partition(b"=") for one in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in one)
+        return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    return dict(os.environ)
+
+
+@dataclass(eq=False)
+class ForksApart:
+    """Starts a fork server, and ends it.
+
+    Attributes:
+        point: where it is met.
+        environ: what it is started with; none is started where that is empty.
+    """
+
+    point: MeetingPoint
+    environ: Mapping[str, str]
+    _pipe: int = -1
+
+    def start(self) -> None:
+        """Start it, unless there is one that takes commands."""
+        if not self.environ or sys.platform != "linux" or self._is_open():
+            return
+        self.end()
+        package = str(Path(__file__).resolve().parents[3])
+        ours, self._pipe = os.pipe()
+        try:
+            started = subprocess.Popen(
+                [sys.executable, "-c", _SCRIPT.format(package=package)], stdin=ours, start_new_session=True,
+                env={**self.environ, "PYTHONHASHSEED": "0"},
+            )
+        finally:
+            os.close(ours)
+        os.write(self._pipe, json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
+        started.wait()  # it has left its orphan
+
+    def end(self) -> None:
+        """Have it take no more commands. It ends once those that it runs have ended."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def pid(self) -> int:
+        """Return its process; 0 if it takes no commands."""
+        if not self.point.forks.exists() or (line := self.point.call(self.point.forks, _AT_ONCE)) is None:
+            return 0
+        try:
+            return line.their_process()
+        finally:
+            line.close()
+
+    def _is_open(self) -> bool:
+        """Return whether it listens to its keeper still: it leaves when it takes no more commands."""
+        if self._pipe < 0:
+            return False
+        look = select.poll()
+        look.register(self._pipe, 0)
+        return not look.poll(0)

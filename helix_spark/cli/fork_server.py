@@ -111,8 +111,8 @@ class Loaded:
         for folder in {one.resolve(): one for one in folders}:
             for found in [] if folder in self.files else _listed(folder):
                 name = found.name.partition(".")[0]
-                is_module = found.name == name or found.suffix in (".py", ".pyc", ".so")
-                if is_module and name in self.names and not _is_loaded_from(name, found):
+                is_module = found.suffix in (".py", ".pyc", ".so") or (found / "__init__.py").exists()
+                if name in self.names and is_module and not _is_loaded_from(name, found):
                     yield folder, found.name
 
 
@@ -161,7 +161,7 @@ class ForkServer:
 
     def __post_init__(self) -> None:
         self._listening = MeetingPoint.listen(self.door)
-        self._found_by = _stamp(self.door)
+        self._found_by = _stamp(self.door)[0]
 
     def serve(self) -> Callable[[], None] | None:
         """Serve until it is over. In a forked process, return what it has to do."""
@@ -181,7 +181,7 @@ class ForkServer:
             self._events.unregister(self.keeper)
             self._events.unregister(self._listening)
             self._listening.close()
-            if _stamp(self.door) == self._found_by:  # else it is another one's by now
+            if _stamp(self.door)[0] == self._found_by:  # else it is another one's by now
                 self.door.unlink()
 
     def _accept(self) -> Callable[[], None] | None:
@@ -218,6 +218,7 @@ class ForkServer:
                 os.close(one)
             run = _Run(pid, line, os.pidfd_open(pid))
             self._runs.add(run)
+            os.utime(self.door)  # its keeper looks when it was last of use
             self._events.register(run.ended, selectors.EVENT_READ, lambda: self._reap(run))
             self._events.register(line, selectors.EVENT_READ, lambda: self._hear(run))
             line.send({"pid": pid})

@@ -42,7 +42,9 @@ def stop(everywhere: bool) -> None:
 
 def _line(found: dict[str, Any]) -> str:
     runs, minutes = found["runs"], (time.time() - found["started"]) / 60
-    if not found["ready"]:
+    if not found.get("spark", True):  # an earlier version does not say
+        does = f"without Spark yet, idle for {format_seconds(found['idle_seconds'])} s"
+    elif not found["ready"]:
         does = "is being started"
     elif runs:
         does = f"is used by process {', '.join(map(str, runs))}"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from helix_spark.engine.server.forks_apart import ForksApart
+from helix_spark.engine.server.kept_servers import status_of, stop_server
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint
 
 SCRIPT = """
@@ -227,3 +228,48 @@ def test_a_run_goes_on_when_its_server_is_told_to_end(tmp_path: Path, point: Mee
     assert json.loads((tmp_path / "seen.json").read_text())["parent"] == forks.pid()
     forks.end()
     assert process.wait(20) == 0
+
+
+WORKFLOW = """
+import os
+from pathlib import Path
+import helix_spark as hx
+
+def values(times: int = 3) -> hx.Workflow:
+    Path("seen.txt").write_text(str(os.getppid()))
+    wf = hx.Workflow("values")
+
+    @wf.reducer(output=True, depends_on=[])
+    def total() -> int:
+        return 5 * times
+
+    return wf
+"""
+
+
+def test_a_run_without_spark_leaves_one_for_the_next(tmp_path: Path, point: MeetingPoint) -> None:
+    (tmp_path / "values.py").write_text(WORKFLOW)
+    environ = {**os.environ, "HELIX_SERVER": "on"}
+    command = [*HELIX, "values.py", "--set"]
+    there = MeetingPoint.of(str(tmp_path))
+    first = subprocess.run([*command, "times=2"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    try:
+        assert "a process stays for the next runs in" in first.stderr
+        await_true(there.forks.exists)
+        again = subprocess.run([*command, "times=3"], cwd=tmp_path, env=environ, capture_output=True, text=True)
+        assert int((tmp_path / "seen.txt").read_text()) == ForksApart(there, {}).pid()
+        assert "total  15" in again.stdout
+        assert "stays" not in again.stderr
+        found = status_of(there)
+        assert found is not None
+        assert not found["spark"]
+        assert found["idle_seconds"] < 5
+    finally:
+        stop_server(there)
+    await_true(lambda: not there.forks.exists())
+
+
+def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path, point: MeetingPoint) -> None:
+    environ = {**os.environ, "HELIX_SERVER": "on"}
+    assert subprocess.run([*HELIX, "nowhere.py"], cwd=tmp_path, env=environ, capture_output=True).returncode == 2
+    assert not MeetingPoint.of(str(tmp_path)).keeper()

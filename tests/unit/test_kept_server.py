@@ -14,7 +14,14 @@ import pytest
 from helix_spark.engine.server import keeper as keeping
 from helix_spark.engine.server.fit import Wanted, environment_digests, why_unfit
 from helix_spark.engine.server.keeper import Keeper
-from helix_spark.engine.server.kept_servers import make_room, rows_in_server, status_of, stop_server, why_none_is_kept
+from helix_spark.engine.server.kept_servers import (
+    has_room,
+    make_room,
+    rows_in_server,
+    status_of,
+    stop_server,
+    why_none_is_kept,
+)
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint, runtime_folder
 from helix_spark.engine.server.starting import attach
 from helix_spark.errors import SetupError
@@ -99,9 +106,9 @@ def keep(folder: Path) -> Iterator[Kept]:
     """Keep a server for a folder, in a thread."""
     threads: list[tuple[Keeper, threading.Thread]] = []
 
-    def begin(where: str = "/a", idle_seconds: float = 60.0, **settings: str) -> Keeper:
+    def begin(where: str = "/a", idle_seconds: float = 60.0, spark: bool = True, **settings: str) -> Keeper:
         point = MeetingPoint.of(where)
-        found = Keeper(point, wanted(where, **settings), idle_seconds)
+        found = Keeper(point, wanted(where, **settings), idle_seconds, spark_is_wanted=spark)
         begun = threading.Event()
 
         def work() -> None:
@@ -201,6 +208,36 @@ def test_an_idle_server_that_does_not_fit_ends(keep: Kept) -> None:
         "unfit": "Python was replaced", "busy": False
     }
     until(lambda: not kept.point.keeper())
+
+
+def test_a_keeper_that_was_left_without_spark_starts_it_for_the_first_run_that_needs_it(keep: Kept) -> None:
+    kept = keep(spark=False)
+    found = status_of(kept.point)
+    assert found is not None
+    assert (found["spark"], kept.server) == (False, None)
+    server = run(wanted(spark_driver_memory="2g"))
+    assert kept.has.settings == {"spark.driver.memory": "2g"}
+    assert server.address == FakeServer.address
+    server.stop()
+
+
+def test_a_keeper_that_was_left_in_another_environment_ends(keep: Kept) -> None:
+    kept = keep(spark=False)
+    line = kept.point.call(kept.point.door, 5.0)
+    assert line is not None
+    other = Wanted("/a", {"Python": "3.11"}, {"PATH": "2"}, {})
+    assert line.ask({"ask": "attach", "wanted": other.to_json(), "paths": []}) == {
+        "unfit": "the variable PATH is another", "busy": False
+    }
+    until(lambda: not kept.point.keeper())
+
+
+def test_nothing_ends_for_a_process_that_is_left_without_spark(keep: Kept) -> None:
+    keep("/a")
+    assert has_room(MeetingPoint.of("/c"))
+    keep("/b")
+    assert not has_room(MeetingPoint.of("/c"))
+    assert has_room(MeetingPoint.of("/b"))
 
 
 def test_an_idle_server_ends_after_a_while(keep: Kept) -> None:

@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ class ForksApart:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+    def seconds_since_use(self) -> float:
+        """Return the time since it last began a command, or began to take them; 0 where there is none."""
+        try:
+            return max(time.time() - self.point.forks.stat().st_mtime, 0.0)
+        except OSError:
+            return 0.0
 
     def pid(self) -> int:
         """Return its process; 0 if it takes no commands."""

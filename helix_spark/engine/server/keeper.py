@@ -4,13 +4,14 @@ while, memory is short, or it is told to."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
@@ -66,10 +67,11 @@ class Keeper:
 
     Attributes:
         point: where it is met.
-        has: what the server was started with.
+        has: what the server was started with; before `spark_is_wanted`, what it will be started with but the settings.
         idle_seconds: see `IDLE_SECONDS`.
         rows_share: see `ROWS_SHARE`.
         forks: the process that further commands of this folder are forked from.
+        spark_is_wanted: False until a run needs Spark, where the keeper was left by one that did not.
     """
 
     point: MeetingPoint
@@ -77,6 +79,7 @@ class Keeper:
     idle_seconds: float = IDLE_SECONDS
     rows_share: float = ROWS_SHARE
     forks: ForksApart | None = None
+    spark_is_wanted: bool = True
     began: float = field(default_factory=time.time)
     server: ConnectServer | None = None
     error: HelixError | None = None
@@ -97,7 +100,10 @@ class Keeper:
         self._found_by = self._files()
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
         try:
-            self._start()
+            if self.spark_is_wanted:
+                self._start()
+            elif self.forks is not None:
+                self.forks.start()
             while not self.over.wait(_LOOK) and self._is_needed():
                 pass
         finally:
@@ -138,8 +144,10 @@ class Keeper:
         if self.how_ended():
             return False
         with self._lock:
-            idle = 0.0 if any(one.is_run for one in self._leases) else time.monotonic() - self._last_end
+            idle = 0.0 if any(one.is_run for one in self._leases) else self._idle_seconds()
             holds = bool(self._leases)
+        if idle and self.forks is not None:
+            self.forks.start()  # it has ended where a library was replaced
         if idle > _REST and not self._rested:
             self._rested = True
             self._give_memory_back()
@@ -151,6 +159,10 @@ class Keeper:
             is_short = False
         return not (is_lost or is_short or (idle > self.idle_seconds and not holds))
 
+    def _idle_seconds(self) -> float:
+        forked = 0.0 if self.forks is None else self.forks.seconds_since_use()
+        return min(time.monotonic() - self._last_end, forked or math.inf)
+
     def _files(self) -> tuple[int, ...]:
         """Return which files its lock and its socket are; empty where one is gone."""
         try:
@@ -159,7 +171,8 @@ class Keeper:
             return ()
 
     def _give_memory_back(self) -> None:
-        assert self.server is not None
+        if self.server is None:
+            return
         log = self.point.log
         if log.stat().st_size > _MOST_LOG:
             os.truncate(log, 0)
@@ -254,6 +267,16 @@ class Keeper:
         raise ValueError(f"no {asked['ask']!r} is known")
 
     def _attach(self, lease: _Lease, wanted: Wanted, paths: list[str]) -> dict[str, Any]:
+        with self._lock:
+            is_first, self.spark_is_wanted = not self.spark_is_wanted, True
+            if is_first:
+                asked = replace(self.has, settings=wanted.settings, reaches_store=wanted.reaches_store)
+                if why := why_unfit(asked, wanted):
+                    self.over.set()
+                    return {"unfit": why, "busy": False}
+                self.has = asked
+        if is_first:
+            self._start()
         self._ready.wait()
         if self.error is not None or self.server is None:
             error = self.error or SetupError("the server did not start")
@@ -279,9 +302,10 @@ class Keeper:
             runs = [one.pid for one in self._leases if one.is_run]
         return {
             "folder": self.has.folder, "keeper": os.getpid(), "started": self.began, "ready": self._ready.is_set(),
+            "spark": self.spark_is_wanted,
             "runs": runs, "bytes": sum(map(resident_bytes, [*family(os.getpid()), *self._forks_process()])),
             "rows": len(self._rows), "rows_bytes": sum(self._rows.values()),
-            "idle_seconds": 0.0 if runs else time.monotonic() - self._last_end, "log": str(self.point.log),
+            "idle_seconds": 0.0 if runs else self._idle_seconds(), "log": str(self.point.log),
         }
 
     def _forks_process(self) -> list[int]:
@@ -338,7 +362,8 @@ def main() -> None:
             idle = float(os.environ.get("HELIX_SERVER_IDLE") or IDLE_SECONDS)
             share = float(os.environ.get("HELIX_SERVER_MEMORY") or ROWS_SHARE)
             forks = ForksApart(point, given["environ"])
-            Keeper(point, Wanted.from_json(given["wanted"]), idle, share, forks).keep()
+            keeper = Keeper(point, Wanted.from_json(given["wanted"]), idle, share, forks, given["spark"])
+            keeper.keep()
 
 
 if __name__ == "__main__":

@@ -78,13 +78,22 @@ def rows_in_server() -> Mapping[str, int]:
 def make_room(point: MeetingPoint, say: Callable[[str], None]) -> bool:
     """End servers of other folders that no run uses, the one that was idle longest first, so that there is room for one
     more; return whether there is."""
-    others = [(one, found) for one in MeetingPoint.all() if one != point and (found := status_of(one)) is not None]
+    others = _others(point)
     idle = sorted((one for one in others if not one[1]["runs"]), key=lambda one: -one[1]["idle_seconds"])
     surplus = max(0, len(others) - _MOST_SERVERS + 1)
     for one, found in idle[:surplus]:
         say(f"the server of {found['folder']} is ended: no more than {_MOST_SERVERS} are kept")
         stop_server(one)
     return len(idle) >= surplus
+
+
+def has_room(point: MeetingPoint) -> bool:
+    """Return whether one more may stay as it is."""
+    return len(_others(point)) < _MOST_SERVERS
+
+
+def _others(point: MeetingPoint) -> list[tuple[MeetingPoint, dict[str, Any]]]:
+    return [(one, found) for one in MeetingPoint.all() if one != point and (found := status_of(one)) is not None]
 
 
 def status_of(point: MeetingPoint) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from helix_spark.engine.server.kept_servers import (
     SERVER_VARIABLE,
     await_end,
     end_keeper,
+    has_room,
     make_room,
     stop_server,
     why_none_is_kept,
@@ -150,6 +151,23 @@ def attach(
     return None
 
 
+def leave_keeper(say: Callable[[str], None] = lambda _: None) -> None:
+    """Leave a keeper for the next commands of this folder, where one is kept for this process, there is none, and no
+    other has to end for it. It starts Spark when one of them needs it."""
+    if why_none_is_kept():
+        return
+    with suppress(SetupError):
+        point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
+        if not point.keeper() and has_room(point):
+            _start_keeper(point, wanted_now({}, folder), with_spark=False)
+            say(_stays("a process", folder))
+
+
+def _stays(what: str, folder: Path | str) -> str:
+    return (f"{what} stays for the next runs in {folder}: `helix server stop` ends it, {SERVER_VARIABLE}=off has none "
+            "stay")
+
+
 class HeldServer:
     """Keeps the server of a folder from ending while no run uses it. Where no server is kept for this process, one is
     for this process and its children alone, until `close`."""
@@ -209,8 +227,7 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
             if not make_room(point, say):
                 return None
             process = _start_keeper(point, wanted)
-            say(f"a Spark server stays for the next runs in {wanted.folder}: `helix server stop` ends it, "
-                f"{SERVER_VARIABLE}=off has none stay")
+            say(_stays("a Spark server", wanted.folder))
         elif process is not None and process.poll() is not None and not point.keeper():
             last = point.log.read_text(errors="replace").strip()[-500:] if point.log.exists() else ""
             raise SetupError("the process that keeps a server ended as soon as it began", exists=last or None,
@@ -219,7 +236,7 @@ def _reach(point: MeetingPoint, wanted: Wanted, say: Callable[[str], None]) -> L
     raise SetupError("the process that keeps a server does not answer", remedy=f"set {SERVER_VARIABLE}=off")
 
 
-def _start_keeper(point: MeetingPoint, wanted: Wanted) -> subprocess.Popen[bytes]:
+def _start_keeper(point: MeetingPoint, wanted: Wanted, *, with_spark: bool = True) -> subprocess.Popen[bytes]:
     # Not by `-m`, which has Python look for its own modules in the folder that the run works in.
     script = "import sys; sys.path.pop(0); from helix_spark.engine.server.keeper import main; main()"
     package = str(Path(__file__).resolve().parents[3])
@@ -236,7 +253,8 @@ def _start_keeper(point: MeetingPoint, wanted: Wanted) -> subprocess.Popen[bytes
         os.close(log)
     assert process.stdin is not None
     with suppress(BrokenPipeError):
-        given = {"stem": str(point.stem), "wanted": wanted.to_json(), "environ": initial_environment()}
+        given = {"stem": str(point.stem), "wanted": wanted.to_json(), "environ": initial_environment(),
+                 "spark": with_spark}
         process.stdin.write(json.dumps(given).encode() + b"\n")
         process.stdin.close()
     return process

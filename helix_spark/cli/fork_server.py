@@ -24,11 +24,12 @@ from helix_spark.cli.process_state import fixed_state, take_over
 from helix_spark.engine.server.fit import counting_variables
 from helix_spark.engine.server.meeting import Line, MeetingPoint
 from helix_spark.hermetic.generators import SHARED, is_loaded
+from helix_spark.identity.objects.origin import is_project_file
 
 _NEVER_LOADED = frozenset({"helix_spark.__main__", "helix_spark.auto"})
 """Modules that take over the program which imports them."""
 
-_LIBRARIES = ("deltalake", "pyspark.sql.connect.session", "pyspark.ml", "pyspark.ml.connect")
+_LIBRARIES = ("deltalake", "highspy", "pulp", "pyspark.sql.connect.session", "pyspark.ml", "pyspark.ml.connect")
 """With what they import: NumPy, pandas, PyArrow, gRPC."""
 
 _TO_SAY = 2.0
@@ -47,6 +48,9 @@ def load() -> None:
             importlib.import_module(one.name)
     for name in _LIBRARIES:
         importlib.import_module(name)
+    for module in list(sys.modules.values()):
+        if isinstance(file := getattr(module, "__file__", None), str):
+            is_project_file(file)  # which each process would find out by itself
     gc.freeze()  # else a look for garbage copies the pages that a forked process shares
     gc.enable()
 

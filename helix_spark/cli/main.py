@@ -74,24 +74,7 @@ def run(work: Work, place: CommandSettings, message: str, quiet: bool, as_json: 
     if place.given.get("audit") == "idle":
         say("helix: --audit idle has no effect here: a run ends with its answer; `helix watch` audits while it waits",
             to_stderr=True)
-    try:
-        work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
-    except SystemExit as ended:
-        if ended.code in (None, 0):
-            _make_next_fast()
-        raise
-    _make_next_fast()
-
-
-def _make_next_fast() -> None:
-    """Leave a process for the next commands of this folder, unless there is one."""
-    from helix_spark.engine.server.kept_servers import why_none_is_kept
-
-    if not why_none_is_kept():
-        from helix_spark.engine.server.starting import leave_keeper
-
-        sys.stdout.flush()
-        leave_keeper(lambda text: say(text, to_stderr=True))
+    work.run(place, message, quiet=quiet, as_json=as_json, rerun_effects=rerun_effects)
 
 
 @on_file(options.target, options.parameters, options.deciding, options.spark, options.json_wanted)

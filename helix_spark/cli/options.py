@@ -231,6 +231,16 @@ AUDITS: tuple[When, ...] = ("off", "idle")
 SERVERS = ("auto", "on", "off")
 
 
+def prepare_next_command() -> None:
+    """Have the next command of this folder begin sooner, where servers are kept. For when an answer was given."""
+    from helix_spark.engine.server.kept_servers import why_none_is_kept
+
+    if not why_none_is_kept():
+        from helix_spark.engine.server.starting import prepare_next
+
+        prepare_next(lambda text: say(text, to_stderr=True))
+
+
 def tracker_of(given: CommandSettings) -> Tracker | None:
     """Return the experiment tracker that the options name, if they name one. Raises ParameterError for an option of
     MLflow's without one."""

@@ -18,6 +18,7 @@ from helix_spark.cli.options import (
     CommandSettings,
     Terminated,
     ignore_termination,
+    prepare_next_command,
     print_found,
     tracker_of,
     waiting_since,
@@ -76,6 +77,8 @@ class ScriptFile:
             _replace_process(command, place.spark, output)
         start_over_where_needed(program, command, output)
         code, recorded = _ended(program, tracker, quiet=quiet)
+        if code in (None, 0):
+            prepare_next_command()
         sys.stdout.flush()
         sys.stderr.flush()
         if output is not None and (recorded is None or recorded.status == "done"):

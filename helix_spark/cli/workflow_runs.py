@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from helix_spark.cli.options import (
     CommandSettings,
     modules_loading,
+    prepare_next_command,
     print_found,
     report_errors,
     tracker_of,
@@ -89,6 +90,7 @@ class WorkflowFile:
         with open_helix(place, quiet=quiet or as_json) as engine, report_errors():
             engine.waiting_since = waiting_since()
             iteration = run_and_print(engine, self.load(engine), message, print_answer=not as_json)
+            prepare_next_command()
             if as_json:
                 iteration.wait()
                 live = engine.catalog.live_among([node.signature for node in iteration.plan.nodes])

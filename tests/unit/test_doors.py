@@ -448,6 +448,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "program/program_nodes.py _parts_of_lines", "program/program_nodes.py nodes_of",
         "tracking/entry.py _of_stages", "tracking/entry.py _texts",
         "tracking/entry.py entry_of", "tracking/mlflow_tracker.py track", "ui/listing.py _text",
+        "answers/recorded_calls.py recorded_calls",
     ),
     "a stored result that a check has seen before": (
         "catalog/tables/model_files.py _unquoted",
@@ -464,6 +465,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "engine/lowering/lowering.py _schema",
         "program/program_audit.py rows_in", "answers/stored_tables.py with_partitions",
         "answers/model_saves.py _without_time", "catalog/tables/table_writing.py commit_files",
+        "answers/recorded_calls.py builds_text", "cli/fork_server.py now",
+    ),
+    "a process of this user, at a socket or a pipe": (
+        "cli/fork_server.py main", "engine/server/keeper.py main", "engine/server/meeting.py receive",
     ),
     "a process that Helix started": (
         "cli/sent_audit.py _audited", "hermetic/worker_reports.py _read", "run/auditor.py parts",

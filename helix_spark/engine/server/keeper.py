@@ -257,6 +257,10 @@ class Keeper:
                 return {"port": port, "secret": secret}
             case "state":
                 return {"ended": self.how_ended(ConnectionError() if asked["broken"] else None)}
+            case "forks":
+                if self.forks is not None:
+                    self.forks.start()
+                return {}
             case "rows":
                 return {"rows": self._rows}
             case "status":

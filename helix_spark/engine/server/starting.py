@@ -151,14 +151,17 @@ def attach(
     return None
 
 
-def leave_keeper(say: Callable[[str], None] = lambda _: None) -> None:
-    """Leave a keeper for the next commands of this folder, where one is kept for this process, there is none, and no
-    other has to end for it. It starts Spark when one of them needs it."""
+def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
+    """Have the next commands of this folder forked, where servers are kept for this process: by its keeper. Where there
+    is none, and no other has to end for it, one is left that starts Spark when a command needs it."""
     if why_none_is_kept():
         return
-    with suppress(SetupError):
+    with suppress(SetupError, TimeoutError, OSError):
         point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
-        if not point.keeper() and has_room(point):
+        if (line := point.call(point.door, PATIENCE)) is not None:
+            line.ask({"ask": "forks"}, PATIENCE)
+            line.close()
+        elif not point.keeper() and has_room(point):
             _start_keeper(point, wanted_now({}, folder), with_spark=False)
             say(_stays("a process", folder))
 

@@ -79,19 +79,32 @@ def floor_seconds(runs: int) -> float:
 
 
 def unchanged(runs: int) -> dict[str, float]:
-    """The unchanged workflow in a fresh process; and one of values, which imports nothing of Spark's."""
-    desk = Desk()
-    desk.run()
-    floors, walls, values = [], [], []
+    """The unchanged workflow, and one of values, which imports nothing of Spark's: in turn in a process by itself, and
+    beside what an earlier run has left; whole commands."""
+    found = dict[str, list[float]]()
+    desk, server = Desk(), MetApart()
+    alone = {**NO_JAVA, "HELIX_SERVER": "off"}
     with tempfile.TemporaryDirectory(prefix="helix-values-") as folder:
         (Path(folder) / "values.py").write_text(VALUES)
-        for number in range(-1, runs):
-            floors.append(floor_seconds(1))
-            walls.append(_whole([*HELIX, "run", str(desk.job), "--catalog", str(desk.catalog)], desk.folder))
-            seconds = _whole([*HELIX, "run", "values.py"], Path(folder))
-            values.extend([seconds] * (number >= 0))
+        jobs = {"census": (["run", str(desk.job), "--catalog", str(desk.catalog)], desk.folder),
+                "values": (["run", "values.py"], Path(folder))}
+        for words, place in jobs.values():
+            _whole([*HELIX, *words], place, server.environment)
+        time.sleep(UNTIL_READY)
+        for number in range(-1, runs):  # the first time is not counted
+            seconds = {"floor": floor_seconds(1)}
+            for name, (words, place) in jobs.items():
+                seconds[name] = _whole([*HELIX, *words], place, server.environment)
+                seconds[f"{name}, by itself"] = _whole([*HELIX, *words], place, alone)
+            for name, one in seconds.items():
+                found.setdefault(name, []).extend([one] * (number >= 0))
+        server.close()
     desk.close()
-    return {**_beyond(walls[1:], floors[1:]), "values_wall_seconds": median(values)}
+    return {name: median(each) for name, each in found.items()}
+
+
+UNTIL_READY = 10.0
+"""Seconds after the first run in which what it has left is loaded."""
 
 
 VALUES = """import helix_spark as hx
@@ -111,10 +124,10 @@ def values(times: int = 3) -> hx.Workflow:
 """
 
 
-def _whole(command: list[str], folder: Path) -> float:
-    """Seconds of a whole command that needs no Java."""
+def _whole(command: list[str], folder: Path, environment: Mapping[str, str]) -> float:
+    """Seconds of a whole command."""
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, **NO_JAVA})
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**os.environ, **environment})
     return time.perf_counter() - start
 
 

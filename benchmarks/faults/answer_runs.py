@@ -56,6 +56,12 @@ class Stub:
     def drop(self) -> None:
         """Nothing, as above."""
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        return False
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        return False
+
     def ExecutePlan(self, request: Any, metadata: Any = None) -> Iterator[Any]:  # noqa: N802 - the service calls it so
         self.asked += 1
         plan = request.plan

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.faults.row import Tally, fault
+from helix_spark.engine.server.forks_apart import ForksApart
 from helix_spark.engine.server.kept_servers import family, status_of, stop_server
 from helix_spark.engine.server.meeting import FOLDER_VARIABLE, MeetingPoint
 
@@ -266,6 +267,30 @@ def neighbour_ends(folder: Path, count: int, tally: Tally) -> None:
                 found = status_of(runs.point)
             else:
                 tally.expect(False, f"left behind: {found}")
+
+
+@fault("the process that commands are forked from is killed, or frozen, before one or while one goes on",
+       "the answer, or a line that says that its end is not known", short=0, full=20, spark=True)
+def forks_lost(folder: Path, count: int, tally: Tally) -> None:
+    chosen = random.Random(14)
+    with runs_in(folder) as runs:
+        forks = ForksApart(runs.point, {})
+        for index in tally.rounds(count):
+            while not forks.pid():
+                runs.check(Tally())
+                threading.Event().wait(3.0)
+            pid, sign = forks.pid(), signal.SIGSTOP if index % 2 else signal.SIGKILL
+            struck = threading.Timer(chosen.uniform(0.0, 3.0), _kill, (pid, sign))
+            struck.start()
+            process, expected = runs.begin()
+            again = threading.Timer(10.0, _kill, (pid, signal.SIGCONT))
+            again.start()
+            found, told = process.communicate(timeout=240)
+            struck.join()
+            again.join()
+            is_said = process.returncode == 0 or "how it ended is not known" in told or "has ended just now" in told
+            right = is_said and (found == expected or "has ended just now" in told)
+            tally.expect(right, f"code {process.returncode}, printed {found!r}, not {expected!r}; said {told[-1500:]}")
 
 
 @fault("the JVM of a server is killed while a workflow reads rows that it has in memory, or before it does",

@@ -30,6 +30,7 @@ class PersistedTable:
         made_of: of one that fits share, the program's table.
         question: which result it is, once it is needed; None of one that fits share.
         stored: as it was stored, while that stands in for it; None where it is computed.
+        held: the name by which the server knows its rows, which an earlier run left in memory, while they stand in.
         is_registered: whether the server knows that it is to be kept.
         started, seconds: of the question for which it was computed, as `time.perf_counter()` has it; 0.0 before.
         given_up: whether the program wants it no more.
@@ -42,6 +43,7 @@ class PersistedTable:
     made_of: PersistedTable | None = None
     question: Question | None = None
     stored: CheckedTable | None = None
+    held: str = ""
     is_registered: bool = False
     started: float = 0.0
     seconds: float = 0.0
@@ -59,13 +61,29 @@ class PersistedTable:
         found: int = self.relation.common.plan_id
         return found
 
-    def compute(self) -> None:
-        """Compute the table: no stored one takes its place any more."""
-        self.stored, self.is_registered = None, False
+    @property
+    def is_reused(self) -> bool:
+        """Whether an earlier run's result stands in for it."""
+        return self.stored is not None or bool(self.held)
 
-    def is_stored_for(self, what: Any) -> bool:
+    def compute(self) -> None:
+        """Compute the table: no earlier one takes its place any more."""
+        self.stored, self.held, self.is_registered = None, "", False
+
+    def stand_in(self) -> Any:
+        """Return the relation that takes its place, under the same id."""
+        import pyspark.sql.connect.proto as pb
+
+        if self.stored is not None:
+            return stand_in(self.relation, self.stored)
+        rows = pb.CachedRemoteRelation(relation_id=self.held)
+        return pb.Relation(common=self.relation.common, cached_remote_relation=rows)
+
+    def stands_in_for(self, what: Any) -> bool:
         """Return whether what stands in for it has all that a message asks of it: rows that are written to files tell
         which columns may be null."""
+        if self.held:
+            return may_stand_in(what, self.relation)
         writes = sort_of(what) == "Command" and what.HasField("write_operation")
         exact = self.stored is not None and (not writes or is_exact(self.stored))
         return exact and may_stand_in(what, self.relation)
@@ -73,7 +91,7 @@ class PersistedTable:
     @property
     def is_computed(self) -> bool:
         """Whether the server computed it in this run."""
-        return self.is_registered and self.stored is None and self.seconds > 0.0
+        return self.is_registered and not self.is_reused and self.seconds > 0.0
 
 
 @dataclass(slots=True)
@@ -105,7 +123,7 @@ class PersistedTables:
     def lose_all(self) -> None:
         """Expect a server that has just been started to keep none of them."""
         for table in self:
-            table.is_registered = False
+            table.is_registered, table.held = False, ""
             table.forgotten = table.forgotten or table.given_up
 
     def level(self, number: int) -> Any:
@@ -130,7 +148,7 @@ class PersistedTables:
                 if table.number not in seen:
                     seen.add(table.number)
                     yield table
-                if table.stored is not None:
+                if table.is_reused:
                     continue
             waiting.extend(reversed(parts_of(one)))
 
@@ -138,9 +156,7 @@ class PersistedTables:
         """Return a request that reads stored tables where they stand in for what made them."""
         def find(relation: Any) -> Any:
             table = self.table_of(relation)
-            if table is None or table.forgotten or table.stored is None:
-                return None
-            return stand_in(relation, table.stored)
+            return None if table is None or table.forgotten or not table.is_reused else table.stand_in()
 
         return substituted(request, find)
 

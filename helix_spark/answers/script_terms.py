@@ -160,6 +160,9 @@ class ScriptTerms:
     def table(self, identity: str) -> CheckedTable | None:
         return next(filter(None, (record.table(one) for record, one in self._undoubted(identity))), None)
 
+    def rows_key(self, identity: str) -> str:
+        return next(filter(None, (record.rows_key(one) for record, one in self._undoubted(identity))), "")
+
 
 def _is_shared(question: Question) -> bool:
     """Return whether an answer is the same in a session that divides rows otherwise, but for the last digits of sums: a

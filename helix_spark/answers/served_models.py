@@ -55,6 +55,9 @@ class Record(Protocol):
     def table(self, identity: str) -> CheckedTable | None:
         """Return a stored table, checked; None if it is not stored."""
 
+    def rows_key(self, identity: str) -> str:
+        """Return the key by which a server may have the rows of a table in memory; empty where none is used."""
+
 
 AT_A_TIME = 4
 """How many models a server is asked to read or to write at a time: each is small jobs that wait for each other."""

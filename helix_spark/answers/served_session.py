@@ -42,6 +42,12 @@ class Server(Protocol):
     def drop(self) -> None:
         """Forget one that has ended."""
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Have a session know rows of an earlier run by a name; return whether they are there."""
+
 
 class UnansweredError(Exception):
     """A program that is only planned has come to something that Spark has to answer."""
@@ -235,32 +241,55 @@ class ServedSession:
         for table in self.tables.needed(what):
             if table.question is None and table.made_of is None:
                 self._look_up(table)
-            if table.stored is not None and not table.is_stored_for(what):
+            if table.is_reused and not table.stands_in_for(what):
                 table.compute()
             # What fits share is computed for each of them where Spark refuses it.
             refusals = () if table.made_of is None else (rpc_error(),)
             with self.turn(f"table {table.number}"), suppress(*refusals):
                 if not table.is_registered:
                     table.is_registered = True
-                    self.send(table.request)
-            if table.stored is None and table.made_of is None and not table.seconds:
+                    if not table.held:  # else they are in memory
+                        self.send(table.request)
+            if not table.is_reused and table.made_of is None and not table.seconds:
                 computed.append(table)
         return computed
 
     def _look_up(self, table: PersistedTable) -> None:
         question = self.signer.question("table", table.relation)
         self._held += question.reads
-        if not question.chance:
+        if not question.chance and not self._take_rows(table, question.identity):
             table.stored = self.stored.table(question.identity)
         table.question = question  # at last: who sees it in another thread believes what is stored
+
+    def _take_rows(self, table: PersistedTable, identity: str) -> bool:
+        """Have rows that an earlier run left in memory stand in for a table; return whether there are some."""
+        key, name = self.stored.rows_key(identity), f"helix_rows_{table.number}"
+        is_there = bool(key) and self.server is not None and self.server.take_rows(self.like.session_id, key, name)
+        table.held = name if is_there else ""
+        return is_there
+
+    def leave_rows(self) -> None:
+        """Leave the rows of the tables that are still persisted to later runs, where the server stays. What was made of
+        data that was changed meanwhile is not left, nor what may be something else each time."""
+        for table in self.tables:
+            question = table.question
+            if question is None or question.chance or table.given_up or table.held or not table.is_registered:
+                continue
+            key = self.stored.rows_key(question.identity)
+            if not key or not table.request.persist.storage_level.use_memory or self.changed_data(question):
+                continue
+            if not self.signer.watched.doubt(question.code) and self.server is not None:
+                relation = self._prepared(self.tables.with_stored(table.request)).persist.relation
+                self.server.leave_rows(self.like.session_id, key, relation.SerializeToString())
 
     def _distrust(self, what: Any, error: Exception) -> bool:
         """Compute the tables in a message that Spark could not run as they are stored, or shared; return whether there
         are any."""
-        found = [one for one in self.tables.needed(what) if one.stored is not None or one.made_of is not None]
+        found = [one for one in self.tables.needed(what) if one.is_reused or one.made_of is not None]
         for table in found:
-            if table.stored is not None:
-                self.tell(f"a stored table could not be used, and is computed again: {server_message(error)}")
+            if table.is_reused:
+                where = "a table in memory" if table.held else "a stored table"
+                self.tell(f"{where} could not be used, and is computed again: {server_message(error)}")
                 table.compute()
             else:  # as a whole it may be more than the program asks of it: such as a column that no fit looks at
                 self.tell(f"what several fits are made of is computed for each: {server_message(error)}")

@@ -55,10 +55,10 @@ class AnswerLedger:
         return {row.question: row for row in rows}
 
     def newest(self, question: str) -> AnswerRecord | None:
-        """The newest record of a question, whichever workflow asked it."""
+        """The newest record of a question, whichever workflow asked it, if it is as it was written."""
         where = f"question = '{checked_signature(question)}'"
         rows = self._journal.query(f"SELECT * FROM journal WHERE {where} ORDER BY {_NEWEST_FIRST} LIMIT 1")
-        return next(iter(rows), None)
+        return self.sound(rows[0]) if rows else None
 
     def questions(self, most: int) -> frozenset[str]:
         """The newest questions that have records, whichever workflow asked them."""
@@ -129,8 +129,8 @@ class AnswersRead:
         """The record of a question, whichever workflow asked it; None if there is none, or it does not fit."""
         if question in self._kept:
             return self._kept[question]
-        record = self._newest.get(question) or self._look_up(question)
-        record = None if record is None else self._ledger.sound(record)
+        record = self._newest.get(question)
+        record = self._look_up(question) if record is None else self._ledger.sound(record)
         size = 0 if record is None or question in self._newest else len(record.answer)
         if self._bytes + size <= AHEAD_BYTES:
             self._bytes += size

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,19 +29,31 @@ _PASSED_ON = tuple(
 )
 
 
+_TO_GROUP = frozenset({"SIGINT", "SIGQUIT", "SIGWINCH", "SIGTSTP", "SIGCONT"})
+"""What a terminal sends to a command and to what it has started."""
+
+_AGAIN = 0.05
+"""Seconds between two looks at whether a process has ended."""
+
+
 def main() -> None:
     """Run the command that this process was started for."""
     if sys.argv[1:2] and sys.argv[1].endswith(".py"):
         sys.argv.insert(1, "run")  # python -m helix_spark train.py
-    if (line := _handed_over()) is not None:
-        _follow(line)
+    if (line := _fork_server()) is not None:
+        if (found := line.receive()) is None:
+            print("helix: the process that commands are forked from has ended just now; run it again", file=sys.stderr)
+            sys.exit(1)
+        if pid := int(found["pid"]):  # else no process could be forked
+            _follow(line, pid)
     from helix_spark.cli.main import main as run_here
 
     run_here()
 
 
-def _handed_over() -> Line | None:
-    """Hand this command to the fork server of this folder; return the connection to it, None if it does not take it."""
+def _fork_server() -> Line | None:
+    """Return the connection to the fork server of this folder, which has taken this command; None if there is none, or
+    it does not take it."""
     if sys.platform != "linux" or os.environ.get("HELIX_SERVER", "").lower() == "off":
         return None
     if sys.argv[1:2] == [] or sys.argv[1] in _STAYING or sys.gettrace() is not None or sys.getprofile() is not None:
@@ -55,7 +68,8 @@ def _handed_over() -> Line | None:
 
 
 def _is_taken(line: Line) -> bool:
-    """Send a fork server what this process has; return whether it runs the command. Raises OSError."""
+    """Tell a fork server all that this process has; return whether it goes on with that, once it was told to. Raises
+    OSError."""
     from helix_spark.cli.process_state import fixed_state, given_state, inherited_descriptors
 
     numbers = inherited_descriptors()
@@ -68,15 +82,21 @@ def _is_taken(line: Line) -> bool:
         line.send({"given": given_state(), "fixed": fixed_state(), "numbers": numbers, "loaded": loaded})
     finally:
         os.close(folder)
-    return "pid" in (line.receive(_TO_FORK) or {})
+    if not (line.receive(_TO_FORK) or {}).get("fits"):
+        return False
+    line.send({"go": True})  # from now on it is not run here: one that hears of it late would run it twice
+    return True
 
 
-def _follow(line: Line) -> NoReturn:
+def _follow(line: Line, pid: int) -> NoReturn:
     """Pass signals on to the process that runs this command, and end as it does."""
-    with _passing_on(line):
+    with _passing_on(pid):
         found = line.receive()
+        while found is None and Path(f"/proc/{pid}").exists():
+            time.sleep(_AGAIN)
     if found is None:
-        print("helix: the process that runs this command is lost", file=sys.stderr)
+        print("helix: the process that this command was forked from was killed, so how it ended is not known; "
+              "`helix log` says what is on record", file=sys.stderr)
         os._exit(1)
     status = int(found["status"])
     if os.WIFSIGNALED(status):
@@ -88,10 +108,11 @@ def _follow(line: Line) -> NoReturn:
 
 
 @contextmanager
-def _passing_on(line: Line) -> Iterator[None]:
+def _passing_on(pid: int) -> Iterator[None]:
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        with suppress(OSError):
-            line.send({"signal": number})
+        send = os.killpg if signal.Signals(number).name in _TO_GROUP else os.kill
+        with suppress(ProcessLookupError):
+            send(pid, signal.SIGSTOP if number == signal.SIGTSTP else number)
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
 

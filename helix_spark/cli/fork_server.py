@@ -14,7 +14,7 @@ import signal
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +34,6 @@ _LIBRARIES = ("deltalake", "highspy", "pulp", "pyspark.sql.connect.session", "py
 
 _TO_SAY = 2.0
 """Seconds that a command has to say all about itself."""
-
-_TO_GROUP = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT})
-"""What a terminal sends to a command and to what it has started."""
 
 
 def load() -> None:
@@ -190,50 +187,60 @@ class ForkServer:
 
     def _accept(self) -> Callable[[], None] | None:
         connected, _ = self._listening.accept()
-        line = Line(connected)
-        descriptors: list[int] = []
-        try:
-            if not line.is_ours():
-                raise PermissionError
-            descriptors = line.receive_descriptors(_TO_SAY)
-            asked = line.receive(_TO_SAY)
-            if asked is None or len(descriptors) != len(asked["numbers"]) + 1:
-                raise ValueError
-            if not self.loaded.is_current():
-                self._end()
-                raise ValueError
-            if why := self.loaded.why_unfit(asked):
-                print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
-                line.send({"unfit": why})
-                raise ValueError
-            return self._forked(line, asked, descriptors)
-        except (OSError, ValueError, KeyError, TypeError):
+        line, descriptors = Line(connected), list[int]()
+        pid = -1
+        with suppress(OSError, ValueError, KeyError, TypeError):  # who asks has gone, or is no command of this version
+            if line.is_ours():
+                descriptors += line.receive_descriptors(_TO_SAY)
+                asked = line.receive(_TO_SAY) or {}
+                if self._takes(asked, line, descriptors):
+                    pid = self._fork(line)
+        if pid == 0:
+            self._leave()
             line.close()
-            for one in descriptors:
-                with suppress(OSError):
-                    os.close(one)
-            return None
+            return lambda: _go_on(asked, descriptors)
+        for one in descriptors:
+            os.close(one)
+        if pid < 0:
+            line.close()
+        return None
 
-    def _forked(self, line: Line, asked: Mapping[str, Any], descriptors: list[int]) -> Callable[[], None] | None:
-        if pid := os.fork():
-            with suppress(OSError):
-                os.setpgid(pid, pid)
-            for one in descriptors:
-                os.close(one)
-            run = _Run(pid, line, os.pidfd_open(pid))
-            self._runs.add(run)
+    def _takes(self, asked: Mapping[str, Any], line: Line, descriptors: Sequence[int]) -> bool:
+        """Return whether a command may go on from here, and still wants that."""
+        if len(descriptors) != len(asked["numbers"]) + 1:
+            return False
+        if not self.loaded.is_current():
+            self._end()
+            return False
+        if why := self.loaded.why_unfit(asked):
+            print(f"helix: no process is forked for a command: {why}", file=sys.stderr, flush=True)
+            return False
+        line.send({"fits": True})
+        return line.receive(_TO_SAY) is not None  # None: it did not wait so long, and runs by itself
+
+    def _fork(self, line: Line) -> int:
+        """Fork a process for a command. Return 0 in the forked one."""
+        try:
+            pid = os.fork()
+        except OSError:
+            line.send({"pid": 0})
+            raise
+        if pid == 0:
+            return 0
+        with suppress(OSError):  # it has done so itself
+            os.setpgid(pid, pid)
+        run = _Run(pid, line, os.pidfd_open(pid))
+        self._runs.add(run)
+        self._events.register(run.ended, selectors.EVENT_READ, lambda: self._reap(run))
+        self._events.register(line, selectors.EVENT_READ, lambda: self._end_run(run))
+        with suppress(OSError):  # it was killed just now, which ends the run
             os.utime(self.door)  # its keeper looks when it was last of use
-            self._events.register(run.ended, selectors.EVENT_READ, lambda: self._reap(run))
-            self._events.register(line, selectors.EVENT_READ, lambda: self._hear(run))
             line.send({"pid": pid})
-            return None
-        os.setpgid(0, 0)
-        self._leave()
-        line.close()
-        return lambda: _go_on(asked, descriptors)
+        return pid
 
     def _leave(self) -> None:
         """Let go of what is the parent's, in a forked process."""
+        os.setpgid(0, 0)
         self._events.close()
         self._listening.close()
         os.close(self.keeper)
@@ -241,20 +248,11 @@ class ForkServer:
             run.line.close()
             os.close(run.ended)
 
-    def _hear(self, run: _Run) -> None:
-        """Pass on a signal. A command whose process was killed ends with it."""
-        try:
-            asked = run.line.receive(_TO_SAY)
-        except (OSError, ValueError):
-            asked = None
-        number = signal.SIGKILL if asked is None else signal.Signals(asked["signal"])
-        if asked is None:
-            self._events.unregister(run.line)
+    def _end_run(self, run: _Run) -> None:
+        """End what runs a command whose own process was killed."""
+        self._events.unregister(run.line)
         with suppress(ProcessLookupError):
-            if number in _TO_GROUP or asked is None:
-                os.killpg(run.pid, signal.SIGSTOP if number == signal.SIGTSTP else number)
-            else:
-                os.kill(run.pid, number)
+            os.killpg(run.pid, signal.SIGKILL)
 
     def _reap(self, run: _Run) -> None:
         _, status = os.waitpid(run.pid, 0)

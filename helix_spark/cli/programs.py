@@ -264,6 +264,8 @@ def end_program(
             raise
         if recorded is not None and not quiet:
             tell(run_text(program, recorded))
+        if error is None and program.answerer is not None:
+            program.answerer.served.leave_rows()
         if recorded is not None and tracker is not None:
             tell_tracker(tracker, finished_on_record(program.catalog, recorded), tell)
         return recorded

@@ -49,9 +49,9 @@ def _kept_tables(tables: PersistedTables) -> Iterator[AnsweredQuestion]:
     """Yield persisted tables that were computed for a question, or read."""
     for table in tables:
         question = table.question
-        if question is not None and (table.stored is not None or table.is_computed):
+        if question is not None and (table.is_reused or table.is_computed):
             why = question.chance[0] if question.chance else "it is not kept any more" if table.forgotten else ""
-            fresh = table.stored is None
+            fresh = not table.is_reused
             yield AnsweredQuestion(question, table.caller, table.seconds, table.started, fresh, why=why)
 
 

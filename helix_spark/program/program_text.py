@@ -191,7 +191,6 @@ def record_need(need: NeedsClassic, catalog: Catalog, path: Path, arguments: Seq
 def recorded_need(catalog: Catalog, path: Path, arguments: Sequence[str]) -> str:
     """Return what an earlier run of the same text needed a classic session for; empty if none did."""
     record = catalog.answers.newest(_identity(path, arguments))
-    record = None if record is None else catalog.answers.sound(record)
     return "" if record is None else visible(record.needs_classic)
 
 

@@ -58,9 +58,7 @@ def recall(run: Run) -> Run:
     settings, answers = run.tools.sessions.settings_that_change_results(), run.tools.catalog.answers
     compiled = pin_versions(compile_workflow(run.workflow))
     key = calls_key(compiled, settings)
-    record = answers.newest(key) if key else None
-    record = None if record is None else answers.sound(record)
-    whole = recorded_calls(compiled, settings, record)
+    whole = recorded_calls(compiled, settings, answers.newest(key) if key else None)
     return _with_calls(run, compiled, key) if whole is None else _described(run, whole, settings, recalled=key)
 
 

@@ -136,6 +136,10 @@ class RecordedAnswers:
             self.tell(f"the stored table of {record.node!r} cannot be used, and is computed again: {error}")
             return None
 
+    def rows_key(self, identity: str) -> str:
+        is_unused = not self.catalog.id or self.elsewhere or self.is_unread or self.doubt(identity)
+        return "" if is_unused else self.catalog.id + identity
+
     def _stored(self, identity: str, *, is_fit: bool = False) -> ArtifactRecord | None:
         """Return what is stored of an answer; of a fit also the result of a workflow's node that stands for it."""
         if self.elsewhere or self.is_unread or self.doubt(identity):

@@ -139,6 +139,49 @@ def test_a_run_finds_the_examples_in_memory_that_the_last_one_left(runs: Runs) -
     assert scores == from_scratch(0.4)
 
 
+CACHED = """
+import sys
+from pyspark.sql import SparkSession, functions as F
+
+spark = SparkSession.builder.getOrCreate()
+
+def weighed(groups):
+    for rows in groups:
+        yield rows.assign(weight=rows.id * 3 % 7)
+
+rows = spark.read.csv("rows.csv", schema="id long").mapInPandas(weighed, "id long, weight long").sort("weight").cache()
+print(rows.where(F.col("weight") > int(sys.argv[1])).count())
+print([row.id for row in rows.randomSplit([0.5, 0.5], 3)[0].collect()])
+print(rows.alias("a").join(rows.alias("b"), "id").count())
+"""
+
+
+@pytest.mark.slow
+def test_a_script_finds_in_memory_what_its_last_run_persisted(runs: Runs) -> None:
+    (runs.folder / "cached.py").write_text(CACHED)
+    (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(60)))
+
+    def run(least: int, *words: str) -> tuple[list[str], str]:
+        done = command(runs, "run", "cached.py", "--json", "--policy", "never", *words, str(least))
+        nodes = json.loads(done.stdout)["nodes"]
+        return [node["state"] for node in nodes if node["kind"] == "table"], done.stderr
+
+    def printed(told: str) -> list[str]:
+        return [line for line in told.splitlines() if line[:1].isdigit() or line[:1] == "["]
+
+    first, _ = run(1)
+    assert first == ["compute"]
+    assert "1 tables of it" in command(runs, "server", "status").stdout
+    second, told = run(2)
+    assert second == ["load"]
+    _, scratch = run(2, "--catalog", "other")
+    assert printed(told) == printed(scratch) != []
+    (runs.folder / "rows.csv").write_text("".join(f"{number}\n" for number in range(70)))
+    assert run(2)[0] == ["compute"]
+    command(runs, "server", "stop")
+    assert run(3)[0] == ["compute"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [
     pytest.param(one, id=one.name) for one in FAULTS if one.inject.__module__ == kept_servers.__name__

@@ -55,6 +55,14 @@ class FakeServer:
     address: str = ""
     elsewhere: str = ""
     ended: str = ""
+    rows: set[str] = field(default_factory=set)
+
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        self.rows.add(key)
+        return True
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        return key in self.rows
 
     def how_ended(self) -> str:
         return self.ended
@@ -215,6 +223,9 @@ class FakeRecord:
 
     def table(self, identity: str) -> CheckedTable | None:
         return self.tables.get(identity)
+
+    def rows_key(self, identity: str) -> str:
+        return identity
 
     def remember(self, answerer: Answerer) -> None:
         """Takes over what a run was answered, as the catalog does at its end."""

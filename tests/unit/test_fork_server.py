@@ -216,18 +216,53 @@ def test_a_server_whose_files_were_replaced_takes_no_command(tmp_path: Path, poi
     forks.end()
 
 
-def test_a_run_goes_on_when_its_server_is_told_to_end(tmp_path: Path, point: MeetingPoint) -> None:
+@pytest.fixture
+def apart(tmp_path: Path, point: MeetingPoint) -> Iterator[ForksApart]:
+    """A fork server of a folder of the test's own, whose script waits for two seconds."""
     (tmp_path / "script.py").write_text(SCRIPT.replace("sleep(60)", "sleep(2)"))
-    there = MeetingPoint.of(str(tmp_path))
-    forks = ForksApart(there, dict(os.environ))
+    forks = ForksApart(MeetingPoint.of(str(tmp_path)), dict(os.environ))
     forks.start()
-    await_true(there.forks.exists)
-    process = subprocess.Popen([*HELIX, "script.py", "-q", "--", "wait"], cwd=tmp_path, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n"
-    assert json.loads((tmp_path / "seen.json").read_text())["parent"] == forks.pid()
+    await_true(forks.point.forks.exists)
+    yield forks
     forks.end()
+
+
+def begun_in(folder: Path, forks: ForksApart) -> subprocess.Popen[str]:
+    """Return a command that a fork server has begun, and that waits."""
+    command = [*HELIX, "script.py", "-q", "--", "wait"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    assert json.loads((folder / "seen.json").read_text())["parent"] == forks.pid()
+    return process
+
+
+def test_a_run_goes_on_when_its_server_is_told_to_end(tmp_path: Path, apart: ForksApart) -> None:
+    process = begun_in(tmp_path, apart)
+    apart.end()
     assert process.wait(20) == 0
+
+
+def test_a_run_goes_on_when_its_server_is_killed_and_the_command_waits_for_it(
+    tmp_path: Path, apart: ForksApart
+) -> None:
+    process = begun_in(tmp_path, apart)
+    run = json.loads((tmp_path / "seen.json").read_text())["process"]
+    os.kill(apart.pid(), signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert process.stderr is not None
+    assert "was killed, so how it ended is not known" in process.stderr.read()
+    assert not Path(f"/proc/{run}").exists()
+
+
+def test_what_a_frozen_server_hears_of_too_late_is_not_run_twice(tmp_path: Path, apart: ForksApart) -> None:
+    server = apart.pid()
+    os.kill(server, signal.SIGSTOP)
+    (tmp_path / "count.py").write_text("import pyspark\nopen('ran.txt', 'a').write('once ')\n")
+    subprocess.run([*HELIX, "count.py", "-q"], cwd=tmp_path, check=True)
+    os.kill(server, signal.SIGCONT)
+    begun_in(tmp_path, apart).wait(20)
+    assert (tmp_path / "ran.txt").read_text() == "once "
 
 
 WORKFLOW = """

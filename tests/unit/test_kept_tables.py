@@ -12,6 +12,7 @@ import grpc
 import pyspark.sql.connect.proto as pb
 import pytest
 from program_fakes import FakeServer, Runs, rows
+from pyspark import StorageLevel
 
 from helix_spark.answers.stored_tables import PLACE, with_partitions
 from helix_spark.catalog.places.place import LocalPath
@@ -183,3 +184,64 @@ def test_two_models_that_may_differ_are_two(runs: Runs) -> None:
     server = runs.run(program)
     used = [one.id for asked in server.asked for one in messages(asked) if sort_of(one) == "ObjectRef"]  # type: ignore[attr-defined]  # of such a message
     assert len(set(used)) == 2
+
+
+def leave(runs: Runs, program: Callable[[Any], Any]) -> FakeServer:
+    """Runs a program that leaves what it has persisted in memory; returns a server that has it."""
+    left = runs.run(program)
+    runs.answerer.served.leave_rows()
+    return FakeServer(rows=left.rows)
+
+
+def test_rows_in_memory_are_not_computed_again(runs: Runs) -> None:
+    server = leave(runs, lambda spark: rows(spark).cache().where("a > 1").count())
+    edited = runs.run(lambda spark: rows(spark).cache().where("a > 2").count(), server=server)
+    assert list(reads(edited)) == []
+    assert not any(isinstance(one, pb.AnalyzePlanRequest) and one.HasField("persist") for one in edited.asked)
+    named = [one for asked in edited.asked for one in messages(asked) if sort_of(one) == "CachedRemoteRelation"]
+    assert len(named) == 1
+    (table,) = [one for one in rows_of(runs.answerer.asked, runs.answerer.served.tables) if one.kind == "table"]
+    assert not table.fresh
+
+
+def test_rows_in_memory_of_other_data_are_not_used(runs: Runs) -> None:
+    server = leave(runs, lambda spark: rows(spark).cache().count())
+    (runs.folder / "rows.csv").write_text("a,b\n1,3\n")
+    assert list(reads(runs.run(lambda spark: rows(spark).cache().count(), server=server))) == ["csv"]
+
+
+def test_what_asks_for_more_than_rows_in_memory_has_them_computed(runs: Runs) -> None:
+    server = leave(runs, lambda spark: rows(spark).cache().count())
+    found = runs.run(lambda spark: rows(spark).cache().select("_metadata.file_path").count(), server=server)
+    assert list(reads(found)) == ["csv"]
+
+
+@pytest.mark.parametrize(("program", "left"), [
+    (lambda spark: rows(spark).cache().where("rand() > 0.5").cache().count(), 1),
+    (lambda spark: [kept := rows(spark).cache(), kept.count(), kept.unpersist()], 0),
+    (lambda spark: rows(spark).persist(StorageLevel.DISK_ONLY).count(), 0),
+    (lambda spark: rows(spark).count(), 0),
+], ids=["by chance", "given up", "on disk", "not persisted"])
+def test_rows_that_are_not_left_in_memory(runs: Runs, program: Callable[[Any], Any], left: int) -> None:
+    assert len(leave(runs, program).rows) == left
+
+
+def test_rows_of_data_that_has_changed_are_not_left(runs: Runs) -> None:
+    def program(spark: Any) -> None:
+        rows(spark).cache().count()
+        (runs.folder / "rows.csv").write_text("a,b\n1,3\n")
+
+    assert not leave(runs, program).rows
+
+
+def test_where_the_server_of_rows_in_memory_ends_they_are_computed(runs: Runs) -> None:
+    server = leave(runs, lambda spark: rows(spark).cache().where("a > 1").count())
+
+    def program(spark: Any) -> None:
+        kept = rows(spark).cache()
+        kept.where("a > 2").count()
+        server.rows.clear()
+        server.ended = "was killed"
+        kept.where("a > 3").count()
+
+    assert list(reads(runs.run(program, server=server))) == ["csv"]

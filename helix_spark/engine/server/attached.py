@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -105,6 +106,25 @@ class AttachedServer:
             if not self.how_ended(ConnectionError(str(error))):
                 raise
             return None
+
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave the rows of a table that a client's session has persisted to later runs, if they were computed; return
+        whether they are left.
+
+        Args:
+            relation: the message by which it has it persisted.
+        """
+        message = {"ask": "leave_rows", "session": session_id, "key": key, "relation": b64encode(relation).decode()}
+        return self._is_done(message)
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Have a client's session know the rows of a result by a name, as a relation that is cached; return whether
+        they are kept."""
+        return self._is_done({"ask": "take_rows", "session": session_id, "key": key, "name": name})
+
+    def _is_done(self, message: Mapping[str, Any]) -> bool:
+        found = self._line.ask(message)  # what fails there, as where the JVM ends, is told by what is asked next
+        return found is not None and bool(found.get("done"))
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs.

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,9 @@ _LEAST_FREE = 0.05
 
 ROWS_SHARE = 0.25
 """Of the JVM's heap, for rows that runs leave in memory. HELIX_SERVER_MEMORY says another share."""
+
+_TRIM = "systemTrimNativeHeap"
+"""A diagnostic command of Java 17.0.9 and later, on Linux."""
 
 _MOST_LOG = 1_000_000
 """Bytes of a server's output that are kept while nobody reads it."""
@@ -251,6 +255,13 @@ class Keeper:
                 assert lease.sessions is not None
                 lease.sessions.open(asked["user"], asked["id"])
                 return {}
+            case "leave_rows":
+                assert lease.sessions is not None
+                relation = b64decode(asked["relation"])
+                return {"done": lease.sessions.leave_rows(asked["session"], asked["key"], relation)}
+            case "take_rows":
+                assert lease.sessions is not None
+                return {"done": lease.sessions.take_rows(asked["session"], asked["key"], asked["name"])}
             case "gateway":
                 assert lease.sessions is not None
                 port, secret = lease.sessions.gateway()
@@ -346,6 +357,11 @@ def release_memory(jvm: Any) -> None:
         jvm.java.lang.System.gc()
     for name in reversed(before):
         options.setVMOption(name, before[name])
+    commands = jvm.javax.management.ObjectName("com.sun.management:type=DiagnosticCommand")
+    server = management.getPlatformMBeanServer()
+    known = {str(one.getName()) for one in server.getMBeanInfo(commands).getOperations()}
+    if _TRIM in known:  # what its compilers and its native libraries have freed
+        server.invoke(commands, _TRIM, None, None)
 
 
 def _free_memory() -> float:

@@ -61,6 +61,14 @@ class ProgramServer:
         if self._own is not None:
             self._own.open_session(user, session_id)
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
+        return self._own is not None and self._own.leave_rows(session_id, key, relation)
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Have a session know rows of an earlier run by a name; return whether they are there."""
+        return self._own is not None and self._own.take_rows(session_id, key, name)
+
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how a server on this machine ended without being told to; empty while it runs or where there is none.
 

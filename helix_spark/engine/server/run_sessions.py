@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helix_spark.engine.spark.driver_client import (
+    ServicePlanner,
     held_sessions,
     never_expiring_holder,
+    note_persisted,
     private_field,
     session_manager,
+    unordered,
 )
 from helix_spark.engine.spark.kept_rows import KeptRows
 
@@ -52,6 +55,31 @@ class RunSessions:
         holder = never_expiring_holder(self._jvm, session, user, session_id)
         held_sessions(self._jvm).put(holder.key(), holder)
         self._holders.append(holder)
+
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave the rows of a persisted table to later runs, if they were computed; return whether they are left.
+
+        Args:
+            relation: the message by which the session has it persisted.
+        """
+        holder = self._holder(session_id)
+        persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
+        rows = persisted.queryExecution().withCachedData()
+        is_persisted = str(rows.getClass().getSimpleName()) == "InMemoryRelation"
+        return is_persisted and KeptRows(self._jvm).put(key, unordered(self._jvm, rows))
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Have a session know the rows of a result by a name, as a relation that is cached; return whether they are
+        kept."""
+        if (rows := KeptRows(self._jvm).get(key)) is None:
+            return False
+        holder = self._holder(session_id)
+        note_persisted(self._jvm, holder.session(), rows)
+        holder.cacheDataFrameById(name, self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(holder.session(), rows))
+        return True
+
+    def _holder(self, session_id: str) -> Any:
+        return next(one for one in self._holders if one.sessionId() == session_id)
 
     def gateway(self) -> tuple[int, str]:
         """Return the port and the secret of a gateway of py4j's for the run alone: what it refers to goes with it."""

@@ -73,6 +73,12 @@ class SparkServer(Protocol):
     def kept_table(self, key: str) -> Any:
         """Return the table whose rows an earlier run has left in memory; None if they are not there."""
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Leave rows of a client's session in memory to later runs; return whether they are left."""
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Have a client's session know rows of an earlier run by a name; return whether they are there."""
+
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs."""
 

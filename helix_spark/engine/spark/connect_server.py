@@ -201,6 +201,14 @@ class ConnectServer:
         """Return None: no run was there before."""
         return None
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Return False, as `keep_rows` does."""
+        return False
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Return False, as no run was there before."""
+        return False
+
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how its JVM ended without being told to; see `gateway.how_ended`."""
         return gateway.how_ended(error)

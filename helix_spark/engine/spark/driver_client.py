@@ -131,6 +131,52 @@ class HeldSession:
     id: str
 
 
+class ServicePlanner:
+    """What makes tables of a client's messages in the JVM of its session, as the service does.
+
+    Args:
+        jvm: as py4j has it.
+        holder: by which the service knows the session.
+        session: the session itself.
+    """
+
+    def __init__(self, jvm: Any, holder: Any, session: Any) -> None:
+        self._session = session
+        self._planner = jvm.org.apache.spark.sql.connect.planner.SparkConnectPlanner(holder, jvm.scala.Option.empty())
+        self._relation = jvm.org.apache.spark.connect.proto.Relation.parseFrom
+        self._stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
+        self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
+        self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
+
+    def table(self, relation: bytes) -> Any:
+        """Return a table, analysed. By itself a parser refuses more than a hundred messages in each other, which are
+        fifty steps."""
+        # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
+        self._activate(self._session)
+        stream = self._stream(relation)
+        stream.setRecursionLimit(_DEEPEST)
+        return self._dataset(self._session, self._planner.transformRelation(self._relation(stream)))
+
+
+def unordered(jvm: Any, rows: Any) -> Any:
+    """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself, Spark
+    gives one side other columns, and looks for the old ones in the order (4.1.1 and 4.2.0)."""
+    if rows.outputOrdering().isEmpty():
+        return rows
+    kind = jvm.org.apache.spark.sql.execution.columnar.InMemoryRelation
+    made = kind(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
+    getattr(made, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
+    return made
+
+
+def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
+    """Have a session know rows of another one as persisted in it."""
+    manager = session.sharedState().cacheManager()
+    cached = _field(manager, "cachedData")
+    entry = jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
+    cached.set(manager, getattr(cached.get(manager), "$plus$colon")(entry))
+
+
 class DriverClient:
     """A session by Spark Connect that is a classic one: the same settings, views, functions and tables.
 
@@ -171,11 +217,8 @@ class DriverClient:
         else:
             self._holder = never_expiring_holder(jvm, self.classic._jsparkSession, USER, self.spark.session_id)
             held.put(self._holder.key(), self._holder)
-        self._planner = connect.planner.SparkConnectPlanner(self._holder, jvm.scala.Option.empty())
-        self._relation = jvm.org.apache.spark.connect.proto.Relation.parseFrom
-        self._stream = jvm.org.sparkproject.connect.protobuf.CodedInputStream.newInstance
+        self._planner = ServicePlanner(jvm, self._holder, self.classic._jsparkSession)
         self._dataset = jvm.org.apache.spark.sql.classic.Dataset.ofRows
-        self._activate = jvm.org.apache.spark.sql.classic.SparkSession.setActiveSession
         self._compiler = jvm.java.lang.management.ManagementFactory.getCompilationMXBean()
 
     def close(self) -> None:
@@ -266,7 +309,7 @@ class DriverClient:
         """Return a persisted table of the client's as Spark's relation of its rows in memory. Spark's own substitution
         of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
         that were lost are computed again all the same: the relation knows how."""
-        return self._unordered(self._analysed(persisted).queryExecution().withCachedData())
+        return unordered(self.classic._jvm, self._analysed(persisted).queryExecution().withCachedData())
 
     def over_rows(self, rows: Any, plan_id: int | None = None) -> Any:
         """Return a table of the client's by a plan that is nothing but rows in memory."""
@@ -274,34 +317,14 @@ class DriverClient:
 
     def over_rows_elsewhere(self, rows: Any) -> Any:
         """Do the same with rows of another session, which Spark knows as persisted in this one from then on."""
-        manager = self.classic._jsparkSession.sharedState().cacheManager()
-        cached = _field(manager, "cachedData")
-        entry = self.classic._jvm.org.apache.spark.sql.execution.CachedData(rows, rows)
-        cached.set(manager, getattr(cached.get(manager), "$plus$colon")(entry))
+        note_persisted(self.classic._jvm, self.classic._jsparkSession, rows)
         return self.over_rows(rows)
-
-    def _unordered(self, rows: Any) -> Any:
-        """Return rows in memory without the order that Spark knows them to have: where a table is joined with itself,
-        Spark gives one side other columns, and looks for the old ones in the order (4.1.1 and 4.2.0)."""
-        if rows.outputOrdering().isEmpty():
-            return rows
-        kind = self.classic._jvm.org.apache.spark.sql.execution.columnar.InMemoryRelation
-        made = kind(rows.output(), rows.cacheBuilder(), rows.outputOrdering().empty())
-        getattr(made, "statsOfPlanToCache_$eq")(rows.statsOfPlanToCache())
-        return made
 
     def _analysed(self, frame: Any) -> Any:
         return self._read(frame._plan.plan(self.spark.client))
 
     def _read(self, relation: Any) -> Any:
-        """Return a table in the JVM, analysed. By itself a parser refuses more than a hundred messages in each other,
-        which are fifty steps."""
-        # Spark reads settings, such as ANSI's, from the active session of the thread as soon as an expression is made.
-        session = self.classic._jsparkSession
-        self._activate(session)
-        stream = self._stream(relation.SerializeToString())
-        stream.setRecursionLimit(_DEEPEST)
-        return self._dataset(session, self._planner.transformRelation(self._relation(stream)))
+        return self._planner.table(relation.SerializeToString())
 
     def _served(self, dataset: Any, plan_id: int | None = None) -> Any:
         """Return a table of the JVM's as one of the client's, which names it by an id."""

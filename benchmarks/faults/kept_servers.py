@@ -170,7 +170,8 @@ def jvm_of(point: MeetingPoint) -> int:
 
 def _kill(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
     if pid:
-        os.kill(pid, sign)
+        with suppress(ProcessLookupError):
+            os.kill(pid, sign)
 
 
 @fault("runs that share a server, one after the other and two at once, with an edit of a module between them",
@@ -221,8 +222,7 @@ def frozen(folder: Path, count: int, tally: Tally) -> None:
             pid = runs.point.keeper() if index % 2 else jvm_of(runs.point)
             _kill(pid, signal.SIGSTOP)
             runs.check(tally, said="another one is started")
-            with suppress(ProcessLookupError):
-                _kill(pid)
+            _kill(pid)
 
 
 @fault("files of a server that stays are gone, or nobody may read them", "the answer, by it or by another one",
@@ -240,8 +240,7 @@ def files_gone(folder: Path, count: int, tally: Tally) -> None:
             runs.check(tally)
             if point.keeper() != pids[0]:
                 for pid in reversed(pids):
-                    with suppress(ProcessLookupError):
-                        _kill(pid)
+                    _kill(pid)
 
 
 @fault("a run that shares a server is interrupted, or killed", "the other goes on to its answer; nothing is left of it",

@@ -287,6 +287,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # an orphan is no member of its keeper's family: who ends that ends no run
     keeper = os.dup(0)
+    os.close(os.pidfd_open(os.getpid()))  # raises an error where the kernel is older than 5.3
     point = MeetingPoint(Path(json.loads(sys.stdin.readline())["stem"]))
     load()
     if (go_on := ForkServer(point.forks, keeper).serve()) is not None:

@@ -308,3 +308,15 @@ def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path, point: MeetingPoin
     environ = {**os.environ, "HELIX_SERVER": "on"}
     assert subprocess.run([*HELIX, "nowhere.py"], cwd=tmp_path, env=environ, capture_output=True).returncode == 2
     assert not MeetingPoint.of(str(tmp_path)).keeper()
+
+
+def test_one_that_cannot_begin_is_not_started_again_and_again(tmp_path: Path, point: MeetingPoint) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os\nopen('begun.txt', 'a').write('once ')\nos._exit(1)\n")
+    there = MeetingPoint(tmp_path / "it")
+    forks = ForksApart(there, {**os.environ, "PYTHONPATH": str(tmp_path), "PWD": str(tmp_path)})
+    begun = Path("begun.txt")
+    begun.unlink(missing_ok=True)
+    for _ in range(3):
+        forks.start()
+    assert begun.read_text() == "once "
+    begun.unlink()

@@ -50,10 +50,17 @@ class ForksApart:
     point: MeetingPoint
     environ: Mapping[str, str]
     _pipe: int = -1
+    _took_commands: bool = False
 
     def start(self) -> None:
-        """Start it, unless there is one that takes commands."""
-        if not self.environ or sys.platform != "linux" or self._is_open():
+        """Start it, unless there is one; one that ended before it took commands would do so again."""
+        if not self.environ or sys.platform != "linux":
+            return
+        if self._is_open():
+            self._took_commands |= self.point.forks.exists()
+            return
+        if self._pipe >= 0 and not self._took_commands:
+            self.environ = {}
             return
         self.end()
         package = str(Path(__file__).resolve().parents[3])
@@ -65,7 +72,8 @@ class ForksApart:
             )
         finally:
             os.close(ours)
-        os.write(self._pipe, json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
+        with suppress(BrokenPipeError):  # it has ended
+            os.write(self._pipe, json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
         started.wait()  # it has left its orphan
 
     def end(self) -> None:

@@ -150,7 +150,7 @@ class ForkServer:
 
     Attributes:
         door: the socket at which commands ask.
-        keeper: the end of a pipe that is open as long as the keeper lives.
+        keeper: the end of a connection that is open as long as the keeper lives.
     """
 
     door: Path
@@ -168,6 +168,8 @@ class ForkServer:
         """Serve until it is over. In a forked process, return what it has to do."""
         self._events.register(self._listening, selectors.EVENT_READ, self._accept)
         self._events.register(self.keeper, selectors.EVENT_READ, self._end)
+        with suppress(ConnectionError):
+            os.write(self.keeper, b"+")
         while self._runs or not self._is_over:
             for key, _ in self._events.select():
                 forked: Callable[[], None] | None = key.data()
@@ -181,6 +183,7 @@ class ForkServer:
             self._is_over = True
             self._events.unregister(self.keeper)
             self._events.unregister(self._listening)
+            os.close(self.keeper)
             self._listening.close()
             if _stamp(self.door)[0] == self._found_by:  # else it is another one's by now
                 self.door.unlink()
@@ -283,12 +286,15 @@ def _go_on(asked: Mapping[str, Any], descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """Serve as the first line of standard input says, until that input ends. It is a pipe to the keeper."""
+    """Serve as the first line of standard input says, until that input ends. It is a connection to the keeper."""
     if os.fork():
         os._exit(0)  # an orphan is no member of its keeper's family: who ends that ends no run
     keeper = os.dup(0)
     os.close(os.pidfd_open(os.getpid()))  # raises an error where the kernel is older than 5.3
     point = MeetingPoint(Path(json.loads(sys.stdin.readline())["stem"]))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     load()
     if (go_on := ForkServer(point.forks, keeper).serve()) is not None:
         go_on()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket, socketpair
 
 from helix_spark.engine.server.meeting import MeetingPoint
 
@@ -49,38 +49,48 @@ class ForksApart:
 
     point: MeetingPoint
     environ: Mapping[str, str]
-    _pipe: int = -1
+    _link: socket | None = None
     _took_commands: bool = False
 
     def start(self) -> None:
         """Start it, unless there is one; one that ended before it took commands would do so again."""
-        if not self.environ or sys.platform != "linux":
+        if not self.environ or sys.platform != "linux" or self._is_open():
             return
-        if self._is_open():
-            self._took_commands |= self.point.forks.exists()
-            return
-        if self._pipe >= 0 and not self._took_commands:
+        if self._link is not None and not self._took_commands:
             self.environ = {}
             return
         self.end()
         package = str(Path(__file__).resolve().parents[3])
-        ours, self._pipe = os.pipe()
-        try:
+        self._link, theirs = socketpair()
+        with theirs:
             started = subprocess.Popen(
-                [sys.executable, "-c", _SCRIPT.format(package=package)], stdin=ours, start_new_session=True,
+                [sys.executable, "-c", _SCRIPT.format(package=package)], stdin=theirs.fileno(), start_new_session=True,
                 env={**self.environ, "PYTHONHASHSEED": "0"},
             )
-        finally:
-            os.close(ours)
-        with suppress(BrokenPipeError):  # it has ended
-            os.write(self._pipe, json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
+        with suppress(ConnectionError):  # it has ended
+            self._link.sendall(json.dumps({"stem": str(self.point.stem)}).encode() + b"\n")
         started.wait()  # it has left its orphan
 
     def end(self) -> None:
         """Have it take no more commands. It ends once those that it runs have ended."""
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
+        if self._link is not None:
+            self._link.close()
+            self._link, self._took_commands = None, False
+
+    def _is_open(self) -> bool:
+        """Return whether it listens to its keeper still. It says so when it begins to take commands, and leaves when it
+        takes no more."""
+        if self._link is None:
+            return False
+        self._link.setblocking(False)
+        try:
+            while said := self._link.recv(1):
+                self._took_commands |= bool(said)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            pass
+        return False
 
     def seconds_since_use(self) -> float:
         """Return the time since it last began a command, or began to take them; 0 where there is none."""
@@ -97,11 +107,3 @@ class ForksApart:
             return line.their_process()
         finally:
             line.close()
-
-    def _is_open(self) -> bool:
-        """Return whether it listens to its keeper still: it leaves when it takes no more commands."""
-        if self._pipe < 0:
-            return False
-        look = select.poll()
-        look.register(self._pipe, 0)
-        return not look.poll(0)

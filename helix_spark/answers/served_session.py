@@ -46,7 +46,7 @@ class Server(Protocol):
         """Leave rows of a session in memory to later runs, where there may be some; return whether they are left."""
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Have a session know rows of an earlier run by a name; return whether they are there."""
+        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
 
 
 class UnansweredError(Exception):
@@ -262,7 +262,7 @@ class ServedSession:
         table.question = question  # at last: who sees it in another thread believes what is stored
 
     def _take_rows(self, table: PersistedTable, identity: str) -> bool:
-        """Have rows that an earlier run left in memory stand in for a table; return whether there are some."""
+        """Let rows that an earlier run left in memory stand in for a table; return whether there are some."""
         key, name = self.stored.rows_key(identity), f"helix_rows_{table.number}"
         is_there = bool(key) and self.server is not None and self.server.take_rows(self.like.session_id, key, name)
         table.held = name if is_there else ""

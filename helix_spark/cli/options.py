@@ -232,7 +232,7 @@ SERVERS = ("auto", "on", "off")
 
 
 def prepare_next_command() -> None:
-    """Have the next command of this folder begin sooner, where servers are kept. For when an answer was given."""
+    """Prepare the process that the next command of this folder is forked from, once an answer was given."""
     from helix_spark.engine.server.kept_servers import why_none_is_kept
 
     if not why_none_is_kept():

@@ -63,7 +63,7 @@ def given_state() -> dict[str, Any]:
 
 
 def inherited_descriptors() -> list[int]:
-    """Return the descriptors that a process has from who started it."""
+    """Return the descriptors that this process inherited."""
     found = []
     for one in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # that of the listing itself

@@ -118,8 +118,8 @@ class AttachedServer:
         return self._is_done(message)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Have a client's session know the rows of a result by a name, as a relation that is cached; return whether
-        they are kept."""
+        """Register the rows of a result with a client's session, under the name of a relation that is cached; return
+        whether they are kept."""
         return self._is_done({"ask": "take_rows", "session": session_id, "key": key, "name": name})
 
     def _is_done(self, message: Mapping[str, Any]) -> bool:

@@ -72,7 +72,7 @@ class ForksApart:
         started.wait()  # it has left its orphan
 
     def end(self) -> None:
-        """Have it take no more commands. It ends once those that it runs have ended."""
+        """Let it take no more commands: it ends once those that it runs have ended."""
         if self._link is not None:
             self._link.close()
             self._link, self._took_commands = None, False

@@ -66,7 +66,7 @@ class ProgramServer:
         return self._own is not None and self._own.leave_rows(session_id, key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Have a session know rows of an earlier run by a name; return whether they are there."""
+        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
         return self._own is not None and self._own.take_rows(session_id, key, name)
 
     def how_ended(self, error: BaseException | None = None) -> str:

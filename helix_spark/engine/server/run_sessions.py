@@ -69,8 +69,8 @@ class RunSessions:
         return is_persisted and KeptRows(self._jvm).put(key, unordered(self._jvm, rows))
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Have a session know the rows of a result by a name, as a relation that is cached; return whether they are
-        kept."""
+        """Register the rows of a result with a session, under the name of a relation that is cached; return whether
+        they are kept."""
         if (rows := KeptRows(self._jvm).get(key)) is None:
             return False
         holder = self._holder(session_id)

@@ -77,7 +77,7 @@ class SparkServer(Protocol):
         """Leave rows of a client's session in memory to later runs; return whether they are left."""
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
-        """Have a client's session know rows of an earlier run by a name; return whether they are there."""
+        """Register rows that an earlier run left, under a name, with a session; return whether they are there."""
 
     def how_ended(self, error: BaseException | None = None) -> str:
         """Return how it ended without being told to, in words; empty while it runs."""
@@ -158,8 +158,9 @@ def attach(
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Have the next commands of this folder forked, where servers are kept for this process: by its keeper. Where there
-    is none, and no other has to end for it, one is left that starts Spark when a command needs it."""
+    """Prepare the process that the next commands of this folder are forked from, where servers are kept for this one.
+    The folder's keeper starts it. Where there is none, and no other has to end for it, one is left that starts Spark
+    when a command needs it."""
     if why_none_is_kept():
         return
     with suppress(SetupError, TimeoutError, OSError):

@@ -162,7 +162,10 @@ def test_a_run_that_is_killed_ends_its_command_alike(point: MeetingPoint) -> Non
 def waiting() -> subprocess.Popen[str]:
     """Return a command whose script has begun, and waits."""
     Path("seen.json").unlink(missing_ok=True)
-    process = subprocess.Popen([*HELIX, "script.py", "-q", "--", "wait"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*HELIX, "script.py", "-q", "--", "wait"], stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background jobs have none
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     return process

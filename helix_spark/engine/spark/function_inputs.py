@@ -54,6 +54,14 @@ class ServingSession:
     def drop(self) -> None:
         pass
 
+    def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
+        """Return False: what stays in memory of a workflow are its nodes' rows."""
+        return False
+
+    def take_rows(self, session_id: str, key: str, name: str) -> bool:
+        """Return False, as above."""
+        return False
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -96,6 +96,8 @@ def take_over(state: Mapping[str, Any], numbers: Sequence[int], descriptors: Seq
     for one in signal.valid_signals():
         if one in state["ignored"]:
             signal.signal(one, signal.SIG_IGN)
+        elif signal.getsignal(one) is signal.SIG_IGN:  # by who started this process, as a shell in the background
+            signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
     for number, (name, mode) in enumerate(_STREAMS):
         opened = _stream(number, mode, getattr(sys, name), state["unbuffered"])
         setattr(sys, name, opened)

@@ -18,13 +18,15 @@ def of_no_session() -> Iterator[None]:
     """These tests are of processes without a session of Helix's own; a test with Spark may have left one in this."""
     left, clients = own_session(), sys.modules.get("pyspark.sql.connect.session")
     by_default = None if clients is None else clients.SparkSession._default_session
+    active = None if clients is None else getattr(clients.SparkSession._active_session, "session", None)
     own_session_is(None)
     if clients is not None:
-        clients.SparkSession._default_session = None
+        clients.SparkSession._default_session = clients.SparkSession._active_session.session = None
     yield
     own_session_is(left)
     if clients is not None:
         clients.SparkSession._default_session = by_default
+        clients.SparkSession._active_session.session = active
 
 
 @pytest.fixture

@@ -65,7 +65,9 @@ def point(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeetingPoint]:
         patched.chdir(folder)
         found = MeetingPoint.of(str(folder))
         forks = ForksApart(found, dict(os.environ))
+        interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as where a job in the background was first
         forks.start()
+        signal.signal(signal.SIGINT, interrupted)
         await_true(found.forks.exists)
         yield found
         forks.end()

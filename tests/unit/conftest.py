@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from project import Project
 
-from helix_spark.plans import program_client
+from helix_spark.plans import program_client, recorded_call
 from helix_spark.plans.recorded_call import own_session, own_session_is
 
 
@@ -22,7 +22,8 @@ def of_no_session() -> Iterator[None]:
     own_session_is(None)
     if clients is not None:
         clients.SparkSession._default_session = clients.SparkSession._active_session.session = None
-    yield
+    with recorded_call._working(recorded_call._Work()):
+        yield
     own_session_is(left)
     if clients is not None:
         clients.SparkSession._default_session = by_default

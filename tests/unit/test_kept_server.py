@@ -155,6 +155,15 @@ def run(asks: Wanted, said: list[str] | None = None) -> Any:
         starting.wanted_now = before
 
 
+def answer_to(kept: Keeper, asks: Wanted) -> dict[str, Any]:
+    """Return what a keeper answers a run that wants this."""
+    line = kept.point.call(kept.point.door, 5.0)
+    assert line is not None
+    found = line.ask({"ask": "attach", "wanted": asks.to_json(), "paths": []})
+    assert found is not None
+    return found
+
+
 def test_a_run_attaches_to_the_server_of_its_folder(keep: Kept) -> None:
     keep()
     server = run(wanted())
@@ -201,12 +210,8 @@ def test_a_server_in_use_that_does_not_fit_is_left_alone(keep: Kept) -> None:
 
 def test_an_idle_server_that_does_not_fit_ends(keep: Kept) -> None:
     kept = keep()
-    line = kept.point.call(kept.point.door, 5.0)
-    assert line is not None
     other = Wanted("/a", {"Python": "3.12"}, {"PATH": "1"}, {})
-    assert line.ask({"ask": "attach", "wanted": other.to_json(), "paths": []}) == {
-        "unfit": "Python was replaced", "busy": False
-    }
+    assert answer_to(kept, other) == {"unfit": "Python was replaced", "busy": False}
     until(lambda: not kept.point.keeper())
 
 
@@ -223,12 +228,8 @@ def test_a_keeper_that_was_left_without_spark_starts_it_for_the_first_run_that_n
 
 def test_a_keeper_that_was_left_in_another_environment_ends(keep: Kept) -> None:
     kept = keep(spark=False)
-    line = kept.point.call(kept.point.door, 5.0)
-    assert line is not None
     other = Wanted("/a", {"Python": "3.11"}, {"PATH": "2"}, {})
-    assert line.ask({"ask": "attach", "wanted": other.to_json(), "paths": []}) == {
-        "unfit": "the variable PATH is another", "busy": False
-    }
+    assert answer_to(kept, other) == {"unfit": "the variable PATH is another", "busy": False}
     until(lambda: not kept.point.keeper())
 
 
@@ -270,11 +271,7 @@ def test_a_server_in_which_a_run_left_what_all_see_is_not_offered_again(
     monkeypatch.setattr(FakeServer, "state", "with a file")
     server.stop()
     until(lambda: not FakeSessions.open_now)
-    line = kept.point.call(kept.point.door, 5.0)
-    assert line is not None
-    found = line.ask({"ask": "attach", "wanted": wanted().to_json(), "paths": []})
-    assert found is not None
-    assert "files or jars" in found["unfit"]
+    assert "files or jars" in answer_to(kept, wanted())["unfit"]
 
 
 def test_no_more_than_two_stay_and_the_idlest_ends_first(keep: Kept) -> None:

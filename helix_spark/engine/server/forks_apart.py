@@ -84,8 +84,8 @@ class ForksApart:
             return False
         self._link.setblocking(False)
         try:
-            while said := self._link.recv(1):
-                self._took_commands |= bool(said)
+            while self._link.recv(1):
+                self._took_commands = True
         except BlockingIOError:
             return True
         except ConnectionError:

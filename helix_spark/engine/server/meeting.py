@@ -136,7 +136,7 @@ class MeetingPoint:
 
     @staticmethod
     def call(door: Path, patience: float) -> Line | None:
-        """Return a connection to who listens there; None where nobody does.
+        """Return a connection to the process that listens there; None where none does.
 
         Args:
             patience: seconds to wait for each answer, until the caller says otherwise.

@@ -193,7 +193,7 @@ class Sessions:
             return results_settings_of(spark)
 
     def master_and_given(self) -> tuple[str, Mapping[str, str]]:
-        """Return the master, and the settings that somebody gave a session of our own. Starts nothing."""
+        """Return the master, and the settings that were given to a session of our own. Starts nothing."""
         with self._lock:
             spark = None if self._own else self._running()
             if spark is None:

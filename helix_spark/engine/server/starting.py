@@ -158,11 +158,9 @@ def attach(
 
 
 def prepare_next(say: Callable[[str], None] = lambda _: None) -> None:
-    """Prepare the process that the next commands of this folder are forked from, where servers are kept for this one.
-    The folder's keeper starts it. Where there is none, and no other has to end for it, one is left that starts Spark
-    when a command needs it."""
-    if why_none_is_kept():
-        return
+    """Prepare the process that the next commands of this folder are forked from. The folder's keeper starts it. Where
+    there is none, and no other has to end for it, one is left that starts Spark when a command needs it. For a process
+    that servers are kept for."""
     with suppress(SetupError, TimeoutError, OSError):
         point, folder = MeetingPoint.of(str(Path.cwd())), Path.cwd()
         if (line := point.call(point.door, PATIENCE)) is not None:

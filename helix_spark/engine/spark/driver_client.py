@@ -170,7 +170,7 @@ def unordered(jvm: Any, rows: Any) -> Any:
 
 
 def note_persisted(jvm: Any, session: Any, rows: Any) -> None:
-    """Have a session know rows of another one as persisted in it."""
+    """Register rows of another session as persisted in a session."""
     manager = session.sharedState().cacheManager()
     cached = _field(manager, "cachedData")
     entry = jvm.org.apache.spark.sql.execution.CachedData(rows, rows)

@@ -298,7 +298,7 @@ class Helix:
             self.tracker.close()
         self._executor.close()
         self.sessions.let_go_of_ended()
-        self._memory.hand_over(lambda signature, rows: self.sessions.keep_rows(self._catalog.id + signature, rows))
+        self._memory.hand_over(lambda signature, frame: self.sessions.leave_rows(self._catalog.id + signature, frame))
         self._memory.clear()
         self.sessions.close()
 

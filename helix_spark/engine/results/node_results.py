@@ -15,7 +15,6 @@ from helix_spark.engine.spark.driver_client import driver_client, settle
 from helix_spark.engine.spark.gateway import spark_errors
 from helix_spark.errors import ResultTypeError
 from helix_spark.plans.stage_references import PARTS, moved_stage
-from helix_spark.plans.written_plan import plan_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,6 @@ class TableResult:
     loaded: bool = False
     across: str = ""
     kept: bool = False
-    _rows: Any = None
 
     def __init__(self, frame: Callable[[], DataFrame], arrow: Callable[[], pa.Table] | None = None) -> None:
         self._make_frame, self._make_arrow = frame, arrow
@@ -133,21 +131,20 @@ class TableResult:
             self._persisted = persisted = marked(frame).persist(StorageLevel.MEMORY_AND_DISK)
             self._frame = persisted
             if (client := driver_client(frame.sparkSession)) is not None:
-                self._rows = client.rows_of(persisted)
-                self._frame = client.over_rows(self._rows, plan_id(persisted))
+                self._frame = client.over_rows(persisted)
 
     def hand_over(self, signature: str, keep: KeepRows) -> None:
         """Leave its rows in memory to the server, by the signature of the result, if they are pinned and it keeps
         them."""
         with self._lock, suppress(*spark_errors()):
-            if self._rows is not None and keep(signature, self._rows):
-                self._rows = self._persisted = None
+            if self._persisted is not None and keep(signature, self.frame()):
+                self._persisted = None
 
     def unpin(self) -> None:
         """Release its rows in memory; a later use computes them again."""
         with self._lock:
             if (persisted := self._persisted) is not None:
-                self._rows = self._persisted = None
+                self._persisted = None
                 with suppress(*spark_errors()):  # a JVM that has ended holds nothing any more
                     self._frame = persisted.unpersist()
 

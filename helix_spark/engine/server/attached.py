@@ -23,7 +23,6 @@ from helix_spark.engine.spark.gateway import (
     keep_from_children,
     worth_reading,
 )
-from helix_spark.engine.spark.kept_rows import KeptRows
 from helix_spark.errors import SetupError
 from helix_spark.forks import Birthplace
 from helix_spark.plans.program_client import connect
@@ -88,24 +87,6 @@ class AttachedServer:
         self.spark = self._client.spark
         own_session_is(self.spark)
         self.start_seconds += time.perf_counter() - begun
-
-    def keep_rows(self, key: str, rows: Any) -> bool:
-        """Leave rows in memory to later runs, if they were computed; return whether they were."""
-        with classic():
-            return KeptRows(self._context._jvm).put(key, rows)
-
-    def kept_table(self, key: str) -> Any:
-        """Return the table whose rows an earlier run has left in memory; None if they are not there, or the server has
-        ended."""
-        assert self._client is not None
-        try:
-            with classic():
-                rows = KeptRows(self._context._jvm).get(key)
-            return None if rows is None else self._client.over_rows_elsewhere(rows)
-        except Exception as error:  # what is asked of a JVM that ends may fail in any way
-            if not self.how_ended(ConnectionError(str(error))):
-                raise
-            return None
 
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
         """Leave the rows of a table that a client's session has persisted to later runs, if they were computed; return

@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helix_spark.engine.spark.driver_client import (
-    ServicePlanner,
     held_sessions,
     never_expiring_holder,
-    note_persisted,
     private_field,
     session_manager,
-    unordered,
 )
 from helix_spark.engine.spark.kept_rows import KeptRows
 
@@ -62,21 +59,12 @@ class RunSessions:
         Args:
             relation: the message by which the session has it persisted.
         """
-        holder = self._holder(session_id)
-        persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
-        rows = persisted.queryExecution().withCachedData()
-        is_persisted = str(rows.getClass().getSimpleName()) == "InMemoryRelation"
-        return is_persisted and KeptRows(self._jvm).put(key, unordered(self._jvm, rows))
+        return KeptRows(self._jvm).leave(self._holder(session_id), key, relation)
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register the rows of a result with a session, under the name of a relation that is cached; return whether
         they are kept."""
-        if (rows := KeptRows(self._jvm).get(key)) is None:
-            return False
-        holder = self._holder(session_id)
-        note_persisted(self._jvm, holder.session(), rows)
-        holder.cacheDataFrameById(name, self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(holder.session(), rows))
-        return True
+        return KeptRows(self._jvm).take(self._holder(session_id), key, name)
 
     def _holder(self, session_id: str) -> Any:
         return next(one for one in self._holders if one.sessionId() == session_id)

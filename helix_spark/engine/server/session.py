@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from helix_spark.engine.server.kept_servers import rows_in_server
@@ -32,11 +33,12 @@ from helix_spark.engine.spark.connect_server import NO_SETTINGS, import_pyspark,
 from helix_spark.engine.spark.jars import spark_home
 from helix_spark.engine.spark.settings import WHILE_WE_WORK, check_settings, is_on_this_machine, results_settings
 from helix_spark.errors import EndedError, SetupError
+from helix_spark.plans.connect_session import relation_given
 from helix_spark.plans.recorded_call import own_session_is, work_in
 from helix_spark.waits import result_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     from helix_spark.engine.server.starting import SparkServer
@@ -76,6 +78,7 @@ class Sessions:
         self._given_back, self._is_ready = ExitStack(), False
         self._starting: Future[SparkServer] | None = None
         self._jvm_start = gateway.JvmStart()
+        self._numbers = count()
 
     @property
     def started(self) -> bool:
@@ -108,14 +111,20 @@ class Sessions:
                 self.start_seconds, self._first_had = own.start_seconds, time.perf_counter()
         return own.spark  # type: ignore[no-any-return]  # pyspark's two sorts of sessions have no type in common
 
-    def keep_rows(self, key: str, rows: Any) -> bool:
-        """Leave the rows of a result in memory to later runs, where a server stays; return whether they are left."""
-        return bool(self._own and self._own.keep_rows(key, rows))
+    def leave_rows(self, key: str, frame: DataFrame) -> bool:
+        """Leave the rows of a persisted table to later runs, where a server stays; return whether they are left."""
+        if (own := self._own) is None or not own.is_shared:
+            return False
+        table: Any = frame  # of the client's
+        return own.leave_rows(own.spark.session_id, key, table._plan.plan(own.spark.client).SerializeToString())
 
-    def kept_table(self, key: str) -> Any:
+    def kept_table(self, key: str) -> DataFrame | None:
         """Return the table whose rows an earlier run has left in a server's memory; None if they are not there."""
-        self.get()
-        return self._own.kept_table(key) if self._own else None
+        spark: Any = self.get()
+        if (own := self._own) is None or not own.is_shared:
+            return None
+        name = f"helix_rows_{next(self._numbers)}"
+        return relation_given(spark, name, None) if own.take_rows(spark.session_id, key, name) else None
 
     def rows_in_server(self) -> Mapping[str, int]:
         """Return bytes of rows that earlier runs have left in memory, by their keys. Starts nothing."""

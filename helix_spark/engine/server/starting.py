@@ -67,14 +67,12 @@ class SparkServer(Protocol):
     def open_session(self, user: str, session_id: str) -> None:
         """Register a session under a client's ids."""
 
-    def keep_rows(self, key: str, rows: Any) -> bool:
-        """Leave rows in memory to later runs, where there may be some; return whether they are left."""
-
-    def kept_table(self, key: str) -> Any:
-        """Return the table whose rows an earlier run has left in memory; None if they are not there."""
-
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Leave rows of a client's session in memory to later runs; return whether they are left."""
+        """Leave the rows of a persisted table to later runs, where there may be some; return whether they are left.
+
+        Args:
+            relation: the message by which the session has it persisted.
+        """
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:
         """Register rows that an earlier run left, under a name, with a session; return whether they are there."""

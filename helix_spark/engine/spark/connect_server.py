@@ -193,16 +193,8 @@ class ConnectServer:
     def open_session(self, user: str, session_id: str) -> None:
         """No-op: it opens a session by itself, at the first request."""
 
-    def keep_rows(self, key: str, rows: Any) -> bool:
-        """Return False: it ends with its process."""
-        return False
-
-    def kept_table(self, key: str) -> Any:
-        """Return None: no run was there before."""
-        return None
-
     def leave_rows(self, session_id: str, key: str, relation: bytes) -> bool:
-        """Return False, as `keep_rows` does."""
+        """Return False: it ends with its process."""
         return False
 
     def take_rows(self, session_id: str, key: str, name: str) -> bool:

@@ -305,20 +305,12 @@ class DriverClient:
             for name, _ in parts:
                 self._holder.removeCachedDataFrame(name)
 
-    def rows_of(self, persisted: Any) -> Any:
-        """Return a persisted table of the client's as Spark's relation of its rows in memory. Spark's own substitution
-        of a cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows
-        that were lost are computed again all the same: the relation knows how."""
-        return unordered(self.classic._jvm, self._analysed(persisted).queryExecution().withCachedData())
-
-    def over_rows(self, rows: Any, plan_id: int | None = None) -> Any:
-        """Return a table of the client's by a plan that is nothing but rows in memory."""
-        return self._served(self._dataset(self.classic._jsparkSession, rows), plan_id)
-
-    def over_rows_elsewhere(self, rows: Any) -> Any:
-        """Do the same with rows of another session, which Spark knows as persisted in this one from then on."""
-        note_persisted(self.classic._jvm, self.classic._jsparkSession, rows)
-        return self.over_rows(rows)
+    def over_rows(self, persisted: Any) -> Any:
+        """Return a persisted table by a plan that is nothing but its rows in memory. Spark's own substitution of a
+        cached plan (`QueryExecution.withCachedData`) is made once, here, instead of in each plan above it. Rows that
+        were lost are computed again all the same: the relation knows how."""
+        rows = unordered(self.classic._jvm, self._analysed(persisted).queryExecution().withCachedData())
+        return self._served(self._dataset(self.classic._jsparkSession, rows), persisted._plan._plan_id)
 
     def _analysed(self, frame: Any) -> Any:
         return self._read(frame._plan.plan(self.spark.client))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helix_spark.engine.spark.driver_client import private_field
+from helix_spark.engine.spark.driver_client import ServicePlanner, note_persisted, private_field, unordered
 
 _PROPERTY = "helix.rows"
 """Of the JVM: a map from keys to Spark's relations of rows in memory, the one that was used last at its end."""
@@ -25,20 +25,34 @@ class KeptRows:
         properties.putIfAbsent(_PROPERTY, made)
         self._rows = properties.get(_PROPERTY)
 
-    def put(self, key: str, rows: Any) -> bool:
-        """Keep rows, as `DriverClient.rows_of` gives them, if they were computed; return whether they were."""
+    def leave(self, holder: Any, key: str, relation: bytes) -> bool:
+        """Keep the rows of a persisted table, if they were computed; return whether they were.
+
+        Args:
+            holder: the service's, of the session that has persisted it.
+            relation: the message of the table.
+        """
+        persisted = ServicePlanner(self._jvm, holder, holder.session()).table(relation)
+        rows = persisted.queryExecution().withCachedData()
+        if str(rows.getClass().getSimpleName()) != "InMemoryRelation":
+            return False
         is_there = bool(rows.cacheBuilder().isCachedColumnBuffersLoaded())
         if is_there:
-            self._rows.remove(key)
-            self._rows.put(key, rows)
+            self._use(key, unordered(self._jvm, rows))
         return is_there
 
-    def get(self, key: str) -> Any:
-        """Return the rows of a result, which are used now; None if they are not kept."""
-        rows = self._rows.remove(key)
-        if rows is not None:
-            self._rows.put(key, rows)
-        return rows
+    def take(self, holder: Any, key: str, name: str) -> bool:
+        """Register rows with a session, under the name of a relation that is cached; return whether they are kept."""
+        if (rows := self._rows.get(key)) is None:
+            return False
+        self._use(key, rows)
+        note_persisted(self._jvm, holder.session(), rows)
+        holder.cacheDataFrameById(name, self._jvm.org.apache.spark.sql.classic.Dataset.ofRows(holder.session(), rows))
+        return True
+
+    def _use(self, key: str, rows: Any) -> None:
+        self._rows.remove(key)
+        self._rows.put(key, rows)
 
     def sizes(self) -> dict[str, int]:
         """Return bytes in memory by key, the longest unused first."""
